@@ -1,0 +1,1 @@
+//! Length-prefixed frames and lines on a byte stream.

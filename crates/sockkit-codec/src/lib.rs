@@ -1,0 +1,12 @@
+//! Messages on the wire: length-prefixed frames, Python's `struct` formats,
+//! sharded datagrams with parity, and file transfer.
+//!
+//! Without the `io` feature the crate is pure: it opens nothing, waits for
+//! nothing, and reads no clock.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod file;
+pub mod frame;
+pub mod pack;
+pub mod shard;

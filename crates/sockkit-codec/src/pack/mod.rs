@@ -1,0 +1,1 @@
+//! The format language of Python's `struct`.

@@ -1,0 +1,1 @@
+//! Messages as datagrams that survive loss.

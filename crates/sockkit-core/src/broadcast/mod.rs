@@ -1,0 +1,1 @@
+//! Limited and directed broadcast, on one interface or all.

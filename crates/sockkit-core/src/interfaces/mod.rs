@@ -1,0 +1,1 @@
+//! What the machine is attached to: interfaces, addresses, routes.

@@ -1,0 +1,1 @@
+//! Any-source and source-specific multicast, IPv4 and IPv6.

@@ -1,0 +1,1 @@
+//! Every socket option, typed: set, get, read back, explain.

@@ -1,0 +1,1 @@
+//! Handler-style servers with limits, timeouts and a graceful end.

@@ -1,0 +1,1 @@
+//! TCP: listen, connect, and why a connection ended.

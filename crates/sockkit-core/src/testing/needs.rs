@@ -1,0 +1,85 @@
+//! Tests that need more than a bare machine, and say so.
+//!
+//! A test that cannot run here must not look like one that passed. It is
+//! reported on standard error, past the test harness's capture, and it fails
+//! where `SOCKKIT_TEST_ALL=1` promises that nothing is missing.
+
+use std::{env, io::Write, path::Path};
+
+/// Something a test cannot do without.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Need<'a> {
+    /// A program on `PATH`.
+    Program(&'a str),
+    /// A module that `python3` can import.
+    PythonModule(&'a str),
+    /// The right to make network namespaces and mount file systems.
+    Root,
+}
+
+/// Whether every need is met; if not, says loudly which one is missing.
+///
+/// ```
+/// use sockkit_core::testing::needs::{Need, met};
+///
+/// if !met("recording opens in ffprobe", &[Need::Program("ffprobe")]) {
+///     return;
+/// }
+/// ```
+///
+/// # Panics
+/// If a need is missing while `SOCKKIT_TEST_ALL=1` is set.
+#[must_use = "a test whose needs are not met must return"]
+pub fn met(test: &str, needs: &[Need<'_>]) -> bool {
+    let Some(missing) = needs.iter().find(|need| !need.is_met()) else {
+        return true;
+    };
+    assert!(
+        env::var_os("SOCKKIT_TEST_ALL").is_none_or(|value| value != "1"),
+        "{test}: needs {missing:?}, which this machine lacks"
+    );
+    // `eprintln!` would be captured and lost with the passing test's output.
+    let line = format!("SKIPPED {test}: needs {missing:?}, which this machine lacks\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    false
+}
+
+impl Need<'_> {
+    fn is_met(self) -> bool {
+        match self {
+            Need::Program(name) => on_path(name),
+            Need::PythonModule(name) => std::process::Command::new("python3")
+                .args(["-c", &format!("import {name}")])
+                .output()
+                .is_ok_and(|output| output.status.success()),
+            #[cfg(unix)]
+            Need::Root => rustix::process::geteuid().is_root(),
+            #[cfg(not(unix))]
+            Need::Root => false,
+        }
+    }
+}
+
+fn on_path(program: &str) -> bool {
+    env::var_os("PATH")
+        .is_some_and(|path| env::split_paths(&path).any(|folder| is_file(&folder.join(program))))
+}
+
+fn is_file(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_exists_is_met() {
+        assert!(Need::Program("sh").is_met());
+    }
+
+    #[test]
+    fn a_program_that_does_not_exist_is_missing() {
+        assert!(!Need::Program("no-such-program-of-any-name").is_met());
+    }
+}

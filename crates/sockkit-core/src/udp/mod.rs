@@ -1,0 +1,1 @@
+//! UDP endpoints: single calls, batches, segmentation offload.

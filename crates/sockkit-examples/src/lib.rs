@@ -1,0 +1,1 @@
+//! What the course programs share: arguments, Ctrl-C, printing.

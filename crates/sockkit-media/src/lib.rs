@@ -1,0 +1,9 @@
+//! Live pictures over a network: sources, JPEG, loss-tolerant streams,
+//! a browser viewer and an MP4 recorder.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod picture;
+pub mod sink;
+pub mod source;
+pub mod stream;

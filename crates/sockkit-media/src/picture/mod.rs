@@ -1,0 +1,1 @@
+//! Pictures: pixel formats, conversion, JPEG.

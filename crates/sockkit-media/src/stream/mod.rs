@@ -1,0 +1,1 @@
+//! Pictures over datagrams and framed TCP.

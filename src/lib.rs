@@ -1,0 +1,17 @@
+//! An async networking toolkit on tokio: sockets set up right, messages
+//! framed right, files and live video moved fast.
+//!
+//! This crate is a facade: everything is defined in `sockkit-core`,
+//! `sockkit-codec` and `sockkit-media` and named here.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(feature = "testing")]
+pub use sockkit_core::testing;
+pub use sockkit_core::{broadcast, interfaces, multicast, options, server, tcp, udp};
+
+#[cfg(feature = "codec")]
+pub use sockkit_codec::{file, frame, pack, shard};
+
+#[cfg(feature = "media")]
+pub use sockkit_media::{picture, sink, source, stream};

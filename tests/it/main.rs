@@ -1,0 +1,23 @@
+//! The behaviour of sockkit as its users see it: real sockets on loopback,
+//! real namespaces where the test may make them, one binary because linking
+//! dominates.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod broadcast;
+mod file;
+mod frame;
+mod interfaces;
+mod multicast;
+mod options;
+mod pack;
+mod picture;
+mod record;
+mod server;
+mod shard;
+mod source;
+mod stream;
+mod tcp;
+mod tidy;
+mod udp;
+mod web;
