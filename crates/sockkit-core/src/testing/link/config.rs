@@ -1,0 +1,106 @@
+//! What a simulated link does to datagrams.
+
+use std::time::Duration;
+
+use super::LossModel;
+
+/// What a link does to the datagrams sent over it. Default: nothing.
+#[derive(Clone, Debug)]
+#[must_use = "a config does nothing until a link is made with it"]
+pub struct LinkConfig {
+    pub(super) loss: LossModel,
+    pub(super) duplicate: f64,
+    pub(super) reorder: f64,
+    pub(super) reorder_by: Duration,
+    pub(super) delay: Duration,
+    pub(super) jitter: Duration,
+    pub(super) rate_bytes_per_second: Option<u64>,
+    pub(super) queue_bytes: usize,
+}
+
+impl LinkConfig {
+    /// Which datagrams are lost. Default: none.
+    pub fn loss(mut self, loss: LossModel) -> Self {
+        self.loss = loss;
+        self
+    }
+
+    /// The share of datagrams that arrive twice. Default: 0.
+    ///
+    /// # Panics
+    /// If `probability` is not between 0 and 1.
+    pub fn duplicate(mut self, probability: f64) -> Self {
+        self.duplicate = checked(probability);
+        self
+    }
+
+    /// The share of datagrams that arrive `by` later than their turn, so that
+    /// those sent meanwhile overtake them. Default: 0.
+    ///
+    /// # Panics
+    /// If `probability` is not between 0 and 1.
+    pub fn reorder(mut self, probability: f64, by: Duration) -> Self {
+        self.reorder = checked(probability);
+        self.reorder_by = by;
+        self
+    }
+
+    /// Time from the end of sending to the arrival. Default: 0.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// Up to this much more delay, uniformly; the order is kept. Default: 0.
+    pub fn jitter(mut self, jitter: Duration) -> Self {
+        self.jitter = jitter;
+        self
+    }
+
+    /// Sends one datagram after the other at this rate. Default: no limit.
+    ///
+    /// # Panics
+    /// If the rate is 0.
+    pub fn rate(mut self, bytes_per_second: u64) -> Self {
+        assert!(
+            bytes_per_second > 0,
+            "a link that sends nothing is a cut one"
+        );
+        self.rate_bytes_per_second = Some(bytes_per_second);
+        self
+    }
+
+    /// What may wait for the rate limit before the tail is dropped.
+    /// Default: 256 KiB. Has no effect without a [`rate`](Self::rate).
+    pub fn queue_bytes(mut self, queue_bytes: usize) -> Self {
+        self.queue_bytes = queue_bytes;
+        self
+    }
+}
+
+impl Default for LinkConfig {
+    fn default() -> Self {
+        Self {
+            loss: LossModel::none(),
+            duplicate: 0.0,
+            reorder: 0.0,
+            reorder_by: Duration::ZERO,
+            delay: Duration::ZERO,
+            jitter: Duration::ZERO,
+            rate_bytes_per_second: None,
+            queue_bytes: DEFAULT_QUEUE_BYTES,
+        }
+    }
+}
+
+/// `probability`, if it is one.
+#[track_caller]
+pub(super) fn checked(probability: f64) -> f64 {
+    assert!(
+        (0.0..=1.0).contains(&probability),
+        "{probability} is no probability"
+    );
+    probability
+}
+
+const DEFAULT_QUEUE_BYTES: usize = 256 * 1024;
