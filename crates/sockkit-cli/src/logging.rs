@@ -1,0 +1,39 @@
+//! Diagnostics on standard error, by `RUST_LOG` or `-v`.
+
+use std::env;
+
+use anyhow::Context as _;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
+
+/// Starts logging; `RUST_LOG` (`target=level,…`) wins over `-v`.
+pub(crate) fn start(verbose: u8) -> anyhow::Result<()> {
+    let filter = match env::var("RUST_LOG") {
+        Ok(directives) => directives
+            .parse()
+            .with_context(|| format!("RUST_LOG={directives} is not a list of target=level"))?,
+        Err(_) => default_filter(verbose),
+    };
+    let to_stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(to_stderr)
+        .init();
+    Ok(())
+}
+
+/// Other crates stay quiet until asked for twice.
+fn default_filter(verbose: u8) -> Targets {
+    let (others, ours) = match verbose {
+        0 => (LevelFilter::ERROR, LevelFilter::WARN),
+        1 => (LevelFilter::WARN, LevelFilter::INFO),
+        2 => (LevelFilter::INFO, LevelFilter::DEBUG),
+        _ => (LevelFilter::DEBUG, LevelFilter::TRACE),
+    };
+    Targets::new()
+        .with_default(others)
+        .with_target("sockkit", ours)
+}
