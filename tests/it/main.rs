@@ -8,6 +8,7 @@ mod broadcast;
 mod file;
 mod frame;
 mod interfaces;
+mod lab;
 mod multicast;
 mod options;
 mod pack;

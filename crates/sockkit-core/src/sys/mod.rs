@@ -1,1 +1,4 @@
 //! The calls that no crate wraps. All `unsafe` of the workspace is here.
+
+#[cfg(all(feature = "testing", target_os = "linux"))]
+pub(crate) mod namespace;
