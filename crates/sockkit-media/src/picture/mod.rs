@@ -1,1 +1,13 @@
 //! Pictures: pixel formats, conversion, JPEG.
+//!
+//! Pure: nothing here opens, waits, or reads a clock. A [`VideoFrame`] carries
+//! the [`Timestamp`] its capturer gave it.
+
+mod convert;
+mod error;
+mod format;
+mod frame;
+pub mod jpeg;
+mod timestamp;
+
+pub use self::{error::PictureError, format::PixelFormat, frame::VideoFrame, timestamp::Timestamp};

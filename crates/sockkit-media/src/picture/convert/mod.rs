@@ -1,0 +1,49 @@
+//! From one pixel format to another.
+
+mod rgb;
+mod yuv;
+
+use super::{PictureError, PixelFormat, VideoFrame, jpeg};
+
+impl VideoFrame {
+    /// The picture as packed RGB; shares the bytes if it is that already.
+    ///
+    /// # Errors
+    /// As [`convert`](Self::convert).
+    pub fn to_rgb(&self) -> Result<Self, PictureError> {
+        self.convert(PixelFormat::Rgb)
+    }
+
+    /// The picture in another format, rows unpadded; capture time and number stay.
+    ///
+    /// JPEG is made at [`jpeg::DEFAULT_QUALITY`].
+    ///
+    /// # Errors
+    /// [`PictureError::OddSize`] if the format cannot have this size;
+    /// [`PictureError::Decode`] and its like if this is a broken JPEG.
+    pub fn convert(&self, to: PixelFormat) -> Result<Self, PictureError> {
+        use PixelFormat::{Bgr, Gray, I420, Jpeg, Nv12, Rgb, Uyvy, Yuyv};
+        if self.format() == to {
+            return Ok(self.packed());
+        }
+        let (width, height) = (self.width_px(), self.height_px());
+        let source = self.packed();
+        let from = source.data();
+        let pixels = match (self.format(), to) {
+            (Jpeg, _) => return jpeg::decode_as(self, to),
+            (_, Jpeg) => return jpeg::encode(self, jpeg::DEFAULT_QUALITY),
+            (Rgb, Bgr) | (Bgr, Rgb) => rgb::swap_ends(from),
+            (Yuyv, Uyvy) | (Uyvy, Yuyv) => yuv::swap_pairs(from),
+            (Nv12 | I420 | Yuyv | Uyvy, Gray) => yuv::to_gray(&source),
+            (Nv12 | I420 | Yuyv | Uyvy, Rgb) => yuv::to_rgb(&source),
+            (Gray, Rgb | Bgr) => rgb::from_gray(from),
+            (Rgb, Gray) => rgb::to_gray(from),
+            (Rgb, Nv12 | I420 | Yuyv | Uyvy) => {
+                to.picture_bytes(width, height, to.row_bytes(width))?;
+                yuv::from_rgb(&source, to)
+            }
+            _ => return self.to_rgb()?.convert(to),
+        };
+        Ok(Self::new(to, width, height, pixels)?.stamped_like(self))
+    }
+}

@@ -1,0 +1,35 @@
+//! Pixels to JPEG.
+
+use libjpeg_turbo_rs as turbo;
+
+use crate::picture::{PictureError, PixelFormat, VideoFrame};
+
+/// Compresses a picture; capture time and number stay.
+///
+/// A picture that is a JPEG already comes back as it is, whatever its quality.
+///
+/// # Units
+/// `quality` is libjpeg's scale, 1 to 100; values outside are moved inside.
+/// Below 50 blocks show, above 95 the size runs away.
+///
+/// # Errors
+/// [`PictureError::Encode`] if the encoder refuses the picture.
+pub fn encode(frame: &VideoFrame, quality: u8) -> Result<VideoFrame, PictureError> {
+    let (pixels, order) = match frame.format() {
+        PixelFormat::Jpeg => return Ok(frame.clone()),
+        PixelFormat::Rgb => (frame.packed(), turbo::PixelFormat::Rgb),
+        PixelFormat::Bgr => (frame.packed(), turbo::PixelFormat::Bgr),
+        PixelFormat::Gray => (frame.packed(), turbo::PixelFormat::Grayscale),
+        _ => (frame.to_rgb()?, turbo::PixelFormat::Rgb),
+    };
+    let jpeg = turbo::compress(
+        pixels.data(),
+        frame.width_px() as usize,
+        frame.height_px() as usize,
+        order,
+        quality.clamp(1, 100),
+        turbo::Subsampling::S420,
+    )
+    .map_err(|error| PictureError::Encode(error.into()))?;
+    Ok(VideoFrame::from_jpeg(jpeg)?.stamped_like(frame))
+}

@@ -1,0 +1,24 @@
+//! JPEG: encode, decode, measure, tidy.
+//!
+//! Bytes from a peer meet a decoder in safe Rust only, in its strict mode: a
+//! picture cut short is an error and not a grey rest.
+//!
+//! # Source
+//! ITU-T T.81 for the markers and the standard Huffman tables.
+
+mod decode;
+mod encode;
+mod markers;
+mod tables;
+mod tidy;
+
+pub use self::{
+    decode::{decode, decode_as},
+    encode::encode,
+    markers::dimensions,
+    tidy::tidy,
+};
+
+/// The quality to use when nobody asked: a good picture at about a tenth of
+/// the raw size.
+pub const DEFAULT_QUALITY: u8 = 80;

@@ -1,0 +1,57 @@
+//! Which source, as people write it.
+
+use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr};
+
+/// Which source to open.
+///
+/// Written `camera`, `camera:1`, `pattern`, `clip` (the bundled one), or a
+/// file's path. A file named like one of the words is written `./pattern`.
+///
+/// ```
+/// use sockkit_media::source::SourceSpec;
+///
+/// assert_eq!("camera:1".parse(), Ok(SourceSpec::Camera { index: 1 }));
+/// assert_eq!("pattern".parse(), Ok(SourceSpec::Pattern));
+/// assert_eq!("./walk.mjpeg".parse(), Ok(SourceSpec::File("./walk.mjpeg".into())));
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SourceSpec {
+    /// The camera with this number, from 0.
+    Camera {
+        /// Which one; Linux calls number 0 `/dev/video0`.
+        index: u32,
+    },
+    /// The moving test pattern.
+    Pattern,
+    /// The clip that comes with this crate.
+    Clip,
+    /// A clip or a still image, told apart by its name's ending.
+    File(PathBuf),
+}
+
+impl FromStr for SourceSpec {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let camera = text.strip_prefix("camera:").map(str::parse);
+        Ok(match (text, camera) {
+            ("camera", _) => Self::Camera { index: 0 },
+            ("pattern", _) => Self::Pattern,
+            ("clip", _) => Self::Clip,
+            (_, Some(Ok(index))) => Self::Camera { index },
+            _ => Self::File(text.into()),
+        })
+    }
+}
+
+impl fmt::Display for SourceSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Camera { index } => write!(f, "camera:{index}"),
+            Self::Pattern => f.write_str("pattern"),
+            Self::Clip => f.write_str("clip"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
