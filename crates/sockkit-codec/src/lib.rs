@@ -8,5 +8,7 @@
 
 pub mod file;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod pack;
 pub mod shard;

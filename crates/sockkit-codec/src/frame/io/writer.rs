@@ -1,0 +1,130 @@
+//! Frames to a stream.
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio_util::io::poll_write_buf;
+
+use crate::frame::{FrameConfig, FrameWriteError, outbound::Outbound};
+
+/// Sends whole frames to a stream.
+///
+/// Prefix and payload leave in one vectored write, and a long payload is not
+/// copied on the way. [`feed`](Self::feed) many short frames and
+/// [`flush`](Self::flush) once: they leave in one write too.
+///
+/// ```no_run
+/// # async fn example(stream: tokio::net::TcpStream) -> Result<(), sockkit_codec::frame::FrameWriteError> {
+/// use sockkit_codec::frame::FrameWriter;
+///
+/// let mut writer = FrameWriter::new(stream);
+/// for word in ["one", "two", "three"] {
+///     writer.feed(word.into()).await?;
+/// }
+/// writer.flush().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct FrameWriter<W> {
+    stream: W,
+    outbound: Outbound,
+}
+
+impl<W> FrameWriter<W> {
+    /// Writes frames with the default [`FrameConfig`].
+    pub fn new(stream: W) -> Self {
+        Self::with_config(stream, FrameConfig::default())
+    }
+
+    /// Writes frames as `config` says.
+    pub fn with_config(stream: W, config: FrameConfig) -> Self {
+        Self {
+            stream,
+            outbound: Outbound::new(config),
+        }
+    }
+
+    /// The stream, for its address or options.
+    pub fn get_ref(&self) -> &W {
+        &self.stream
+    }
+}
+
+impl<W: AsyncWrite + Unpin> FrameWriter<W> {
+    /// Sends one frame and everything fed before it.
+    ///
+    /// It waits as long as the peer does not read: wrap it in
+    /// `tokio::time::timeout` where that must end.
+    ///
+    /// # Errors
+    /// [`FrameWriteError::TooLong`] if the payload is over the limit, and then
+    /// the stream is as good as before; [`FrameWriteError::Io`] if the stream failed.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: the first poll queues the frame, and a frame that left in
+    /// part is completed by the next call. Do not send it again.
+    pub async fn send(&mut self, payload: Bytes) -> Result<(), FrameWriteError> {
+        self.outbound.push(payload)?;
+        Ok(self.flush().await?)
+    }
+
+    /// Queues one frame, and writes once 64 KiB are queued.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// Cancel safe, as [`send`](Self::send).
+    pub async fn feed(&mut self, payload: Bytes) -> Result<(), FrameWriteError> {
+        self.outbound.push(payload)?;
+        if self.outbound.remaining() >= WRITE_BYTES {
+            poll_fn(|context| self.poll_write(context)).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes all queued frames and flushes the stream.
+    ///
+    /// # Errors
+    /// If the stream failed.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: what was not written stays queued.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        poll_fn(|context| self.poll_write(context)).await?;
+        self.stream.flush().await
+    }
+
+    /// Writes all queued frames, then closes the sending side, so that the
+    /// peer's next `recv` gives `None`.
+    ///
+    /// # Errors
+    /// If the stream failed.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: call it again to go on.
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        poll_fn(|context| self.poll_write(context)).await?;
+        self.stream.shutdown().await
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.outbound.has_remaining() {
+            let stream = Pin::new(&mut self.stream);
+            if ready!(poll_write_buf(stream, context, &mut self.outbound))? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Bytes queued before `feed` writes on its own.
+const WRITE_BYTES: usize = 64 << 10;
