@@ -1,0 +1,89 @@
+//! The limits of a reassembler.
+
+use std::time::Duration;
+
+use super::super::MESSAGE_MAX_BYTES;
+
+/// How much a reassembler holds, and for how long.
+#[derive(Clone, Debug)]
+#[must_use = "a config does nothing until a reassembler is given it"]
+pub struct ReassemblyConfig {
+    pub(super) max_message_bytes: usize,
+    pub(super) max_messages: usize,
+    pub(super) max_buffered_bytes: usize,
+    pub(super) max_streams: usize,
+    pub(super) max_age: Duration,
+    pub(super) older: Older,
+}
+
+impl ReassemblyConfig {
+    /// The longest message taken. Default: 16 MiB.
+    ///
+    /// Also bounds what the decoder holds: at most four times as much.
+    pub fn max_message_bytes(mut self, bytes: usize) -> Self {
+        self.max_message_bytes = bytes;
+        self
+    }
+
+    /// Messages in flight, all senders together. Default: 64; at least 1.
+    ///
+    /// Each shard of a message other than the last one costs a walk over them.
+    pub fn max_messages(mut self, messages: usize) -> Self {
+        self.max_messages = messages.max(1);
+        self
+    }
+
+    /// Bytes of unfinished messages, and of buffers kept for the next ones.
+    /// Default: 64 MiB.
+    ///
+    /// A message longer than this never completes.
+    pub fn max_buffered_bytes(mut self, bytes: usize) -> Self {
+        self.max_buffered_bytes = bytes;
+        self
+    }
+
+    /// Streams whose delivered messages are remembered. Default: 64; at least 1.
+    ///
+    /// A late duplicate of a whole message is delivered twice if its stream was
+    /// forgotten in between.
+    pub fn max_streams(mut self, streams: usize) -> Self {
+        self.max_streams = streams.max(1);
+        self
+    }
+
+    /// The time from a message's first shard until it is given up. Default: 2 s.
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = age;
+        self
+    }
+
+    /// What becomes of older messages when a newer one is delivered.
+    /// Default: [`Older::Keep`].
+    pub fn older(mut self, older: Older) -> Self {
+        self.older = older;
+        self
+    }
+}
+
+impl Default for ReassemblyConfig {
+    fn default() -> Self {
+        Self {
+            max_message_bytes: MESSAGE_MAX_BYTES,
+            max_messages: 64,
+            max_buffered_bytes: 64 << 20,
+            max_streams: 64,
+            max_age: Duration::from_secs(2),
+            older: Older::Keep,
+        }
+    }
+}
+
+/// What becomes of a stream's unfinished messages when a newer one of the same
+/// kind is delivered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Older {
+    /// They may still complete: every message matters.
+    Keep,
+    /// They are given up at once: only the newest picture is worth showing.
+    GiveUp,
+}

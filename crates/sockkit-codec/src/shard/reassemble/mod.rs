@@ -1,0 +1,674 @@
+//! The receiver's side: datagrams become messages again.
+
+use std::{fmt, net::SocketAddr, time::Instant};
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Kind, ShardError, StreamId, header::MessageHeader};
+
+mod assembly;
+mod config;
+mod pool;
+mod repair;
+mod stats;
+mod streams;
+
+pub use config::{Older, ReassemblyConfig};
+pub use stats::ReassemblyStats;
+
+use assembly::Assembly;
+use pool::Pool;
+use repair::{Repaired, Repairer};
+use streams::{Finished, MessageId};
+
+/// Puts messages together from datagrams of any number of senders.
+///
+/// Pure: the caller passes time and datagrams in. Give each datagram to
+/// [`handle_datagram`](Self::handle_datagram). Memory that waits for shards is
+/// let go as later datagrams come; where they may stop coming, also call
+/// [`expire`](Self::expire) at [`deadline`](Self::deadline).
+///
+/// What it holds is bounded by [`ReassemblyConfig`]: `max_buffered_bytes`, one
+/// message more while it is put in order, the decoder's share (at most four
+/// times `max_message_bytes`), and 8 KiB of bookkeeping a message. When a limit
+/// is reached, the oldest message is given up; if the sender of the newest
+/// datagram holds half or more, then its own oldest.
+pub struct Reassembler {
+    config: ReassemblyConfig,
+    in_flight: Vec<Assembly>,
+    /// Where the last shard went: the next one mostly goes there too.
+    last: usize,
+    /// Not later than the first deadline in `in_flight`.
+    deadline: Option<Instant>,
+    finished: Finished,
+    pool: Pool,
+    repairer: Repairer,
+    stats: ReassemblyStats,
+}
+
+impl Reassembler {
+    /// A reassembler that holds nothing yet.
+    pub fn new(config: ReassemblyConfig) -> Self {
+        Self {
+            in_flight: Vec::new(),
+            last: 0,
+            deadline: None,
+            finished: Finished::new(config.max_streams, config.max_messages),
+            pool: Pool::default(),
+            repairer: Repairer::default(),
+            stats: ReassemblyStats::default(),
+            config,
+        }
+    }
+
+    /// Takes one datagram; returns the message that it completes, if any.
+    ///
+    /// # Errors
+    /// [`ShardError`] if the datagram is not a shard that this receiver takes,
+    /// or if it completes a message whose checksum does not fit. Counted, and
+    /// no reason to stop: the next datagram may be from somebody else.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<Option<Message>, ShardError> {
+        self.stats.datagrams += 1;
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.expire(now);
+        }
+        let (header, index, shard) = self
+            .parse(datagram)
+            .inspect_err(|_| self.stats.malformed += 1)?;
+        let place = match self.find(from, &header) {
+            Some(place) => place,
+            None if self.finished.contains(&MessageId::new(from, &header)) => {
+                self.stats.late += 1;
+                return Ok(None);
+            }
+            None if header.data == 1 => return self.finish_single(from, &header, shard).map(Some),
+            None => self.begin(now, from, header),
+        };
+        let Some(assembly) = self.in_flight.get(place) else {
+            return Ok(None);
+        };
+        if assembly.has(index) {
+            self.stats.duplicates += 1;
+            return Ok(None);
+        }
+        let Some(place) = self.make_room(place) else {
+            return Ok(None);
+        };
+        self.last = place;
+        let Some(assembly) = self.in_flight.get_mut(place) else {
+            return Ok(None);
+        };
+        assembly.push(index, shard);
+        if !assembly.is_complete() {
+            return Ok(None);
+        }
+        let assembly = self.in_flight.swap_remove(place);
+        self.finish(assembly).map(Some)
+    }
+
+    /// Gives up the messages whose time is over.
+    pub fn expire(&mut self, now: Instant) {
+        let max_age = self.config.max_age;
+        self.give_up_if(|assembly| now.saturating_duration_since(assembly.since) >= max_age);
+        let oldest = self.in_flight.iter().map(|assembly| assembly.since).min();
+        self.deadline = oldest.and_then(|since| since.checked_add(max_age));
+    }
+
+    /// When [`expire`](Self::expire) next has something to do, at the earliest.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// What was seen so far.
+    #[must_use]
+    pub fn stats(&self) -> ReassemblyStats {
+        self.stats
+    }
+
+    /// Bytes held for unfinished messages, and for those to come.
+    #[must_use]
+    pub fn buffered_bytes(&self) -> usize {
+        let in_flight = self.in_flight.iter();
+        let in_flight: usize = in_flight.map(|one| one.storage.capacity_bytes()).sum();
+        in_flight + self.pool.capacity_bytes()
+    }
+
+    fn parse<'a>(&self, datagram: &'a [u8]) -> Result<(MessageHeader, u16, &'a [u8]), ShardError> {
+        let (header, index, shard) = MessageHeader::parse(datagram)?;
+        if header.message_bytes as usize > self.config.max_message_bytes {
+            return Err(ShardError::MessageTooLong {
+                announced: header.message_bytes,
+                limit: self.config.max_message_bytes,
+            });
+        }
+        Ok((header, index, shard))
+    }
+
+    /// The place of the message in flight with exactly this header.
+    fn find(&self, from: SocketAddr, header: &MessageHeader) -> Option<usize> {
+        let is_it = |one: &Assembly| one.header == *header && one.from == from;
+        if self.in_flight.get(self.last).is_some_and(is_it) {
+            return Some(self.last);
+        }
+        self.in_flight.iter().position(is_it)
+    }
+
+    /// Opens a place for a message, giving up another if all are taken.
+    fn begin(&mut self, now: Instant, from: SocketAddr, header: MessageHeader) -> usize {
+        if self.in_flight.len() == self.config.max_messages {
+            let own = self.in_flight.iter().filter(|one| one.from == from);
+            let crowded = own.count() * 2 >= self.config.max_messages;
+            if let Some(place) = self.oldest(|one| !crowded || one.from == from) {
+                self.give_up(place);
+            }
+        }
+        let storage = self.pool.take(header.message_bytes as usize);
+        self.in_flight.push(Assembly {
+            from,
+            header,
+            since: now,
+            storage,
+        });
+        if self.deadline.is_none() {
+            self.deadline = now.checked_add(self.config.max_age);
+        }
+        self.in_flight.len() - 1
+    }
+
+    /// Makes the message's buffer hold one shard more, within the limit.
+    ///
+    /// Returns its place, which changes when others are given up; `None` if it
+    /// had to be given up itself.
+    fn make_room(&mut self, mut place: usize) -> Option<usize> {
+        let assembly = self.in_flight.get(place)?;
+        let (from, wanted) = (assembly.from, assembly.capacity_for_next());
+        let more = wanted - assembly.storage.shards.capacity();
+        if more == 0 {
+            return Some(place);
+        }
+        while self.buffered_bytes() + more > self.config.max_buffered_bytes {
+            if self.pool.release_one() {
+                continue;
+            }
+            let own = self.in_flight.iter().filter(|one| one.from == from);
+            let own: usize = own.map(|one| one.storage.capacity_bytes()).sum();
+            let crowded = own * 2 >= self.config.max_buffered_bytes;
+            let victim = self.oldest(|one| !crowded || one.from == from)?;
+            self.give_up(victim);
+            if victim == place {
+                return None;
+            }
+            // The last one moved into the victim's place.
+            if place == self.in_flight.len() {
+                place = victim;
+            }
+        }
+        let assembly = self.in_flight.get_mut(place)?;
+        let mut larger = BytesMut::with_capacity(wanted);
+        larger.extend_from_slice(&assembly.storage.shards);
+        assembly.storage.shards = larger;
+        Some(place)
+    }
+
+    fn oldest(&self, among: impl Fn(&Assembly) -> bool) -> Option<usize> {
+        let places = self.in_flight.iter().enumerate();
+        places
+            .filter(|(_, one)| among(one))
+            .min_by_key(|(_, one)| one.since)
+            .map(|(place, _)| place)
+    }
+
+    fn give_up_if(&mut self, condition: impl Fn(&Assembly) -> bool) {
+        let mut place = 0;
+        while let Some(assembly) = self.in_flight.get(place) {
+            if condition(assembly) {
+                self.give_up(place);
+            } else {
+                place += 1;
+            }
+        }
+    }
+
+    fn give_up(&mut self, place: usize) {
+        let assembly = self.in_flight.swap_remove(place);
+        self.stats.given_up += 1;
+        self.finished
+            .give_up(MessageId::new(assembly.from, &assembly.header));
+        self.pool.put(assembly.storage);
+    }
+
+    /// A message of one data shard: each of its shards is the message.
+    fn finish_single(
+        &mut self,
+        from: SocketAddr,
+        header: &MessageHeader,
+        shard: &[u8],
+    ) -> Result<Message, ShardError> {
+        let message_bytes = header.message_bytes as usize;
+        let message = shard.get(..message_bytes).unwrap_or(shard);
+        self.check(header, message)?;
+        let bytes = self.pool.copy_small(message);
+        Ok(self.deliver(from, header, bytes))
+    }
+
+    fn finish(&mut self, assembly: Assembly) -> Result<Message, ShardError> {
+        let Assembly {
+            from,
+            header,
+            mut storage,
+            ..
+        } = assembly;
+        let mut message = if storage.in_order {
+            std::mem::take(&mut storage.shards)
+        } else {
+            let whole = header.shard_bytes() * usize::from(header.data);
+            let mut target = self.pool.take_buffer(whole);
+            target.reserve(whole);
+            if self.repairer.restore(&header, &storage, &mut target) == Repaired::Yes {
+                self.stats.repaired += 1;
+            }
+            target
+        };
+        self.pool.put(storage);
+        message.truncate(header.message_bytes as usize);
+        if let Err(error) = self.check(&header, &message) {
+            self.finished.give_up(MessageId::new(from, &header));
+            return Err(error);
+        }
+        let bytes = self.pool.lend(message);
+        Ok(self.deliver(from, &header, bytes))
+    }
+
+    fn check(&mut self, header: &MessageHeader, message: &[u8]) -> Result<(), ShardError> {
+        let computed = crc32c::crc32c(message);
+        if computed == header.crc {
+            return Ok(());
+        }
+        self.stats.corrupt += 1;
+        Err(ShardError::Corrupt {
+            stream: header.stream,
+            number: header.number,
+            announced: header.crc,
+            computed,
+        })
+    }
+
+    /// Notes the message as delivered, and gives up what that makes hopeless.
+    fn deliver(&mut self, from: SocketAddr, header: &MessageHeader, bytes: Bytes) -> Message {
+        let id = MessageId::new(from, header);
+        let change = self.finished.deliver(&id);
+        let lost = i128::from(self.stats.lost) + change;
+        self.stats.lost = u64::try_from(lost.max(0)).unwrap_or(u64::MAX);
+        self.stats.delivered += 1;
+        let (kind, older) = (header.kind, self.config.older);
+        self.give_up_if(|one| {
+            let other = MessageId::new(one.from, &one.header);
+            let outdated = older == Older::GiveUp
+                && one.header.kind == kind
+                && other.stream == id.stream
+                && other.from == from
+                && other.number < id.number;
+            outdated || other == id || other.is_out_of_window(&id)
+        });
+        Message {
+            from,
+            stream: header.stream,
+            number: header.number,
+            kind,
+            bytes,
+        }
+    }
+}
+
+impl fmt::Debug for Reassembler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reassembler")
+            .field("config", &self.config)
+            .field("in_flight", &self.in_flight.len())
+            .field("buffered_bytes", &self.buffered_bytes())
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A message as it was sent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Message {
+    /// The sender's address.
+    pub from: SocketAddr,
+    /// The stream it came in.
+    pub stream: StreamId,
+    /// Its number in the stream.
+    pub number: u64,
+    /// What it holds.
+    pub kind: Kind,
+    /// The message itself, in a buffer that is used again once it is dropped.
+    pub bytes: Bytes,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{
+        super::{Parity, SplitConfig, Splitter, header::HEADER_BYTES},
+        *,
+    };
+
+    fn peer(host: u8) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, host], 5006))
+    }
+
+    fn bytes(length: usize) -> Vec<u8> {
+        (0..=250).cycle().take(length).collect()
+    }
+
+    fn splitter(stream: u64) -> Splitter {
+        Splitter::new(SplitConfig::default(), StreamId(stream))
+    }
+
+    /// The datagrams of the splitter's next message.
+    fn datagrams(splitter: &mut Splitter, message: &[u8], parity: Parity) -> Vec<Vec<u8>> {
+        let shards = splitter.split(Kind(1), message, parity).unwrap();
+        shards.datagrams().map(<[u8]>::to_vec).collect()
+    }
+
+    fn reassembler() -> Reassembler {
+        Reassembler::new(ReassemblyConfig::default())
+    }
+
+    /// Gives all datagrams; returns the messages.
+    fn take<'a>(
+        reassembler: &mut Reassembler,
+        datagrams: impl IntoIterator<Item = &'a Vec<u8>>,
+    ) -> Vec<Message> {
+        let now = Instant::now();
+        let taken = datagrams.into_iter().filter_map(|datagram| {
+            reassembler
+                .handle_datagram(now, peer(1), datagram)
+                .expect("good datagrams")
+        });
+        taken.collect()
+    }
+
+    /// The message arrives once when `order` picks its datagrams.
+    #[track_caller]
+    fn check(length: usize, parity: Parity, order: impl Fn(&mut Vec<Vec<u8>>)) -> ReassemblyStats {
+        let mut reassembler = reassembler();
+        let message = bytes(length);
+        let mut datagrams = datagrams(&mut splitter(1), &message, parity);
+        order(&mut datagrams);
+        let messages = take(&mut reassembler, &datagrams);
+        assert_eq!(messages.len(), 1, "{length} bytes");
+        assert_eq!(messages[0].bytes, message, "{length} bytes");
+        assert_eq!((messages[0].kind, messages[0].number), (Kind(1), 0));
+        assert_eq!(reassembler.in_flight.len(), 0);
+        reassembler.stats()
+    }
+
+    #[test]
+    fn every_length_arrives() {
+        for length in (0..40)
+            .chain(1_360..1_370)
+            .chain([2_728, 2_729, 60_000, 1 << 20])
+        {
+            check(length, Parity::NONE, |_| ());
+            check(length, Parity::percent(30), |datagrams| datagrams.reverse());
+        }
+    }
+
+    #[test]
+    fn any_shard_may_be_lost_or_come_twice() {
+        for lost in 0..7 {
+            let stats = check(5 * 1_364, Parity::percent(40), |datagrams| {
+                datagrams.remove(lost);
+                datagrams.rotate_left(lost);
+                let first = datagrams[0].clone();
+                datagrams.insert(1, first);
+            });
+            assert_eq!(stats.duplicates, 1);
+            assert_eq!(stats.late, 1);
+        }
+    }
+
+    #[test]
+    fn in_order_nothing_is_computed() {
+        let stats = check(60_000, Parity::percent(20), |_| ());
+        assert_eq!((stats.repaired, stats.late), (0, 9));
+        let stats = check(60_000, Parity::percent(20), |datagrams| {
+            datagrams.swap(3, 40)
+        });
+        assert_eq!((stats.repaired, stats.late), (0, 9));
+        let stats = check(60_000, Parity::percent(20), |datagrams| {
+            datagrams.drain(..9);
+        });
+        assert_eq!((stats.repaired, stats.late), (1, 0));
+    }
+
+    #[test]
+    fn too_many_losses_yield_nothing_until_the_time_is_over() {
+        let mut reassembler =
+            Reassembler::new(ReassemblyConfig::default().max_age(Duration::from_millis(100)));
+        let start = Instant::now();
+        let lost = datagrams(&mut splitter(1), &bytes(60_000), Parity::percent(20));
+        for datagram in &lost[10..] {
+            let taken = reassembler.handle_datagram(start, peer(1), datagram);
+            assert_eq!(taken, Ok(None));
+        }
+        let deadline = start + Duration::from_millis(100);
+        assert_eq!(reassembler.deadline(), Some(deadline));
+        reassembler.expire(deadline - Duration::from_nanos(1));
+        assert_eq!(reassembler.stats().given_up, 0);
+        reassembler.expire(deadline);
+        assert_eq!(reassembler.stats().given_up, 1);
+        assert_eq!(reassembler.deadline(), None);
+        // It stays given up.
+        let late = reassembler.handle_datagram(deadline, peer(1), &lost[0]);
+        assert_eq!((late, reassembler.stats().late), (Ok(None), 1));
+    }
+
+    #[test]
+    fn mixed_streams_and_senders_do_not_meet() {
+        let mut reassembler = reassembler();
+        let message = [bytes(9_000), bytes(9_001), bytes(9_002)];
+        // Two streams with the same numbers, and one of them from two addresses.
+        let sets = [
+            (
+                peer(1),
+                datagrams(&mut splitter(1), &message[0], Parity::NONE),
+            ),
+            (
+                peer(1),
+                datagrams(&mut splitter(2), &message[1], Parity::NONE),
+            ),
+            (
+                peer(2),
+                datagrams(&mut splitter(1), &message[2], Parity::NONE),
+            ),
+        ];
+        let mut arrived = 0;
+        for shard in 0..7 {
+            for (sender, (from, set)) in sets.iter().enumerate() {
+                let taken = reassembler.handle_datagram(Instant::now(), *from, &set[shard]);
+                if let Some(taken) = taken.unwrap() {
+                    assert_eq!(
+                        (taken.from, &taken.bytes[..]),
+                        (*from, &message[sender][..])
+                    );
+                    arrived += 1;
+                }
+            }
+        }
+        assert_eq!(arrived, 3);
+    }
+
+    #[test]
+    fn a_message_is_delivered_once() {
+        let mut reassembler = reassembler();
+        for length in [10, 9_000] {
+            let set = datagrams(
+                &mut splitter(length as u64),
+                &bytes(length),
+                Parity::percent(100),
+            );
+            let twice = set.iter().chain(&set).chain(&set);
+            assert_eq!(take(&mut reassembler, twice).len(), 1, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn a_forged_shard_does_not_become_part_of_a_picture() {
+        let mut reassembler = reassembler();
+        let mut set = datagrams(&mut splitter(1), &bytes(9_000), Parity::NONE);
+        set[3][HEADER_BYTES + 7] ^= 1;
+        let now = Instant::now();
+        let last = set.pop().unwrap();
+        assert_eq!(take(&mut reassembler, &set).len(), 0);
+        let error = reassembler
+            .handle_datagram(now, peer(1), &last)
+            .unwrap_err();
+        assert!(matches!(error, ShardError::Corrupt { number: 0, .. }));
+        assert_eq!(reassembler.stats().corrupt, 1);
+        assert_eq!(reassembler.in_flight.len(), 0);
+    }
+
+    #[test]
+    fn a_forged_header_does_not_spoil_the_message_beside_it() {
+        // Each byte of the header that names the message, changed in a first shard.
+        for offset in (3..28).chain(30..34) {
+            let mut reassembler = reassembler();
+            let set = datagrams(&mut splitter(1), &bytes(9_000), Parity::percent(20));
+            let mut forged = set[0].clone();
+            forged[offset] ^= 1;
+            // May be refused, or begin a rival that never completes.
+            let _ = reassembler.handle_datagram(Instant::now(), peer(1), &forged);
+            let messages = take(&mut reassembler, &set);
+            assert_eq!(messages.len(), 1, "header byte {offset}");
+            assert_eq!(messages[0].bytes, bytes(9_000));
+        }
+    }
+
+    #[test]
+    fn a_restarted_sender_is_another_stream() {
+        let mut reassembler = reassembler();
+        let before = datagrams(&mut splitter(1), &bytes(9_000), Parity::NONE);
+        let after = datagrams(&mut splitter(2), &vec![9; 9_000], Parity::NONE);
+        assert_eq!(take(&mut reassembler, &before[..4]).len(), 0);
+        let messages = take(&mut reassembler, &after);
+        assert_eq!(messages[0].bytes, vec![9; 9_000]);
+    }
+
+    #[test]
+    fn a_restarted_sender_with_the_same_stream_id_yields_no_false_picture() {
+        let mut reassembler = reassembler();
+        let before = datagrams(&mut splitter(1), &bytes(9_000), Parity::NONE);
+        let after = datagrams(&mut splitter(1), &vec![9; 9_000], Parity::NONE);
+        assert_eq!(take(&mut reassembler, &before[..4]).len(), 0);
+        let messages = take(&mut reassembler, &after);
+        assert_eq!(messages[0].bytes, vec![9; 9_000]);
+    }
+
+    #[test]
+    fn an_announced_length_reserves_nothing() {
+        let mut reassembler = reassembler();
+        let huge = datagrams(&mut splitter(1), &vec![1; 16 << 20], Parity::percent(10));
+        for datagram in [&huge[0], &huge[12_000], huge.last().unwrap()] {
+            let _ = reassembler.handle_datagram(Instant::now(), peer(1), datagram);
+        }
+        assert!(reassembler.buffered_bytes() < 16 << 10);
+    }
+
+    #[test]
+    fn a_message_over_the_limit_is_refused() {
+        let limit = ReassemblyConfig::default().max_message_bytes(9_000);
+        let mut reassembler = Reassembler::new(limit);
+        let fits = datagrams(&mut splitter(1), &bytes(9_000), Parity::NONE);
+        let over = datagrams(&mut splitter(2), &bytes(9_001), Parity::NONE);
+        assert_eq!(take(&mut reassembler, &fits).len(), 1);
+        assert_eq!(
+            reassembler.handle_datagram(Instant::now(), peer(1), &over[0]),
+            Err(ShardError::MessageTooLong {
+                announced: 9_001,
+                limit: 9_000
+            })
+        );
+        assert_eq!(reassembler.stats().malformed, 1);
+    }
+
+    #[test]
+    fn a_peer_that_floods_pushes_out_its_own_messages() {
+        let mut reassembler = Reassembler::new(ReassemblyConfig::default().max_messages(8));
+        let now = Instant::now();
+        let honest = datagrams(&mut splitter(1), &bytes(9_000), Parity::NONE);
+        for datagram in &honest[..6] {
+            let _ = reassembler.handle_datagram(now, peer(1), datagram);
+        }
+        let mut hostile = splitter(2);
+        for _ in 0..1_000 {
+            let flood = datagrams(&mut hostile, &bytes(9_000), Parity::NONE);
+            let _ = reassembler.handle_datagram(now, peer(2), &flood[0]);
+            assert!(reassembler.in_flight.len() <= 8);
+        }
+        assert_eq!(take(&mut reassembler, &honest[6..]).len(), 1);
+        assert_eq!(reassembler.stats().given_up, 1_000 - 7);
+    }
+
+    #[test]
+    fn buffered_bytes_stay_under_the_limit() {
+        let limit = 100_000;
+        let mut reassembler =
+            Reassembler::new(ReassemblyConfig::default().max_buffered_bytes(limit));
+        let now = Instant::now();
+        let mut senders = [splitter(1), splitter(2), splitter(3)];
+        for round in 0..50 {
+            for (host, sender) in (0..).zip(&mut senders) {
+                let set = datagrams(sender, &bytes(20_000 + round * 1_000), Parity::NONE);
+                for datagram in &set[1..] {
+                    let _ = reassembler.handle_datagram(now, peer(host), datagram);
+                    assert!(reassembler.buffered_bytes() <= limit + 1_000);
+                }
+            }
+        }
+        // A message that the limit has room for still arrives.
+        let set = datagrams(&mut senders[0], &bytes(60_000), Parity::NONE);
+        assert_eq!(take(&mut reassembler, &set).len(), 1);
+        // One longer than the limit never does, and holds nothing.
+        let set = datagrams(&mut senders[0], &bytes(120_000), Parity::NONE);
+        assert_eq!(take(&mut reassembler, &set).len(), 0);
+    }
+
+    #[test]
+    fn a_newer_picture_gives_up_the_older_one() {
+        for (policy, given_up) in [(Older::Keep, 0), (Older::GiveUp, 1)] {
+            let mut reassembler = Reassembler::new(ReassemblyConfig::default().older(policy));
+            let mut sender = splitter(1);
+            let older = datagrams(&mut sender, &bytes(9_000), Parity::NONE);
+            let newer = datagrams(&mut sender, &bytes(9_000), Parity::NONE);
+            assert_eq!(take(&mut reassembler, &older[..6]).len(), 0);
+            assert_eq!(take(&mut reassembler, &newer).len(), 1);
+            assert_eq!(reassembler.stats().given_up, given_up);
+            let rest = take(&mut reassembler, &older[6..]).len();
+            assert_eq!(rest as u64, 1 - given_up);
+        }
+    }
+
+    #[test]
+    fn messages_never_delivered_are_lost() {
+        let mut reassembler = reassembler();
+        let mut sender = splitter(1);
+        let sets: Vec<_> = (0..5)
+            .map(|_| datagrams(&mut sender, &bytes(3_000), Parity::NONE))
+            .collect();
+        for number in [0, 3, 2, 4] {
+            assert_eq!(take(&mut reassembler, &sets[number]).len(), 1);
+        }
+        let stats = reassembler.stats();
+        assert_eq!((stats.delivered, stats.lost), (4, 1));
+    }
+}

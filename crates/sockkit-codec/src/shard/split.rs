@@ -1,0 +1,436 @@
+//! The sender's side: a message becomes datagrams of equal length.
+
+use std::{fmt, slice::ChunksExact};
+
+use reed_solomon_simd::ReedSolomonEncoder;
+
+use super::{
+    Kind, MESSAGE_MAX_BYTES, Parity, SplitError, StreamId, UDP_PAYLOAD_MAX_BYTES,
+    header::{DATA_SHARDS_MAX, HEADER_BYTES, MessageHeader},
+};
+
+/// How large datagrams and messages may be.
+#[derive(Clone, Debug)]
+#[must_use = "a config does nothing until a splitter is given it"]
+pub struct SplitConfig {
+    max_datagram_bytes: usize,
+    max_message_bytes: usize,
+}
+
+impl SplitConfig {
+    /// The most bytes in one datagram, header included. Default: 1,400.
+    ///
+    /// 1,400 bytes of UDP payload are never fragmented on Ethernet. Raise it
+    /// where the path allows (loopback, jumbo frames): fewer headers, fewer
+    /// calls. Brought into 64 to 65,507.
+    pub fn max_datagram_bytes(mut self, bytes: usize) -> Self {
+        self.max_datagram_bytes = bytes.clamp(64, UDP_PAYLOAD_MAX_BYTES);
+        self
+    }
+
+    /// The longest message. Default: 16 MiB; at most 4 GiB − 1.
+    ///
+    /// A receiver has its own limit and refuses what is over it.
+    pub fn max_message_bytes(mut self, bytes: usize) -> Self {
+        self.max_message_bytes = bytes.min(u32::MAX as usize);
+        self
+    }
+}
+
+impl Default for SplitConfig {
+    fn default() -> Self {
+        Self {
+            max_datagram_bytes: 1_400,
+            max_message_bytes: MESSAGE_MAX_BYTES,
+        }
+    }
+}
+
+/// Splits messages of one stream into datagrams.
+///
+/// Pure: it sends nothing. Each [`split`](Self::split) numbers the message and
+/// lends its datagrams from one buffer, which the next call uses again.
+pub struct Splitter {
+    config: SplitConfig,
+    stream: StreamId,
+    next_number: u64,
+    datagrams: Vec<u8>,
+    /// Made by the first message that needs it.
+    encoder: Option<ReedSolomonEncoder>,
+}
+
+impl Splitter {
+    /// A splitter whose first message has the number 0.
+    ///
+    /// `stream` must be drawn anew at each start, see [`StreamId`].
+    pub fn new(config: SplitConfig, stream: StreamId) -> Self {
+        Self {
+            config,
+            stream,
+            next_number: 0,
+            datagrams: Vec::new(),
+            encoder: None,
+        }
+    }
+
+    /// The stream this splitter writes.
+    #[must_use]
+    pub fn stream(&self) -> StreamId {
+        self.stream
+    }
+
+    /// The number that the next message gets.
+    #[must_use]
+    pub fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
+    /// Splits one message.
+    ///
+    /// # Errors
+    /// [`SplitError`] if the message is over the configured length, or needs
+    /// more shards than a message may have. Nothing is numbered then.
+    pub fn split(
+        &mut self,
+        kind: Kind,
+        message: &[u8],
+        parity: Parity,
+    ) -> Result<Shards<'_>, SplitError> {
+        self.split_parts(kind, &[message], parity)
+    }
+
+    /// Splits one message given in parts, such as a header and a picture,
+    /// without joining them first.
+    ///
+    /// # Errors
+    /// As [`split`](Self::split).
+    pub fn split_parts(
+        &mut self,
+        kind: Kind,
+        parts: &[&[u8]],
+        parity: Parity,
+    ) -> Result<Shards<'_>, SplitError> {
+        let header = self.header(kind, parts, parity)?;
+        let (data, parity) = (usize::from(header.data), usize::from(header.parity));
+        let segment_bytes = HEADER_BYTES + header.shard_bytes();
+        let total_bytes = (data + parity) * segment_bytes;
+        if self.datagrams.len() < total_bytes {
+            self.datagrams.resize(total_bytes, 0);
+        }
+        let (datagrams, _) = self.datagrams.split_at_mut(total_bytes);
+        let (systematic, redundant) = datagrams.split_at_mut(data * segment_bytes);
+        fill(&header, systematic, parts);
+        if parity > 0 {
+            protect(&mut self.encoder, &header, systematic, redundant);
+        }
+        self.next_number += 1;
+        Ok(Shards {
+            number: header.number,
+            data,
+            segment_bytes,
+            bytes: datagrams,
+        })
+    }
+
+    /// What the header says of the next message.
+    fn header(
+        &self,
+        kind: Kind,
+        parts: &[&[u8]],
+        parity: Parity,
+    ) -> Result<MessageHeader, SplitError> {
+        let message_bytes = parts.iter().map(|part| part.len()).sum();
+        let limit = self.config.max_message_bytes;
+        let announced = u32::try_from(message_bytes).ok();
+        let Some(announced) = announced.filter(|_| message_bytes <= limit) else {
+            return Err(SplitError::MessageTooLong {
+                got: message_bytes,
+                limit,
+            });
+        };
+        // Even, so that rounding a shard up to an even length stays below it.
+        let most_bytes = (self.config.max_datagram_bytes - HEADER_BYTES) & !1;
+        let data = message_bytes.div_ceil(most_bytes).max(1);
+        if data > DATA_SHARDS_MAX {
+            return Err(SplitError::TooManyShards {
+                needed: data,
+                limit: DATA_SHARDS_MAX,
+            });
+        }
+        let whole = parts.iter();
+        Ok(MessageHeader {
+            number: self.next_number,
+            stream: self.stream,
+            crc: whole.fold(0, |crc, part| crc32c::crc32c_append(crc, part)),
+            message_bytes: announced,
+            data: u16::try_from(data).expect("below DATA_SHARDS_MAX"),
+            parity: u16::try_from(parity.shards(data)).expect("a little above DATA_SHARDS_MAX"),
+            kind,
+        })
+    }
+}
+
+impl fmt::Debug for Splitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Splitter")
+            .field("config", &self.config)
+            .field("stream", &self.stream)
+            .field("next_number", &self.next_number)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The datagrams of one message, data first, then parity.
+#[derive(Clone, Copy, Debug)]
+pub struct Shards<'a> {
+    number: u64,
+    data: usize,
+    segment_bytes: usize,
+    bytes: &'a [u8],
+}
+
+impl<'a> Shards<'a> {
+    /// The message's number in its stream.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// All datagrams, one after the other, for a call that cuts them itself
+    /// (UDP segmentation offload).
+    #[must_use]
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The length of each datagram.
+    #[must_use]
+    pub fn segment_bytes(&self) -> usize {
+        self.segment_bytes
+    }
+
+    /// The datagrams one by one, in the order to send them.
+    pub fn datagrams(&self) -> ChunksExact<'a, u8> {
+        self.bytes.chunks_exact(self.segment_bytes)
+    }
+
+    /// How many datagrams carry the message itself.
+    #[must_use]
+    pub fn data_shards(&self) -> usize {
+        self.data
+    }
+
+    /// How many datagrams carry parity.
+    #[must_use]
+    pub fn parity_shards(&self) -> usize {
+        self.bytes.len() / self.segment_bytes - self.data
+    }
+}
+
+/// Writes the data shards: headers, the message, zeros after its end.
+fn fill(header: &MessageHeader, systematic: &mut [u8], parts: &[&[u8]]) {
+    let mut parts = parts.iter().copied();
+    let mut part = parts.next().unwrap_or_default();
+    let segments = systematic.chunks_exact_mut(HEADER_BYTES + header.shard_bytes());
+    for (index, segment) in (0..).zip(segments) {
+        let (head, mut room) = segment.split_at_mut(HEADER_BYTES);
+        header.emit(index, head);
+        while !room.is_empty() {
+            if part.is_empty() {
+                let Some(next) = parts.next() else {
+                    room.fill(0);
+                    break;
+                };
+                part = next;
+                continue;
+            }
+            let (source, rest) = part.split_at(room.len().min(part.len()));
+            let (target, left) = room.split_at_mut(source.len());
+            target.copy_from_slice(source);
+            (part, room) = (rest, left);
+        }
+    }
+}
+
+/// Writes the parity shards from the data shards.
+fn protect(
+    encoder: &mut Option<ReedSolomonEncoder>,
+    header: &MessageHeader,
+    systematic: &[u8],
+    redundant: &mut [u8],
+) {
+    let segment_bytes = HEADER_BYTES + header.shard_bytes();
+    let data_shards = systematic
+        .chunks_exact(segment_bytes)
+        .map(|segment| segment.split_at(HEADER_BYTES).1);
+    let parity_segments = (header.data..).zip(redundant.chunks_exact_mut(segment_bytes));
+    if header.data == 1 {
+        // The code of one data shard repeats it.
+        for ((index, segment), shard) in parity_segments.zip(data_shards.cycle()) {
+            write_segment(header, index, segment, shard);
+        }
+        return;
+    }
+    let encoder = ready_encoder(encoder, header);
+    for shard in data_shards {
+        encoder
+            .add_original_shard(shard)
+            .expect("as many shards, as long, as the encoder was told");
+    }
+    let encoded = encoder.encode().expect("every data shard was added");
+    for ((index, segment), shard) in parity_segments.zip(encoded.recovery_iter()) {
+        write_segment(header, index, segment, shard);
+    }
+}
+
+fn write_segment(header: &MessageHeader, index: u16, segment: &mut [u8], shard: &[u8]) {
+    let (head, target) = segment.split_at_mut(HEADER_BYTES);
+    header.emit(index, head);
+    target.copy_from_slice(shard);
+}
+
+/// The encoder, ready for this message's counts; its memory is used again.
+fn ready_encoder<'a>(
+    encoder: &'a mut Option<ReedSolomonEncoder>,
+    header: &MessageHeader,
+) -> &'a mut ReedSolomonEncoder {
+    let (data, parity) = (usize::from(header.data), usize::from(header.parity));
+    let shard_bytes = header.shard_bytes();
+    match encoder {
+        Some(encoder) => {
+            encoder
+                .reset(data, parity, shard_bytes)
+                .expect("counts are within the code, length is even");
+            encoder
+        }
+        None => encoder.insert(
+            ReedSolomonEncoder::new(data, parity, shard_bytes)
+                .expect("counts are within the code, length is even"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn splitter(max_datagram_bytes: usize) -> Splitter {
+        let config = SplitConfig::default().max_datagram_bytes(max_datagram_bytes);
+        Splitter::new(config, StreamId(1))
+    }
+
+    /// Splits so many bytes; returns (data, parity, datagram length).
+    #[track_caller]
+    fn check(message_bytes: usize, parity: Parity) -> (usize, usize, usize) {
+        let mut splitter = splitter(1_400);
+        let message: Vec<_> = (0..=250).cycle().take(message_bytes).collect();
+        let shards = splitter.split(Kind(3), &message, parity).unwrap();
+        assert!(shards.segment_bytes() <= 1_400);
+        let mut joined = Vec::new();
+        for (index, datagram) in shards.datagrams().enumerate() {
+            let (header, found, shard) = MessageHeader::parse(datagram).unwrap();
+            assert_eq!(usize::from(found), index);
+            assert_eq!(usize::from(header.data), shards.data_shards());
+            assert_eq!(usize::from(header.parity), shards.parity_shards());
+            if index < shards.data_shards() {
+                joined.extend_from_slice(shard);
+            }
+        }
+        assert_eq!(joined[..message_bytes], message);
+        assert!(joined[message_bytes..].iter().all(|&byte| byte == 0));
+        (
+            shards.data_shards(),
+            shards.parity_shards(),
+            shards.segment_bytes(),
+        )
+    }
+
+    #[test]
+    fn shards_are_equal_even_and_no_longer_than_needed() {
+        assert_eq!(check(0, Parity::NONE), (1, 0, 38));
+        assert_eq!(check(1, Parity::NONE), (1, 0, 38));
+        assert_eq!(check(1_364, Parity::NONE), (1, 0, 1_400));
+        assert_eq!(check(1_365, Parity::NONE), (2, 0, 720));
+        assert_eq!(check(60_000, Parity::percent(20)), (44, 9, 1_400));
+        assert_eq!(check(1_000_001, Parity::percent(100)), (734, 734, 1_400));
+    }
+
+    #[test]
+    fn one_data_shard_is_repeated_as_the_code_would() {
+        let mut encoder = ReedSolomonEncoder::new(1, 3, 8).unwrap();
+        encoder.add_original_shard(b"abcdefgh").unwrap();
+        for parity in encoder.encode().unwrap().recovery_iter() {
+            assert_eq!(parity, b"abcdefgh");
+        }
+        assert_eq!(check(8, Parity::percent(100)), (1, 1, 44));
+    }
+
+    #[test]
+    fn parts_make_the_same_datagrams_as_the_whole() {
+        let message: Vec<_> = (0..=250).cycle().take(5_000).collect();
+        let whole = splitter(1_400)
+            .split(Kind(0), &message, Parity::percent(50))
+            .unwrap()
+            .as_bytes()
+            .to_vec();
+        for cut in [0, 1, 1_250, 1_364, 4_999, 5_000] {
+            let (head, body) = message.split_at(cut);
+            let mut splitter = splitter(1_400);
+            let shards = splitter
+                .split_parts(Kind(0), &[head, &[], body], Parity::percent(50))
+                .unwrap();
+            assert_eq!(shards.as_bytes(), whole, "cut at byte {cut}");
+        }
+    }
+
+    #[test]
+    fn a_shorter_message_leaves_nothing_of_the_longer_one() {
+        let mut used = splitter(1_400);
+        used.split(Kind(0), &[0xee; 9_000], Parity::percent(100))
+            .unwrap();
+        let mut fresh = splitter(1_400);
+        fresh.split(Kind(0), &[], Parity::NONE).unwrap();
+        assert_eq!(
+            used.split(Kind(0), &[5; 3_001], Parity::percent(30))
+                .unwrap()
+                .as_bytes(),
+            fresh
+                .split(Kind(0), &[5; 3_001], Parity::percent(30))
+                .unwrap()
+                .as_bytes()
+        );
+    }
+
+    #[test]
+    fn messages_are_numbered_and_refused_ones_are_not() {
+        let config = SplitConfig::default().max_message_bytes(10);
+        let mut splitter = Splitter::new(config, StreamId(1));
+        let first = splitter.split(Kind(0), &[0; 10], Parity::NONE).unwrap();
+        assert_eq!(first.number(), 0);
+        let refused = splitter.split(Kind(0), &[0; 11], Parity::NONE);
+        assert_eq!(
+            refused.unwrap_err(),
+            SplitError::MessageTooLong { got: 11, limit: 10 }
+        );
+        assert_eq!(splitter.next_number(), 1);
+    }
+
+    #[test]
+    fn the_code_has_a_last_place() {
+        let mut splitter = splitter(64);
+        let longest = vec![1; DATA_SHARDS_MAX * 28];
+        let shards = splitter
+            .split(Kind(0), &longest, Parity::percent(100))
+            .unwrap();
+        assert_eq!(shards.parity_shards(), DATA_SHARDS_MAX);
+        assert_eq!(
+            splitter
+                .split(Kind(0), &[&longest[..], &[1]].concat(), Parity::NONE)
+                .unwrap_err(),
+            SplitError::TooManyShards {
+                needed: DATA_SHARDS_MAX + 1,
+                limit: DATA_SHARDS_MAX
+            }
+        );
+    }
+}
