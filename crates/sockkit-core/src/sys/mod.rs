@@ -2,3 +2,5 @@
 
 #[cfg(all(feature = "testing", target_os = "linux"))]
 pub(crate) mod namespace;
+#[cfg(unix)]
+pub(crate) mod option;

@@ -1,0 +1,81 @@
+//! `getsockopt` and `setsockopt` for options that are one machine word.
+
+#![expect(unsafe_code, reason = "socket2 and rustix wrap only some options")]
+
+use std::{
+    ffi::c_int,
+    io,
+    os::fd::{AsFd, AsRawFd},
+    ptr,
+};
+
+/// Reads one option.
+///
+/// # Errors
+/// What `getsockopt` says. `InvalidData` if the kernel gave another size than
+/// asked for: the option is then not of this type.
+pub(crate) fn get<T: Word>(socket: impl AsFd, level: c_int, name: c_int) -> io::Result<T> {
+    let mut value = T::default();
+    let mut length = socklen::<T>();
+    // SAFETY: `value` is a live place of `length` bytes, and any bytes that
+    // the kernel writes there make a valid `Word`.
+    let status = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            name,
+            ptr::from_mut(&mut value).cast(),
+            &raw mut length,
+        )
+    };
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if length != socklen::<T>() {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(value)
+}
+
+/// Sets one option.
+///
+/// # Errors
+/// What `setsockopt` says.
+pub(crate) fn set<T: Word>(
+    socket: impl AsFd,
+    level: c_int,
+    name: c_int,
+    value: T,
+) -> io::Result<()> {
+    // SAFETY: `value` is a live place of the length given, without padding,
+    // and the kernel copies it before the call returns.
+    let status = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            name,
+            ptr::from_ref(&value).cast(),
+            socklen::<T>(),
+        )
+    };
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+fn socklen<T: Word>() -> libc::socklen_t {
+    libc::socklen_t::try_from(size_of::<T>()).expect("a word is at most eight bytes")
+}
+
+/// A plain integer: no padding, and every bit pattern is a value.
+///
+/// # Safety
+/// Implement it for integers alone.
+pub(crate) unsafe trait Word: Copy + Default {}
+
+// SAFETY: an integer.
+unsafe impl Word for c_int {}
+// SAFETY: an integer.
+unsafe impl Word for u64 {}
