@@ -1,0 +1,222 @@
+//! Room for many datagrams, reused from call to call.
+
+use std::slice::ChunksExactMut;
+
+use super::{Datagram, Ecn};
+use crate::sys::datagram::{MAX_MESSAGES, Received};
+
+/// Room for what one [`recv_batch`](super::UdpEndpoint::recv_batch) brings.
+///
+/// Make it once and use it again: then no datagram costs an allocation. Each
+/// slot takes one datagram or a run that the kernel joined, so nothing is ever
+/// truncated.
+///
+/// # Units
+/// A slot is 64 KiB of address space; memory is used as far as datagrams
+/// have filled it.
+#[derive(Debug)]
+pub struct ReceiveBatch {
+    storage: Box<[u8]>,
+    received: Box<[Received]>,
+    filled: usize,
+    /// How many datagrams at the front are taken already.
+    taken: usize,
+}
+
+impl ReceiveBatch {
+    /// 32 slots.
+    pub fn new() -> Self {
+        Self::with_slots(DEFAULT_SLOTS)
+    }
+
+    /// At least 1, at most 64 slots.
+    pub fn with_slots(slots: usize) -> Self {
+        let slots = slots.clamp(1, MAX_MESSAGES);
+        Self {
+            storage: vec![0; slots * SLOT_BYTES].into_boxed_slice(),
+            received: vec![Received::EMPTY; slots].into_boxed_slice(),
+            filled: 0,
+            taken: 0,
+        }
+    }
+
+    /// The datagrams, in the order in which they came.
+    pub fn iter(&self) -> impl Iterator<Item = Datagram<'_>> {
+        self.storage
+            .chunks_exact(SLOT_BYTES)
+            .zip(&self.received[..self.filled])
+            .flat_map(|(slot, received)| split(slot, received))
+            .skip(self.taken)
+    }
+
+    /// How many datagrams there are.
+    pub fn len(&self) -> usize {
+        let datagrams: usize = self.received[..self.filled].iter().map(count).sum();
+        datagrams - self.taken
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Forgets all and lends the slots to the kernel, through `fill`.
+    pub(super) fn refill<E>(
+        &mut self,
+        fill: impl FnOnce(ChunksExactMut<'_, u8>, &mut [Received]) -> Result<usize, E>,
+    ) -> Result<(), E> {
+        (self.filled, self.taken) = (0, 0);
+        self.filled = fill(
+            self.storage.chunks_exact_mut(SLOT_BYTES),
+            &mut self.received,
+        )?;
+        Ok(())
+    }
+
+    /// Moves the first datagram to `buffer`, as far as it fits.
+    pub(super) fn take_first(&mut self, buffer: &mut [u8]) -> Option<Received> {
+        let first = self.iter().next()?;
+        let fitting = first.bytes.len().min(buffer.len());
+        buffer[..fitting].copy_from_slice(&first.bytes[..fitting]);
+        let received = Received {
+            from: first.from,
+            wire_bytes: first.wire_bytes,
+            segment_bytes: None,
+            to: first.to,
+            interface_index: first.interface_index,
+            ecn_bits: first.ecn.bits(),
+            drops: first.drops,
+        };
+        self.taken += 1;
+        Some(received)
+    }
+}
+
+impl Default for ReceiveBatch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The datagrams of one slot.
+fn split<'a>(slot: &'a [u8], received: &'a Received) -> impl Iterator<Item = Datagram<'a>> {
+    let bytes = &slot[..received.wire_bytes.min(slot.len())];
+    let segment_bytes = segment_bytes(received);
+    (0..count(received)).map(move |index| {
+        let start = index * segment_bytes;
+        let end = bytes.len().min(start + segment_bytes);
+        datagram(&bytes[start..end], end - start, received)
+    })
+}
+
+/// How many datagrams one slot holds; an empty datagram is one.
+fn count(received: &Received) -> usize {
+    received.wire_bytes.div_ceil(segment_bytes(received)).max(1)
+}
+
+fn segment_bytes(received: &Received) -> usize {
+    received.segment_bytes.unwrap_or(received.wire_bytes).max(1)
+}
+
+pub(super) fn datagram<'a>(
+    bytes: &'a [u8],
+    wire_bytes: usize,
+    received: &Received,
+) -> Datagram<'a> {
+    Datagram {
+        bytes,
+        wire_bytes,
+        from: received.from,
+        to: received.to,
+        interface_index: received.interface_index,
+        ecn: Ecn::from_bits(received.ecn_bits),
+        drops: received.drops,
+    }
+}
+
+const DEFAULT_SLOTS: usize = 32;
+
+/// More than any datagram and any run that the kernel joins.
+const SLOT_BYTES: usize = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A batch of one slot with `wire_bytes` counted up from zero.
+    fn batch(wire_bytes: usize, segment_bytes: Option<usize>) -> ReceiveBatch {
+        let mut batch = ReceiveBatch::with_slots(1);
+        let filled: Result<(), ()> = batch.refill(|mut slots, received| {
+            let slot = slots.next().unwrap();
+            for (index, byte) in slot[..wire_bytes].iter_mut().enumerate() {
+                *byte = u8::try_from(index % 251).unwrap();
+            }
+            received[0] = Received {
+                wire_bytes,
+                segment_bytes,
+                ..Received::EMPTY
+            };
+            Ok(1)
+        });
+        filled.unwrap();
+        batch
+    }
+
+    #[track_caller]
+    fn check(wire_bytes: usize, segment_bytes: Option<usize>, expected: &[usize]) {
+        let mut batch = batch(wire_bytes, segment_bytes);
+        let lengths: Vec<usize> = batch.iter().map(|datagram| datagram.bytes.len()).collect();
+        assert_eq!(lengths, expected);
+        assert_eq!(batch.len(), expected.len());
+        let joined: Vec<u8> = batch
+            .iter()
+            .flat_map(|datagram| datagram.bytes.to_vec())
+            .collect();
+        assert_eq!(joined, batch.storage[..wire_bytes]);
+        let mut buffer = [0; 64];
+        for (taken, length) in expected.iter().enumerate() {
+            assert_eq!(batch.len(), expected.len() - taken);
+            let first = batch.take_first(&mut buffer).map(|first| first.wire_bytes);
+            assert_eq!(first, Some(*length));
+        }
+        assert!(batch.take_first(&mut buffer).is_none());
+        assert!(batch.is_empty());
+    }
+
+    #[test]
+    fn one_datagram() {
+        check(5, None, &[5]);
+    }
+
+    #[test]
+    fn an_empty_datagram_is_a_datagram() {
+        check(0, None, &[0]);
+    }
+
+    #[test]
+    fn a_joined_run_is_cut_where_it_was_joined() {
+        check(10, Some(5), &[5, 5]);
+        check(11, Some(5), &[5, 5, 1]);
+        check(4, Some(5), &[4]);
+    }
+
+    #[test]
+    fn a_segment_of_no_bytes_does_not_divide_by_zero() {
+        check(3, Some(0), &[1, 1, 1]);
+        check(0, Some(0), &[0]);
+    }
+
+    #[test]
+    fn a_new_batch_is_empty() {
+        assert!(ReceiveBatch::new().is_empty());
+    }
+
+    #[test]
+    fn slots_stay_in_range() {
+        assert_eq!(ReceiveBatch::with_slots(0).received.len(), 1);
+        assert_eq!(
+            ReceiveBatch::with_slots(usize::MAX).received.len(),
+            MAX_MESSAGES
+        );
+    }
+}

@@ -1,0 +1,220 @@
+//! The endpoint: one socket, bound, and perhaps with one peer.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use tokio::net::UdpSocket;
+
+use super::{PeerError, ReceiveBatch, UdpError, peer_error::PeerErrors};
+use crate::sys::datagram;
+
+/// A bound UDP socket that sends and receives singly or in batches.
+///
+/// All calls take `&self`: share it between tasks with an `Arc`. Several tasks
+/// may receive; each datagram goes to one of them.
+#[derive(Debug)]
+pub struct UdpEndpoint {
+    pub(super) socket: UdpSocket,
+    pub(super) is_connected: AtomicBool,
+    pub(super) errors: Mutex<PeerErrors>,
+    /// Segments at least this long go out one by one; zero for all of them.
+    pub(super) offload_below_bytes: AtomicUsize,
+    pub(super) receive_offload: ReceiveOffload,
+    /// What a single receive found joined, until the next ones take it.
+    held: Mutex<Option<ReceiveBatch>>,
+}
+
+/// Whether the kernel may cut and join runs of datagrams.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Offload {
+    /// Where the kernel can. The default.
+    ///
+    /// A receiver that is out of room then loses a run, not a datagram.
+    #[default]
+    Auto,
+    /// Never: each datagram goes through the network stack alone.
+    Off,
+}
+
+/// Joining begins with the first batch received: until then nobody has room
+/// for more than one datagram.
+#[derive(Debug)]
+pub(super) struct ReceiveOffload {
+    allowed: bool,
+    pub(super) is_on: AtomicBool,
+}
+
+impl UdpEndpoint {
+    /// Binds `address`; port 0 lets the system choose one.
+    ///
+    /// Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// [`UdpError::Bind`] if the address is taken, not this machine's, or
+    /// reserved for others; [`UdpError::Io`] if the system has no socket left.
+    ///
+    /// # Panics
+    /// If called outside a tokio runtime.
+    pub fn bind(address: SocketAddr) -> Result<Self, UdpError> {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::DGRAM,
+            Some(Protocol::UDP),
+        )?;
+        socket
+            .bind(&SockAddr::from(address))
+            .map_err(|source| UdpError::Bind { address, source })?;
+        Self::from_std(socket.into())
+    }
+
+    /// Takes over a socket that is bound already.
+    ///
+    /// # Errors
+    /// [`UdpError::Io`] if the system refuses what an endpoint needs.
+    ///
+    /// # Panics
+    /// If called outside a tokio runtime.
+    pub fn from_std(socket: std::net::UdpSocket) -> Result<Self, UdpError> {
+        socket.set_nonblocking(true)?;
+        let socket = UdpSocket::from_std(socket)?;
+        datagram::prepare(&socket)?;
+        Ok(Self {
+            is_connected: AtomicBool::new(socket.peer_addr().is_ok()),
+            socket,
+            errors: Mutex::default(),
+            offload_below_bytes: AtomicUsize::new(usize::MAX),
+            receive_offload: ReceiveOffload {
+                allowed: true,
+                is_on: AtomicBool::new(false),
+            },
+            held: Mutex::new(None),
+        })
+    }
+
+    /// Chooses whether the kernel may cut and join runs of datagrams.
+    #[must_use = "the endpoint is returned"]
+    pub fn offload(mut self, offload: Offload) -> Self {
+        let allowed = offload == Offload::Auto;
+        self.offload_below_bytes = AtomicUsize::new(if allowed { usize::MAX } else { 0 });
+        self.receive_offload.allowed = allowed;
+        self
+    }
+
+    /// Makes `peer` the only one: others are not heard any more, and
+    /// [`Transmit::to_peer`](super::Transmit::to_peer) goes there.
+    ///
+    /// # Errors
+    /// [`UdpError::Connect`] if there is no way to `peer`.
+    pub fn connect(&self, peer: SocketAddr) -> Result<(), UdpError> {
+        SockRef::from(&self.socket)
+            .connect(&SockAddr::from(peer))
+            .map_err(|source| UdpError::Connect { peer, source })?;
+        self.is_connected.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The address it is bound to.
+    ///
+    /// # Errors
+    /// Passes on what the system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// The connected peer.
+    ///
+    /// # Errors
+    /// `NotConnected` without one.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.peer_addr()
+    }
+
+    /// The oldest word from the network that has not been taken yet.
+    ///
+    /// The last 64 are kept. See the [module](super) for why they are not
+    /// errors of calls.
+    pub fn take_peer_error(&self) -> Option<PeerError> {
+        self.drain_errors();
+        self.pop_error()
+    }
+
+    /// Whether a failed call should be made again, because the failure was
+    /// word from the network about an earlier datagram.
+    pub(super) fn absorb(&self, error: &io::Error) -> bool {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return false;
+        }
+        if self.drain_errors() > 0 {
+            return true;
+        }
+        // The queue was full, or the system has none.
+        let is_word_of_peer = matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
+        );
+        if is_word_of_peer {
+            self.push_error(PeerError::refused_by_unknown());
+        }
+        is_word_of_peer
+    }
+
+    pub(super) fn pop_error(&self) -> Option<PeerError> {
+        self.errors.lock().expect("no panic while held").pop()
+    }
+
+    /// Turns joining on, if it may be and is not yet.
+    pub(super) fn allow_joining(&self) {
+        if self.receive_offload.allowed && !self.receive_offload.is_on.load(Ordering::Relaxed) {
+            // Without it datagrams come one by one, which works too.
+            let is_on = datagram::enable_coalescing(&self.socket).is_ok();
+            self.receive_offload.is_on.store(is_on, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn held(&self) -> MutexGuard<'_, Option<ReceiveBatch>> {
+        self.held.lock().expect("no panic while held")
+    }
+
+    /// Moves what the kernel has queued to `errors`; how many.
+    fn drain_errors(&self) -> usize {
+        let mut found = 0;
+        // Bounded: a flood of ICMP must not keep the caller here.
+        for _ in 0..MAX_DRAINED {
+            let Ok(Some(error)) = datagram::next_error(&self.socket) else {
+                break;
+            };
+            if let Some(error) = PeerError::from_queue(error) {
+                self.push_error(error);
+                found += 1;
+            }
+        }
+        found
+    }
+
+    fn push_error(&self, error: PeerError) {
+        self.errors.lock().expect("no panic while held").push(error);
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for UdpEndpoint {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(windows)]
+impl std::os::windows::io::AsSocket for UdpEndpoint {
+    fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
+        self.socket.as_socket()
+    }
+}
+
+const MAX_DRAINED: usize = 64;

@@ -1,0 +1,55 @@
+//! What can fail on a UDP endpoint.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use super::PeerError;
+
+/// Why a call on a UDP endpoint failed.
+///
+/// The endpoint stays usable after each of them.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UdpError {
+    /// The address could not be bound: taken, not this machine's, or reserved.
+    #[error("cannot bind {address}")]
+    Bind {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The address could not be made the only peer.
+    #[error("cannot connect to {peer}")]
+    Connect {
+        /// The address asked for.
+        peer: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Some of a batch was refused by the system; the rest was sent.
+    #[error("{refused} of {datagrams} datagrams refused, first number {first} to {to:?}")]
+    Send {
+        /// How many were asked for.
+        datagrams: usize,
+        /// How many of them were not sent.
+        refused: usize,
+        /// The index of the first that was not sent.
+        first: usize,
+        /// Where that one should have gone; `None` for the connected peer.
+        to: Option<SocketAddr>,
+        /// What the system said about it.
+        source: io::Error,
+    },
+    /// Word came back that the connected peer cannot be reached.
+    #[error(transparent)]
+    Peer(PeerError),
+    /// Nothing arrived in time.
+    #[error("no datagram within {after:?}")]
+    TimedOut {
+        /// The time allowed.
+        after: Duration,
+    },
+    /// The operating system failed us: retrying may help.
+    #[error("socket failed")]
+    Io(#[from] io::Error),
+}
