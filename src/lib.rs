@@ -14,4 +14,4 @@ pub use sockkit_core::{broadcast, interfaces, multicast, options, server, tcp, u
 pub use sockkit_codec::{file, frame, pack, shard};
 
 #[cfg(feature = "media")]
-pub use sockkit_media::{picture, sink, source, stream};
+pub use sockkit_media::{latest, picture, sink, source, stream};

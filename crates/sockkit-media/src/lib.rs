@@ -3,6 +3,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod latest;
 pub mod picture;
 pub mod sink;
 pub mod source;
