@@ -1,0 +1,281 @@
+//! What a stream did: counters, and rate and age over the last seconds.
+//!
+//! [`Meter`] is pure: the caller passes `now` in. [`StatsHandle`] shares one
+//! between the task that receives and whoever wants to know.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use crate::picture::{Timestamp, VideoFrame};
+
+/// What a stream has done so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Pictures received whole and passed on.
+    pub received: u64,
+    /// Pictures that were sent and never arrived whole.
+    pub lost: u64,
+    /// Pictures that arrived whole after a newer one, and were dropped.
+    pub late: u64,
+    /// Pictures that the sender left out because it, or the link, was too slow.
+    pub skipped: u64,
+    /// Messages that were no picture: garbage, or an unknown version.
+    pub refused: u64,
+    /// Bytes of the pictures received.
+    pub bytes: u64,
+    /// Times that the sender started anew.
+    pub restarts: u64,
+    /// Pictures a second over the last five seconds.
+    pub frames_per_second: f64,
+    /// How old a picture was when it was ready to show; of those in the last
+    /// five seconds, half were younger. `None` while there are none.
+    pub age_p50: Option<Duration>,
+    /// The same, for 99 in 100.
+    pub age_p99: Option<Duration>,
+    /// The ages are right to within this. Zero on one machine; `None` while the
+    /// offset between the two machines' clocks is unknown.
+    pub age_error: Option<Duration>,
+}
+
+/// Collects [`Stats`]. Its memory does not grow.
+#[derive(Clone, Debug, Default)]
+pub struct Meter {
+    totals: Stats,
+    /// The last pictures, oldest first.
+    recent: VecDeque<Arrival>,
+    last_number: Option<u64>,
+}
+
+impl Meter {
+    /// Counts one picture of `bytes` bytes that is ready to show at `now`.
+    pub fn on_picture(&mut self, now: Instant, bytes: usize, age: Option<Duration>) {
+        self.totals.received += 1;
+        self.totals.bytes += bytes as u64;
+        if self.recent.len() == MAX_RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Arrival { at: now, age });
+    }
+
+    /// Counts what went wrong, or any other total.
+    pub fn count(&mut self, event: Event) {
+        let totals = &mut self.totals;
+        match event {
+            Event::Lost(pictures) => totals.lost += pictures,
+            // It was taken for lost when the newer one arrived.
+            Event::Late => {
+                totals.late += 1;
+                totals.lost = totals.lost.saturating_sub(1);
+            }
+            Event::Skipped(pictures) => totals.skipped += pictures,
+            Event::Refused => totals.refused += 1,
+            Event::Restart => totals.restarts += 1,
+        }
+    }
+
+    /// Counts as lost what is missing between the last number and this one.
+    pub fn on_number(&mut self, number: u64) {
+        // A source that began anew counts from nought again: no loss.
+        let expected = self
+            .last_number
+            .map_or(number, |last| last.saturating_add(1));
+        self.totals.lost += number.saturating_sub(expected);
+        self.last_number = Some(number);
+    }
+
+    /// Sets how far the ages may be wrong.
+    pub fn set_age_error(&mut self, error: Option<Duration>) {
+        self.totals.age_error = error;
+    }
+
+    /// The figures as of `now`.
+    pub fn snapshot(&self, now: Instant) -> Stats {
+        let recent = self
+            .recent
+            .iter()
+            .filter(|arrival| now.saturating_duration_since(arrival.at) <= WINDOW);
+        let mut ages: Vec<_> = recent.clone().filter_map(|arrival| arrival.age).collect();
+        ages.sort_unstable();
+        Stats {
+            frames_per_second: rate(now, recent),
+            age_p50: percentile(&ages, 50),
+            age_p99: percentile(&ages, 99),
+            ..self.totals.clone()
+        }
+    }
+}
+
+/// Something to count.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// So many pictures are missing from the sequence.
+    Lost(u64),
+    /// One of the lost arrived after all, too late to show.
+    Late,
+    /// So many pictures the sender left out.
+    Skipped(u64),
+    /// A message was no picture.
+    Refused,
+    /// The sender started anew.
+    Restart,
+}
+
+/// A shared [`Meter`]: reads the clock and takes [`Stats`] from it.
+#[derive(Clone, Debug, Default)]
+pub struct StatsHandle {
+    meter: Arc<Mutex<Meter>>,
+}
+
+impl StatsHandle {
+    /// The figures now.
+    pub fn snapshot(&self) -> Stats {
+        let meter = self.meter().clone();
+        // Sorted outside the lock: whoever receives pictures never waits for
+        // whoever reads figures.
+        meter.snapshot(now())
+    }
+
+    /// Counts a picture that was taken on this machine: its age by this
+    /// machine's clock, and gaps in the numbers as lost.
+    pub fn observe(&self, frame: &VideoFrame) {
+        let age = Timestamp::from(SystemTime::now()).saturating_since(frame.captured());
+        let mut meter = self.meter();
+        meter.on_number(frame.number());
+        meter.on_picture(now(), frame.data().len(), Some(age));
+        meter.set_age_error(Some(Duration::ZERO));
+    }
+
+    /// The meter, for the one that counts.
+    pub fn meter(&self) -> MutexGuard<'_, Meter> {
+        // A meter holds no invariant that a panic could break.
+        self.meter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    at: Instant,
+    age: Option<Duration>,
+}
+
+/// Pictures a second from the oldest arrival to `now`, so that it sinks when
+/// nothing comes.
+fn rate<'a>(now: Instant, mut recent: impl Iterator<Item = &'a Arrival>) -> f64 {
+    let Some(oldest) = recent.next() else {
+        return 0.0;
+    };
+    let span = now.saturating_duration_since(oldest.at).as_secs_f64();
+    let intervals = u32::try_from(recent.count()).unwrap_or(u32::MAX);
+    if span > 0.0 {
+        f64::from(intervals) / span
+    } else {
+        0.0
+    }
+}
+
+/// The nearest rank: the smallest age that `percent` of them do not exceed.
+fn percentile(sorted: &[Duration], percent: usize) -> Option<Duration> {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.checked_sub(1)?).copied()
+}
+
+/// The runtime's clock, so that a paused test clock is obeyed.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// How far back rate and age look.
+const WINDOW: Duration = Duration::from_secs(5);
+
+/// Enough for five seconds at 200 pictures a second; faster streams look back
+/// less far.
+const MAX_RECENT: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn twenty_five_a_second() {
+        let (mut meter, start) = (Meter::default(), Instant::now());
+        for picture in 0..=250 {
+            meter.on_picture(start + millis(40) * picture, 1_000, Some(millis(3)));
+        }
+        let stats = meter.snapshot(start + millis(10_000));
+        assert!((stats.frames_per_second - 25.0).abs() < 0.01, "{stats:?}");
+        assert_eq!((stats.received, stats.bytes), (251, 251_000));
+        assert_eq!(stats.age_p50, Some(millis(3)));
+    }
+
+    #[test]
+    fn percentiles_are_nearest_ranks() {
+        let (mut meter, start) = (Meter::default(), Instant::now());
+        for age in (1..=100).rev() {
+            meter.on_picture(start, 1, Some(millis(age)));
+        }
+        let stats = meter.snapshot(start);
+        assert_eq!(stats.age_p50, Some(millis(50)));
+        assert_eq!(stats.age_p99, Some(millis(99)));
+    }
+
+    #[test]
+    fn one_picture_is_both_percentiles_and_no_rate() {
+        let (mut meter, start) = (Meter::default(), Instant::now());
+        meter.on_picture(start, 1, Some(millis(7)));
+        let stats = meter.snapshot(start);
+        assert_eq!(
+            (stats.age_p50, stats.age_p99),
+            (Some(millis(7)), Some(millis(7)))
+        );
+        assert!(stats.frames_per_second.abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn silence_empties_the_window_and_keeps_the_totals() {
+        let (mut meter, start) = (Meter::default(), Instant::now());
+        for picture in 0..10 {
+            meter.on_picture(start + millis(100) * picture, 1, Some(millis(1)));
+        }
+        let stats = meter.snapshot(start + millis(6_000));
+        assert_eq!(stats.received, 10);
+        assert_eq!(stats.age_p50, None);
+        assert!(stats.frames_per_second.abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn the_rate_sinks_as_soon_as_pictures_stop() {
+        let (mut meter, start) = (Meter::default(), Instant::now());
+        for picture in 0..=10 {
+            meter.on_picture(start + millis(100) * picture, 1, None);
+        }
+        let stats = meter.snapshot(start + millis(2_000));
+        assert!((stats.frames_per_second - 5.0).abs() < 0.01, "{stats:?}");
+    }
+
+    #[test]
+    fn memory_does_not_grow() {
+        let (mut meter, start) = (Meter::default(), Instant::now());
+        for _ in 0..10 * MAX_RECENT {
+            meter.on_picture(start, 1, None);
+        }
+        assert_eq!(meter.recent.len(), MAX_RECENT);
+    }
+
+    #[test]
+    fn a_late_picture_is_not_lost() {
+        let mut meter = Meter::default();
+        meter.count(Event::Lost(2));
+        meter.count(Event::Late);
+        let stats = meter.snapshot(Instant::now());
+        assert_eq!((stats.lost, stats.late), (1, 1));
+    }
+}
