@@ -1,1 +1,4 @@
 //! Where pictures go: files, browsers, windows.
+
+#[cfg(feature = "web")]
+pub mod web;

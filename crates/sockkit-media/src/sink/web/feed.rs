@@ -1,0 +1,185 @@
+//! One stream's pictures, compressed once for all who watch.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{sync::Notify, task::spawn_blocking, time::Instant};
+
+use crate::{
+    latest::{Publisher, Subscriber},
+    picture::{PixelFormat, Timestamp, VideoFrame, jpeg},
+    stream::StatsHandle,
+};
+
+/// Takes pictures from a source and hands them to clients as JPEG.
+#[derive(Debug)]
+pub(super) struct Feed {
+    pub(super) name: String,
+    pub(super) stats: StatsHandle,
+    counts_itself: bool,
+    jpeg_quality: u8,
+    publisher: Publisher<Picture>,
+    /// Somebody began to watch.
+    wanted: Notify,
+    showing: Mutex<Showing>,
+}
+
+/// What a client gets: a JPEG, and the stamps that go into the headers.
+#[derive(Clone, Debug)]
+pub(super) struct Picture {
+    pub(super) jpeg: Bytes,
+    pub(super) captured: Timestamp,
+    pub(super) number: u64,
+    pub(super) signal: Signal,
+}
+
+/// Whether the source delivers.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Signal {
+    Live,
+    #[default]
+    None,
+}
+
+/// What the figures say about the picture.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Showing {
+    pub(super) signal: Signal,
+    pub(super) width_px: u32,
+    pub(super) height_px: u32,
+}
+
+impl Feed {
+    pub(super) fn new(name: String, jpeg_quality: u8, stats: Option<StatsHandle>) -> Self {
+        Self {
+            name,
+            counts_itself: stats.is_none(),
+            stats: stats.unwrap_or_default(),
+            jpeg_quality,
+            publisher: Publisher::new(),
+            wanted: Notify::new(),
+            showing: Mutex::default(),
+        }
+    }
+
+    /// Begins to watch. Pictures are compressed while the subscriber lives.
+    pub(super) fn watch(&self) -> Subscriber<Picture> {
+        let subscriber = self.publisher.subscribe();
+        self.wanted.notify_one();
+        subscriber
+    }
+
+    pub(super) fn viewers(&self) -> usize {
+        self.publisher.subscribers()
+    }
+
+    pub(super) fn showing(&self) -> Showing {
+        *self.showing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Serves until it is dropped.
+    pub(super) async fn run(self: Arc<Self>, mut source: Subscriber<VideoFrame>) {
+        let mut newest = None;
+        let mut silent_at = Instant::now() + NO_SIGNAL_AFTER;
+        let mut source_ended = false;
+        let mut published = false;
+        loop {
+            tokio::select! {
+                frame = source.next(), if !source_ended => {
+                    let Some(frame) = frame else {
+                        source_ended = true;
+                        continue;
+                    };
+                    self.note(&frame);
+                    newest = Some(frame);
+                    published = false;
+                    silent_at = Instant::now() + NO_SIGNAL_AFTER;
+                }
+                () = self.wanted.notified() => {}
+                () = tokio::time::sleep_until(silent_at) => {
+                    newest = None;
+                    self.show(Showing::default());
+                    // Again and again: browsers show a part when the next
+                    // one begins, and a client that vanished is noticed.
+                    published = false;
+                    silent_at = Instant::now() + PLACEHOLDER_EVERY;
+                }
+            }
+            if self.viewers() == 0 {
+                // Nobody shall begin with a picture from an hour ago.
+                self.publisher.clear();
+                published = false;
+            } else if !published {
+                published = self.publish(newest.clone()).await;
+            }
+        }
+    }
+
+    /// Says whether there was something to publish.
+    async fn publish(&self, newest: Option<VideoFrame>) -> bool {
+        let picture = match newest {
+            Some(frame) => self.compress(frame).await,
+            None if self.showing().signal == Signal::None => self.placeholder(),
+            None => None,
+        };
+        let Some(picture) = picture else {
+            return false;
+        };
+        self.publisher.publish(picture);
+        true
+    }
+
+    async fn compress(&self, frame: VideoFrame) -> Option<Picture> {
+        let quality = self.jpeg_quality;
+        let jpeg = if frame.format() == PixelFormat::Jpeg {
+            frame
+        } else {
+            // Milliseconds of work: they would hold up the other streams.
+            spawn_blocking(move || jpeg::encode(&frame, quality))
+                .await
+                .ok()?
+                .inspect_err(|error| tracing::warn!(stream = self.name, %error, "cannot compress"))
+                .ok()?
+        };
+        Some(Picture {
+            captured: jpeg.captured(),
+            number: jpeg.number(),
+            jpeg: jpeg.into_data(),
+            signal: Signal::Live,
+        })
+    }
+
+    fn placeholder(&self) -> Option<Picture> {
+        Some(Picture {
+            jpeg: Bytes::from_static(NO_SIGNAL),
+            captured: Timestamp::default(),
+            number: 0,
+            signal: Signal::None,
+        })
+    }
+
+    fn note(&self, frame: &VideoFrame) {
+        if self.counts_itself {
+            self.stats.observe(frame);
+        }
+        self.show(Showing {
+            signal: Signal::Live,
+            width_px: frame.width_px(),
+            height_px: frame.height_px(),
+        });
+    }
+
+    fn show(&self, showing: Showing) {
+        *self.showing.lock().unwrap_or_else(PoisonError::into_inner) = showing;
+    }
+}
+
+/// Silence after which a picture is no longer live.
+const NO_SIGNAL_AFTER: Duration = Duration::from_secs(2);
+
+const PLACEHOLDER_EVERY: Duration = Duration::from_secs(1);
+
+const NO_SIGNAL: &[u8] = include_bytes!("no_signal.jpg");

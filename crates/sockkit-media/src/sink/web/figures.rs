@@ -1,0 +1,184 @@
+//! The figures, as JSON and as Prometheus text.
+
+use std::{fmt::Write, sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use super::feed::{Feed, Signal};
+use crate::stream::Stats;
+
+/// What `/state` answers.
+#[derive(Debug, Serialize)]
+pub(super) struct State {
+    streams: Vec<StreamState>,
+}
+
+#[derive(Debug, Serialize)]
+struct StreamState {
+    name: String,
+    signal: bool,
+    width_px: u32,
+    height_px: u32,
+    frames_per_second: f64,
+    received: u64,
+    lost: u64,
+    late: u64,
+    skipped: u64,
+    refused: u64,
+    restarts: u64,
+    bytes: u64,
+    age_ms: AgeMillis,
+    viewers: usize,
+}
+
+/// `null` where it is not known.
+#[derive(Debug, Serialize)]
+struct AgeMillis {
+    p50: Option<f64>,
+    p99: Option<f64>,
+    /// The ages are right to within this.
+    error: Option<f64>,
+}
+
+impl State {
+    pub(super) fn of(feeds: &[Arc<Feed>]) -> Self {
+        Self {
+            streams: feeds.iter().map(|feed| StreamState::of(feed)).collect(),
+        }
+    }
+}
+
+impl StreamState {
+    fn of(feed: &Feed) -> Self {
+        let (stats, showing) = (feed.stats.snapshot(), feed.showing());
+        Self {
+            name: feed.name.clone(),
+            signal: showing.signal == Signal::Live,
+            width_px: showing.width_px,
+            height_px: showing.height_px,
+            frames_per_second: stats.frames_per_second,
+            received: stats.received,
+            lost: stats.lost,
+            late: stats.late,
+            skipped: stats.skipped,
+            refused: stats.refused,
+            restarts: stats.restarts,
+            bytes: stats.bytes,
+            age_ms: AgeMillis {
+                p50: stats.age_p50.map(millis),
+                p99: stats.age_p99.map(millis),
+                error: stats.age_error.map(millis),
+            },
+            viewers: feed.viewers(),
+        }
+    }
+}
+
+/// What `/metrics` answers.
+///
+/// # Source
+/// Prometheus text exposition format 0.0.4.
+pub(super) fn metrics(feeds: &[Arc<Feed>]) -> String {
+    let streams: Vec<_> = feeds
+        .iter()
+        .map(|feed| (feed, feed.stats.snapshot()))
+        .collect();
+    let mut text = String::new();
+    for (metric, help, value) in COUNTERS {
+        family(&mut text, metric, "counter", help);
+        for (feed, stats) in &streams {
+            sample(&mut text, metric, &feed.name, "", value(stats));
+        }
+    }
+    family(
+        &mut text,
+        RATE,
+        "gauge",
+        "Pictures a second over the last five seconds.",
+    );
+    for (feed, stats) in &streams {
+        sample(&mut text, RATE, &feed.name, "", stats.frames_per_second);
+    }
+    family(
+        &mut text,
+        AGE,
+        "gauge",
+        "Age of the pictures when they were ready to show.",
+    );
+    for (feed, stats) in &streams {
+        let quantiles = [("0.5", stats.age_p50), ("0.99", stats.age_p99)];
+        for (quantile, age) in quantiles.iter().filter_map(|(q, age)| Some((q, (*age)?))) {
+            let label = format!(",quantile=\"{quantile}\"");
+            sample(&mut text, AGE, &feed.name, &label, age.as_secs_f64());
+        }
+    }
+    family(&mut text, SIGNAL, "gauge", "1 while pictures come.");
+    for (feed, _) in &streams {
+        let live = u8::from(feed.showing().signal == Signal::Live);
+        sample(&mut text, SIGNAL, &feed.name, "", live);
+    }
+    family(&mut text, VIEWERS, "gauge", "Clients that watch.");
+    for (feed, _) in &streams {
+        sample(&mut text, VIEWERS, &feed.name, "", feed.viewers());
+    }
+    text
+}
+
+fn family(text: &mut String, metric: &str, kind: &str, help: &str) {
+    let _ = writeln!(text, "# HELP {metric} {help}\n# TYPE {metric} {kind}");
+}
+
+/// Stream names need no escape: see [`ViewerStream::new`](super::ViewerStream::new).
+fn sample(text: &mut String, metric: &str, stream: &str, labels: &str, value: impl ToString) {
+    let value = value.to_string();
+    let _ = writeln!(text, "{metric}{{stream=\"{stream}\"{labels}}} {value}");
+}
+
+fn millis(age: Duration) -> f64 {
+    age.as_secs_f64() * 1_000.0
+}
+
+type Counter = (&'static str, &'static str, fn(&Stats) -> u64);
+
+const COUNTERS: [Counter; 7] = [
+    (
+        "sockkit_pictures_received_total",
+        "Pictures received whole.",
+        |stats| stats.received,
+    ),
+    (
+        "sockkit_pictures_lost_total",
+        "Pictures sent that never arrived whole.",
+        |stats| stats.lost,
+    ),
+    (
+        "sockkit_pictures_late_total",
+        "Pictures that came after a newer one.",
+        |stats| stats.late,
+    ),
+    (
+        "sockkit_pictures_skipped_total",
+        "Pictures the sender left out.",
+        |stats| stats.skipped,
+    ),
+    (
+        "sockkit_messages_refused_total",
+        "Messages that were no picture.",
+        |stats| stats.refused,
+    ),
+    (
+        "sockkit_sender_restarts_total",
+        "Times the sender started anew.",
+        |stats| stats.restarts,
+    ),
+    (
+        "sockkit_picture_bytes_total",
+        "Bytes of the pictures received.",
+        |stats| stats.bytes,
+    ),
+];
+
+const RATE: &str = "sockkit_pictures_per_second";
+const AGE: &str = "sockkit_picture_age_seconds";
+const SIGNAL: &str = "sockkit_signal";
+const VIEWERS: &str = "sockkit_viewers";

@@ -1,0 +1,315 @@
+//! The browser viewer: live pictures and their figures on a page.
+//!
+//! Each stream has one [`Feed`](feed::Feed): it compresses a picture once for
+//! all who watch, and not at all while nobody does. Each client takes the
+//! newest picture whenever its connection has room, so a slow browser sees
+//! fewer pictures and costs the others nothing.
+//!
+//! What each URL answers is written in `docs/viewer.md`.
+
+mod connection;
+mod feed;
+mod figures;
+mod guard;
+mod multipart;
+mod routes;
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+use self::{feed::Feed, guard::Guard, routes::Shared};
+use crate::{latest::Subscriber, picture::VideoFrame, stream::StatsHandle};
+
+/// Serves live pictures to browsers until it is dropped.
+///
+/// ```no_run
+/// use sockkit_media::{latest, sink::web::{Viewer, ViewerConfig, ViewerStream}};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let (publisher, pictures) = latest::channel();
+/// let streams = [ViewerStream::new("camera", pictures)];
+/// let viewer = Viewer::bind(ViewerConfig::default(), streams).await?;
+/// println!("look at http://{}/", viewer.address());
+/// # drop(publisher);
+/// viewer.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a viewer that is dropped serves nobody"]
+pub struct Viewer {
+    address: SocketAddr,
+    tasks: TaskTracker,
+    stop: DropGuard,
+}
+
+impl Viewer {
+    /// Binds the address and begins to serve `streams`, the first of which
+    /// is the one that URLs without a name mean.
+    ///
+    /// # Errors
+    /// [`ViewerError`] if the address cannot be bound, or the streams' names
+    /// do not tell them apart.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is served until it returns.
+    pub async fn bind(
+        config: ViewerConfig,
+        streams: impl IntoIterator<Item = ViewerStream>,
+    ) -> Result<Self, ViewerError> {
+        let streams: Vec<_> = streams.into_iter().collect();
+        check_names(&streams)?;
+        let listener = TcpListener::bind(config.address)
+            .await
+            .map_err(|error| ViewerError::from_bind(config.address, error))?;
+        let address = listener.local_addr().map_err(ViewerError::Io)?;
+
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let feeds = streams
+            .into_iter()
+            .map(|stream| start_feed(&config, stream, &tasks, &stop))
+            .collect();
+        let shared = Arc::new(Shared {
+            feeds,
+            guard: Guard::new(config.names.iter().cloned()),
+            places: Arc::new(Semaphore::new(config.max_viewers)),
+            stop: stop.clone(),
+        });
+        tasks.spawn(connection::serve(
+            listener,
+            routes::router(shared),
+            connection::Limits {
+                max_connections: config.max_viewers + SPARE_CONNECTIONS,
+                write_deadline: config.write_deadline,
+            },
+            tasks.clone(),
+            stop.clone(),
+        ));
+        tasks.close();
+        tracing::info!(%address, "browser viewer listens");
+        Ok(Self {
+            address,
+            tasks,
+            stop: stop.drop_guard(),
+        })
+    }
+
+    /// The address bound, with the port the system chose if it was 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends every stream and waits, a second at most, until the clients have
+    /// what was on its way to them.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: the viewer stops either way.
+    pub async fn shutdown(self) {
+        drop(self.stop);
+        self.tasks.wait().await;
+    }
+}
+
+/// A stream to show, and where its figures come from.
+#[derive(Debug)]
+pub struct ViewerStream {
+    name: String,
+    pictures: Subscriber<VideoFrame>,
+    stats: Option<StatsHandle>,
+}
+
+impl ViewerStream {
+    /// Shows `pictures` under `name`: letters, digits, `-`, `_` and `.`, at
+    /// most 64 of them.
+    ///
+    /// The figures are the viewer's own: age by this machine's clock, and gaps
+    /// in the pictures' numbers as lost.
+    pub fn new(name: impl Into<String>, pictures: Subscriber<VideoFrame>) -> Self {
+        Self {
+            name: name.into(),
+            pictures,
+            stats: None,
+        }
+    }
+
+    /// Takes the figures from a receiver, which knows more.
+    #[must_use]
+    pub fn stats(mut self, stats: StatsHandle) -> Self {
+        self.stats = Some(stats);
+        self
+    }
+}
+
+/// Where to serve, and how much.
+#[derive(Clone, Debug)]
+#[must_use = "a config does nothing until a viewer is bound with it"]
+pub struct ViewerConfig {
+    address: SocketAddr,
+    names: Vec<String>,
+    max_viewers: usize,
+    write_deadline: Duration,
+    jpeg_quality: u8,
+}
+
+impl ViewerConfig {
+    /// Where to listen. Default: 127.0.0.1:8088.
+    ///
+    /// The traffic is in the clear and there is no password: whoever reaches
+    /// the address sees the pictures.
+    pub fn address(mut self, address: SocketAddr) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// A further name that this machine is known under, such as `camera.lan`.
+    /// Default: none.
+    ///
+    /// Requests by IP address and `localhost` are always served; those by any
+    /// other name are refused, lest a web page elsewhere read the pictures.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.names.push(name.into());
+        self
+    }
+
+    /// How many may watch at the same time. Default: 128.
+    ///
+    /// Each costs at most two pictures of memory, and a send buffer.
+    pub fn max_viewers(mut self, viewers: usize) -> Self {
+        self.max_viewers = viewers;
+        self
+    }
+
+    /// How long a client may take nothing before it is dropped. Default: 60 s.
+    ///
+    /// Longer lets a browser tab that was asleep go on where it was.
+    pub fn write_deadline(mut self, deadline: Duration) -> Self {
+        self.write_deadline = deadline;
+        self
+    }
+
+    /// How well raw pictures are compressed, 1 to 100. Default: 80.
+    ///
+    /// JPEG pictures are served untouched.
+    pub fn jpeg_quality(mut self, quality: u8) -> Self {
+        self.jpeg_quality = quality;
+        self
+    }
+}
+
+impl Default for ViewerConfig {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8088)),
+            names: Vec::new(),
+            max_viewers: 128,
+            write_deadline: Duration::from_secs(60),
+            jpeg_quality: 80,
+        }
+    }
+}
+
+/// Why a viewer cannot serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ViewerError {
+    /// Another program has the port: choose another, or 0 for any.
+    #[error("{address} is in use by another program, choose another port")]
+    AddressInUse {
+        /// The address asked for.
+        address: SocketAddr,
+    },
+    /// No interface of this machine has the address.
+    #[error("{address} is no address of this machine")]
+    NotOurAddress {
+        /// The address asked for.
+        address: SocketAddr,
+    },
+    /// The system reserves the port: choose one above 1023.
+    #[error("not allowed to listen at {address}")]
+    NotAllowed {
+        /// The address asked for.
+        address: SocketAddr,
+    },
+    /// There is nothing to show.
+    #[error("no stream to show")]
+    NoStreams,
+    /// A name is empty, too long, or holds a character that is not allowed.
+    #[error(
+        "name of stream {index} must be 1 to {MAX_NAME_BYTES} letters, digits, '-', '_' or '.'"
+    )]
+    BadName {
+        /// Which of the streams, counted from 0.
+        index: usize,
+    },
+    /// Two streams have one name.
+    #[error("streams {first} and {second} have the same name")]
+    SameName {
+        /// One of them, counted from 0.
+        first: usize,
+        /// The other.
+        second: usize,
+    },
+    /// The operating system failed us.
+    #[error("cannot listen")]
+    Io(#[source] io::Error),
+}
+
+impl ViewerError {
+    fn from_bind(address: SocketAddr, error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::AddrInUse => Self::AddressInUse { address },
+            io::ErrorKind::AddrNotAvailable => Self::NotOurAddress { address },
+            io::ErrorKind::PermissionDenied => Self::NotAllowed { address },
+            _ => Self::Io(error),
+        }
+    }
+}
+
+fn check_names(streams: &[ViewerStream]) -> Result<(), ViewerError> {
+    if streams.is_empty() {
+        return Err(ViewerError::NoStreams);
+    }
+    for (index, stream) in streams.iter().enumerate() {
+        let fits = (1..=MAX_NAME_BYTES).contains(&stream.name.len());
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if !fits || !stream.name.bytes().all(plain) {
+            return Err(ViewerError::BadName { index });
+        }
+        let same = |other: &ViewerStream| other.name == stream.name;
+        if let Some(first) = streams[..index].iter().position(same) {
+            return Err(ViewerError::SameName {
+                first,
+                second: index,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn start_feed(
+    config: &ViewerConfig,
+    stream: ViewerStream,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Arc<Feed> {
+    let feed = Arc::new(Feed::new(stream.name, config.jpeg_quality, stream.stats));
+    let run = Arc::clone(&feed).run(stream.pictures);
+    tasks.spawn(stop.clone().run_until_cancelled_owned(run));
+    feed
+}
+
+/// The longest name of a stream, in bytes.
+const MAX_NAME_BYTES: usize = 64;
+
+/// Connections beside those that watch: pages, figures, snapshots.
+const SPARE_CONNECTIONS: usize = 64;
