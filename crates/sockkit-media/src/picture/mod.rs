@@ -7,7 +7,14 @@ mod convert;
 mod error;
 mod format;
 mod frame;
+mod header;
 pub mod jpeg;
 mod timestamp;
 
-pub use self::{error::PictureError, format::PixelFormat, frame::VideoFrame, timestamp::Timestamp};
+pub use self::{
+    error::PictureError,
+    format::PixelFormat,
+    frame::VideoFrame,
+    header::{MessageError, PictureHeader},
+    timestamp::Timestamp,
+};

@@ -1,0 +1,333 @@
+//! The picture message: a header, then the picture's bytes.
+//!
+//! Numbers are big-endian.
+//!
+//! ```text
+//!       0       1       2       3       4       5       6       7
+//!   +-------+-------+-------+-------+-------+-------+-------+-------+
+//!  0| 'S'     'K'     'P'     'I'   |version| length| codec | format|
+//!   +-------+-------+-------+-------+-------+-------+-------+-------+
+//!  8|         width in pixels       |        height in pixels       |
+//!   +-------+-------+-------+-------+-------+-------+-------+-------+
+//! 16|         capture time, microseconds since the Unix epoch       |
+//!   +-------+-------+-------+-------+-------+-------+-------+-------+
+//! 24|                         picture number                        |
+//!   +-------+-------+-------+-------+-------+-------+-------+-------+
+//! ```
+//!
+//! `length` counts the header from its first byte, so that a later one can say
+//! more and an earlier reader skips it.
+#![warn(clippy::indexing_slicing)]
+
+use bytes::{Bytes, BytesMut};
+
+use super::{PictureError, PixelFormat, Timestamp, VideoFrame};
+
+/// What a picture message says before the picture's bytes.
+///
+/// ```
+/// use sockkit_media::picture::{PixelFormat, VideoFrame};
+///
+/// let frame = VideoFrame::new(PixelFormat::Gray, 2, 1, vec![7, 9])?.numbered(3);
+/// let message = frame.to_message();
+/// assert_eq!(VideoFrame::from_message(message)?, frame);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PictureHeader {
+    /// How the bytes after the header are to be read.
+    pub format: PixelFormat,
+    /// Width in pixels.
+    pub width_px: u32,
+    /// Height in pixels.
+    pub height_px: u32,
+    /// When the picture was taken, by the sender's clock.
+    pub captured: Timestamp,
+    /// The picture's number.
+    pub number: u64,
+}
+
+impl PictureHeader {
+    /// Bytes of the header that [`emit`](Self::emit) writes.
+    pub const BYTES: usize = 32;
+
+    /// The header of a picture whose rows are unpadded.
+    pub const fn of(frame: &VideoFrame) -> Self {
+        Self {
+            format: frame.format(),
+            width_px: frame.width_px(),
+            height_px: frame.height_px(),
+            captured: frame.captured(),
+            number: frame.number(),
+        }
+    }
+
+    /// Writes the header.
+    pub fn emit(&self) -> [u8; Self::BYTES] {
+        let (codec, format) = codes_of(self.format);
+        let mut header = [0; Self::BYTES];
+        let fields: [&[u8]; 6] = [
+            &MAGIC,
+            &[VERSION, OWN_LENGTH, codec, format],
+            &self.width_px.to_be_bytes(),
+            &self.height_px.to_be_bytes(),
+            &self.captured.as_micros().to_be_bytes(),
+            &self.number.to_be_bytes(),
+        ];
+        for (slot, &byte) in header.iter_mut().zip(fields.iter().copied().flatten()) {
+            *slot = byte;
+        }
+        header
+    }
+
+    /// Reads a header from the start of a message; also gives its length, which
+    /// is where the picture's bytes begin.
+    ///
+    /// # Errors
+    /// [`MessageError`] if the message does not begin with a header of this version.
+    pub fn parse(message: &[u8]) -> Result<(Self, usize), MessageError> {
+        let Some((header, _)) = message.split_first_chunk::<{ Self::BYTES }>() else {
+            return Err(MessageError::CutOff {
+                length: message.len(),
+                needed: Self::BYTES,
+            });
+        };
+        #[rustfmt::skip]
+        let [
+            m0, m1, m2, m3, version, length, codec, format,
+            w0, w1, w2, w3, h0, h1, h2, h3,
+            c0, c1, c2, c3, c4, c5, c6, c7,
+            n0, n1, n2, n3, n4, n5, n6, n7,
+        ] = *header;
+        if [m0, m1, m2, m3] != MAGIC {
+            return Err(MessageError::NotAPicture);
+        }
+        if version != VERSION {
+            return Err(MessageError::Version { version });
+        }
+        let length = usize::from(length);
+        if length < Self::BYTES {
+            return Err(MessageError::HeaderTooShort { length });
+        }
+        if length > message.len() {
+            return Err(MessageError::CutOff {
+                length: message.len(),
+                needed: length,
+            });
+        }
+        let format = PixelFormat::ALL
+            .into_iter()
+            .find(|&known| codes_of(known) == (codec, format))
+            .ok_or(MessageError::UnknownFormat { codec, format })?;
+        let header = Self {
+            format,
+            width_px: u32::from_be_bytes([w0, w1, w2, w3]),
+            height_px: u32::from_be_bytes([h0, h1, h2, h3]),
+            captured: Timestamp::from_micros(u64::from_be_bytes([c0, c1, c2, c3, c4, c5, c6, c7])),
+            number: u64::from_be_bytes([n0, n1, n2, n3, n4, n5, n6, n7]),
+        };
+        Ok((header, length))
+    }
+}
+
+impl VideoFrame {
+    /// The picture as one message. Copies the picture; to send header and bytes
+    /// apart, use [`PictureHeader::emit`] and the data of [`packed`](Self::packed).
+    pub fn to_message(&self) -> Bytes {
+        let frame = self.packed();
+        let mut message = BytesMut::with_capacity(PictureHeader::BYTES + frame.data().len());
+        message.extend_from_slice(&PictureHeader::of(&frame).emit());
+        message.extend_from_slice(frame.data());
+        message.freeze()
+    }
+
+    /// Reads a message; the picture shares its bytes.
+    ///
+    /// # Errors
+    /// [`MessageError`] if the message is no picture, or not the one its header
+    /// describes.
+    pub fn from_message(mut message: Bytes) -> Result<Self, MessageError> {
+        let (header, length) = PictureHeader::parse(&message)?;
+        let data = message.split_off(length);
+        Ok(
+            Self::new(header.format, header.width_px, header.height_px, data)?
+                .captured_at(header.captured)
+                .numbered(header.number),
+        )
+    }
+}
+
+/// Why a message is no picture: all of them the sender's fault.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// The message does not begin with the magic bytes.
+    #[error("message is no picture")]
+    NotAPicture,
+    /// The sender speaks another version.
+    #[error("picture header of version {version}, this is version {VERSION}")]
+    Version {
+        /// The version in the header.
+        version: u8,
+    },
+    /// The header says it is shorter than its fields.
+    #[error(
+        "picture header announces {length} bytes, its fields take {}",
+        PictureHeader::BYTES
+    )]
+    HeaderTooShort {
+        /// The length in the header.
+        length: usize,
+    },
+    /// The message ends inside the header.
+    #[error("picture message of {length} bytes ends inside a header of {needed}")]
+    CutOff {
+        /// Bytes in the message.
+        length: usize,
+        /// Bytes the header takes.
+        needed: usize,
+    },
+    /// A codec or pixel format of a later day.
+    #[error("picture of unknown codec {codec} with format {format}")]
+    UnknownFormat {
+        /// The codec's number.
+        codec: u8,
+        /// The pixel format's number.
+        format: u8,
+    },
+    /// The bytes are not the picture that the header describes.
+    #[error("picture message does not fit its header")]
+    Picture(#[from] PictureError),
+}
+
+/// Codec and pixel format as the wire has them. Never change one.
+const fn codes_of(format: PixelFormat) -> (u8, u8) {
+    match format {
+        PixelFormat::Rgb => (0, 1),
+        PixelFormat::Bgr => (0, 2),
+        PixelFormat::Yuyv => (0, 3),
+        PixelFormat::Uyvy => (0, 4),
+        PixelFormat::Nv12 => (0, 5),
+        PixelFormat::I420 => (0, 6),
+        PixelFormat::Gray => (0, 7),
+        PixelFormat::Jpeg => (1, 0),
+    }
+}
+
+const MAGIC: [u8; 4] = *b"SKPI";
+const VERSION: u8 = 1;
+
+/// [`PictureHeader::BYTES`] as the header says it.
+const OWN_LENGTH: u8 = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gray() -> VideoFrame {
+        VideoFrame::new(PixelFormat::Gray, 2, 1, vec![7, 9])
+            .unwrap()
+            .captured_at(Timestamp::from_micros(0x0102_0304_0506_0708))
+            .numbered(0x1112_1314_1516_1718)
+    }
+
+    const GRAY: [u8; 34] = [
+        b'S', b'K', b'P', b'I', 1, 32, 0, 7, 0, 0, 0, 2, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 0x11,
+        0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 7, 9,
+    ];
+
+    #[test]
+    fn bytes_are_those_of_the_document() {
+        assert_eq!(gray().to_message()[..], GRAY);
+        assert_eq!(
+            VideoFrame::from_message(Bytes::from_static(&GRAY)).unwrap(),
+            gray()
+        );
+    }
+
+    #[test]
+    fn every_format_comes_back() {
+        for format in PixelFormat::ALL {
+            let frame = VideoFrame::new(PixelFormat::Gray, 16, 16, vec![99; 256])
+                .unwrap()
+                .convert(format)
+                .unwrap();
+            assert_eq!(VideoFrame::from_message(frame.to_message()).unwrap(), frame);
+        }
+    }
+
+    #[test]
+    fn every_cut_is_an_error() {
+        for cut in 0..GRAY.len() {
+            let error = VideoFrame::from_message(Bytes::from_static(&GRAY[..cut])).unwrap_err();
+            assert_eq!(
+                cut < 32,
+                matches!(error, MessageError::CutOff { .. }),
+                "at {cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_longer_header_is_skipped() {
+        let mut longer = GRAY.to_vec();
+        longer[5] = 35;
+        longer.splice(32..32, [1, 2, 3]);
+        assert_eq!(VideoFrame::from_message(longer.into()).unwrap(), gray());
+    }
+
+    #[track_caller]
+    fn refused(at: usize, byte: u8) -> MessageError {
+        let mut message = GRAY;
+        message[at] = byte;
+        VideoFrame::from_message(Bytes::copy_from_slice(&message)).unwrap_err()
+    }
+
+    #[test]
+    fn fields_are_checked() {
+        assert!(matches!(refused(3, 0), MessageError::NotAPicture));
+        assert!(matches!(
+            refused(4, 2),
+            MessageError::Version { version: 2 }
+        ));
+        assert!(matches!(
+            refused(5, 31),
+            MessageError::HeaderTooShort { length: 31 }
+        ));
+        assert!(matches!(
+            refused(5, 35),
+            MessageError::CutOff { needed: 35, .. }
+        ));
+        assert!(matches!(
+            refused(6, 2),
+            MessageError::UnknownFormat {
+                codec: 2,
+                format: 7
+            }
+        ));
+        assert!(matches!(refused(7, 8), MessageError::UnknownFormat { .. }));
+        assert!(matches!(
+            refused(8, 0xff),
+            MessageError::Picture(PictureError::BadSize { .. })
+        ));
+        assert!(matches!(
+            refused(11, 3),
+            MessageError::Picture(PictureError::WrongLength {
+                expected: 3,
+                actual: 2,
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn a_jpeg_of_another_size_is_refused() {
+        let frame = gray().convert(PixelFormat::Jpeg).unwrap();
+        let mut message = frame.to_message().to_vec();
+        message[11] = 3;
+        assert!(matches!(
+            VideoFrame::from_message(message.into()),
+            Err(MessageError::Picture(PictureError::SizeMismatch { .. }))
+        ));
+    }
+}
