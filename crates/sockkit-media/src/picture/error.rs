@@ -79,6 +79,14 @@ pub enum PictureError {
         /// How many bytes there are.
         length: usize,
     },
+    /// An image in a stream passes the limit.
+    #[error("jpeg at byte {offset} is longer than {limit} bytes")]
+    JpegTooLong {
+        /// Where the image begins, in bytes from the start of the stream.
+        offset: usize,
+        /// The limit in force, in bytes.
+        limit: usize,
+    },
     /// So few bytes cannot hold so many pixels.
     #[error("{length} bytes cannot hold a jpeg of {width_px}x{height_px} px")]
     JpegTooSmall {
@@ -92,6 +100,9 @@ pub enum PictureError {
     /// The JPEG decoder refused the bytes.
     #[error("jpeg does not decode")]
     Decode(#[source] Box<dyn Error + Send + Sync>),
+    /// The picture cannot be resized.
+    #[error("picture does not resize")]
+    Resize(#[source] Box<dyn Error + Send + Sync>),
     /// The JPEG encoder refused the picture.
     #[error("picture does not encode as jpeg")]
     Encode(#[source] Box<dyn Error + Send + Sync>),

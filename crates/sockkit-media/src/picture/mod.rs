@@ -9,6 +9,7 @@ mod format;
 mod frame;
 mod header;
 pub mod jpeg;
+mod resize;
 mod timestamp;
 
 pub use self::{

@@ -1,8 +1,8 @@
 //! Why there is no picture.
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
-use super::SourceSpec;
+use super::{ClipError, SourceSpec};
 use crate::picture::PictureError;
 
 /// Why a source does not open or gives no picture.
@@ -31,8 +31,11 @@ pub enum SourceError {
         /// The least height.
         needed_height_px: u32,
     },
-    /// No source of that kind, or none that was built in.
-    #[error("no source for {spec}")]
+    /// A file whose name's ending says nothing, or a source that was not built in.
+    #[error(
+        "cannot open {spec}: known are camera, camera:N, pattern, clip, \
+         and files ending in mjpeg, mjpg, y4m, mp4, jpg, jpeg, png"
+    )]
     Unknown {
         /// What was asked for.
         spec: SourceSpec,
@@ -40,13 +43,12 @@ pub enum SourceError {
     /// The picture does not fit its own description.
     #[error("source gave a bad picture")]
     Picture(#[from] PictureError),
-    /// The file cannot be opened or read.
-    #[error("{}", path.display())]
-    File {
+    /// The clip or still image cannot be shown.
+    #[error("{} {source}", path.display())]
+    Clip {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
-        #[source]
-        source: io::Error,
+        /// What is wrong with it.
+        source: ClipError,
     },
 }

@@ -1,17 +1,27 @@
 //! Where pictures come from: cameras, patterns, clips, stills.
 
+pub mod clip;
 mod config;
 mod error;
 pub mod pattern;
 mod spec;
+mod still;
 
-use std::time::SystemTime;
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::{
+    task::{JoinError, spawn_blocking},
+    time::{Instant, sleep_until},
+};
 
 use self::{
+    clip::{Clip, ClipError, ClipFormat, ClipFrame, Media},
     config::DEFAULT_RATE_HZ,
     pattern::{Stamp, paint},
+    still::StillFormat,
 };
 pub use self::{config::SourceConfig, error::SourceError, spec::SourceSpec};
 use crate::picture::VideoFrame;
@@ -34,7 +44,11 @@ use crate::picture::VideoFrame;
 #[derive(Debug)]
 pub struct Source {
     kind: Kind,
-    ticks: Interval,
+    /// When the next picture is due.
+    due: Instant,
+    /// How long a picture is shown that does not say so itself.
+    interval: Duration,
+    pace: Pace,
     next_number: u64,
 }
 
@@ -45,27 +59,18 @@ impl Source {
     /// [`SourceError`] if the source does not exist or cannot do what is asked.
     ///
     /// # Cancel safety
-    /// Cancel safe: nothing is left open.
+    /// Cancel safe: nothing stays open.
     pub async fn open(spec: &SourceSpec, config: SourceConfig) -> Result<Self, SourceError> {
-        let (kind, own_rate_hz) = match spec {
-            SourceSpec::Pattern => {
-                let (width_px, height_px) = config.size_px.unwrap_or(pattern::DEFAULT_SIZE_PX);
-                // Wrong sizes are found here, not at the first picture.
-                paint(width_px, height_px, Stamp::default())?;
-                let kind = Kind::Pattern {
-                    width_px,
-                    height_px,
-                };
-                (kind, DEFAULT_RATE_HZ)
-            }
-            _ => return Err(SourceError::Unknown { spec: spec.clone() }),
-        };
-        let mut ticks = interval(config.interval(own_rate_hz)?);
-        // A late picture is not made up for by a burst.
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let interval = config.interval(DEFAULT_RATE_HZ)?;
+        let kind = Kind::open(spec, &config).await?;
         Ok(Self {
             kind,
-            ticks,
+            due: Instant::now(),
+            interval,
+            pace: match config.rate_hz {
+                Some(_) => Pace::AsAsked,
+                None => Pace::AsRecorded,
+            },
             next_number: 0,
         })
     }
@@ -78,24 +83,126 @@ impl Source {
     /// # Cancel safety
     /// Cancel safe: a picture not taken is given next time.
     pub async fn next(&mut self) -> Result<VideoFrame, SourceError> {
-        self.ticks.tick().await;
-        let stamp = Stamp {
-            number: self.next_number,
-            clock: SystemTime::now().into(),
-        };
-        let frame = match self.kind {
+        sleep_until(self.due).await;
+        let ClipFrame { frame, duration } = match &mut self.kind {
+            Kind::Clip(clip) => clip.next().await?,
+            Kind::Still(frame) => frame.clone().into(),
             Kind::Pattern {
                 width_px,
                 height_px,
-            } => paint(width_px, height_px, stamp)?,
+            } => {
+                let stamp = Stamp {
+                    number: self.next_number,
+                    clock: SystemTime::now().into(),
+                };
+                paint(*width_px, *height_px, stamp)?.into()
+            }
         };
+        self.set_due(duration);
+        let frame = match self.kind {
+            // Its capture time is the one painted into it.
+            Kind::Pattern { .. } => frame,
+            _ => frame.captured_at(SystemTime::now().into()),
+        };
+        let frame = frame.numbered(self.next_number);
         self.next_number += 1;
         Ok(frame)
     }
+
+    /// Keeps to the rate on average; gives up what is too late to make up for.
+    fn set_due(&mut self, duration: Option<Duration>) {
+        self.due += match self.pace {
+            Pace::AsRecorded => duration.unwrap_or(self.interval),
+            Pace::AsAsked => self.interval,
+        };
+        let now = Instant::now();
+        if self.due + MAX_LAG < now {
+            self.due = now;
+        }
+    }
+}
+
+/// Whose rate counts.
+#[derive(Clone, Copy, Debug)]
+enum Pace {
+    AsRecorded,
+    AsAsked,
 }
 
 /// What the pictures are made of.
 #[derive(Debug)]
 enum Kind {
     Pattern { width_px: u32, height_px: u32 },
+    Clip(Clip),
+    Still(VideoFrame),
 }
+
+impl Kind {
+    async fn open(spec: &SourceSpec, config: &SourceConfig) -> Result<Self, SourceError> {
+        match spec {
+            SourceSpec::Pattern => {
+                let (width_px, height_px) = config.size_px.unwrap_or(pattern::DEFAULT_SIZE_PX);
+                // A size that will not do is found here, not at the first picture.
+                paint(width_px, height_px, Stamp::default())?;
+                Ok(Self::Pattern {
+                    width_px,
+                    height_px,
+                })
+            }
+            SourceSpec::Clip => Ok(Self::Clip(Clip::open(Media::Bundled, config).await?)),
+            SourceSpec::File(path) => match FileFormat::of(path) {
+                Some(FileFormat::Clip(format)) => {
+                    let media = Media::File {
+                        path: path.clone(),
+                        format,
+                    };
+                    Ok(Self::Clip(Clip::open(media, config).await?))
+                }
+                Some(FileFormat::Still(format)) => open_still(path, format, config).await,
+                None => Err(SourceError::Unknown { spec: spec.clone() }),
+            },
+            SourceSpec::Camera { .. } => Err(SourceError::Unknown { spec: spec.clone() }),
+        }
+    }
+}
+
+async fn open_still(
+    path: &Path,
+    format: StillFormat,
+    config: &SourceConfig,
+) -> Result<Kind, SourceError> {
+    let (there, size_px) = (path.to_owned(), config.size_px);
+    spawn_blocking(move || still::read(&there, format, size_px))
+        .await
+        .map_err(|_: JoinError| ClipError::Ended)
+        .flatten()
+        .map(Kind::Still)
+        .map_err(|source| SourceError::Clip {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+/// What a file's name says of it.
+enum FileFormat {
+    Clip(ClipFormat),
+    Still(StillFormat),
+}
+
+impl FileFormat {
+    fn of(path: &Path) -> Option<Self> {
+        let ending = path.extension()?.to_str()?.to_ascii_lowercase();
+        Some(match ending.as_str() {
+            "mjpeg" | "mjpg" => Self::Clip(ClipFormat::Mjpeg),
+            "y4m" => Self::Clip(ClipFormat::Y4m),
+            #[cfg(feature = "record")]
+            "mp4" | "m4v" | "mov" => Self::Clip(ClipFormat::Mp4),
+            "jpg" | "jpeg" => Self::Still(StillFormat::Jpeg),
+            "png" => Self::Still(StillFormat::Png),
+            _ => return None,
+        })
+    }
+}
+
+/// A source later than this shows its next picture at once and goes on from there.
+const MAX_LAG: Duration = Duration::from_millis(100);

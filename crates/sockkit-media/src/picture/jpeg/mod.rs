@@ -9,6 +9,7 @@
 mod decode;
 mod encode;
 mod markers;
+mod split;
 mod tables;
 mod tidy;
 
@@ -16,6 +17,7 @@ pub use self::{
     decode::{decode, decode_as},
     encode::encode,
     markers::dimensions,
+    split::Splitter,
     tidy::tidy,
 };
 

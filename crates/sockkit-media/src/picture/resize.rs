@@ -1,0 +1,82 @@
+//! Another size.
+
+use fast_image_resize::{
+    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
+    images::{Image, ImageRef},
+};
+
+use super::{PictureError, PixelFormat, VideoFrame, format::check_size};
+
+impl VideoFrame {
+    /// The picture in another size; capture time and number stay.
+    ///
+    /// RGB, BGR and gray keep their format, all others become RGB. The sides'
+    /// ratio is not kept. A picture of that size already comes back as it is.
+    ///
+    /// # Errors
+    /// [`PictureError::BadSize`] if a side is zero or over the limit, and
+    /// [`PictureError`] if this is a broken JPEG.
+    pub fn resize(&self, width_px: u32, height_px: u32) -> Result<Self, PictureError> {
+        check_size(width_px, height_px)?;
+        if (width_px, height_px) == (self.width_px(), self.height_px()) {
+            return Ok(self.clone());
+        }
+        let (source, pixels) = match self.format() {
+            PixelFormat::Rgb | PixelFormat::Bgr => (self.packed(), PixelType::U8x3),
+            PixelFormat::Gray => (self.packed(), PixelType::U8),
+            _ => (self.to_rgb()?, PixelType::U8x3),
+        };
+        let from = ImageRef::new(self.width_px(), self.height_px(), source.data(), pixels)
+            .map_err(|error| PictureError::Resize(error.into()))?;
+        let mut to = Image::new(width_px, height_px, pixels);
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        Resizer::new()
+            .resize(&from, &mut to, &options)
+            .map_err(|error| PictureError::Resize(error.into()))?;
+        Ok(Self::new(source.format(), width_px, height_px, to.into_vec())?.stamped_like(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_keep_their_colours() {
+        let row = [[200, 0, 0].repeat(32), [0, 0, 200].repeat(32)].concat();
+        let frame = VideoFrame::new(PixelFormat::Bgr, 64, 32, row.repeat(32))
+            .unwrap()
+            .numbered(5);
+        let small = frame.resize(16, 8).unwrap();
+        assert_eq!(
+            (small.width_px(), small.height_px(), small.number()),
+            (16, 8, 5)
+        );
+        assert_eq!(small.format(), PixelFormat::Bgr);
+        assert_eq!(small.data()[..3], [200, 0, 0]);
+        assert_eq!(small.data()[45..48], [0, 0, 200]);
+    }
+
+    #[test]
+    fn compressed_and_shared_colours_become_rgb() {
+        let gray = VideoFrame::new(PixelFormat::Gray, 16, 16, vec![128; 256]).unwrap();
+        assert_eq!(gray.resize(8, 8).unwrap().format(), PixelFormat::Gray);
+        for format in [PixelFormat::Jpeg, PixelFormat::Nv12] {
+            let frame = gray.convert(format).unwrap();
+            assert_eq!(frame.resize(8, 8).unwrap().format(), PixelFormat::Rgb);
+        }
+    }
+
+    #[test]
+    fn absurd_sizes_are_refused() {
+        let gray = VideoFrame::new(PixelFormat::Gray, 1, 1, vec![1]).unwrap();
+        assert!(matches!(
+            gray.resize(0, 1),
+            Err(PictureError::BadSize { .. })
+        ));
+        assert!(matches!(
+            gray.resize(1, u32::MAX),
+            Err(PictureError::BadSize { .. })
+        ));
+    }
+}
