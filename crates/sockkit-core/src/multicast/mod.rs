@@ -1,1 +1,219 @@
 //! Any-source and source-specific multicast, IPv4 and IPv6.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! use sockkit_core::multicast::{Group, MulticastEndpoint, Via};
+//! use sockkit_core::udp::Transmit;
+//!
+//! let group: Group = "239.1.2.3".parse()?;
+//! let lan = Via::Interface("127.0.0.1".parse()?);
+//!
+//! let receiver = MulticastEndpoint::bind(([0, 0, 0, 0], 0).into())?;
+//! // Leaves when dropped.
+//! let membership = receiver.join(group, &lan)?;
+//!
+//! let sender = MulticastEndpoint::bind(([0, 0, 0, 0], 0).into())?;
+//! sender.set_outgoing(&"127.0.0.1".parse()?)?;
+//! let to = (group.ip(), receiver.udp().local_addr()?.port()).into();
+//! sender.udp().send(Transmit::new(to, b"hello, all")).await?;
+//!
+//! let mut buffer = [0; 64];
+//! assert_eq!(receiver.udp().recv(&mut buffer).await?.bytes, b"hello, all");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Which interface
+//! A machine has several, and the kernel's choice (the default route) is the
+//! wrong one as often as not. [`Via`] says it, for one or for all. When an
+//! interface goes and comes back, with a new number, the endpoint joins again.
+//!
+//! # Who is heard
+//! Only groups joined here: an endpoint turns `IP_MULTICAST_ALL` off, with
+//! which Linux delivers what any program on the machine has joined.
+//!
+//! # How far it goes
+//! One router hop at the most, unless
+//! [`SocketOptions::multicast_hops`](crate::options::SocketOptions::multicast_hops)
+//! says more. The sender's own machine hears it too, unless `multicast_loop`
+//! says no.
+//!
+//! # Platforms
+//! Source-specific groups and blocked sources are for Linux so far; elsewhere
+//! they fail as unsupported, and the rest has not been run.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Weak},
+};
+
+use socket2::SockRef;
+use tokio::task::AbortHandle;
+
+mod error;
+mod group;
+mod membership;
+mod memberships;
+
+pub use error::MulticastError;
+pub use group::{Group, NotAGroup};
+pub use membership::Membership;
+
+use crate::{
+    interfaces::{Changes, InterfaceSelector},
+    options::SocketOptions,
+    sys,
+    udp::{UdpEndpoint, UdpError},
+};
+use memberships::{Memberships, Wanted};
+
+/// A UDP endpoint that belongs to groups.
+///
+/// Several may bind one port of one machine; each of them hears each packet.
+#[derive(Debug)]
+pub struct MulticastEndpoint {
+    shared: Arc<Shared>,
+    /// Ends with the endpoint.
+    watcher: AbortHandle,
+}
+
+#[derive(Debug)]
+struct Shared {
+    udp: UdpEndpoint,
+    memberships: Memberships,
+}
+
+/// By which interfaces to belong to a group.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Via {
+    /// By the one that the routing table sends the group's packets to.
+    Route,
+    /// By this one, also after it was away.
+    Interface(InterfaceSelector),
+    /// By all that can, also by those that come later.
+    All,
+}
+
+impl MulticastEndpoint {
+    /// Binds `address`, sharing the port with others.
+    ///
+    /// Bind the unspecified address of the IP version (0.0.0.0 or ::) to hear
+    /// groups. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// As [`UdpEndpoint::bind`].
+    ///
+    /// # Panics
+    /// If called outside a tokio runtime.
+    pub fn bind(address: SocketAddr) -> Result<Self, UdpError> {
+        Self::bind_with(address, &SocketOptions::new())
+    }
+
+    /// Binds with further options, such as hops and loop.
+    ///
+    /// # Errors
+    /// As [`UdpEndpoint::bind_with`].
+    ///
+    /// # Panics
+    /// If called outside a tokio runtime.
+    pub fn bind_with(address: SocketAddr, options: &SocketOptions) -> Result<Self, UdpError> {
+        let options = options.clone().reuse_address(true);
+        // Where the BSD rules hold, sharing takes this one.
+        #[cfg(all(unix, not(target_os = "linux")))]
+        let options = options.reuse_port(true);
+        #[cfg(target_os = "linux")]
+        let options = options.multicast_all_v4(false).multicast_all_v6(false);
+        let shared = Arc::new(Shared {
+            udp: UdpEndpoint::bind_with(address, &options)?,
+            memberships: Memberships::default(),
+        });
+        let watcher = tokio::spawn(rejoin(Changes::watch()?, Arc::downgrade(&shared)));
+        Ok(Self {
+            shared,
+            watcher: watcher.abort_handle(),
+        })
+    }
+
+    /// The endpoint, to send and receive with.
+    pub fn udp(&self) -> &UdpEndpoint {
+        &self.shared.udp
+    }
+
+    /// Joins `group`: whoever sends to it is heard, except blocked sources.
+    ///
+    /// # Errors
+    /// [`MulticastError`] if no interface is what `via` says, or the system
+    /// refuses: joined already, or too many (Linux allows 20 for each socket,
+    /// `net.ipv4.igmp_max_memberships`).
+    pub fn join(&self, group: Group, via: &Via) -> Result<Membership, MulticastError> {
+        self.add(group, None, via)
+    }
+
+    /// Joins `group` for what `source` sends to it; others are not heard.
+    ///
+    /// Join again for each further source.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join), and [`MulticastError::NotASource`] if `source`
+    /// is not a machine's address of the group's IP version.
+    pub fn join_source(
+        &self,
+        group: Group,
+        source: IpAddr,
+        via: &Via,
+    ) -> Result<Membership, MulticastError> {
+        self.add(group, Some(group.check_source(source)?), via)
+    }
+
+    /// Sends to groups by this interface from now on.
+    ///
+    /// One packet may go elsewhere:
+    /// [`Transmit::interface_index`](crate::udp::Transmit::interface_index).
+    ///
+    /// # Errors
+    /// [`MulticastError::Interface`] if there is none, [`MulticastError::Io`]
+    /// if the system refuses.
+    pub fn set_outgoing(&self, interface: &InterfaceSelector) -> Result<(), MulticastError> {
+        let index = interface.find()?.index;
+        let socket = self.udp().socket();
+        if self.udp().local_addr()?.is_ipv6() {
+            SockRef::from(socket).set_multicast_if_v6(index)?;
+        } else {
+            sys::group::set_outgoing_ipv4(socket, index)?;
+        }
+        Ok(())
+    }
+
+    fn add(
+        &self,
+        group: Group,
+        source: Option<IpAddr>,
+        via: &Via,
+    ) -> Result<Membership, MulticastError> {
+        let wanted = Wanted::new(group, source, via)?;
+        let id = self.shared.memberships.add(self.udp().socket(), wanted)?;
+        Ok(Membership::new(Arc::downgrade(&self.shared), id, group))
+    }
+}
+
+impl Drop for MulticastEndpoint {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
+}
+
+/// Follows the interfaces for as long as the endpoint lives.
+async fn rejoin(changes: Changes, shared: Weak<Shared>) {
+    loop {
+        if let Err(error) = changes.next().await {
+            tracing::warn!(%error, "groups are not joined again from here on");
+            return;
+        }
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        shared.memberships.follow_interfaces(shared.udp.socket());
+    }
+}

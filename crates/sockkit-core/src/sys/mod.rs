@@ -1,6 +1,9 @@
 //! The calls that no crate wraps. All `unsafe` of the workspace is here.
 
+#[cfg(target_os = "linux")]
+pub(crate) mod async_fd;
 pub(crate) mod datagram;
+pub(crate) mod group;
 #[cfg(all(feature = "testing", target_os = "linux"))]
 pub(crate) mod namespace;
 #[cfg(unix)]

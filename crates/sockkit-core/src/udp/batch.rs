@@ -2,7 +2,7 @@
 
 use std::slice::ChunksExactMut;
 
-use super::{Datagram, Ecn};
+use super::Datagram;
 use crate::sys::datagram::{MAX_MESSAGES, Received};
 
 /// Room for what one [`recv_batch`](super::UdpEndpoint::recv_batch) brings.
@@ -84,7 +84,7 @@ impl ReceiveBatch {
             segment_bytes: None,
             to: first.to,
             interface_index: first.interface_index,
-            ecn_bits: first.ecn.bits(),
+            traffic_class: first.traffic_class.into(),
             drops: first.drops,
         };
         self.taken += 1;
@@ -129,7 +129,7 @@ pub(super) fn datagram<'a>(
         from: received.from,
         to: received.to,
         interface_index: received.interface_index,
-        ecn: Ecn::from_bits(received.ecn_bits),
+        traffic_class: received.traffic_class.into(),
         drops: received.drops,
     }
 }

@@ -7,13 +7,14 @@ use std::{
         Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
-use tokio::net::UdpSocket;
+use tokio::{io::Interest, net::UdpSocket, time::timeout};
 
 use super::{PeerError, ReceiveBatch, UdpError, peer_error::PeerErrors};
-use crate::sys::datagram;
+use crate::{options::SocketOptions, sys::datagram};
 
 /// A bound UDP socket that sends and receives singly or in batches.
 ///
@@ -27,6 +28,8 @@ pub struct UdpEndpoint {
     /// Segments at least this long go out one by one; zero for all of them.
     pub(super) offload_below_bytes: AtomicUsize,
     pub(super) receive_offload: ReceiveOffload,
+    pub(super) read_deadline: Option<Duration>,
+    pub(super) write_deadline: Option<Duration>,
     /// What a single receive found joined, until the next ones take it.
     held: Mutex<Option<ReceiveBatch>>,
 }
@@ -63,15 +66,52 @@ impl UdpEndpoint {
     /// # Panics
     /// If called outside a tokio runtime.
     pub fn bind(address: SocketAddr) -> Result<Self, UdpError> {
+        Self::bind_with(address, &SocketOptions::new())
+    }
+
+    /// Binds `address` with options that are set before.
+    ///
+    /// Their read and write deadlines hold for each call of this endpoint.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// use std::time::Duration;
+    /// use sockkit_core::options::SocketOptions;
+    /// use sockkit_core::udp::{UdpEndpoint, UdpError};
+    ///
+    /// let options = SocketOptions::new()
+    ///     .reuse_address(true)
+    ///     .receive_buffer_bytes(1 << 20)
+    ///     .read_timeout(Some(Duration::from_millis(10)));
+    /// let endpoint = UdpEndpoint::bind_with(([127, 0, 0, 1], 0).into(), &options)?;
+    /// let mut buffer = [0; 1500];
+    /// let silence = endpoint.recv(&mut buffer).await;
+    /// assert!(matches!(silence, Err(UdpError::TimedOut { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind), and [`UdpError::Options`], which names the
+    /// option that could not be set.
+    ///
+    /// # Panics
+    /// If called outside a tokio runtime.
+    pub fn bind_with(address: SocketAddr, options: &SocketOptions) -> Result<Self, UdpError> {
         let socket = Socket::new(
             Domain::for_address(address),
             Type::DGRAM,
             Some(Protocol::UDP),
         )?;
+        options.apply(&socket)?;
         socket
             .bind(&SockAddr::from(address))
             .map_err(|source| UdpError::Bind { address, source })?;
-        Self::from_std(socket.into())
+        let mut endpoint = Self::from_std(socket.into())?;
+        endpoint.read_deadline = options.read_deadline();
+        endpoint.write_deadline = options.write_deadline();
+        Ok(endpoint)
     }
 
     /// Takes over a socket that is bound already.
@@ -94,6 +134,8 @@ impl UdpEndpoint {
                 allowed: true,
                 is_on: AtomicBool::new(false),
             },
+            read_deadline: None,
+            write_deadline: None,
             held: Mutex::new(None),
         })
     }
@@ -176,6 +218,28 @@ impl UdpEndpoint {
             let is_on = datagram::enable_coalescing(&self.socket).is_ok();
             self.receive_offload.is_on.store(is_on, Ordering::Relaxed);
         }
+    }
+
+    /// Runs `call` whenever the socket is ready, until it has something other
+    /// than "not yet" to say, or `deadline` is over.
+    pub(super) async fn when_ready<T>(
+        &self,
+        interest: Interest,
+        deadline: Option<Duration>,
+        call: impl FnMut() -> io::Result<T>,
+    ) -> Result<io::Result<T>, UdpError> {
+        let answer = self.socket.async_io(interest, call);
+        match deadline {
+            None => Ok(answer.await),
+            Some(after) => timeout(after, answer)
+                .await
+                .map_err(|_| UdpError::TimedOut { after }),
+        }
+    }
+
+    /// For modules that set what this one does not know of.
+    pub(crate) fn socket(&self) -> &UdpSocket {
+        &self.socket
     }
 
     pub(super) fn held(&self) -> MutexGuard<'_, Option<ReceiveBatch>> {

@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use super::PeerError;
+use crate::options::OptionError;
 
 /// Why a call on a UDP endpoint failed.
 ///
@@ -18,6 +19,9 @@ pub enum UdpError {
         /// What the system said.
         source: io::Error,
     },
+    /// An option could not be set.
+    #[error("cannot set the socket up")]
+    Options(#[from] OptionError),
     /// The address could not be made the only peer.
     #[error("cannot connect to {peer}")]
     Connect {
@@ -43,10 +47,11 @@ pub enum UdpError {
     /// Word came back that the connected peer cannot be reached.
     #[error(transparent)]
     Peer(PeerError),
-    /// Nothing arrived in time.
-    #[error("no datagram within {after:?}")]
+    /// Nothing arrived within the read deadline, or there was no room to send
+    /// within the write deadline.
+    #[error("not ready within {after:?}")]
     TimedOut {
-        /// The time allowed.
+        /// The deadline.
         after: Duration,
     },
     /// The operating system failed us: retrying may help.

@@ -51,6 +51,8 @@ pub use error::UdpError;
 pub use peer_error::{PeerError, PeerErrorReason};
 pub use send::Transmit;
 
+use crate::options::TrafficClass;
+
 /// A datagram as it arrived, with what is known about its way.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -66,8 +68,8 @@ pub struct Datagram<'a> {
     pub to: Option<IpAddr>,
     /// The interface it came in by.
     pub interface_index: Option<u32>,
-    /// The mark of explicit congestion notification.
-    pub ecn: Ecn,
+    /// Its class of service and congestion mark.
+    pub traffic_class: TrafficClass,
     /// How many datagrams this endpoint's buffer had no room for before this
     /// one, since it was bound. Wraps at 2³².
     pub drops: u32,
@@ -78,42 +80,5 @@ impl Datagram<'_> {
     /// the start, and the rest is lost.
     pub fn is_truncated(&self) -> bool {
         self.bytes.len() < self.wire_bytes
-    }
-}
-
-/// Explicit congestion notification, as it arrived.
-///
-/// # Source
-/// RFC 3168 §5.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Ecn {
-    /// The sender does not take part.
-    #[default]
-    NotCapable,
-    /// ECT(0): the sender takes part.
-    Capable0,
-    /// ECT(1): the sender takes part.
-    Capable1,
-    /// A router on the way was congested.
-    CongestionExperienced,
-}
-
-impl Ecn {
-    fn from_bits(bits: u8) -> Self {
-        match bits & 0b11 {
-            0b01 => Self::Capable1,
-            0b10 => Self::Capable0,
-            0b11 => Self::CongestionExperienced,
-            _ => Self::NotCapable,
-        }
-    }
-
-    fn bits(self) -> u8 {
-        match self {
-            Self::NotCapable => 0b00,
-            Self::Capable1 => 0b01,
-            Self::Capable0 => 0b10,
-            Self::CongestionExperienced => 0b11,
-        }
     }
 }

@@ -14,7 +14,8 @@ impl UdpEndpoint {
     ///
     /// # Errors
     /// [`UdpError::Peer`] on a connected endpoint if word came back that the
-    /// peer cannot be reached, [`UdpError::Io`] if the system fails.
+    /// peer cannot be reached, [`UdpError::TimedOut`] if the endpoint has a
+    /// read deadline, [`UdpError::Io`] if the system fails.
     ///
     /// # Cancel safety
     /// Cancel safe: no datagram is lost.
@@ -89,7 +90,8 @@ impl UdpEndpoint {
             }
             // Word from the network wakes only those who ask for errors.
             let interest = Interest::READABLE | Interest::ERROR;
-            match self.socket.async_io(interest, &mut call).await {
+            let answer = self.when_ready(interest, self.read_deadline, &mut call);
+            match answer.await? {
                 Ok(value) => return Ok(value),
                 Err(error) if self.absorb(&error) => {}
                 Err(error) => return Err(error.into()),

@@ -95,7 +95,8 @@ impl UdpEndpoint {
     ///
     /// # Errors
     /// [`UdpError::Send`] if the system refuses some: those are left out, and
-    /// the rest is sent.
+    /// the rest is sent. [`UdpError::TimedOut`] if there is no room within the
+    /// endpoint's write deadline: the rest is not sent.
     ///
     /// # Cancel safety
     /// Not cancel safe: some may be sent and others not, each whole or not at
@@ -237,9 +238,10 @@ impl UdpEndpoint {
 
     async fn send_when_ready(
         &self,
-        mut call: impl FnMut() -> io::Result<Step>,
+        call: impl FnMut() -> io::Result<Step>,
     ) -> Result<Step, UdpError> {
-        Ok(self.socket.async_io(Interest::WRITABLE, &mut call).await?)
+        let step = self.when_ready(Interest::WRITABLE, self.write_deadline, call);
+        Ok(step.await??)
     }
 }
 

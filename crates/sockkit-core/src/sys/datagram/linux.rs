@@ -18,6 +18,7 @@ use socket2::SockAddr;
 use tokio::net::UdpSocket;
 
 use super::{ErrorOrigin, Message, QueuedError, Received};
+use crate::sys::option;
 
 /// The most messages that one call sends or receives.
 pub(crate) const MAX_MESSAGES: usize = 64;
@@ -25,22 +26,22 @@ pub(crate) const MAX_MESSAGES: usize = 64;
 /// Asks for everything that [`Received`] and [`QueuedError`] report.
 pub(crate) fn prepare(socket: &UdpSocket) -> io::Result<()> {
     // A dual-stack socket carries IPv4 too and needs both sets.
-    set_int(socket, libc::IPPROTO_IP, libc::IP_RECVTOS, 1)?;
-    set_int(socket, libc::IPPROTO_IP, libc::IP_RECVERR, 1)?;
+    option::set(socket, libc::IPPROTO_IP, libc::IP_RECVTOS, ON)?;
+    option::set(socket, libc::IPPROTO_IP, libc::IP_RECVERR, ON)?;
     if socket.local_addr()?.is_ipv4() {
-        set_int(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
+        option::set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, ON)?;
     } else {
-        set_int(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
-        set_int(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1)?;
-        set_int(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1)?;
+        option::set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, ON)?;
+        option::set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, ON)?;
+        option::set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, ON)?;
     }
-    set_int(socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)
+    option::set(socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, ON)
 }
 
 /// Lets the kernel join datagrams of one sender (GRO). From then on every
 /// receive needs room for a whole group.
 pub(crate) fn enable_coalescing(socket: &UdpSocket) -> io::Result<()> {
-    set_int(socket, libc::SOL_UDP, libc::UDP_GRO, 1)
+    option::set(socket, libc::SOL_UDP, libc::UDP_GRO, ON)
 }
 
 /// Sends the first messages, at most [`MAX_MESSAGES`]; how many the kernel took.
@@ -184,25 +185,6 @@ pub(crate) fn next_error(socket: &UdpSocket) -> io::Result<Option<QueuedError>> 
     Ok(found)
 }
 
-/// Sets an option whose value is an `int`.
-fn set_int(socket: &UdpSocket, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
-    // SAFETY: the kernel reads one `int` from a pointer to one `int`.
-    let outcome = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            level,
-            name,
-            (&raw const value).cast(),
-            length_of::<c_int>(),
-        )
-    };
-    if outcome == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
-}
-
 /// The kernel's view of a message to send, pointing into the arguments.
 fn outgoing(
     message: &Message<'_>,
@@ -332,7 +314,7 @@ fn incoming(header: &mmsghdr, name: &sockaddr_in6) -> io::Result<Received> {
         segment_bytes: None,
         to: None,
         interface_index: None,
-        ecn_bits: 0,
+        traffic_class: 0,
         drops: 0,
     };
     for_each_control(&header.msg_hdr, |level, kind, data| match (level, kind) {
@@ -341,13 +323,13 @@ fn incoming(header: &mmsghdr, name: &sockaddr_in6) -> io::Result<Received> {
                 read::<c_int>(data).and_then(|bytes| usize::try_from(bytes).ok());
         }
         (libc::IPPROTO_IP, libc::IP_TOS) => {
-            received.ecn_bits = read::<u8>(data).unwrap_or(0) & 0b11;
+            received.traffic_class = read::<u8>(data).unwrap_or(0);
         }
         (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
-            received.ecn_bits = data.first().copied().unwrap_or(0) & 0b11;
+            received.traffic_class = data.first().copied().unwrap_or(0);
             #[cfg(target_endian = "big")]
             {
-                received.ecn_bits = data.last().copied().unwrap_or(0) & 0b11;
+                received.traffic_class = data.last().copied().unwrap_or(0);
             }
         }
         (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
@@ -501,6 +483,9 @@ fn retry_interrupted(mut call: impl FnMut() -> c_int) -> io::Result<usize> {
         }
     }
 }
+
+/// Turns an option on.
+const ON: c_int = 1;
 
 /// `UDP_SEGMENT` (24) and the larger packet info (40).
 const SEND_CONTROL_BYTES: usize = 64;

@@ -41,8 +41,8 @@ pub(crate) struct Received {
     pub(crate) segment_bytes: Option<usize>,
     pub(crate) to: Option<IpAddr>,
     pub(crate) interface_index: Option<u32>,
-    /// The low two bits of the traffic class.
-    pub(crate) ecn_bits: u8,
+    /// The byte of class of service and congestion mark.
+    pub(crate) traffic_class: u8,
     /// Datagrams this socket dropped before this one, since it was made.
     pub(crate) drops: u32,
 }
@@ -55,7 +55,7 @@ impl Received {
         segment_bytes: None,
         to: None,
         interface_index: None,
-        ecn_bits: 0,
+        traffic_class: 0,
         drops: 0,
     };
 }

@@ -57,7 +57,7 @@ pub(crate) fn receive_messages<'a>(
         segment_bytes: None,
         to: None,
         interface_index: None,
-        ecn_bits: 0,
+        traffic_class: 0,
         drops: 0,
     };
     Ok(1)
