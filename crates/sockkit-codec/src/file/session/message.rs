@@ -1,0 +1,344 @@
+//! The control messages and their bytes. Layouts: `docs/wire/file.md`.
+
+use bytes::{Buf, BufMut, TryGetError};
+
+use super::error::{Abort, FailReason, MessageKind, RefuseReason, SessionError};
+use crate::file::{Digest, Entry, EntryKind, FileTime, Integrity, Manifest};
+
+/// The first message of each side.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Hello {
+    /// What this side is going to do.
+    pub role: Role,
+    /// Who speaks, for a person to read. Not to be trusted, nor shown
+    /// unescaped. At most 255 bytes.
+    pub name: String,
+}
+
+/// Which side of the transfer a peer is; independent of who listened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// Has the files.
+    Sender,
+    /// Wants them.
+    Receiver,
+}
+
+/// A message other than a block.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Message {
+    Hello(Hello),
+    Offer(Manifest),
+    Answer(Vec<WireAnswer>),
+    FileEnd { entry: u32, digest: Digest },
+    FileFailed { entry: u32, reason: FailReason },
+    Done,
+    Report(Vec<(u32, RefuseReason)>),
+    Working,
+    Abort(Abort),
+}
+
+/// What the receiver says to one entry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum WireAnswer {
+    Send,
+    Refuse(RefuseReason),
+    /// The first `blocks` are here; `chain` covers their digests.
+    Resume {
+        blocks: u64,
+        chain: Digest,
+    },
+    /// A file of that size is here: the digest alone will do.
+    Compare,
+}
+
+impl Message {
+    pub(crate) fn kind(&self) -> MessageKind {
+        match self {
+            Self::Hello(_) => MessageKind::Hello,
+            Self::Offer(_) => MessageKind::Offer,
+            Self::Answer(_) => MessageKind::Answer,
+            Self::FileEnd { .. } => MessageKind::FileEnd,
+            Self::FileFailed { .. } => MessageKind::FileFailed,
+            Self::Done => MessageKind::Done,
+            Self::Report(_) => MessageKind::Report,
+            Self::Working => MessageKind::Working,
+            Self::Abort(_) => MessageKind::Abort,
+        }
+    }
+
+    /// Appends the message as one frame.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let mut body = vec![self.kind() as u8];
+        self.put_body(&mut body);
+        out.put_u64(body.len() as u64);
+        out.put_slice(&body);
+    }
+
+    fn put_body(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Hello(hello) => put_hello(hello, out),
+            Self::Offer(manifest) => put_manifest(manifest, out),
+            Self::Answer(answers) => {
+                put_count(answers.len(), out);
+                answers.iter().for_each(|answer| put_answer(*answer, out));
+            }
+            Self::FileEnd { entry, digest } => {
+                out.put_u32(*entry);
+                out.put_slice(&digest.0);
+            }
+            Self::FileFailed { entry, reason } => {
+                out.put_u32(*entry);
+                out.put_u8(reason.code());
+            }
+            Self::Report(failures) => {
+                put_count(failures.len(), out);
+                for (entry, reason) in failures {
+                    out.put_u32(*entry);
+                    out.put_u8(reason.code());
+                }
+            }
+            Self::Abort(abort) => abort.put(out),
+            Self::Done | Self::Working => {}
+        }
+    }
+
+    /// Reads the body of a frame, without its kind.
+    pub(crate) fn decode(kind: MessageKind, mut body: &[u8]) -> Result<Self, SessionError> {
+        let input = &mut body;
+        let message = match kind {
+            MessageKind::Hello => Self::Hello(take_hello(input)?),
+            MessageKind::Offer => Self::Offer(take_manifest(input).ok_or_else(|| malformed(kind))?),
+            MessageKind::Answer => {
+                Self::Answer(take_list(input, take_answer).ok_or_else(|| malformed(kind))?)
+            }
+            MessageKind::Report => {
+                let take = |input: &mut &[u8]| {
+                    let entry = input.try_get_u32().ok()?;
+                    Some((entry, RefuseReason::from_code(input.try_get_u8().ok()?)))
+                };
+                Self::Report(take_list(input, take).ok_or_else(|| malformed(kind))?)
+            }
+            MessageKind::Done => Self::Done,
+            MessageKind::Working => Self::Working,
+            MessageKind::FileEnd | MessageKind::FileFailed | MessageKind::Abort => {
+                take_fixed(kind, input).map_err(|_short| malformed(kind))?
+            }
+            MessageKind::Block => unreachable!("blocks are not buffered"),
+        };
+        if input.is_empty() {
+            Ok(message)
+        } else {
+            Err(malformed(kind))
+        }
+    }
+}
+
+/// Version of the protocol, in the first bytes of the first message.
+pub(crate) const VERSION: u16 = 1;
+
+/// A keep-alive as it stands on the wire.
+#[cfg(feature = "io")]
+pub(crate) const WORKING: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 1, MessageKind::Working as u8];
+
+/// Of the length that begins every frame.
+pub(crate) const LENGTH_BYTES: usize = 8;
+
+fn malformed(kind: MessageKind) -> SessionError {
+    SessionError::Malformed { kind }
+}
+
+fn put_count(count: usize, out: &mut Vec<u8>) {
+    out.put_u32(u32::try_from(count).expect("a manifest has fewer than 2^32 entries"));
+}
+
+fn put_hello(hello: &Hello, out: &mut Vec<u8>) {
+    out.put_slice(MAGIC);
+    out.put_u16(VERSION);
+    out.put_u8(match hello.role {
+        Role::Sender => 0,
+        Role::Receiver => 1,
+    });
+    let mut name = hello.name.as_str();
+    while name.len() > usize::from(u8::MAX) {
+        // Cut at a character, never inside one.
+        name = &name[..name.floor_char_boundary(usize::from(u8::MAX))];
+    }
+    out.put_u8(u8::try_from(name.len()).expect("cut above"));
+    out.put_slice(name.as_bytes());
+}
+
+/// The magic and the version stand first in every version to come, so that
+/// each side can tell the other which one it speaks.
+fn take_hello(input: &mut &[u8]) -> Result<Hello, SessionError> {
+    let mut magic = [0; 4];
+    let version = input
+        .try_copy_to_slice(&mut magic)
+        .and_then(|()| input.try_get_u16())
+        .map_err(|_short| SessionError::NotThisProtocol)?;
+    if magic != *MAGIC {
+        return Err(SessionError::NotThisProtocol);
+    }
+    if version != VERSION {
+        return Err(SessionError::Version {
+            ours: VERSION,
+            theirs: version,
+        });
+    }
+    let hello = take_hello_body(input).ok_or_else(|| malformed(MessageKind::Hello))?;
+    // What follows are extensions: (type, length, value). Those with the top
+    // bit set must be understood, and this version knows none.
+    while !input.is_empty() {
+        let kind = input.try_get_u16().ok();
+        let length = input.try_get_u16().ok();
+        let (Some(kind), Some(length)) = (kind, length) else {
+            return Err(malformed(MessageKind::Hello));
+        };
+        if kind >= CRITICAL_EXTENSION {
+            return Err(SessionError::UnknownExtension { kind });
+        }
+        *input = input
+            .get(usize::from(length)..)
+            .ok_or_else(|| malformed(MessageKind::Hello))?;
+    }
+    Ok(hello)
+}
+
+fn take_hello_body(input: &mut &[u8]) -> Option<Hello> {
+    let role = match input.try_get_u8().ok()? {
+        0 => Role::Sender,
+        1 => Role::Receiver,
+        _ => return None,
+    };
+    let length = usize::from(input.try_get_u8().ok()?);
+    Some(Hello {
+        role,
+        name: take_text(input, length)?,
+    })
+}
+
+fn put_manifest(manifest: &Manifest, out: &mut Vec<u8>) {
+    out.put_u8(match manifest.integrity {
+        Integrity::Unverified => 0,
+        Integrity::Blake3 => 1,
+    });
+    put_count(manifest.entries.len(), out);
+    for entry in &manifest.entries {
+        let folder = u8::from(entry.kind == EntryKind::Folder);
+        out.put_u8(folder | u8::from(entry.executable) << 1);
+        out.put_u64(entry.size_bytes);
+        out.put_i64(entry.modified.seconds);
+        out.put_u32(entry.modified.nanoseconds);
+        out.put_u16(u16::try_from(entry.path.len()).expect("paths are checked when offered"));
+        out.put_slice(entry.path.as_bytes());
+    }
+}
+
+fn take_manifest(input: &mut &[u8]) -> Option<Manifest> {
+    let integrity = match input.try_get_u8().ok()? {
+        0 => Integrity::Unverified,
+        1 => Integrity::Blake3,
+        _ => return None,
+    };
+    Some(Manifest {
+        integrity,
+        entries: take_list(input, take_entry)?,
+    })
+}
+
+fn take_entry(input: &mut &[u8]) -> Option<Entry> {
+    let flags = input.try_get_u8().ok()?;
+    let size_bytes = input.try_get_u64().ok()?;
+    let modified = FileTime {
+        seconds: input.try_get_i64().ok()?,
+        nanoseconds: input.try_get_u32().ok()?,
+    };
+    let length = usize::from(input.try_get_u16().ok()?);
+    let path = take_text(input, length)?;
+    let kind = if flags & 1 == 1 {
+        EntryKind::Folder
+    } else {
+        EntryKind::File
+    };
+    let sound = flags < 4
+        && modified.nanoseconds < 1_000_000_000
+        && (kind == EntryKind::File || size_bytes == 0);
+    sound.then_some(Entry {
+        path,
+        kind,
+        size_bytes,
+        modified,
+        executable: flags & 2 == 2,
+    })
+}
+
+fn put_answer(answer: WireAnswer, out: &mut Vec<u8>) {
+    match answer {
+        WireAnswer::Send => out.put_u8(0),
+        WireAnswer::Refuse(reason) => {
+            out.put_u8(1);
+            out.put_u8(reason.code());
+        }
+        WireAnswer::Resume { blocks, chain } => {
+            out.put_u8(2);
+            out.put_u64(blocks);
+            out.put_slice(&chain.0);
+        }
+        WireAnswer::Compare => out.put_u8(3),
+    }
+}
+
+fn take_answer(input: &mut &[u8]) -> Option<WireAnswer> {
+    Some(match input.try_get_u8().ok()? {
+        0 => WireAnswer::Send,
+        1 => WireAnswer::Refuse(RefuseReason::from_code(input.try_get_u8().ok()?)),
+        2 => WireAnswer::Resume {
+            blocks: input.try_get_u64().ok()?,
+            chain: take_digest(input).ok()?,
+        },
+        3 => WireAnswer::Compare,
+        _ => return None,
+    })
+}
+
+fn take_fixed(kind: MessageKind, input: &mut &[u8]) -> Result<Message, TryGetError> {
+    if kind == MessageKind::Abort {
+        return Ok(Message::Abort(Abort::take(input)?));
+    }
+    let entry = input.try_get_u32()?;
+    Ok(if kind == MessageKind::FileEnd {
+        let digest = take_digest(input)?;
+        Message::FileEnd { entry, digest }
+    } else {
+        let reason = FailReason::from_code(input.try_get_u8()?);
+        Message::FileFailed { entry, reason }
+    })
+}
+
+/// Reserves for what can be there, not for what the count announces.
+fn take_list<T>(
+    input: &mut &[u8],
+    mut take: impl FnMut(&mut &[u8]) -> Option<T>,
+) -> Option<Vec<T>> {
+    let count = input.try_get_u32().ok()?;
+    let mut list = Vec::new();
+    for _ in 0..count {
+        list.push(take(input)?);
+    }
+    Some(list)
+}
+
+fn take_digest(input: &mut &[u8]) -> Result<Digest, TryGetError> {
+    let mut digest = [0; 32];
+    input.try_copy_to_slice(&mut digest)?;
+    Ok(Digest(digest))
+}
+
+fn take_text(input: &mut &[u8], length: usize) -> Option<String> {
+    let (text, rest) = input.split_at_checked(length)?;
+    *input = rest;
+    Some(str::from_utf8(text).ok()?.to_owned())
+}
+
+const MAGIC: &[u8; 4] = b"SKFT";
+const CRITICAL_EXTENSION: u16 = 0x8000;

@@ -1,0 +1,179 @@
+//! Cuts the peer's bytes into messages, and passes the bytes of blocks through
+//! without keeping them.
+
+use bytes::Buf;
+
+use super::{
+    error::{MessageKind, SessionError},
+    message::{LENGTH_BYTES, Message},
+};
+use crate::file::{BLOCK_BYTES, Digest};
+
+/// The next thing in the stream.
+#[derive(Debug)]
+pub(crate) enum Item<'a> {
+    Message(Message),
+    /// A block begins; `bytes` of it follow as [`Data`](Self::Data).
+    Block {
+        entry: u32,
+        index: u64,
+        bytes: u64,
+    },
+    Data(&'a [u8]),
+    BlockEnd(Digest),
+}
+
+/// Holds at most one message that is not a block, and only as much of it as
+/// has arrived.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    max_list_bytes: u64,
+    buffer: Vec<u8>,
+    state: State,
+}
+
+impl Reader {
+    pub(crate) fn new(max_list_bytes: u64) -> Self {
+        Self {
+            max_list_bytes,
+            buffer: Vec::new(),
+            state: State::Head,
+        }
+    }
+
+    /// Takes bytes off the front of `input`; `None` once it needs more.
+    pub(crate) fn next<'a>(
+        &mut self,
+        input: &mut &'a [u8],
+    ) -> Result<Option<Item<'a>>, SessionError> {
+        loop {
+            match self.state {
+                State::Head => {
+                    let Some(mut head) = self.fill(input, LENGTH_BYTES + 1) else {
+                        return Ok(None);
+                    };
+                    let announced = head.get_u64();
+                    let kind = head.get_u8();
+                    self.buffer.clear();
+                    self.state = self.body(announced, kind)?;
+                }
+                State::Body { kind, bytes } => {
+                    let Some(body) = self.fill(input, bytes) else {
+                        return Ok(None);
+                    };
+                    let message = Message::decode(kind, body);
+                    // A manifest's memory is not kept for the whole session.
+                    self.buffer = Vec::new();
+                    self.state = State::Head;
+                    return message.map(|message| Some(Item::Message(message)));
+                }
+                State::BlockHead { bytes } => {
+                    let Some(mut head) = self.fill(input, BLOCK_HEAD_BYTES) else {
+                        return Ok(None);
+                    };
+                    let (entry, index) = (head.get_u32(), head.get_u64());
+                    self.buffer.clear();
+                    self.state = State::BlockData { left: bytes };
+                    return Ok(Some(Item::Block {
+                        entry,
+                        index,
+                        bytes,
+                    }));
+                }
+                State::BlockData { left: 0 } => {
+                    let Some(tail) = self.fill(input, DIGEST_BYTES) else {
+                        return Ok(None);
+                    };
+                    let digest = Digest(tail.try_into().expect("filled to this length"));
+                    self.buffer.clear();
+                    self.state = State::Head;
+                    return Ok(Some(Item::BlockEnd(digest)));
+                }
+                State::BlockData { left } => {
+                    let here = usize::try_from(left).map_or(input.len(), |l| l.min(input.len()));
+                    if here == 0 {
+                        return Ok(None);
+                    }
+                    let (data, rest) = input.split_at(here);
+                    *input = rest;
+                    self.state = State::BlockData {
+                        left: left - here as u64,
+                    };
+                    return Ok(Some(Item::Data(data)));
+                }
+            }
+        }
+    }
+
+    /// Whether the peer may close here without cutting a message.
+    pub(crate) fn is_between_messages(&self) -> bool {
+        matches!(self.state, State::Head) && self.buffer.is_empty()
+    }
+
+    /// Compares the announced length with what the kind may have, before a
+    /// byte of the body is kept.
+    fn body(&self, announced: u64, kind: u8) -> Result<State, SessionError> {
+        let kind = MessageKind::from_code(kind)?;
+        let bytes = announced
+            .checked_sub(1)
+            .ok_or(SessionError::Malformed { kind })?;
+        let limit = match kind {
+            MessageKind::Block => BLOCK_BYTES + BLOCK_EXTRA_BYTES,
+            MessageKind::Offer | MessageKind::Answer | MessageKind::Report => self.max_list_bytes,
+            MessageKind::Hello => MAX_HELLO_BYTES,
+            _ => MAX_CONTROL_BYTES,
+        };
+        if bytes > limit {
+            return Err(SessionError::TooLong {
+                kind,
+                announced,
+                limit,
+            });
+        }
+        if kind == MessageKind::Block {
+            return match bytes.checked_sub(BLOCK_EXTRA_BYTES) {
+                None | Some(0) => Err(SessionError::Malformed { kind }),
+                Some(bytes) => Ok(State::BlockHead { bytes }),
+            };
+        }
+        let bytes = usize::try_from(bytes).map_err(|_too_long| SessionError::TooLong {
+            kind,
+            announced,
+            limit,
+        })?;
+        Ok(State::Body { kind, bytes })
+    }
+
+    /// Collects until `bytes` are buffered.
+    fn fill(&mut self, input: &mut &[u8], bytes: usize) -> Option<&[u8]> {
+        let missing = bytes - self.buffer.len();
+        let (here, rest) = input.split_at(missing.min(input.len()));
+        self.buffer.extend_from_slice(here);
+        *input = rest;
+        (self.buffer.len() == bytes).then_some(&self.buffer)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// Length and kind.
+    Head,
+    Body {
+        kind: MessageKind,
+        bytes: usize,
+    },
+    BlockHead {
+        bytes: u64,
+    },
+    /// `left` bytes, then the digest.
+    BlockData {
+        left: u64,
+    },
+}
+
+/// Entry and index, between the kind and the bytes of a block.
+pub(crate) const BLOCK_HEAD_BYTES: usize = 12;
+const DIGEST_BYTES: usize = 32;
+const BLOCK_EXTRA_BYTES: u64 = (BLOCK_HEAD_BYTES + DIGEST_BYTES) as u64;
+const MAX_HELLO_BYTES: u64 = 4_096;
+const MAX_CONTROL_BYTES: u64 = 64;

@@ -1,0 +1,388 @@
+//! The side that wants the files.
+
+use std::collections::VecDeque;
+
+use super::{
+    error::{Abort, FailReason, MessageKind, RefuseReason, SessionError},
+    message::{Hello, Message, Role, WireAnswer},
+    reader::{Item, Reader},
+    review::Limits,
+    tree::{BlockHasher, DigestTree},
+};
+use crate::file::{BLOCK_BYTES, Digest, EntryKind, Integrity, Manifest, block_count};
+
+/// The receiver's half of a session.
+///
+/// - [`poll_transmit`](Self::poll_transmit) gives messages to write.
+/// - [`handle_input`](Self::handle_input) takes the sender's bytes, and gives
+///   events back.
+/// - [`ReceiverEvent::Offered`] wants [`answer`](Self::answer).
+/// - [`ReceiverEvent::Done`] wants [`report`](Self::report), which ends it.
+///
+/// Bytes reach the caller before their block is verified; they may be kept for
+/// good only after [`ReceiverEvent::BlockVerified`].
+#[derive(Debug)]
+pub struct ReceiverSession {
+    limits: Limits,
+    reader: Reader,
+    outbound: Vec<u8>,
+    state: State,
+    integrity: Integrity,
+    sizes: Vec<(EntryKind, u64)>,
+    /// The files that must come, in order.
+    awaited: VecDeque<(u32, Answer)>,
+    current: Option<Current>,
+}
+
+impl ReceiverSession {
+    /// Waits for an offer within `limits`. `name` tells the sender who it is.
+    pub fn new(name: &str, limits: Limits) -> Self {
+        let mut outbound = Vec::new();
+        let hello = Hello {
+            role: Role::Receiver,
+            name: name.to_owned(),
+        };
+        Message::Hello(hello).encode(&mut outbound);
+        Self {
+            reader: Reader::new(limits.max_manifest_bytes),
+            limits,
+            outbound,
+            state: State::Hello,
+            integrity: Integrity::Blake3,
+            sizes: Vec::new(),
+            awaited: VecDeque::new(),
+            current: None,
+        }
+    }
+
+    /// Bytes to write; `None` when there are none.
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        (!self.outbound.is_empty()).then(|| std::mem::take(&mut self.outbound))
+    }
+
+    /// Takes bytes off the front of `input`; call until `None`.
+    ///
+    /// # Errors
+    /// If the sender broke the protocol or a limit, if bytes do not fit their
+    /// digest, or if it ended the session. Final.
+    pub fn handle_input<'a>(
+        &mut self,
+        input: &mut &'a [u8],
+    ) -> Result<Option<ReceiverEvent<'a>>, SessionError> {
+        while let Some(item) = self.reader.next(input)? {
+            return Ok(Some(match item {
+                Item::Block {
+                    entry,
+                    index,
+                    bytes,
+                } => self.on_block(entry, index, bytes)?,
+                Item::Data(data) => self.on_data(data),
+                Item::BlockEnd(digest) => match self.on_block_end(digest)? {
+                    Some(event) => event,
+                    None => continue,
+                },
+                Item::Message(Message::Working) => continue,
+                Item::Message(message) => self.on_message(message)?,
+            }));
+        }
+        Ok(None)
+    }
+
+    /// Whether the peer may close here without cutting a message.
+    pub fn is_between_messages(&self) -> bool {
+        self.reader.is_between_messages()
+    }
+
+    /// Answers the offer, one answer for each entry.
+    ///
+    /// # Panics
+    /// If there is no offer, or not one answer for each of its entries.
+    pub fn answer(&mut self, answers: Vec<Answer>) {
+        assert_eq!(self.state, State::Offered, "answers follow an offer");
+        assert_eq!(answers.len(), self.sizes.len(), "one answer for each entry");
+        let wire = answers.iter().map(Answer::wire).collect();
+        Message::Answer(wire).encode(&mut self.outbound);
+        self.awaited = (0..)
+            .zip(&self.sizes)
+            .zip(answers)
+            .filter(|((_entry, (kind, _size)), answer)| {
+                *kind == EntryKind::File && !matches!(answer, Answer::Refuse(_))
+            })
+            .map(|((entry, _size), answer)| (entry, answer))
+            .collect();
+        self.state = State::Receiving;
+    }
+
+    /// Tells the sender what could not be kept. The session is over.
+    pub fn report(&mut self, failures: Vec<(u32, RefuseReason)>) {
+        Message::Report(failures).encode(&mut self.outbound);
+        self.state = State::Finished;
+    }
+
+    /// Ends the session and tells the sender why.
+    pub fn abort(&mut self, reason: Abort) {
+        Message::Abort(reason).encode(&mut self.outbound);
+        self.state = State::Finished;
+    }
+
+    /// Tells the sender that this side still works, though it says nothing.
+    pub fn handle_quiet(&mut self) {
+        Message::Working.encode(&mut self.outbound);
+    }
+
+    fn on_message(&mut self, message: Message) -> Result<ReceiverEvent<'static>, SessionError> {
+        let kind = message.kind();
+        match (self.state, message) {
+            (_, Message::Abort(abort)) => Err(SessionError::Aborted(abort)),
+            (State::Hello, Message::Hello(hello)) if hello.role == Role::Sender => {
+                self.state = State::Greeted;
+                Ok(ReceiverEvent::Peer(hello))
+            }
+            (State::Hello, Message::Hello(_)) => Err(SessionError::SameRole),
+            (State::Greeted, Message::Offer(manifest)) => {
+                self.limits.check(&manifest)?;
+                self.integrity = manifest.integrity;
+                let sizes = manifest.entries.iter();
+                self.sizes = sizes.map(|entry| (entry.kind, entry.size_bytes)).collect();
+                self.state = State::Offered;
+                Ok(ReceiverEvent::Offered(manifest))
+            }
+            (State::Receiving, Message::FileEnd { entry, digest }) => {
+                self.on_file_end(entry, digest)
+            }
+            (State::Receiving, Message::FileFailed { entry, reason }) => {
+                self.awaited_is(entry, kind)?;
+                self.awaited.pop_front();
+                self.current = None;
+                Ok(ReceiverEvent::FileFailed { entry, reason })
+            }
+            (State::Receiving, Message::Done) if self.awaited.is_empty() => {
+                self.state = State::Done;
+                Ok(ReceiverEvent::Done)
+            }
+            _ => Err(SessionError::Unexpected { kind }),
+        }
+    }
+
+    fn on_block(
+        &mut self,
+        entry: u32,
+        index: u64,
+        bytes: u64,
+    ) -> Result<ReceiverEvent<'static>, SessionError> {
+        let kind = MessageKind::Block;
+        if self.state != State::Receiving {
+            return Err(SessionError::Unexpected { kind });
+        }
+        self.awaited_is(entry, kind)?;
+        if self.current.is_none() {
+            self.current = Some(self.begin_file(entry, index)?);
+        }
+        let current = self.current.as_mut().expect("begun above");
+        let left = current.size_bytes - current.tree.blocks() * BLOCK_BYTES;
+        if current.void || index != current.tree.blocks() || bytes != left.min(BLOCK_BYTES) {
+            return Err(SessionError::Unexpected { kind });
+        }
+        current.hasher = BlockHasher::new(index, current.size_bytes);
+        Ok(ReceiverEvent::Block { entry, index })
+    }
+
+    /// The first block of a file: where the receiver asked for it, or the very
+    /// first if the sender's bytes turned out to be others.
+    fn begin_file(&self, entry: u32, index: u64) -> Result<Current, SessionError> {
+        let kind = MessageKind::Block;
+        let tree = match self.awaited.front() {
+            Some((_, Answer::Resume(tree))) if tree.blocks() == index => (**tree).clone(),
+            Some((_, Answer::Send | Answer::Resume(_))) => DigestTree::new(),
+            _ => return Err(SessionError::Unexpected { kind }),
+        };
+        let size_bytes = self.size_bytes(entry);
+        // An empty file has no blocks; nor has one that is here in full.
+        if index >= block_count(size_bytes) {
+            return Err(SessionError::Unexpected { kind });
+        }
+        Ok(Current {
+            size_bytes,
+            tree,
+            hasher: BlockHasher::new(index, size_bytes),
+            void: false,
+        })
+    }
+
+    fn on_data<'a>(&mut self, data: &'a [u8]) -> ReceiverEvent<'a> {
+        if self.integrity == Integrity::Blake3
+            && let Some(current) = &mut self.current
+        {
+            current.hasher.update(data);
+        }
+        ReceiverEvent::Data(data)
+    }
+
+    fn on_block_end(
+        &mut self,
+        digest: Digest,
+    ) -> Result<Option<ReceiverEvent<'static>>, SessionError> {
+        let (entry, current) = match (self.awaited.front(), &mut self.current) {
+            (Some((entry, _)), Some(current)) => (*entry, current),
+            _ => {
+                let kind = MessageKind::Block;
+                return Err(SessionError::Unexpected { kind });
+            }
+        };
+        let block = current.tree.blocks();
+        if self.integrity == Integrity::Blake3 {
+            if digest == Digest::VOID {
+                current.void = true;
+                return Ok(None);
+            }
+            if digest != current.hasher.finish() {
+                return Err(SessionError::BlockMismatch { entry, block });
+            }
+        }
+        current.tree.push(digest);
+        Ok(Some(ReceiverEvent::BlockVerified {
+            entry,
+            index: block,
+            digest,
+        }))
+    }
+
+    fn on_file_end(
+        &mut self,
+        entry: u32,
+        digest: Digest,
+    ) -> Result<ReceiverEvent<'static>, SessionError> {
+        let kind = MessageKind::FileEnd;
+        self.awaited_is(entry, kind)?;
+        let current = self.current.take();
+        let Some((_, answer)) = self.awaited.pop_front() else {
+            return Err(SessionError::Unexpected { kind });
+        };
+        let tree = match (current, answer) {
+            (_, Answer::Compare(here)) if here == digest => {
+                return Ok(ReceiverEvent::FileVerified { entry, digest });
+            }
+            (_, Answer::Compare(_)) => return Ok(ReceiverEvent::FileDiffers { entry }),
+            (Some(current), _) if !current.void => current.tree,
+            (None, Answer::Resume(tree)) => *tree,
+            (None, _) => DigestTree::new(),
+            (Some(_), _) => return Err(SessionError::Unexpected { kind }),
+        };
+        if tree.blocks() != block_count(self.size_bytes(entry)) {
+            return Err(SessionError::Unexpected { kind });
+        }
+        if self.integrity == Integrity::Blake3 && tree.root() != digest {
+            return Err(SessionError::FileMismatch { entry });
+        }
+        Ok(ReceiverEvent::FileVerified { entry, digest })
+    }
+
+    fn awaited_is(&self, entry: u32, kind: MessageKind) -> Result<(), SessionError> {
+        match self.awaited.front() {
+            Some((awaited, _)) if *awaited == entry => Ok(()),
+            _ => Err(SessionError::Unexpected { kind }),
+        }
+    }
+
+    fn size_bytes(&self, entry: u32) -> u64 {
+        self.sizes
+            .get(entry as usize)
+            .map_or(0, |(_kind, size)| *size)
+    }
+}
+
+/// What the sender said, in order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ReceiverEvent<'a> {
+    /// Who it is.
+    Peer(Hello),
+    /// What it offers.
+    Offered(Manifest),
+    /// A block begins; its bytes follow. If `index` is 0 although a later one
+    /// was asked for, the file begins anew.
+    Block {
+        /// Position in the manifest.
+        entry: u32,
+        /// Position of the block in the file.
+        index: u64,
+    },
+    /// The next bytes of the block.
+    Data(&'a [u8]),
+    /// The block has arrived as the sender read it.
+    BlockVerified {
+        /// Position in the manifest.
+        entry: u32,
+        /// Position of the block in the file.
+        index: u64,
+        /// Its digest.
+        digest: Digest,
+    },
+    /// The whole file is here as the sender read it.
+    FileVerified {
+        /// Position in the manifest.
+        entry: u32,
+        /// Its digest.
+        digest: Digest,
+    },
+    /// The file that is here has other contents than the one on offer.
+    FileDiffers {
+        /// Position in the manifest.
+        entry: u32,
+    },
+    /// The sender could not read the file to its end.
+    FileFailed {
+        /// Position in the manifest.
+        entry: u32,
+        /// Why.
+        reason: FailReason,
+    },
+    /// Nothing more will come.
+    Done,
+}
+
+/// What the receiver says to one entry.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Send all of it. For a folder: it is there.
+    Send,
+    /// Do not send it.
+    Refuse(RefuseReason),
+    /// The blocks in the tree are here and verified.
+    Resume(Box<DigestTree>),
+    /// A file of that size and this digest is here.
+    Compare(Digest),
+}
+
+impl Answer {
+    fn wire(&self) -> WireAnswer {
+        match self {
+            Self::Send => WireAnswer::Send,
+            Self::Refuse(reason) => WireAnswer::Refuse(*reason),
+            Self::Resume(tree) => WireAnswer::Resume {
+                blocks: tree.blocks(),
+                chain: tree.chain(),
+            },
+            Self::Compare(_) => WireAnswer::Compare,
+        }
+    }
+}
+
+/// The file that is arriving.
+#[derive(Debug)]
+struct Current {
+    size_bytes: u64,
+    tree: DigestTree,
+    hasher: BlockHasher,
+    /// The sender could not finish a block; only a failure may follow.
+    void: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    Hello,
+    Greeted,
+    Offered,
+    Receiving,
+    Done,
+    Finished,
+}

@@ -1,0 +1,322 @@
+//! The side that has the files.
+
+use std::collections::VecDeque;
+
+use bytes::BufMut;
+
+use super::{
+    error::{Abort, FailReason, MessageKind, RefuseReason, SessionError},
+    message::{Hello, Message, Role, WireAnswer},
+    reader::{BLOCK_HEAD_BYTES, Item, Reader},
+    tree::{BlockHasher, DigestTree},
+};
+use crate::file::{BLOCK_BYTES, Digest, EntryKind, Integrity, Manifest, block_count};
+
+/// The sender's half of a session.
+///
+/// - [`poll_transmit`](Self::poll_transmit) gives control messages to write.
+/// - [`handle_input`](Self::handle_input) takes the receiver's bytes.
+/// - After [`SenderEvent::Answered`], [`poll_job`](Self::poll_job) gives the
+///   files to send, one after the other. Each is encoded by a [`FileEncoder`]
+///   or given up by [`handle_failed`](Self::handle_failed).
+/// - After the last job it says done, and [`SenderEvent::Reported`] ends it.
+#[derive(Debug)]
+pub struct SenderSession {
+    manifest: Manifest,
+    reader: Reader,
+    outbound: Vec<u8>,
+    state: State,
+    jobs: VecDeque<Job>,
+}
+
+impl SenderSession {
+    /// Offers `manifest`. `name` tells the receiver's person who it is.
+    pub fn new(name: &str, manifest: Manifest) -> Self {
+        let mut outbound = Vec::new();
+        let hello = Hello {
+            role: Role::Sender,
+            name: name.to_owned(),
+        };
+        Message::Hello(hello).encode(&mut outbound);
+        // The receiver's lists name our entries: at most 41 bytes for each.
+        let max_list_bytes = 4 + 41 * manifest.entries.len() as u64;
+        Self {
+            manifest,
+            reader: Reader::new(max_list_bytes),
+            outbound,
+            state: State::Hello,
+            jobs: VecDeque::new(),
+        }
+    }
+
+    /// What is offered.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Bytes to write before anything else; `None` when there are none.
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        (!self.outbound.is_empty()).then(|| std::mem::take(&mut self.outbound))
+    }
+
+    /// Takes bytes off the front of `input`; call until `None`.
+    ///
+    /// # Errors
+    /// If the receiver broke the protocol or ended the session. Final.
+    pub fn handle_input(&mut self, input: &mut &[u8]) -> Result<Option<SenderEvent>, SessionError> {
+        while let Some(item) = self.reader.next(input)? {
+            let Item::Message(message) = item else {
+                let kind = MessageKind::Block;
+                return Err(SessionError::Unexpected { kind });
+            };
+            let kind = message.kind();
+            let event = match (self.state, message) {
+                (_, Message::Working) => continue,
+                (_, Message::Abort(abort)) => return Err(SessionError::Aborted(abort)),
+                (State::Hello, Message::Hello(hello)) => self.on_hello(hello)?,
+                (State::Offered, Message::Answer(answers)) => self.on_answer(answers)?,
+                (State::Done, Message::Report(failures)) => {
+                    self.check_entries(failures.iter().map(|(entry, _reason)| *entry))?;
+                    self.state = State::Finished;
+                    SenderEvent::Reported(failures)
+                }
+                _ => return Err(SessionError::Unexpected { kind }),
+            };
+            return Ok(Some(event));
+        }
+        Ok(None)
+    }
+
+    /// The next file to send. After the last one, `None`, and done is said.
+    pub fn poll_job(&mut self) -> Option<Job> {
+        if self.state != State::Answered {
+            return None;
+        }
+        let job = self.jobs.pop_front();
+        if job.is_none() {
+            Message::Done.encode(&mut self.outbound);
+            self.state = State::Done;
+        }
+        job
+    }
+
+    /// Tells the receiver that a file will not come, or not to its end.
+    pub fn handle_failed(&mut self, entry: u32, reason: FailReason) {
+        Message::FileFailed { entry, reason }.encode(&mut self.outbound);
+    }
+
+    /// Tells the receiver that this side still works, though it sends nothing.
+    pub fn handle_quiet(&mut self) {
+        Message::Working.encode(&mut self.outbound);
+    }
+
+    /// Ends the session and tells the receiver why.
+    pub fn abort(&mut self, reason: Abort) {
+        Message::Abort(reason).encode(&mut self.outbound);
+        self.state = State::Finished;
+    }
+
+    /// Whether the receiver has reported, so that it may close.
+    pub fn is_finished(&self) -> bool {
+        self.state == State::Finished
+    }
+
+    fn on_hello(&mut self, hello: Hello) -> Result<SenderEvent, SessionError> {
+        if hello.role != Role::Receiver {
+            return Err(SessionError::SameRole);
+        }
+        Message::Offer(self.manifest.clone()).encode(&mut self.outbound);
+        self.state = State::Offered;
+        Ok(SenderEvent::Peer(hello))
+    }
+
+    fn on_answer(&mut self, answers: Vec<WireAnswer>) -> Result<SenderEvent, SessionError> {
+        let malformed = SessionError::Malformed {
+            kind: MessageKind::Answer,
+        };
+        if answers.len() != self.manifest.entries.len() {
+            return Err(malformed);
+        }
+        let mut refused = Vec::new();
+        for ((entry, offered), answer) in (0..).zip(&self.manifest.entries).zip(answers) {
+            let plan = match answer {
+                WireAnswer::Refuse(reason) => {
+                    refused.push((entry, reason));
+                    continue;
+                }
+                WireAnswer::Send => Plan::All,
+                WireAnswer::Compare => Plan::DigestOnly,
+                WireAnswer::Resume { blocks, chain } => Plan::After { blocks, chain },
+            };
+            let possible = match plan {
+                Plan::All => true,
+                Plan::DigestOnly => self.manifest.integrity == Integrity::Blake3,
+                Plan::After { blocks, .. } => {
+                    self.manifest.integrity == Integrity::Blake3
+                        && blocks <= block_count(offered.size_bytes)
+                }
+            };
+            if !possible {
+                return Err(malformed);
+            }
+            if offered.kind == EntryKind::File {
+                self.jobs.push_back(Job { entry, plan });
+            }
+        }
+        self.state = State::Answered;
+        Ok(SenderEvent::Answered { refused })
+    }
+
+    fn check_entries(&self, mut entries: impl Iterator<Item = u32>) -> Result<(), SessionError> {
+        let count = self.manifest.entries.len();
+        if entries.all(|entry| (entry as usize) < count) {
+            Ok(())
+        } else {
+            Err(SessionError::Malformed {
+                kind: MessageKind::Report,
+            })
+        }
+    }
+}
+
+/// What the receiver said.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SenderEvent {
+    /// Who it is. The offer goes out next.
+    Peer(Hello),
+    /// It has decided; these it does not want.
+    Answered {
+        /// Positions in the manifest, and why.
+        refused: Vec<(u32, RefuseReason)>,
+    },
+    /// It is through; these it could not keep.
+    Reported(Vec<(u32, RefuseReason)>),
+}
+
+/// One file to send.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Job {
+    /// Position in the manifest.
+    pub entry: u32,
+    /// How much of it.
+    pub plan: Plan,
+}
+
+/// How much of a file the receiver needs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Plan {
+    /// All of it.
+    All,
+    /// What follows the first `blocks`, if `chain` is the
+    /// [chain](DigestTree::chain) of their digests; otherwise all of it.
+    After {
+        /// Blocks that the receiver has verified.
+        blocks: u64,
+        /// The chain of their digests.
+        chain: Digest,
+    },
+    /// The digest alone: a file of that size is there already.
+    DigestOnly,
+}
+
+/// Turns one file's bytes into messages, block by block.
+///
+/// For each block: [`begin_block`](Self::begin_block), the block's bytes
+/// through [`update`](Self::update) and to the peer, then
+/// [`end_block`](Self::end_block). Last, [`finish`](Self::finish).
+#[derive(Debug)]
+pub struct FileEncoder {
+    entry: u32,
+    size_bytes: u64,
+    integrity: Integrity,
+    tree: DigestTree,
+    hasher: BlockHasher,
+    next_block: u64,
+}
+
+impl FileEncoder {
+    /// Begins after the blocks in `prefix`.
+    pub fn new(entry: u32, size_bytes: u64, integrity: Integrity, prefix: DigestTree) -> Self {
+        Self {
+            entry,
+            size_bytes,
+            integrity,
+            next_block: prefix.blocks(),
+            tree: prefix,
+            hasher: BlockHasher::new(0, size_bytes),
+        }
+    }
+
+    /// Position of the file in the manifest.
+    pub fn entry(&self) -> u32 {
+        self.entry
+    }
+
+    /// Where the next block begins in the file.
+    pub fn offset_bytes(&self) -> u64 {
+        self.next_block * BLOCK_BYTES
+    }
+
+    /// Appends the head of the next block and says how many bytes of the file
+    /// must follow; `None` after the last one.
+    pub fn begin_block(&mut self, out: &mut Vec<u8>) -> Option<u64> {
+        let left = self.size_bytes.checked_sub(self.offset_bytes())?;
+        let bytes = left.min(BLOCK_BYTES);
+        if bytes == 0 {
+            return None;
+        }
+        self.hasher = BlockHasher::new(self.next_block, self.size_bytes);
+        out.put_u64(1 + BLOCK_HEAD_BYTES as u64 + bytes + 32);
+        out.put_u8(MessageKind::Block as u8);
+        out.put_u32(self.entry);
+        out.put_u64(self.next_block);
+        Some(bytes)
+    }
+
+    /// Hashes bytes of the block, in order.
+    pub fn update(&mut self, bytes: &[u8]) {
+        if self.integrity == Integrity::Blake3 {
+            self.hasher.update(bytes);
+        }
+    }
+
+    /// Appends the digest of the block that has passed.
+    pub fn end_block(&mut self, out: &mut Vec<u8>) {
+        let digest = match self.integrity {
+            Integrity::Blake3 => {
+                let digest = self.hasher.finish();
+                self.tree.push(digest);
+                digest
+            }
+            Integrity::Unverified => Digest::VOID,
+        };
+        out.put_slice(&digest.0);
+        self.next_block += 1;
+    }
+
+    /// Ends a block that could not be read to its end and was filled up with
+    /// zeros. [`SenderSession::handle_failed`] must follow.
+    pub fn void_block(self, out: &mut Vec<u8>) {
+        out.put_slice(&Digest::VOID.0);
+    }
+
+    /// Appends the end of the file and returns its digest.
+    pub fn finish(self, out: &mut Vec<u8>) -> Digest {
+        let digest = match self.integrity {
+            Integrity::Blake3 => self.tree.root(),
+            Integrity::Unverified => Digest::VOID,
+        };
+        let entry = self.entry;
+        Message::FileEnd { entry, digest }.encode(out);
+        digest
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    Hello,
+    Offered,
+    Answered,
+    Done,
+    Finished,
+}
