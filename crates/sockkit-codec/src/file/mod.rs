@@ -1,9 +1,24 @@
 //! File transfer: session, drivers, confined writes.
 
+#[cfg(feature = "io")]
+mod destination;
+#[cfg(feature = "io")]
+mod driver;
 mod manifest;
 mod name;
 pub mod session;
+#[cfg(feature = "io")]
+mod source;
 
+#[cfg(feature = "io")]
+pub use self::{
+    destination::{Destination, OnConflict},
+    driver::{
+        FileOutcome, FileSummary, Incoming, LinkError, OnProgress, Progress, ReceiveConfig,
+        ReceiveError, SendConfig, SendError, Summary, receive, send,
+    },
+    source::{SkipReason, Skipped, Source, SourceError},
+};
 pub use self::{
     manifest::{Digest, Entry, EntryKind, FileTime, Integrity, Manifest},
     name::{EntryPath, NameError, escape_name},

@@ -1,0 +1,230 @@
+//! A file that is arriving: its part, and the record of its verified blocks.
+//!
+//! ```text
+//!   .sockkit-4f1c…9a.part      the bytes, from the first
+//!   .sockkit-4f1c…9a.blocks    what they are a part of (size, time), then the
+//!                              digest of each verified block; only for files
+//!                              of more than one block
+//! ```
+//!
+//! Both stand in the folder of the final file, and their names follow from its
+//! name, so that the next attempt finds them. On resume each recorded block is
+//! read again and must fit its digest: what a power failure left unwritten is
+//! fetched again.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::FileExt,
+    sync::Arc,
+};
+
+use rustix::fs::{Mode, Timespec, Timestamps};
+
+use super::folder::Folder;
+use crate::file::{
+    BLOCK_BYTES, Digest, Entry, EntryPath, FileTime, block_count,
+    name::TEMPORARY_PREFIX,
+    session::{BlockHasher, DigestTree},
+};
+
+/// An unfinished file, locked against other transfers.
+#[derive(Debug)]
+pub(crate) struct Part {
+    folder: Arc<Folder>,
+    names: PartNames,
+    file: File,
+    record: Option<File>,
+    /// Where the next bytes go.
+    position: u64,
+    verified: DigestTree,
+}
+
+impl Part {
+    /// Opens what an earlier attempt left of `entry`, or begins anew.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if another transfer is writing it.
+    pub(crate) fn open(folder: Arc<Folder>, path: &EntryPath, entry: &Entry) -> io::Result<Self> {
+        let names = PartNames::of(path.file_name());
+        let file = folder.lock_temporary(&names.part)?;
+        let mut part = Self {
+            folder,
+            names,
+            file,
+            record: None,
+            position: u64::MAX,
+            verified: DigestTree::new(),
+        };
+        if block_count(entry.size_bytes) > 1 {
+            part.read_record(entry)?;
+        }
+        Ok(part)
+    }
+
+    /// The blocks that need not come again.
+    pub(crate) fn verified(&self) -> &DigestTree {
+        &self.verified
+    }
+
+    /// Makes block `index` the next to be written; drops what is there beyond.
+    pub(crate) fn begin_block(&mut self, index: u64) -> io::Result<()> {
+        let offset = index * BLOCK_BYTES;
+        if index == 0 && self.verified.blocks() > 0 {
+            self.verified = DigestTree::new();
+            if let Some(record) = &mut self.record {
+                record.set_len(RECORD_HEAD_BYTES as u64)?;
+                record.seek(SeekFrom::End(0))?;
+            }
+        }
+        if index == self.verified.blocks() && self.position != offset {
+            self.file.set_len(offset)?;
+            self.position = offset;
+        }
+        Ok(())
+    }
+
+    /// Appends bytes of the block.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, self.position)?;
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Records that the block is here and fits its digest.
+    pub(crate) fn keep_block(&mut self, digest: Digest) -> io::Result<()> {
+        self.verified.push(digest);
+        match &mut self.record {
+            Some(record) => record.write_all(&digest.0),
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets everything: the source changed, so no block of it is of use.
+    pub(crate) fn discard(self) -> io::Result<()> {
+        self.folder.remove(&self.names.part)?;
+        self.folder.remove(&self.names.record)
+    }
+
+    /// Gives the file its length, time and mode. It still has to be synced and
+    /// renamed.
+    pub(crate) fn complete(self, path: EntryPath, entry: &Entry) -> io::Result<Completed> {
+        self.file.set_len(entry.size_bytes)?;
+        if entry.executable {
+            let mode = rustix::fs::fstat(&self.file)?.st_mode & 0o777;
+            // Whoever may read it may run it, as the umask decided.
+            let mode = Mode::from_raw_mode(mode | (mode & 0o444) >> 2);
+            rustix::fs::fchmod(&self.file, mode)?;
+        }
+        let modified = timespec(entry.modified);
+        let times = Timestamps {
+            last_access: modified,
+            last_modification: modified,
+        };
+        rustix::fs::futimens(&self.file, &times)?;
+        Ok(Completed {
+            folder: self.folder,
+            names: self.names,
+            file: self.file,
+            has_record: self.record.is_some(),
+            path,
+            size_bytes: entry.size_bytes,
+        })
+    }
+
+    /// Reads the record and keeps the blocks that still fit their digests.
+    fn read_record(&mut self, entry: &Entry) -> io::Result<()> {
+        let mut record = self.folder.lock_temporary(&self.names.record)?;
+        let head = record_head(entry);
+        let mut found = [0; RECORD_HEAD_BYTES];
+        if record.read_exact(&mut found).is_err() || found != head {
+            record.set_len(0)?;
+            record.seek(SeekFrom::Start(0))?;
+            record.write_all(&head)?;
+            self.record = Some(record);
+            return Ok(());
+        }
+        let mut digest = [0; 32];
+        while self.verified.blocks() < block_count(entry.size_bytes)
+            && record.read_exact(&mut digest).is_ok()
+            && self.has_block(entry.size_bytes, Digest(digest))?
+        {
+            self.verified.push(Digest(digest));
+        }
+        let kept = RECORD_HEAD_BYTES as u64 + 32 * self.verified.blocks();
+        record.set_len(kept)?;
+        record.seek(SeekFrom::Start(kept))?;
+        self.record = Some(record);
+        Ok(())
+    }
+
+    /// Whether the next block in the part fits `digest`.
+    fn has_block(&self, size_bytes: u64, digest: Digest) -> io::Result<bool> {
+        let index = self.verified.blocks();
+        let mut offset = index * BLOCK_BYTES;
+        let end = size_bytes.min(offset + BLOCK_BYTES);
+        let mut hasher = BlockHasher::new(index, size_bytes);
+        let mut buffer = vec![0; 1 << 18];
+        while offset < end {
+            let room = usize::try_from(end - offset).map_or(buffer.len(), |b| b.min(buffer.len()));
+            let bytes = self.file.read_at(&mut buffer[..room], offset)?;
+            if bytes == 0 {
+                return Ok(false);
+            }
+            hasher.update(&buffer[..bytes]);
+            offset += bytes as u64;
+        }
+        Ok(hasher.finish() == digest)
+    }
+}
+
+/// A file that is complete and verified under its temporary name.
+#[derive(Debug)]
+pub(crate) struct Completed {
+    pub(crate) folder: Arc<Folder>,
+    pub(crate) names: PartNames,
+    /// Open until it is renamed: it holds the lock.
+    pub(crate) file: File,
+    pub(crate) has_record: bool,
+    pub(crate) path: EntryPath,
+    pub(crate) size_bytes: u64,
+}
+
+/// The names of the temporary files for one final name.
+#[derive(Clone, Debug)]
+pub(crate) struct PartNames {
+    pub(crate) part: String,
+    pub(crate) record: String,
+}
+
+impl PartNames {
+    /// Short whatever the length of `name`, and the same at each attempt.
+    pub(crate) fn of(name: &str) -> Self {
+        let digest = blake3::hash(name.as_bytes()).to_hex();
+        let stem = &digest[..32];
+        Self {
+            part: format!("{TEMPORARY_PREFIX}{stem}.part"),
+            record: format!("{TEMPORARY_PREFIX}{stem}.blocks"),
+        }
+    }
+}
+
+/// What the recorded blocks belong to.
+fn record_head(entry: &Entry) -> [u8; RECORD_HEAD_BYTES] {
+    let mut head = [0; RECORD_HEAD_BYTES];
+    head[..8].copy_from_slice(RECORD_MAGIC);
+    head[8..16].copy_from_slice(&entry.size_bytes.to_be_bytes());
+    head[16..24].copy_from_slice(&entry.modified.seconds.to_be_bytes());
+    head[24..].copy_from_slice(&entry.modified.nanoseconds.to_be_bytes());
+    head
+}
+
+fn timespec(time: FileTime) -> Timespec {
+    Timespec {
+        tv_sec: time.seconds,
+        tv_nsec: time.nanoseconds.into(),
+    }
+}
+
+const RECORD_MAGIC: &[u8; 8] = b"SKBLOCK1";
+const RECORD_HEAD_BYTES: usize = 28;

@@ -1,0 +1,18 @@
+//! Sends and receives over a stream: the session driven by real bytes.
+//!
+//! [`send`](send()) and [`receive`](receive()) first hold the conversation up
+//! to the receiver's answer on the async side, then hand the session to a
+//! worker thread and pump bytes between it and the stream.
+
+mod handshake;
+mod progress;
+mod pump;
+mod receive;
+mod send;
+
+pub use self::{
+    progress::{FileOutcome, FileSummary, OnProgress, Progress, Summary},
+    pump::LinkError,
+    receive::{Incoming, ReceiveConfig, ReceiveError, receive},
+    send::{SendConfig, SendError, send},
+};

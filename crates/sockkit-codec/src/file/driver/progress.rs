@@ -1,0 +1,132 @@
+//! What is told while a transfer runs, and what is left to say after it.
+
+use std::{fmt, sync::Arc};
+
+use crate::file::{
+    Digest, EntryKind, Manifest,
+    session::{FailReason, RefuseReason},
+};
+
+/// One step of a transfer. Positions are those in the manifest.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Progress {
+    /// What is about to move, after the receiver has answered. Receiver and
+    /// sender may differ if a resumed file turns out to have changed.
+    Started {
+        /// Bytes of all files that were accepted.
+        total_bytes: u64,
+    },
+    /// Blocks that need not move: they are there and verified.
+    Resumed {
+        /// Position of the file.
+        entry: u32,
+        /// How much of it is there.
+        bytes: u64,
+    },
+    /// Bytes of a file have moved.
+    Moved {
+        /// Position of the file.
+        entry: u32,
+        /// How many since the last time.
+        bytes: u64,
+    },
+    /// A file is through.
+    Ended {
+        /// Position of the file.
+        entry: u32,
+    },
+}
+
+/// Is told of each [`Progress`], on the worker's thread: it must not block.
+#[derive(Clone, Default)]
+pub struct OnProgress(Option<Arc<dyn Fn(Progress) + Send + Sync>>);
+
+impl OnProgress {
+    /// Calls `told` for each step.
+    pub fn new(told: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(told)))
+    }
+
+    pub(super) fn tell(&self, progress: Progress) {
+        if let Some(told) = &self.0 {
+            told(progress);
+        }
+    }
+}
+
+impl fmt::Debug for OnProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnProgress").finish_non_exhaustive()
+    }
+}
+
+/// How a transfer ended, file by file.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Summary {
+    /// Every file of the offer, in its order. Folders are not listed.
+    pub files: Vec<FileSummary>,
+    /// Bytes of files that crossed the wire.
+    pub moved_bytes: u64,
+}
+
+impl Summary {
+    /// Files without an outcome are those that the session did not reach.
+    pub(super) fn new(
+        manifest: &Manifest,
+        outcomes: Vec<Option<FileOutcome>>,
+        moved_bytes: u64,
+    ) -> Self {
+        let files = manifest
+            .entries
+            .iter()
+            .zip(outcomes)
+            .filter(|(entry, _)| entry.kind == EntryKind::File)
+            .map(|(entry, outcome)| FileSummary {
+                path: entry.path.clone(),
+                size_bytes: entry.size_bytes,
+                outcome: outcome.unwrap_or(FileOutcome::Failed(FailReason::Vanished)),
+            })
+            .collect();
+        Self { files, moved_bytes }
+    }
+
+    /// Whether every file on offer is now at the receiver.
+    pub fn is_complete(&self) -> bool {
+        self.files
+            .iter()
+            .all(|file| matches!(file.outcome, FileOutcome::Complete(_)))
+    }
+}
+
+/// How it went with one file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FileSummary {
+    /// Its path as offered; show it through [`escape_name`](crate::file::escape_name).
+    pub path: String,
+    /// Its length.
+    pub size_bytes: u64,
+    /// What became of it.
+    pub outcome: FileOutcome,
+}
+
+/// What became of one file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum FileOutcome {
+    /// The receiver has it, verified by this digest; `None` if the transfer
+    /// had none.
+    Complete(Option<Digest>),
+    /// The receiver did not take it.
+    Refused(RefuseReason),
+    /// The sender could not send it.
+    Failed(FailReason),
+}
+
+/// Entries are the peer's numbers, checked by the session; one that were not
+/// is ignored.
+pub(super) fn set_outcome(outcomes: &mut [Option<FileOutcome>], entry: u32, outcome: FileOutcome) {
+    if let Some(slot) = outcomes.get_mut(entry as usize) {
+        *slot = Some(outcome);
+    }
+}

@@ -1,0 +1,336 @@
+//! Moves bytes between a stream and a worker thread.
+//!
+//! The worker reads, hashes and writes files, none of which belongs on an
+//! async thread; the pump waits for the network, which does not belong on the
+//! worker. Full buffers pass between them and come back empty, so memory is
+//! constant and both sides of the machine are busy at once.
+//!
+//! ```text
+//!   file ─▶ worker ═▶ outbound ═▶ pump ─▶ stream ─▶ pump ═▶ inbound ═▶ worker ─▶ file
+//!             ▲────── spare ◀──────┘                 └──────▶ spare ──────┘
+//! ```
+
+use std::{
+    future::ready,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
+    sync::mpsc,
+    time::{Instant, sleep, timeout},
+};
+
+/// The worker's end.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) outbound: mpsc::Sender<Piece>,
+    pub(super) outbound_spare: mpsc::Receiver<Piece>,
+    pub(super) inbound: mpsc::Receiver<Vec<u8>>,
+    pub(super) inbound_spare: mpsc::Sender<Vec<u8>>,
+    pub(super) activity: Arc<Activity>,
+}
+
+/// The stream's end.
+#[derive(Debug)]
+pub(super) struct Pump {
+    outbound: mpsc::Receiver<Piece>,
+    outbound_spare: mpsc::Sender<Piece>,
+    inbound: mpsc::Sender<Vec<u8>>,
+    inbound_spare: mpsc::Receiver<Vec<u8>>,
+    activity: Arc<Activity>,
+    config: PumpConfig,
+}
+
+/// How one side's pump differs from the other's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PumpConfig {
+    pub(super) idle_timeout: Duration,
+    pub(super) patience: Duration,
+    pub(super) read_buffer_bytes: usize,
+    /// What to write when there is nothing to write, so that the peer knows.
+    pub(super) heartbeat: Option<&'static [u8]>,
+}
+
+/// Bytes on their way to the stream.
+#[derive(Debug)]
+pub(super) struct Piece {
+    /// Keeps its length for life, so that its zeros are written once.
+    pub(super) buffer: Vec<u8>,
+    pub(super) filled: usize,
+}
+
+impl Piece {
+    pub(super) fn new() -> Self {
+        Self::of(vec![0; PIECE_BYTES], 0)
+    }
+
+    pub(super) fn of(buffer: Vec<u8>, filled: usize) -> Self {
+        Self { buffer, filled }
+    }
+}
+
+/// Why a pump stopped before both sides were through.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// The stream failed.
+    #[error("connection failed")]
+    Io(#[from] io::Error),
+    /// Not a byte moved in either direction.
+    #[error("peer was silent for {} s", silence.as_secs())]
+    Silent {
+        /// For how long.
+        silence: Duration,
+    },
+    /// The peer says that it works, but the transfer does not move.
+    #[error("peer is alive, but the transfer has not moved for {} s", stall.as_secs())]
+    Stalled {
+        /// For how long.
+        stall: Duration,
+    },
+    /// The peer closed before it was through.
+    #[error("peer closed the connection before the transfer was complete")]
+    Closed,
+}
+
+impl Pump {
+    pub(super) fn new(config: PumpConfig) -> (Self, Worker) {
+        let (to_stream, outbound) = mpsc::channel(QUEUE);
+        let (to_worker, inbound) = mpsc::channel(QUEUE);
+        let (outbound_spare, from_stream) = mpsc::channel(2 * QUEUE);
+        let (inbound_spare, from_worker) = mpsc::channel(2 * QUEUE);
+        let activity = Arc::new(Activity::new());
+        let worker = Worker {
+            outbound: to_stream,
+            outbound_spare: from_stream,
+            inbound,
+            inbound_spare,
+            activity: Arc::clone(&activity),
+        };
+        let pump = Self {
+            outbound,
+            outbound_spare,
+            inbound: to_worker,
+            inbound_spare: from_worker,
+            activity,
+            config,
+        };
+        (pump, worker)
+    }
+
+    /// Runs until the worker has dropped its end and everything is written, or
+    /// until the link fails.
+    pub(super) async fn run(self, stream: impl AsyncRead + AsyncWrite) -> Result<(), LinkError> {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let Self {
+            outbound,
+            outbound_spare,
+            inbound,
+            mut inbound_spare,
+            activity,
+            config,
+        } = self;
+        let mut reads = Reads {
+            reader: &mut reader,
+            inbound: Some(inbound),
+            spare: &mut inbound_spare,
+            activity: &activity,
+            buffer_bytes: config.read_buffer_bytes,
+        };
+        let mut writes = Writes {
+            writer: &mut writer,
+            outbound,
+            spare: outbound_spare,
+            activity: &activity,
+            heartbeat: config.heartbeat,
+            quiet: config.idle_timeout / 3,
+        };
+        let written = {
+            let reading = reads.run();
+            let writing = writes.run();
+            let watching = activity.watch(config);
+            tokio::pin!(reading, writing, watching);
+            let mut read_ended = false;
+            loop {
+                tokio::select! {
+                    written = &mut writing => break written.map_err(LinkError::Io),
+                    error = &mut watching => break Err(error),
+                    // The worker learns of the end from its closed channel,
+                    // after everything that came before it.
+                    _ended = &mut reading, if !read_ended => read_ended = true,
+                }
+            }
+        };
+        // A worker that still wants to send must not wait for the rest of this.
+        drop(writes);
+        // What the peer said last may still be on its way, and closing with
+        // unread bytes would reset the connection under our own last words.
+        if !matches!(
+            written,
+            Err(LinkError::Silent { .. } | LinkError::Stalled { .. })
+        ) {
+            let _ = timeout(LINGER, reads.run()).await;
+        }
+        written
+    }
+}
+
+struct Reads<'a, S> {
+    reader: &'a mut ReadHalf<S>,
+    inbound: Option<mpsc::Sender<Vec<u8>>>,
+    spare: &'a mut mpsc::Receiver<Vec<u8>>,
+    activity: &'a Activity,
+    buffer_bytes: usize,
+}
+
+impl<S: AsyncRead> Reads<'_, S> {
+    /// Reads until the peer closes; once the worker is gone, to nowhere.
+    async fn run(&mut self) -> io::Result<()> {
+        let result = self.read_to_end().await;
+        self.inbound = None;
+        result
+    }
+
+    async fn read_to_end(&mut self) -> io::Result<()> {
+        loop {
+            let mut buffer = match self.spare.try_recv() {
+                Ok(spare) => spare,
+                Err(_) => Vec::with_capacity(self.buffer_bytes),
+            };
+            buffer.clear();
+            if self.reader.read_buf(&mut buffer).await? == 0 {
+                return Ok(());
+            }
+            // Whatever is there already travels in the same buffer.
+            while buffer.len() < buffer.capacity() {
+                tokio::select! {
+                    biased;
+                    more = self.reader.read_buf(&mut buffer) => if more? == 0 { break },
+                    () = ready(()) => break,
+                }
+            }
+            self.activity.touch();
+            if let Some(inbound) = &self.inbound {
+                self.activity.worker_is_busy.store(true, Relaxed);
+                let sent = inbound.send(buffer).await;
+                self.activity.worker_is_busy.store(false, Relaxed);
+                self.activity.touch();
+                if sent.is_err() {
+                    self.inbound = None;
+                }
+            }
+        }
+    }
+}
+
+struct Writes<'a, S> {
+    writer: &'a mut WriteHalf<S>,
+    outbound: mpsc::Receiver<Piece>,
+    spare: mpsc::Sender<Piece>,
+    activity: &'a Activity,
+    heartbeat: Option<&'static [u8]>,
+    quiet: Duration,
+}
+
+impl<S: AsyncWrite> Writes<'_, S> {
+    /// Writes until the worker drops its end, then closes our direction.
+    async fn run(&mut self) -> io::Result<()> {
+        loop {
+            let Ok(next) = timeout(self.quiet, self.outbound.recv()).await else {
+                if let Some(heartbeat) = self.heartbeat {
+                    self.writer.write_all(heartbeat).await?;
+                }
+                continue;
+            };
+            let Some(mut piece) = next else {
+                return self.writer.shutdown().await;
+            };
+            let mut written = 0;
+            while written < piece.filled {
+                match self
+                    .writer
+                    .write(&piece.buffer[written..piece.filled])
+                    .await?
+                {
+                    0 => return Err(io::ErrorKind::WriteZero.into()),
+                    bytes => written += bytes,
+                }
+                self.activity.touch_payload();
+            }
+            // A full queue of spares means that there are enough.
+            piece.filled = 0;
+            let _ = self.spare.try_send(piece);
+        }
+    }
+}
+
+/// When something last moved, in milliseconds since the start.
+#[derive(Debug)]
+pub(super) struct Activity {
+    start: Instant,
+    any: AtomicU64,
+    payload: AtomicU64,
+    /// Our own disk is the slow part: not the peer's fault.
+    worker_is_busy: AtomicBool,
+}
+
+impl Activity {
+    fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            any: AtomicU64::new(0),
+            payload: AtomicU64::new(0),
+            worker_is_busy: AtomicBool::new(false),
+        }
+    }
+
+    /// The peer is alive.
+    pub(super) fn touch(&self) {
+        self.any.store(self.now(), Relaxed);
+    }
+
+    /// The transfer has moved.
+    pub(super) fn touch_payload(&self) {
+        self.payload.store(self.now(), Relaxed);
+        self.touch();
+    }
+
+    async fn watch(&self, config: PumpConfig) -> LinkError {
+        loop {
+            sleep(config.idle_timeout.min(config.patience) / 8).await;
+            let silence = self.since(&self.any);
+            let stall = self.since(&self.payload);
+            if self.worker_is_busy.load(Relaxed) {
+                continue;
+            }
+            if silence > config.idle_timeout {
+                return LinkError::Silent { silence };
+            }
+            if stall > config.patience {
+                return LinkError::Stalled { stall };
+            }
+        }
+    }
+
+    fn since(&self, moment: &AtomicU64) -> Duration {
+        Duration::from_millis(self.now().saturating_sub(moment.load(Relaxed)))
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Large enough that handing a piece over costs nothing beside filling it,
+/// small enough that it stays in the cache until it is written.
+pub(super) const PIECE_BYTES: usize = 256 << 10;
+/// Pieces under way in each direction.
+const QUEUE: usize = 4;
+/// How long the peer's last words, or its end, are waited for.
+const LINGER: Duration = Duration::from_secs(5);

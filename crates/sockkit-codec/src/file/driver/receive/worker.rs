@@ -1,0 +1,356 @@
+//! The receiver's thread: verifies, writes, and gives files their names.
+
+use std::{collections::HashSet, io, mem};
+
+use super::{ReceiveConfig, ReceiveError};
+use crate::file::{
+    BLOCK_BYTES, Entry, Integrity, Manifest,
+    destination::{Destination, Part, Writer, refusal},
+    driver::{
+        progress::{FileOutcome, OnProgress, Progress, Summary, set_outcome},
+        pump::{LinkError, Piece, Worker},
+    },
+    escape_name,
+    session::{Abort, Answer, FailReason, ReceiverEvent, ReceiverSession, RefuseReason, Reviewed},
+};
+
+pub(super) struct ReceiveWorker {
+    session: ReceiverSession,
+    link: Worker,
+    state: Receiving,
+}
+
+/// Apart from the session, whose events borrow from the bytes it is given.
+struct Receiving {
+    manifest: Manifest,
+    reviewed: Vec<Reviewed>,
+    destination: Destination,
+    writer: Writer,
+    /// The file that is arriving; `None` while nothing is, or while the bytes
+    /// of a file that cannot be kept pass by.
+    part: Option<Part>,
+    outcomes: Vec<Option<FileOutcome>>,
+    on_progress: OnProgress,
+    /// Which file the bytes belong to.
+    arriving: u32,
+    /// Files that are here already and are only compared.
+    compared: HashSet<u32>,
+    /// What was accepted and could not be kept.
+    failures: Vec<(u32, RefuseReason)>,
+    moved_bytes: u64,
+    done: bool,
+}
+
+impl ReceiveWorker {
+    pub(super) fn new(
+        session: ReceiverSession,
+        manifest: Manifest,
+        reviewed: Vec<Reviewed>,
+        destination: &Destination,
+        link: Worker,
+        config: &ReceiveConfig,
+    ) -> Self {
+        Self {
+            session,
+            link,
+            state: Receiving {
+                outcomes: vec![None; manifest.entries.len()],
+                manifest,
+                reviewed,
+                destination: destination.clone(),
+                writer: Writer::new(destination, config.on_conflict),
+                part: None,
+                on_progress: config.on_progress.clone(),
+                arriving: 0,
+                compared: HashSet::new(),
+                failures: Vec::new(),
+                moved_bytes: 0,
+                done: false,
+            },
+        }
+    }
+
+    pub(super) fn run(mut self) -> Result<Summary, ReceiveError> {
+        match self.receive() {
+            Ok(()) => Ok(self.state.summary()),
+            Err(error) => {
+                // What is complete is complete, whatever became of the rest.
+                let _ = self.state.flush();
+                if let Some(abort) = abort(&error) {
+                    self.session.abort(abort);
+                    let _ = self.transmit();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn receive(&mut self) -> Result<(), ReceiveError> {
+        let answers = self.state.prepare();
+        self.state.check_space(&answers)?;
+        self.state.tell_start(&answers);
+        self.session.answer(answers);
+        self.transmit()?;
+        while !self.state.done {
+            let bytes = self.link.inbound.blocking_recv().ok_or(LinkError::Closed)?;
+            let mut input = bytes.as_slice();
+            while let Some(event) = self.session.handle_input(&mut input)? {
+                if matches!(event, ReceiverEvent::Data(_)) {
+                    self.link.activity.touch_payload();
+                }
+                self.state.on_event(event)?;
+            }
+            let _ = self.link.inbound_spare.try_send(bytes);
+        }
+        self.state.flush()?;
+        self.session.report(mem::take(&mut self.state.failures));
+        self.transmit()
+    }
+
+    fn transmit(&mut self) -> Result<(), ReceiveError> {
+        while let Some(bytes) = self.session.poll_transmit() {
+            let filled = bytes.len();
+            self.link
+                .outbound
+                .blocking_send(Piece::of(bytes, filled))
+                .map_err(|_closed| LinkError::Closed)?;
+        }
+        Ok(())
+    }
+}
+
+impl Receiving {
+    fn prepare(&mut self) -> Vec<Answer> {
+        let mut answers = Vec::with_capacity(self.manifest.entries.len());
+        for (index, (entry, reviewed)) in
+            (0..).zip(self.manifest.entries.iter().zip(&self.reviewed))
+        {
+            let answer = match reviewed.path() {
+                Ok(path) => self.writer.prepare(index, path, entry),
+                Err(reason) => Answer::Refuse(reason),
+            };
+            match answer {
+                Answer::Refuse(reason) => {
+                    set_outcome(&mut self.outcomes, index, FileOutcome::Refused(reason));
+                }
+                Answer::Compare(_) => {
+                    self.compared.insert(index);
+                }
+                Answer::Send | Answer::Resume(_) => {}
+            }
+            answers.push(answer);
+        }
+        answers
+    }
+
+    fn check_space(&self, answers: &[Answer]) -> Result<(), ReceiveError> {
+        let needed_bytes = self.bytes_to_come(answers);
+        let available_bytes = self.destination.free_bytes().map_err(ReceiveError::Sync)?;
+        if needed_bytes > available_bytes {
+            return Err(ReceiveError::NoSpace {
+                needed_bytes,
+                available_bytes,
+            });
+        }
+        Ok(())
+    }
+
+    fn tell_start(&self, answers: &[Answer]) {
+        let accepted = self.manifest.entries.iter().zip(answers);
+        self.on_progress.tell(Progress::Started {
+            total_bytes: accepted
+                .filter(|(_, answer)| !matches!(answer, Answer::Refuse(_)))
+                .map(|(entry, _)| entry.size_bytes)
+                .sum(),
+        });
+        for (index, (entry, answer)) in (0..).zip(self.manifest.entries.iter().zip(answers)) {
+            let bytes = entry.size_bytes - remaining_bytes(entry, answer);
+            if bytes > 0 && !matches!(answer, Answer::Refuse(_)) {
+                self.on_progress.tell(Progress::Resumed {
+                    entry: index,
+                    bytes,
+                });
+            }
+        }
+    }
+
+    fn bytes_to_come(&self, answers: &[Answer]) -> u64 {
+        let entries = self.manifest.entries.iter().zip(answers);
+        entries
+            .map(|(entry, answer)| remaining_bytes(entry, answer))
+            .sum()
+    }
+
+    fn on_event(&mut self, event: ReceiverEvent<'_>) -> Result<(), ReceiveError> {
+        match event {
+            ReceiverEvent::Block { entry, index } => self.on_block(entry, index)?,
+            ReceiverEvent::Data(bytes) => self.on_data(bytes)?,
+            ReceiverEvent::BlockVerified { entry, digest, .. } => {
+                if let Some(part) = &mut self.part {
+                    let kept = part.keep_block(digest);
+                    kept.map_err(|error| self.write_error(entry, error))?;
+                }
+            }
+            ReceiverEvent::FileVerified { entry, digest } => {
+                let digest = (self.manifest.integrity == Integrity::Blake3).then_some(digest);
+                self.on_file(entry, FileOutcome::Complete(digest))?;
+            }
+            ReceiverEvent::FileDiffers { entry } => {
+                self.fail(entry, FileOutcome::Refused(RefuseReason::Differs));
+            }
+            ReceiverEvent::FileFailed { entry, reason } => {
+                if let Some(part) = self.part.take() {
+                    // Of a file that changed no block is of use; otherwise the
+                    // verified ones wait for the next attempt.
+                    if reason == FailReason::Changed {
+                        part.discard()
+                            .map_err(|error| self.write_error(entry, error))?;
+                    }
+                }
+                self.fail(entry, FileOutcome::Failed(reason));
+            }
+            ReceiverEvent::Done => self.done = true,
+            ReceiverEvent::Peer(_) | ReceiverEvent::Offered(_) => {
+                unreachable!("the session is past these")
+            }
+        }
+        Ok(())
+    }
+
+    fn on_block(&mut self, entry: u32, index: u64) -> Result<(), ReceiveError> {
+        self.arriving = entry;
+        if self.part.is_none() && self.outcomes[entry as usize].is_none() {
+            self.part = self.open(entry)?;
+        }
+        match &mut self.part {
+            Some(part) => part.begin_block(index),
+            None => Ok(()),
+        }
+        .map_err(|error| self.write_error(entry, error))
+    }
+
+    fn on_data(&mut self, bytes: &[u8]) -> Result<(), ReceiveError> {
+        let entry = self.arriving;
+        if let Some(part) = &mut self.part {
+            let written = part.write(bytes);
+            written.map_err(|error| self.write_error(entry, error))?;
+        }
+        let bytes = bytes.len() as u64;
+        self.moved_bytes += bytes;
+        self.on_progress.tell(Progress::Moved { entry, bytes });
+        Ok(())
+    }
+
+    fn on_file(&mut self, entry: u32, outcome: FileOutcome) -> Result<(), ReceiveError> {
+        self.on_progress.tell(Progress::Ended { entry });
+        if self.outcomes[entry as usize].is_some() {
+            return Ok(());
+        }
+        if !self.compared.contains(&entry) {
+            let part = match self.part.take() {
+                Some(part) => part,
+                // Without a block: it is empty, or was here in full.
+                None => match self.open(entry)? {
+                    Some(part) => part,
+                    None => return Ok(()),
+                },
+            };
+            let Reviewed::Allowed(path) = &self.reviewed[entry as usize] else {
+                unreachable!("only allowed entries are accepted");
+            };
+            let offered = &self.manifest.entries[entry as usize];
+            let completed = part.complete(path.clone(), offered);
+            let completed = completed.map_err(|error| self.write_error(entry, error))?;
+            self.writer.complete(entry, completed);
+        }
+        set_outcome(&mut self.outcomes, entry, outcome);
+        if self.writer.is_full() {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// `None` if this one file cannot be written; the others go on.
+    fn open(&mut self, entry: u32) -> Result<Option<Part>, ReceiveError> {
+        let Reviewed::Allowed(path) = &self.reviewed[entry as usize] else {
+            unreachable!("only allowed entries are accepted");
+        };
+        let offered = &self.manifest.entries[entry as usize];
+        match self.writer.open(entry, path, offered) {
+            Ok(part) => Ok(Some(part)),
+            Err(error) if is_fatal(&error) => Err(self.write_error(entry, error)),
+            Err(error) => {
+                self.fail(entry, FileOutcome::Refused(refusal(&error)));
+                Ok(None)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), ReceiveError> {
+        for (entry, reason) in self.writer.flush().map_err(ReceiveError::Sync)? {
+            self.fail(entry, FileOutcome::Refused(reason));
+        }
+        Ok(())
+    }
+
+    /// Notes that an entry which had been accepted is not here after all.
+    fn fail(&mut self, entry: u32, outcome: FileOutcome) {
+        if let FileOutcome::Refused(reason) = outcome {
+            self.failures.push((entry, reason));
+        }
+        set_outcome(&mut self.outcomes, entry, outcome);
+    }
+
+    fn write_error(&self, entry: u32, error: io::Error) -> ReceiveError {
+        if is_full(&error) {
+            return ReceiveError::NoSpace {
+                needed_bytes: self.manifest.entries[entry as usize].size_bytes,
+                available_bytes: self.destination.free_bytes().unwrap_or(0),
+            };
+        }
+        ReceiveError::Write {
+            path: escape_name(&self.manifest.entries[entry as usize].path),
+            error,
+        }
+    }
+
+    fn summary(self) -> Summary {
+        Summary::new(&self.manifest, self.outcomes, self.moved_bytes)
+    }
+}
+
+fn remaining_bytes(entry: &Entry, answer: &Answer) -> u64 {
+    match answer {
+        Answer::Send => entry.size_bytes,
+        Answer::Refuse(_) | Answer::Compare(_) => 0,
+        Answer::Resume(tree) => entry.size_bytes.saturating_sub(tree.blocks() * BLOCK_BYTES),
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+/// Errors that the next file would meet as well.
+fn is_fatal(error: &io::Error) -> bool {
+    is_full(error) || error.kind() == io::ErrorKind::ReadOnlyFilesystem
+}
+
+/// What the sender is told; nothing if it is not there to hear it.
+fn abort(error: &ReceiveError) -> Option<Abort> {
+    match error {
+        ReceiveError::Session(error) => error.abort(),
+        ReceiveError::NoSpace {
+            needed_bytes,
+            available_bytes,
+        } => Some(Abort::NoSpace {
+            needed: *needed_bytes,
+            available: *available_bytes,
+        }),
+        ReceiveError::Write { .. } | ReceiveError::Sync(_) => Some(Abort::Io),
+        ReceiveError::Link(_) | ReceiveError::Worker => None,
+    }
+}

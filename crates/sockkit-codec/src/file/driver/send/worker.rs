@@ -1,0 +1,383 @@
+//! The sender's thread: reads, hashes, and fills buffers with messages.
+
+use std::{
+    io::{self, Read, Seek, SeekFrom},
+    mem,
+    time::Duration,
+};
+
+use tokio::{sync::mpsc::error::TryRecvError, time::Instant};
+
+use super::{SendConfig, SendError};
+use crate::file::{
+    BLOCK_BYTES, Digest, Integrity, Source,
+    driver::{
+        progress::{FileOutcome, OnProgress, Progress, Summary, set_outcome},
+        pump::{LinkError, PIECE_BYTES, Piece, Worker},
+    },
+    session::{
+        BlockHasher, DigestTree, FailReason, FileEncoder, Job, Plan, RefuseReason, SenderEvent,
+        SenderSession,
+    },
+    source::OpenSource,
+};
+
+pub(super) struct SendWorker {
+    source: Source,
+    session: SenderSession,
+    link: Worker,
+    outbox: Outbox,
+    outcomes: Vec<Option<FileOutcome>>,
+    on_progress: OnProgress,
+    moved_bytes: u64,
+    reported: bool,
+    /// How long to say nothing while hashing what the receiver has.
+    quiet: Duration,
+    spoke: Instant,
+}
+
+impl SendWorker {
+    pub(super) fn new(
+        source: Source,
+        session: SenderSession,
+        refused: Vec<(u32, RefuseReason)>,
+        link: Worker,
+        config: &SendConfig,
+    ) -> Self {
+        let mut outcomes = vec![None; source.manifest().entries.len()];
+        for (entry, reason) in refused {
+            set_outcome(&mut outcomes, entry, FileOutcome::Refused(reason));
+        }
+        Self {
+            source,
+            session,
+            link,
+            outbox: Outbox::new(),
+            outcomes,
+            on_progress: config.on_progress.clone(),
+            moved_bytes: 0,
+            reported: false,
+            quiet: config.idle_timeout / 3,
+            spoke: Instant::now(),
+        }
+    }
+
+    pub(super) fn run(mut self) -> Result<Summary, SendError> {
+        let sent = self.send_all();
+        match sent {
+            Ok(()) => Ok(self.summary()),
+            // The receiver may have said why it closed.
+            Err(SendError::Link(LinkError::Closed)) => {
+                while let Some(bytes) = self.link.inbound.blocking_recv() {
+                    self.handle_input(&bytes)?;
+                }
+                Err(LinkError::Closed.into())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn send_all(&mut self) -> Result<(), SendError> {
+        self.on_progress.tell(Progress::Started {
+            total_bytes: self.accepted_bytes(),
+        });
+        while let Some(job) = self.session.poll_job() {
+            self.send_file(job)?;
+            self.on_progress.tell(Progress::Ended { entry: job.entry });
+        }
+        self.transmit()?;
+        self.ship()?;
+        while !self.reported {
+            let bytes = self.link.inbound.blocking_recv();
+            self.handle_input(&bytes.ok_or(LinkError::Closed)?)?;
+        }
+        Ok(())
+    }
+
+    fn send_file(&mut self, job: Job) -> Result<(), SendError> {
+        let entry = job.entry;
+        match self.source.open(entry) {
+            Ok(mut opened) => match self.send_opened(job, &mut opened)? {
+                Ok(digest) => {
+                    let digest = (self.integrity() == Integrity::Blake3).then_some(digest);
+                    set_outcome(&mut self.outcomes, entry, FileOutcome::Complete(digest));
+                    Ok(())
+                }
+                Err(reason) => self.fail(entry, reason),
+            },
+            Err(reason) => self.fail(entry, reason),
+        }
+    }
+
+    /// The inner error is the file's alone, the outer one ends the session.
+    fn send_opened(
+        &mut self,
+        job: Job,
+        opened: &mut OpenSource,
+    ) -> Result<Result<Digest, FailReason>, SendError> {
+        let entry = job.entry;
+        let size_bytes = self.size_bytes(entry);
+        let prefix = match job.plan {
+            Plan::All => DigestTree::new(),
+            Plan::DigestOnly => match self.hash(opened, size_bytes, u64::MAX)? {
+                Ok(tree) => tree,
+                Err(reason) => return Ok(Err(reason)),
+            },
+            Plan::After { blocks, chain } => match self.hash(opened, size_bytes, blocks)? {
+                Ok(tree) if tree.chain() == chain => tree,
+                Ok(_other_bytes) => DigestTree::new(),
+                Err(reason) => return Ok(Err(reason)),
+            },
+        };
+        let skipped = size_bytes.min(prefix.blocks() * BLOCK_BYTES);
+        if skipped > 0 {
+            self.on_progress.tell(Progress::Resumed {
+                entry,
+                bytes: skipped,
+            });
+        }
+        let integrity = self.integrity();
+        let mut encoder = FileEncoder::new(entry, size_bytes, integrity, prefix);
+        if let Err(error) = opened.file.seek(SeekFrom::Start(skipped)) {
+            return Ok(Err(fail_reason(&error)));
+        }
+        loop {
+            self.outbox.message.clear();
+            let Some(bytes) = encoder.begin_block(&mut self.outbox.message) else {
+                break;
+            };
+            self.put_message()?;
+            if let Err(reason) = self.send_block(opened, &mut encoder, bytes)? {
+                self.outbox.message.clear();
+                encoder.void_block(&mut self.outbox.message);
+                self.put_message()?;
+                return Ok(Err(reason));
+            }
+            self.outbox.message.clear();
+            encoder.end_block(&mut self.outbox.message);
+            self.put_message()?;
+            self.look_at_inbound()?;
+        }
+        if !opened.is_unchanged() {
+            return Ok(Err(FailReason::Changed));
+        }
+        self.outbox.message.clear();
+        let digest = encoder.finish(&mut self.outbox.message);
+        self.put_message()?;
+        Ok(Ok(digest))
+    }
+
+    /// Sends `bytes` of the file. What cannot be read is filled up with zeros:
+    /// the block's length has been announced.
+    fn send_block(
+        &mut self,
+        opened: &mut OpenSource,
+        encoder: &mut FileEncoder,
+        bytes: u64,
+    ) -> Result<Result<(), FailReason>, SendError> {
+        let mut left = bytes;
+        let mut failed = None;
+        while left > 0 {
+            if self.outbox.is_full() {
+                self.ship()?;
+            }
+            let room = self.outbox.room(left);
+            let read = match failed {
+                None => opened.file.read(room),
+                Some(_) => Ok(0),
+            };
+            let filled = match read {
+                Ok(0) => {
+                    failed.get_or_insert(FailReason::Changed);
+                    room.fill(0);
+                    room.len()
+                }
+                Ok(read) => {
+                    encoder.update(&room[..read]);
+                    read
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+                Err(error) => {
+                    failed = Some(fail_reason(&error));
+                    0
+                }
+            };
+            self.outbox.piece.filled += filled;
+            left -= filled as u64;
+        }
+        self.moved_bytes += bytes;
+        self.on_progress.tell(Progress::Moved {
+            entry: encoder.entry(),
+            bytes,
+        });
+        Ok(failed.map_or(Ok(()), Err))
+    }
+
+    /// Hashes the first `blocks` of a file, or all of it.
+    fn hash(
+        &mut self,
+        opened: &mut OpenSource,
+        size_bytes: u64,
+        blocks: u64,
+    ) -> Result<Result<DigestTree, FailReason>, SendError> {
+        let mut tree = DigestTree::new();
+        let mut buffer = vec![0; PIECE_BYTES];
+        while tree.blocks() < blocks {
+            let mut left = size_bytes
+                .saturating_sub(tree.blocks() * BLOCK_BYTES)
+                .min(BLOCK_BYTES);
+            if left == 0 {
+                break;
+            }
+            let mut hasher = BlockHasher::new(tree.blocks(), size_bytes);
+            while left > 0 {
+                let room = usize::try_from(left).map_or(PIECE_BYTES, |left| left.min(PIECE_BYTES));
+                match opened.file.read(&mut buffer[..room]) {
+                    Ok(0) => return Ok(Err(FailReason::Changed)),
+                    Ok(read) => {
+                        hasher.update(&buffer[..read]);
+                        left -= read as u64;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Ok(Err(fail_reason(&error))),
+                }
+            }
+            tree.push(hasher.finish());
+            self.look_at_inbound()?;
+            if self.spoke.elapsed() > self.quiet {
+                self.session.handle_quiet();
+                self.transmit()?;
+                self.ship()?;
+            }
+        }
+        Ok(Ok(tree))
+    }
+
+    fn fail(&mut self, entry: u32, reason: FailReason) -> Result<(), SendError> {
+        set_outcome(&mut self.outcomes, entry, FileOutcome::Failed(reason));
+        self.session.handle_failed(entry, reason);
+        self.transmit()
+    }
+
+    /// What the receiver has to say meanwhile: that it works, or that it gives
+    /// up.
+    fn look_at_inbound(&mut self) -> Result<(), SendError> {
+        loop {
+            match self.link.inbound.try_recv() {
+                Ok(bytes) => self.handle_input(&bytes)?,
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Disconnected) => return Err(LinkError::Closed.into()),
+            }
+        }
+    }
+
+    fn handle_input(&mut self, mut bytes: &[u8]) -> Result<(), SendError> {
+        while let Some(event) = self.session.handle_input(&mut bytes)? {
+            if let SenderEvent::Reported(failures) = event {
+                for (entry, reason) in failures {
+                    set_outcome(&mut self.outcomes, entry, FileOutcome::Refused(reason));
+                }
+                self.reported = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the session's own messages in line.
+    fn transmit(&mut self) -> Result<(), SendError> {
+        while let Some(bytes) = self.session.poll_transmit() {
+            self.outbox.message = bytes;
+            self.put_message()?;
+        }
+        Ok(())
+    }
+
+    fn put_message(&mut self) -> Result<(), SendError> {
+        let mut from = 0;
+        while from < self.outbox.message.len() {
+            if self.outbox.is_full() {
+                self.ship()?;
+            }
+            from += self.outbox.put(from);
+        }
+        Ok(())
+    }
+
+    /// Hands the piece over and begins another.
+    fn ship(&mut self) -> Result<(), SendError> {
+        let spare = self.link.outbound_spare.try_recv();
+        let full = mem::replace(
+            &mut self.outbox.piece,
+            spare.unwrap_or_else(|_none| Piece::new()),
+        );
+        self.spoke = Instant::now();
+        self.link
+            .outbound
+            .blocking_send(full)
+            .map_err(|_closed| LinkError::Closed.into())
+    }
+
+    fn accepted_bytes(&self) -> u64 {
+        let entries = self.source.manifest().entries.iter();
+        entries
+            .zip(&self.outcomes)
+            .filter(|(_, outcome)| outcome.is_none())
+            .map(|(entry, _)| entry.size_bytes)
+            .sum()
+    }
+
+    fn size_bytes(&self, entry: u32) -> u64 {
+        self.source.manifest().entries[entry as usize].size_bytes
+    }
+
+    fn integrity(&self) -> Integrity {
+        self.source.manifest().integrity
+    }
+
+    fn summary(self) -> Summary {
+        Summary::new(self.source.manifest(), self.outcomes, self.moved_bytes)
+    }
+}
+
+/// The piece that is being filled, and the message that goes into it next.
+struct Outbox {
+    piece: Piece,
+    message: Vec<u8>,
+}
+
+impl Outbox {
+    fn new() -> Self {
+        Self {
+            piece: Piece::new(),
+            message: Vec::new(),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.piece.filled == self.piece.buffer.len()
+    }
+
+    fn room(&mut self, at_most: u64) -> &mut [u8] {
+        let Piece { buffer, filled } = &mut self.piece;
+        let free = &mut buffer[*filled..];
+        let bytes = usize::try_from(at_most).map_or(free.len(), |bytes| bytes.min(free.len()));
+        &mut free[..bytes]
+    }
+
+    /// Copies what fits of the message from `from` on.
+    fn put(&mut self, from: usize) -> usize {
+        let Piece { buffer, filled } = &mut self.piece;
+        let message = &self.message[from..];
+        let bytes = message.len().min(buffer.len() - *filled);
+        buffer[*filled..*filled + bytes].copy_from_slice(&message[..bytes]);
+        *filled += bytes;
+        bytes
+    }
+}
+
+fn fail_reason(error: &io::Error) -> FailReason {
+    match error.kind() {
+        io::ErrorKind::NotFound => FailReason::Vanished,
+        _ => FailReason::Unreadable,
+    }
+}
