@@ -5,6 +5,8 @@
 //! `sockkit-codec` and `sockkit-media` and named here.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// A library does not print; the programs do.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
 
 #[cfg(feature = "testing")]
 pub use sockkit_core::testing;

@@ -5,6 +5,8 @@
 //! nothing, and reads no clock.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// A library does not print; the programs do.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
 
 pub mod file;
 pub mod frame;

@@ -2,6 +2,8 @@
 //! interfaces and handler-style servers, on tokio and socket2.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// A library does not print; the programs do.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
 
 pub mod broadcast;
 pub mod interfaces;

@@ -1,1 +1,16 @@
-//! What the course programs share: arguments, Ctrl-C, printing.
+//! What the course programs share.
+
+use std::future::Future;
+
+/// Runs a program until it ends or Ctrl-C is pressed.
+///
+/// # Errors
+/// What the program fails with; or what the system says if it does not tell
+/// of Ctrl-C.
+pub async fn until_ctrl_c(program: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let ctrl_c = tokio::signal::ctrl_c();
+    tokio::select! {
+        outcome = program => outcome,
+        pressed = ctrl_c => Ok(pressed?),
+    }
+}

@@ -2,6 +2,8 @@
 //! a browser viewer and an MP4 recorder.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// A library does not print; the programs do.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
 
 pub mod latest;
 pub mod picture;

@@ -1,0 +1,59 @@
+//! The course's multicast receiver: joins a group and prints what it hears.
+//!
+//! What it does beyond the notes: it says by which interface it joined, and
+//! joins again when the interface was away.
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+use sockkit::{
+    interfaces::InterfaceSelector,
+    multicast::{Group, MulticastEndpoint, Via},
+};
+use sockkit_examples::until_ctrl_c;
+
+/// Multicast receiver: joins a group and prints what is sent to it
+#[derive(Parser)]
+struct Args {
+    /// The group
+    #[arg(long, value_name = "ADDR:PORT", default_value = "224.0.0.255:5008")]
+    group: SocketAddr,
+    /// The interface to join by: an address, a name or an index
+    #[arg(long)]
+    interface: Option<InterfaceSelector>,
+    /// End after so many datagrams
+    #[arg(long, value_name = "N")]
+    count: Option<usize>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    until_ctrl_c(listen(args)).await
+}
+
+async fn listen(args: Args) -> anyhow::Result<()> {
+    let group = Group::new(args.group.ip())?;
+    let any = match args.group {
+        SocketAddr::V4(_) => SocketAddr::from(([0; 4], args.group.port())),
+        SocketAddr::V6(_) => SocketAddr::from(([0; 16], args.group.port())),
+    };
+    let receiver = MulticastEndpoint::bind(any)?;
+    let via = args.interface.map_or(Via::Route, Via::Interface);
+    // Dropping it leaves the group.
+    let membership = receiver.join(group, &via)?;
+    println!("joined by interface {:?}", membership.interface_indexes());
+    let port = receiver.udp().local_addr()?.port();
+    println!("listening on {}", SocketAddr::new(group.ip(), port));
+
+    let mut buffer = vec![0; 65_535];
+    for _ in 0..args.count.unwrap_or(usize::MAX) {
+        let datagram = receiver.udp().recv(&mut buffer).await?;
+        println!(
+            "{}: {}",
+            datagram.from,
+            String::from_utf8_lossy(datagram.bytes)
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! The course's multicast sender: one text to a group.
+//!
+//! The notes let the kernel choose the interface: the one with the default
+//! route. `--interface` says which.
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+use sockkit::{
+    interfaces::InterfaceSelector,
+    multicast::{Group, MulticastEndpoint},
+    options::SocketOptions,
+    udp::Transmit,
+};
+use sockkit_examples::until_ctrl_c;
+
+/// Multicast sender: sends MESSAGE to a group
+#[derive(Parser)]
+struct Args {
+    /// The group
+    #[arg(long, value_name = "ADDR:PORT", default_value = "224.0.0.255:5008")]
+    group: SocketAddr,
+    /// The interface to send by: an address, a name or an index
+    #[arg(long)]
+    interface: Option<InterfaceSelector>,
+    /// How many networks it may cross, routers between them
+    #[arg(long, default_value_t = 2)]
+    ttl: u8,
+    /// What to send
+    message: String,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    until_ctrl_c(send(args)).await
+}
+
+async fn send(args: Args) -> anyhow::Result<()> {
+    Group::new(args.group.ip())?;
+    let any = match args.group {
+        SocketAddr::V4(_) => SocketAddr::from(([0; 4], 0)),
+        SocketAddr::V6(_) => SocketAddr::from(([0; 16], 0)),
+    };
+    let options = SocketOptions::new().multicast_hops(args.ttl);
+    let sender = MulticastEndpoint::bind_with(any, &options)?;
+    if let Some(interface) = &args.interface {
+        sender.set_outgoing(interface)?;
+    }
+    let transmit = Transmit::new(args.group, args.message.as_bytes());
+    sender.udp().send(transmit).await?;
+    println!("sent to {}", args.group);
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! The course's UDP echo client: sends messages and prints what comes back.
+//!
+//! What it does beyond the notes: it waits two seconds and no longer, and says
+//! at once if nobody listens, which only a connected UDP socket can hear.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use clap::Parser;
+use sockkit::{
+    options::SocketOptions,
+    udp::{Transmit, UdpEndpoint},
+};
+use sockkit_examples::until_ctrl_c;
+
+/// UDP echo client: sends each MESSAGE and prints the answer
+#[derive(Parser)]
+struct Args {
+    /// The server
+    #[arg(value_name = "SERVER", default_value = "127.0.0.1:5004")]
+    server: SocketAddr,
+    /// What to send, a datagram each
+    #[arg(value_name = "MESSAGE", default_value = "hello")]
+    messages: Vec<String>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    until_ctrl_c(ask(args.server, args.messages)).await
+}
+
+async fn ask(server: SocketAddr, messages: Vec<String>) -> anyhow::Result<()> {
+    // Any address and port of the server's IP version.
+    let any = match server {
+        SocketAddr::V4(_) => SocketAddr::from(([0; 4], 0)),
+        SocketAddr::V6(_) => SocketAddr::from(([0; 16], 0)),
+    };
+    let options = SocketOptions::new().read_timeout(Some(Duration::from_secs(2)));
+    let endpoint = UdpEndpoint::bind_with(any, &options)?;
+    endpoint.connect(server)?;
+
+    let mut buffer = vec![0; 65_535];
+    for message in messages {
+        endpoint.send(Transmit::to_peer(message.as_bytes())).await?;
+        let answer = endpoint.recv(&mut buffer).await;
+        let answer = answer.with_context(|| format!("no answer from {server}"))?;
+        println!("{}", String::from_utf8_lossy(answer.bytes));
+    }
+    Ok(())
+}

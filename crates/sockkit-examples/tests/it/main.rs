@@ -1,0 +1,7 @@
+//! The course's programs as processes, each against a Python twin written from
+//! the notes.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod run;
+mod udp;
