@@ -1,5 +1,11 @@
 //! Pictures over datagrams and framed TCP.
 
+mod receiver;
+mod sender;
 mod stats;
 
-pub use self::stats::{Event, Meter, Stats, StatsHandle};
+pub use self::{
+    receiver::Receiver,
+    sender::{SendError, Sender},
+    stats::{Event, Meter, Stats, StatsHandle},
+};
