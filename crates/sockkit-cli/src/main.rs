@@ -1,12 +1,19 @@
-//! The command `sockkit`: files and live camera video between machines.
+//! The command `sockkit`: live pictures between machines.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command talks on the terminal"
+)]
 
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand};
 
+mod demo;
 mod logging;
 
-/// Files and live camera video between machines on a local network.
+/// Live pictures between machines on a local network.
 ///
 /// Traffic is in the clear: use it on networks you trust.
 #[derive(Debug, Parser)]
@@ -20,20 +27,26 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Show the main job on one machine: pictures over UDP, watched in a browser
+    Demo(demo::Args),
+}
 
-fn main() -> ExitCode {
-    match run(Cli::parse()) {
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One line: each cause after the one it explains.
+            // One line: each cause after what it explains.
             eprintln!("sockkit: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+async fn run(cli: Cli) -> anyhow::Result<()> {
     logging::start(cli.verbose)?;
-    match cli.command {}
+    match cli.command {
+        Command::Demo(args) => demo::run(args).await,
+    }
 }
