@@ -9,6 +9,7 @@ use sockkit::options::{
 };
 
 /// One setting for each option that can be set, none of them the default.
+#[expect(clippy::too_many_lines, reason = "a table, a row an option")]
 fn one_of_each() -> Vec<SocketOptions> {
     let new = SocketOptions::new;
     let second = Duration::from_secs(1);

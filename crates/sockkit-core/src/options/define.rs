@@ -31,7 +31,7 @@ macro_rules! define_options {
         /// Options to give a socket before it binds or connects, or later.
         ///
         /// Nothing is set that was not asked for. Build one, give it to a
-        /// constructor such as [`tcp::connect`](crate::tcp::connect), or
+        /// constructor such as `TcpSocket::connect`, or
         /// [`apply`](Self::apply) it to any socket, again and again.
         ///
         /// ```

@@ -13,7 +13,7 @@ pub struct OptionSpec {
     /// The constant's name, such as `SO_REUSEADDR`.
     pub name: &'static str,
     /// The method of [`SocketOptions`](super::SocketOptions) and
-    /// [`Live`](super::Live), such as `reuse_address`.
+    /// [`Live`], such as `reuse_address`.
     pub method: &'static str,
     /// The layer that the option belongs to.
     pub level: Level,

@@ -24,8 +24,7 @@ pub enum Linger {
     #[default]
     Background,
     /// `close` blocks the thread until all is acknowledged or the time is up.
-    /// Async code wants [`Connection::close`](crate::tcp::Connection::close)
-    /// instead.
+    /// Async code shuts down and drains instead.
     Wait(Duration),
     /// `close` throws the bytes away and sends RST.
     Abort,

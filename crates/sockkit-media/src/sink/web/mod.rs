@@ -1,6 +1,6 @@
 //! The browser viewer: live pictures and their figures on a page.
 //!
-//! Each stream has one [`Feed`](feed::Feed): it compresses a picture once for
+//! Each stream has one `Feed`: it compresses a picture once for
 //! all who watch, and not at all while nobody does. Each client takes the
 //! newest picture whenever its connection has room, so a slow browser sees
 //! fewer pictures and costs the others nothing.

@@ -1,7 +1,7 @@
 //! Clips: files of moving pictures, played again and again.
 //!
 //! A thread reads ahead by a few pictures, so that no disk holds up a task. It
-//! ends when its [`Clip`] is dropped.
+//! ends when its `Clip` is dropped.
 
 mod error;
 mod mjpeg;

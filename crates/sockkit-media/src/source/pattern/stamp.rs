@@ -59,7 +59,7 @@ impl Stamp {
     }
 }
 
-/// Reads the stamp of a [painted](super::paint) picture, in whatever format it
+/// Reads the stamp of a [painted](super::paint()) picture, in whatever format it
 /// arrived.
 ///
 /// `None` if there is none, or if a bit did not survive.
