@@ -1,6 +1,8 @@
 //! File transfer: session, drivers, confined writes.
 
 #[cfg(feature = "io")]
+pub mod course;
+#[cfg(feature = "io")]
 mod destination;
 #[cfg(feature = "io")]
 mod driver;

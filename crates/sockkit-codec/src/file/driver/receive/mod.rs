@@ -231,6 +231,12 @@ impl<S> Incoming<S> {
         self.config.on_conflict = on_conflict;
         self
     }
+
+    /// Who is told of this transfer's progress.
+    pub fn on_progress(mut self, on_progress: OnProgress) -> Self {
+        self.config.on_progress = on_progress;
+        self
+    }
 }
 
 /// Why files could not be received.

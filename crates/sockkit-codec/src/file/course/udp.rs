@@ -1,0 +1,172 @@
+//! The course's file protocol over UDP. Best effort: what the network drops is
+//! not there, and only the count of bytes shows it.
+//!
+//! ```text
+//!   sender                            receiver
+//!     one datagram: the name ──────────▶
+//!     ◀───────────────────────────── OK
+//!     the bytes, datagram by datagram ─▶
+//!     an empty datagram ───────────────▶   or silence for 2 s
+//! ```
+
+use std::{fs::File, io::Read, net::SocketAddr, path::Path, time::Duration};
+
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::{
+    Awaited, CourseError, End, MAX_NAME_BYTES, Received, name_of, on_disk, parse_name, whole::Whole,
+};
+use crate::file::Destination;
+use sockkit_core::udp::{Transmit, UdpEndpoint};
+
+/// Sends the file at `path` to the receiver at `to`, paced at 10 MB/s: nothing
+/// in this protocol slows a sender down. Returns how many bytes it has.
+///
+/// # Errors
+/// If the file cannot be read, its name cannot be sent, the socket fails, or
+/// no `OK` comes within 5 s.
+///
+/// # Cancel safety
+/// Not cancel safe: the receiver takes what it has for the whole.
+pub async fn send(endpoint: &UdpEndpoint, to: SocketAddr, path: &Path) -> Result<u64, CourseError> {
+    let name = name_of(path)?;
+    let path = path.to_owned();
+    let mut file = on_disk(move || File::open(path)).await?;
+
+    endpoint
+        .send(Transmit::new(to, name.as_str().as_bytes()))
+        .await?;
+    wait_for_ok(endpoint, to).await?;
+
+    let (mut sent, mut due) = (0, Instant::now());
+    let mut buffer = vec![0; BURST_BYTES];
+    loop {
+        let read;
+        (file, buffer, read) = on_disk(move || {
+            let read = fill(&mut file, &mut buffer)?;
+            Ok((file, buffer, read))
+        })
+        .await?;
+        if read == 0 {
+            break;
+        }
+        for datagram in buffer[..read].chunks(DATAGRAM_BYTES) {
+            endpoint.send(Transmit::new(to, datagram)).await?;
+        }
+        sent += read as u64;
+        due += BURST_TIME;
+        sleep_until(due).await;
+    }
+    endpoint.send(Transmit::new(to, &[])).await?;
+    Ok(sent)
+}
+
+/// Waits for a sender, and receives one file from it as `new_NAME`; what
+/// others send meanwhile is ignored.
+///
+/// An old file of that name is replaced at the end.
+///
+/// # Errors
+/// [`CourseError::Name`] or [`CourseError::NotAName`] if the first datagram
+/// holds no safe name; otherwise if the disk or the socket fails.
+///
+/// # Cancel safety
+/// Not cancel safe; dropping the future leaves no part behind. Waiting for a
+/// sender has no deadline: it is what a server does.
+pub async fn receive(
+    endpoint: &UdpEndpoint,
+    destination: &Destination,
+) -> Result<Received, CourseError> {
+    let mut buffer = vec![0; MAX_DATAGRAM_BYTES];
+    let first = endpoint.recv(&mut buffer).await?;
+    let from = first.from;
+    if first.bytes.len() > MAX_NAME_BYTES {
+        return Err(CourseError::NotAName {
+            bytes: first.bytes.len(),
+        });
+    }
+    let name = parse_name(first.bytes)?;
+    let (destination, wanted) = (destination.clone(), name.clone());
+    let mut whole = on_disk(move || Whole::begin(&destination, &wanted)).await?;
+    endpoint.send(Transmit::new(from, OK)).await?;
+
+    let mut datagrams = 0;
+    let mut pending = Vec::with_capacity(2 * FLUSH_BYTES);
+    let mut deadline = Instant::now() + END_BY_SILENCE;
+    let end = loop {
+        let Ok(received) = timeout_at(deadline, endpoint.recv(&mut buffer)).await else {
+            break End::Silence;
+        };
+        let datagram = received?;
+        if datagram.from != from {
+            continue;
+        }
+        if datagram.bytes.is_empty() {
+            break End::Marked;
+        }
+        deadline = Instant::now() + END_BY_SILENCE;
+        datagrams += 1;
+        pending.extend_from_slice(datagram.bytes);
+        if pending.len() >= FLUSH_BYTES {
+            (whole, pending) = write(whole, pending).await?;
+        }
+    };
+    (whole, _) = write(whole, pending).await?;
+    let bytes = whole.bytes();
+    Ok(Received {
+        name,
+        saved_as: on_disk(move || whole.finish()).await?,
+        bytes,
+        datagrams,
+        end,
+    })
+}
+
+async fn wait_for_ok(endpoint: &UdpEndpoint, to: SocketAddr) -> Result<(), CourseError> {
+    let deadline = Instant::now() + OK_TIMEOUT;
+    let mut answer = [0; 16];
+    loop {
+        let received = timeout_at(deadline, endpoint.recv(&mut answer)).await;
+        let datagram = received.map_err(|_elapsed| CourseError::Silent {
+            after: OK_TIMEOUT,
+            waiting_for: Awaited::Ok,
+        })??;
+        if datagram.from == to && datagram.bytes == OK {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads until `buffer` is full or the file ends: a short read must not make
+/// short datagrams.
+fn fill(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..])? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(filled)
+}
+
+async fn write(mut whole: Whole, mut pending: Vec<u8>) -> Result<(Whole, Vec<u8>), CourseError> {
+    on_disk(move || {
+        whole.write(&pending)?;
+        pending.clear();
+        Ok((whole, pending))
+    })
+    .await
+}
+
+const OK: &[u8] = b"OK";
+const OK_TIMEOUT: Duration = Duration::from_secs(5);
+const END_BY_SILENCE: Duration = Duration::from_secs(2);
+/// No IP fragments on Ethernet, so that one lost packet costs one datagram.
+const DATAGRAM_BYTES: usize = 1_400;
+const MAX_DATAGRAM_BYTES: usize = 65_535;
+/// 28,000 bytes each 2.8 ms are 10 MB/s: a default receive buffer holds seven
+/// bursts, and a Fast Ethernet link carries them.
+const BURST_BYTES: usize = 20 * DATAGRAM_BYTES;
+const BURST_TIME: Duration = Duration::from_micros(2_800);
+const FLUSH_BYTES: usize = 256 << 10;

@@ -1,0 +1,85 @@
+//! A file of unknown length that appears only when it is through.
+
+use std::{
+    io,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use super::NEW;
+use crate::file::{
+    Entry, EntryKind, EntryPath, FileTime,
+    destination::{Destination, OnConflict, Part, Writer},
+};
+
+/// Takes bytes, and replaces the old file at the end. Dropped before that, it
+/// leaves nothing.
+#[derive(Debug)]
+pub(super) struct Whole {
+    writer: Writer,
+    part: Option<Part>,
+    path: EntryPath,
+    bytes: u64,
+}
+
+impl Whole {
+    /// Begins `new_` and the name.
+    pub(super) fn begin(destination: &Destination, name: &EntryPath) -> io::Result<Self> {
+        let path = EntryPath::parse(&format!("{NEW}{name}"))
+            .map_err(|_too_long| io::ErrorKind::InvalidFilename)?;
+        let mut writer = Writer::new(destination, OnConflict::Overwrite);
+        let mut part = writer.open(0, &path, &entry(&path, 0))?;
+        part.begin_block(0)?;
+        Ok(Self {
+            writer,
+            part: Some(part),
+            path,
+            bytes: 0,
+        })
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let part = self.part.as_mut().expect("taken by finish alone");
+        part.write(bytes)?;
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Puts the file in place and says what it is called.
+    pub(super) fn finish(mut self) -> io::Result<EntryPath> {
+        let part = self.part.take().expect("taken by finish alone");
+        let completed = part.complete(self.path.clone(), &entry(&self.path, self.bytes))?;
+        self.writer.complete(0, completed);
+        match self.writer.flush()?.first() {
+            None => Ok(self.path.clone()),
+            Some(_refused) => Err(io::ErrorKind::AlreadyExists.into()),
+        }
+    }
+}
+
+impl Drop for Whole {
+    fn drop(&mut self) {
+        if let Some(part) = self.part.take() {
+            let _ = part.discard();
+        }
+    }
+}
+
+fn entry(path: &EntryPath, size_bytes: u64) -> Entry {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Entry {
+        path: path.as_str().to_owned(),
+        kind: EntryKind::File,
+        size_bytes,
+        modified: FileTime {
+            seconds: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
+            nanoseconds: now.subsec_nanos(),
+        },
+        executable: false,
+    }
+}

@@ -1,0 +1,91 @@
+//! The course's UDP file program: `s` sends, `r` receives.
+//!
+//! Best effort by nature: the receiver says how much came. What it does beyond
+//! the notes: the sender paces itself, and the receiver listens to one sender
+//! alone and ends by silence if the last datagram is lost.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use sockkit::{
+    file::{
+        Destination,
+        course::{End, udp},
+    },
+    options::SocketOptions,
+    udp::UdpEndpoint,
+};
+use sockkit_examples::until_ctrl_c;
+
+/// Sends or receives a file over UDP
+#[derive(Parser)]
+struct Args {
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Send a file
+    S {
+        /// What to send
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The receiver
+        #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5005")]
+        to: SocketAddr,
+    },
+    /// Receive one file and save it as new_NAME
+    R {
+        /// Where to listen
+        #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5005")]
+        bind: SocketAddr,
+        /// The folder that receives it
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        into: PathBuf,
+    },
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    until_ctrl_c(async {
+        match args.role {
+            Role::S { file, to } => send(file, to).await,
+            Role::R { bind, into } => receive(bind, into).await,
+        }
+    })
+    .await
+}
+
+async fn send(file: PathBuf, to: SocketAddr) -> anyhow::Result<()> {
+    // Any address and port of the receiver's IP version.
+    let any = match to {
+        SocketAddr::V4(_) => SocketAddr::from(([0; 4], 0)),
+        SocketAddr::V6(_) => SocketAddr::from(([0; 16], 0)),
+    };
+    let endpoint = UdpEndpoint::bind(any)?;
+    let bytes = udp::send(&endpoint, to, &file).await?;
+    println!("sent {bytes} bytes to {to}");
+    Ok(())
+}
+
+async fn receive(bind: SocketAddr, into: PathBuf) -> anyhow::Result<()> {
+    let destination = Destination::open(&into)
+        .with_context(|| format!("cannot receive into {}", into.display()))?;
+    // Room for what comes while the disk is written.
+    let options = SocketOptions::new().receive_buffer_bytes(4 << 20);
+    let endpoint = UdpEndpoint::bind_with(bind, &options)?;
+    println!("listening on {}", endpoint.local_addr()?);
+
+    let received = udp::receive(&endpoint, &destination).await?;
+    println!(
+        "{} bytes in {} datagrams, saved as {}",
+        received.bytes, received.datagrams, received.saved_as
+    );
+    if received.end == End::Silence {
+        println!("the sender fell silent: the end of the file may be missing");
+    }
+    Ok(())
+}
