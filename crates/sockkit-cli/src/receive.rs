@@ -1,0 +1,165 @@
+//! `sockkit receive`.
+
+use std::{
+    io::{self, BufRead, Write},
+    net::SocketAddr,
+    path::PathBuf,
+};
+
+use anyhow::{Context, bail};
+use indicatif::HumanBytes;
+use sockkit::file::{
+    Destination, EntryKind, Incoming, OnConflict, ReceiveConfig, escape_name, receive,
+    session::{Limits, Reviewed},
+};
+use tokio::{net::TcpStream, task::spawn_blocking};
+
+use crate::transfer::{self, Bar};
+
+/// Receive files and folders from a `sockkit send`
+///
+/// Shows what is on offer and asks. Nothing is written outside the folder,
+/// whatever the names; an old file stays until the new one is complete and
+/// verified. Prints the BLAKE3 digest of each file, as b3sum does.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The folder that receives them; it must exist
+    #[arg(long, value_name = "DIR")]
+    into: PathBuf,
+    /// Where to wait for a sender
+    #[arg(long, value_name = "ADDR:PORT", default_value = transfer::DEFAULT_ADDRESS)]
+    listen: SocketAddr,
+    /// Dial a sender that listens, instead
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "listen")]
+    from: Option<String>,
+    /// Accept without asking
+    #[arg(short, long)]
+    yes: bool,
+    /// What to do about a file that is there already
+    #[arg(long, value_enum, default_value_t = Policy::Refuse)]
+    on_conflict: Policy,
+    /// Take files that are complete here for done; the same as --on-conflict resume
+    #[arg(long, conflicts_with = "on_conflict")]
+    resume: bool,
+    /// Refuse offers of more bytes than this
+    #[arg(long, value_name = "BYTES")]
+    max_bytes: Option<u64>,
+    /// Go on listening after a transfer
+    #[arg(long, conflicts_with = "from")]
+    keep_listening: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Policy {
+    /// Leave it, and refuse the new one
+    Refuse,
+    /// Save the new one as `name (1).ext`
+    Rename,
+    /// Replace it, once the new one is verified
+    Overwrite,
+    /// Keep it if it is the same, else refuse the new one
+    Resume,
+}
+
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let destination = Destination::open(&args.into)
+        .with_context(|| format!("cannot receive into {}", args.into.display()))?;
+    transfer::say_in_the_clear();
+    if let Some(from) = &args.from {
+        let stream = transfer::dial(from).await?;
+        return receive_one(stream, from, &destination, &args).await;
+    }
+    let listener = transfer::listen(args.listen).await?;
+    loop {
+        let (stream, peer) = transfer::accept(&listener).await?;
+        let received = receive_one(stream, &peer.to_string(), &destination, &args).await;
+        match received {
+            Err(error) if args.keep_listening => eprintln!("sockkit: {error:#}"),
+            Ok(()) if args.keep_listening => {}
+            last => return last,
+        }
+    }
+}
+
+async fn receive_one(
+    stream: TcpStream,
+    address: &str,
+    destination: &Destination,
+    args: &Args,
+) -> anyhow::Result<()> {
+    let incoming = receive(stream, &config(args)).await?;
+    show(&incoming, address);
+    if !args.yes && !ask().await? {
+        incoming.decline().await;
+        bail!("declined");
+    }
+    let (bar, on_progress) = Bar::new(incoming.manifest());
+    let received = incoming.on_progress(on_progress).accept(destination).await;
+    let elapsed = bar.finish();
+    transfer::summarise(&received?, elapsed, "received")
+}
+
+fn config(args: &Args) -> ReceiveConfig {
+    let mut limits = Limits::default();
+    if let Some(max_bytes) = args.max_bytes {
+        limits = limits.max_total_bytes(max_bytes);
+    }
+    let on_conflict = match args.on_conflict {
+        _ if args.resume => OnConflict::Resume,
+        Policy::Refuse => OnConflict::Refuse,
+        Policy::Rename => OnConflict::Rename,
+        Policy::Overwrite => OnConflict::Overwrite,
+        Policy::Resume => OnConflict::Resume,
+    };
+    ReceiveConfig::default()
+        .name(transfer::own_name())
+        .limits(limits)
+        .on_conflict(on_conflict)
+}
+
+/// Every name is the peer's, so none is shown as it came.
+fn show(incoming: &Incoming<TcpStream>, address: &str) {
+    let manifest = incoming.manifest();
+    let who = match escape_name(incoming.peer()) {
+        name if name.is_empty() => "somebody".to_owned(),
+        name => format!("somebody who says to be {name}"),
+    };
+    eprintln!(
+        "{who}, at {address}, offers {} files and folders, {}:",
+        manifest.entries.len(),
+        HumanBytes(manifest.total_bytes()),
+    );
+    for (entry, reviewed) in manifest.entries.iter().zip(incoming.reviewed()).take(SHOWN) {
+        let name = escape_name(&entry.path);
+        let size = match entry.kind {
+            EntryKind::Folder => "folder".to_owned(),
+            EntryKind::File => HumanBytes(entry.size_bytes).to_string(),
+        };
+        match reviewed {
+            Reviewed::Allowed(_) => eprintln!("  {size:>12}  {name}"),
+            Reviewed::BadName(error) => eprintln!("  {size:>12}  {name}  (refused: {error})"),
+            Reviewed::Collision => eprintln!("  {size:>12}  {name}  (refused: name collides)"),
+        }
+    }
+    if manifest.entries.len() > SHOWN {
+        eprintln!("  … and {} more", manifest.entries.len() - SHOWN);
+    }
+}
+
+/// Anything but a yes is a no, the end of input too.
+async fn ask() -> anyhow::Result<bool> {
+    eprint!("receive them? [y/N] ");
+    io::stderr().flush()?;
+    let answer = spawn_blocking(|| {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line).map(|_bytes| line)
+    });
+    let answer = answer.await.context("asking was stopped")??;
+    Ok(matches!(
+        answer.trim().to_ascii_lowercase().as_str(),
+        "y" | "yes"
+    ))
+}
+
+/// A screenful.
+const SHOWN: usize = 20;
