@@ -131,7 +131,7 @@ fn half(number: f64) -> Option<f16> {
     (half.is_finite() || number.is_infinite()).then_some(half)
 }
 
-/// As [`half`]; but a native `f` is C's cast, which lets infinity happen.
+/// As `half`; but a native `f` is C's cast, which lets infinity happen.
 fn single(number: f64, layout: Layout) -> Option<f32> {
     #[expect(clippy::cast_possible_truncation, reason = "rounds to nearest")]
     let single = number as f32;
