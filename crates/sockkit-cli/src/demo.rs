@@ -12,7 +12,7 @@ use sockkit::{
     picture::{PixelFormat, VideoFrame, jpeg},
     sink::web::{Viewer, ViewerConfig, ViewerStream},
     source::{Source, SourceConfig, SourceSpec},
-    stream::{Receiver, Sender, Stats},
+    stream::{Receiver, ReceiverConfig, Sender, SenderConfig, SenderStats, Stats},
 };
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -35,10 +35,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let mut source = Source::open(&args.source, SourceConfig::default())
         .await
         .with_context(|| format!("cannot open the source {}", args.source))?;
-    let mut receiver = Receiver::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-    let mut sender = Sender::connect(receiver.local_addr()?)?;
-    let (publisher, pictures) = latest::channel();
-    let shown = ViewerStream::new("demo", pictures).stats(receiver.stats());
+    let receiver = Receiver::bind(ReceiverConfig::at((Ipv4Addr::LOCALHOST, 0).into()))?;
+    let (camera, pictures) = latest::channel();
+    let sender = Sender::bind(SenderConfig::to(receiver.local_addr()), pictures)?;
+    let (mut received, stats) = (receiver.pictures(), receiver.stats());
+    let shown = ViewerStream::new("demo", receiver.pictures()).stats(stats.clone());
     let viewer = Viewer::bind(ViewerConfig::default().address(args.web), [shown])
         .await
         .context("cannot serve the browser; choose another address with --web")?;
@@ -49,16 +50,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let end = Instant::now() + Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
     let ctrl_c = tokio::signal::ctrl_c();
     tokio::pin!(ctrl_c);
-    let mut sent = 0_u64;
     loop {
         tokio::select! {
             frame = source.next() => {
-                sender.send(&compressed(frame?)?).await?;
-                sent += 1;
-            }
-            frame = receiver.recv() => {
-                publisher.publish(frame?);
-                progress.set_message(one_line(&receiver.stats().snapshot()));
+                camera.publish(compressed(frame?)?);
+                progress.set_message(one_line(&stats.snapshot()));
                 progress.tick();
             }
             () = sleep_until(end) => break,
@@ -66,14 +62,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         }
     }
     // What is on its way still counts.
-    while receiver.stats().snapshot().received < sent
-        && let Ok(frame) = timeout(LAST_PICTURE, receiver.recv()).await
-    {
-        publisher.publish(frame?);
-    }
+    while stats.snapshot().received < sender.stats().sent
+        && timeout(LAST_PICTURE, received.next()).await.is_ok()
+    {}
     progress.finish_and_clear();
     viewer.shutdown().await;
-    print_summary(sent, &receiver.stats().snapshot());
+    print_summary(&sender.stats(), &stats.snapshot());
     Ok(())
 }
 
@@ -95,12 +89,12 @@ fn one_line(stats: &Stats) -> String {
     )
 }
 
-fn print_summary(sent: u64, stats: &Stats) {
-    println!("sent     {sent} pictures");
+fn print_summary(sender: &SenderStats, stats: &Stats) {
+    println!("sent     {} pictures", sender.sent);
     println!(
         "received {}, {} lost",
         stats.received,
-        sent - stats.received
+        sender.sent.saturating_sub(stats.received)
     );
     println!(
         "age      {} median, {} 99th percentile",

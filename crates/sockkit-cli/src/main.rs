@@ -1,4 +1,4 @@
-//! The command `sockkit`: files and live pictures between machines.
+//! The command `sockkit`: live pictures between machines.
 
 #![allow(
     clippy::print_stdout,
@@ -10,15 +10,10 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand};
 
-mod bench;
 mod demo;
-mod interfaces;
 mod logging;
-mod receive;
-mod send;
-mod transfer;
 
-/// Files and live pictures between machines on a local network.
+/// Live pictures between machines on a local network.
 ///
 /// Traffic is in the clear: use it on networks you trust.
 #[derive(Debug, Parser)]
@@ -35,10 +30,6 @@ struct Cli {
 enum Command {
     /// Show the main job on one machine: pictures over UDP, watched in a browser
     Demo(demo::Args),
-    Send(send::Args),
-    Receive(receive::Args),
-    Interfaces(interfaces::Args),
-    Bench(bench::Args),
 }
 
 #[tokio::main]
@@ -57,9 +48,5 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     logging::start(cli.verbose)?;
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
-        Command::Send(args) => send::run(args).await,
-        Command::Receive(args) => receive::run(args).await,
-        Command::Interfaces(args) => interfaces::run(args).await,
-        Command::Bench(args) => bench::run(args).await,
     }
 }

@@ -1,97 +1,401 @@
-//! Sends pictures as sharded datagrams.
+//! Pictures to datagrams.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use sockkit_codec::shard::{Kind, Parity, SplitConfig, SplitError, Splitter, StreamId};
-use sockkit_core::udp::{UdpEndpoint, UdpError};
+use sockkit_codec::shard::{Kind, Parity, Reassembler, ReassemblyConfig, SplitConfig, Splitter};
+use sockkit_core::{
+    interfaces::InterfaceSelector,
+    options::SocketOptions,
+    udp::{ReceiveBatch, Transmit, UdpError},
+};
+use tokio::{task::JoinHandle, time::sleep_until};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::picture::VideoFrame;
+use super::{
+    Report, StreamError,
+    answer::Answerer,
+    control::{self, Control},
+    endpoint::{Endpoint, random_stream, unspecified},
+    inlet::{now, wall},
+    pace::Pacer,
+};
+use crate::{
+    latest::Subscriber,
+    picture::{PictureHeader, VideoFrame},
+};
 
-/// Sends each picture to one address as datagrams that are never fragmented.
+/// Sends the newest picture to one address or many, until it is dropped.
+///
+/// Each picture becomes datagrams that no router cuts, with as much parity as
+/// was chosen. While one picture is on its way the newest of those that come
+/// waits, and the others are left out.
 ///
 /// ```
-/// use sockkit_media::{picture::{PixelFormat, VideoFrame}, stream::{Receiver, Sender}};
+/// use sockkit_media::{
+///     latest, picture::{PixelFormat, VideoFrame},
+///     stream::{Receiver, ReceiverConfig, Sender, SenderConfig},
+/// };
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut receiver = Receiver::bind("127.0.0.1:0".parse()?)?;
-/// let mut sender = Sender::connect(receiver.local_addr()?)?;
-/// let frame = VideoFrame::new(PixelFormat::Gray, 2, 1, vec![7, 9])?;
-/// sender.send(&frame).await?;
-/// assert_eq!(receiver.recv().await?, frame);
+/// let receiver = Receiver::bind(ReceiverConfig::at("127.0.0.1:0".parse()?))?;
+/// let (camera, pictures) = latest::channel();
+/// let sender = Sender::bind(SenderConfig::to(receiver.local_addr()), pictures)?;
+///
+/// let picture = VideoFrame::new(PixelFormat::Gray, 2, 1, vec![7, 9])?;
+/// camera.publish(picture.clone());
+/// assert_eq!(receiver.pictures().next().await, Some(picture));
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]
+#[must_use = "a sender that is dropped sends nothing"]
 pub struct Sender {
-    endpoint: UdpEndpoint,
-    to: SocketAddr,
-    splitter: Splitter,
-    parity: Parity,
+    local_addr: SocketAddr,
+    shared: Arc<Mutex<Shared>>,
+    task: JoinHandle<()>,
+    stop: DropGuard,
 }
 
 impl Sender {
-    /// Binds any port and sends to `to`.
+    /// Binds, and begins to send what `pictures` brings.
     ///
-    /// The stream has a random id, so that a receiver tells a restarted sender
-    /// from the one before.
+    /// The stream has a random id, so that receivers tell this start from
+    /// earlier ones. It ends when the publisher of `pictures` is gone.
     ///
     /// # Errors
-    /// [`UdpError`] if no port can be bound.
+    /// [`StreamError`] if the destinations do not fit together, or the socket
+    /// cannot be had.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn connect(to: SocketAddr) -> Result<Self, UdpError> {
-        let any = match to {
-            SocketAddr::V4(_) => SocketAddr::from(([0; 4], 0)),
-            SocketAddr::V6(_) => SocketAddr::from(([0; 16], 0)),
-        };
+    pub fn bind(
+        config: SenderConfig,
+        pictures: Subscriber<VideoFrame>,
+    ) -> Result<Self, StreamError> {
+        let bind = config.checked_bind()?;
+        let endpoint = Endpoint::sending(
+            bind,
+            &config.destinations,
+            config.interface.as_ref(),
+            &config.options(),
+        )?;
+        let local_addr = endpoint.udp().local_addr()?;
+        let shared = Arc::new(Mutex::new(Shared {
+            stats: SenderStats::default(),
+            answerer: Answerer::new(now()),
+        }));
+        let stop = CancellationToken::new();
+        let run = run(endpoint, config, pictures, Arc::clone(&shared));
+        let task = tokio::spawn({
+            let stop = stop.clone();
+            async move { stop.run_until_cancelled(run).await.unwrap_or(()) }
+        });
         Ok(Self {
-            endpoint: UdpEndpoint::bind(any)?,
-            to,
-            splitter: Splitter::new(SplitConfig::default(), StreamId(fastrand::u64(..))),
-            parity: Parity::percent(0),
+            local_addr,
+            shared,
+            task,
+            stop: stop.drop_guard(),
         })
+    }
+
+    /// The address bound.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// What was sent so far.
+    pub fn stats(&self) -> SenderStats {
+        lock(&self.shared).stats.clone()
+    }
+
+    /// What receivers last reported; those that are silent for five seconds
+    /// are left out.
+    pub fn reports(&self) -> Vec<(SocketAddr, Report)> {
+        lock(&self.shared).answerer.reports(now())
+    }
+
+    /// Stops, perhaps in the middle of a picture, and frees the port.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: the sender stops either way.
+    pub async fn shutdown(self) {
+        drop(self.stop);
+        // A panic in the task was reported by the runtime already.
+        let _ = self.task.await;
+    }
+}
+
+/// Whom to send to, and how.
+#[derive(Clone, Debug)]
+#[must_use = "a config does nothing until a sender is bound with it"]
+pub struct SenderConfig {
+    destinations: Vec<SocketAddr>,
+    bind: Option<SocketAddr>,
+    interface: Option<InterfaceSelector>,
+    multicast_hops: u8,
+    parity: Parity,
+    max_datagram_bytes: usize,
+    max_bytes_per_second: u64,
+}
+
+impl SenderConfig {
+    /// Sends to a machine's address, or to a group.
+    pub fn to(destination: SocketAddr) -> Self {
+        Self {
+            destinations: vec![destination],
+            bind: None,
+            interface: None,
+            multicast_hops: 1,
+            parity: Parity::NONE,
+            max_datagram_bytes: 1_400,
+            max_bytes_per_second: GIGABIT,
+        }
+    }
+
+    /// Sends to this one as well. All have one IP version.
+    pub fn also_to(mut self, destination: SocketAddr) -> Self {
+        self.destinations.push(destination);
+        self
+    }
+
+    /// The address to send from. Default: any address, any port.
+    pub fn bind(mut self, address: SocketAddr) -> Self {
+        self.bind = Some(address);
+        self
+    }
+
+    /// The interface by which to send to groups. Default: the routing table's.
+    pub fn interface(mut self, interface: InterfaceSelector) -> Self {
+        self.interface = Some(interface);
+        self
+    }
+
+    /// Routers that a picture to a group may cross, plus one. Default: 1, the
+    /// local network alone.
+    pub fn multicast_hops(mut self, hops: u8) -> Self {
+        self.multicast_hops = hops;
+        self
     }
 
     /// How much parity each picture carries. Default: none.
     ///
-    /// 25 % brings nearly every picture through a loss of 5 %.
-    #[must_use]
+    /// 25 % bring nearly every picture through a loss of 5 %, at the price of
+    /// as much more traffic.
     pub fn parity(mut self, parity: Parity) -> Self {
         self.parity = parity;
         self
     }
 
-    /// Sends one picture.
+    /// The longest datagram, in bytes. Default: 1,400, which Ethernet carries
+    /// in one piece.
     ///
-    /// # Errors
-    /// [`SendError`] if the picture is too long for a message, or the system
-    /// refuses to send.
+    /// Longer ones cost less where the path takes them, as loopback does.
+    pub fn max_datagram_bytes(mut self, bytes: usize) -> Self {
+        self.max_datagram_bytes = bytes;
+        self
+    }
+
+    /// How fast a picture goes out beyond its first 128 KiB. Default: 125 MB
+    /// a second, as fast as gigabit Ethernet.
     ///
-    /// # Cancel safety
-    /// Not cancel safe: a part of the picture may be sent, and is lost.
-    pub async fn send(&mut self, frame: &VideoFrame) -> Result<(), SendError> {
-        let message = frame.to_message();
-        let shards = self.splitter.split(PICTURE, &message, self.parity)?;
-        self.endpoint
-            .send_segments(Some(self.to), shards.as_bytes(), shards.segment_bytes())
-            .await?;
-        Ok(())
+    /// All destinations share it. Slower is easier on receivers and switches
+    /// with small buffers, and makes large pictures older.
+    pub fn max_bytes_per_second(mut self, bytes: u64) -> Self {
+        self.max_bytes_per_second = bytes;
+        self
+    }
+
+    fn checked_bind(&self) -> Result<SocketAddr, StreamError> {
+        let first = *self
+            .destinations
+            .first()
+            .ok_or(StreamError::NoDestination)?;
+        let other = |to: &&SocketAddr| to.is_ipv4() != first.is_ipv4();
+        if let Some(&other) = self.destinations.iter().find(other) {
+            return Err(StreamError::MixedVersions { first, other });
+        }
+        Ok(self.bind.unwrap_or_else(|| unspecified(first)))
+    }
+
+    fn options(&self) -> SocketOptions {
+        SocketOptions::new()
+            .send_buffer_bytes(SEND_BUFFER_BYTES)
+            .multicast_hops(self.multicast_hops)
     }
 }
 
-/// Why a picture was not sent.
-#[derive(Debug, thiserror::Error)]
+/// What a sender has done so far.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum SendError {
-    /// The picture does not fit a message: compress it, or make it smaller.
-    #[error("the picture does not fit a message")]
-    Split(#[from] SplitError),
-    /// The system refused: a later picture may pass.
-    #[error("the picture could not be sent")]
-    Udp(#[from] UdpError),
+pub struct SenderStats {
+    /// Pictures sent.
+    pub sent: u64,
+    /// Pictures that a newer one replaced before their turn came.
+    pub skipped: u64,
+    /// Pictures that could not be sent, or not to all: too long, or refused
+    /// by the system.
+    pub failed: u64,
+    /// Bytes sent, parity and headers included, to all destinations together.
+    pub bytes: u64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    stats: SenderStats,
+    answerer: Answerer,
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    // Counters hold no invariant that a panic could break.
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sends pictures and answers receivers, side by side.
+async fn run(
+    endpoint: Endpoint,
+    config: SenderConfig,
+    pictures: Subscriber<VideoFrame>,
+    shared: Arc<Mutex<Shared>>,
+) {
+    tokio::select! {
+        () = send_pictures(&endpoint, &config, pictures, &shared) => {}
+        () = answer(&endpoint, &shared) => {}
+    }
+}
+
+async fn send_pictures(
+    endpoint: &Endpoint,
+    config: &SenderConfig,
+    mut pictures: Subscriber<VideoFrame>,
+    shared: &Mutex<Shared>,
+) {
+    let split = SplitConfig::default()
+        .max_datagram_bytes(config.max_datagram_bytes)
+        .max_message_bytes(MAX_PICTURE_BYTES);
+    let mut splitter = Splitter::new(split, random_stream());
+    let mut pacer = Pacer::new(config.max_bytes_per_second, now());
+    while let Some(frame) = pictures.next().await {
+        let sent = send_one(endpoint, config, &mut splitter, &mut pacer, &frame).await;
+        let stats = &mut lock(shared).stats;
+        stats.skipped = pictures.missed();
+        match sent {
+            Ok(bytes) => {
+                stats.sent += 1;
+                stats.bytes += bytes;
+            }
+            Err(error) => {
+                stats.failed += 1;
+                tracing::debug!(number = frame.number(), ?error, "picture not sent");
+            }
+        }
+    }
+}
+
+/// Sends one picture to all; says how many bytes that took.
+async fn send_one(
+    endpoint: &Endpoint,
+    config: &SenderConfig,
+    splitter: &mut Splitter,
+    pacer: &mut Pacer,
+    frame: &VideoFrame,
+) -> Result<u64, StreamError> {
+    let frame = frame.packed();
+    let header = PictureHeader::of(&frame).emit();
+    let shards = splitter
+        .split_parts(PICTURE, &[&header, frame.data()], config.parity)
+        .map_err(std::io::Error::other)?;
+    let segment_bytes = shards.segment_bytes();
+    let run_bytes = (RUN_BYTES / segment_bytes).max(1) * segment_bytes;
+    let mut refused = None;
+    for run in shards.as_bytes().chunks(run_bytes) {
+        for &to in &config.destinations {
+            let sent = endpoint.udp().send_segments(Some(to), run, segment_bytes);
+            // One destination that cannot be reached costs the others nothing.
+            if let Err(error) = sent.await {
+                refused = Some(error);
+            }
+            if let Some(until) = pacer.on_sent(now(), run.len()) {
+                sleep_until(until.into()).await;
+            }
+        }
+    }
+    match refused {
+        Some(error) => Err(error.into()),
+        None => Ok((shards.as_bytes().len() * config.destinations.len()) as u64),
+    }
+}
+
+/// Answers clock requests and takes reports in. Nobody subscribes this way:
+/// whoever asks gets one short reply, and never a picture.
+async fn answer(endpoint: &Endpoint, shared: &Mutex<Shared>) {
+    let mut batch = ReceiveBatch::with_slots(4);
+    let small = ReassemblyConfig::default()
+        .max_message_bytes(control::REPORT_BYTES)
+        .max_buffered_bytes(CONTROL_BUFFER_BYTES);
+    let mut reassembler = Reassembler::new(small);
+    let mut splitter = Splitter::new(SplitConfig::default(), random_stream());
+    loop {
+        if let Err(error) = endpoint.udp().recv_batch(&mut batch).await {
+            tracing::debug!(%error, "cannot hear receivers");
+            tokio::time::sleep(LISTEN_AGAIN_AFTER).await;
+            continue;
+        }
+        for datagram in batch.iter() {
+            let taken = reassembler.handle_datagram(now(), datagram.from, datagram.bytes);
+            let Ok(Some(message)) = taken else { continue };
+            let reply =
+                lock(shared)
+                    .answerer
+                    .handle_message(now(), wall(), message.from, &message.bytes);
+            if let Some(reply) = reply
+                && let Err(error) = send_control(endpoint, &mut splitter, message.from, reply).await
+            {
+                tracing::debug!(%error, to = %message.from, "cannot reply");
+            }
+        }
+    }
+}
+
+/// Sends one short message as one datagram.
+pub(super) async fn send_control(
+    endpoint: &Endpoint,
+    splitter: &mut Splitter,
+    to: SocketAddr,
+    control: Control,
+) -> Result<(), UdpError> {
+    let message = control.emit();
+    let shards = splitter
+        .split(CONTROL, &message, Parity::NONE)
+        .expect("one datagram holds it");
+    endpoint
+        .udp()
+        .send(Transmit::new(to, shards.as_bytes()))
+        .await
 }
 
 /// The kind of message that holds a picture.
 pub(super) const PICTURE: Kind = Kind(1);
+
+/// The kind of message that holds a [`Control`].
+pub(super) const CONTROL: Kind = Kind(2);
+
+/// The longest picture message either side takes: 8K in raw RGB is longer,
+/// and shall be compressed.
+pub(super) const MAX_PICTURE_BYTES: usize = 64 << 20;
+
+const GIGABIT: u64 = 125_000_000;
+
+/// What goes to one destination before the next one's turn: one pass through
+/// the network stack.
+const RUN_BYTES: usize = 64 << 10;
+
+/// Room for a run to each of a few destinations.
+const SEND_BUFFER_BYTES: usize = 1 << 20;
+
+const CONTROL_BUFFER_BYTES: usize = 64 << 10;
+
+const LISTEN_AGAIN_AFTER: std::time::Duration = std::time::Duration::from_millis(100);

@@ -19,7 +19,8 @@ pub struct Stats {
     pub received: u64,
     /// Pictures that were sent and never arrived whole.
     pub lost: u64,
-    /// Pictures that arrived whole after a newer one, and were dropped.
+    /// Pictures that arrived whole and were dropped: after a newer one, or
+    /// after more than a second in a buffer.
     pub late: u64,
     /// Pictures that the sender left out because it, or the link, was too slow.
     pub skipped: u64,
@@ -71,6 +72,7 @@ impl Meter {
                 totals.late += 1;
                 totals.lost = totals.lost.saturating_sub(1);
             }
+            Event::Stale => totals.late += 1,
             Event::Skipped(pictures) => totals.skipped += pictures,
             Event::Refused => totals.refused += 1,
             Event::Restart => totals.restarts += 1,
@@ -117,6 +119,8 @@ pub enum Event {
     Lost(u64),
     /// One of the lost arrived after all, too late to show.
     Late,
+    /// One arrived in its turn, but had waited too long to be worth showing.
+    Stale,
     /// So many pictures the sender left out.
     Skipped(u64),
     /// A message was no picture.

@@ -1,0 +1,212 @@
+//! Messages beside the pictures: what time is it, and how is it going.
+//!
+//! Pure. Numbers are big-endian.
+//!
+//! ```text
+//!       0       1       2       3       4       5       6       7
+//!   +-------+-------+-------+-------+-------+-------+-------+-------+
+//!  0| 'S'     'K'     'C'     'T'   |version| what  |       0       |
+//!   +-------+-------+-------+-------+-------+-------+-------+-------+
+//!    clock request (what = 1)        clock reply (what = 2)
+//!  8|             nonce             |             nonce             |
+//! 16|               0               | when the request came         |
+//! 24|               0               | when the reply left           |
+//!    receiver report (what = 3)
+//!  8|       pictures received       |         pictures lost         |
+//! 24|       pictures late           | age p50, µs   | age p99, µs   |
+//!   +-------+-------+-------+-------+-------+-------+-------+-------+
+//! ```
+#![warn(clippy::indexing_slicing)]
+
+use std::time::Duration;
+
+use bytes::{Buf, BufMut};
+
+use crate::picture::Timestamp;
+
+/// One message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Control {
+    /// Asks for the peer's clock.
+    ClockRequest { nonce: u64 },
+    /// Answers with the same nonce; as long as the request, never longer.
+    ClockReply {
+        nonce: u64,
+        received: Timestamp,
+        sent: Timestamp,
+    },
+    /// A receiver says what arrived.
+    Report(Report),
+}
+
+/// What a receiver says of itself.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Pictures it received whole.
+    pub received: u64,
+    /// Pictures that never arrived whole.
+    pub lost: u64,
+    /// Pictures that arrived too late to show.
+    pub late: u64,
+    /// Half of its last pictures were younger when they were ready to show;
+    /// zero while it does not know.
+    pub age_p50: Duration,
+    /// The same, for 99 in 100.
+    pub age_p99: Duration,
+}
+
+impl Control {
+    /// Writes the message.
+    pub(super) fn emit(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(REPORT_BYTES);
+        bytes.put_slice(&MAGIC);
+        bytes.put_u8(VERSION);
+        bytes.put_u8(match self {
+            Self::ClockRequest { .. } => CLOCK_REQUEST,
+            Self::ClockReply { .. } => CLOCK_REPLY,
+            Self::Report(_) => REPORT,
+        });
+        bytes.put_u16(0);
+        match *self {
+            Self::ClockRequest { nonce } => {
+                bytes.put_u64(nonce);
+                // As long as the reply, so that nobody can use us to send
+                // more at a third party than they send themselves.
+                bytes.put_bytes(0, CLOCK_BYTES - bytes.len());
+            }
+            Self::ClockReply {
+                nonce,
+                received,
+                sent,
+            } => {
+                bytes.put_u64(nonce);
+                bytes.put_u64(received.as_micros());
+                bytes.put_u64(sent.as_micros());
+            }
+            Self::Report(report) => {
+                bytes.put_u64(report.received);
+                bytes.put_u64(report.lost);
+                bytes.put_u64(report.late);
+                bytes.put_u32(micros(report.age_p50));
+                bytes.put_u32(micros(report.age_p99));
+            }
+        }
+        bytes
+    }
+
+    /// Reads a message; `None` if it is none of this version.
+    pub(super) fn parse(mut message: &[u8]) -> Option<Self> {
+        let length = message.len();
+        if length < CLOCK_BYTES || message.get(..4) != Some(&MAGIC) {
+            return None;
+        }
+        message.advance(MAGIC.len());
+        let (version, what, _reserved) = (message.get_u8(), message.get_u8(), message.get_u16());
+        if version != VERSION {
+            return None;
+        }
+        match what {
+            CLOCK_REQUEST => Some(Self::ClockRequest {
+                nonce: message.get_u64(),
+            }),
+            CLOCK_REPLY => Some(Self::ClockReply {
+                nonce: message.get_u64(),
+                received: Timestamp::from_micros(message.get_u64()),
+                sent: Timestamp::from_micros(message.get_u64()),
+            }),
+            REPORT if length >= REPORT_BYTES => Some(Self::Report(Report {
+                received: message.get_u64(),
+                lost: message.get_u64(),
+                late: message.get_u64(),
+                age_p50: Duration::from_micros(message.get_u32().into()),
+                age_p99: Duration::from_micros(message.get_u32().into()),
+            })),
+            _ => None,
+        }
+    }
+}
+
+fn micros(age: Duration) -> u32 {
+    u32::try_from(age.as_micros()).unwrap_or(u32::MAX)
+}
+
+const MAGIC: [u8; 4] = *b"SKCT";
+const VERSION: u8 = 1;
+const CLOCK_REQUEST: u8 = 1;
+const CLOCK_REPLY: u8 = 2;
+const REPORT: u8 = 3;
+
+/// Clock request and reply.
+const CLOCK_BYTES: usize = 32;
+
+/// The longest of these messages.
+pub(super) const REPORT_BYTES: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Control; 3] = [
+        Control::ClockRequest {
+            nonce: 0x0102_0304_0506_0708,
+        },
+        Control::ClockReply {
+            nonce: 0x0102_0304_0506_0708,
+            received: Timestamp::from_micros(0x1112_1314_1516_1718),
+            sent: Timestamp::from_micros(0x2122_2324_2526_2728),
+        },
+        Control::Report(Report {
+            received: 1,
+            lost: 2,
+            late: 3,
+            age_p50: Duration::from_micros(4),
+            age_p99: Duration::from_micros(5),
+        }),
+    ];
+
+    #[test]
+    fn bytes_are_those_of_the_document() {
+        let [request, reply, report] = ALL.map(|control| control.emit());
+        assert_eq!(
+            request,
+            *b"SKCT\x01\x01\0\0\x01\x02\x03\x04\x05\x06\x07\x08\
+               \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+        );
+        assert_eq!(
+            reply,
+            *b"SKCT\x01\x02\0\0\x01\x02\x03\x04\x05\x06\x07\x08\
+               \x11\x12\x13\x14\x15\x16\x17\x18\x21\x22\x23\x24\x25\x26\x27\x28"
+        );
+        assert_eq!(
+            report,
+            *b"SKCT\x01\x03\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02\
+               \0\0\0\0\0\0\0\x03\0\0\0\x04\0\0\0\x05"
+        );
+    }
+
+    #[test]
+    fn a_reply_is_never_longer_than_its_request() {
+        assert_eq!(ALL[0].emit().len(), ALL[1].emit().len());
+    }
+
+    #[test]
+    fn all_come_back_and_every_cut_is_refused() {
+        for control in ALL {
+            let message = control.emit();
+            assert_eq!(Control::parse(&message), Some(control));
+            for cut in 0..message.len() {
+                assert_eq!(Control::parse(&message[..cut]), None, "cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_versions_and_kinds_are_refused() {
+        for (at, byte) in [(0, b'X'), (3, 0), (4, 2), (5, 0), (5, 4), (5, 3)] {
+            let mut message = ALL[0].emit();
+            message[at] = byte;
+            assert_eq!(Control::parse(&message), None, "byte {at} = {byte}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What every receiver does with a picture, however it came.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{
+    clock::Offset,
+    follow::Freshness,
+    stats::{Event, StatsHandle},
+};
+use crate::{
+    latest::{Publisher, Subscriber},
+    picture::{Timestamp, VideoFrame},
+};
+
+/// Counts pictures and passes on those that are worth showing.
+#[derive(Debug)]
+pub(super) struct Inlet {
+    publisher: Publisher<VideoFrame>,
+    stats: StatsHandle,
+    freshness: Freshness,
+    last_number: Option<u64>,
+    told_at: Instant,
+}
+
+impl Inlet {
+    pub(super) fn new() -> (Self, Subscriber<VideoFrame>, StatsHandle) {
+        let publisher = Publisher::new();
+        let (pictures, stats) = (publisher.subscribe(), StatsHandle::default());
+        let inlet = Self {
+            publisher,
+            stats: stats.clone(),
+            freshness: Freshness::default(),
+            last_number: None,
+            told_at: now(),
+        };
+        (inlet, pictures, stats)
+    }
+
+    pub(super) fn stats(&self) -> &StatsHandle {
+        &self.stats
+    }
+
+    pub(super) fn count(&self, event: Event) {
+        self.stats.meter().count(event);
+    }
+
+    /// Another sender: its numbers and its clock have nothing to do with what
+    /// came before.
+    pub(super) fn on_new_sender(&mut self) {
+        self.freshness.clear();
+        self.last_number = None;
+    }
+
+    /// Takes one picture in, before which `lost` messages are missing.
+    pub(super) fn on_picture(&mut self, frame: VideoFrame, lost: u64, clock: Option<Offset>) {
+        let wall = wall();
+        self.count_gaps(frame.number(), lost);
+        if !self.freshness.is_fresh(wall.micros_since(frame.captured())) {
+            // It was stuck while this program was stopped, or in a queue.
+            self.stats.meter().count(Event::Stale);
+            return;
+        }
+        let age = clock.map(|offset| offset.age(frame.captured(), wall));
+        {
+            let mut meter = self.stats.meter();
+            meter.on_picture(now(), frame.data().len(), age);
+            meter.set_age_error(clock.map(|offset| offset.error));
+        }
+        self.publisher.publish(frame);
+        self.tell();
+    }
+
+    /// The source's numbers tell what was left out before it was sent.
+    fn count_gaps(&mut self, number: u64, lost: u64) {
+        let gap = match self.last_number {
+            Some(last) => number.saturating_sub(last).saturating_sub(1),
+            None => 0,
+        };
+        self.last_number = Some(number);
+        if lost > 0 {
+            self.count(Event::Lost(lost));
+        }
+        if gap > lost {
+            self.count(Event::Skipped(gap - lost));
+        }
+    }
+
+    /// The figures as a tracing event, now and then.
+    fn tell(&mut self) {
+        if now().saturating_duration_since(self.told_at) < TELL_EVERY {
+            return;
+        }
+        self.told_at = now();
+        let stats = self.stats.snapshot();
+        tracing::debug!(
+            received = stats.received,
+            lost = stats.lost,
+            late = stats.late,
+            skipped = stats.skipped,
+            frames_per_second = stats.frames_per_second,
+            age_p50 = ?stats.age_p50,
+            age_p99 = ?stats.age_p99,
+            "pictures"
+        );
+    }
+}
+
+/// The runtime's clock, so that a paused test clock is obeyed.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// The clock that captures are stamped with.
+pub(super) fn wall() -> Timestamp {
+    SystemTime::now().into()
+}
+
+const TELL_EVERY: Duration = Duration::from_secs(5);
