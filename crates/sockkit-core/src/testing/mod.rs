@@ -1,6 +1,7 @@
-//! For tests: what the machine lacks, a simulated link, a network lab.
+//! For tests: what the machine lacks, a simulated link, a network lab, programs as processes.
 
 #[cfg(target_os = "linux")]
 pub mod lab;
 pub mod link;
 pub mod needs;
+pub mod program;

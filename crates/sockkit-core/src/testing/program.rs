@@ -1,0 +1,309 @@
+//! Programs as processes: started, read line by line, typed to, interrupted, killed.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::SocketAddr,
+    process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, Receiver},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+/// A program that is running. Killed when dropped.
+///
+/// Everything that waits has a deadline of 60 seconds, and panics then: this is
+/// for tests.
+///
+/// ```
+/// use std::process::Command;
+///
+/// use sockkit_core::testing::program::Program;
+///
+/// let mut cat = Program::start(&mut Command::new("cat"));
+/// cat.type_line("안녕");
+/// assert_eq!(cat.line(), "안녕");
+/// cat.close_input();
+/// assert!(cat.end().status.success());
+/// ```
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+    errors: Arc<Mutex<Vec<u8>>>,
+    error_reader: Option<JoinHandle<()>>,
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub struct End {
+    /// As the system tells it.
+    pub status: ExitStatus,
+    /// What it printed that nobody had read yet.
+    pub lines: Vec<String>,
+    /// All that it wrote to standard error.
+    pub errors: String,
+}
+
+impl Program {
+    /// Starts it with all three standard streams as pipes.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[track_caller]
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let stderr = child.stderr.take().expect("piped");
+        let errors = Arc::default();
+        let error_reader = collect(stderr, Arc::clone(&errors));
+        Self {
+            input: child.stdin.take(),
+            child,
+            lines,
+            errors,
+            error_reader: Some(error_reader),
+        }
+    }
+
+    /// The next line on its standard output.
+    ///
+    /// # Panics
+    /// If it closes its output instead, or prints nothing.
+    #[track_caller]
+    pub fn line(&self) -> String {
+        match self.lines.recv_timeout(DEADLINE) {
+            Ok(line) => line,
+            Err(_) => self.give_up("prints no line"),
+        }
+    }
+
+    /// The first line that begins with `prefix`, without it; those before are dropped.
+    ///
+    /// # Panics
+    /// If no such line comes.
+    #[track_caller]
+    pub fn line_after(&self, prefix: &str) -> String {
+        loop {
+            if let Some(rest) = self.line().strip_prefix(prefix) {
+                return rest.to_owned();
+            }
+        }
+    }
+
+    /// Waits until it says `listening on ADDR`.
+    ///
+    /// # Panics
+    /// If it does not say so.
+    #[track_caller]
+    pub fn listening(&self) -> SocketAddr {
+        let address = self.line_after("listening on ");
+        address
+            .parse()
+            .unwrap_or_else(|_| self.give_up(&format!("listens on {address:?}, no address")))
+    }
+
+    /// Types a line on its standard input.
+    ///
+    /// # Panics
+    /// If its input is closed.
+    #[track_caller]
+    pub fn type_line(&mut self, line: &str) {
+        let input = self.input.as_mut().expect("the input is open");
+        writeln!(input, "{line}").expect("the program reads");
+    }
+
+    /// Closes its standard input, as Ctrl-D does.
+    pub fn close_input(&mut self) {
+        self.input = None;
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends SIGINT, as Ctrl-C does.
+    ///
+    /// # Panics
+    /// If it has ended.
+    #[cfg(unix)]
+    #[track_caller]
+    pub fn interrupt(&self) {
+        self.signal(rustix::process::Signal::INT);
+    }
+
+    /// Sends SIGKILL: no goodbye, as a crash or a closed lid.
+    ///
+    /// # Panics
+    /// If it has ended.
+    #[cfg(unix)]
+    #[track_caller]
+    pub fn kill(&self) {
+        self.signal(rustix::process::Signal::KILL);
+    }
+
+    /// Sends SIGSTOP; it stays, and does nothing.
+    ///
+    /// # Panics
+    /// If it has ended.
+    #[cfg(unix)]
+    #[track_caller]
+    pub fn freeze(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    /// Sends SIGCONT, after [`freeze`](Self::freeze).
+    ///
+    /// # Panics
+    /// If it has ended.
+    #[cfg(unix)]
+    #[track_caller]
+    pub fn thaw(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    #[cfg(unix)]
+    #[track_caller]
+    fn signal(&self, signal: rustix::process::Signal) {
+        let id = i32::try_from(self.child.id()).ok();
+        let id = id.and_then(rustix::process::Pid::from_raw);
+        rustix::process::kill_process(id.expect("an id"), signal).expect("the program runs");
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// If it does not end.
+    #[track_caller]
+    pub fn end(mut self) -> End {
+        self.close_input();
+        let deadline = Instant::now() + DEADLINE;
+        let mut lines = Vec::new();
+        // The channel closes when the program has closed its output.
+        while let Ok(line) = self
+            .lines
+            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        {
+            lines.push(line);
+        }
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("it is ours") {
+                break status;
+            }
+            if Instant::now() > deadline {
+                self.give_up("does not end");
+            }
+            thread::sleep(Duration::from_millis(1));
+        };
+        if let Some(reader) = self.error_reader.take() {
+            let _ = reader.join();
+        }
+        End {
+            status,
+            lines,
+            errors: self.errors(),
+        }
+    }
+
+    /// Panics with all that it said to standard error.
+    #[track_caller]
+    fn give_up(&self, complaint: &str) -> ! {
+        #[cfg(unix)]
+        self.kill();
+        // Its children may hold the stream open: not for ever.
+        let deadline = Instant::now() + LAST_WORDS;
+        while !self
+            .error_reader
+            .as_ref()
+            .is_none_or(JoinHandle::is_finished)
+            && Instant::now() < deadline
+        {
+            thread::sleep(Duration::from_millis(1));
+        }
+        panic!("{complaint}; its standard error:\n{}", self.errors());
+    }
+
+    fn errors(&self) -> String {
+        let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&errors).into_owned()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn collect(mut from: ChildStderr, into: Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let mut chunk = [0; 4_096];
+        while let Ok(count @ 1..) = from.read(&mut chunk) {
+            let mut into = into.lock().unwrap_or_else(PoisonError::into_inner);
+            into.extend_from_slice(chunk.get(..count).unwrap_or_default());
+        }
+    })
+}
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    fn shell(script: &str) -> Program {
+        Program::start(Command::new("sh").args(["-c", script]))
+    }
+
+    #[test]
+    fn what_it_says_and_how_it_ends_is_seen() {
+        let end = shell("echo one; echo two >&2; exit 3").end();
+        assert_eq!(end.status.code(), Some(3));
+        assert_eq!(end.lines, ["one"]);
+        assert_eq!(end.errors, "two\n");
+    }
+
+    #[test]
+    fn it_can_be_interrupted_frozen_and_killed() {
+        let polite = shell("trap 'echo bye; exit 0' INT; echo ready; read line");
+        polite.line_after("ready");
+        polite.freeze();
+        polite.interrupt();
+        polite.thaw();
+        assert_eq!(polite.line(), "bye");
+        let sudden = shell("echo ready; read line");
+        sudden.line_after("ready");
+        sudden.kill();
+        assert_eq!(sudden.end().status.signal(), Some(9));
+    }
+
+    #[test]
+    #[should_panic(expected = "no such file here")]
+    fn a_missing_line_shows_what_it_complained_about() {
+        let shell = shell("echo no such file here >&2; exec >&-; read line");
+        shell.line();
+    }
+}
