@@ -4,84 +4,11 @@ use std::{fs, path::Path};
 
 use tempfile::tempdir;
 
-use crate::run::{Program, has_python, program, python};
+use crate::run::{Program, has_python, program, twin};
 
 const SENDFILE: &str = env!("CARGO_BIN_EXE_tcp-sendfile");
 const RECEIVEFILE: &str = env!("CARGO_BIN_EXE_tcp-receivefile");
 const UDP_FILE: &str = env!("CARGO_BIN_EXE_udp-file");
-
-/// The notes' sender. It waits after the name, as any sender of this protocol
-/// must: a faster one glues the file to the name.
-const PYTHON_SENDFILE: &str = "
-import os, sys, time
-from socket import *
-sock = socket(AF_INET, SOCK_STREAM)
-sock.bind(('127.0.0.1', 0))
-sock.listen(1)
-print('listening on %s:%d' % sock.getsockname(), flush=True)
-c_sock, addr = sock.accept()
-print(c_sock.recv(1024).decode(), flush=True)
-c_sock.sendall(os.path.basename(sys.argv[1]).encode())
-if sys.argv[2] == 'wait':
-    time.sleep(0.2)
-with open(sys.argv[1], 'rb') as f:
-    c_sock.sendfile(f, 0)
-c_sock.close()
-";
-
-const PYTHON_RECEIVEFILE: &str = "
-import os, sys
-from socket import *
-os.chdir(sys.argv[2])
-s_sock = socket(AF_INET, SOCK_STREAM)
-s_sock.connect(('127.0.0.1', int(sys.argv[1])))
-s_sock.sendall(b'I am ready')
-fn = s_sock.recv(1024).decode()
-with open('new_' + fn, 'wb') as f:
-    while True:
-        data = s_sock.recv(8192)
-        if not data:
-            break
-        f.write(data)
-print(fn, flush=True)
-";
-
-const PYTHON_UDP_SEND: &str = "
-import os, sys, time
-from socket import *
-sock = socket(AF_INET, SOCK_DGRAM)
-sock.settimeout(10)
-to = ('127.0.0.1', int(sys.argv[1]))
-sock.sendto(os.path.basename(sys.argv[2]).encode(), to)
-assert sock.recvfrom(1024)[0] == b'OK'
-with open(sys.argv[2], 'rb') as f:
-    n = 0
-    while data := f.read(1024):
-        sock.sendto(data, to)
-        n += 1
-        if n % 16 == 0:
-            time.sleep(0.001)
-sock.sendto(b'', to)
-";
-
-const PYTHON_UDP_RECEIVE: &str = "
-import os, sys
-from socket import *
-os.chdir(sys.argv[1])
-sock = socket(AF_INET, SOCK_DGRAM)
-sock.bind(('127.0.0.1', 0))
-print('listening on %s:%d' % sock.getsockname(), flush=True)
-name, addr = sock.recvfrom(1024)
-sock.settimeout(2)
-sock.sendto(b'OK', addr)
-with open('new_' + name.decode(), 'wb') as f:
-    while True:
-        data, addr = sock.recvfrom(65535)
-        if not data:
-            break
-        f.write(data)
-print('done', flush=True)
-";
 
 /// What every pair of programs must carry, and the largest that it can.
 fn check(largest: usize, transfer: impl Fn(&Path, &Path) -> Vec<Program>) {
@@ -97,7 +24,7 @@ fn check(largest: usize, transfer: impl Fn(&Path, &Path) -> Vec<Program>) {
         fs::write(&path, &contents).unwrap();
         for program in transfer(&path, into.path()) {
             let end = program.end();
-            assert!(end.succeeded, "{name}: {end:?}");
+            assert!(end.status.success(), "{name}: {end:?}");
         }
         let arrived = fs::read(into.path().join(format!("new_{name}"))).unwrap();
         assert!(arrived == contents, "{name}: {} bytes", arrived.len());
@@ -127,7 +54,7 @@ fn tcp_to_python() {
     check(10 << 20, |file, into| {
         let sender = program(SENDFILE, &[text(file), "--bind", "127.0.0.1:0"]);
         let port = sender.listening().port().to_string();
-        vec![sender, python(PYTHON_RECEIVEFILE, &[&port, text(into)])]
+        vec![sender, twin("tcp_receivefile.py", &[&port, text(into)])]
     });
 }
 
@@ -137,7 +64,7 @@ fn tcp_from_python() {
         return;
     }
     check(100 << 20, |file, into| {
-        let sender = python(PYTHON_SENDFILE, &[text(file), "wait"]);
+        let sender = twin("tcp_sendfile.py", &[text(file), "wait"]);
         let address = sender.listening().to_string();
         let receiver = program(RECEIVEFILE, &[&address, "--into", text(into)]);
         vec![sender, receiver]
@@ -168,10 +95,10 @@ fn udp_with_python_both_ways() {
             &["r", "--bind", "127.0.0.1:0", "--into", text(into)],
         );
         let port = receiver.listening().port().to_string();
-        vec![python(PYTHON_UDP_SEND, &[&port, text(file)]), receiver]
+        vec![twin("udp_file_send.py", &[&port, text(file)]), receiver]
     });
     check(5 << 20, |file, into| {
-        let receiver = python(PYTHON_UDP_RECEIVE, &[text(into)]);
+        let receiver = twin("udp_file_receive.py", &[text(into)]);
         let address = receiver.listening().to_string();
         let sender = program(UDP_FILE, &["s", text(file), "--to", &address]);
         vec![sender, receiver]
@@ -202,7 +129,10 @@ fn a_name_that_leads_out_is_refused() {
         });
         let end = program(RECEIVEFILE, &[&address, "--into", text(into.path())]).end();
         sender.join().unwrap();
-        assert!(!end.succeeded && end.errors.contains(error), "{end:?}");
+        assert!(
+            !end.status.success() && end.errors.contains(error),
+            "{end:?}"
+        );
         assert_eq!(fs::read_dir(into.path()).unwrap().count(), 0);
     }
 }
