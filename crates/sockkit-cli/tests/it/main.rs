@@ -1,0 +1,35 @@
+//! The command as a process, the way a person runs it.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::process::Command;
+
+use sockkit::testing::program::Program;
+
+mod demo;
+
+/// Starts `sockkit` with these arguments.
+pub(crate) fn sockkit(arguments: &[&str]) -> Program {
+    Program::start(Command::new(env!("CARGO_BIN_EXE_sockkit")).args(arguments))
+}
+
+/// Runs `sockkit`, which must fail with one line that holds each of `words`.
+#[track_caller]
+pub(crate) fn fails(arguments: &[&str], words: &[&str]) {
+    let end = sockkit(arguments).end();
+    let code = end.status.code();
+    assert!(matches!(code, Some(1 | 2)), "{arguments:?}: {end:?}");
+    let complaint = end.errors.trim_end();
+    // clap adds its usage below the line.
+    let first = complaint.lines().next().unwrap_or_default();
+    assert!(
+        code == Some(2) || complaint == first,
+        "one line: {complaint}"
+    );
+    for word in words {
+        assert!(
+            first.contains(word),
+            "{arguments:?}: {first:?} lacks {word:?}"
+        );
+    }
+}
