@@ -1,4 +1,6 @@
 //! Where pictures go: files, browsers, windows.
 
+#[cfg(feature = "record")]
+pub mod record;
 #[cfg(feature = "web")]
 pub mod web;

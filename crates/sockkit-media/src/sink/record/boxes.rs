@@ -1,0 +1,256 @@
+//! The boxes around the pictures.
+//!
+//! One `moov` without pictures, then for each fragment a `moof` that says how
+//! long each picture is and an `mdat` with their bytes. A file cut anywhere is
+//! whole up to its last fragment.
+//!
+//! # Source
+//! ISO/IEC 14496-12 for the boxes; 14496-1 for the descriptor that names JPEG.
+
+use std::{io, num::NonZeroU32};
+
+use shiguredo_mp4::{
+    BoxSize, BoxType, Either, Encode, FixedPointNumber, LanguageCode, Mp4FileTime, SampleFlags,
+    Uint,
+    boxes::{
+        Brand, DinfBox, EsdsBox, FtypBox, HdlrBox, MdhdBox, MdiaBox, MediaHeader, MfhdBox, MinfBox,
+        MoofBox, MoovBox, MvexBox, MvhdBox, SampleEntry, StblBox, StcoBox, StscBox, StsdBox,
+        StszBox, SttsBox, TfdtBox, TfhdBox, TkhdBox, TrafBox, TrakBox, TrexBox, TrunBox,
+        TrunSample, UnknownBox, VisualSampleEntryFields, VmhdBox,
+    },
+    descriptors::{DecoderConfigDescriptor, EsDescriptor, SlConfigDescriptor},
+};
+
+/// The start of a file: what it is, and one track of Motion JPEG.
+pub(super) fn start(width_px: u16, height_px: u16) -> io::Result<Vec<u8>> {
+    let ftyp = FtypBox {
+        major_brand: Brand::ISO5,
+        minor_version: 0,
+        compatible_brands: vec![Brand::ISO5, Brand::ISO6, Brand::MP41],
+    };
+    let moov = MoovBox {
+        mvhd_box: MvhdBox {
+            creation_time: Mp4FileTime::default(),
+            modification_time: Mp4FileTime::default(),
+            timescale: TICKS_PER_SECOND,
+            duration: 0,
+            rate: MvhdBox::DEFAULT_RATE,
+            volume: MvhdBox::DEFAULT_VOLUME,
+            matrix: MvhdBox::DEFAULT_MATRIX,
+            next_track_id: TRACK + 1,
+        },
+        trak_boxes: vec![track(width_px, height_px)?],
+        mvex_box: Some(MvexBox {
+            mehd_box: None,
+            trex_boxes: vec![TrexBox {
+                track_id: TRACK,
+                default_sample_description_index: 1,
+                default_sample_duration: 0,
+                default_sample_size: 0,
+                default_sample_flags: SampleFlags::empty(),
+            }],
+            unknown_boxes: Vec::new(),
+        }),
+        unknown_boxes: Vec::new(),
+    };
+    Ok([encoded(&ftyp)?, encoded(&moov)?].concat())
+}
+
+/// One picture of a fragment: its length in the file, and how long it is shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Picture {
+    pub(super) bytes: u32,
+    pub(super) micros: u32,
+}
+
+/// What comes before a fragment's pictures.
+///
+/// `number` counts fragments from 1; `begins_micros` is how much was recorded
+/// before.
+pub(super) fn fragment(
+    number: u32,
+    begins_micros: u64,
+    pictures: &[Picture],
+) -> io::Result<Vec<u8>> {
+    let payload: u64 = pictures
+        .iter()
+        .map(|picture| u64::from(picture.bytes))
+        .sum();
+    let mdat_bytes = u32::try_from(MDAT_HEADER_BYTES as u64 + payload).map_err(io::Error::other)?;
+    // The offset has a fixed width, so the size of the box does not depend on it.
+    let moof_bytes = encoded(&moof(number, begins_micros, pictures, 0))?.len();
+    let offset = i32::try_from(moof_bytes + MDAT_HEADER_BYTES).map_err(io::Error::other)?;
+    let mut header = encoded(&moof(number, begins_micros, pictures, offset))?;
+    header.extend_from_slice(&mdat_bytes.to_be_bytes());
+    header.extend_from_slice(b"mdat");
+    Ok(header)
+}
+
+/// `offset` is where the first picture is, from the start of this box.
+fn moof(number: u32, begins_micros: u64, pictures: &[Picture], offset: i32) -> MoofBox {
+    // Each picture stands for itself: a player may start at any.
+    let independent = SampleFlags::from_fields(0, 2, 0, 0, 0, false, 0);
+    MoofBox {
+        mfhd_box: MfhdBox {
+            sequence_number: number,
+        },
+        traf_boxes: vec![TrafBox {
+            tfhd_box: TfhdBox {
+                track_id: TRACK,
+                base_data_offset: None,
+                sample_description_index: None,
+                default_sample_duration: None,
+                default_sample_size: None,
+                default_sample_flags: Some(independent),
+                duration_is_empty: false,
+                default_base_is_moof: true,
+            },
+            tfdt_box: Some(TfdtBox {
+                version: 1,
+                base_media_decode_time: begins_micros,
+            }),
+            trun_boxes: vec![TrunBox {
+                data_offset: Some(offset),
+                first_sample_flags: None,
+                samples: pictures.iter().map(run_entry).collect(),
+            }],
+            unknown_boxes: Vec::new(),
+        }],
+        unknown_boxes: Vec::new(),
+    }
+}
+
+fn run_entry(picture: &Picture) -> TrunSample {
+    TrunSample {
+        duration: Some(picture.micros),
+        size: Some(picture.bytes),
+        flags: None,
+        composition_time_offset: None,
+    }
+}
+
+fn track(width_px: u16, height_px: u16) -> io::Result<TrakBox> {
+    // The box has signed 16.16 numbers; no picture is wider than 8,192 px.
+    let side = |px: u16| FixedPointNumber::new(i16::try_from(px).unwrap_or(i16::MAX), 0);
+    let tkhd_box = TkhdBox {
+        flag_track_enabled: true,
+        flag_track_in_movie: true,
+        flag_track_in_preview: false,
+        flag_track_size_is_aspect_ratio: false,
+        creation_time: Mp4FileTime::default(),
+        modification_time: Mp4FileTime::default(),
+        track_id: TRACK,
+        duration: 0,
+        layer: TkhdBox::DEFAULT_LAYER,
+        alternate_group: TkhdBox::DEFAULT_ALTERNATE_GROUP,
+        volume: TkhdBox::DEFAULT_VIDEO_VOLUME,
+        matrix: TkhdBox::DEFAULT_MATRIX,
+        width: side(width_px),
+        height: side(height_px),
+    };
+    // Empty tables: the fragments have them.
+    let stbl_box = StblBox {
+        stsd_box: StsdBox {
+            entries: vec![motion_jpeg(width_px, height_px)?],
+        },
+        stts_box: SttsBox {
+            entries: Vec::new(),
+        },
+        ctts_box: None,
+        cslg_box: None,
+        stsc_box: StscBox {
+            entries: Vec::new(),
+        },
+        stsz_box: StszBox::Variable {
+            entry_sizes: Vec::new(),
+        },
+        stco_or_co64_box: Either::A(StcoBox {
+            chunk_offsets: Vec::new(),
+        }),
+        stss_box: None,
+        sdtp_box: None,
+        unknown_boxes: Vec::new(),
+    };
+    Ok(TrakBox {
+        tkhd_box,
+        edts_box: None,
+        mdia_box: MdiaBox {
+            mdhd_box: MdhdBox {
+                creation_time: Mp4FileTime::default(),
+                modification_time: Mp4FileTime::default(),
+                timescale: TICKS_PER_SECOND,
+                duration: 0,
+                language: LanguageCode::UNDEFINED,
+            },
+            hdlr_box: HdlrBox {
+                handler_type: HdlrBox::HANDLER_TYPE_VIDE,
+                name: b"sockkit\0".to_vec(),
+            },
+            minf_box: MinfBox {
+                media_header: Some(MediaHeader::Vmhd(VmhdBox::default())),
+                dinf_box: DinfBox::LOCAL_FILE,
+                stbl_box,
+                unknown_boxes: Vec::new(),
+            },
+            unknown_boxes: Vec::new(),
+        },
+        unknown_boxes: Vec::new(),
+    })
+}
+
+/// `mp4v` with a descriptor that says JPEG: what ffmpeg writes and players know.
+fn motion_jpeg(width_px: u16, height_px: u16) -> io::Result<SampleEntry> {
+    let visual = VisualSampleEntryFields {
+        data_reference_index: VisualSampleEntryFields::DEFAULT_DATA_REFERENCE_INDEX,
+        width: width_px,
+        height: height_px,
+        horizresolution: VisualSampleEntryFields::DEFAULT_HORIZRESOLUTION,
+        vertresolution: VisualSampleEntryFields::DEFAULT_VERTRESOLUTION,
+        frame_count: VisualSampleEntryFields::DEFAULT_FRAME_COUNT,
+        compressorname: VisualSampleEntryFields::NULL_COMPRESSORNAME,
+        depth: VisualSampleEntryFields::DEFAULT_DEPTH,
+    };
+    let esds = EsdsBox {
+        es: EsDescriptor {
+            es_id: EsDescriptor::MIN_ES_ID,
+            stream_priority: EsDescriptor::LOWEST_STREAM_PRIORITY,
+            depends_on_es_id: None,
+            url_string: None,
+            ocr_es_id: None,
+            dec_config_descr: DecoderConfigDescriptor {
+                object_type_indication: OBJECT_TYPE_JPEG,
+                stream_type: STREAM_TYPE_VISUAL,
+                up_stream: DecoderConfigDescriptor::UP_STREAM_FALSE,
+                buffer_size_db: Uint::new(0),
+                max_bitrate: 0,
+                avg_bitrate: 0,
+                dec_specific_info: None,
+            },
+            sl_config_descr: SlConfigDescriptor,
+        },
+    };
+    let payload = [encoded(&visual)?, encoded(&esds)?].concat();
+    let size = u32::try_from(8 + payload.len()).expect("about a hundred bytes");
+    Ok(SampleEntry::Unknown(UnknownBox {
+        box_type: BoxType::Normal(*b"mp4v"),
+        box_size: BoxSize::U32(size),
+        payload,
+    }))
+}
+
+fn encoded(item: &impl Encode) -> io::Result<Vec<u8>> {
+    item.encode_to_vec().map_err(io::Error::other)
+}
+
+/// Capture times are in microseconds; so is the file.
+const TICKS_PER_SECOND: NonZeroU32 = NonZeroU32::new(1_000_000).expect("not zero");
+
+/// The one track.
+const TRACK: u32 = 1;
+
+/// Visual ISO/IEC 10918-1, that is JPEG.
+const OBJECT_TYPE_JPEG: u8 = 0x6c;
+
+const STREAM_TYPE_VISUAL: Uint<u8, 6, 2> = Uint::new(4);
+
+const MDAT_HEADER_BYTES: usize = 8;

@@ -1,0 +1,121 @@
+//! What a recording is asked for.
+
+use super::RecordError;
+use crate::picture::jpeg;
+
+/// How to record.
+///
+/// ```
+/// use sockkit_media::sink::record::{Existing, RecorderConfig, Timing};
+///
+/// // What OpenCV's `VideoWriter(…, 25.0, …)` does.
+/// let config = RecorderConfig::default()
+///     .timing(Timing::Constant { rate_hz: 25.0 })
+///     .existing(Existing::Replace);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[must_use = "a config does nothing until a recorder is made with it"]
+pub struct RecorderConfig {
+    pub(super) timing: Timing,
+    pub(super) existing: Existing,
+    pub(super) jpeg_quality: u8,
+}
+
+/// How long each picture is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Timing {
+    /// Until the next one was captured: time runs in the file as it ran.
+    #[default]
+    AsCaptured,
+    /// All equally long, whenever they were captured.
+    ///
+    /// A camera that runs at another rate is then shown too fast or too slow.
+    Constant {
+        /// Pictures a second, from 0.001 to 1,000.
+        rate_hz: f64,
+    },
+}
+
+/// What becomes of a file that is there already.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Existing {
+    /// It stays, and nothing is recorded.
+    #[default]
+    Refuse,
+    /// It stays until the new one is whole.
+    ///
+    /// That grows as `NAME.part` beside it and takes its place at the end.
+    Replace,
+}
+
+impl RecorderConfig {
+    /// How long each picture is shown. Default: as captured.
+    pub const fn timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+
+    /// What becomes of a file that is there already. Default: it is kept, and
+    /// nothing is recorded.
+    pub const fn existing(mut self, existing: Existing) -> Self {
+        self.existing = existing;
+        self
+    }
+
+    /// Quality of pictures that are not JPEGs yet, 1 to 100. Default: 80.
+    ///
+    /// JPEGs go into the file untouched.
+    pub const fn jpeg_quality(mut self, quality: u8) -> Self {
+        self.jpeg_quality = quality;
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<(), RecordError> {
+        match self.timing {
+            Timing::Constant { rate_hz } if !(MIN_RATE_HZ..=MAX_RATE_HZ).contains(&rate_hz) => {
+                Err(RecordError::BadRate {
+                    rate_hz,
+                    least_hz: MIN_RATE_HZ,
+                    limit_hz: MAX_RATE_HZ,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Default for RecorderConfig {
+    fn default() -> Self {
+        Self {
+            timing: Timing::default(),
+            existing: Existing::default(),
+            jpeg_quality: jpeg::DEFAULT_QUALITY,
+        }
+    }
+}
+
+/// A picture's duration has 32 bits of microseconds, which is 71 minutes.
+const MIN_RATE_HZ: f64 = 0.001;
+
+const MAX_RATE_HZ: f64 = 1_000.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_within_the_limits() {
+        let check = |rate_hz| {
+            RecorderConfig::default()
+                .timing(Timing::Constant { rate_hz })
+                .check()
+        };
+        for good in [MIN_RATE_HZ, 25.0, MAX_RATE_HZ] {
+            assert!(check(good).is_ok());
+        }
+        for bad in [0.0, -25.0, 0.000_9, 1_000.1, f64::NAN, f64::INFINITY] {
+            assert!(matches!(check(bad), Err(RecordError::BadRate { .. })));
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The thread that writes the file.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, RecvTimeoutError},
+    time::{Duration, Instant},
+};
+
+use super::{
+    Existing, RecordError, RecordSummary, RecorderConfig,
+    boxes::{self, Picture},
+    timeline::Timeline,
+};
+use crate::picture::{PictureError, PixelFormat, VideoFrame, jpeg};
+
+/// A picture on its way to the file; the permit is its place in the queue.
+pub(super) struct Queued {
+    pub(super) frame: VideoFrame,
+    pub(super) _place: tokio::sync::OwnedSemaphorePermit,
+}
+
+/// Writes a fragmented MP4 file.
+pub(super) struct Writer {
+    file: File,
+    /// Where the file is while it grows.
+    path: PathBuf,
+    /// Where it goes once whole.
+    target: PathBuf,
+    timeline: Timeline,
+    jpeg_quality: u8,
+    /// Not written yet, for nobody knows how long it is shown.
+    waiting: Option<VideoFrame>,
+    fragment: Vec<Picture>,
+    /// The pictures of `fragment`, one after the other.
+    payload: Vec<u8>,
+    fragment_micros: u64,
+    /// When the fragment began to grow.
+    flushed: Instant,
+    fragments: u32,
+    written_micros: u64,
+    frames: u64,
+    /// The file's length up to its last whole fragment.
+    bytes: u64,
+}
+
+impl Writer {
+    /// Makes the file.
+    pub(super) fn create(target: &Path, config: &RecorderConfig) -> Result<Self, RecordError> {
+        let (file, path) = create_file(target, config.existing)?;
+        Ok(Self {
+            file,
+            path,
+            target: target.to_owned(),
+            timeline: Timeline::new(config.timing),
+            jpeg_quality: config.jpeg_quality,
+            waiting: None,
+            fragment: Vec::new(),
+            payload: Vec::new(),
+            fragment_micros: 0,
+            flushed: Instant::now(),
+            fragments: 0,
+            written_micros: 0,
+            frames: 0,
+            bytes: 0,
+        })
+    }
+
+    /// Writes what comes until nobody sends, then ends the file.
+    pub(super) fn run(mut self, pictures: &Receiver<Queued>) -> Result<RecordSummary, RecordError> {
+        self.write_pictures(pictures)
+            .and_then(|()| self.finish())
+            .map_err(|source| {
+                // Half a fragment is no loss to players, but none is tidier; if the
+                // disk does not even do this, the file is readable as it is.
+                let _ = self.file.set_len(self.bytes);
+                RecordError::Write {
+                    path: self.path,
+                    source,
+                }
+            })
+    }
+
+    fn write_pictures(&mut self, pictures: &Receiver<Queued>) -> io::Result<()> {
+        loop {
+            match pictures.recv_timeout(FRAGMENT) {
+                Ok(Queued { frame, .. }) => self.handle_picture(&frame)?,
+                // A camera that pauses leaves nothing unwritten but one picture.
+                Err(RecvTimeoutError::Timeout) => self.flush()?,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+        }
+    }
+
+    fn handle_picture(&mut self, frame: &VideoFrame) -> io::Result<()> {
+        let frame = jpeg::encode(frame, self.jpeg_quality).map_err(io::Error::other)?;
+        let micros = self.timeline.handle_picture(frame.captured());
+        if let Some((before, micros)) = self.waiting.replace(frame).zip(micros) {
+            self.append(&before, micros)?;
+        }
+        // A second in the file may take longer or shorter to come.
+        if self.fragment_micros >= FRAGMENT_MICROS
+            || self.flushed.elapsed() >= FRAGMENT
+            || self.payload.len() >= MAX_FRAGMENT_BYTES
+        {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, frame: &VideoFrame, micros: u32) -> io::Result<()> {
+        if self.frames == 0 {
+            let side = |px: u32| u16::try_from(px).map_err(io::Error::other);
+            let start = boxes::start(side(frame.width_px())?, side(frame.height_px())?)?;
+            self.file.write_all(&start)?;
+            self.count(&start);
+        }
+        let bytes = u32::try_from(frame.data().len()).map_err(io::Error::other)?;
+        self.payload.extend_from_slice(frame.data());
+        self.fragment.push(Picture { bytes, micros });
+        self.fragment_micros += u64::from(micros);
+        self.frames += 1;
+        Ok(())
+    }
+
+    /// Gives the fragment to the operating system, which outlives this program.
+    fn flush(&mut self) -> io::Result<()> {
+        self.flushed = Instant::now();
+        if self.fragment.is_empty() {
+            return Ok(());
+        }
+        self.fragments += 1;
+        let header = boxes::fragment(self.fragments, self.written_micros, &self.fragment)?;
+        self.file.write_all(&header)?;
+        self.file.write_all(&self.payload)?;
+        self.count(&header);
+        self.bytes += u64::try_from(self.payload.len()).unwrap_or(u64::MAX);
+        self.payload.clear();
+        self.fragment.clear();
+        self.written_micros += std::mem::take(&mut self.fragment_micros);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<RecordSummary> {
+        if let Some(last) = self.waiting.take() {
+            self.append(&last, self.timeline.last_duration())?;
+        }
+        self.flush()?;
+        if self.frames == 0 {
+            fs::remove_file(&self.path)?;
+        } else {
+            self.file.sync_all()?;
+            if self.path != self.target {
+                fs::rename(&self.path, &self.target)?;
+            }
+        }
+        Ok(RecordSummary {
+            frames: self.frames,
+            bytes: self.bytes,
+            duration: Duration::from_micros(self.written_micros),
+        })
+    }
+
+    fn count(&mut self, written: &[u8]) {
+        self.bytes += u64::try_from(written.len()).unwrap_or(u64::MAX);
+    }
+}
+
+/// Makes sound JPEGs of pictures that come from anywhere.
+pub(super) fn tidied(frame: &VideoFrame) -> Result<VideoFrame, PictureError> {
+    if frame.format() != PixelFormat::Jpeg {
+        return Ok(frame.clone());
+    }
+    let tidy = jpeg::tidy(frame.data())?;
+    if tidy.len() == frame.data().len() {
+        return Ok(frame.clone());
+    }
+    Ok(VideoFrame::from_jpeg(tidy.into_owned())?.stamped_like(frame))
+}
+
+/// Makes the file that will grow, and says where it is until it is whole.
+fn create_file(target: &Path, existing: Existing) -> Result<(File, PathBuf), RecordError> {
+    match (create_new(target), existing) {
+        // A device or a folder cannot be replaced.
+        (Err(RecordError::Exists { .. }), Existing::Replace) if target.is_file() => {
+            let mut beside = target.as_os_str().to_owned();
+            beside.push(".part");
+            create_new(Path::new(&beside))
+        }
+        (made, _) => made,
+    }
+}
+
+fn create_new(path: &Path) -> Result<(File, PathBuf), RecordError> {
+    let path = path.to_owned();
+    match File::options().write(true).create_new(true).open(&path) {
+        Ok(file) => Ok((file, path)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !path.is_dir() => {
+            Err(RecordError::Exists { path })
+        }
+        Err(source) => Err(RecordError::Create { path, source }),
+    }
+}
+
+/// At most this much is lost if the program is killed, and the picture that waits.
+const FRAGMENT: Duration = Duration::from_millis(500);
+const FRAGMENT_MICROS: u64 = 500_000;
+
+/// Bounds the memory, whatever the rate.
+const MAX_FRAGMENT_BYTES: usize = 16 << 20;
