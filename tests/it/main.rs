@@ -9,6 +9,7 @@ mod file;
 mod frame;
 mod interfaces;
 mod lab;
+mod links;
 mod multicast;
 mod options;
 mod pack;
