@@ -53,8 +53,8 @@ fn tcp_to_python() {
     }
     check(10 << 20, |file, into| {
         let sender = program(SENDFILE, &[text(file), "--bind", "127.0.0.1:0"]);
-        let port = sender.listening().port().to_string();
-        vec![sender, twin("tcp_receivefile.py", &[&port, text(into)])]
+        let address = sender.listening().to_string();
+        vec![sender, twin("tcp_receivefile.py", &[&address, text(into)])]
     });
 }
 
@@ -64,7 +64,7 @@ fn tcp_from_python() {
         return;
     }
     check(100 << 20, |file, into| {
-        let sender = twin("tcp_sendfile.py", &[text(file), "wait"]);
+        let sender = twin("tcp_sendfile.py", &[text(file), "127.0.0.1:0"]);
         let address = sender.listening().to_string();
         let receiver = program(RECEIVEFILE, &[&address, "--into", text(into)]);
         vec![sender, receiver]
@@ -94,11 +94,11 @@ fn udp_with_python_both_ways() {
             UDP_FILE,
             &["r", "--bind", "127.0.0.1:0", "--into", text(into)],
         );
-        let port = receiver.listening().port().to_string();
-        vec![twin("udp_file_send.py", &[&port, text(file)]), receiver]
+        let address = receiver.listening().to_string();
+        vec![twin("udp_file.py", &["s", text(file), &address]), receiver]
     });
     check(5 << 20, |file, into| {
-        let receiver = twin("udp_file_receive.py", &[text(into)]);
+        let receiver = twin("udp_file.py", &["r", "127.0.0.1:0", text(into)]);
         let address = receiver.listening().to_string();
         let sender = program(UDP_FILE, &["s", text(file), "--to", &address]);
         vec![sender, receiver]
