@@ -25,6 +25,8 @@ mod reader;
 mod receiver;
 mod review;
 mod sender;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 #[cfg(feature = "io")]

@@ -30,6 +30,7 @@ pub(crate) struct Reader {
     max_list_bytes: u64,
     buffer: Vec<u8>,
     state: State,
+    greeted: bool,
 }
 
 impl Reader {
@@ -38,6 +39,7 @@ impl Reader {
             max_list_bytes,
             buffer: Vec::new(),
             state: State::Head,
+            greeted: false,
         }
     }
 
@@ -56,6 +58,7 @@ impl Reader {
                     let kind = head.get_u8();
                     self.buffer.clear();
                     self.state = self.body(announced, kind)?;
+                    self.greeted = true;
                 }
                 State::Body { kind, bytes } => {
                     let Some(body) = self.fill(input, bytes) else {
@@ -105,14 +108,14 @@ impl Reader {
         }
     }
 
-    /// Whether the peer may close here without cutting a message.
-    pub(crate) fn is_between_messages(&self) -> bool {
-        matches!(self.state, State::Head) && self.buffer.is_empty()
-    }
-
     /// Compares the announced length with what the kind may have, before a
     /// byte of the body is kept.
     fn body(&self, announced: u64, kind: u8) -> Result<State, SessionError> {
+        // Whatever else answers on a port is not worth a closer look.
+        let is_hello = kind == MessageKind::Hello as u8 && announced <= MAX_HELLO_BYTES;
+        if !self.greeted && !is_hello {
+            return Err(SessionError::NotThisProtocol);
+        }
         let kind = MessageKind::from_code(kind)?;
         let bytes = announced
             .checked_sub(1)

@@ -88,11 +88,6 @@ impl ReceiverSession {
         Ok(None)
     }
 
-    /// Whether the peer may close here without cutting a message.
-    pub fn is_between_messages(&self) -> bool {
-        self.reader.is_between_messages()
-    }
-
     /// Answers the offer, one answer for each entry.
     ///
     /// # Panics
@@ -179,7 +174,9 @@ impl ReceiverSession {
             self.current = Some(self.begin_file(entry, index)?);
         }
         let current = self.current.as_mut().expect("begun above");
-        let left = current.size_bytes - current.tree.blocks() * BLOCK_BYTES;
+        let here = current.tree.blocks() * BLOCK_BYTES;
+        // After the last block, whose end may lie beyond the file's.
+        let left = current.size_bytes.saturating_sub(here);
         if current.void || index != current.tree.blocks() || bytes != left.min(BLOCK_BYTES) {
             return Err(SessionError::Unexpected { kind });
         }

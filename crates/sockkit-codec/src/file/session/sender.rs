@@ -116,11 +116,6 @@ impl SenderSession {
         self.state = State::Finished;
     }
 
-    /// Whether the receiver has reported, so that it may close.
-    pub fn is_finished(&self) -> bool {
-        self.state == State::Finished
-    }
-
     fn on_hello(&mut self, hello: Hello) -> Result<SenderEvent, SessionError> {
         if hello.role != Role::Receiver {
             return Err(SessionError::SameRole);
