@@ -74,6 +74,11 @@ impl Assembly {
         storage.shards.extend_from_slice(shard);
     }
 
+    /// Bytes held for its shards.
+    pub(super) fn capacity_bytes(&self) -> usize {
+        self.storage.shards.capacity()
+    }
+
     /// Whether as many shards came as the message has data shards.
     pub(super) fn is_complete(&self) -> bool {
         self.storage.order.len() >= usize::from(self.header.data)
@@ -87,11 +92,6 @@ impl Storage {
         self.order.clear();
         self.seen.clear();
         self.in_order = true;
-    }
-
-    /// Bytes held from the system.
-    pub(super) fn capacity_bytes(&self) -> usize {
-        self.shards.capacity() + self.order.capacity() * 2 + self.seen.capacity() * 8
     }
 
     /// The shards with their indexes, in the order they came.

@@ -1,0 +1,224 @@
+//! Keeping within the limits: which messages are given up, and when.
+
+use std::{net::SocketAddr, time::Instant};
+
+use bytes::BytesMut;
+
+use super::{super::header::MessageHeader, Reassembler, assembly::Assembly, streams::MessageId};
+
+impl Reassembler {
+    /// Gives up the messages whose time is over.
+    pub fn expire(&mut self, now: Instant) {
+        let max_age = self.config.max_age;
+        self.give_up_if(|assembly| now.saturating_duration_since(assembly.since) >= max_age);
+        let oldest = self.in_flight.iter().map(|assembly| assembly.since).min();
+        self.deadline = oldest.and_then(|since| since.checked_add(max_age));
+    }
+
+    /// Opens a place for a message, giving up another if all are taken.
+    pub(super) fn begin(&mut self, now: Instant, from: SocketAddr, header: MessageHeader) -> usize {
+        if self.in_flight.len() == self.config.max_messages {
+            let own = self.in_flight.iter().filter(|one| one.from == from);
+            let crowded = own.count() * 2 >= self.config.max_messages;
+            if let Some(place) = self.oldest(|one| !crowded || one.from == from) {
+                self.give_up(place);
+            }
+        }
+        let storage = self.pool.take(header.message_bytes as usize);
+        self.in_flight.push(Assembly {
+            from,
+            header,
+            since: now,
+            storage,
+        });
+        if self.deadline.is_none() {
+            self.deadline = now.checked_add(self.config.max_age);
+        }
+        self.in_flight.len() - 1
+    }
+
+    /// Makes the message's buffer hold one shard more, within the limit.
+    ///
+    /// Returns its place, which changes when others are given up; `None` if it
+    /// had to be given up itself.
+    pub(super) fn make_room(&mut self, mut place: usize) -> Option<usize> {
+        let assembly = self.in_flight.get(place)?;
+        let (from, wanted) = (assembly.from, assembly.capacity_for_next());
+        let more = wanted - assembly.storage.shards.capacity();
+        if more == 0 {
+            return Some(place);
+        }
+        while self.buffered_bytes() + more > self.config.max_buffered_bytes {
+            if self.pool.release_one() {
+                continue;
+            }
+            let own = self.in_flight.iter().filter(|one| one.from == from);
+            let own: usize = own.map(Assembly::capacity_bytes).sum();
+            let crowded = own * 2 >= self.config.max_buffered_bytes;
+            let victim = self.oldest(|one| !crowded || one.from == from)?;
+            self.give_up(victim);
+            if victim == place {
+                return None;
+            }
+            // The last one moved into the victim's place.
+            if place == self.in_flight.len() {
+                place = victim;
+            }
+        }
+        let assembly = self.in_flight.get_mut(place)?;
+        let mut larger = BytesMut::with_capacity(wanted);
+        larger.extend_from_slice(&assembly.storage.shards);
+        assembly.storage.shards = larger;
+        Some(place)
+    }
+
+    fn oldest(&self, among: impl Fn(&Assembly) -> bool) -> Option<usize> {
+        let places = self.in_flight.iter().enumerate();
+        places
+            .filter(|(_, one)| among(one))
+            .min_by_key(|(_, one)| one.since)
+            .map(|(place, _)| place)
+    }
+
+    pub(super) fn give_up_if(&mut self, condition: impl Fn(&Assembly) -> bool) {
+        let mut place = 0;
+        while let Some(assembly) = self.in_flight.get(place) {
+            if condition(assembly) {
+                self.give_up(place);
+            } else {
+                place += 1;
+            }
+        }
+    }
+
+    fn give_up(&mut self, place: usize) {
+        let assembly = self.in_flight.swap_remove(place);
+        self.stats.given_up += 1;
+        self.finished
+            .give_up(MessageId::new(assembly.from, &assembly.header));
+        self.pool.put(assembly.storage);
+    }
+
+    /// Lets go of spare buffers until what is left is within the limit.
+    pub(super) fn trim_pool(&mut self) {
+        while self.buffered_bytes() > self.config.max_buffered_bytes && self.pool.release_one() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{
+        super::{Parity, ShardError},
+        Older, ReassemblyConfig,
+        tests::{bytes, datagrams, peer, reassembler, splitter, take},
+    };
+    use super::*;
+
+    #[test]
+    fn too_many_losses_yield_nothing_until_the_time_is_over() {
+        let mut reassembler =
+            Reassembler::new(ReassemblyConfig::default().max_age(Duration::from_millis(100)));
+        let start = Instant::now();
+        let lost = datagrams(&mut splitter(1), &bytes(60_000), Parity::percent(20));
+        for datagram in &lost[10..] {
+            let taken = reassembler.handle_datagram(start, peer(1), datagram);
+            assert_eq!(taken, Ok(None));
+        }
+        let deadline = start + Duration::from_millis(100);
+        assert_eq!(reassembler.deadline(), Some(deadline));
+        reassembler.expire(deadline - Duration::from_nanos(1));
+        assert_eq!(reassembler.stats().given_up, 0);
+        reassembler.expire(deadline);
+        assert_eq!(reassembler.stats().given_up, 1);
+        assert_eq!(reassembler.deadline(), None);
+        // It stays given up.
+        let late = reassembler.handle_datagram(deadline, peer(1), &lost[0]);
+        assert_eq!((late, reassembler.stats().late), (Ok(None), 1));
+    }
+
+    #[test]
+    fn an_announced_length_reserves_nothing() {
+        let mut reassembler = reassembler();
+        let huge = datagrams(&mut splitter(1), &vec![1; 16 << 20], Parity::percent(10));
+        for datagram in [&huge[0], &huge[12_000], huge.last().unwrap()] {
+            let _ = reassembler.handle_datagram(Instant::now(), peer(1), datagram);
+        }
+        assert!(reassembler.buffered_bytes() < 16 << 10);
+    }
+
+    #[test]
+    fn a_message_over_the_limit_is_refused() {
+        let limit = ReassemblyConfig::default().max_message_bytes(9_000);
+        let mut reassembler = Reassembler::new(limit);
+        let fits = datagrams(&mut splitter(1), &bytes(9_000), Parity::NONE);
+        let over = datagrams(&mut splitter(2), &bytes(9_001), Parity::NONE);
+        assert_eq!(take(&mut reassembler, &fits).len(), 1);
+        assert_eq!(
+            reassembler.handle_datagram(Instant::now(), peer(1), &over[0]),
+            Err(ShardError::MessageTooLong {
+                announced: 9_001,
+                limit: 9_000
+            })
+        );
+        assert_eq!(reassembler.stats().malformed, 1);
+    }
+
+    #[test]
+    fn a_peer_that_floods_pushes_out_its_own_messages() {
+        let mut reassembler = Reassembler::new(ReassemblyConfig::default().max_messages(8));
+        let now = Instant::now();
+        let honest = datagrams(&mut splitter(1), &bytes(9_000), Parity::NONE);
+        for datagram in &honest[..6] {
+            let _ = reassembler.handle_datagram(now, peer(1), datagram);
+        }
+        let mut hostile = splitter(2);
+        for _ in 0..1_000 {
+            let flood = datagrams(&mut hostile, &bytes(9_000), Parity::NONE);
+            let _ = reassembler.handle_datagram(now, peer(2), &flood[0]);
+            assert!(reassembler.in_flight.len() <= 8);
+        }
+        assert_eq!(take(&mut reassembler, &honest[6..]).len(), 1);
+        assert_eq!(reassembler.stats().given_up, 1_000 - 7);
+    }
+
+    #[test]
+    fn buffered_bytes_stay_under_the_limit() {
+        let limit = 100_000;
+        let mut reassembler =
+            Reassembler::new(ReassemblyConfig::default().max_buffered_bytes(limit));
+        let now = Instant::now();
+        let mut senders = [splitter(1), splitter(2), splitter(3)];
+        for round in 0..50 {
+            for (host, sender) in (0..).zip(&mut senders) {
+                let set = datagrams(sender, &bytes(20_000 + round * 1_000), Parity::NONE);
+                for datagram in &set[1..] {
+                    let _ = reassembler.handle_datagram(now, peer(host), datagram);
+                    assert!(reassembler.buffered_bytes() <= limit);
+                }
+            }
+        }
+        // A message that the limit has room for still arrives.
+        let set = datagrams(&mut senders[0], &bytes(60_000), Parity::NONE);
+        assert_eq!(take(&mut reassembler, &set).len(), 1);
+        // One longer than the limit never does, and holds nothing.
+        let set = datagrams(&mut senders[0], &bytes(120_000), Parity::NONE);
+        assert_eq!(take(&mut reassembler, &set).len(), 0);
+    }
+
+    #[test]
+    fn a_newer_picture_gives_up_the_older_one() {
+        for (policy, given_up) in [(Older::Keep, 0), (Older::GiveUp, 1)] {
+            let mut reassembler = Reassembler::new(ReassemblyConfig::default().older(policy));
+            let mut sender = splitter(1);
+            let older = datagrams(&mut sender, &bytes(9_000), Parity::NONE);
+            let newer = datagrams(&mut sender, &bytes(9_000), Parity::NONE);
+            assert_eq!(take(&mut reassembler, &older[..6]).len(), 0);
+            assert_eq!(take(&mut reassembler, &newer).len(), 1);
+            assert_eq!(reassembler.stats().given_up, given_up);
+            let rest = take(&mut reassembler, &older[6..]).len();
+            assert_eq!(rest as u64, 1 - given_up);
+        }
+    }
+}
