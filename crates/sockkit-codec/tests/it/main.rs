@@ -1,0 +1,11 @@
+//! The pure codecs at length: over the simulated link, under hostile input,
+//! with allocations counted. Here rather than under the facade, so that the
+//! long runs build this crate alone.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod shard_allocations;
+mod shard_forgery;
+mod shard_hostile;
+mod shard_link;
+mod shard_loss;
