@@ -4,7 +4,10 @@
 use bytes::BytesMut;
 use tokio_util::codec::Decoder;
 
-use crate::frame::{LengthPrefixed, Lines};
+use crate::{
+    frame::{LengthPrefixed, Lines},
+    pack::Format,
+};
 
 pub fn frame(input: &[u8]) {
     decode_all(LengthPrefixed::default(), input);
@@ -12,6 +15,24 @@ pub fn frame(input: &[u8]) {
 
 pub fn lines(input: &[u8]) {
     decode_all(Lines::default(), input);
+}
+
+/// The format is the input's first line; the rest is unpacked, and packed again.
+pub fn pack(input: &[u8]) {
+    let (format, packed) = match input.iter().position(|&byte| byte == b'\n') {
+        Some(end) => (&input[..end], &input[end + 1..]),
+        None => (input, &[][..]),
+    };
+    let Ok(format) = str::from_utf8(format).unwrap_or_default().parse::<Format>() else {
+        return;
+    };
+    let Ok(values) = format.unpack_from(packed, 0) else {
+        return;
+    };
+    let again = format.pack(&values).expect("unpacked values fit");
+    // A NaN differs from itself, not in what it prints.
+    let unpacked = format.unpack(&again).expect("packed to its own size");
+    assert_eq!(format!("{values:?}"), format!("{unpacked:?}"));
 }
 
 fn decode_all(mut codec: impl Decoder, input: &[u8]) {
@@ -43,6 +64,11 @@ mod tests {
     #[test]
     fn frames_of_garbage() {
         over_garbage(1, &[0, 0, 0, 0, 0, 0, 0, 1, 20, 255], frame);
+    }
+
+    #[test]
+    fn formats_of_garbage() {
+        over_garbage(3, b"0123\n\n <>=!@xcbB?hHiIlLqQnNefdspP\xff\x7c\x7e", pack);
     }
 
     #[test]

@@ -1,1 +1,116 @@
-//! The format language of Python's `struct`.
+//! The format language of Python's `struct`: values ⇄ packed bytes.
+//!
+//! Much of the world's wire formats is documented as a Python format string.
+//! [`Format`] reads that string as CPython does on 64-bit Linux, packs and
+//! unpacks by it, and says what is wrong where CPython only refuses.
+//!
+//! ```
+//! use sockkit_codec::pack::{Format, Value};
+//!
+//! let header = Format::parse(">IH")?;
+//! let bytes = header.pack(&[1.into(), 2.into()])?;
+//! assert_eq!(bytes, [0, 0, 0, 1, 0, 2]);
+//! assert_eq!(header.unpack(&bytes)?, [Value::Int(1), Value::Int(2)]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The language
+//!
+//! The first character chooses byte order, sizes and alignment:
+//!
+//! | first | byte order | sizes | alignment |
+//! | --- | --- | --- | --- |
+//! | `@` or none | the machine's | native | native: gaps before wider values |
+//! | `=` | the machine's | standard | none |
+//! | `<` | little-endian | standard | none |
+//! | `>` or `!` | big-endian (network) | standard | none |
+//!
+//! Then come codes, each with a repeat count before it if wanted, and
+//! whitespace between them. `4h` is `hhhh`; `0l` adds nothing but the gap.
+//!
+//! | code | value | bytes, standard | bytes, native |
+//! | --- | --- | --- | --- |
+//! | `x` | none: a zero byte | 1 | 1 |
+//! | `c` | [`Value::Bytes`] of one byte | 1 | 1 |
+//! | `b` `B` | [`Value::Int`], signed and unsigned | 1 | 1 |
+//! | `?` | [`Value::Bool`] | 1 | 1 |
+//! | `h` `H` | [`Value::Int`] | 2 | 2 |
+//! | `i` `I` | [`Value::Int`] | 4 | 4 |
+//! | `l` `L` | [`Value::Int`] | 4 | 8 |
+//! | `q` `Q` | [`Value::Int`] | 8 | 8 |
+//! | `n` `N` | [`Value::Int`] | not allowed | 8 |
+//! | `e` `f` `d` | [`Value::Float`] | 2, 4, 8 | 2, 4, 8 |
+//! | `s` | one [`Value::Bytes`] of *count* bytes, cut or filled with zeros | count | count |
+//! | `p` | one [`Value::Bytes`] behind a length byte, *count* bytes in all | count | count |
+//! | `P` | [`Value::Int`], an address | not allowed | 8 |
+//!
+//! # Three formats of the course, worked through
+//!
+//! `'@B'` is one unsigned byte. Order and alignment cannot matter to a single
+//! byte, so `'B'`, `'<B'` and `'!B'` are the same:
+//!
+//! ```
+//! # use sockkit_codec::pack::Format;
+//! let ttl = Format::parse("@B")?;
+//! assert_eq!(ttl.pack(&[2.into()])?, [2]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `'4sl'` is meant to be C's `ip_mreq`: a group's four address bytes, then an
+//! interface's. But native `l` is eight bytes on 64-bit Linux and must begin
+//! at a multiple of eight, so there is a gap of four: 16 bytes, not 8. `=` (or
+//! `!`) makes it four bytes, without a gap:
+//!
+//! ```
+//! # use sockkit_codec::pack::Format;
+//! let (group, any) = ([224, 0, 0, 255], 0);
+//! let native = Format::parse("4sl")?;
+//! assert_eq!(native.size_bytes(), 16);
+//! assert_eq!(
+//!     native.pack(&[group.into(), any.into()])?,
+//!     [224, 0, 0, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+//! );
+//! let request = Format::parse("=4sl")?;
+//! assert_eq!(request.pack(&[group.into(), any.into()])?, [224, 0, 0, 255, 0, 0, 0, 0]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `'Q'` is the length in front of a video frame: eight bytes in the machine's
+//! own order, little-endian on today's. Two machines should agree, so frames
+//! here use `'!Q'` unless told otherwise:
+//!
+//! ```
+//! # use sockkit_codec::pack::Format;
+//! let (frame, length) = (Format::parse("!Q")?, 921_600);
+//! assert_eq!(frame.pack(&[length.into()])?, [0, 0, 0, 0, 0, 0x0e, 0x10, 0]);
+//! if cfg!(target_endian = "little") {
+//!     let native = Format::parse("Q")?;
+//!     assert_eq!(native.pack(&[length.into()])?, [0, 0x10, 0x0e, 0, 0, 0, 0, 0]);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where it differs from CPython
+//!
+//! - Native sizes are those of 64-bit Linux on every machine; the native byte
+//!   order is the machine's.
+//! - `0p` packs to nothing and unpacks to an empty value. CPython writes a
+//!   stray byte and fails to unpack.
+//! - [`Format::pack`] refuses more than 64 MiB; [`Format::pack_into`] does not.
+//! - Offsets are never negative: slice the buffer instead.
+
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
+mod code;
+mod decode;
+mod encode;
+mod error;
+mod format;
+mod parse;
+mod value;
+
+pub use self::{
+    error::{Field, FormatError, PackError, UnpackError},
+    format::Format,
+    value::Value,
+};
