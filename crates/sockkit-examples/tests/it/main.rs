@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod file;
+mod pack;
 mod run;
 mod udp;
