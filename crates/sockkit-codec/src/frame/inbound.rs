@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 use super::{FrameConfig, FrameReadError, config::PREFIX_BYTES};
 
@@ -18,7 +18,7 @@ pub(super) struct Inbound {
     offset: u64,
     /// Bytes that came and belong to no frame yet. After `take_frame` gave
     /// `None` these are less than a prefix.
-    ahead: BytesMut,
+    ahead: Bytes,
     /// The frame whose prefix came, while its payload is incomplete.
     partial: Option<Partial>,
 }
@@ -28,7 +28,7 @@ impl Inbound {
         Self {
             config,
             offset: 0,
-            ahead: BytesMut::new(),
+            ahead: Bytes::new(),
             partial: None,
         }
     }
@@ -49,7 +49,7 @@ impl Inbound {
         let length = self.config.parse_prefix(prefix, self.offset)?;
         self.ahead.advance(PREFIX_BYTES);
         if self.ahead.len() >= length {
-            let payload = self.ahead.split_to(length).freeze();
+            let payload = self.ahead.split_to(length);
             return Ok(Some(self.finish(payload)));
         }
         let mut partial = Partial::new(length);
@@ -71,12 +71,11 @@ impl Inbound {
         if let Some(partial) = &mut self.partial {
             partial.extend(payload);
         }
-        if self.ahead.is_empty() {
-            // A buffer of its own: frames given out may still share the old one.
-            self.ahead = BytesMut::from(ahead);
+        self.ahead = if self.ahead.is_empty() {
+            Bytes::copy_from_slice(ahead)
         } else {
-            self.ahead.extend_from_slice(ahead);
-        }
+            [&self.ahead, ahead].concat().into()
+        };
     }
 
     /// Where the payload under way can be read to directly, if at least

@@ -1,0 +1,212 @@
+//! Frames over loopback TCP beside tokio-util's `LengthDelimitedCodec`.
+//!
+//! ```text
+//! cargo bench -p sockkit-codec --bench frame
+//! ```
+//!
+//! Both speak the same bytes, an 8-byte length, and flush at the same points.
+//! The two take turns within each round, and what counts is the ratio within a
+//! round, so that other load on the machine falls on both. CPU is that of the
+//! process: sender, receiver, and the kernel on their behalf.
+
+#![allow(clippy::print_stdout, reason = "a benchmark reports")]
+#![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures::{SinkExt, StreamExt};
+use rustix::time::{ClockId, clock_gettime};
+use sockkit_codec::frame::{FrameReader, FrameWriter};
+use tokio::net::TcpStream;
+use tokio_util::codec::{Framed, LengthDelimitedCodec};
+
+fn main() {
+    for case in [
+        Case {
+            payload_bytes: 1 << 20,
+            frames: 2048,
+            frames_a_flush: 1,
+        },
+        Case {
+            payload_bytes: 64,
+            frames: 4 << 20,
+            frames_a_flush: 64,
+        },
+        Case {
+            payload_bytes: 64,
+            frames: 4 << 20,
+            frames_a_flush: 900,
+        },
+        Case {
+            payload_bytes: 64,
+            frames: 1 << 18,
+            frames_a_flush: 1,
+        },
+    ] {
+        case.compare();
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Case {
+    payload_bytes: usize,
+    frames: usize,
+    frames_a_flush: usize,
+}
+
+/// What one run took.
+#[derive(Clone, Copy)]
+struct Took {
+    wall: Duration,
+    cpu: Duration,
+}
+
+impl Case {
+    fn compare(self) {
+        let rounds: Vec<[Took; 2]> = (0..ROUNDS)
+            .map(|round| {
+                if round % 2 == 0 {
+                    [self.ours(), self.theirs()]
+                } else {
+                    let theirs = self.theirs();
+                    [self.ours(), theirs]
+                }
+            })
+            .collect();
+        self.report(&rounds);
+    }
+
+    fn report(self, rounds: &[[Took; 2]]) {
+        let bytes = (self.payload_bytes * self.frames) as f64;
+        println!(
+            "\n{} frames of {} bytes, {} a flush",
+            self.frames, self.payload_bytes, self.frames_a_flush
+        );
+        for (place, name) in ["sockkit", "tokio-util"].into_iter().enumerate() {
+            let seconds = median(rounds.iter().map(|round| round[place].wall.as_secs_f64()));
+            let cpu = median(rounds.iter().map(|round| round[place].cpu.as_secs_f64()));
+            println!(
+                "{name:12} {:8.0} MB/s {:8.2} million frames/s {:8.3} CPU-s/GB",
+                bytes / 1e6 / seconds,
+                self.frames as f64 / 1e6 / seconds,
+                cpu / (bytes / 1e9),
+            );
+        }
+        let wall = |[ours, theirs]: &[Took; 2]| theirs.wall.as_secs_f64() / ours.wall.as_secs_f64();
+        let cpu = |[ours, theirs]: &[Took; 2]| ours.cpu.as_secs_f64() / theirs.cpu.as_secs_f64();
+        println!(
+            "{:.2} x the speed at {:.2} x the CPU (medians of {ROUNDS} rounds)",
+            median(rounds.iter().map(wall)),
+            median(rounds.iter().map(cpu)),
+        );
+    }
+
+    fn ours(self) -> Took {
+        let payload = Bytes::from(vec![7; self.payload_bytes]);
+        measure(&format!("our{}", self.payload_bytes),
+            async move |stream| {
+                let mut writer = FrameWriter::new(stream);
+                for sent in 1..=self.frames {
+                    writer.feed(payload.clone()).await.unwrap();
+                    if self.is_flushed(sent) {
+                        writer.flush().await.unwrap();
+                    }
+                }
+            },
+            async move |stream| {
+                let mut reader = FrameReader::new(stream);
+                let mut received = 0;
+                while let Some(frame) = reader.recv().await.unwrap() {
+                    assert_eq!(frame.len(), self.payload_bytes);
+                    received += 1;
+                }
+                assert_eq!(received, self.frames);
+            },
+        )
+    }
+
+    fn theirs(self) -> Took {
+        let payload = Bytes::from(vec![7; self.payload_bytes]);
+        let codec = || {
+            LengthDelimitedCodec::builder()
+                .length_field_length(8)
+                .max_frame_length(64 << 20)
+                .new_codec()
+        };
+        measure(&format!("thr{}", self.payload_bytes),
+            async move |stream| {
+                let mut writer = Framed::new(stream, codec());
+                // As many bytes before it writes on its own as ours.
+                writer.set_backpressure_boundary(64 << 10);
+                for sent in 1..=self.frames {
+                    writer.feed(payload.clone()).await.unwrap();
+                    if self.is_flushed(sent) {
+                        SinkExt::<Bytes>::flush(&mut writer).await.unwrap();
+                    }
+                }
+            },
+            async move |stream| {
+                let mut reader = Framed::new(stream, codec());
+                let mut received = 0;
+                while let Some(frame) = reader.next().await {
+                    assert_eq!(frame.unwrap().len(), self.payload_bytes);
+                    received += 1;
+                }
+                assert_eq!(received, self.frames);
+            },
+        )
+    }
+
+    fn is_flushed(self, sent: usize) -> bool {
+        sent.is_multiple_of(self.frames_a_flush) || sent == self.frames
+    }
+}
+
+/// Runs each end on a thread of its own, so that no scheduler decides whether
+/// they share a core.
+fn measure(
+    name: &str,
+    sender: impl AsyncFnOnce(TcpStream) + Send + 'static,
+    receiver: impl AsyncFnOnce(TcpStream) + Send + 'static,
+) -> Took {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    client.set_nodelay(true).unwrap();
+    let (wall, cpu) = (Instant::now(), cpu_time());
+    let sender = thread::Builder::new().name(format!("{name}-tx")).spawn(|| run(sender, client)).unwrap();
+    let receiver = thread::Builder::new().name(format!("{name}-rx")).spawn(|| run(receiver, server)).unwrap();
+    sender.join().unwrap();
+    receiver.join().unwrap();
+    Took {
+        wall: wall.elapsed(),
+        cpu: cpu_time().saturating_sub(cpu),
+    }
+}
+
+fn run(end: impl AsyncFnOnce(TcpStream), stream: std::net::TcpStream) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        stream.set_nonblocking(true).unwrap();
+        end(TcpStream::from_std(stream).unwrap()).await;
+    });
+}
+
+fn cpu_time() -> Duration {
+    clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+const ROUNDS: usize = 9;
