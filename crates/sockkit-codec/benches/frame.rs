@@ -90,9 +90,9 @@ impl Case {
             let seconds = median(rounds.iter().map(|round| round[place].wall.as_secs_f64()));
             let cpu = median(rounds.iter().map(|round| round[place].cpu.as_secs_f64()));
             println!(
-                "{name:12} {:8.0} MB/s {:8.2} million frames/s {:8.3} CPU-s/GB",
+                "{name:12} {:8.0} MB/s {:10.0} frames/s {:8.3} CPU-s/GB",
                 bytes / 1e6 / seconds,
-                self.frames as f64 / 1e6 / seconds,
+                self.frames as f64 / seconds,
                 cpu / (bytes / 1e9),
             );
         }
@@ -107,7 +107,7 @@ impl Case {
 
     fn ours(self) -> Took {
         let payload = Bytes::from(vec![7; self.payload_bytes]);
-        measure(&format!("our{}", self.payload_bytes),
+        measure(
             async move |stream| {
                 let mut writer = FrameWriter::new(stream);
                 for sent in 1..=self.frames {
@@ -137,7 +137,7 @@ impl Case {
                 .max_frame_length(64 << 20)
                 .new_codec()
         };
-        measure(&format!("thr{}", self.payload_bytes),
+        measure(
             async move |stream| {
                 let mut writer = Framed::new(stream, codec());
                 // As many bytes before it writes on its own as ours.
@@ -169,7 +169,6 @@ impl Case {
 /// Runs each end on a thread of its own, so that no scheduler decides whether
 /// they share a core.
 fn measure(
-    name: &str,
     sender: impl AsyncFnOnce(TcpStream) + Send + 'static,
     receiver: impl AsyncFnOnce(TcpStream) + Send + 'static,
 ) -> Took {
@@ -178,8 +177,8 @@ fn measure(
     let (server, _) = listener.accept().unwrap();
     client.set_nodelay(true).unwrap();
     let (wall, cpu) = (Instant::now(), cpu_time());
-    let sender = thread::Builder::new().name(format!("{name}-tx")).spawn(|| run(sender, client)).unwrap();
-    let receiver = thread::Builder::new().name(format!("{name}-rx")).spawn(|| run(receiver, server)).unwrap();
+    let sender = thread::spawn(|| run(sender, client));
+    let receiver = thread::spawn(|| run(receiver, server));
     sender.join().unwrap();
     receiver.join().unwrap();
     Took {
