@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+#[cfg(feature = "camera")]
+use super::camera::CameraError;
 use super::{ClipError, SourceSpec};
 use crate::picture::PictureError;
 
@@ -33,7 +35,7 @@ pub enum SourceError {
     },
     /// A file whose name's ending says nothing, or a source that was not built in.
     #[error(
-        "cannot open {spec}: known are camera, camera:N, pattern, clip, \
+        "cannot open {spec}: known are camera, camera:N, /dev/videoN, pattern, clip, \
          and files ending in mjpeg, mjpg, y4m, mp4, jpg, jpeg, png"
     )]
     Unknown {
@@ -51,4 +53,8 @@ pub enum SourceError {
         /// What is wrong with it.
         source: ClipError,
     },
+    /// The camera does not open, or failed for good.
+    #[cfg(feature = "camera")]
+    #[error(transparent)]
+    Camera(#[from] CameraError),
 }

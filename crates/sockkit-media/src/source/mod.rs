@@ -1,5 +1,7 @@
 //! Where pictures come from: cameras, patterns, clips, stills.
 
+#[cfg(feature = "camera")]
+pub mod camera;
 pub mod clip;
 mod config;
 mod error;
@@ -17,6 +19,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+#[cfg(feature = "camera")]
+use self::camera::{Camera, CameraConfig, CameraError, CameraId};
 use self::{
     clip::{Clip, ClipError, ClipFormat, ClipFrame, Media},
     config::DEFAULT_RATE_HZ,
@@ -77,6 +81,9 @@ impl Source {
 
     /// Waits for the next picture, as long as the source's rate says.
     ///
+    /// A camera has its own rate, numbers and times. While it gives no signal this
+    /// waits for it to come back, and logs that it does.
+    ///
     /// # Errors
     /// [`SourceError`] if the source broke down.
     ///
@@ -87,6 +94,8 @@ impl Source {
         let ClipFrame { frame, duration } = match &mut self.kind {
             Kind::Clip(clip) => clip.next().await?,
             Kind::Still(frame) => frame.clone().into(),
+            #[cfg(feature = "camera")]
+            Kind::Camera(camera) => return next_of(camera).await,
             Kind::Pattern {
                 width_px,
                 height_px,
@@ -132,9 +141,14 @@ enum Pace {
 /// What the pictures are made of.
 #[derive(Debug)]
 enum Kind {
-    Pattern { width_px: u32, height_px: u32 },
+    Pattern {
+        width_px: u32,
+        height_px: u32,
+    },
     Clip(Clip),
     Still(VideoFrame),
+    #[cfg(feature = "camera")]
+    Camera(Box<Camera>),
 }
 
 impl Kind {
@@ -161,7 +175,38 @@ impl Kind {
                 Some(FileFormat::Still(format)) => open_still(path, format, config).await,
                 None => Err(SourceError::Unknown { spec: spec.clone() }),
             },
-            SourceSpec::Camera { .. } => Err(SourceError::Unknown { spec: spec.clone() }),
+            #[cfg(feature = "camera")]
+            SourceSpec::Camera { index } => open_camera(CameraId::Index(*index), config).await,
+            #[cfg(feature = "camera")]
+            SourceSpec::Device(path) => open_camera(CameraId::Path(path.clone()), config).await,
+            #[cfg(not(feature = "camera"))]
+            SourceSpec::Camera { .. } | SourceSpec::Device(_) => {
+                Err(SourceError::Unknown { spec: spec.clone() })
+            }
+        }
+    }
+}
+
+#[cfg(feature = "camera")]
+async fn open_camera(id: CameraId, config: &SourceConfig) -> Result<Kind, SourceError> {
+    let mut wish = CameraConfig::default();
+    if let Some((width_px, height_px)) = config.size_px {
+        wish = wish.size(width_px, height_px);
+    }
+    if let Some(rate_hz) = config.rate_hz {
+        wish = wish.rate_hz(rate_hz);
+    }
+    let camera = Camera::open(id, wish).await?;
+    Ok(Kind::Camera(Box::new(camera)))
+}
+
+#[cfg(feature = "camera")]
+async fn next_of(camera: &mut Camera) -> Result<VideoFrame, SourceError> {
+    loop {
+        match camera.next().await {
+            // The capture thread has logged it and opens the camera anew.
+            Err(CameraError::NoSignal { .. }) => {}
+            next => return Ok(next?),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr};
 
 /// Which source to open.
 ///
-/// Written `camera`, `camera:1`, `pattern`, `clip` (the bundled one), or a
+/// Written `camera`, `camera:1`, `/dev/video2`, `pattern`, `clip` (the bundled one), or a
 /// file's path. A file named like one of the words is written `./pattern`.
 ///
 /// ```
@@ -12,16 +12,19 @@ use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr};
 ///
 /// assert_eq!("camera:1".parse(), Ok(SourceSpec::Camera { index: 1 }));
 /// assert_eq!("pattern".parse(), Ok(SourceSpec::Pattern));
+/// assert_eq!("/dev/video2".parse(), Ok(SourceSpec::Device("/dev/video2".into())));
 /// assert_eq!("./walk.mjpeg".parse(), Ok(SourceSpec::File("./walk.mjpeg".into())));
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SourceSpec {
-    /// The camera with this number, from 0.
+    /// A camera by its place in the list of cameras.
     Camera {
-        /// Which one; Linux calls number 0 `/dev/video0`.
+        /// Which one, from 0.
         index: u32,
     },
+    /// A camera by its device; Linux only.
+    Device(PathBuf),
     /// The moving test pattern.
     Pattern,
     /// The clip that comes with this crate.
@@ -40,6 +43,7 @@ impl FromStr for SourceSpec {
             ("pattern", _) => Self::Pattern,
             ("clip", _) => Self::Clip,
             (_, Some(Ok(index))) => Self::Camera { index },
+            _ if text.starts_with("/dev/video") => Self::Device(text.into()),
             _ => Self::File(text.into()),
         })
     }
@@ -51,7 +55,7 @@ impl fmt::Display for SourceSpec {
             Self::Camera { index } => write!(f, "camera:{index}"),
             Self::Pattern => f.write_str("pattern"),
             Self::Clip => f.write_str("clip"),
-            Self::File(path) => path.display().fmt(f),
+            Self::File(path) | Self::Device(path) => path.display().fmt(f),
         }
     }
 }

@@ -1,0 +1,209 @@
+//! The thread that takes the pictures.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{oneshot, watch};
+
+use super::{
+    CameraConfig, CameraError, CameraFormat, CameraId, Signal, SignalLoss,
+    device::{Device, Shot},
+    platform,
+};
+use crate::{
+    latest::Publisher,
+    picture::{PictureError, PixelFormat, VideoFrame, jpeg},
+};
+
+/// Keeps one camera open for as long as somebody listens.
+pub(super) struct Worker {
+    id: CameraId,
+    config: CameraConfig,
+    pictures: Publisher<VideoFrame>,
+    signal: watch::Sender<Signal>,
+    numbers: Numbers,
+}
+
+impl Worker {
+    pub(super) fn new(
+        id: CameraId,
+        config: CameraConfig,
+        pictures: Publisher<VideoFrame>,
+        signal: watch::Sender<Signal>,
+    ) -> Self {
+        Self {
+            id,
+            config,
+            pictures,
+            signal,
+            numbers: Numbers::default(),
+        }
+    }
+
+    /// Opens the camera, says how that went, and captures until nobody listens.
+    pub(super) fn run(mut self, opened: oneshot::Sender<Result<CameraFormat, CameraError>>) {
+        let device = match platform::open(&self.id, &self.config) {
+            Ok(device) => device,
+            Err(error) => {
+                // Nobody may be there to hear it.
+                let _ = opened.send(Err(error));
+                return;
+            }
+        };
+        if opened.send(Ok(device.format())).is_err() {
+            return;
+        }
+        let identity = device.identity().clone();
+        let mut device = Some(device);
+        while self.is_wanted() {
+            let Some(open) = device.take() else {
+                sleep(RETRY);
+                device = match platform::reopen(&self.id, &identity, &self.config) {
+                    Ok(device) => Some(device),
+                    Err(error) => {
+                        self.lose(error.as_loss());
+                        None
+                    }
+                };
+                continue;
+            };
+            // Drivers' libraries panic where they should return errors, above
+            // all when a camera that is gone is closed.
+            let captured = catch_unwind(AssertUnwindSafe(|| self.capture(open)));
+            match captured {
+                Ok(Captured::UntilUnwanted) => return,
+                Ok(Captured::UntilLost(reason)) => self.lose(reason),
+                Err(_panic) => self.lose(SignalLoss::Failed),
+            }
+        }
+    }
+
+    fn capture(&mut self, mut device: Device) -> Captured {
+        self.numbers.begin();
+        let mut seen = Instant::now();
+        while self.is_wanted() {
+            match device.next(STEP) {
+                Ok(Some(shot)) => match whole(shot, &mut self.numbers) {
+                    Ok(frame) => {
+                        seen = Instant::now();
+                        self.pictures.publish(frame);
+                        self.find();
+                    }
+                    Err(error) => {
+                        tracing::debug!(camera = %self.id, %error, "camera gave a broken picture");
+                    }
+                },
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::debug!(camera = %self.id, %error, "camera lost");
+                    return Captured::UntilLost(error.as_loss());
+                }
+            }
+            let after = seen.elapsed();
+            if after >= self.config.silence {
+                return Captured::UntilLost(SignalLoss::Silent { after });
+            }
+        }
+        Captured::UntilUnwanted
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.pictures.subscribers() > 0
+    }
+
+    fn lose(&self, reason: SignalLoss) {
+        let news = self.signal.send_if_modified(|signal| {
+            let was_live = *signal == Signal::Live;
+            *signal = Signal::Lost(reason);
+            was_live
+        });
+        if news {
+            tracing::warn!(camera = %self.id, %reason, "no signal");
+        }
+    }
+
+    fn find(&self) {
+        let news = self
+            .signal
+            .send_if_modified(|signal| std::mem::replace(signal, Signal::Live) != Signal::Live);
+        if news {
+            tracing::info!(camera = %self.id, "signal is back");
+        }
+    }
+}
+
+enum Captured {
+    UntilUnwanted,
+    UntilLost(SignalLoss),
+}
+
+/// Numbers that grow on, though drivers begin at 0 each time.
+#[derive(Debug, Default)]
+struct Numbers {
+    base: u64,
+    next: u64,
+}
+
+impl Numbers {
+    /// The device was opened anew.
+    const fn begin(&mut self) {
+        self.base = self.next;
+    }
+
+    /// The picture's number; a driver without numbers has pictures in a row.
+    fn number(&mut self, sequence: Option<u32>) -> u64 {
+        let number = sequence.map_or(self.next, |sequence| self.base + u64::from(sequence));
+        // A driver's counter that goes back must not repeat a number.
+        let number = number.max(self.next);
+        self.next = number + 1;
+        number
+    }
+}
+
+/// Makes a sound picture of what the driver gave.
+fn whole(shot: Shot, numbers: &mut Numbers) -> Result<VideoFrame, PictureError> {
+    let number = numbers.number(shot.sequence);
+    let frame = if shot.format.pixels == PixelFormat::Jpeg {
+        let tidy = jpeg::tidy(&shot.data)?;
+        if tidy.len() == shot.data.len() {
+            VideoFrame::from_jpeg(shot.data)?
+        } else {
+            VideoFrame::from_jpeg(tidy.into_owned())?
+        }
+    } else {
+        let CameraFormat {
+            pixels,
+            width_px,
+            height_px,
+            ..
+        } = shot.format;
+        VideoFrame::with_stride(pixels, width_px, height_px, shot.stride_bytes, shot.data)?
+    };
+    Ok(frame.captured_at(shot.captured).numbered(number))
+}
+
+/// How soon the thread notices that nobody listens any more.
+const STEP: Duration = Duration::from_millis(100);
+
+/// A camera that is plugged in again is found this soon.
+const RETRY: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_stay_and_numbers_grow_on_after_a_replug() {
+        let mut numbers = Numbers::default();
+        numbers.begin();
+        let first = [0, 1, 4].map(|sequence| numbers.number(Some(sequence)));
+        assert_eq!(first, [0, 1, 4]);
+        numbers.begin();
+        let second = [0, 2, 1].map(|sequence| numbers.number(Some(sequence)));
+        assert_eq!(second, [5, 7, 8]);
+        assert_eq!(numbers.number(None), 9);
+    }
+}
