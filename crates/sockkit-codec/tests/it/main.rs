@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod shard_allocations;
+mod shard_curve;
 mod shard_forgery;
 mod shard_hostile;
 mod shard_link;

@@ -29,7 +29,7 @@ impl Run {
         messages: u64,
     ) -> Self {
         let source = Source::new(message_bytes);
-        let mut link: Link<[u8; 4]> = Link::new(config, 5);
+        let mut link: Link<[u8; 4]> = Link::new(config, LINK_SEED);
         let mut splitter = Splitter::new(SplitConfig::default(), StreamId(1));
         let mut reassembler = Reassembler::new(ReassemblyConfig::default());
         let (mut payload_bytes, mut now) = (0, Instant::now());
@@ -107,5 +107,6 @@ impl Source {
 }
 
 const WINDOWS: usize = 4_096;
+pub(crate) const LINK_SEED: u64 = 5;
 pub(crate) const SENDER: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 5_006);
