@@ -1,12 +1,15 @@
 //! What the fuzz targets call: ordinary builds compile it and ordinary tests
 //! run it over seeded garbage. Not part of the API.
 
+use std::{net::SocketAddr, time::Instant};
+
 use bytes::BytesMut;
 use tokio_util::codec::Decoder;
 
 use crate::{
     frame::{LengthPrefixed, Lines},
     pack::Format,
+    shard::{Reassembler, ReassemblyConfig},
 };
 
 pub fn frame(input: &[u8]) {
@@ -35,6 +38,29 @@ pub fn pack(input: &[u8]) {
     assert_eq!(format!("{values:?}"), format!("{unpacked:?}"));
 }
 
+/// The input is datagrams, each behind a byte of its length.
+pub fn shard(input: &[u8]) {
+    let limit = 4 << 10;
+    let config = ReassemblyConfig::default()
+        .max_messages(4)
+        .max_buffered_bytes(limit)
+        .max_message_bytes(limit);
+    let mut reassembler = Reassembler::new(config);
+    let (now, from) = (Instant::now(), SocketAddr::from(([127, 0, 0, 1], 1)));
+    let mut rest = input;
+    while let Some((&length, after)) = rest.split_first() {
+        let (datagram, next) = after.split_at(after.len().min(length.into()));
+        if let Ok(Some(message)) = reassembler.handle_datagram(now, from, datagram) {
+            assert!(message.bytes.len() <= limit, "longer than the limit");
+        }
+        assert!(
+            reassembler.buffered_bytes() <= limit,
+            "holds more than the limit"
+        );
+        rest = next;
+    }
+}
+
 fn decode_all(mut codec: impl Decoder, input: &[u8]) {
     let mut source = BytesMut::from(input);
     while let Ok(Some(_)) = codec.decode_eof(&mut source) {}
@@ -47,6 +73,7 @@ fn decode_all(mut codec: impl Decoder, input: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shard::{Kind, Parity, SplitConfig, Splitter, StreamId};
 
     /// Random bytes, and bytes that look like the format for a while.
     fn over_garbage(seed: u64, alphabet: &[u8], decode: fn(&[u8])) {
@@ -74,5 +101,30 @@ mod tests {
     #[test]
     fn lines_of_garbage() {
         over_garbage(2, b"ab\r\n\xff\xc3\xa9", lines);
+    }
+
+    #[test]
+    fn shards_of_garbage() {
+        over_garbage(4, b"\0\0\0\0\x01\x02\x28", shard);
+        // Good headers, some of them spoilt: these get past the parser.
+        let mut random = fastrand::Rng::with_seed(4);
+        let (message, parity) = ([7; 100], Parity::percent(50));
+        let config = SplitConfig::default().max_datagram_bytes(64);
+        for stream in 0..2_000 {
+            let mut splitter = Splitter::new(config.clone(), StreamId(stream));
+            let mut input = Vec::new();
+            for _ in 0..4 {
+                let shards = splitter.split(Kind(1), &message, parity).unwrap();
+                for datagram in shards.datagrams() {
+                    input.push(u8::try_from(datagram.len()).unwrap());
+                    input.extend_from_slice(datagram);
+                }
+            }
+            for _ in 0..random.usize(..6) {
+                let place = random.usize(..input.len());
+                input[place] = random.u8(..);
+            }
+            shard(&input);
+        }
     }
 }
