@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod broadcast;
+mod camera;
 mod file;
 mod frame;
 mod interfaces;

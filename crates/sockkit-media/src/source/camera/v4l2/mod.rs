@@ -149,7 +149,8 @@ pub(super) fn holders(device: &Path) -> Vec<String> {
         .filter(|process| holds(process, device))
         .filter_map(|process| {
             let name = fs::read_to_string(process.join("comm")).ok()?;
-            let number = process.file_name()?.to_str()?.to_owned();
+            // `self` and its like are names of processes that have numbers.
+            let number: u32 = process.file_name()?.to_str()?.parse().ok()?;
             Some(format!("{} {number}", name.trim()))
         })
         .collect();
