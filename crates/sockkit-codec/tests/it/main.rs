@@ -1,9 +1,11 @@
-//! The pure codecs at length: over the simulated link, under hostile input,
-//! with allocations counted. Here rather than under the facade, so that the
-//! long runs build this crate alone.
+//! The codecs at length: what peers can make them hold, over the simulated
+//! link, under hostile input, with allocations counted. Here rather than under
+//! the facade, so that the long runs build this crate alone.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[cfg(all(target_os = "linux", feature = "io"))]
+mod frame_memory;
 mod shard_allocations;
 mod shard_curve;
 mod shard_forgery;
