@@ -5,6 +5,8 @@
 // A library does not print; the programs do.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
+#[cfg(test)]
+mod hostile;
 pub mod latest;
 pub mod picture;
 pub mod sink;

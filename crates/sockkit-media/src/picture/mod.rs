@@ -8,6 +8,8 @@ mod error;
 mod format;
 mod frame;
 mod header;
+#[cfg(test)]
+mod hostile;
 pub mod jpeg;
 mod resize;
 mod timestamp;

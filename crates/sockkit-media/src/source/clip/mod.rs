@@ -4,6 +4,8 @@
 //! ends when its `Clip` is dropped.
 
 mod error;
+#[cfg(test)]
+mod hostile;
 mod mjpeg;
 #[cfg(feature = "record")]
 mod mp4;
