@@ -14,6 +14,9 @@
 //! the length that was announced.
 //!
 //! [tokio-util codec]: tokio_util::codec
+//!
+//! # Source
+//! The layout on the wire is drawn in `docs/wire/frame.md`.
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 

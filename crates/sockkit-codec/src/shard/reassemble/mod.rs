@@ -465,6 +465,34 @@ mod tests {
         assert_eq!(messages[0].bytes, vec![9; 9_000]);
     }
 
+    /// The example of `docs/wire/shard.md`.
+    #[test]
+    fn the_described_example_arrives_from_any_three() {
+        let shards = [
+            b"0123",
+            b"4567",
+            b"89\0\0",
+            b"\xce\xca\x39\x38",
+            b"\xf2\xf7\x3d\x3c",
+        ];
+        let example: Vec<Vec<u8>> = (0..)
+            .zip(shards)
+            .map(|(index, shard)| {
+                let head =
+                    b"SK\x01\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\x0a\x28\x0c\x06\x9e";
+                [head, &[0, index, 0, 3, 0, 2, 0, 0][..], shard].concat()
+            })
+            .collect();
+        for lost in 0..5 {
+            for also in 0..lost {
+                let come = (0..5).filter(|index| ![lost, also].contains(index));
+                let mut reassembler = reassembler();
+                let messages = take(&mut reassembler, come.map(|index| &example[index]));
+                assert_eq!(messages[0].bytes, "0123456789", "without {also} and {lost}");
+            }
+        }
+    }
+
     #[test]
     fn messages_never_delivered_are_lost() {
         let mut reassembler = reassembler();
