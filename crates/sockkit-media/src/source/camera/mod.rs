@@ -5,7 +5,7 @@
 //! falls silent is reported and opened again as soon as it is back. On Linux
 //! nokhwa is given a backend on V4L2 that knows time limits, exact lengths, the kernel's
 //! sequence numbers and its clock; on macOS and Windows nokhwa's own inputs are
-//! used, which nobody has run yet with this crate.
+//! used, which nobody has run yet with this crate. `docs/cameras.md` has the rest.
 
 mod device;
 mod error;
