@@ -5,46 +5,16 @@ use std::{fmt, slice::ChunksExact};
 use reed_solomon_simd::ReedSolomonEncoder;
 
 use super::{
-    Kind, MESSAGE_MAX_BYTES, Parity, SplitError, StreamId, UDP_PAYLOAD_MAX_BYTES,
+    Kind, Parity, SplitError, StreamId,
     header::{DATA_SHARDS_MAX, HEADER_BYTES, MessageHeader},
 };
 
-/// How large datagrams and messages may be.
-#[derive(Clone, Debug)]
-#[must_use = "a config does nothing until a splitter is given it"]
-pub struct SplitConfig {
-    max_datagram_bytes: usize,
-    max_message_bytes: usize,
-}
+mod config;
+mod write;
 
-impl SplitConfig {
-    /// The most bytes in one datagram, header included. Default: 1,400.
-    ///
-    /// 1,400 bytes of UDP payload are never fragmented on Ethernet. Raise it
-    /// where the path allows (loopback, jumbo frames): fewer headers, fewer
-    /// calls. Brought into 64 to 65,507.
-    pub fn max_datagram_bytes(mut self, bytes: usize) -> Self {
-        self.max_datagram_bytes = bytes.clamp(64, UDP_PAYLOAD_MAX_BYTES);
-        self
-    }
+pub use config::SplitConfig;
 
-    /// The longest message. Default: 16 MiB; at most 4 GiB − 1.
-    ///
-    /// A receiver has its own limit and refuses what is over it.
-    pub fn max_message_bytes(mut self, bytes: usize) -> Self {
-        self.max_message_bytes = bytes.min(u32::MAX as usize);
-        self
-    }
-}
-
-impl Default for SplitConfig {
-    fn default() -> Self {
-        Self {
-            max_datagram_bytes: 1_400,
-            max_message_bytes: MESSAGE_MAX_BYTES,
-        }
-    }
-}
+use write::{fill, protect};
 
 /// Splits messages of one stream into datagrams.
 ///
@@ -224,89 +194,6 @@ impl<'a> Shards<'a> {
     #[must_use]
     pub fn parity_shards(&self) -> usize {
         self.bytes.len() / self.segment_bytes - self.data
-    }
-}
-
-/// Writes the data shards: headers, the message, zeros after its end.
-fn fill(header: &MessageHeader, systematic: &mut [u8], parts: &[&[u8]]) {
-    let mut parts = parts.iter().copied();
-    let mut part = parts.next().unwrap_or_default();
-    let segments = systematic.chunks_exact_mut(HEADER_BYTES + header.shard_bytes());
-    for (index, segment) in (0..).zip(segments) {
-        let (head, mut room) = segment.split_at_mut(HEADER_BYTES);
-        header.emit(index, head);
-        while !room.is_empty() {
-            if part.is_empty() {
-                let Some(next) = parts.next() else {
-                    room.fill(0);
-                    break;
-                };
-                part = next;
-                continue;
-            }
-            let (source, rest) = part.split_at(room.len().min(part.len()));
-            let (target, left) = room.split_at_mut(source.len());
-            target.copy_from_slice(source);
-            (part, room) = (rest, left);
-        }
-    }
-}
-
-/// Writes the parity shards from the data shards.
-fn protect(
-    encoder: &mut Option<ReedSolomonEncoder>,
-    header: &MessageHeader,
-    systematic: &[u8],
-    redundant: &mut [u8],
-) {
-    let segment_bytes = HEADER_BYTES + header.shard_bytes();
-    let data_shards = systematic
-        .chunks_exact(segment_bytes)
-        .map(|segment| segment.split_at(HEADER_BYTES).1);
-    let parity_segments = (header.data..).zip(redundant.chunks_exact_mut(segment_bytes));
-    if header.data == 1 {
-        // The code of one data shard repeats it.
-        for ((index, segment), shard) in parity_segments.zip(data_shards.cycle()) {
-            write_segment(header, index, segment, shard);
-        }
-        return;
-    }
-    let encoder = ready_encoder(encoder, header);
-    for shard in data_shards {
-        encoder
-            .add_original_shard(shard)
-            .expect("as many shards, as long, as the encoder was told");
-    }
-    let encoded = encoder.encode().expect("every data shard was added");
-    for ((index, segment), shard) in parity_segments.zip(encoded.recovery_iter()) {
-        write_segment(header, index, segment, shard);
-    }
-}
-
-fn write_segment(header: &MessageHeader, index: u16, segment: &mut [u8], shard: &[u8]) {
-    let (head, target) = segment.split_at_mut(HEADER_BYTES);
-    header.emit(index, head);
-    target.copy_from_slice(shard);
-}
-
-/// The encoder, ready for this message's counts; its memory is used again.
-fn ready_encoder<'a>(
-    encoder: &'a mut Option<ReedSolomonEncoder>,
-    header: &MessageHeader,
-) -> &'a mut ReedSolomonEncoder {
-    let (data, parity) = (usize::from(header.data), usize::from(header.parity));
-    let shard_bytes = header.shard_bytes();
-    match encoder {
-        Some(encoder) => {
-            encoder
-                .reset(data, parity, shard_bytes)
-                .expect("counts are within the code, length is even");
-            encoder
-        }
-        None => encoder.insert(
-            ReedSolomonEncoder::new(data, parity, shard_bytes)
-                .expect("counts are within the code, length is even"),
-        ),
     }
 }
 
