@@ -1,0 +1,70 @@
+//! The recording, sent over TCP to a folder of its own and verified.
+
+use std::{
+    net::Ipv4Addr,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use sockkit::file::{
+    Destination, Digest, FileOutcome, ReceiveConfig, SendConfig, Source, Summary, receive, send,
+};
+use tokio::net::{TcpListener, TcpStream};
+
+/// How the transfer went.
+pub(super) struct Delivery {
+    pub(super) bytes: u64,
+    pub(super) elapsed: Duration,
+    /// Of the file as the sender read it.
+    pub(super) sent: Digest,
+    /// Of the file as the receiver wrote it.
+    pub(super) received: Digest,
+}
+
+/// Sends `file` over loopback. The copy is removed again.
+pub(super) async fn deliver(file: &Path) -> anyhow::Result<Delivery> {
+    let beside = file.parent().filter(|folder| *folder != Path::new(""));
+    let folder = tempfile::Builder::new()
+        .prefix(".sockkit-demo-")
+        .tempdir_in(beside.unwrap_or_else(|| Path::new(".")))
+        .context("cannot make a folder to receive the recording in")?;
+    let source = Source::gather([file])?;
+    let destination = Destination::open(folder.path())?;
+    let (ours, theirs) = connected().await.context("cannot connect over loopback")?;
+    let (send_config, receive_config) = (SendConfig::default(), ReceiveConfig::default());
+
+    let start = Instant::now();
+    let receiving = async {
+        let incoming = receive(theirs, &receive_config).await?;
+        incoming.accept(&destination).await
+    };
+    let (sent, received) = tokio::join!(send(ours, source, &send_config), receiving);
+    let elapsed = start.elapsed();
+    let (sent, received) = (sent?, received?);
+    Ok(Delivery {
+        bytes: received.moved_bytes,
+        elapsed,
+        sent: digest(&sent)?,
+        received: digest(&received)?,
+    })
+}
+
+async fn connected() -> std::io::Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    let (dialled, accepted) = tokio::try_join!(TcpStream::connect(address), listener.accept())?;
+    Ok((dialled, accepted.0))
+}
+
+fn digest(summary: &Summary) -> anyhow::Result<Digest> {
+    match summary.files.as_slice() {
+        [file] => match file.outcome {
+            FileOutcome::Complete(Some(digest)) => Ok(digest),
+            FileOutcome::Refused(reason) => bail!("the recording was refused: {reason}"),
+            FileOutcome::Failed(reason) => bail!("the recording was not sent: {reason}"),
+            outcome => bail!("the recording was not verified: {outcome:?}"),
+        },
+        files => bail!("{} files arrived instead of one", files.len()),
+    }
+}

@@ -1,0 +1,133 @@
+//! From the source over UDP to the browser.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use anyhow::Context;
+use indicatif::ProgressBar;
+use sockkit::{
+    latest::{self, Publisher, Subscriber},
+    picture::{PixelFormat, VideoFrame, jpeg},
+    sink::web::{Viewer, ViewerConfig, ViewerStream},
+    source::Source,
+    stream::{Receiver, ReceiverConfig, Sender, SenderConfig, SenderStats, Stats},
+};
+use tokio::{
+    signal::ctrl_c,
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::one_line;
+
+/// A running picture path: sender, receiver and viewer.
+pub(super) struct Live {
+    camera: Publisher<VideoFrame>,
+    sender: Sender,
+    receiver: Receiver,
+    viewer: Viewer,
+    published: u64,
+}
+
+/// What both ends counted.
+pub(super) struct Figures {
+    pub(super) sender: SenderStats,
+    pub(super) stats: Stats,
+}
+
+impl Live {
+    pub(super) async fn start(web: SocketAddr) -> anyhow::Result<Self> {
+        let receiver = Receiver::bind(ReceiverConfig::at((Ipv4Addr::LOCALHOST, 0).into()))?;
+        let (camera, pictures) = latest::channel();
+        let sender = Sender::bind(SenderConfig::to(receiver.local_addr()), pictures)?;
+        let shown = ViewerStream::new("demo", receiver.pictures()).stats(receiver.stats());
+        let viewer = Viewer::bind(ViewerConfig::default().address(web), [shown])
+            .await
+            .context("cannot serve the browser; choose another address with --web")?;
+        Ok(Self {
+            camera,
+            sender,
+            receiver,
+            viewer,
+            published: 0,
+        })
+    }
+
+    /// Where the page is.
+    pub(super) fn web(&self) -> SocketAddr {
+        self.viewer.address()
+    }
+
+    /// What arrived, as the viewer sees it.
+    pub(super) fn pictures(&self) -> Subscriber<VideoFrame> {
+        self.receiver.pictures()
+    }
+
+    /// Sends what `source` brings until `limit` or Ctrl-C.
+    pub(super) async fn run(&mut self, source: &mut Source, limit: Duration) -> anyhow::Result<()> {
+        let progress = ProgressBar::new_spinner();
+        let stats = self.receiver.stats();
+        let mut arrived = self.receiver.pictures();
+        let end = Instant::now() + limit;
+        let pressed = ctrl_c();
+        tokio::pin!(pressed);
+        let ran = loop {
+            tokio::select! {
+                           frame = source.next() => match frame.map_err(Into::into).and_then(compressed) {
+                               Ok(frame) => {
+            self.camera.publish(frame);
+            self.published += 1;
+            }
+                               Err(error) => break Err(error),
+                           },
+                           Some(_) = arrived.next() => {
+                               progress.set_message(one_line(&stats.snapshot(), progress.elapsed()));
+                               progress.tick();
+                           }
+                           () = sleep_until(end) => break Ok(()),
+                           pressed = &mut pressed => break pressed.context("cannot wait for Ctrl-C"),
+                       }
+        };
+        progress.finish_and_clear();
+        ran
+    }
+
+    /// Waits for what is on its way, and stops.
+    pub(super) async fn end(self) -> Figures {
+        let mut arrived = self.receiver.pictures();
+        while self.is_under_way()
+            && let Ok(Some(_)) = timeout(LAST_PICTURE, arrived.next()).await
+        {}
+        let figures = self.figures();
+        self.sender.shutdown().await;
+        self.viewer.shutdown().await;
+        self.receiver.shutdown().await;
+        figures
+    }
+
+    /// Whether a picture still is between the source and the receiver.
+    fn is_under_way(&self) -> bool {
+        let Figures { sender, stats } = self.figures();
+        sender.sent + sender.skipped + sender.failed < self.published
+            || stats.received < sender.sent
+    }
+
+    fn figures(&self) -> Figures {
+        Figures {
+            sender: self.sender.stats(),
+            stats: self.receiver.stats().snapshot(),
+        }
+    }
+}
+
+/// The picture as JPEG; one that is so already is passed through.
+fn compressed(frame: VideoFrame) -> anyhow::Result<VideoFrame> {
+    if frame.format() == PixelFormat::Jpeg {
+        return Ok(frame);
+    }
+    Ok(jpeg::encode(&frame, jpeg::DEFAULT_QUALITY)?)
+}
+
+/// How long to wait for a picture that was sent last.
+const LAST_PICTURE: Duration = Duration::from_millis(500);

@@ -1,0 +1,152 @@
+//! `sockkit demo`: the main job on one machine, every step of it real.
+
+mod delivery;
+mod live;
+mod recording;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::{Context, bail};
+use indicatif::{HumanBytes, HumanDuration};
+use sockkit::{
+    source::{Source, SourceConfig, SourceError, SourceSpec},
+    stream::Stats,
+};
+use tokio::signal::ctrl_c;
+
+use self::{
+    delivery::{Delivery, deliver},
+    live::{Figures, Live},
+    recording::{Recorded, Recording},
+};
+
+/// Show the main job on one machine: live picture, recording, file transfer
+///
+/// A source becomes JPEG, the JPEG datagrams over UDP, and those a picture in
+/// the browser and an MP4 on disk; at the end that file is sent over TCP and
+/// verified. Everything stays on this machine.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// End after so many seconds; without it, Ctrl-C ends
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS))]
+    seconds: Option<u64>,
+    /// camera, pattern, clip (the bundled one) or a file [default: the camera if there is one, else clip]
+    #[arg(long)]
+    source: Option<SourceSpec>,
+    /// Where the browser looks
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8088")]
+    web: SocketAddr,
+    /// The recording; it must not exist yet [default: sockkit-demo.mp4, or the next free number]
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+}
+
+/// Runs the demo and prints what it saw.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let (spec, mut source) = open(args.source).await?;
+    let mut live = Live::start(args.web).await?;
+    let recording = Recording::start(args.record, live.pictures()).await?;
+    println!("source    {spec}");
+    println!("watch     http://{}/", live.web());
+    println!("recording {}", recording.path().display());
+
+    let limit = Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
+    let ran = live.run(&mut source, limit).await;
+    // Whatever happened, the file is closed and counted.
+    let figures = live.end().await;
+    let recorded = recording.finish().await;
+    print_live(&figures);
+    ran?;
+    let recorded = recorded?;
+    print_recorded(&recorded);
+    let delivery = tokio::select! {
+        delivery = deliver(&recorded.path) => delivery?,
+        pressed = ctrl_c() => {
+            pressed?;
+            bail!("interrupted while the recording was sent; it is whole in {}", recorded.path.display());
+        }
+    };
+    print_delivered(&delivery)
+}
+
+/// The source that was asked for; else the camera, else the bundled clip.
+async fn open(wished: Option<SourceSpec>) -> anyhow::Result<(SourceSpec, Source)> {
+    let first = wished.clone().unwrap_or(SourceSpec::Camera { index: 0 });
+    match Source::open(&first, SourceConfig::default()).await {
+        Ok(source) => Ok((first, source)),
+        Err(error) if wished.is_none() => {
+            say_why_no_camera(&error);
+            let source = Source::open(&SourceSpec::Clip, SourceConfig::default()).await?;
+            Ok((SourceSpec::Clip, source))
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot open the source {first}")),
+    }
+}
+
+fn say_why_no_camera(error: &SourceError) {
+    eprintln!("note: {error}; the bundled clip is shown instead");
+}
+
+fn print_live(Figures { sender, stats }: &Figures) {
+    println!("sent      {} pictures", sender.sent);
+    println!(
+        "received  {}, {} lost",
+        stats.received,
+        sender.sent.saturating_sub(stats.received)
+    );
+    println!(
+        "age       {} median, {} 99th percentile",
+        age(stats.age_p50),
+        age(stats.age_p99)
+    );
+}
+
+fn print_recorded(Recorded { path, summary }: &Recorded) {
+    println!(
+        "recorded  {} pictures, {:.1} s, {} in {}",
+        summary.frames,
+        summary.duration.as_secs_f64(),
+        HumanBytes(summary.bytes),
+        path.display(),
+    );
+}
+
+fn print_delivered(delivery: &Delivery) -> anyhow::Result<()> {
+    let rate = delivery.bytes as f64 / delivery.elapsed.as_secs_f64();
+    println!(
+        "delivered {} over TCP in {:.1} ms, {:.0} MB/s",
+        HumanBytes(delivery.bytes),
+        delivery.elapsed.as_secs_f64() * 1_000.0,
+        rate / 1e6,
+    );
+    if delivery.sent != delivery.received {
+        bail!(
+            "the digests differ: sent {}, received {}",
+            delivery.sent,
+            delivery.received
+        );
+    }
+    println!("digest    equal, {}", delivery.received);
+    Ok(())
+}
+
+fn one_line(stats: &Stats, elapsed: Duration) -> String {
+    format!(
+        "{}: {} pictures, {:.1}/s, {} lost, {} old",
+        HumanDuration(elapsed),
+        stats.received,
+        stats.frames_per_second,
+        stats.lost,
+        age(stats.age_p50)
+    )
+}
+
+fn age(age: Option<Duration>) -> String {
+    age.map_or_else(
+        || "unknown".to_owned(),
+        |age| format!("{:.1} ms", age.as_secs_f64() * 1_000.0),
+    )
+}
+
+/// A day: without a limit of its own the demo still ends.
+const MAX_SECONDS: u64 = 24 * 3_600;
