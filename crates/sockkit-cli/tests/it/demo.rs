@@ -1,15 +1,32 @@
 //! `sockkit demo`.
 
-use std::net::TcpListener;
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
-use crate::fails;
+use sockkit::testing::needs::{Need, met};
+
+use crate::{fails, sockkit, sockkit_in};
 
 #[test]
 fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     fails(
-        &["demo", "--seconds", "1", "--web", &address],
+        &[
+            "demo",
+            "--seconds",
+            "1",
+            "--source",
+            "clip",
+            "--web",
+            &address,
+        ],
         &[&address, "in use", "--web"],
     );
 }
@@ -30,5 +47,153 @@ fn a_missing_source_is_named() {
             "127.0.0.1:0",
         ],
         &["/no/such/clip.mjpeg", "No such file"],
+    );
+}
+
+#[test]
+fn every_step_runs_and_is_summed_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = sockkit_in(
+        folder.path(),
+        &[
+            "demo",
+            "--seconds",
+            "2",
+            "--web",
+            "127.0.0.1:0",
+            "--source",
+            "clip",
+        ],
+    );
+    let end = demo.end();
+    assert!(end.status.success(), "{end:?}");
+    let said = |what: &str| {
+        let line = end.lines.iter().find_map(|line| line.strip_prefix(what));
+        line.unwrap_or_else(|| panic!("no {what:?} in {:?}", end.lines))
+            .trim()
+    };
+    let sent: u64 = said("sent").trim_end_matches(" pictures").parse().unwrap();
+    assert!(sent >= 25, "a second's pictures at least: {sent}");
+    assert_eq!(said("received"), format!("{sent}, 0 lost"));
+    assert!(said("age").contains(" ms median"), "{end:?}");
+    assert!(said("delivered").contains(" over TCP in "), "{end:?}");
+    assert!(said("digest").starts_with("equal, "), "{end:?}");
+    let names: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(names, ["sockkit-demo.mp4"], "the copy is gone");
+}
+
+#[test]
+fn ctrl_c_closes_the_recording() {
+    if !met("demo's recording opens", &[Need::Program("ffprobe")]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("walk.mp4");
+    let path = file.to_str().unwrap();
+    let demo = sockkit(&[
+        "demo",
+        "--source",
+        "pattern",
+        "--web",
+        "127.0.0.1:0",
+        "--record",
+        path,
+    ]);
+    let page: SocketAddr = demo
+        .line_after("watch     http://")
+        .trim_end_matches('/')
+        .parse()
+        .unwrap();
+    wait_for_pictures(page, 10);
+    demo.interrupt();
+    let end = demo.end();
+    assert!(end.status.success(), "{end:?}");
+    let recorded = end
+        .lines
+        .iter()
+        .find_map(|line| line.strip_prefix("recorded  "));
+    let frames = recorded.unwrap().split(' ').next().unwrap();
+    assert_eq!(frames_in(&file), frames);
+}
+
+/// Waits until the viewer has counted so many.
+fn wait_for_pictures(page: SocketAddr, wished: u64) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let received = || -> u64 {
+        let mut stream = TcpStream::connect(page).unwrap();
+        let request = format!("GET /state HTTP/1.1\r\nHost: {page}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (_, rest) = answer.split_once("\"received\":").unwrap();
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap();
+        rest[..digits].parse().unwrap()
+    };
+    while received() < wished {
+        assert!(Instant::now() < deadline, "no pictures");
+    }
+}
+
+fn frames_in(file: &Path) -> String {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-count_frames", "-select_streams", "v"])
+        .args([
+            "-show_entries",
+            "stream=nb_read_frames",
+            "-of",
+            "default=nw=1:nk=1",
+        ])
+        .arg(file)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_recording_that_exists_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("old.mp4");
+    fs::write(&file, "old").unwrap();
+    let path = file.to_str().unwrap();
+    fails(
+        &[
+            "demo",
+            "--seconds",
+            "1",
+            "--source",
+            "clip",
+            "--web",
+            "127.0.0.1:0",
+            "--record",
+            path,
+        ],
+        &["old.mp4", "already", "--record"],
+    );
+    assert_eq!(fs::read(&file).unwrap(), b"old");
+}
+
+#[test]
+fn a_recording_that_cannot_be_made_is_named() {
+    let path = "/proc/no-such-folder/new.mp4";
+    fails(
+        &[
+            "demo",
+            "--seconds",
+            "1",
+            "--source",
+            "clip",
+            "--web",
+            "127.0.0.1:0",
+            "--record",
+            path,
+        ],
+        &[path, "--record"],
     );
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use sockkit::testing::program::Program;
 
@@ -11,6 +11,12 @@ mod demo;
 /// Starts `sockkit` with these arguments.
 pub(crate) fn sockkit(arguments: &[&str]) -> Program {
     Program::start(Command::new(env!("CARGO_BIN_EXE_sockkit")).args(arguments))
+}
+
+/// Starts `sockkit` in that folder.
+pub(crate) fn sockkit_in(folder: &Path, arguments: &[&str]) -> Program {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sockkit"));
+    Program::start(command.args(arguments).current_dir(folder))
 }
 
 /// Runs `sockkit`, which must fail with one line that holds each of `words`.
