@@ -13,7 +13,11 @@ use crate::{
 };
 
 pub fn frame(input: &[u8]) {
-    decode_all(LengthPrefixed::default(), input);
+    let frames = decode_all(LengthPrefixed::default(), input);
+    #[cfg(feature = "io")]
+    assert_eq!(frames, read_all(input), "reader and codec differ");
+    #[cfg(not(feature = "io"))]
+    drop(frames);
 }
 
 pub fn lines(input: &[u8]) {
@@ -61,13 +65,39 @@ pub fn shard(input: &[u8]) {
     }
 }
 
-fn decode_all(mut codec: impl Decoder, input: &[u8]) {
+fn decode_all<C: Decoder>(mut codec: C, input: &[u8]) -> Vec<C::Item> {
     let mut source = BytesMut::from(input);
-    while let Ok(Some(_)) = codec.decode_eof(&mut source) {}
+    let mut items = Vec::new();
+    while let Ok(Some(item)) = codec.decode_eof(&mut source) {
+        items.push(item);
+    }
     assert!(
         source.capacity() <= 4 * (input.len() + 64),
         "reserved what was announced"
     );
+    items
+}
+
+/// The same frames from a stream that brings the input in two pieces.
+#[cfg(feature = "io")]
+fn read_all(input: &[u8]) -> Vec<bytes::Bytes> {
+    use std::{
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+    use tokio::io::AsyncReadExt;
+
+    let cut = usize::from(input.last().copied().unwrap_or_default()).min(input.len());
+    let (one, other) = input.split_at(cut);
+    let mut reader = crate::frame::FrameReader::new(one.chain(other));
+    let mut frames = Vec::new();
+    // Bytes in memory are always ready.
+    while let Poll::Ready(Ok(Some(frame))) =
+        pin!(reader.recv()).poll(&mut Context::from_waker(Waker::noop()))
+    {
+        frames.push(frame);
+    }
+    frames
 }
 
 #[cfg(test)]
