@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use nokhwa::{
     Camera, NokhwaError,
     utils::{
-        ApiBackend, CameraFormat as NokhwaFormat, CameraIndex, CameraInfo as NokhwaInfo,
-        FrameFormat, RequestedFormat, RequestedFormatType,
+        ApiBackend, CameraFormat as NokhwaFormat, CameraInfo as NokhwaInfo, FrameFormat,
+        RequestedFormat, RequestedFormatType,
     },
 };
 
