@@ -6,7 +6,9 @@ use std::{path::Path, process::Command};
 
 use sockkit::testing::program::Program;
 
+mod browser;
 mod demo;
+mod viewer;
 
 /// Starts `sockkit` with these arguments.
 pub(crate) fn sockkit(arguments: &[&str]) -> Program {

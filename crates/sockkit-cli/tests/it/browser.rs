@@ -1,0 +1,114 @@
+//! A headless Chromium, driven over its debugging pipe.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::mpsc::{self, Receiver},
+    thread,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+/// A page in a browser. The browser is killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Page {
+    child: Child,
+    input: ChildStdin,
+    messages: Receiver<String>,
+    last_id: u32,
+    session: String,
+    _profile: TempDir,
+}
+
+impl Page {
+    /// Opens `url` in a browser of its own.
+    pub(crate) fn open(url: &str) -> Self {
+        let profile = TempDir::new().unwrap();
+        let mut child = Command::new("sh")
+            // The browser reads commands from descriptor 3 and answers on 4.
+            .args([
+                "-c",
+                r#"exec "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1"#,
+                "sh",
+            ])
+            .args(["chromium", "--headless", "--no-sandbox", "--disable-gpu"])
+            .args(["--remote-debugging-pipe", "--no-first-run"])
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (sender, messages) = mpsc::channel();
+        thread::spawn(move || {
+            for message in output.split(0).map_while(Result::ok) {
+                let message = String::from_utf8_lossy(&message).into_owned();
+                if sender.send(message).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut page = Self {
+            input: child.stdin.take().unwrap(),
+            child,
+            messages,
+            last_id: 0,
+            session: String::new(),
+            _profile: profile,
+        };
+        let target = page.call("Target.createTarget", &format!(r#"{{"url":"{url}"}}"#));
+        let target = field(&target, "targetId");
+        let attach = format!(r#"{{"targetId":"{target}","flatten":true}}"#);
+        let attached = page.call("Target.attachToTarget", &attach);
+        page.session = format!(r#","sessionId":"{}""#, field(&attached, "sessionId"));
+        page
+    }
+
+    /// Runs `script`, which must come to a string without quotes in it.
+    pub(crate) fn evaluate(&mut self, script: &str) -> String {
+        assert!(!script.contains(['"', '\\', '\n']), "would need an escape");
+        let answer = self.call(
+            "Runtime.evaluate",
+            &format!(r#"{{"expression":"{script}","awaitPromise":true,"returnByValue":true}}"#),
+        );
+        field(&answer, "value").to_owned()
+    }
+
+    /// Sends a command and waits for its answer; events in between are dropped.
+    fn call(&mut self, method: &str, parameters: &str) -> String {
+        self.last_id += 1;
+        let (id, session) = (self.last_id, &self.session);
+        let command =
+            format!(r#"{{"id":{id},"method":"{method}","params":{parameters}{session}}}"#);
+        self.input.write_all(command.as_bytes()).unwrap();
+        self.input.write_all(&[0]).unwrap();
+        let answers = format!(r#"{{"id":{id},"#);
+        loop {
+            let message = self.messages.recv_timeout(WITHIN);
+            let message = message.unwrap_or_else(|error| panic!("{command}: {error}"));
+            if message.starts_with(&answers) {
+                return message;
+            }
+        }
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The string of that name in an answer.
+#[track_caller]
+fn field<'a>(answer: &'a str, name: &str) -> &'a str {
+    let start = format!(r#""{name}":""#);
+    let (_, rest) = answer
+        .split_once(&start)
+        .unwrap_or_else(|| panic!("no {name} in {answer}"));
+    rest.split('"').next().unwrap()
+}
+
+const WITHIN: Duration = Duration::from_secs(60);

@@ -1,0 +1,217 @@
+//! The browser viewer of a running command, over plain HTTP and in a browser.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
+
+use sockkit::{
+    picture::{PixelFormat, Timestamp, VideoFrame},
+    source::pattern::{Stamp, read_stamp},
+    testing::{
+        needs::{Need, met},
+        program::Program,
+    },
+};
+use tempfile::TempDir;
+
+use crate::{browser::Page, sockkit_in};
+
+#[test]
+fn chromium_shows_a_moving_picture() {
+    if !met("viewer in Chromium", &[Need::Program("chromium")]) {
+        return;
+    }
+    let (_demo, _folder, address) = demo();
+    let mut page = Page::open(&format!("http://{address}/"));
+    let first = shown(&mut page, |_| true);
+    // Half a second and more of pictures, in the order they were taken.
+    let second = shown(&mut page, |stamp| stamp.number >= first.number + 12);
+    assert!(second.clock > first.clock, "{first:?}, then {second:?}");
+
+    let wait = "new Promise(done => { const look = () => { \
+        const text = document.querySelector('[data-of=rate]')?.textContent ?? ''; \
+        if (parseFloat(text) > 1 && document.querySelector('.live')) done(text); \
+        else setTimeout(look, 50); }; look(); })";
+    let rate: f64 = page.evaluate(wait).parse().unwrap();
+    assert!((5.0..40.0).contains(&rate), "{rate} frames per second");
+    let state = page.evaluate("fetch('state').then(a => a.json()).then(s => s.streams[0].name)");
+    assert_eq!(state, "demo");
+}
+
+#[test]
+fn a_snapshot_is_a_jpeg_of_now() {
+    let (_demo, _folder, address) = demo();
+    let stamps = [(); 2].map(|()| {
+        let answer = first_snapshot(address);
+        assert!(
+            answer.head.contains("content-type: image/jpeg"),
+            "{}",
+            answer.head
+        );
+        let jpeg = VideoFrame::from_jpeg(answer.body).unwrap();
+        let stamp = read_stamp(&jpeg).expect("a stamp in the picture");
+        let age = Timestamp::from(std::time::SystemTime::now()).saturating_since(stamp.clock);
+        assert!(age < Duration::from_secs(1), "{age:?} old");
+        stamp
+    });
+    assert!(stamps[1].number >= stamps[0].number);
+}
+
+#[test]
+fn the_state_is_json_with_the_figures() {
+    let (_demo, _folder, address) = demo();
+    let answer = get(address, "/state", &address.to_string());
+    assert!(
+        answer.head.contains("content-type: application/json"),
+        "{}",
+        answer.head
+    );
+    let text = String::from_utf8(answer.body).unwrap();
+    for figure in [
+        "name",
+        "signal",
+        "frames_per_second",
+        "received",
+        "lost",
+        "age_ms",
+    ] {
+        assert!(text.contains(&format!("\"{figure}\":")), "{figure}: {text}");
+    }
+}
+
+#[test]
+fn the_stream_goes_on_from_picture_to_picture() {
+    let (_demo, _folder, address) = demo();
+    for path in ["/stream", "/?action=stream"] {
+        let mut reader = BufReader::new(request(address, path, &address.to_string()));
+        let head = read_head(&mut reader);
+        assert!(head.contains("multipart/x-mixed-replace"), "{head}");
+        let mut numbers = Vec::new();
+        while numbers.len() < 5 {
+            if let Some(stamp) = read_part(&mut reader) {
+                numbers.push(stamp.number);
+            }
+        }
+        assert!(numbers.is_sorted_by(|a, b| a < b), "{path}: {numbers:?}");
+    }
+}
+
+#[test]
+fn a_page_from_elsewhere_gets_nothing() {
+    let (_demo, _folder, address) = demo();
+    for path in ["/", "/stream", "/snapshot", "/state", "/metrics"] {
+        let answer = get(address, path, "rebound.example");
+        assert!(
+            answer.head.starts_with("http/1.0 403"),
+            "{path}: {}",
+            answer.head
+        );
+    }
+}
+
+/// A demo of the pattern, the folder of its recording, and where it is watched.
+fn demo() -> (Program, TempDir, SocketAddr) {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["demo", "--source", "pattern", "--web", "127.0.0.1:0"];
+    let demo = sockkit_in(folder.path(), &arguments);
+    let line = loop {
+        let line = demo.line();
+        if line.contains("http://") {
+            break line;
+        }
+    };
+    let (_, rest) = line.split_once("http://").unwrap();
+    let address = rest.trim_end_matches('/').parse().unwrap();
+    (demo, folder, address)
+}
+
+/// Reads the stamp from the pixels that the page shows, until it is `enough`.
+fn shown(page: &mut Page, enough: impl Fn(&Stamp) -> bool) -> Stamp {
+    let pixels = "(() => { const canvas = document.querySelector('canvas'); if (!canvas) return ''; \
+        const { data } = canvas.getContext('2d').getImageData(0, 0, 256, 40); let green = ''; \
+        for (let at = 1; at < data.length; at += 4) green += data[at] > 127 ? '1' : '0'; \
+        return green; })()";
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let bits = page.evaluate(pixels);
+        let gray: Vec<u8> = bits
+            .bytes()
+            .map(|bit| if bit == b'1' { 255 } else { 0 })
+            .collect();
+        let stamp = VideoFrame::new(PixelFormat::Gray, 256, 40, gray)
+            .ok()
+            .and_then(|frame| read_stamp(&frame));
+        match stamp {
+            Some(stamp) if enough(&stamp) => return stamp,
+            _ => assert!(Instant::now() < deadline, "the page shows {stamp:?}"),
+        }
+    }
+}
+
+/// Asks until there is a picture: the command has just begun.
+fn first_snapshot(address: SocketAddr) -> Answer {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let answer = get(address, "/snapshot", &address.to_string());
+        if answer.head.starts_with("http/1.0 200") {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{}", answer.head);
+    }
+}
+
+struct Answer {
+    head: String,
+    body: Vec<u8>,
+}
+
+fn get(address: SocketAddr, path: &str, host: &str) -> Answer {
+    let mut reader = BufReader::new(request(address, path, host));
+    let head = read_head(&mut reader);
+    let mut body = Vec::new();
+    reader.read_to_end(&mut body).unwrap();
+    Answer { head, body }
+}
+
+fn request(address: SocketAddr, path: &str, host: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    // 1.0, so that the answer comes without chunks.
+    write!(
+        stream,
+        "GET {path} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    stream
+}
+
+fn read_head(reader: &mut impl BufRead) -> String {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(reader.read_line(&mut head).unwrap(), 0, "{head}");
+    }
+    head.to_ascii_lowercase()
+}
+
+/// The stamp of the stream's next picture; `None` for the one that says that
+/// there is none yet.
+fn read_part(reader: &mut impl BufRead) -> Option<Stamp> {
+    let mut length = None;
+    loop {
+        let mut line = String::new();
+        assert_ne!(reader.read_line(&mut line).unwrap(), 0, "the stream ended");
+        let line = line.trim_end().to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = Some(value.trim().parse().unwrap());
+        }
+        if let (true, Some(length)) = (line.is_empty(), length) {
+            let mut jpeg = vec![0; length];
+            reader.read_exact(&mut jpeg).unwrap();
+            return read_stamp(&VideoFrame::from_jpeg(jpeg).unwrap());
+        }
+    }
+}
