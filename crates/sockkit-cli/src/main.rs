@@ -10,8 +10,11 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand};
 
+mod cam;
 mod demo;
+mod endpoint;
 mod logging;
+mod view;
 
 /// Live pictures between machines on a local network.
 ///
@@ -30,6 +33,8 @@ struct Cli {
 enum Command {
     /// Show the main job on one machine: pictures over UDP, watched in a browser
     Demo(demo::Args),
+    Cam(cam::Args),
+    View(view::Args),
 }
 
 #[tokio::main]
@@ -48,5 +53,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     logging::start(cli.verbose)?;
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
+        Command::Cam(args) => cam::run(args).await,
+        Command::View(args) => view::run(args).await,
     }
 }

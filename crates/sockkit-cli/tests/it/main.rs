@@ -7,6 +7,7 @@ use std::{path::Path, process::Command};
 use sockkit::testing::program::Program;
 
 mod browser;
+mod cam;
 mod demo;
 mod viewer;
 

@@ -1,0 +1,119 @@
+//! `sockkit cam`: a source, sent as datagrams.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use indicatif::{HumanBytes, ProgressBar};
+use sockkit::{
+    interfaces::InterfaceSelector,
+    latest,
+    picture::{PixelFormat, VideoFrame, jpeg},
+    shard::Parity,
+    source::{Source, SourceConfig, SourceSpec},
+    stream::{Sender, SenderConfig, SenderStats},
+};
+use tokio::{
+    signal::ctrl_c,
+    time::{Instant, sleep_until},
+};
+
+use crate::endpoint::Endpoint;
+
+/// Send a camera, a pattern or a clip to machines and multicast groups
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// camera[:N], pattern, clip (the bundled one), or a file
+    #[arg(long, default_value = "camera")]
+    source: SourceSpec,
+    /// udp://HOST:PORT of a viewer or a group; repeat it for several
+    #[arg(long, value_name = "URL", required = true)]
+    to: Vec<Endpoint>,
+    /// Parity in per cent of the data: 25 brings nearly all through 5 % loss
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    parity: u8,
+    /// The interface for groups, by name, number or address
+    #[arg(long)]
+    interface: Option<InterfaceSelector>,
+    /// End after so many seconds; without it, Ctrl-C ends
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS))]
+    seconds: Option<u64>,
+}
+
+/// Sends until the time is up or Ctrl-C is pressed.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let config = config(&args).await?;
+    let mut source = Source::open(&args.source, SourceConfig::default())
+        .await
+        .with_context(|| format!("cannot open the source {}", args.source))?;
+    let (camera, pictures) = latest::channel();
+    let sender = Sender::bind(config, pictures)?;
+    for to in &args.to {
+        println!("sending {} to {to}", args.source);
+    }
+
+    let progress = ProgressBar::new_spinner();
+    let end = Instant::now() + Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
+    let pressed = ctrl_c();
+    tokio::pin!(pressed);
+    loop {
+        tokio::select! {
+            frame = source.next() => {
+                camera.publish(compressed(frame?)?);
+                progress.set_message(one_line(&sender));
+                progress.tick();
+            }
+            () = sleep_until(end) => break,
+            pressed = &mut pressed => break pressed.context("cannot wait for Ctrl-C")?,
+        }
+    }
+    progress.finish_and_clear();
+    println!("sent    {}", sent(&sender.stats()));
+    for (from, report) in sender.reports() {
+        println!(
+            "viewer  {from}: {} received, {} lost, {:.1} ms old (99th percentile)",
+            report.received,
+            report.lost,
+            report.age_p99.as_secs_f64() * 1_000.0
+        );
+    }
+    sender.shutdown().await;
+    Ok(())
+}
+
+async fn config(args: &Args) -> anyhow::Result<SenderConfig> {
+    let (first, others) = args.to.split_first().context("no --to")?;
+    let mut config = SenderConfig::to(first.resolve().await?).parity(Parity::percent(args.parity));
+    for to in others {
+        config = config.also_to(to.resolve().await?);
+    }
+    Ok(match &args.interface {
+        Some(interface) => config.interface(interface.clone()),
+        None => config,
+    })
+}
+
+/// The picture as JPEG; one that is so already is passed through.
+fn compressed(frame: VideoFrame) -> anyhow::Result<VideoFrame> {
+    if frame.format() == PixelFormat::Jpeg {
+        return Ok(frame);
+    }
+    Ok(jpeg::encode(&frame, jpeg::DEFAULT_QUALITY)?)
+}
+
+fn one_line(sender: &Sender) -> String {
+    let viewers = sender.reports().len();
+    format!("{}, {viewers} report", sent(&sender.stats()))
+}
+
+fn sent(stats: &SenderStats) -> String {
+    format!(
+        "{} pictures, {}; {} left out, {} failed",
+        stats.sent,
+        HumanBytes(stats.bytes),
+        stats.skipped,
+        stats.failed
+    )
+}
+
+/// A day: without a limit of its own it still ends.
+const MAX_SECONDS: u64 = 24 * 3_600;

@@ -1,0 +1,174 @@
+//! `sockkit view`: a stream in the browser, on disk, or as figures.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use indicatif::ProgressBar;
+use sockkit::{
+    interfaces::InterfaceSelector,
+    picture::{PixelFormat, jpeg},
+    sink::{
+        record::{RecordError, RecordSummary, Recorder, RecorderConfig},
+        web::{Viewer, ViewerConfig, ViewerStream},
+    },
+    stream::{Receiver, ReceiverConfig, Stats},
+};
+use tokio::{
+    signal::ctrl_c,
+    task::JoinHandle,
+    time::{Instant, sleep_until, timeout},
+};
+
+use crate::endpoint::Endpoint;
+
+/// Watch what `sockkit cam` sends: figures, browser, recording, snapshot
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// udp://ADDR:PORT to receive at, or of the group to join
+    url: Endpoint,
+    /// Serve the picture to browsers here
+    #[arg(long, value_name = "ADDR")]
+    web: Option<SocketAddr>,
+    /// Record to this MP4, which must not exist yet
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Save the first picture as JPEG, and end
+    #[arg(long, value_name = "FILE")]
+    snapshot: Option<PathBuf>,
+    /// The interface by which to join a group, by name, number or address
+    #[arg(long)]
+    interface: Option<InterfaceSelector>,
+    /// End after so many seconds; without it, Ctrl-C ends
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS))]
+    seconds: Option<u64>,
+}
+
+/// Watches until the time is up or Ctrl-C is pressed.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let mut config = ReceiverConfig::at(args.url.resolve().await?);
+    if let Some(interface) = args.interface {
+        config = config.interface(interface);
+    }
+    let receiver =
+        Receiver::bind(config).with_context(|| format!("cannot receive at {}", args.url))?;
+    println!("listening on {}", receiver.local_addr());
+    let limit = Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
+    if let Some(path) = &args.snapshot {
+        return snapshot(&receiver, path, limit).await;
+    }
+    let viewer = match args.web {
+        Some(address) => Some(serve(&receiver, address).await?),
+        None => None,
+    };
+    let recording = match &args.record {
+        Some(path) => Some(record(&receiver, path).await?),
+        None => None,
+    };
+
+    let watched = watch(&receiver, limit).await;
+    let stats = receiver.stats().snapshot();
+    // The recording ends with the pictures.
+    receiver.shutdown().await;
+    if let Some(viewer) = viewer {
+        viewer.shutdown().await;
+    }
+    println!("received  {}", one_line(&stats));
+    if let (Some(recording), Some(path)) = (recording, &args.record) {
+        let summary = recording.await.context("the recorder was stopped")??;
+        println!(
+            "recorded  {} pictures in {}",
+            summary.frames,
+            path.display()
+        );
+    }
+    watched
+}
+
+async fn watch(receiver: &Receiver, limit: Duration) -> anyhow::Result<()> {
+    let progress = ProgressBar::new_spinner();
+    let (mut pictures, stats) = (receiver.pictures(), receiver.stats());
+    let end = Instant::now() + limit;
+    let pressed = ctrl_c();
+    tokio::pin!(pressed);
+    loop {
+        tokio::select! {
+            Some(_) = pictures.next() => {
+                progress.set_message(one_line(&stats.snapshot()));
+                progress.tick();
+            }
+            () = sleep_until(end) => break,
+            pressed = &mut pressed => break pressed.context("cannot wait for Ctrl-C")?,
+        }
+    }
+    progress.finish_and_clear();
+    Ok(())
+}
+
+async fn snapshot(receiver: &Receiver, path: &Path, limit: Duration) -> anyhow::Result<()> {
+    let mut pictures = receiver.pictures();
+    let first = tokio::select! {
+        first = timeout(limit, pictures.next()) => first.ok().flatten(),
+        pressed = ctrl_c() => {
+            pressed?;
+            None
+        }
+    };
+    let Some(picture) = first else {
+        bail!("no picture came");
+    };
+    let jpeg = match picture.format() {
+        PixelFormat::Jpeg => picture,
+        _ => jpeg::encode(&picture, jpeg::DEFAULT_QUALITY)?,
+    };
+    tokio::fs::write(path, jpeg.data())
+        .await
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    println!("saved     {}", path.display());
+    Ok(())
+}
+
+async fn serve(receiver: &Receiver, address: SocketAddr) -> anyhow::Result<Viewer> {
+    let stream = ViewerStream::new("view", receiver.pictures()).stats(receiver.stats());
+    let viewer = Viewer::bind(ViewerConfig::default().address(address), [stream])
+        .await
+        .context("cannot serve the browser; choose another address with --web")?;
+    println!("watch     http://{}/", viewer.address());
+    Ok(viewer)
+}
+
+async fn record(
+    receiver: &Receiver,
+    path: &Path,
+) -> anyhow::Result<JoinHandle<Result<RecordSummary, RecordError>>> {
+    let mut recorder = Recorder::create(path, RecorderConfig::default())
+        .await
+        .context("cannot record; choose another file with --record")?;
+    println!("recording {}", path.display());
+    let mut pictures = receiver.pictures();
+    Ok(tokio::spawn(async move {
+        recorder.follow(&mut pictures).await?;
+        recorder.finish().await
+    }))
+}
+
+fn one_line(stats: &Stats) -> String {
+    let age = match (stats.age_p50, stats.age_error) {
+        (Some(age), Some(error)) => format!("{:.1} ± {:.1} ms", millis(age), millis(error)),
+        _ => "of unknown age".to_owned(),
+    };
+    format!(
+        "{} pictures, {:.1}/s, {} lost, {} late, {age}",
+        stats.received, stats.frames_per_second, stats.lost, stats.late
+    )
+}
+
+fn millis(age: Duration) -> f64 {
+    age.as_secs_f64() * 1_000.0
+}
+
+/// A day: without a limit of its own it still ends.
+const MAX_SECONDS: u64 = 24 * 3_600;
