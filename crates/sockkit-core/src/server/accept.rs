@@ -1,0 +1,142 @@
+//! The accept loop: limits, and what to do when descriptors run out.
+
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use socket2::{Domain, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{Control, Ended, Handler, HandlerEnd, connection::serve, metrics::add};
+use crate::tcp::End;
+
+/// Accepts until the server drains; closes the listener before it returns.
+pub(super) async fn accept<H: Handler>(
+    listener: TcpListener,
+    handler: Arc<H>,
+    control: Arc<Control>,
+) {
+    let mut reserve = Reserve::new();
+    let mut pause = SHORTEST_PAUSE;
+    let mut draining = pin!(control.draining.cancelled());
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut draining => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((tcp, address)) => {
+                pause = SHORTEST_PAUSE;
+                reserve.refill();
+                admit(tcp, address, &handler, &control);
+            }
+            Err(error) if concerns_one_connection(&error) => {
+                add(&control.counters.accept_errors, 1);
+            }
+            Err(error) => {
+                add(&control.counters.accept_errors, 1);
+                let refused = reserve.refuse_waiting(&listener);
+                add(&control.counters.refused, refused);
+                tracing::warn!(%error, refused, ?pause, "cannot accept");
+                tokio::select! {
+                    () = &mut draining => break,
+                    () = tokio::time::sleep(pause) => {}
+                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+    admit_waiting(listener, &handler, &control);
+}
+
+/// Those whose handshake is complete believe that they are connected: they are
+/// served, and only then is the listener closed.
+fn admit_waiting<H: Handler>(listener: TcpListener, handler: &Arc<H>, control: &Arc<Control>) {
+    let Ok(listener) = listener.into_std() else {
+        return;
+    };
+    while let Ok((tcp, address)) = listener.accept() {
+        let tcp = tcp
+            .set_nonblocking(true)
+            .and_then(|()| TcpStream::from_std(tcp));
+        if let Ok(tcp) = tcp {
+            admit(tcp, address, handler, control);
+        }
+    }
+}
+
+fn admit<H: Handler>(
+    tcp: TcpStream,
+    address: SocketAddr,
+    handler: &Arc<H>,
+    control: &Arc<Control>,
+) {
+    let id = control.next_id();
+    let Some(slot) = control.slots.take(address.ip()) else {
+        add(&control.counters.refused, 1);
+        reset(tcp);
+        tracing::debug!(id, %address, "refused: too many connections");
+        control.handle_end(&Ended {
+            id,
+            peer: address,
+            end: End::Limit,
+            handler: HandlerEnd::NotRun,
+            received_bytes: 0,
+            sent_bytes: 0,
+            lasted: Duration::ZERO,
+        });
+        return;
+    };
+    add(&control.counters.accepted, 1);
+    let (handler, task_control) = (Arc::clone(handler), Arc::clone(control));
+    let task = serve(tcp, address, id, slot, handler, task_control);
+    control.tasks.spawn(task);
+}
+
+/// A descriptor kept back, so that at the limit those who wait can be told.
+struct Reserve(Option<Socket>);
+
+impl Reserve {
+    fn new() -> Self {
+        Self(Socket::new(Domain::IPV4, Type::DGRAM, None).ok())
+    }
+
+    /// Resets the connections that wait, instead of leaving them to hang until
+    /// descriptors return. Returns how many.
+    fn refuse_waiting(&mut self, listener: &TcpListener) -> u64 {
+        self.0 = None;
+        let mut refused = 0;
+        while let Some(Ok((tcp, _))) = listener.accept().now_or_never() {
+            reset(tcp);
+            refused += 1;
+        }
+        self.refill();
+        refused
+    }
+
+    /// Others may have been quicker to take the descriptor that was given up.
+    fn refill(&mut self) {
+        if self.0.is_none() {
+            *self = Self::new();
+        }
+    }
+}
+
+/// Closes with RST: the peer learns at once, and no TIME_WAIT stays behind.
+fn reset(tcp: TcpStream) {
+    let _ = tcp.set_zero_linger();
+    drop(tcp);
+}
+
+/// Whether the next accept may well succeed: this error belonged to one peer.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);

@@ -1,0 +1,109 @@
+//! What a server allows and how long it waits.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::{Ended, activity::Timeouts};
+
+/// What a server allows and how long it waits. All limits are finite.
+#[derive(Clone)]
+#[must_use = "a config does nothing until a server is started with it"]
+pub struct ServerConfig {
+    pub(super) max_connections: usize,
+    pub(super) max_connections_per_address: usize,
+    pub(super) timeouts: Timeouts,
+    pub(super) drain: Duration,
+    pub(super) on_end: Option<OnEnd>,
+}
+
+pub(super) type OnEnd = Arc<dyn Fn(&Ended) + Send + Sync>;
+
+impl ServerConfig {
+    /// Connections held at once. Default: 10,000.
+    ///
+    /// One more is accepted and reset at once, so that the client knows. Each
+    /// takes a descriptor: see `ulimit -n`.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// Connections held at once from one IPv4 address or one IPv6 /64 network.
+    /// Default: 1,000.
+    pub fn max_connections_per_address(mut self, connections: usize) -> Self {
+        self.max_connections_per_address = connections;
+        self
+    }
+
+    /// Ends a connection on which no byte went either way for so long.
+    /// Default: 5 minutes.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.idle = timeout;
+        self
+    }
+
+    /// Ends a connection whose handler waits so long for the next byte.
+    /// Default: none beside the idle timeout.
+    pub fn read_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.read = Some(timeout);
+        self
+    }
+
+    /// Ends a connection whose peer takes no byte for so long while the
+    /// handler wants to send. Default: none beside the idle timeout.
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.write = Some(timeout);
+        self
+    }
+
+    /// Ends a connection after so long, whatever it does. Default: none.
+    ///
+    /// The only answer to a peer that sends one byte a minute for ever.
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.timeouts.lifetime = Some(lifetime);
+        self
+    }
+
+    /// How long [`Server::shutdown`](super::Server::shutdown) waits for handlers
+    /// to return by themselves. Default: 10 s.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.drain = timeout;
+        self
+    }
+
+    /// Called once for each connection, when it has ended. Must not block.
+    pub fn on_end(mut self, on_end: impl Fn(&Ended) + Send + Sync + 'static) -> Self {
+        self.on_end = Some(Arc::new(on_end));
+        self
+    }
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            max_connections: 10_000,
+            max_connections_per_address: 1_000,
+            timeouts: Timeouts {
+                idle: Duration::from_secs(300),
+                read: None,
+                write: None,
+                lifetime: None,
+            },
+            drain: Duration::from_secs(10),
+            on_end: None,
+        }
+    }
+}
+
+impl fmt::Debug for ServerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerConfig")
+            .field("max_connections", &self.max_connections)
+            .field(
+                "max_connections_per_address",
+                &self.max_connections_per_address,
+            )
+            .field("timeouts", &self.timeouts)
+            .field("drain", &self.drain)
+            .finish_non_exhaustive()
+    }
+}

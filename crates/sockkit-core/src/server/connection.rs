@@ -1,0 +1,163 @@
+//! One connection: its handler, its one timer, its end.
+
+use std::{
+    any::Any,
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::Arc,
+    task::{Poll, ready},
+};
+
+use futures::FutureExt;
+use tokio::{net::TcpStream, time::sleep_until};
+
+use super::{
+    Control, Ended, Handled, Handler, HandlerEnd, Peer, Stream,
+    activity::Activity,
+    slots::Slot,
+    stream::{Watch, now},
+};
+use crate::tcp::{End, Timeout};
+
+/// Serves one connection to its end. `slot` is free again when it returns.
+pub(super) async fn serve<H: Handler>(
+    tcp: TcpStream,
+    address: SocketAddr,
+    id: u64,
+    slot: Slot,
+    handler: Arc<H>,
+    control: Arc<Control>,
+) {
+    let watch = Arc::new(Watch::new(Activity::new(now())));
+    let stop = {
+        let stream = Stream::new(tcp, Arc::clone(&watch));
+        let peer = Peer {
+            id,
+            address,
+            draining: control.draining.clone(),
+        };
+        let running = AssertUnwindSafe(async { handler.handle(stream, peer).await });
+        run_timed(running.catch_unwind(), &watch, &control).await
+    };
+    let ended = watch.read(|activity| Ended {
+        id,
+        peer: address,
+        end: end(&stop, activity),
+        handler: stop.handler_end(),
+        received_bytes: activity.received_bytes,
+        sent_bytes: activity.sent_bytes,
+        lasted: now() - activity.started,
+    });
+    stop.log(&ended);
+    control.handle_end(&ended);
+    drop(slot);
+}
+
+/// A decision of this side comes first, then what the socket said, then a
+/// deadline of the handler's own; if none says anything, the handler has closed.
+fn end(stop: &Stop, activity: &Activity) -> End {
+    match stop {
+        Stop::TimedOut(timeout) => End::TimedOut(*timeout),
+        Stop::Aborted => End::Drained,
+        Stop::Panicked(_) | Stop::Returned(Ok(())) => activity.end().unwrap_or(End::Closed),
+        Stop::Returned(Err(error)) => activity
+            .end()
+            .or_else(|| passed_deadline(&**error))
+            .unwrap_or(End::Closed),
+    }
+}
+
+fn passed_deadline(error: &(dyn std::error::Error + 'static)) -> Option<End> {
+    let end = End::from_io(error.downcast_ref()?);
+    matches!(end, End::TimedOut(_)).then_some(end)
+}
+
+/// What stopped a handler, if not itself.
+enum Stop {
+    Returned(Handled),
+    Panicked(Box<dyn Any + Send>),
+    TimedOut(Timeout),
+    Aborted,
+}
+
+/// Polls the handler, and beside it one timer for all deadlines.
+///
+/// The timer is moved only when it must ring sooner. Traffic puts deadlines
+/// off, and the timer finds that out when it rings: a byte costs no timer.
+async fn run_timed(
+    handler: impl Future<Output = Result<Handled, Box<dyn Any + Send>>>,
+    watch: &Watch,
+    control: &Control,
+) -> Stop {
+    let timeouts = &control.config.timeouts;
+    let next_deadline = || watch.read(|activity| activity.deadline(timeouts));
+    let mut handler = pin!(handler);
+    let mut timer = pin!(sleep_until(next_deadline().0.into()));
+    let mut aborting = pin!(control.aborting.cancelled());
+    std::future::poll_fn(|cx| {
+        if aborting.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Stop::Aborted);
+        }
+        if let Poll::Ready(result) = handler.as_mut().poll(cx) {
+            return Poll::Ready(match result {
+                Ok(handled) => Stop::Returned(handled),
+                Err(panic) => Stop::Panicked(panic),
+            });
+        }
+        loop {
+            let (deadline, timeout) = next_deadline();
+            if deadline <= now() {
+                return Poll::Ready(Stop::TimedOut(timeout));
+            }
+            if timer.is_elapsed() || deadline < timer.deadline().into_std() {
+                timer.as_mut().reset(deadline.into());
+            }
+            ready!(timer.as_mut().poll(cx));
+        }
+    })
+    .await
+}
+
+impl Stop {
+    fn handler_end(&self) -> HandlerEnd {
+        match self {
+            Self::Returned(Ok(())) => HandlerEnd::Returned,
+            Self::Returned(Err(_)) => HandlerEnd::Failed,
+            Self::Panicked(_) => HandlerEnd::Panicked,
+            Self::TimedOut(_) | Self::Aborted => HandlerEnd::Stopped,
+        }
+    }
+
+    fn log(&self, ended: &Ended) {
+        let Ended {
+            id,
+            peer,
+            end,
+            received_bytes,
+            sent_bytes,
+            lasted,
+            ..
+        } = ended;
+        match self {
+            Self::Panicked(panic) => {
+                let message = panic_message(&**panic);
+                tracing::error!(id, %peer, ?end, message, "handler panicked");
+            }
+            Self::Returned(Err(error)) => {
+                tracing::warn!(id, %peer, ?end, error = &**error as &dyn std::error::Error, "handler failed");
+            }
+            _ => {}
+        }
+        tracing::debug!(id, %peer, ?end, received_bytes, sent_bytes, ?lasted, "connection ended");
+    }
+}
+
+/// What a panic said, if it said it in text.
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

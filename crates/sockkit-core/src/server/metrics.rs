@@ -1,0 +1,115 @@
+//! What a server did so far, and how each connection ended.
+
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use crate::tcp::End;
+
+/// How one connection ended, for [`ServerConfig::on_end`](super::ServerConfig::on_end).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Ended {
+    /// The number of the connection, as in [`Peer::id`](super::Peer::id).
+    pub id: u64,
+    /// The peer's address.
+    pub peer: SocketAddr,
+    /// Why the connection ended.
+    pub end: End,
+    /// What became of the handler.
+    pub handler: HandlerEnd,
+    /// Bytes that came from the peer.
+    pub received_bytes: u64,
+    /// Bytes that the kernel took for the peer.
+    pub sent_bytes: u64,
+    /// From accept to end.
+    pub lasted: Duration,
+}
+
+/// What became of a connection's handler.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum HandlerEnd {
+    /// It returned without an error.
+    Returned,
+    /// It returned an error.
+    Failed,
+    /// It panicked; the message is in the log.
+    Panicked,
+    /// The server stopped it: see [`Ended::end`].
+    Stopped,
+    /// It never ran, for a limit was reached.
+    NotRun,
+}
+
+/// What a server did so far.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Connections given to the handler.
+    pub accepted: u64,
+    /// Connections refused for a limit or for want of descriptors.
+    pub refused: u64,
+    /// Connections open now.
+    pub active: u64,
+    /// Handlers that returned an error.
+    pub failed: u64,
+    /// Handlers that panicked.
+    pub panicked: u64,
+    /// Connections ended by a timeout.
+    pub timed_out: u64,
+    /// Times that the kernel could not give the next connection.
+    pub accept_errors: u64,
+    /// Bytes received on connections that have ended.
+    pub received_bytes: u64,
+    /// Bytes sent on connections that have ended.
+    pub sent_bytes: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) accepted: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) accept_errors: AtomicU64,
+    failed: AtomicU64,
+    panicked: AtomicU64,
+    timed_out: AtomicU64,
+    received_bytes: AtomicU64,
+    sent_bytes: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn handle_end(&self, ended: &Ended) {
+        match ended.handler {
+            HandlerEnd::Failed => add(&self.failed, 1),
+            HandlerEnd::Panicked => add(&self.panicked, 1),
+            _ => {}
+        }
+        if matches!(ended.end, End::TimedOut(_)) {
+            add(&self.timed_out, 1);
+        }
+        add(&self.received_bytes, ended.received_bytes);
+        add(&self.sent_bytes, ended.sent_bytes);
+    }
+
+    pub(super) fn metrics(&self, active: usize) -> Metrics {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Metrics {
+            accepted: load(&self.accepted),
+            refused: load(&self.refused),
+            active: active as u64,
+            failed: load(&self.failed),
+            panicked: load(&self.panicked),
+            timed_out: load(&self.timed_out),
+            accept_errors: load(&self.accept_errors),
+            received_bytes: load(&self.received_bytes),
+            sent_bytes: load(&self.sent_bytes),
+        }
+    }
+}
+
+pub(super) fn add(counter: &AtomicU64, more: u64) {
+    counter.fetch_add(more, Ordering::Relaxed);
+}

@@ -1,0 +1,136 @@
+//! How many connections or requests there are, in all and from each address.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// The places for connections or requests; taken when one is accepted.
+#[derive(Debug)]
+pub(super) struct Slots {
+    max: usize,
+    max_per_address: usize,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// One place; free again when dropped.
+#[derive(Debug)]
+pub(super) struct Slot {
+    slots: Arc<Slots>,
+    key: IpAddr,
+}
+
+impl Slots {
+    pub(super) fn new(max: usize, max_per_address: usize) -> Self {
+        Self {
+            max,
+            max_per_address,
+            taken: Mutex::default(),
+        }
+    }
+
+    /// A place for one from `address`, if there is one.
+    pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Slot> {
+        let key = key(address);
+        let mut taken = self.taken();
+        if taken.all >= self.max {
+            return None;
+        }
+        let from_here = taken.by_address.get(&key).copied().unwrap_or_default();
+        if from_here >= self.max_per_address {
+            return None;
+        }
+        taken.by_address.insert(key, from_here + 1);
+        taken.all += 1;
+        Some(Slot {
+            slots: Arc::clone(self),
+            key,
+        })
+    }
+
+    /// Places taken now.
+    pub(super) fn count(&self) -> usize {
+        self.taken().all
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut taken = self.slots.taken();
+        taken.all -= 1;
+        if let Some(from_here) = taken.by_address.get_mut(&self.key) {
+            *from_here -= 1;
+            if *from_here == 0 {
+                taken.by_address.remove(&self.key);
+            }
+        }
+    }
+}
+
+/// One host has one IPv4 address, but a whole /64 of IPv6 ones.
+fn key(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),
+        ip @ IpAddr::V4(_) => ip,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slots(max: usize, max_per_address: usize) -> Arc<Slots> {
+        Arc::new(Slots::new(max, max_per_address))
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_total_is_met_exactly() {
+        let slots = slots(2, 2);
+        let first = slots.take(ip("10.0.0.1"));
+        let second = slots.take(ip("10.0.0.2"));
+        assert!(first.is_some() && second.is_some());
+        assert!(slots.take(ip("10.0.0.3")).is_none());
+        drop(first);
+        assert!(slots.take(ip("10.0.0.3")).is_some());
+    }
+
+    #[test]
+    fn one_address_does_not_take_the_others_places() {
+        let slots = slots(3, 1);
+        let _first = slots.take(ip("10.0.0.1")).unwrap();
+        assert!(slots.take(ip("10.0.0.1")).is_none());
+        assert!(slots.take(ip("::ffff:10.0.0.1")).is_none());
+        assert!(slots.take(ip("10.0.0.2")).is_some());
+    }
+
+    #[test]
+    fn one_ipv6_network_is_one_address() {
+        let slots = slots(3, 1);
+        let _first = slots.take(ip("2001:db8::1")).unwrap();
+        assert!(slots.take(ip("2001:db8::2")).is_none());
+        assert!(slots.take(ip("2001:db8:0:1::1")).is_some());
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_those_who_left() {
+        let slots = slots(3, 3);
+        drop([slots.take(ip("10.0.0.1")), slots.take(ip("10.0.0.2"))]);
+        assert_eq!(slots.count(), 0);
+        assert!(slots.taken().by_address.is_empty());
+    }
+}

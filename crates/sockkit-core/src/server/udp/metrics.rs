@@ -1,0 +1,56 @@
+//! What a UDP server did so far.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a UDP server did so far.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct UdpMetrics {
+    /// Requests given to the responder.
+    pub requests: u64,
+    /// Answers that the kernel took.
+    pub replies: u64,
+    /// Requests being answered now.
+    pub in_flight: u64,
+    /// Requests dropped for a limit.
+    pub dropped: u64,
+    /// Requests that the responder failed to answer.
+    pub failed: u64,
+    /// Requests at which the responder panicked.
+    pub panicked: u64,
+    /// Answers given up at the reply timeout.
+    pub timed_out: u64,
+    /// Answers that the kernel refused.
+    pub send_errors: u64,
+    /// Times that receiving failed.
+    pub receive_errors: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) requests: AtomicU64,
+    pub(super) replies: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) failed: AtomicU64,
+    pub(super) panicked: AtomicU64,
+    pub(super) timed_out: AtomicU64,
+    pub(super) send_errors: AtomicU64,
+    pub(super) receive_errors: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn metrics(&self, in_flight: usize) -> UdpMetrics {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        UdpMetrics {
+            requests: load(&self.requests),
+            replies: load(&self.replies),
+            in_flight: in_flight as u64,
+            dropped: load(&self.dropped),
+            failed: load(&self.failed),
+            panicked: load(&self.panicked),
+            timed_out: load(&self.timed_out),
+            send_errors: load(&self.send_errors),
+            receive_errors: load(&self.receive_errors),
+        }
+    }
+}

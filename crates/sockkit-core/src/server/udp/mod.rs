@@ -1,0 +1,221 @@
+//! UDP request and reply, served with limits, deadlines and a graceful end.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{ABORT_GRACE, Drained, slots::Slots};
+use crate::udp::UdpEndpoint;
+
+mod metrics;
+mod receive;
+mod responder;
+
+use metrics::Counters;
+
+pub use metrics::UdpMetrics;
+pub use responder::{Replied, Request, Responder};
+
+/// A running UDP server. Dropping it stops everything at once.
+///
+/// Each datagram is a request, answered by at most one datagram, in a task of
+/// its own: a slow answer holds no other up, and answers may overtake each
+/// other. An answer leaves from the address that the question went to.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// use sockkit_core::{server::{Request, UdpServer, UdpServerConfig}, udp::{Transmit, UdpEndpoint}};
+///
+/// let endpoint = UdpEndpoint::bind(([127, 0, 0, 1], 0).into())?;
+/// let echo = UdpServer::start(endpoint, UdpServerConfig::default(), async |request: Request| {
+///     Ok(Some(request.bytes))
+/// })?;
+///
+/// let client = UdpEndpoint::bind(([127, 0, 0, 1], 0).into())?;
+/// client.send(Transmit::new(echo.local_addr(), b"hello")).await?;
+/// let mut buffer = [0; 1500];
+/// assert_eq!(client.recv(&mut buffer).await?.bytes, b"hello");
+/// echo.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # On open networks
+/// Anybody can write a false sender into a datagram. A server whose answers are
+/// longer than the questions is a weapon for whoever does that: keep answers
+/// short, or the server on a network you trust.
+#[derive(Debug)]
+pub struct UdpServer {
+    local_addr: SocketAddr,
+    receiving: JoinHandle<()>,
+    control: Arc<Control>,
+}
+
+/// What a UDP server allows and how long it waits. All limits are finite.
+#[derive(Clone, Debug)]
+#[must_use = "a config does nothing until a server is started with it"]
+pub struct UdpServerConfig {
+    max_in_flight: usize,
+    max_in_flight_per_address: usize,
+    reply: Duration,
+    drain: Duration,
+}
+
+impl UdpServer {
+    /// Serves the requests of `endpoint` with an async closure or function.
+    ///
+    /// # Errors
+    /// If the endpoint's address cannot be read.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn start<F, Fut>(
+        endpoint: UdpEndpoint,
+        config: UdpServerConfig,
+        reply: F,
+    ) -> io::Result<Self>
+    where
+        F: Fn(Request) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Replied> + Send + 'static,
+    {
+        Self::start_responder(endpoint, config, reply)
+    }
+
+    /// Serves the requests of `endpoint` with a [`Responder`] type.
+    ///
+    /// # Errors
+    /// If the endpoint's address cannot be read.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn start_responder(
+        endpoint: UdpEndpoint,
+        config: UdpServerConfig,
+        responder: impl Responder,
+    ) -> io::Result<Self> {
+        let local_addr = endpoint.local_addr()?;
+        let control = Arc::new(Control {
+            slots: Arc::new(Slots::new(
+                config.max_in_flight,
+                config.max_in_flight_per_address,
+            )),
+            config,
+            counters: Counters::default(),
+            draining: CancellationToken::new(),
+            aborting: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        let receiving = receive::receive(endpoint, Arc::new(responder), Arc::clone(&control));
+        Ok(Self {
+            local_addr,
+            receiving: tokio::spawn(receiving),
+            control,
+        })
+    }
+
+    /// The address that requests go to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// What the server did so far.
+    pub fn metrics(&self) -> UdpMetrics {
+        self.control.counters.metrics(self.control.slots.count())
+    }
+
+    /// Stops in order: takes no more requests, and answers those it has taken.
+    ///
+    /// The socket is closed when the last answer is sent, or when the
+    /// [drain timeout](UdpServerConfig::drain_timeout) has passed.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: if dropped, what still runs is stopped at once.
+    pub async fn shutdown(mut self) -> Drained {
+        let Control {
+            config,
+            slots,
+            draining,
+            aborting,
+            tasks,
+            ..
+        } = &*self.control;
+        draining.cancel();
+        // Only a panic can fail it, and then it receives no more either.
+        let _ = (&mut self.receiving).await;
+        tasks.close();
+        let aborted = match timeout(config.drain, tasks.wait()).await {
+            Ok(()) => 0,
+            Err(_) => slots.count(),
+        };
+        aborting.cancel();
+        let _ = timeout(ABORT_GRACE, tasks.wait()).await;
+        Drained {
+            aborted,
+            stuck: tasks.len(),
+        }
+    }
+}
+
+impl Drop for UdpServer {
+    fn drop(&mut self) {
+        self.receiving.abort();
+        self.control.aborting.cancel();
+    }
+}
+
+impl UdpServerConfig {
+    /// Requests answered at once; what comes beyond is dropped and counted, as
+    /// if the network had lost it. Default: 1,024.
+    pub fn max_in_flight(mut self, requests: usize) -> Self {
+        self.max_in_flight = requests;
+        self
+    }
+
+    /// Requests answered at once for one IPv4 address or one IPv6 /64 network.
+    /// Default: 256.
+    pub fn max_in_flight_per_address(mut self, requests: usize) -> Self {
+        self.max_in_flight_per_address = requests;
+        self
+    }
+
+    /// How long an answer may take; then it is given up. Default: 5 s.
+    ///
+    /// Longer than clients wait is work for nobody.
+    pub fn reply_timeout(mut self, timeout: Duration) -> Self {
+        self.reply = timeout;
+        self
+    }
+
+    /// How long [`UdpServer::shutdown`] waits for answers under way.
+    /// Default: 5 s.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.drain = timeout;
+        self
+    }
+}
+
+impl Default for UdpServerConfig {
+    fn default() -> Self {
+        Self {
+            max_in_flight: 1_024,
+            max_in_flight_per_address: 256,
+            reply: Duration::from_secs(5),
+            drain: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What the receiving loop, the answers and the owner share.
+#[derive(Debug)]
+struct Control {
+    config: UdpServerConfig,
+    slots: Arc<Slots>,
+    counters: Counters,
+    /// No more requests are taken.
+    draining: CancellationToken,
+    /// Answers are given up.
+    aborting: CancellationToken,
+    tasks: TaskTracker,
+}

@@ -1,0 +1,152 @@
+//! The receiving loop, and the task that answers one request.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use tokio::time::timeout;
+
+use super::{
+    Control,
+    responder::{Request, Responder},
+};
+use crate::{
+    server::{connection::panic_message, metrics::add, slots::Slot},
+    udp::{Datagram, ReceiveBatch, Transmit, UdpEndpoint, UdpError},
+};
+
+/// Receives until the server drains.
+pub(super) async fn receive<R: Responder>(
+    endpoint: UdpEndpoint,
+    responder: Arc<R>,
+    control: Arc<Control>,
+) {
+    let endpoint = Arc::new(endpoint);
+    let mut batch = ReceiveBatch::new();
+    let mut draining = pin!(control.draining.cancelled());
+    loop {
+        let received = tokio::select! {
+            biased;
+            () = &mut draining => return,
+            received = endpoint.recv_batch(&mut batch) => received,
+        };
+        while let Some(error) = endpoint.take_peer_error() {
+            tracing::debug!(%error, "an answer did not arrive");
+        }
+        match received {
+            Ok(()) => {
+                for datagram in batch.iter() {
+                    admit(&datagram, &endpoint, &responder, &control);
+                }
+            }
+            Err(UdpError::TimedOut { .. }) => {}
+            Err(error) => {
+                add(&control.counters.receive_errors, 1);
+                tracing::warn!(%error, "cannot receive");
+                tokio::select! {
+                    () = &mut draining => return,
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+            }
+        }
+    }
+}
+
+fn admit<R: Responder>(
+    datagram: &Datagram<'_>,
+    endpoint: &Arc<UdpEndpoint>,
+    responder: &Arc<R>,
+    control: &Arc<Control>,
+) {
+    let Some(slot) = control.slots.take(datagram.from.ip()) else {
+        add(&control.counters.dropped, 1);
+        tracing::debug!(from = %datagram.from, "dropped: too many requests in flight");
+        return;
+    };
+    add(&control.counters.requests, 1);
+    let request = Request {
+        bytes: Bytes::copy_from_slice(datagram.bytes),
+        from: datagram.from,
+        to: datagram.to,
+        interface_index: datagram.interface_index,
+    };
+    let (endpoint, responder) = (Arc::clone(endpoint), Arc::clone(responder));
+    let task_control = Arc::clone(control);
+    control
+        .tasks
+        .spawn(answer(request, slot, endpoint, responder, task_control));
+}
+
+/// Answers one request. `slot` is free again when it returns.
+async fn answer<R: Responder>(
+    request: Request,
+    slot: Slot,
+    endpoint: Arc<UdpEndpoint>,
+    responder: Arc<R>,
+    control: Arc<Control>,
+) {
+    let (from, to) = (request.from, request.to);
+    let replying = AssertUnwindSafe(async { responder.reply(request).await }).catch_unwind();
+    let whole = timeout(control.config.reply, async {
+        match replying.await {
+            Ok(Ok(Some(bytes))) => send(&endpoint, from, to, &bytes, &control).await,
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => {
+                add(&control.counters.failed, 1);
+                tracing::warn!(%from, error = &*error as &dyn std::error::Error, "no answer");
+            }
+            Err(panic) => {
+                add(&control.counters.panicked, 1);
+                tracing::error!(%from, message = panic_message(&*panic), "responder panicked");
+            }
+        }
+    });
+    tokio::select! {
+        biased;
+        () = control.aborting.cancelled() => {}
+        outcome = whole => if outcome.is_err() {
+            add(&control.counters.timed_out, 1);
+            tracing::debug!(%from, "the answer took too long");
+        }
+    }
+    drop(slot);
+}
+
+async fn send(
+    endpoint: &UdpEndpoint,
+    from: SocketAddr,
+    to: Option<IpAddr>,
+    bytes: &[u8],
+    control: &Control,
+) {
+    let answer = Transmit::new(from, bytes);
+    let sent = match to.filter(|to| may_be_a_source(*to)) {
+        None => endpoint.send(answer).await,
+        // Only an interface's prefix tells a directed broadcast address from a
+        // machine's, and the kernel knows it: then it chooses the source.
+        Some(source) => match endpoint.send(answer.source(source)).await {
+            Err(UdpError::Send { .. }) => endpoint.send(answer).await,
+            sent => sent,
+        },
+    };
+    match sent {
+        Ok(()) => add(&control.counters.replies, 1),
+        Err(error) => {
+            add(&control.counters.send_errors, 1);
+            tracing::debug!(%from, error = &error as &dyn std::error::Error, "cannot answer");
+        }
+    }
+}
+
+fn may_be_a_source(to: IpAddr) -> bool {
+    !to.is_multicast() && to != Ipv4Addr::BROADCAST
+}
+
+/// After a failure to receive, so that one that stays costs next to no CPU.
+const PAUSE: Duration = Duration::from_millis(100);
