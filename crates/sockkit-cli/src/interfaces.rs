@@ -38,7 +38,10 @@ fn show(interface: &Interface) {
             Some(broadcast) => format!(", broadcast {broadcast}"),
             None => String::new(),
         };
-        println!("  address {}/{}{broadcast}", address.ip, address.prefix_bits);
+        println!(
+            "  address {}/{}{broadcast}",
+            address.ip, address.prefix_bits
+        );
     }
     if !interface.gateways.is_empty() {
         println!("  routers {}", list(&interface.gateways));

@@ -1,4 +1,4 @@
-//! The command `sockkit`: live pictures between machines.
+//! The command `sockkit`: files and live pictures between machines.
 
 #![allow(
     clippy::print_stdout,
@@ -10,13 +10,18 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand};
 
+mod bench;
 mod cam;
 mod demo;
 mod endpoint;
+mod interfaces;
 mod logging;
+mod receive;
+mod send;
+mod transfer;
 mod view;
 
-/// Live pictures between machines on a local network.
+/// Files and live pictures between machines on a local network.
 ///
 /// Traffic is in the clear: use it on networks you trust.
 #[derive(Debug, Parser)]
@@ -31,10 +36,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show the main job on one machine: pictures over UDP, watched in a browser
     Demo(demo::Args),
     Cam(cam::Args),
     View(view::Args),
+    Send(send::Args),
+    Receive(receive::Args),
+    Interfaces(interfaces::Args),
+    Bench(bench::Args),
 }
 
 #[tokio::main]
@@ -55,5 +63,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(args) => demo::run(args).await,
         Command::Cam(args) => cam::run(args).await,
         Command::View(args) => view::run(args).await,
+        Command::Send(args) => send::run(args).await,
+        Command::Receive(args) => receive::run(args).await,
+        Command::Interfaces(args) => interfaces::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
     }
 }
