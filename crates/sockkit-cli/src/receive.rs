@@ -4,15 +4,17 @@ use std::{
     io::{self, BufRead, Write},
     net::SocketAddr,
     path::PathBuf,
+    thread,
 };
 
 use anyhow::{Context, bail};
 use indicatif::HumanBytes;
 use sockkit::file::{
-    Destination, EntryKind, Incoming, OnConflict, ReceiveConfig, escape_name, receive,
+    Destination, EntryKind, Incoming, OnConflict, ReceiveConfig, ReceiveError, escape_name,
+    receive,
     session::{Limits, Reviewed},
 };
-use tokio::{net::TcpStream, task::spawn_blocking};
+use tokio::{net::TcpStream, sync::oneshot};
 
 use crate::transfer::{self, Bar};
 
@@ -62,32 +64,45 @@ enum Policy {
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    transfer::until_ctrl_c(receive_into(args)).await
+}
+
+async fn receive_into(args: Args) -> anyhow::Result<()> {
     let destination = Destination::open(&args.into)
         .with_context(|| format!("cannot receive into {}", args.into.display()))?;
     transfer::say_in_the_clear();
     if let Some(from) = &args.from {
         let stream = transfer::dial(from).await?;
-        return receive_one(stream, from, &destination, &args).await;
+        let incoming = receive(stream, &config(&args)).await?;
+        return receive_one(incoming, from, &destination, &args).await;
     }
     let listener = transfer::listen(args.listen).await?;
     loop {
         let (stream, peer) = transfer::accept(&listener).await?;
-        let received = receive_one(stream, &peer.to_string(), &destination, &args).await;
-        match received {
-            Err(error) if args.keep_listening => eprintln!("sockkit: {error:#}"),
-            Ok(()) if args.keep_listening => {}
-            last => return last,
+        // Whoever offers nothing must not end the wait for somebody who does.
+        let incoming = match receive(stream, &config(&args)).await {
+            Ok(incoming) => incoming,
+            Err(error) => {
+                eprintln!("{peer}: {:#}", anyhow::Error::new(error));
+                continue;
+            }
+        };
+        let received = receive_one(incoming, &peer.to_string(), &destination, &args).await;
+        if !args.keep_listening {
+            return received;
+        }
+        if let Err(error) = received {
+            eprintln!("{peer}: {error:#}");
         }
     }
 }
 
 async fn receive_one(
-    stream: TcpStream,
+    incoming: Incoming<TcpStream>,
     address: &str,
     destination: &Destination,
     args: &Args,
 ) -> anyhow::Result<()> {
-    let incoming = receive(stream, &config(args)).await?;
     show(&incoming, address);
     if !args.yes && !ask().await? {
         incoming.decline().await;
@@ -96,7 +111,11 @@ async fn receive_one(
     let (bar, on_progress) = Bar::new(incoming.manifest());
     let received = incoming.on_progress(on_progress).accept(destination).await;
     let elapsed = bar.finish();
-    transfer::summarise(&received?, elapsed, "received")
+    let received = received.map_err(|error| match error {
+        ReceiveError::Link(_) => anyhow::Error::new(error).context(transfer::GO_ON),
+        error => error.into(),
+    })?;
+    transfer::summarise(&received, elapsed, "received")
 }
 
 fn config(args: &Args) -> ReceiveConfig {
@@ -120,15 +139,11 @@ fn config(args: &Args) -> ReceiveConfig {
 /// Every name is the peer's, so none is shown as it came.
 fn show(incoming: &Incoming<TcpStream>, address: &str) {
     let manifest = incoming.manifest();
-    let who = match escape_name(incoming.peer()) {
-        name if name.is_empty() => "somebody".to_owned(),
-        name => format!("somebody who says to be {name}"),
+    let name = match escape_name(incoming.peer()) {
+        name if name.is_empty() => String::new(),
+        name => format!(" (calls itself {name})"),
     };
-    eprintln!(
-        "{who}, at {address}, offers {} files and folders, {}:",
-        manifest.entries.len(),
-        HumanBytes(manifest.total_bytes()),
-    );
+    eprintln!("{address}{name} offers {}:", transfer::count(manifest));
     for (entry, reviewed) in manifest.entries.iter().zip(incoming.reviewed()).take(SHOWN) {
         let name = escape_name(&entry.path);
         let size = match entry.kind {
@@ -150,9 +165,12 @@ fn show(incoming: &Incoming<TcpStream>, address: &str) {
 async fn ask() -> anyhow::Result<bool> {
     eprint!("receive them? [y/N] ");
     io::stderr().flush()?;
-    let answer = spawn_blocking(|| {
+    let (answered, answer) = oneshot::channel();
+    // A thread of its own: the program waits at its end for the runtime's.
+    thread::spawn(move || {
         let mut line = String::new();
-        io::stdin().lock().read_line(&mut line).map(|_bytes| line)
+        let read = io::stdin().lock().read_line(&mut line);
+        let _ = answered.send(read.map(|_bytes| line));
     });
     let answer = answer.await.context("asking was stopped")??;
     Ok(matches!(

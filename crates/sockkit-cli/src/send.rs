@@ -3,8 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
-use indicatif::HumanBytes;
-use sockkit::file::{SendConfig, Source, send};
+use sockkit::file::{SendConfig, SendError, Source, send};
 use tokio::task::spawn_blocking;
 
 use crate::transfer::{self, Bar};
@@ -28,6 +27,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    transfer::until_ctrl_c(send_to(args)).await
+}
+
+async fn send_to(args: Args) -> anyhow::Result<()> {
     let Args { paths, to, listen } = args;
     let source = spawn_blocking(move || Source::gather(&paths))
         .await
@@ -36,11 +39,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         eprintln!("skipping {}: {}", skipped.path.display(), skipped.reason);
     }
     let manifest = source.manifest();
-    eprintln!(
-        "offering {} files and folders, {}",
-        manifest.entries.len(),
-        HumanBytes(manifest.total_bytes()),
-    );
+    eprintln!("offering {}", transfer::count(manifest));
     transfer::say_in_the_clear();
     let stream = match listen {
         None => transfer::dial(&to).await?,
@@ -57,5 +56,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         .on_progress(on_progress);
     let sent = send(stream, source, &config).await;
     let elapsed = bar.finish();
-    transfer::summarise(&sent?, elapsed, "sent")
+    let sent = sent.map_err(|error| match error {
+        SendError::Link(_) => anyhow::Error::new(error).context(transfer::GO_ON),
+        error => error.into(),
+    })?;
+    transfer::summarise(&sent, elapsed, "sent")
 }

@@ -10,8 +10,10 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
-use sockkit::file::{FileOutcome, Manifest, OnProgress, Progress, Summary, escape_name};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use sockkit::file::{
+    Entry, EntryKind, FileOutcome, Manifest, OnProgress, Progress, Summary, escape_name,
+};
 use tokio::{
     net::{TcpListener, TcpStream, lookup_host},
     time::timeout,
@@ -113,47 +115,74 @@ impl Bar {
     }
 }
 
+/// Runs a transfer until it ends or Ctrl-C is pressed.
+pub(crate) async fn until_ctrl_c(
+    transfer: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        ended = transfer => ended,
+        pressed = tokio::signal::ctrl_c() => {
+            pressed?;
+            bail!("stopped; what was verified is kept, {GO_ON}");
+        }
+    }
+}
+
+/// What to add to an error after which the transfer can go on.
+pub(crate) const GO_ON: &str = "the same command goes on from there";
+
+/// What is on offer, in a few words.
+pub(crate) fn count(manifest: &Manifest) -> String {
+    let is_file = |entry: &&Entry| entry.kind == EntryKind::File;
+    let files = manifest.entries.iter().filter(is_file).count();
+    let folders = manifest.entries.len() - files;
+    let bytes = HumanBytes(manifest.total_bytes());
+    match folders {
+        0 => format!("{}, {bytes}", plural(files, "file")),
+        _ => format!(
+            "{} in {}, {bytes}",
+            plural(files, "file"),
+            plural(folders, "folder")
+        ),
+    }
+}
+
 /// Prints a digest and a path for each file, what failed and why, and the
 /// totals.
 ///
 /// # Errors
 /// If not every file is at the receiver.
 pub(crate) fn summarise(summary: &Summary, elapsed: Duration, verb: &str) -> anyhow::Result<()> {
-    let mut complete = 0_u64;
-    let mut failed = 0_u64;
+    let mut complete = 0;
     for file in &summary.files {
         let path = escape_name(&file.path);
         match file.outcome {
             FileOutcome::Complete(digest) => {
                 complete += 1;
-                match digest {
-                    Some(digest) => println!("{digest}  {path}"),
-                    None => println!("unverified  {path}"),
+                let digest = digest.map_or_else(|| "unverified".to_owned(), |d| d.to_string());
+                println!("{digest}  {path}");
+                if let Some(saved_as) = &file.saved_as {
+                    eprintln!("{path}: saved as {saved_as}");
                 }
             }
-            FileOutcome::Refused(reason) => {
-                failed += 1;
-                eprintln!("{path}: {reason}");
-            }
-            FileOutcome::Failed(reason) => {
-                failed += 1;
-                eprintln!("{path}: {reason}");
-            }
+            FileOutcome::Refused(reason) => eprintln!("{path}: {reason}"),
+            FileOutcome::Failed(reason) => eprintln!("{path}: {reason}"),
             outcome => bail!("{path}: {outcome:?}"),
         }
     }
     let moved = summary.moved_bytes;
     eprintln!(
-        "{verb} {complete} {}, {} moved in {} ({}/s)",
-        if complete == 1 { "file" } else { "files" },
+        "{verb} {}, {} moved in {:.1} s ({}/s)",
+        plural(complete, "file"),
         HumanBytes(moved),
-        HumanDuration(elapsed),
+        elapsed.as_secs_f64(),
         HumanBytes(per_second(moved, elapsed)),
     );
-    if failed > 0 {
+    if complete < summary.files.len() {
         bail!(
-            "{failed} of {} files were not transferred",
-            complete + failed
+            "{} of {} were not transferred",
+            summary.files.len() - complete,
+            plural(summary.files.len(), "file"),
         );
     }
     Ok(())
@@ -174,6 +203,13 @@ fn ready(stream: TcpStream) -> anyhow::Result<TcpStream> {
     // Answers are small and waited for.
     stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
     Ok(stream)
+}
+
+fn plural(count: usize, thing: &str) -> String {
+    match count {
+        1 => format!("1 {thing}"),
+        _ => format!("{count} {thing}s"),
+    }
 }
 
 fn per_second(bytes: u64, elapsed: Duration) -> u64 {

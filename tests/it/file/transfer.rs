@@ -115,7 +115,13 @@ async fn a_file_that_is_there_is_treated_as_the_policy_says() {
         fs::write(into.path().join("a.txt"), there).unwrap();
         let source = Source::gather([&path]).unwrap();
         let (sent, received) = transfer_all(source, into.path(), policy).await;
-        assert_eq!(sent.files, received.files, "{policy:?}");
+        assert_eq!(
+            sent.files[0].outcome, received.files[0].outcome,
+            "{policy:?}"
+        );
+        let saved_as = received.files[0].saved_as.as_ref().map(ToString::to_string);
+        let renamed = (policy == OnConflict::Rename).then(|| "a (1).txt".to_owned());
+        assert_eq!(saved_as, renamed);
         assert_eq!(
             complete(sent.files[0].outcome),
             is_complete,

@@ -53,9 +53,9 @@ impl Whole {
         let part = self.part.take().expect("taken by finish alone");
         let completed = part.complete(self.path.clone(), &entry(&self.path, self.bytes))?;
         self.writer.complete(0, completed);
-        match self.writer.flush()?.first() {
-            None => Ok(self.path.clone()),
-            Some(_refused) => Err(io::ErrorKind::AlreadyExists.into()),
+        match self.writer.flush()?.pop() {
+            Some((_, Ok(path))) => Ok(path),
+            _ => Err(io::ErrorKind::AlreadyExists.into()),
         }
     }
 }

@@ -160,23 +160,23 @@ impl Writer {
         self.completed.len() >= MAX_BATCH_FILES || self.completed_bytes >= MAX_BATCH_BYTES
     }
 
-    /// Syncs what is complete, then gives each its name. Returns those that
-    /// could not be kept.
-    pub(crate) fn flush(&mut self) -> io::Result<Vec<(u32, RefuseReason)>> {
+    /// Syncs what is complete, then gives each its name. Returns where each is,
+    /// or why it could not be kept.
+    pub(crate) fn flush(&mut self) -> io::Result<Vec<(u32, Result<EntryPath, RefuseReason>)>> {
         let batch = std::mem::take(&mut self.completed);
         self.completed_bytes = 0;
         sync_all(&batch)?;
 
-        let mut failures = Vec::new();
+        let mut ends = Vec::with_capacity(batch.len());
         let mut folders: Vec<Arc<Folder>> = Vec::new();
         for (index, file) in batch {
-            if let Err(error) = self.publish(&file) {
-                failures.push((index, refusal(&error)));
-                continue;
-            }
-            if !folders
-                .iter()
-                .any(|folder| Arc::ptr_eq(folder, &file.folder))
+            let published = self.publish(&file).map_err(|error| refusal(&error));
+            let is_here = published.is_ok();
+            ends.push((index, published));
+            if is_here
+                && !folders
+                    .iter()
+                    .any(|folder| Arc::ptr_eq(folder, &file.folder))
             {
                 folders.push(file.folder);
             }
@@ -184,10 +184,12 @@ impl Writer {
         for folder in folders {
             folder.sync()?;
         }
-        Ok(failures)
+        Ok(ends)
     }
 
-    fn publish(&self, file: &Completed) -> io::Result<()> {
+    /// Returns the path under which it now is.
+    fn publish(&self, file: &Completed) -> io::Result<EntryPath> {
+        let mut path = file.path.clone();
         let (folder, part, name) = (&file.folder, &file.names.part, file.path.file_name());
         match self.on_conflict {
             OnConflict::Overwrite => {
@@ -198,7 +200,7 @@ impl Writer {
                 }
                 folder.rename_over(part, name)?;
             }
-            OnConflict::Rename => rename_free(folder, part, &file.path)?,
+            OnConflict::Rename => path = rename_free(folder, part, &file.path)?,
             OnConflict::Refuse | OnConflict::Resume => folder.rename_new(part, name)?,
         }
         // After the rename: a record without its part costs nothing, a part
@@ -206,7 +208,7 @@ impl Writer {
         if file.has_record {
             folder.remove(&file.names.record)?;
         }
-        Ok(())
+        Ok(path)
     }
 
     fn folder_of(&mut self, path: &EntryPath) -> io::Result<Arc<Folder>> {
@@ -255,24 +257,24 @@ fn digest_of(mut file: File) -> io::Result<Digest> {
     }
 }
 
-fn rename_free(folder: &Folder, part: &str, path: &EntryPath) -> io::Result<()> {
-    let name = path.file_name();
-    let mut taken = folder.rename_new(part, name);
+/// Returns the name that was free: its own, or one with a number.
+fn rename_free(folder: &Folder, part: &str, path: &EntryPath) -> io::Result<EntryPath> {
+    let mut free = path.clone();
     for number in 1..=MAX_RENAMES {
-        match taken {
+        match folder.rename_new(part, free.file_name()) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            done => return done,
+            done => return done.map(|()| free),
         }
+        let name = path.file_name();
         let (stem, extension) = match name.rsplit_once('.') {
             Some((stem, extension)) if !stem.is_empty() => (stem, format!(".{extension}")),
             _ => (name, String::new()),
         };
-        let free = path
+        free = path
             .with_file_name(&format!("{stem} ({number}){extension}"))
             .map_err(|_too_long| io::ErrorKind::InvalidFilename)?;
-        taken = folder.rename_new(part, free.file_name());
     }
-    taken
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 /// One call for the whole file system costs less than one for each of many

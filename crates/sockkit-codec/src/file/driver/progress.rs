@@ -1,9 +1,9 @@
 //! What is told while a transfer runs, and what is left to say after it.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use crate::file::{
-    Digest, EntryKind, Manifest,
+    Digest, EntryKind, EntryPath, Manifest,
     session::{FailReason, RefuseReason},
 };
 
@@ -75,16 +75,17 @@ impl Summary {
     pub(super) fn new(
         manifest: &Manifest,
         outcomes: Vec<Option<FileOutcome>>,
+        mut renamed: HashMap<u32, EntryPath>,
         moved_bytes: u64,
     ) -> Self {
-        let files = manifest
-            .entries
-            .iter()
+        let files = (0..)
+            .zip(&manifest.entries)
             .zip(outcomes)
-            .filter(|(entry, _)| entry.kind == EntryKind::File)
-            .map(|(entry, outcome)| FileSummary {
+            .filter(|((_, entry), _)| entry.kind == EntryKind::File)
+            .map(|((index, entry), outcome)| FileSummary {
                 path: entry.path.clone(),
                 size_bytes: entry.size_bytes,
+                saved_as: renamed.remove(&index),
                 outcome: outcome.unwrap_or(FileOutcome::Failed(FailReason::Vanished)),
             })
             .collect();
@@ -106,6 +107,8 @@ pub struct FileSummary {
     pub path: String,
     /// Its length.
     pub size_bytes: u64,
+    /// Where the receiver put it, if not at its path; the sender is not told.
+    pub saved_as: Option<EntryPath>,
     /// What became of it.
     pub outcome: FileOutcome,
 }

@@ -1,10 +1,13 @@
 //! The receiver's thread: verifies, writes, and gives files their names.
 
-use std::{collections::HashSet, io, mem};
+use std::{
+    collections::{HashMap, HashSet},
+    io, mem,
+};
 
 use super::{ReceiveConfig, ReceiveError};
 use crate::file::{
-    BLOCK_BYTES, Entry, Integrity, Manifest,
+    BLOCK_BYTES, Entry, EntryPath, Integrity, Manifest,
     destination::{Destination, Part, Writer, refusal},
     driver::{
         progress::{FileOutcome, OnProgress, Progress, Summary, set_outcome},
@@ -35,6 +38,8 @@ struct Receiving {
     arriving: u32,
     /// Files that are here already and are only compared.
     compared: HashSet<u32>,
+    /// Where files are that another one kept from their own names.
+    renamed: HashMap<u32, EntryPath>,
     /// What was accepted and could not be kept.
     failures: Vec<(u32, RefuseReason)>,
     moved_bytes: u64,
@@ -63,6 +68,7 @@ impl ReceiveWorker {
                 on_progress: config.on_progress.clone(),
                 arriving: 0,
                 compared: HashSet::new(),
+                renamed: HashMap::new(),
                 failures: Vec::new(),
                 moved_bytes: 0,
                 done: false,
@@ -287,8 +293,15 @@ impl Receiving {
     }
 
     fn flush(&mut self) -> Result<(), ReceiveError> {
-        for (entry, reason) in self.writer.flush().map_err(ReceiveError::Sync)? {
-            self.fail(entry, FileOutcome::Refused(reason));
+        for (entry, published) in self.writer.flush().map_err(ReceiveError::Sync)? {
+            match published {
+                Err(reason) => self.fail(entry, FileOutcome::Refused(reason)),
+                Ok(path) => {
+                    if path.as_str() != self.manifest.entries[entry as usize].path {
+                        self.renamed.insert(entry, path);
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -315,7 +328,12 @@ impl Receiving {
     }
 
     fn summary(self) -> Summary {
-        Summary::new(&self.manifest, self.outcomes, self.moved_bytes)
+        Summary::new(
+            &self.manifest,
+            self.outcomes,
+            self.renamed,
+            self.moved_bytes,
+        )
     }
 }
 

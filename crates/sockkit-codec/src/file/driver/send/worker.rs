@@ -1,6 +1,7 @@
 //! The sender's thread: reads, hashes, and fills buffers with messages.
 
 use std::{
+    collections::HashMap,
     io::{self, Read, Seek, SeekFrom},
     mem,
     time::Duration,
@@ -335,7 +336,12 @@ impl SendWorker {
     }
 
     fn summary(self) -> Summary {
-        Summary::new(self.source.manifest(), self.outcomes, self.moved_bytes)
+        Summary::new(
+            self.source.manifest(),
+            self.outcomes,
+            HashMap::new(),
+            self.moved_bytes,
+        )
     }
 }
 

@@ -1,0 +1,347 @@
+//! `sockkit send` and `sockkit receive`, as two people run them.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use sockkit::testing::program::{End, Program};
+use tempfile::{TempDir, tempdir};
+
+use crate::{fails, sockkit};
+
+/// Two people's folders. Memory-backed: files of a gigabyte should not wait for
+/// a disk.
+struct Desk {
+    from: TempDir,
+    into: TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self {
+            from: tempdir().unwrap(),
+            into: tempdir().unwrap(),
+        }
+    }
+
+    fn write(&self, path: &str, contents: &[u8]) -> String {
+        let path = self.from.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, contents).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn arrived(&self, path: &str) -> PathBuf {
+        self.into.path().join(path)
+    }
+
+    /// What lies in the receiver's folder, hidden names included.
+    fn names(&self) -> Vec<String> {
+        let found = fs::read_dir(self.into.path()).unwrap();
+        let mut names: Vec<_> = found
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Starts a receiver and waits until it listens.
+    fn receiver(&self, arguments: &[&str]) -> (Program, String) {
+        let into = self.into.path().to_str().unwrap();
+        let fixed = ["receive", "--into", into, "--listen", "127.0.0.1:0"];
+        let program = sockkit(&[&fixed, arguments].concat());
+        let address = program.listening().to_string();
+        (program, address)
+    }
+
+    /// Sends `paths` to a receiver with these arguments; sender's end, then
+    /// receiver's.
+    fn send(&self, paths: &[&str], arguments: &[&str]) -> (End, End) {
+        let (receiver, address) = self.receiver(arguments);
+        let sent = send(paths, &address).end();
+        (sent, receiver.end())
+    }
+}
+
+fn send(paths: &[&str], address: &str) -> Program {
+    sockkit(&[&["send", "--to", address], paths].concat())
+}
+
+fn big() -> Vec<u8> {
+    let run: Vec<u8> = (0..=250).collect();
+    run.repeat((24 << 20) / run.len())
+}
+
+#[test]
+fn files_and_folders_arrive_and_both_print_the_same_digests() {
+    let desk = Desk::new();
+    let one = desk.write("one.txt", b"one\n");
+    desk.write("사진/바다 1.jpg", &big());
+    desk.write("사진/빈/empty", b"");
+    let album = desk.from.path().join("사진");
+
+    let (sent, received) = desk.send(&[&one, album.to_str().unwrap()], &["--yes"]);
+
+    assert!(sent.status.success(), "{sent:?}");
+    assert!(received.status.success(), "{received:?}");
+    assert_eq!(sent.lines, received.lines);
+    assert!(sent.lines[0].ends_with("  one.txt"), "{:?}", sent.lines);
+    assert_eq!(sent.lines[0].split("  ").next().unwrap().len(), 64);
+    for side in [&sent, &received] {
+        assert!(side.errors.contains("in the clear"), "{side:?}");
+        assert!(side.errors.contains("3 files"), "{side:?}");
+    }
+    for said in ["offers 3 files in 2 folders", "바다 1.jpg", "127.0.0.1"] {
+        assert!(received.errors.contains(said), "{said}: {received:?}");
+    }
+    assert_eq!(fs::read(desk.arrived("사진/바다 1.jpg")).unwrap(), big());
+    assert_eq!(fs::read(desk.arrived("사진/빈/empty")).unwrap(), b"");
+    assert_eq!(desk.names(), ["one.txt", "사진"]);
+}
+
+#[test]
+fn the_receiver_asks_and_anything_but_yes_is_a_no() {
+    let desk = Desk::new();
+    let path = desk.write("a", b"a");
+    for (answer, taken) in [("n", false), ("", false), ("nope", false), ("y", true)] {
+        let (mut receiver, address) = desk.receiver(&[]);
+        let sender = send(&[&path], &address);
+        receiver.type_line(answer);
+        let (sent, received) = (sender.end(), receiver.end());
+        assert_eq!(sent.status.success(), taken, "{answer:?}: {sent:?}");
+        assert_eq!(received.status.success(), taken, "{answer:?}");
+        assert_eq!(desk.arrived("a").exists(), taken, "{answer:?}");
+        if !taken {
+            assert!(sent.errors.contains("declined"), "{sent:?}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_there_is_treated_as_told() {
+    for (arguments, succeeds, names, old) in [
+        (&["--yes"][..], false, &["a.txt"][..], "old"),
+        (&["--yes", "--resume"], false, &["a.txt"], "old"),
+        (
+            &["--yes", "--on-conflict", "rename"],
+            true,
+            &["a (1).txt", "a.txt"],
+            "old",
+        ),
+        (
+            &["--yes", "--on-conflict", "overwrite"],
+            true,
+            &["a.txt"],
+            "new",
+        ),
+    ] {
+        let desk = Desk::new();
+        let path = desk.write("a.txt", b"new");
+        fs::write(desk.arrived("a.txt"), "old").unwrap();
+        let (sent, received) = desk.send(&[&path], arguments);
+        assert_eq!(sent.status.success(), succeeds, "{arguments:?}: {sent:?}");
+        assert_eq!(received.status.success(), succeeds, "{arguments:?}");
+        assert_eq!(desk.names(), names, "{arguments:?}");
+        assert_eq!(fs::read_to_string(desk.arrived("a.txt")).unwrap(), old);
+        if !succeeds {
+            assert!(sent.errors.contains("a.txt: a file of that name exists"));
+        }
+        if names.len() == 2 {
+            assert!(received.errors.contains("saved as a (1).txt"));
+        }
+    }
+}
+
+#[test]
+fn ctrl_c_on_either_side_leaves_what_the_next_attempt_goes_on_from() {
+    for side in ["sender", "receiver"] {
+        let desk = Desk::new();
+        let path = desk.write("big", &vec![7; 1 << 30]);
+        let (receiver, address) = desk.receiver(&["--yes"]);
+        let sender = send(&[&path], &address);
+        // A block is verified as soon as the record is longer than its head.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !desk.has_verified_block() {
+            assert!(std::time::Instant::now() < deadline, "nothing arrives");
+            std::thread::yield_now();
+        }
+        match side {
+            "sender" => sender.interrupt(),
+            _ => receiver.interrupt(),
+        }
+        let (sent, received) = (sender.end(), receiver.end());
+        let (stopped, other) = match side {
+            "sender" => (sent, received),
+            _ => (received, sent),
+        };
+        assert!(stopped.errors.contains("stopped"), "{side}: {stopped:?}");
+        assert!(!other.status.success(), "{side}");
+        assert!(other.errors.contains("goes on from there"), "{other:?}");
+        assert!(!desk.arrived("big").exists());
+
+        let (sent, received) = desk.send(&[&path], &["--yes"]);
+        assert!(
+            sent.status.success() && received.status.success(),
+            "{sent:?}"
+        );
+        assert!(!received.errors.contains("1.00 GiB moved"), "{received:?}");
+        assert_eq!(desk.names(), ["big"]);
+        assert_eq!(fs::metadata(desk.arrived("big")).unwrap().len(), 1 << 30);
+    }
+}
+
+impl Desk {
+    fn has_verified_block(&self) -> bool {
+        let record = |name: &String| {
+            let path = Path::new(name);
+            path.extension()
+                .is_some_and(|extension| extension == "blocks")
+        };
+        let found = self.names().into_iter().find(record);
+        found.is_some_and(|name| fs::metadata(self.arrived(&name)).is_ok_and(|m| m.len() > 28))
+    }
+}
+
+#[test]
+fn either_side_may_listen() {
+    let desk = Desk::new();
+    let path = desk.write("a", b"contents");
+    let sender = sockkit(&["send", "--listen", "127.0.0.1:0", &path]);
+    let address = sender.listening().to_string();
+    let into = desk.into.path().to_str().unwrap();
+    let received = sockkit(&["receive", "--from", &address, "--yes", "--into", into]).end();
+    assert!(received.status.success(), "{received:?}");
+    assert!(sender.end().status.success());
+    assert_eq!(fs::read(desk.arrived("a")).unwrap(), b"contents");
+}
+
+#[test]
+fn what_cannot_begin_says_why() {
+    let desk = Desk::new();
+    let path = desk.write("a", b"a");
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let closed = closed.to_string();
+    fails_last(&["send", "--to", &closed, &path], &[&closed, "refused"]);
+    fails_last(
+        &["send", "--to", "127.0.0.1", &path],
+        &["127.0.0.1", "HOST:PORT"],
+    );
+    fails(
+        &["send", "/no/such/file"],
+        &["/no/such/file", "No such file"],
+    );
+    fails(&["send", "/"], &["/", "no name"]);
+    fails(
+        &["receive", "--into", "/no/such/folder"],
+        &["/no/such/folder"],
+    );
+    fails(&["receive"], &["required"]);
+    fails(&["send"], &["required"]);
+}
+
+/// Like [`fails`], where notes come before the complaint.
+#[track_caller]
+fn fails_last(arguments: &[&str], words: &[&str]) {
+    let end = sockkit(arguments).end();
+    assert_eq!(end.status.code(), Some(1), "{end:?}");
+    let last = end.errors.lines().last().unwrap_or_default();
+    for word in words {
+        assert!(last.contains(word), "{last:?} lacks {word:?}");
+    }
+}
+
+/// Answers one connection with these bytes, and reads until it closes.
+fn stranger(says: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(says).unwrap();
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    address
+}
+
+#[test]
+fn a_peer_of_another_version_or_protocol_is_told_apart() {
+    let desk = Desk::new();
+    let path = desk.write("a", b"a");
+    for (says, words) in [
+        (
+            &b"\0\0\0\0\0\0\0\x09\x01SKFT\0\x02\x01\0"[..],
+            "speaks version 2 of the file protocol, this side version 1",
+        ),
+        (
+            b"SSH-2.0-OpenSSH_9.6\r\n",
+            "does not speak the file protocol",
+        ),
+        (b"", "closed the connection"),
+    ] {
+        let address = match says {
+            b"" => {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let address = listener.local_addr().unwrap();
+                std::thread::spawn(move || drop(listener.accept()));
+                address
+            }
+            says => stranger(says),
+        };
+        fails_last(&["send", "--to", &address.to_string(), &path], &[words]);
+    }
+}
+
+#[test]
+fn a_stranger_does_not_end_the_receivers_wait() {
+    let desk = Desk::new();
+    let path = desk.write("a", b"a");
+    let (receiver, address) = desk.receiver(&["--yes"]);
+    let mut browser = TcpStream::connect(&address).unwrap();
+    browser.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    let _ = browser.read_to_end(&mut Vec::new());
+    drop(browser);
+    assert!(send(&[&path], &address).end().status.success());
+    let received = receiver.end();
+    assert!(received.status.success(), "{received:?}");
+    assert!(received.errors.contains("does not speak the file protocol"));
+}
+
+#[test]
+fn a_deceptive_name_is_shown_escaped_and_refused() {
+    let desk = Desk::new();
+    let (receiver, address) = desk.receiver(&["--yes"]);
+    let mut liar = TcpStream::connect(&address).unwrap();
+    let mut said = b"\0\0\0\0\0\0\0\x09\x01SKFT\0\x01\0\0".to_vec();
+    let name = "\u{1b}[2J../x";
+    let body = 1 + 5 + 23 + name.len() as u64;
+    said.extend_from_slice(&body.to_be_bytes());
+    said.extend_from_slice(b"\x02\x01\0\0\0\x01\0");
+    said.extend_from_slice(&[0; 20]);
+    said.extend_from_slice(&u16::try_from(name.len()).unwrap().to_be_bytes());
+    said.extend_from_slice(name.as_bytes());
+    said.extend_from_slice(b"\0\0\0\0\0\0\0\x01\x07");
+    liar.write_all(&said).unwrap();
+    let received = receiver.end();
+    assert!(!received.status.success());
+    assert!(!received.errors.contains('\u{1b}'), "{received:?}");
+    assert!(received.errors.contains(r"\u{1b}[2J../x"), "{received:?}");
+    assert_eq!(desk.names(), [""; 0]);
+}
+
+#[test]
+fn a_folder_that_may_not_be_written_is_named() {
+    let desk = Desk::new();
+    let path = desk.write("a", b"a");
+    // Root may write anywhere, but not where a file is.
+    fs::create_dir(desk.arrived("a")).unwrap();
+    fs::set_permissions(desk.arrived("a"), fs::Permissions::from_mode(0o500)).unwrap();
+    let (sent, received) = desk.send(&[&path], &["--yes", "--on-conflict", "overwrite"]);
+    assert!(!sent.status.success() && !received.status.success());
+    assert!(sent.errors.contains("in the way"), "{sent:?}");
+}
