@@ -1,6 +1,6 @@
 //! When a connection has waited too long, and for what.
 //!
-//! Pure: the caller says what happened and when. [`Watched`](super::Watched)
+//! Pure: the caller says what happened and when. [`Stream`](super::Stream)
 //! reports, the connection's task asks.
 
 use std::time::{Duration, Instant};
