@@ -22,7 +22,7 @@ use crate::endpoint::Endpoint;
 /// Send a camera, a pattern or a clip to machines and multicast groups
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// camera[:N], pattern, clip (the bundled one), or a file
+    /// camera (or camera:1 …), pattern, clip (the bundled one), or a file
     #[arg(long, default_value = "camera")]
     source: SourceSpec,
     /// udp://HOST:PORT of a viewer or a group; repeat it for several

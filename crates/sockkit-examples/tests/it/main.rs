@@ -7,3 +7,4 @@ mod file;
 mod pack;
 mod run;
 mod udp;
+mod video;

@@ -10,6 +10,7 @@
 mod answer;
 mod clock;
 mod control;
+pub mod course;
 mod endpoint;
 mod error;
 mod follow;

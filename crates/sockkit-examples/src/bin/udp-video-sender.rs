@@ -1,0 +1,61 @@
+//! The course's UDP video sender: 640x480 BGR as 20 datagrams a picture.
+//!
+//! What it does beyond the notes: it spreads a picture's datagrams over time,
+//! for a receiver's buffer holds less than a picture. A datagram of this length
+//! is 32 fragments on Ethernet, each of which may be lost: `sockkit cam` sends
+//! none that a router cuts.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::Parser;
+use sockkit::{
+    source::{Source, SourceConfig, SourceSpec},
+    stream::course,
+    udp::{Transmit, UdpEndpoint},
+};
+use sockkit_examples::until_ctrl_c;
+use tokio::time::sleep;
+
+/// UDP video sender: raw pictures in the course's datagrams
+#[derive(Parser)]
+struct Args {
+    /// Where the receiver is
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5006")]
+    to: SocketAddr,
+    /// camera (or camera:1 …), pattern, clip, or a file
+    #[arg(long, default_value = "camera")]
+    source: SourceSpec,
+    /// End after so many pictures
+    #[arg(long, value_name = "N")]
+    frames: Option<u64>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    until_ctrl_c(send(args)).await
+}
+
+async fn send(args: Args) -> anyhow::Result<()> {
+    let size = SourceConfig::default().size(course::WIDTH_PX, course::HEIGHT_PX);
+    let mut source = Source::open(&args.source, size).await?;
+    let any = match args.to {
+        SocketAddr::V4(_) => "0.0.0.0:0",
+        SocketAddr::V6(_) => "[::]:0",
+    };
+    let endpoint = UdpEndpoint::bind(any.parse()?)?;
+    let mut sent = 0;
+    while args.frames != Some(sent) {
+        let picture = source.next().await?;
+        for datagram in course::cut(&picture)? {
+            endpoint.send(Transmit::new(args.to, &datagram)).await?;
+            sleep(BETWEEN_DATAGRAMS).await;
+        }
+        sent += 1;
+    }
+    println!("sent {sent} pictures");
+    Ok(())
+}
+
+/// Twenty of them leave time at 25 pictures a second.
+const BETWEEN_DATAGRAMS: Duration = Duration::from_micros(500);

@@ -1,0 +1,174 @@
+//! The course's video over UDP: 640x480 BGR as 20 datagrams, each one index
+//! byte and 46,080 bytes.
+//!
+//! Pure. The format has no picture number: an index that went back by much, or
+//! came twice, begins the next picture.
+
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
+use crate::picture::{PictureError, PixelFormat, VideoFrame};
+
+/// Width of the course's pictures.
+pub const WIDTH_PX: u32 = 640;
+
+/// Height of the course's pictures.
+pub const HEIGHT_PX: u32 = 480;
+
+/// Bytes of a datagram: the index, then a twentieth of the picture.
+pub const DATAGRAM_BYTES: usize = 1 + BLOCK_BYTES;
+
+/// Cuts a picture of 640x480 into datagrams.
+///
+/// # Errors
+/// [`PictureError`] if the picture cannot be decoded, or has another size.
+pub fn cut(frame: &VideoFrame) -> Result<Vec<Vec<u8>>, PictureError> {
+    let bgr = frame.convert(PixelFormat::Bgr)?.packed();
+    let checked = VideoFrame::new(PixelFormat::Bgr, WIDTH_PX, HEIGHT_PX, bgr.into_data())?;
+    let blocks = checked.data().chunks_exact(BLOCK_BYTES);
+    Ok((0_u8..)
+        .zip(blocks)
+        .map(|(index, block)| [&[index], block].concat())
+        .collect())
+}
+
+/// Puts datagrams together again. It holds one picture.
+#[derive(Debug)]
+pub struct Assembler {
+    pixels: Vec<u8>,
+    /// One bit for each block that came.
+    present: u32,
+    highest: u8,
+    broken: u64,
+}
+
+impl Default for Assembler {
+    fn default() -> Self {
+        Self {
+            pixels: vec![0; BLOCKS * BLOCK_BYTES],
+            present: 0,
+            highest: 0,
+            broken: 0,
+        }
+    }
+}
+
+impl Assembler {
+    /// Takes a datagram in; gives the picture that it completes.
+    ///
+    /// What is no datagram of this format is passed over.
+    pub fn handle_datagram(&mut self, datagram: &[u8]) -> Option<VideoFrame> {
+        let (&index, block) = datagram.split_first()?;
+        let at = usize::from(index) * BLOCK_BYTES;
+        if block.len() != BLOCK_BYTES || usize::from(index) >= BLOCKS {
+            return None;
+        }
+        let bit = 1 << index;
+        if self.present & bit != 0 || index.saturating_add(REORDER) < self.highest {
+            self.broken += 1;
+            self.begin();
+        }
+        self.pixels
+            .get_mut(at..at + BLOCK_BYTES)?
+            .copy_from_slice(block);
+        self.present |= bit;
+        self.highest = self.highest.max(index);
+        if self.present != ALL {
+            return None;
+        }
+        self.begin();
+        VideoFrame::new(PixelFormat::Bgr, WIDTH_PX, HEIGHT_PX, self.pixels.clone()).ok()
+    }
+
+    /// Pictures of which a datagram was lost.
+    pub fn broken(&self) -> u64 {
+        self.broken
+    }
+
+    fn begin(&mut self) {
+        self.present = 0;
+        self.highest = 0;
+    }
+}
+
+const BLOCKS: usize = 20;
+const BLOCK_BYTES: usize = 46_080;
+const ALL: u32 = (1 << BLOCKS) - 1;
+
+/// How far a datagram may be overtaken within its picture.
+const REORDER: u8 = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(shade: u8) -> VideoFrame {
+        let texture = (0..=250_u8).cycle().take(921_600);
+        let pixels: Vec<u8> = texture.map(|at| at.wrapping_add(shade)).collect();
+        VideoFrame::new(PixelFormat::Bgr, 640, 480, pixels).unwrap()
+    }
+
+    #[test]
+    fn a_picture_is_twenty_datagrams_and_comes_back() {
+        let datagrams = cut(&picture(3)).unwrap();
+        assert_eq!(datagrams.len(), 20);
+        assert!(
+            datagrams
+                .iter()
+                .all(|datagram| datagram.len() == DATAGRAM_BYTES)
+        );
+        let mut assembler = Assembler::default();
+        let mut shuffled = datagrams.clone();
+        shuffled.swap(3, 9);
+        for order in [datagrams, shuffled] {
+            let whole: Vec<_> = order
+                .iter()
+                .filter_map(|datagram| assembler.handle_datagram(datagram))
+                .collect();
+            assert!(whole == [picture(3)]);
+        }
+        assert_eq!(assembler.broken(), 0);
+    }
+
+    #[test]
+    fn whichever_datagram_is_lost_no_picture_is_torn() {
+        for lost in 0..20 {
+            let mut assembler = Assembler::default();
+            let mut whole = Vec::new();
+            for shade in 0..3 {
+                for (index, datagram) in cut(&picture(shade)).unwrap().iter().enumerate() {
+                    if (shade, index) != (0, lost) {
+                        whole.extend(assembler.handle_datagram(datagram));
+                    }
+                }
+            }
+            assert!(whole == [picture(1), picture(2)], "without datagram {lost}");
+            assert_eq!(assembler.broken(), 1);
+        }
+    }
+
+    #[test]
+    fn other_sizes_are_refused() {
+        let small = VideoFrame::new(PixelFormat::Gray, 2, 2, vec![0; 4]).unwrap();
+        assert!(cut(&small).is_err());
+    }
+
+    #[test]
+    fn ten_thousand_hostile_datagrams_make_no_picture() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut assembler = Assembler::default();
+        let mut bytes = vec![0; DATAGRAM_BYTES + 1];
+        for _ in 0..10_000 {
+            bytes[0] = random.u8(..);
+            let length = random.usize(..=DATAGRAM_BYTES + 1);
+            if length != DATAGRAM_BYTES {
+                assert!(assembler.handle_datagram(&bytes[..length]).is_none());
+            }
+        }
+        bytes[0] = 20;
+        assert!(
+            assembler
+                .handle_datagram(&bytes[..DATAGRAM_BYTES])
+                .is_none()
+        );
+    }
+}
