@@ -63,3 +63,28 @@ fn check_recorded(start: impl Fn(&str) -> Program) {
         assert_eq!(probed.trim(), "640,480,25/1,10");
     }
 }
+
+#[test]
+fn tcp_ours_to_ours_and_to_python() {
+    for order in ["be", "le"] {
+        let arguments = [
+            "--bind",
+            "127.0.0.1:0",
+            "--source",
+            "pattern",
+            "--order",
+            order,
+        ];
+        let server = program(env!("CARGO_BIN_EXE_tcp-video-server"), &arguments);
+        let at = server.listening().to_string();
+        let client = env!("CARGO_BIN_EXE_tcp-video-client");
+        let end = program(client, &[&at, "--frames", "5", "--order", order]).end();
+        assert!(end.status.success(), "{end:?}");
+        assert_eq!(end.lines[4..], ["picture 4: 640x480", "received 5"]);
+        let needs = [Need::Program("python3"), Need::PythonModule("cv2")];
+        if order == "le" && met("TCP video to Python", &needs) {
+            let end = twin("tcp_video_client.py", &[&at, "5"]).end();
+            assert_eq!(end.lines, ["(480, 640, 3)"; 5], "{end:?}");
+        }
+    }
+}

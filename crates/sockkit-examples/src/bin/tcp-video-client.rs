@@ -1,0 +1,81 @@
+//! The course's TCP video client: counts the pictures, and records them.
+//!
+//! What it does beyond the notes: a length beyond the limit is refused before
+//! anything is reserved, and a silent server is given up.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::Context;
+use clap::Parser;
+use sockkit::{
+    frame::{FrameConfig, FrameReader, LengthOrder},
+    picture::VideoFrame,
+    sink::record::{Recorder, RecorderConfig},
+};
+use sockkit_examples::until_ctrl_c;
+use tokio::{net::TcpStream, time::timeout};
+
+/// TCP video client: receives JPEG pictures
+#[derive(Parser)]
+struct Args {
+    /// The server
+    #[arg(default_value = "127.0.0.1:5003")]
+    server: SocketAddr,
+    /// Order of the length's bytes: be, or le as Python's struct.pack('Q')
+    #[arg(long, default_value = "be", value_parser = ["be", "le"])]
+    order: String,
+    /// End after so many pictures
+    #[arg(long, value_name = "N")]
+    frames: Option<u64>,
+    /// Record to this MP4, which must not exist yet
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    until_ctrl_c(receive(args)).await
+}
+
+async fn receive(args: Args) -> anyhow::Result<()> {
+    let order = match args.order.as_str() {
+        "le" => LengthOrder::LittleEndian,
+        _ => LengthOrder::BigEndian,
+    };
+    let stream = timeout(SILENCE, TcpStream::connect(args.server))
+        .await
+        .context("the server does not answer")??;
+    let mut reader = FrameReader::with_config(stream, FrameConfig::default().order(order));
+    let mut recorder = match &args.record {
+        Some(path) => Some(Recorder::create(path, RecorderConfig::default()).await?),
+        None => None,
+    };
+    let mut received = 0;
+    while args.frames != Some(received) {
+        let body = timeout(SILENCE, reader.recv())
+            .await
+            .context("the server is silent")??;
+        let Some(body) = body else { break };
+        let now = std::time::SystemTime::now().into();
+        let picture = VideoFrame::from_jpeg(body)?
+            .captured_at(now)
+            .numbered(received);
+        println!(
+            "picture {received}: {}x{}",
+            picture.width_px(),
+            picture.height_px()
+        );
+        if let Some(recorder) = &mut recorder {
+            recorder.push(&picture).await?;
+        }
+        received += 1;
+    }
+    if let Some(recorder) = recorder {
+        recorder.finish().await?;
+    }
+    println!("received {received}");
+    Ok(())
+}
+
+const SILENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,91 @@
+//! The course's TCP video server: each picture is its length in eight bytes,
+//! then a JPEG.
+//!
+//! What it does beyond the notes: many clients, each of which gets the newest
+//! picture when it is ready for one, so that a slow one holds up nobody.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use bytes::Bytes;
+use clap::Parser;
+use sockkit::{
+    frame::{FrameConfig, FrameWriter, LengthOrder},
+    latest::{Publisher, Subscriber},
+    picture::PixelFormat,
+    source::{Source, SourceConfig, SourceSpec},
+};
+use sockkit_examples::until_ctrl_c;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::timeout,
+};
+
+/// TCP video server: sends JPEG pictures to every client
+#[derive(Parser)]
+struct Args {
+    /// Where to listen
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5003")]
+    bind: SocketAddr,
+    /// camera, camera:1 …, pattern, clip, or a file
+    #[arg(long, default_value = "camera")]
+    source: SourceSpec,
+    /// Order of the length's bytes: be, or le as Python's struct.pack('Q')
+    #[arg(long, default_value = "be", value_parser = ["be", "le"])]
+    order: String,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    until_ctrl_c(serve(args)).await
+}
+
+async fn serve(args: Args) -> anyhow::Result<()> {
+    let order = match args.order.as_str() {
+        "le" => LengthOrder::LittleEndian,
+        _ => LengthOrder::BigEndian,
+    };
+    let mut source = Source::open(&args.source, SourceConfig::default()).await?;
+    let listener = TcpListener::bind(args.bind).await?;
+    println!("listening on {}", listener.local_addr()?);
+
+    let publisher = Publisher::new();
+    let mut clients = JoinSet::new();
+    loop {
+        tokio::select! {
+            picture = source.next() => {
+                let jpeg = picture?.convert(PixelFormat::Jpeg)?;
+                publisher.publish(jpeg.into_data());
+            }
+            accepted = listener.accept() => {
+                let (stream, peer) = accepted?;
+                println!("{peer} watches");
+                let pictures = publisher.subscribe();
+                clients.spawn(async move {
+                    if let Err(error) = send(stream, pictures, order).await {
+                        println!("{peer} left: {error:#}");
+                    }
+                });
+            }
+            Some(_) = clients.join_next() => {}
+        }
+    }
+}
+
+async fn send(
+    stream: TcpStream,
+    mut pictures: Subscriber<Bytes>,
+    order: LengthOrder,
+) -> anyhow::Result<()> {
+    let mut writer = FrameWriter::with_config(stream, FrameConfig::default().order(order));
+    while let Some(jpeg) = pictures.next().await {
+        timeout(WRITE_WITHIN, writer.send(jpeg))
+            .await
+            .context("it takes nothing")??;
+    }
+    Ok(())
+}
+
+const WRITE_WITHIN: Duration = Duration::from_secs(30);
