@@ -17,3 +17,8 @@ pub use sockkit_codec::{file, frame, pack, shard};
 
 #[cfg(feature = "media")]
 pub use sockkit_media::{latest, picture, sink, source, stream};
+
+/// The README's example compiles.
+#[cfg(all(doctest, feature = "web"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
