@@ -1,9 +1,10 @@
 //! `sockkit receive`.
 
 use std::{
+    fs,
     io::{self, BufRead, Write},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     thread,
 };
 
@@ -25,7 +26,7 @@ use crate::transfer::{self, Bar};
 /// verified. Prints the BLAKE3 digest of each file, as b3sum does.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The folder that receives them; it must exist
+    /// The folder that receives them; made if there is none
     #[arg(long, value_name = "DIR")]
     into: PathBuf,
     /// Where to wait for a sender
@@ -68,8 +69,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn receive_into(args: Args) -> anyhow::Result<()> {
-    let destination = Destination::open(&args.into)
-        .with_context(|| format!("cannot receive into {}", args.into.display()))?;
+    let destination =
+        open(&args.into).with_context(|| format!("cannot receive into {}", args.into.display()))?;
     transfer::say_in_the_clear();
     if let Some(from) = &args.from {
         let stream = transfer::dial(from).await?;
@@ -94,6 +95,15 @@ async fn receive_into(args: Args) -> anyhow::Result<()> {
         if let Err(error) = received {
             eprintln!("{peer}: {error:#}");
         }
+    }
+}
+
+/// Makes the folder if its last name alone is new: a slip in the path before it
+/// stays an error.
+fn open(folder: &Path) -> io::Result<Destination> {
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Destination::open(folder),
     }
 }
 

@@ -246,6 +246,25 @@ fn what_cannot_begin_says_why() {
     fails(&["send"], &["required"]);
 }
 
+#[test]
+fn the_receiver_makes_its_folder() {
+    let desk = Desk::new();
+    let path = desk.write("a", b"a");
+    let into = desk.arrived("받은 것");
+    let receiver = sockkit(&[
+        "receive",
+        "--yes",
+        "--into",
+        into.to_str().unwrap(),
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    let sent = send(&[&path], &receiver.listening().to_string()).end();
+    assert!(sent.status.success(), "{sent:?}");
+    assert!(receiver.end().status.success());
+    assert_eq!(fs::read(into.join("a")).unwrap(), b"a");
+}
+
 /// Like [`fails`], where notes come before the complaint.
 #[track_caller]
 fn fails_last(arguments: &[&str], words: &[&str]) {
