@@ -5,9 +5,11 @@
 //! ```
 //!
 //! Both speak the same bytes, an 8-byte length, and flush at the same points.
-//! The two take turns within each round, and what counts is the ratio within a
-//! round, so that other load on the machine falls on both. CPU is that of the
-//! process: sender, receiver, and the kernel on their behalf.
+//! Where frames are long, a bare `write_all` and `read_exact` of as many bytes
+//! into one buffer is the limit that no framing passes. They take turns within
+//! each round, and what counts is the ratio within a round, so that other load
+//! on the machine falls on all. CPU is that of the process: sender, receiver,
+//! and the kernel on their behalf.
 
 #![allow(clippy::print_stdout, reason = "a benchmark reports")]
 #![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
@@ -21,7 +23,10 @@ use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use rustix::time::{ClockId, clock_gettime};
 use sockkit_codec::frame::{FrameReader, FrameWriter};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
 fn main() {
@@ -58,6 +63,8 @@ struct Case {
     frames_a_flush: usize,
 }
 
+type Contestant = (&'static str, fn(Case) -> Took);
+
 /// What one run took.
 #[derive(Clone, Copy)]
 struct Took {
@@ -67,41 +74,49 @@ struct Took {
 
 impl Case {
     fn compare(self) {
-        let rounds: Vec<[Took; 2]> = (0..ROUNDS)
-            .map(|round| {
-                if round % 2 == 0 {
-                    [self.ours(), self.theirs()]
-                } else {
-                    let theirs = self.theirs();
-                    [self.ours(), theirs]
-                }
-            })
-            .collect();
-        self.report(&rounds);
-    }
-
-    fn report(self, rounds: &[[Took; 2]]) {
-        let bytes = (self.payload_bytes * self.frames) as f64;
+        let contestants: &[Contestant] = match self.frames_a_flush {
+            1 => &[
+                ("sockkit", Self::ours),
+                ("tokio-util", Self::theirs),
+                ("bare", Self::bare),
+            ],
+            _ => &[("sockkit", Self::ours), ("tokio-util", Self::theirs)],
+        };
         println!(
             "\n{} frames of {} bytes, {} a flush",
             self.frames, self.payload_bytes, self.frames_a_flush
         );
-        for (place, name) in ["sockkit", "tokio-util"].into_iter().enumerate() {
-            let seconds = median(rounds.iter().map(|round| round[place].wall.as_secs_f64()));
-            let cpu = median(rounds.iter().map(|round| round[place].cpu.as_secs_f64()));
-            println!(
-                "{name:12} {:8.0} MB/s {:10.0} frames/s {:8.3} CPU-s/GB",
-                bytes / 1e6 / seconds,
-                self.frames as f64 / seconds,
-                cpu / (bytes / 1e9),
-            );
+        let mut rounds = vec![Vec::new(); contestants.len()];
+        for round in 0..ROUNDS {
+            for turn in 0..contestants.len() {
+                let place = (round + turn) % contestants.len();
+                rounds[place].push(contestants[place].1(self));
+            }
         }
-        let wall = |[ours, theirs]: &[Took; 2]| theirs.wall.as_secs_f64() / ours.wall.as_secs_f64();
-        let cpu = |[ours, theirs]: &[Took; 2]| ours.cpu.as_secs_f64() / theirs.cpu.as_secs_f64();
+        for ((name, _), runs) in contestants.iter().zip(&rounds) {
+            self.report(name, runs, &rounds[THEIRS]);
+        }
+    }
+
+    /// A line of medians, and of the ratios to `theirs` within each round.
+    fn report(self, name: &str, runs: &[Took], theirs: &[Took]) {
+        let bytes = (self.payload_bytes * self.frames) as f64;
+        let wall = |took: &Took| took.wall.as_secs_f64();
+        let cpu = |took: &Took| took.cpu.as_secs_f64();
+        let ratio = |of: fn(&Took) -> f64| {
+            median(
+                runs.iter()
+                    .zip(theirs)
+                    .map(|(run, peer)| of(run) / of(peer)),
+            )
+        };
         println!(
-            "{:.2} x the speed at {:.2} x the CPU (medians of {ROUNDS} rounds)",
-            median(rounds.iter().map(wall)),
-            median(rounds.iter().map(cpu)),
+            "{name:12} {:8.0} MB/s {:10.0} frames/s {:8.3} CPU-s/GB   {:.2} x the speed at {:.2} x the CPU",
+            bytes / 1e6 / median(runs.iter().map(wall)),
+            self.frames as f64 / median(runs.iter().map(wall)),
+            median(runs.iter().map(cpu)) / (bytes / 1e9),
+            1.0 / ratio(|took| took.wall.as_secs_f64()),
+            ratio(|took| took.cpu.as_secs_f64()),
         );
     }
 
@@ -133,7 +148,7 @@ impl Case {
         let payload = Bytes::from(vec![7; self.payload_bytes]);
         let codec = || {
             LengthDelimitedCodec::builder()
-                .length_field_length(8)
+                .length_field_length(PREFIX_BYTES)
                 .max_frame_length(64 << 20)
                 .new_codec()
         };
@@ -157,6 +172,24 @@ impl Case {
                     received += 1;
                 }
                 assert_eq!(received, self.frames);
+            },
+        )
+    }
+
+    /// The same bytes with nobody to find the frames in them.
+    fn bare(self) -> Took {
+        let frame = vec![7; PREFIX_BYTES + self.payload_bytes];
+        let mut buffer = frame.clone();
+        measure(
+            async move |mut stream| {
+                for _ in 0..self.frames {
+                    stream.write_all(&frame).await.unwrap();
+                }
+            },
+            async move |mut stream| {
+                for _ in 0..self.frames {
+                    stream.read_exact(&mut buffer).await.unwrap();
+                }
             },
         )
     }
@@ -208,4 +241,9 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 15;
+
+/// Who the others are compared with.
+const THEIRS: usize = 1;
+
+const PREFIX_BYTES: usize = 8;
