@@ -16,6 +16,7 @@ mod live;
 mod report;
 mod spec;
 mod table;
+mod tcp_info;
 mod types;
 mod value;
 
@@ -31,6 +32,7 @@ pub use live::{Live, Row};
 pub use report::{Taken, Verdict};
 pub use spec::{Access, Level, OptionSpec, Platforms, Scope};
 pub use table::{ALL, SocketOptions};
+pub use tcp_info::{TcpInfo, TcpState};
 pub use types::{Dscp, Ecn, Keepalive, Linger, PathMtuDiscovery, TrafficClass};
 pub use value::Value;
 

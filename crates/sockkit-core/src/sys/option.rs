@@ -37,6 +37,36 @@ pub(crate) fn get<T: Word>(socket: impl AsFd, level: c_int, name: c_int) -> io::
     Ok(value)
 }
 
+/// Reads an option that is a structure, as many bytes of it as there is room for;
+/// how many the kernel wrote.
+///
+/// # Errors
+/// What `getsockopt` says.
+#[cfg(target_os = "linux")]
+pub(crate) fn get_bytes(
+    socket: impl AsFd,
+    level: c_int,
+    name: c_int,
+    bytes: &mut [u8],
+) -> io::Result<usize> {
+    let room = libc::socklen_t::try_from(bytes.len()).unwrap_or(libc::socklen_t::MAX);
+    let mut length = room;
+    // SAFETY: `bytes` is a live place of at least `length` bytes.
+    let status = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            name,
+            bytes.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(length.min(room) as usize)
+}
+
 /// Sets one option.
 ///
 /// # Errors

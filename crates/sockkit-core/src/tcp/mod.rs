@@ -1,5 +1,44 @@
 //! TCP: listen, connect, and why a connection ended.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! use std::time::Duration;
+//! use sockkit_core::tcp::{End, Listener, connect};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
+//! let mut client = connect(listener.local_addr()?).await?;
+//! let (mut server, _peer) = listener.accept().await?;
+//!
+//! client.write_all(b"hello").await?;
+//! // FIN: nothing more is said, and the answer can still come.
+//! client.shutdown().await?;
+//! let mut heard = String::new();
+//! server.read_to_string(&mut heard).await?;
+//! assert_eq!(heard, "hello");
+//! assert_eq!(server.end(), Some(End::Finished));
+//!
+//! drop(server);
+//! assert_eq!(client.close(Duration::from_secs(1)).await, End::Finished);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A server that should keep limits and end in order takes the listener's
+//! socket: [`Server::start`](crate::server::Server::start).
 
+mod connect;
+mod connection;
+mod deadline;
 mod end;
+mod listener;
+#[cfg(target_os = "linux")]
+mod sendfile;
 
-pub use end::{End, Timeout};
+pub use self::{
+    connect::{Attempt, ConnectError, Connector, connect},
+    connection::{Connection, Counters},
+    end::{End, Timeout},
+    listener::{ListenConfig, ListenError, Listener},
+};

@@ -1,0 +1,346 @@
+//! One TCP connection.
+
+use std::{
+    fs::File,
+    io::{self, IoSlice},
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+
+use super::{End, Timeout, deadline::Deadline};
+use crate::options::{Live, OptionError, SocketOptions};
+
+/// A TCP connection that counts, keeps deadlines, and knows why it ended.
+///
+/// Read and write it by tokio's `AsyncReadExt` and `AsyncWriteExt`: `read`,
+/// `read_exact`, `write_all`, `write_vectored`, and `shutdown`, which closes
+/// the sending side alone (FIN). Dropping it closes it in the background.
+///
+/// It holds no buffer. Both directions at once: `tokio::io::split`.
+#[derive(Debug)]
+pub struct Connection {
+    tcp: TcpStream,
+    counters: Counters,
+    end: Option<End>,
+    reads: Deadline,
+    writes: Deadline,
+}
+
+/// What a connection has moved.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Bytes that were read.
+    pub received_bytes: u64,
+    /// Bytes that the kernel has taken; they may not have arrived.
+    pub sent_bytes: u64,
+}
+
+impl Connection {
+    /// Takes over a connected socket.
+    ///
+    /// `SO_RCVTIMEO` and `SO_SNDTIMEO` that were set on it become this
+    /// connection's deadlines.
+    ///
+    /// # Errors
+    /// What the system says when asked for them.
+    pub fn new(tcp: TcpStream) -> io::Result<Self> {
+        let (read, write) = {
+            let socket = socket2::SockRef::from(&tcp);
+            (socket.read_timeout()?, socket.write_timeout()?)
+        };
+        Ok(Self {
+            tcp,
+            counters: Counters::default(),
+            end: None,
+            reads: Deadline::new(read, Timeout::Read),
+            writes: Deadline::new(write, Timeout::Write),
+        })
+    }
+
+    /// This side's address.
+    ///
+    /// # Errors
+    /// Passes on what the system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+
+    /// The other side's address.
+    ///
+    /// # Errors
+    /// Passes on what the system says; a connection that was reset has none.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp.peer_addr()
+    }
+
+    /// What was moved so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Why it ended, as far as reads and writes have shown; the first reason
+    /// stays, but what follows the peer's FIN tells more than that FIN.
+    pub fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// How long one read may wait; `None` is for ever.
+    pub fn read_timeout(&self) -> Option<Duration> {
+        self.reads.after()
+    }
+
+    /// How long one write may wait for room; `None` is for ever.
+    pub fn write_timeout(&self) -> Option<Duration> {
+        self.writes.after()
+    }
+
+    /// Bounds how long one read may wait. A read that waits longer fails with
+    /// [`Timeout::Read`], and the connection stays usable.
+    pub fn set_read_timeout(&mut self, after: Option<Duration>) {
+        self.reads.set(after);
+    }
+
+    /// Bounds how long one write may wait for room. A write that waits longer
+    /// fails with [`Timeout::Write`], and the connection stays usable.
+    pub fn set_write_timeout(&mut self, after: Option<Duration>) {
+        self.writes.set(after);
+    }
+
+    /// The socket's options, to read: one by one, or as a table. The kernel's
+    /// own report (`TCP_INFO`) is among them.
+    ///
+    /// # Errors
+    /// As [`Live::of`].
+    pub fn options(&self) -> Result<Live<'_>, OptionError> {
+        Live::of(&self.tcp)
+    }
+
+    /// Sets options of the connected socket.
+    ///
+    /// # Errors
+    /// [`OptionError`], which names the option that failed.
+    pub fn set_options(&mut self, options: &SocketOptions) -> Result<(), OptionError> {
+        options.apply(&self.tcp)?;
+        if options.read_deadline().is_some() {
+            self.reads.set(options.read_deadline());
+        }
+        if options.write_deadline().is_some() {
+            self.writes.set(options.write_deadline());
+        }
+        Ok(())
+    }
+
+    /// Waits for bytes and copies them without taking them; 0 is the peer's FIN.
+    ///
+    /// # Errors
+    /// What the connection died of, or [`Timeout::Read`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn peek(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let peeking = self.tcp.peek(buffer);
+        let result = match self.reads.after() {
+            None => peeking.await,
+            Some(after) => match tokio::time::timeout(after, peeking).await {
+                Ok(result) => result,
+                Err(_) => Err(Timeout::Read.into()),
+            },
+        };
+        if let Err(error) = &result {
+            self.note(End::from_io(error));
+        }
+        result
+    }
+
+    /// Sends `bytes` of `file` from `offset` on, through the kernel: on Linux
+    /// they never enter this process (`sendfile`), elsewhere they are copied.
+    /// Returns how many were sent: fewer if the file ends first.
+    ///
+    /// The file's own position stays. A file that is not in memory is read from
+    /// the disk on this thread; where that may take long, use a runtime of
+    /// several threads.
+    ///
+    /// # Errors
+    /// What the connection died of, [`Timeout::Write`], or an error of the file.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: [`counters`](Self::counters) says how much was sent.
+    pub async fn send_file(&mut self, file: &File, offset: u64, bytes: u64) -> io::Result<u64> {
+        let mut sent = 0;
+        while sent < bytes {
+            match self.send_some_of(file, offset + sent, bytes - sent).await? {
+                0 => break,
+                some => sent += some as u64,
+            }
+        }
+        Ok(sent)
+    }
+
+    #[cfg(target_os = "linux")]
+    async fn send_some_of(&mut self, file: &File, offset: u64, bytes: u64) -> io::Result<usize> {
+        let mut offset = offset;
+        let sending = super::sendfile::send_some(&self.tcp, file, &mut offset, bytes);
+        let result = match self.writes.after() {
+            None => sending.await,
+            Some(after) => match tokio::time::timeout(after, sending).await {
+                Ok(result) => result,
+                Err(_) => Err(Timeout::Write.into()),
+            },
+        };
+        self.sent(&result);
+        result
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    async fn send_some_of(&mut self, file: &File, offset: u64, bytes: u64) -> io::Result<usize> {
+        let mut buffer = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX).min(64 << 10)];
+        #[cfg(unix)]
+        let read = std::os::unix::fs::FileExt::read_at(file, &mut buffer, offset)?;
+        #[cfg(windows)]
+        let read = std::os::windows::fs::FileExt::seek_read(file, &mut buffer, offset)?;
+        self.write_all(&buffer[..read]).await?;
+        Ok(read)
+    }
+
+    /// Closes in order: says that nothing more comes (FIN), throws away what the
+    /// peer still sends, and waits for its FIN, `patience` at most.
+    ///
+    /// Returns how it went: [`End::Finished`] if both sides said all they had,
+    /// [`End::TimedOut`] with [`Timeout::Close`] if the peer goes on sending or
+    /// does not close. Closing with bytes unread would reset the connection and
+    /// could take away what the peer has not read yet.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: the socket is closed in the background either way.
+    pub async fn close(mut self, patience: Duration) -> End {
+        self.reads.set(None);
+        let deadline = Instant::now() + patience;
+        match timeout_at(deadline, self.finish()).await {
+            Ok(Ok(())) => End::Finished,
+            Ok(Err(error)) => End::from_io(&error),
+            Err(_) => End::TimedOut(Timeout::Close),
+        }
+    }
+
+    async fn finish(&mut self) -> io::Result<()> {
+        self.shutdown().await?;
+        let mut rest = [0; 4096];
+        while self.read(&mut rest).await? > 0 {}
+        Ok(())
+    }
+
+    /// Throws the connection away (RST): what is not delivered yet is lost, and
+    /// the peer learns at once that it is.
+    pub fn abort(self) -> End {
+        // Fails on a socket that is reset already.
+        let _ = self.tcp.set_zero_linger();
+        End::Aborted
+    }
+
+    /// The socket below, to look at and to set options of.
+    ///
+    /// What is read or written past this connection is not counted.
+    pub fn get_ref(&self) -> &TcpStream {
+        &self.tcp
+    }
+
+    /// The socket itself, without counters and deadlines.
+    pub fn into_inner(self) -> TcpStream {
+        self.tcp
+    }
+
+    fn note(&mut self, end: End) {
+        // The connection lives on after a deadline of ours.
+        if !matches!(end, End::TimedOut(_)) && matches!(self.end, None | Some(End::Finished)) {
+            self.end = Some(end);
+        }
+    }
+
+    fn sent(&mut self, result: &io::Result<usize>) {
+        match result {
+            Ok(bytes) => self.counters.sent_bytes += *bytes as u64,
+            Err(error) => self.note(End::from_io(error)),
+        }
+    }
+
+    fn watch_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        result: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let result = self.writes.watch(cx, result);
+        if let Poll::Ready(result) = &result {
+            self.sent(result);
+        }
+        result
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let (room, before) = (buf.remaining(), buf.filled().len());
+        let result = Pin::new(&mut this.tcp).poll_read(cx, buf);
+        let result = this.reads.watch(cx, result);
+        let bytes = buf.filled().len() - before;
+        this.counters.received_bytes += bytes as u64;
+        match &result {
+            Poll::Ready(Ok(())) if bytes == 0 && room > 0 => this.note(End::Finished),
+            Poll::Ready(Err(error)) => this.note(End::from_io(error)),
+            _ => {}
+        }
+        result
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.tcp).poll_write(cx, buf);
+        self.watch_write(cx, result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
+        self.watch_write(cx, result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for Connection {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.tcp.as_fd()
+    }
+}
