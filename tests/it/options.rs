@@ -4,8 +4,8 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use socket2::{Domain, Socket, Type};
 use sockkit::options::{
-    ALL, Access, Dscp, Ecn, Linger, OptionError, PathMtuDiscovery, SocketOptions, TrafficClass,
-    Verdict,
+    ALL, Access, Dscp, Ecn, Linger, OptionError, OptionSpec, PathMtuDiscovery, SocketOptions,
+    TrafficClass, Verdict,
 };
 
 /// One setting for each option that can be set, none of them the default.
@@ -156,3 +156,61 @@ fn every_row_of_a_udp_socket_reads_back_what_was_set() {
     let took = set_and_read_back(Domain::IPV6, Type::DGRAM);
     assert!(took.contains(&"IPV6_MULTICAST_ALL") && took.contains(&"IP_TTL"));
 }
+
+/// The page in the book is the table: `SOCKKIT_WRITE_DOCS=1` writes it anew.
+#[test]
+fn the_page_of_all_options_is_current() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/socket-options.md");
+    if std::env::var_os("SOCKKIT_WRITE_DOCS").is_some() {
+        std::fs::write(path, page()).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap();
+    assert!(
+        written == page(),
+        "stale: SOCKKIT_WRITE_DOCS=1 cargo test --test it options"
+    );
+}
+
+fn page() -> String {
+    let mut page = String::from(PAGE_HEAD);
+    for spec in ALL {
+        let OptionSpec {
+            name,
+            method,
+            scope,
+            platforms,
+            value_type,
+            unit,
+            default,
+            summary,
+            ..
+        } = spec;
+        let unit = if unit.is_empty() {
+            String::new()
+        } else {
+            format!(", {unit}")
+        };
+        let read_only = match spec.access {
+            Access::ReadWrite => "",
+            Access::ReadOnly => " Read only.",
+        };
+        page += &format!(
+            "| `{name}` | [`{method}`](../sockkit/options/struct.Live.html#method.{method}) | `{value_type}`{unit} | {default} | {scope} | {platforms} | {summary}{read_only} |\n"
+        );
+    }
+    page
+}
+
+const PAGE_HEAD: &str = "\
+# Socket options
+
+Every option that [`SocketOptions`](../sockkit/options/struct.SocketOptions.html) sets and
+[`Live`](../sockkit/options/struct.Live.html) reads, made from the code. `sockkit options` shows the values that they have
+on your machine, and the example `sockopts` sets each and reads it back. What is said of macOS and Windows is from their
+documentation and was not run there.
+
+`TCP_INFO` is a report and not a value: [`Live::tcp_info`](../sockkit/options/struct.Live.html#method.tcp_info).
+
+| option | method | value | default | sockets | exists on | what it does |
+| --- | --- | --- | --- | --- | --- | --- |
+";

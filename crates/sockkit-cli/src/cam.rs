@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use crate::endpoint::Endpoint;
+use crate::say::say;
 
 /// Send a camera, a pattern or a clip to machines and multicast groups
 #[derive(Debug, clap::Args)]
@@ -48,7 +49,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let (camera, pictures) = latest::channel();
     let sender = Sender::bind(config, pictures)?;
     for to in &args.to {
-        println!("sending {} to {to}", args.source);
+        say!("sending {} to {to}", args.source);
     }
 
     let progress = ProgressBar::new_spinner();
@@ -67,9 +68,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         }
     }
     progress.finish_and_clear();
-    println!("sent    {}", sent(&sender.stats()));
+    say!("sent    {}", sent(&sender.stats()));
     for (from, report) in sender.reports() {
-        println!(
+        say!(
             "viewer  {from}: {} received, {} lost, {:.1} ms old (99th percentile)",
             report.received,
             report.lost,

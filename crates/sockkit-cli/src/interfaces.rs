@@ -3,6 +3,8 @@
 use clap::Parser;
 use sockkit::interfaces::{self, Interface};
 
+use crate::say::say;
+
 /// Show what the machine is attached to: interfaces, addresses, routers, names
 #[derive(Debug, Parser)]
 pub(crate) struct Args {
@@ -14,9 +16,9 @@ pub(crate) struct Args {
 #[expect(clippy::unused_async, reason = "every subcommand is run the same way")]
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let host = interfaces::host()?;
-    println!("host      {}", host.name);
-    println!("suffixes  {}", list(&host.dns_suffixes));
-    println!("resolvers {}", list(&host.dns_servers));
+    say!("host      {}", host.name);
+    say!("suffixes  {}", list(&host.dns_suffixes));
+    say!("resolvers {}", list(&host.dns_servers));
     for interface in interfaces::list()? {
         let leads_somewhere = interface.flags.up && !interface.flags.loopback;
         if leads_somewhere || !args.up {
@@ -27,24 +29,25 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn show(interface: &Interface) {
-    println!("\n{}: {}", interface.index, interface.name);
-    println!("  state   {}", interface.flags);
-    println!("  mtu     {} bytes", interface.mtu_bytes);
+    say!("\n{}: {}", interface.index, interface.name);
+    say!("  state   {}", interface.flags);
+    say!("  mtu     {} bytes", interface.mtu_bytes);
     if let Some(mac) = interface.mac {
-        println!("  mac     {mac}");
+        say!("  mac     {mac}");
     }
     for address in &interface.addresses {
         let broadcast = match address.broadcast {
             Some(broadcast) => format!(", broadcast {broadcast}"),
             None => String::new(),
         };
-        println!(
+        say!(
             "  address {}/{}{broadcast}",
-            address.ip, address.prefix_bits
+            address.ip,
+            address.prefix_bits
         );
     }
     if !interface.gateways.is_empty() {
-        println!("  routers {}", list(&interface.gateways));
+        say!("  routers {}", list(&interface.gateways));
     }
 }
 

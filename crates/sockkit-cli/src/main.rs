@@ -1,10 +1,7 @@
 //! The command `sockkit`: files and live pictures between machines.
 
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command talks on the terminal"
-)]
+#![allow(clippy::print_stderr, reason = "a command talks on the terminal")]
+#![warn(clippy::print_stdout)]
 
 use std::process::ExitCode;
 
@@ -16,7 +13,9 @@ mod demo;
 mod endpoint;
 mod interfaces;
 mod logging;
+mod options;
 mod receive;
+mod say;
 mod send;
 mod transfer;
 mod view;
@@ -42,6 +41,7 @@ enum Command {
     Send(send::Args),
     Receive(receive::Args),
     Interfaces(interfaces::Args),
+    Options(options::Args),
     Bench(bench::Args),
 }
 
@@ -66,6 +66,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Send(args) => send::run(args).await,
         Command::Receive(args) => receive::run(args).await,
         Command::Interfaces(args) => interfaces::run(args).await,
+        Command::Options(args) => options::run(args).await,
         Command::Bench(args) => bench::run(args).await,
     }
 }

@@ -19,6 +19,8 @@ use tokio::{
     time::timeout,
 };
 
+use crate::say::say;
+
 /// Where files go by default; loopback unless the user says otherwise.
 pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:5010";
 
@@ -49,7 +51,7 @@ pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}"))?;
-    println!("listening on {}", listener.local_addr()?);
+    say!("listening on {}", listener.local_addr()?);
     Ok(listener)
 }
 
@@ -160,7 +162,7 @@ pub(crate) fn summarise(summary: &Summary, elapsed: Duration, verb: &str) -> any
             FileOutcome::Complete(digest) => {
                 complete += 1;
                 let digest = digest.map_or_else(|| "unverified".to_owned(), |d| d.to_string());
-                println!("{digest}  {path}");
+                say!("{digest}  {path}");
                 if let Some(saved_as) = &file.saved_as {
                     eprintln!("{path}: saved as {saved_as}");
                 }

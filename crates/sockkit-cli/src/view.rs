@@ -24,6 +24,7 @@ use tokio::{
 };
 
 use crate::endpoint::Endpoint;
+use crate::say::say;
 
 /// Watch what `sockkit cam` sends: figures, browser, recording, snapshot
 #[derive(Debug, clap::Args)]
@@ -55,7 +56,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     }
     let receiver =
         Receiver::bind(config).with_context(|| format!("cannot receive at {}", args.url))?;
-    println!("listening on {}", receiver.local_addr());
+    say!("listening on {}", receiver.local_addr());
     let limit = Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
     if let Some(path) = &args.snapshot {
         return snapshot(&receiver, path, limit).await;
@@ -76,10 +77,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     if let Some(viewer) = viewer {
         viewer.shutdown().await;
     }
-    println!("received  {}", one_line(&stats));
+    say!("received  {}", one_line(&stats));
     if let (Some(recording), Some(path)) = (recording, &args.record) {
         let summary = recording.await.context("the recorder was stopped")??;
-        println!(
+        say!(
             "recorded  {} pictures in {}",
             summary.frames,
             path.display()
@@ -127,7 +128,7 @@ async fn snapshot(receiver: &Receiver, path: &Path, limit: Duration) -> anyhow::
     tokio::fs::write(path, jpeg.data())
         .await
         .with_context(|| format!("cannot write {}", path.display()))?;
-    println!("saved     {}", path.display());
+    say!("saved     {}", path.display());
     Ok(())
 }
 
@@ -136,7 +137,7 @@ async fn serve(receiver: &Receiver, address: SocketAddr) -> anyhow::Result<Viewe
     let viewer = Viewer::bind(ViewerConfig::default().address(address), [stream])
         .await
         .context("cannot serve the browser; choose another address with --web")?;
-    println!("watch     http://{}/", viewer.address());
+    say!("watch     http://{}/", viewer.address());
     Ok(viewer)
 }
 
@@ -147,7 +148,7 @@ async fn record(
     let mut recorder = Recorder::create(path, RecorderConfig::default())
         .await
         .context("cannot record; choose another file with --record")?;
-    println!("recording {}", path.display());
+    say!("recording {}", path.display());
     let mut pictures = receiver.pictures();
     Ok(tokio::spawn(async move {
         recorder.follow(&mut pictures).await?;

@@ -15,6 +15,8 @@ use tokio::net::UdpSocket;
 
 use super::pair::{Effort, Medians};
 
+use crate::say::say;
+
 /// UDP: batches and offload beside plain tokio, one call a packet
 #[derive(Debug, Parser)]
 pub(crate) struct Args {
@@ -37,7 +39,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn compare(args: &Args) -> anyhow::Result<()> {
-    println!("per second of CPU time, both ends      plain tokio       sockkit    ratio");
+    say!("per second of CPU time, both ends      plain tokio       sockkit    ratio");
     compare_over("loopback", args.effort, &Path::Loopback).await?;
     if args.veth {
         let path = Path::cable()?;
@@ -79,7 +81,7 @@ async fn compare_flow(
 
 fn print(path: &str, what: &str, unit: &str, factor: f64, medians: Medians) {
     let Medians { plain, ours, ratio } = medians;
-    println!(
+    say!(
         "{path}: {what:<30} {:>9.0} {:>12.0} {unit:<8} {ratio:>6.2}",
         plain * factor,
         ours * factor

@@ -20,6 +20,8 @@ use self::{
     recording::{Recorded, Recording},
 };
 
+use crate::say::say;
+
 /// Show the main job on one machine: live picture, recording, file transfer
 ///
 /// A source becomes JPEG, the JPEG datagrams over UDP, and those a picture in
@@ -46,9 +48,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let (spec, mut source) = open(args.source).await?;
     let mut live = Live::start(args.web).await?;
     let recording = Recording::start(args.record, live.pictures()).await?;
-    println!("source    {spec}");
-    println!("watch     http://{}/", live.web());
-    println!("recording {}", recording.path().display());
+    say!("source    {spec}");
+    say!("watch     http://{}/", live.web());
+    say!("recording {}", recording.path().display());
 
     let limit = Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
     let ran = live.run(&mut source, limit).await;
@@ -88,13 +90,13 @@ fn say_why_no_camera(error: &SourceError) {
 }
 
 fn print_live(Figures { sender, stats }: &Figures) {
-    println!("sent      {} pictures", sender.sent);
-    println!(
+    say!("sent      {} pictures", sender.sent);
+    say!(
         "received  {}, {} lost",
         stats.received,
         sender.sent.saturating_sub(stats.received)
     );
-    println!(
+    say!(
         "age       {} median, {} 99th percentile",
         age(stats.age_p50),
         age(stats.age_p99)
@@ -102,7 +104,7 @@ fn print_live(Figures { sender, stats }: &Figures) {
 }
 
 fn print_recorded(Recorded { path, summary }: &Recorded) {
-    println!(
+    say!(
         "recorded  {} pictures, {:.1} s, {} in {}",
         summary.frames,
         summary.duration.as_secs_f64(),
@@ -113,7 +115,7 @@ fn print_recorded(Recorded { path, summary }: &Recorded) {
 
 fn print_delivered(delivery: &Delivery) -> anyhow::Result<()> {
     let rate = delivery.bytes as f64 / delivery.elapsed.as_secs_f64();
-    println!(
+    say!(
         "delivered {} over TCP in {:.1} ms, {:.0} MB/s",
         HumanBytes(delivery.bytes),
         delivery.elapsed.as_secs_f64() * 1_000.0,
@@ -126,7 +128,7 @@ fn print_delivered(delivery: &Delivery) -> anyhow::Result<()> {
             delivery.received
         );
     }
-    println!("digest    equal, {}", delivery.received);
+    say!("digest    equal, {}", delivery.received);
     Ok(())
 }
 

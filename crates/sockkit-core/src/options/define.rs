@@ -146,7 +146,7 @@ macro_rules! spec {
             value_type: stringify!($value),
             unit: $unit,
             default: $default,
-            summary: concat!($($doc),+),
+            summary: concat!($($doc),+).trim_ascii_start(),
             read: |live| live.$method().map(Value::from),
         }
     };

@@ -6,5 +6,6 @@
 mod file;
 mod pack;
 mod run;
+mod sockopts;
 mod udp;
 mod video;

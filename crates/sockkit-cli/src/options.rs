@@ -1,0 +1,91 @@
+//! `sockkit options`: the live option table.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use anyhow::ensure;
+use clap::Parser;
+use sockkit::options::{ALL, Access, AsSocket, Live, OptionSpec};
+use tokio::net::{TcpSocket, UdpSocket};
+
+use crate::say::say;
+
+/// Show every socket option: what a fresh socket has on this machine
+///
+/// With names, such as SO_RCVBUF, also what each is for and where it exists.
+#[derive(Debug, Parser)]
+pub(crate) struct Args {
+    /// These options alone, explained
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Sockets of IPv6 instead of IPv4
+    #[arg(short = '6', long)]
+    ipv6: bool,
+}
+
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    if !args.names.is_empty() {
+        return explain(&args.names);
+    }
+    let (tcp, any) = match args.ipv6 {
+        false => (TcpSocket::new_v4()?, (Ipv4Addr::UNSPECIFIED, 0).into()),
+        true => (TcpSocket::new_v6()?, (Ipv6Addr::UNSPECIFIED, 0).into()),
+    };
+    show("TCP", &tcp)?;
+    say!("");
+    show("UDP", &UdpSocket::bind::<std::net::SocketAddr>(any).await?)
+}
+
+/// A fresh socket has its defaults, so one column says it all.
+fn show(kind: &str, socket: &impl AsSocket) -> anyhow::Result<()> {
+    say!("{:<26} {:<20} unit", kind, "value");
+    for row in Live::of(socket)?.table()? {
+        let value = match &row.value {
+            Ok(value) => value.to_string(),
+            Err(_) => "unreadable".to_owned(),
+        };
+        say!("{:<26} {value:<20} {}", row.spec.name, row.spec.unit);
+    }
+    Ok(())
+}
+
+fn explain(names: &[String]) -> anyhow::Result<()> {
+    for name in names {
+        let wanted = name.to_ascii_uppercase();
+        let found: Vec<_> = ALL
+            .iter()
+            .filter(|spec| spec.name.contains(&wanted))
+            .collect();
+        ensure!(
+            !found.is_empty(),
+            "no option is called {name}; `sockkit options` lists them"
+        );
+        found.into_iter().for_each(explain_one);
+    }
+    Ok(())
+}
+
+fn explain_one(spec: &OptionSpec) {
+    let OptionSpec {
+        name,
+        method,
+        level,
+        scope,
+        platforms,
+        value_type,
+        default,
+        summary,
+        ..
+    } = spec;
+    let access = match spec.access {
+        Access::ReadWrite => "set and read",
+        Access::ReadOnly => "read only",
+    };
+    say!("{name}: {summary}");
+    say!("  level    {level}, {scope} sockets, {access}");
+    say!(
+        "  value    {value_type} {}, by default {default}",
+        spec.unit
+    );
+    say!("  method   SocketOptions::{method}");
+    say!("  exists   {platforms}");
+}
