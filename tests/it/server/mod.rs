@@ -11,6 +11,7 @@ use tokio::{
     time::timeout,
 };
 
+mod crowd;
 mod drain;
 mod ends;
 mod limits;
