@@ -10,6 +10,7 @@ use clap::{ArgAction, Parser, Subcommand};
 mod bench;
 mod cam;
 mod demo;
+mod doctor;
 mod endpoint;
 mod interfaces;
 mod logging;
@@ -42,6 +43,7 @@ enum Command {
     Receive(receive::Args),
     Interfaces(interfaces::Args),
     Options(options::Args),
+    Doctor(doctor::Args),
     Bench(bench::Args),
 }
 
@@ -67,6 +69,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Receive(args) => receive::run(args).await,
         Command::Interfaces(args) => interfaces::run(args).await,
         Command::Options(args) => options::run(args).await,
+        Command::Doctor(args) => doctor::run(args).await,
         Command::Bench(args) => bench::run(args).await,
     }
 }

@@ -9,6 +9,7 @@ use sockkit::testing::program::Program;
 mod browser;
 mod cam;
 mod demo;
+mod doctor;
 mod options;
 mod send_receive;
 mod viewer;

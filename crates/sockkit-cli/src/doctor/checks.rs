@@ -1,0 +1,214 @@
+//! The looks, one function each.
+
+use std::{
+    fs, io,
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+};
+
+use sockkit::{interfaces, source::camera};
+
+use super::Finding;
+use crate::transfer;
+
+pub(super) async fn all() -> Vec<Finding> {
+    let mut findings = vec![descriptors()];
+    findings.extend(BUFFERS.iter().map(buffer));
+    findings.push(network());
+    findings.push(multicast());
+    findings.extend(PORTS.iter().map(port));
+    findings.extend(cameras().await);
+    findings
+}
+
+/// Each connection takes one, and so does each file that is sent.
+fn descriptors() -> Finding {
+    let Some(limit) = read("/proc/self/limits").as_deref().and_then(open_files) else {
+        return Finding::Fine("descriptors: their limit is only known on Linux".to_owned());
+    };
+    let is = format!("descriptors: {limit} at most");
+    if limit >= ENOUGH_DESCRIPTORS {
+        return Finding::Fine(is);
+    }
+    Finding::Poor {
+        is,
+        mend: format!(
+            "a server with more clients needs `ulimit -n {ENOUGH_DESCRIPTORS}` before it starts"
+        ),
+    }
+}
+
+/// The soft limit in the text of `/proc/self/limits`.
+fn open_files(limits: &str) -> Option<u64> {
+    let rest = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
+    let soft = rest.split_whitespace().next()?;
+    soft.parse()
+        .ok()
+        .or((soft == "unlimited").then_some(u64::MAX))
+}
+
+/// Pictures wait there while the program does something else.
+fn buffer((name, of): &(&str, &str)) -> Finding {
+    let path = format!("/proc/sys/net/core/{name}");
+    let Some(bytes) = read(&path).and_then(|text| text.trim().parse::<u64>().ok()) else {
+        return Finding::Fine(format!("{of} buffer: its limit is only known on Linux"));
+    };
+    let is = format!("{of} buffer: {} KiB at most", bytes / 1024);
+    if bytes >= ENOUGH_BUFFER_BYTES {
+        return Finding::Fine(is);
+    }
+    Finding::Poor {
+        is: format!("{is}; large pictures may be lost at the receiver"),
+        mend: format!("sudo sysctl -w net.core.{name}={ENOUGH_BUFFER_BYTES}"),
+    }
+}
+
+/// Something beside loopback that is up and has an address.
+fn network() -> Finding {
+    let interfaces = match interfaces::list() {
+        Ok(interfaces) => interfaces,
+        Err(error) => {
+            return Finding::Fails {
+                is: format!("network: interfaces cannot be listed: {error}"),
+                mend: "run `ip address` and see what it says".to_owned(),
+            };
+        }
+    };
+    let attached = interfaces.iter().find(|interface| {
+        interface.flags.up && !interface.flags.loopback && !interface.addresses.is_empty()
+    });
+    match attached.and_then(|interface| Some((interface, interface.addresses.first()?))) {
+        Some((interface, address)) => Finding::Fine(format!(
+            "network: {} on {}; `sockkit interfaces` shows the rest",
+            address.ip, interface.name
+        )),
+        None => Finding::Poor {
+            is: "network: attached to none; only this machine itself can be reached".to_owned(),
+            mend: "bring an interface up and give it an address".to_owned(),
+        },
+    }
+}
+
+/// Whether the routing table knows where groups are.
+fn multicast() -> Finding {
+    let routed = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))
+        .and_then(|socket| socket.connect((SOME_GROUP, 1)).map(|()| socket))
+        .and_then(|socket| socket.local_addr());
+    match routed {
+        Ok(from) => Finding::Fine(format!("multicast: leaves from {}", from.ip())),
+        Err(error) => Finding::Poor {
+            is: format!("multicast: no route ({error})"),
+            mend:
+                "name the interface with --interface, or `sudo ip route add 224.0.0.0/4 dev NAME`"
+                    .to_owned(),
+        },
+    }
+}
+
+/// The addresses that the command takes unless it is told others.
+fn port((what, kind, address, mend): &(&str, Kind, &str, &str)) -> Finding {
+    let bound = match address.parse::<SocketAddr>() {
+        Ok(address) => match kind {
+            Kind::Tcp => TcpListener::bind(address).map(drop),
+            Kind::Udp => UdpSocket::bind(address).map(drop),
+        },
+        Err(error) => Err(io::Error::other(error)),
+    };
+    match bound {
+        Ok(()) => Finding::Fine(format!("{what}: {address} is free")),
+        Err(error) => Finding::Fails {
+            is: format!("{what}: {address} cannot be had ({error})"),
+            mend: (*mend).to_owned(),
+        },
+    }
+}
+
+async fn cameras() -> Vec<Finding> {
+    let cameras = match camera::list().await {
+        Ok(cameras) => cameras,
+        Err(error) => {
+            return vec![Finding::Fails {
+                is: format!("cameras: {error}"),
+                mend: "unplug the camera and plug it in again".to_owned(),
+            }];
+        }
+    };
+    if cameras.is_empty() {
+        return vec![Finding::Fine(
+            "cameras: none; --source pattern, or a clip, will do".to_owned(),
+        )];
+    }
+    let finding = |camera: camera::CameraInfo| {
+        let name = format!("camera:{} {}", camera.index, camera.name);
+        match camera.problem {
+            None => Finding::Fine(format!("{name}: {} formats", camera.formats.len())),
+            Some(problem) => Finding::Fails {
+                is: format!("{name}: {problem}"),
+                mend:
+                    "if permission is missing: `sudo usermod -aG video $USER`, then log in again; \
+                       if it is busy: end the program that has it"
+                        .to_owned(),
+            },
+        }
+    };
+    cameras.into_iter().map(finding).collect()
+}
+
+fn read(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok()
+}
+
+enum Kind {
+    Tcp,
+    Udp,
+}
+
+/// For a thousand connections and what a program has besides.
+const ENOUGH_DESCRIPTORS: u64 = 4096;
+
+/// What receivers of pictures ask for.
+const ENOUGH_BUFFER_BYTES: u64 = 4 << 20;
+
+const BUFFERS: [(&str, &str); 2] = [("rmem_max", "receive"), ("wmem_max", "send")];
+
+const SOME_GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 0, 1);
+
+const PORTS: [(&str, Kind, &str, &str); 3] = [
+    (
+        "browser viewer",
+        Kind::Tcp,
+        "127.0.0.1:8088",
+        "end the program that has it, or choose another with --web",
+    ),
+    (
+        "send and receive",
+        Kind::Tcp,
+        transfer::DEFAULT_ADDRESS,
+        "end the program that has it, or choose another with --listen",
+    ),
+    (
+        "pictures over UDP",
+        Kind::Udp,
+        "0.0.0.0:5006",
+        "end the program that has it, or choose another port in the URL",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_soft_limit_is_read() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
+                      Max processes             95849                95849                processes\n\
+                      Max open files            1024                 1048576              files\n";
+        assert_eq!(open_files(limits), Some(1024));
+        assert_eq!(
+            open_files("Max open files            unlimited            unlimited            files"),
+            Some(u64::MAX)
+        );
+        assert_eq!(open_files(""), None);
+    }
+}
