@@ -18,6 +18,8 @@ use crate::sys::datagram::{MAX_MESSAGES, Received};
 pub struct ReceiveBatch {
     storage: Box<[u8]>,
     received: Box<[Received]>,
+    /// How many slots the kernel is lent next.
+    lent: usize,
     filled: usize,
     /// How many datagrams at the front are taken already.
     taken: usize,
@@ -35,6 +37,7 @@ impl ReceiveBatch {
         Self {
             storage: vec![0; slots * SLOT_BYTES].into_boxed_slice(),
             received: vec![Received::EMPTY; slots].into_boxed_slice(),
+            lent: 1,
             filled: 0,
             taken: 0,
         }
@@ -60,7 +63,10 @@ impl ReceiveBatch {
         self.len() == 0
     }
 
-    /// Forgets all and lends the slots to the kernel, through `fill`.
+    /// Forgets all and lends slots to the kernel, through `fill`.
+    ///
+    /// Twice as many as the last time if all of them were of use, half as many if
+    /// few were: each costs something, and so does the look for one more.
     pub(super) fn refill<E>(
         &mut self,
         fill: impl FnOnce(ChunksExactMut<'_, u8>, &mut [Received]) -> Result<usize, E>,
@@ -68,8 +74,13 @@ impl ReceiveBatch {
         (self.filled, self.taken) = (0, 0);
         self.filled = fill(
             self.storage.chunks_exact_mut(SLOT_BYTES),
-            &mut self.received,
+            &mut self.received[..self.lent],
         )?;
+        self.lent = if self.filled == self.lent {
+            self.received.len().min(2 * self.lent)
+        } else {
+            self.filled.max(self.lent / 2)
+        };
         Ok(())
     }
 
