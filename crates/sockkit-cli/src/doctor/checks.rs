@@ -45,7 +45,7 @@ fn open_files(limits: &str) -> Option<u64> {
     let soft = rest.split_whitespace().next()?;
     soft.parse()
         .ok()
-        .or((soft == "unlimited").then_some(u64::MAX))
+        .or_else(|| (soft == "unlimited").then_some(u64::MAX))
 }
 
 /// Pictures wait there while the program does something else.
