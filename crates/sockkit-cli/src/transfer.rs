@@ -122,11 +122,13 @@ pub(crate) async fn until_ctrl_c(
     transfer: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     tokio::select! {
-        ended = transfer => ended,
+        // The handler is in place before the transfer begins.
+        biased;
         pressed = tokio::signal::ctrl_c() => {
             pressed?;
             bail!("stopped; what was verified is kept, {GO_ON}");
         }
+        ended = transfer => ended,
     }
 }
 

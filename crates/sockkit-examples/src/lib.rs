@@ -1,5 +1,7 @@
 //! What the course programs share.
 
+pub mod my_tcp_server;
+
 use std::future::Future;
 
 /// Runs a program until it ends or Ctrl-C is pressed.
@@ -10,7 +12,9 @@ use std::future::Future;
 pub async fn until_ctrl_c(program: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let ctrl_c = tokio::signal::ctrl_c();
     tokio::select! {
-        outcome = program => outcome,
+        // The handler is in place before the program says that it is ready.
+        biased;
         pressed = ctrl_c => Ok(pressed?),
+        outcome = program => outcome,
     }
 }

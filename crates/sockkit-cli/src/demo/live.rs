@@ -74,20 +74,20 @@ impl Live {
         tokio::pin!(pressed);
         let ran = loop {
             tokio::select! {
-                           frame = source.next() => match frame.map_err(Into::into).and_then(compressed) {
-                               Ok(frame) => {
-            self.camera.publish(frame);
-            self.published += 1;
+                frame = source.next() => {
+                    match frame.map_err(Into::into).and_then(compressed) {
+                        Ok(frame) => self.camera.publish(frame),
+                        Err(error) => break Err(error),
+                    };
+                    self.published += 1;
+                }
+                Some(_) = arrived.next() => {
+                    progress.set_message(one_line(&stats.snapshot(), progress.elapsed()));
+                    progress.tick();
+                }
+                () = sleep_until(end) => break Ok(()),
+                pressed = &mut pressed => break pressed.context("cannot wait for Ctrl-C"),
             }
-                               Err(error) => break Err(error),
-                           },
-                           Some(_) = arrived.next() => {
-                               progress.set_message(one_line(&stats.snapshot(), progress.elapsed()));
-                               progress.tick();
-                           }
-                           () = sleep_until(end) => break Ok(()),
-                           pressed = &mut pressed => break pressed.context("cannot wait for Ctrl-C"),
-                       }
         };
         progress.finish_and_clear();
         ran

@@ -6,7 +6,7 @@ use clap::Parser;
 use sockkit::{broadcast::Broadcaster, options::SocketOptions};
 use sockkit_examples::until_ctrl_c;
 
-/// Broadcast receiver: prints what is sent to everybody on the local network
+/// The course's broadcast receiver: prints what is sent to everybody on the local network
 #[derive(Parser)]
 struct Args {
     /// Where to listen; a broadcast is heard on 0.0.0.0 and not on the

@@ -13,7 +13,7 @@ use sockkit::{
 };
 use sockkit_examples::until_ctrl_c;
 
-/// Broadcast sender: sends MESSAGE to everybody on the local network
+/// The course's broadcast sender: sends MESSAGE to everybody on the local network
 #[derive(Parser)]
 struct Args {
     /// 255.255.255.255 or the broadcast address of one network, and a port;

@@ -6,7 +6,7 @@
 use clap::Parser;
 use sockkit::interfaces::{self, Interface};
 
-/// What `ipconfig /all` shows: the host, and each interface
+/// The course's `ipconfig /all`, gethostname and gethostbyname: the host, and each interface
 #[derive(Parser)]
 struct Args {}
 

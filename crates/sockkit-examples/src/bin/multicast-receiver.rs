@@ -12,7 +12,7 @@ use sockkit::{
 };
 use sockkit_examples::until_ctrl_c;
 
-/// Multicast receiver: joins a group and prints what is sent to it
+/// The course's multicast receiver: joins a group and prints what is sent to it
 #[derive(Parser)]
 struct Args {
     /// The group

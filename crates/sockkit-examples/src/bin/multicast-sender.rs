@@ -14,7 +14,7 @@ use sockkit::{
 };
 use sockkit_examples::until_ctrl_c;
 
-/// Multicast sender: sends MESSAGE to a group
+/// The course's multicast sender: sends MESSAGE to a group
 #[derive(Parser)]
 struct Args {
     /// The group

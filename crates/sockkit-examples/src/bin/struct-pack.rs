@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use sockkit::pack::{Format, Value};
 
-/// Packs values as Python's struct does: struct-pack '>IH' 1 2
+/// The course's struct module: packs values as Python does, struct-pack '>IH' 1 2
 #[derive(Parser)]
 struct Args {
     /// A format such as '>IH', '4sl' or '@B'

@@ -4,23 +4,20 @@
 //! What it does beyond the notes: it waits ten seconds for an answer and no
 //! longer, and takes its lines from a pipe as well as from the keyboard.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use sockkit::tcp::Connector;
 use sockkit_examples::until_ctrl_c;
-use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 /// TCP_client.py: sends lines from the keyboard and prints the answers; q ends
 #[derive(Parser)]
 struct Args {
-    /// The server
+    /// The server, by address or name
     #[arg(value_name = "SERVER", default_value = "127.0.0.1:5001")]
-    server: SocketAddr,
+    server: String,
 }
 
 #[tokio::main]
@@ -35,11 +32,13 @@ async fn main() -> anyhow::Result<()> {
     std::process::exit(0)
 }
 
-async fn talk(server: SocketAddr) -> anyhow::Result<()> {
-    let connecting = timeout(PATIENCE, TcpStream::connect(server)).await;
-    let mut stream = connecting
-        .context("no connection in time")?
+async fn talk(server: String) -> anyhow::Result<()> {
+    let mut connection = Connector::default()
+        .deadline(PATIENCE)
+        .connect(&server)
+        .await
         .with_context(|| format!("cannot connect to {server}"))?;
+    connection.set_read_timeout(Some(PATIENCE));
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut buffer = [0; 1024];
     while let Some(line) = lines.next_line().await? {
@@ -50,15 +49,14 @@ async fn talk(server: SocketAddr) -> anyhow::Result<()> {
             // Nothing sent is nothing answered.
             continue;
         }
-        stream.write_all(line.as_bytes()).await?;
-        let answer = timeout(PATIENCE, stream.read(&mut buffer)).await;
-        let bytes = answer.context("no answer in time")??;
+        connection.write_all(line.as_bytes()).await?;
+        let bytes = connection.read(&mut buffer).await?;
         if bytes == 0 {
             bail!("the server has closed the connection");
         }
         println!("{}", String::from_utf8_lossy(&buffer[..bytes]));
     }
-    stream.shutdown().await?;
+    connection.shutdown().await?;
     Ok(())
 }
 

@@ -10,12 +10,12 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
-use sockkit::server::{Ended, Handled, Peer, Server, ServerConfig, Stream};
-use sockkit_examples::until_ctrl_c;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+use sockkit::{
+    server::{Ended, Handled, Peer, Server, ServerConfig, Stream},
+    tcp::Listener,
 };
+use sockkit_examples::until_ctrl_c;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_echoserver.py: sends back what each client sends, says how each one left
 #[derive(Parser)]
@@ -32,7 +32,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn serve(bind: SocketAddr) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(bind).await?;
+    let listener = Listener::bind(bind)?.into_inner();
     let config = ServerConfig::default().on_end(report);
     let server = Server::start(listener, config, echo)?;
     println!("listening on {}", server.local_addr());

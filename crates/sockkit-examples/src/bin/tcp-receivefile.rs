@@ -12,7 +12,7 @@ use sockkit::file::{Destination, course::tcp};
 use sockkit_examples::until_ctrl_c;
 use tokio::net::TcpStream;
 
-/// Receives one file and saves it as new_NAME
+/// TCP_receivefile.py: receives one file and saves it as new_NAME
 #[derive(Parser)]
 struct Args {
     /// The sender

@@ -11,7 +11,7 @@ use sockkit::file::course::tcp;
 use sockkit_examples::until_ctrl_c;
 use tokio::net::TcpListener;
 
-/// Sends a file to the first receiver that connects
+/// TCP_sendfile.py: sends a file to the first receiver that connects
 #[derive(Parser)]
 struct Args {
     /// What to send

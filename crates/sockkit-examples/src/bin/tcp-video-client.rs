@@ -15,7 +15,7 @@ use sockkit::{
 use sockkit_examples::until_ctrl_c;
 use tokio::{net::TcpStream, time::timeout};
 
-/// TCP video client: receives JPEG pictures
+/// video_client.py: receives pictures over TCP
 #[derive(Parser)]
 struct Args {
     /// The server

@@ -22,7 +22,7 @@ use tokio::{
     time::timeout,
 };
 
-/// TCP video server: sends JPEG pictures to every client
+/// video_server.py: sends pictures over TCP to every client
 #[derive(Parser)]
 struct Args {
     /// Where to listen

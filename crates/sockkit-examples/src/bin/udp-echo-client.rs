@@ -13,7 +13,7 @@ use sockkit::{
 };
 use sockkit_examples::until_ctrl_c;
 
-/// UDP echo client: sends each MESSAGE and prints the answer
+/// The course's UDP echo client: sends each MESSAGE and prints the answer
 #[derive(Parser)]
 struct Args {
     /// The server

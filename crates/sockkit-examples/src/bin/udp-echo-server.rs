@@ -9,7 +9,7 @@ use clap::Parser;
 use sockkit::udp::{Transmit, UdpEndpoint};
 use sockkit_examples::until_ctrl_c;
 
-/// UDP echo server: sends every datagram back to its sender
+/// The course's UDP echo server: sends every datagram back to its sender
 #[derive(Parser)]
 struct Args {
     /// Where to listen

@@ -18,7 +18,7 @@ use sockkit::{
 };
 use sockkit_examples::until_ctrl_c;
 
-/// Sends or receives a file over UDP
+/// The course's UDP file program, `s` and `r`: sends or receives a file
 #[derive(Parser)]
 struct Args {
     #[command(subcommand)]

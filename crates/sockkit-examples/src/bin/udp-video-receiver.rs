@@ -16,7 +16,7 @@ use sockkit::{
 };
 use tokio::signal::ctrl_c;
 
-/// UDP video receiver: records the course's datagrams as MP4
+/// The course's UDP video receiver: records the datagrams as MP4
 #[derive(Parser)]
 struct Args {
     /// Where to listen

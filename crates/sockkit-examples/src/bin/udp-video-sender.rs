@@ -16,7 +16,7 @@ use sockkit::{
 use sockkit_examples::until_ctrl_c;
 use tokio::time::sleep;
 
-/// UDP video sender: raw pictures in the course's datagrams
+/// The course's UDP video sender: raw pictures in 20 datagrams each
 #[derive(Parser)]
 struct Args {
     /// Where the receiver is

@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod file;
+mod help;
 mod pack;
 mod run;
 mod sockopts;
+mod tcp;
 mod udp;
 mod video;

@@ -1,0 +1,41 @@
+//! The course's server on a module of one's own: echoes, one client after the
+//! other.
+//!
+//! What it shows: the five methods of the notes' class (`my_tcp_server.rs`), and
+//! what is wrong with one client at a time: try a second one meanwhile.
+
+use clap::Parser;
+use sockkit_examples::{my_tcp_server::MyTcpServer, until_ctrl_c};
+
+/// MyTCPServer_ex01.py: an echo server on the class MyTCPServer
+#[derive(Parser)]
+struct Args {
+    /// The port, on every address of the machine
+    #[arg(long, default_value_t = 5001)]
+    port: u16,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    until_ctrl_c(serve(args.port)).await
+}
+
+// ANCHOR: serve
+async fn serve(port: u16) -> anyhow::Result<()> {
+    let mut server = MyTcpServer::new(port)?;
+    println!("listening on {}", server.local_addr()?);
+    loop {
+        let client = server.accept().await?;
+        println!("{client} connected");
+        while let Some(message) = server.receive().await {
+            println!("{client}: {}", String::from_utf8_lossy(&message));
+            if !server.send(&message).await {
+                break;
+            }
+        }
+        server.disconnect();
+        println!("{client} left");
+    }
+}
+// ANCHOR_END: serve

@@ -1,0 +1,159 @@
+//! The course's peer-to-peer model as a program: every node listens and dials,
+//! and none is the server.
+//!
+//! A line that is typed goes to every node that this one is connected to, and
+//! what comes from them is shown. Any telnet can join.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use clap::Parser;
+use futures::{SinkExt, StreamExt};
+use sockkit::{
+    frame::Lines,
+    tcp::{Connection, Connector, Listener},
+};
+use sockkit_examples::until_ctrl_c;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    sync::mpsc,
+    time::timeout,
+};
+use tokio_util::{codec::Framed, task::TaskTracker};
+
+/// The course's peer-to-peer model: a chat in which every node listens and dials
+#[derive(Parser)]
+struct Args {
+    /// Where to listen for others
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001")]
+    bind: SocketAddr,
+    /// Nodes to dial
+    #[arg(value_name = "PEER")]
+    peers: Vec<String>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let outcome = until_ctrl_c(chat(args)).await;
+    // A read of the keyboard cannot be called back: do not wait for it.
+    if let Err(error) = outcome {
+        eprintln!("Error: {error:#}");
+        std::process::exit(1);
+    }
+    std::process::exit(0)
+}
+
+async fn chat(args: Args) -> anyhow::Result<()> {
+    let listener = Listener::bind(args.bind)?;
+    println!("listening on {}", listener.local_addr()?);
+    let (peers, tasks) = (Peers::default(), TaskTracker::new());
+    for peer in args.peers {
+        let peers = peers.clone();
+        tasks.spawn(async move {
+            // The other node may still be starting.
+            let connector = Connector::default().retries(5);
+            match connector.connect(&peer).await {
+                Ok(connection) => talk(connection, peers).await,
+                Err(error) => println!("{peer}: {error}"),
+            }
+        });
+    }
+    tokio::spawn({
+        let (peers, tasks) = (peers.clone(), tasks.clone());
+        async move {
+            while let Ok((connection, _)) = listener.accept().await {
+                tasks.spawn(talk(connection, peers.clone()));
+            }
+        }
+    });
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Some(line) = lines.next_line().await? {
+        if line == "q" {
+            break;
+        }
+        peers.tell(&line);
+    }
+    // Each task sends what is queued, and closes.
+    peers.with(HashMap::clear);
+    tasks.close();
+    let _ = timeout(GOODBYE, tasks.wait()).await;
+    Ok(())
+}
+
+// ANCHOR: talk
+/// Serves one connection, whoever made it: from here on the two ends are alike.
+async fn talk(connection: Connection, peers: Peers) {
+    let Ok(peer) = connection.peer_addr() else {
+        return;
+    };
+    let mut typed = peers.enter(peer);
+    println!("{peer} is here");
+    let mut lines = Framed::new(connection, Lines::default());
+    loop {
+        tokio::select! {
+            line = typed.recv() => match line {
+                Some(line) => if lines.send(line).await.is_err() { break },
+                None => break,
+            },
+            line = lines.next() => match line {
+                Some(Ok(line)) => println!("{peer}: {line}"),
+                Some(Err(error)) => {
+                    println!("{peer}: {error}");
+                    break;
+                }
+                None => break,
+            },
+        }
+    }
+    let end = match lines.get_ref().end() {
+        Some(end) => end,
+        None => lines.into_inner().close(GOODBYE).await,
+    };
+    println!("{peer} left: {end}");
+    peers.leave(peer);
+}
+// ANCHOR_END: talk
+
+/// The nodes that this one is connected to, and what they are to be told.
+#[derive(Clone, Default)]
+struct Peers(Arc<Mutex<HashMap<SocketAddr, mpsc::Sender<String>>>>);
+
+impl Peers {
+    fn enter(&self, peer: SocketAddr) -> mpsc::Receiver<String> {
+        let (say, typed) = mpsc::channel(QUEUE_LINES);
+        self.with(|peers| peers.insert(peer, say));
+        typed
+    }
+
+    fn leave(&self, peer: SocketAddr) {
+        self.with(|peers| peers.remove(&peer));
+    }
+
+    /// A node that does not keep up misses lines; the others do not.
+    fn tell(&self, line: &str) {
+        self.with(|peers| {
+            for (peer, say) in peers.iter() {
+                if say.try_send(line.to_owned()).is_err() {
+                    println!("{peer} does not keep up and misses a line");
+                }
+            }
+        });
+    }
+
+    fn with<T>(
+        &self,
+        use_them: impl FnOnce(&mut HashMap<SocketAddr, mpsc::Sender<String>>) -> T,
+    ) -> T {
+        use_them(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+const QUEUE_LINES: usize = 100;
+
+/// For what is queued, and the other side's close.
+const GOODBYE: Duration = Duration::from_secs(1);

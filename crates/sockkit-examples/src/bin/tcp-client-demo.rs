@@ -1,0 +1,46 @@
+//! The course's first TCP client: sends messages, prints what comes back.
+//!
+//! What it does beyond the notes: it reads as many bytes as it sent, since an
+//! echo may come in pieces.
+
+use anyhow::Context;
+use clap::Parser;
+use sockkit::tcp::connect;
+use sockkit_examples::until_ctrl_c;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// TCP_client_demo.py: sends messages to an echo server and prints the answers
+#[derive(Parser)]
+struct Args {
+    /// The server, by address or name
+    #[arg(value_name = "SERVER", default_value = "127.0.0.1:5001")]
+    server: String,
+    /// What to send
+    #[arg(value_name = "MESSAGE", default_value = "Hello, server!")]
+    messages: Vec<String>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    until_ctrl_c(talk(args)).await
+}
+
+// ANCHOR: talk
+async fn talk(args: Args) -> anyhow::Result<()> {
+    let mut connection = connect(&args.server)
+        .await
+        .with_context(|| format!("cannot connect to {}", args.server))?;
+    for message in &args.messages {
+        connection.write_all(message.as_bytes()).await?;
+        let mut answer = vec![0; message.len()];
+        connection
+            .read_exact(&mut answer)
+            .await
+            .context("the server closed before it had answered")?;
+        println!("received: {}", String::from_utf8_lossy(&answer));
+    }
+    connection.shutdown().await?;
+    Ok(())
+}
+// ANCHOR_END: talk

@@ -1,0 +1,44 @@
+//! The course's first echo server: one client, no error handling.
+//!
+//! What it leaves out, as the notes do: a client that resets the connection ends
+//! the program with an error. `tcp-echo-server` is the one that handles it.
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+use sockkit::tcp::Listener;
+use sockkit_examples::until_ctrl_c;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// TCP_echoserver_demo.py: sends back what one client sends, and ends with it
+#[derive(Parser)]
+struct Args {
+    /// Where to listen
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001")]
+    bind: SocketAddr,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    until_ctrl_c(serve(args.bind)).await
+}
+
+// ANCHOR: serve
+async fn serve(bind: SocketAddr) -> anyhow::Result<()> {
+    let listener = Listener::bind(bind)?;
+    println!("listening on {}", listener.local_addr()?);
+    let (mut connection, peer) = listener.accept().await?;
+    println!("connected by {peer}");
+    let mut buffer = [0; 1024];
+    loop {
+        let bytes = connection.read(&mut buffer).await?;
+        // Nothing came, and still `read` returned: the peer has closed.
+        if bytes == 0 {
+            return Ok(());
+        }
+        println!("received: {}", String::from_utf8_lossy(&buffer[..bytes]));
+        connection.write_all(&buffer[..bytes]).await?;
+    }
+}
+// ANCHOR_END: serve

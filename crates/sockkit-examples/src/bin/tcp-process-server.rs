@@ -1,0 +1,71 @@
+//! The course's server that works on requests: `1` to `10` in, `one` to `ten`
+//! out.
+//!
+//! What it does beyond the notes: many clients at once, and telnet's lines are
+//! understood as well as the bare digits of the course's client.
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+use sockkit::{
+    server::{Ended, Handled, Peer, Server, ServerConfig, Stream},
+    tcp::Listener,
+};
+use sockkit_examples::until_ctrl_c;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// TCP_processs_server.py: answers 1 to 10 with the English word
+#[derive(Parser)]
+struct Args {
+    /// Where to listen
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001")]
+    bind: SocketAddr,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    until_ctrl_c(serve(args.bind)).await
+}
+
+async fn serve(bind: SocketAddr) -> anyhow::Result<()> {
+    let listener = Listener::bind(bind)?.into_inner();
+    let config = ServerConfig::default().on_end(report);
+    let server = Server::start(listener, config, answer)?;
+    println!("listening on {}", server.local_addr());
+    // Ctrl-C drops the server, and that ends its connections.
+    std::future::pending().await
+}
+
+// ANCHOR: answer
+async fn answer(mut stream: Stream, peer: Peer) -> Handled {
+    println!("{} connected", peer.address());
+    let mut buffer = [0; 1024];
+    while peer.has_request(&stream).await? {
+        let bytes = stream.read(&mut buffer).await?;
+        if bytes == 0 {
+            break;
+        }
+        let request = String::from_utf8_lossy(&buffer[..bytes]);
+        println!("{}: {}", peer.address(), request.trim_end());
+        stream.write_all(word(&request).as_bytes()).await?;
+    }
+    Ok(())
+}
+
+fn word(request: &str) -> &'static str {
+    let number = request.trim().parse::<usize>().ok();
+    number
+        .and_then(|number| WORDS.get(number.checked_sub(1)?))
+        .copied()
+        .unwrap_or("Try again")
+}
+
+const WORDS: [&str; 10] = [
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+];
+// ANCHOR_END: answer
+
+fn report(ended: &Ended) {
+    println!("{} left: {}", ended.peer, ended.end);
+}

@@ -1,0 +1,59 @@
+//! The course's time server: sends the local time to whoever connects, and
+//! closes.
+//!
+//! What it does beyond the notes: many clients at once, and one that does not
+//! read holds nobody up. The notes print `gethostname(gethostname())`, which
+//! means `gethostbyname`; the addresses here come from the interfaces.
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+use jiff::Zoned;
+use sockkit::{
+    interfaces,
+    server::{Handled, Peer, Server, ServerConfig, Stream},
+    tcp::Listener,
+};
+use sockkit_examples::until_ctrl_c;
+use tokio::io::AsyncWriteExt;
+
+/// time_server.py: sends the local time to each client, as C's ctime writes it
+#[derive(Parser)]
+struct Args {
+    /// Where to listen
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5000")]
+    bind: SocketAddr,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    until_ctrl_c(serve(args.bind)).await
+}
+
+async fn serve(bind: SocketAddr) -> anyhow::Result<()> {
+    let listener = Listener::bind(bind)?.into_inner();
+    let server = Server::start(listener, ServerConfig::default(), tell_time)?;
+    for interface in interfaces::list()? {
+        for address in interface.addresses {
+            println!("server address {}", address.ip);
+        }
+    }
+    println!("listening on {}", server.local_addr());
+    // Ctrl-C drops the server, and that ends its connections.
+    std::future::pending().await
+}
+
+// ANCHOR: tell_time
+async fn tell_time(mut stream: Stream, peer: Peer) -> Handled {
+    println!("Connection requested from {}", peer.address());
+    stream.write_all(ctime(&Zoned::now()).as_bytes()).await?;
+    stream.shutdown().await?;
+    Ok(())
+}
+
+/// 24 bytes, such as `Mon Nov 23 08:33:21 2026`: the day is padded by a space.
+fn ctime(time: &Zoned) -> String {
+    time.strftime("%a %b %e %H:%M:%S %Y").to_string()
+}
+// ANCHOR_END: tell_time
