@@ -8,6 +8,7 @@ mod broadcast;
 mod camera;
 mod file;
 mod frame;
+mod from_python;
 mod interfaces;
 mod lab;
 mod links;
