@@ -8,6 +8,8 @@ use sockkit::file::{
 };
 use tokio::net::{TcpListener, TcpStream};
 
+mod hostile;
+mod liar;
 mod transfer;
 
 /// Both ends' verdicts.
