@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 mod hostile;
 mod liar;
 mod transfer;
+mod trouble;
 
 /// Both ends' verdicts.
 type Ends = (Result<Summary, SendError>, Result<Summary, ReceiveError>);

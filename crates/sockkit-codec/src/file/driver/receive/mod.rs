@@ -108,6 +108,7 @@ where
     let mut buffer = Vec::new();
     let mut peer = String::new();
     let offered = async {
+        let mut offered = None;
         loop {
             while let Some(bytes) = session.poll_transmit() {
                 handshake::write(&mut stream, &bytes, config.idle_timeout).await?;
@@ -117,9 +118,13 @@ where
             while let Some(event) = session.handle_input(&mut input)? {
                 match event {
                     ReceiverEvent::Peer(hello) => peer = hello.name,
-                    ReceiverEvent::Offered(manifest) => return Ok(manifest),
+                    // What came after it in the same read is the session's too.
+                    ReceiverEvent::Offered(manifest) => offered = Some(manifest),
                     _ => unreachable!("nothing was accepted yet"),
                 }
+            }
+            if let Some(manifest) = offered.take() {
+                return Ok(manifest);
             }
         }
     };
