@@ -5,7 +5,8 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
+    time::Duration,
 };
 
 use sockkit::testing::program::{End, Program};
@@ -164,8 +165,8 @@ fn ctrl_c_on_either_side_leaves_what_the_next_attempt_goes_on_from() {
         let (receiver, address) = desk.receiver(&["--yes"]);
         let sender = send(&[&path], &address);
         // A block is verified as soon as the record is longer than its head.
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        while !desk.has_verified_block() {
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        while desk.verified_blocks() == 0 {
             assert!(std::time::Instant::now() < deadline, "nothing arrives");
             std::thread::yield_now();
         }
@@ -191,18 +192,6 @@ fn ctrl_c_on_either_side_leaves_what_the_next_attempt_goes_on_from() {
         assert!(!received.errors.contains("1.00 GiB moved"), "{received:?}");
         assert_eq!(desk.names(), ["big"]);
         assert_eq!(fs::metadata(desk.arrived("big")).unwrap().len(), 1 << 30);
-    }
-}
-
-impl Desk {
-    fn has_verified_block(&self) -> bool {
-        let record = |name: &String| {
-            let path = Path::new(name);
-            path.extension()
-                .is_some_and(|extension| extension == "blocks")
-        };
-        let found = self.names().into_iter().find(record);
-        found.is_some_and(|name| fs::metadata(self.arrived(&name)).is_ok_and(|m| m.len() > 28))
     }
 }
 
@@ -363,4 +352,94 @@ fn a_folder_that_may_not_be_written_is_named() {
     let (sent, received) = desk.send(&[&path], &["--yes", "--on-conflict", "overwrite"]);
     assert!(!sent.status.success() && !received.status.success());
     assert!(sent.errors.contains("in the way"), "{sent:?}");
+}
+
+#[test]
+fn ten_kills_lose_nothing() {
+    kill_at_random_moments(10);
+}
+
+#[test]
+#[ignore = "soak"]
+fn a_hundred_kills_lose_nothing() {
+    kill_at_random_moments(100);
+}
+
+/// Kills one side in the middle, so many times, and looks at what is left; then
+/// lets the same command go on.
+fn kill_at_random_moments(kills: usize) {
+    const BLOCK: usize = 4 << 20;
+    const BLOCKS: usize = 16;
+    let desk = Desk::new();
+    let contents = big().repeat(3)[..BLOCKS * BLOCK].to_vec();
+    let path = desk.write("big", &contents);
+    let old = b"the old one";
+    let overwrite = ["--yes", "--on-conflict", "overwrite"];
+    let mut random = fastrand::Rng::new();
+    let (mut halfway, mut longest) = (0, Duration::from_millis(100));
+    for number in 0..kills {
+        fs::write(desk.arrived("big"), old).unwrap();
+        let (receiver, address) = desk.receiver(&overwrite);
+        let sender = send(&[&path], &address);
+        let (moment, side) = (random.f64(), random.bool());
+        let moment = longest.mul_f64(moment);
+        // The moment of the kill, not a wait for anything.
+        std::thread::sleep(moment);
+        let told = format!("kill {number}, the receiver: {side}, after {moment:?}");
+        let ends = if side {
+            receiver.kill();
+            (sender.end(), receiver.end())
+        } else {
+            sender.kill();
+            let sent = sender.end();
+            // Killed before it had said a word, it leaves a receiver that waits.
+            send(&[&path], &address).end();
+            (sent, receiver.end())
+        };
+        let there = fs::read(desk.arrived("big")).unwrap();
+        if there == contents {
+            // Too late: the file was through.
+            longest = longest.mul_f64(0.8);
+        } else {
+            assert!(there == old, "{told}: {} bytes: {ends:?}", there.len());
+        }
+
+        let verified = desk.verified_blocks();
+        let (sent, received) = desk.send(&[&path], &overwrite);
+        assert!(sent.status.success(), "{told}: {sent:?}");
+        assert!(received.status.success(), "{told}: {received:?}");
+        if verified > 0 {
+            halfway += 1;
+            let moved = format!(" {}.00 MiB moved", ((BLOCKS - verified) * BLOCK) >> 20);
+            let moved = if verified == BLOCKS {
+                " 0 B moved"
+            } else {
+                &moved
+            };
+            for end in [&sent, &received] {
+                assert!(end.errors.contains(moved), "{told}: not{moved}: {end:?}");
+            }
+        } else if there != contents {
+            longest = longest.mul_f64(1.2);
+        }
+        assert!(fs::read(desk.arrived("big")).unwrap() == contents, "{told}");
+        assert_eq!(desk.names(), ["big"], "{told}");
+    }
+    println!("{halfway} of {kills} kills left verified blocks");
+    assert!(halfway > 0, "no kill was in the middle of a transfer");
+}
+
+impl Desk {
+    /// By the record beside the part: a head of 28 bytes, 32 for each block.
+    fn verified_blocks(&self) -> usize {
+        let names = self.names().into_iter();
+        let record = names.map(PathBuf::from).find(|name| {
+            name.extension()
+                .is_some_and(|extension| extension == "blocks")
+        });
+        record.map_or(0, |name| {
+            let bytes = fs::metadata(self.into.path().join(name)).unwrap().len();
+            usize::try_from(bytes).unwrap().saturating_sub(28) / 32
+        })
+    }
 }
