@@ -14,13 +14,10 @@ use sockkit::{
     latest::{Publisher, Subscriber},
     picture::PixelFormat,
     source::{Source, SourceConfig, SourceSpec},
+    tcp::{Connection, Listener},
 };
 use sockkit_examples::until_ctrl_c;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{task::JoinSet, time::timeout};
 
 /// video_server.py: sends pictures over TCP to every client
 #[derive(Parser)]
@@ -34,6 +31,9 @@ struct Args {
     /// Order of the length's bytes: be, or le as Python's struct.pack('Q')
     #[arg(long, default_value = "be", value_parser = ["be", "le"])]
     order: String,
+    /// Resize to this width, in pixels; the shape is kept
+    #[arg(long, value_name = "PX")]
+    width: Option<u32>,
 }
 
 #[tokio::main]
@@ -48,7 +48,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         _ => LengthOrder::BigEndian,
     };
     let mut source = Source::open(&args.source, SourceConfig::default()).await?;
-    let listener = TcpListener::bind(args.bind).await?;
+    let listener = Listener::bind(args.bind)?;
     println!("listening on {}", listener.local_addr()?);
 
     let publisher = Publisher::new();
@@ -56,15 +56,19 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             picture = source.next() => {
-                let jpeg = picture?.convert(PixelFormat::Jpeg)?;
+                let picture = match args.width {
+                    Some(width) => picture?.resize_to_width(width)?,
+                    None => picture?,
+                };
+                let jpeg = picture.convert(PixelFormat::Jpeg)?;
                 publisher.publish(jpeg.into_data());
             }
             accepted = listener.accept() => {
-                let (stream, peer) = accepted?;
+                let (connection, peer) = accepted?;
                 println!("{peer} watches");
                 let pictures = publisher.subscribe();
                 clients.spawn(async move {
-                    if let Err(error) = send(stream, pictures, order).await {
+                    if let Err(error) = send(connection, pictures, order).await {
                         println!("{peer} left: {error:#}");
                     }
                 });
@@ -75,11 +79,11 @@ async fn serve(args: Args) -> anyhow::Result<()> {
 }
 
 async fn send(
-    stream: TcpStream,
+    connection: Connection,
     mut pictures: Subscriber<Bytes>,
     order: LengthOrder,
 ) -> anyhow::Result<()> {
-    let mut writer = FrameWriter::with_config(stream, FrameConfig::default().order(order));
+    let mut writer = FrameWriter::with_config(connection, FrameConfig::default().order(order));
     while let Some(jpeg) = pictures.next().await {
         timeout(WRITE_WITHIN, writer.send(jpeg))
             .await

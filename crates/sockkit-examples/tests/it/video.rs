@@ -88,3 +88,26 @@ fn tcp_ours_to_ours_and_to_python() {
         }
     }
 }
+
+#[test]
+fn tcp_video_in_another_width() {
+    let server = program(
+        env!("CARGO_BIN_EXE_tcp-video-server"),
+        &[
+            "--bind",
+            "127.0.0.1:0",
+            "--source",
+            "pattern",
+            "--width",
+            "320",
+        ],
+    );
+    let at = server.listening().to_string();
+    let client = env!("CARGO_BIN_EXE_tcp-video-client");
+    let end = program(client, &[&at, "--frames", "2"]).end();
+    assert_eq!(
+        end.lines[..2],
+        ["picture 0: 320x240", "picture 1: 320x240"],
+        "{end:?}"
+    );
+}

@@ -35,6 +35,19 @@ impl VideoFrame {
             .map_err(|error| PictureError::Resize(error.into()))?;
         Ok(Self::new(source.format(), width_px, height_px, to.into_vec())?.stamped_like(self))
     }
+
+    /// The picture in that width, with the ratio of its sides kept: Python's
+    /// `imutils.resize(frame, width)`. A height between two pixels is rounded
+    /// down, and is 1 at the least.
+    ///
+    /// # Errors
+    /// As [`resize`](Self::resize).
+    pub fn resize_to_width(&self, width_px: u32) -> Result<Self, PictureError> {
+        let height = u64::from(self.height_px()) * u64::from(width_px) / u64::from(self.width_px());
+        // A height that is over every limit is told as such.
+        let height_px = u32::try_from(height.max(1)).unwrap_or(u32::MAX);
+        self.resize(width_px, height_px)
+    }
 }
 
 #[cfg(test)]
@@ -65,6 +78,17 @@ mod tests {
             let frame = gray.convert(format).unwrap();
             assert_eq!(frame.resize(8, 8).unwrap().format(), PixelFormat::Rgb);
         }
+    }
+
+    #[test]
+    fn a_width_alone_keeps_the_shape() {
+        let frame = VideoFrame::new(PixelFormat::Gray, 640, 480, vec![9; 640 * 480]).unwrap();
+        for (width, height) in [(320, 240), (400, 300), (333, 249), (1, 1), (640, 480)] {
+            let small = frame.resize_to_width(width).unwrap();
+            assert_eq!((small.width_px(), small.height_px()), (width, height));
+        }
+        assert!(frame.resize_to_width(0).is_err());
+        assert!(frame.resize_to_width(u32::MAX).is_err());
     }
 
     #[test]
