@@ -14,6 +14,7 @@ use sockkit::{
     sink::{
         record::{RecordError, RecordSummary, Recorder, RecorderConfig},
         web::{Viewer, ViewerConfig, ViewerStream},
+        window::Window,
     },
     stream::{Receiver, ReceiverConfig, Stats},
 };
@@ -34,6 +35,9 @@ pub(crate) struct Args {
     /// Serve the picture to browsers here
     #[arg(long, value_name = "ADDR")]
     web: Option<SocketAddr>,
+    /// Show the picture in a window; q, Escape or its close button ends
+    #[arg(long)]
+    window: bool,
     /// Record to this MP4, which must not exist yet
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
@@ -70,7 +74,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         None => None,
     };
 
-    let watched = watch(&receiver, limit).await;
+    let window = match args.window {
+        true => Some(open_window(&receiver).await?),
+        false => None,
+    };
+
+    let watched = watch(&receiver, limit, window).await;
     let stats = receiver.stats().snapshot();
     // The recording ends with the pictures.
     receiver.shutdown().await;
@@ -89,7 +98,17 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     watched
 }
 
-async fn watch(receiver: &Receiver, limit: Duration) -> anyhow::Result<()> {
+async fn open_window(receiver: &Receiver) -> anyhow::Result<Window> {
+    Window::open("sockkit view", receiver.pictures())
+        .await
+        .context("without a display use --web")
+}
+
+async fn watch(
+    receiver: &Receiver,
+    limit: Duration,
+    mut window: Option<Window>,
+) -> anyhow::Result<()> {
     let progress = ProgressBar::new_spinner();
     let (mut pictures, stats) = (receiver.pictures(), receiver.stats());
     let end = Instant::now() + limit;
@@ -101,12 +120,21 @@ async fn watch(receiver: &Receiver, limit: Duration) -> anyhow::Result<()> {
                 progress.set_message(one_line(&stats.snapshot()));
                 progress.tick();
             }
+            closed = closed(&mut window) => break closed?,
             () = sleep_until(end) => break,
             pressed = &mut pressed => break pressed.context("cannot wait for Ctrl-C")?,
         }
     }
     progress.finish_and_clear();
     Ok(())
+}
+
+/// Returns when the window is closed, and never if there is none.
+async fn closed(window: &mut Option<Window>) -> anyhow::Result<()> {
+    match window {
+        Some(window) => Ok(window.closed().await?),
+        None => std::future::pending().await,
+    }
 }
 
 async fn snapshot(receiver: &Receiver, path: &Path, limit: Duration) -> anyhow::Result<()> {

@@ -4,6 +4,8 @@ pub mod my_tcp_server;
 
 use std::future::Future;
 
+use sockkit::sink::window::Window;
+
 /// Runs a program until it ends or Ctrl-C is pressed.
 ///
 /// # Errors
@@ -16,5 +18,16 @@ pub async fn until_ctrl_c(program: impl Future<Output = anyhow::Result<()>>) -> 
         biased;
         pressed = ctrl_c => Ok(pressed?),
         outcome = program => outcome,
+    }
+}
+
+/// Returns when somebody closes the window, and never if there is none.
+///
+/// # Errors
+/// If the display went away.
+pub async fn closed(window: &mut Option<Window>) -> anyhow::Result<()> {
+    match window {
+        Some(window) => Ok(window.closed().await?),
+        None => std::future::pending().await,
     }
 }

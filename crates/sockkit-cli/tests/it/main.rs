@@ -13,6 +13,7 @@ mod doctor;
 mod options;
 mod send_receive;
 mod viewer;
+mod window;
 
 /// Starts `sockkit` with these arguments.
 pub(crate) fn sockkit(arguments: &[&str]) -> Program {

@@ -9,10 +9,14 @@ use anyhow::Context;
 use clap::Parser;
 use sockkit::{
     frame::{FrameConfig, FrameReader, LengthOrder},
+    latest::{self, Publisher},
     picture::VideoFrame,
-    sink::record::{Recorder, RecorderConfig},
+    sink::{
+        record::{Recorder, RecorderConfig},
+        window::Window,
+    },
 };
-use sockkit_examples::until_ctrl_c;
+use sockkit_examples::{closed, until_ctrl_c};
 use tokio::{net::TcpStream, time::timeout};
 
 /// video_client.py: receives pictures over TCP
@@ -30,15 +34,29 @@ struct Args {
     /// Record to this MP4, which must not exist yet
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Show the pictures; q, Escape or the close button ends
+    #[arg(long)]
+    window: bool,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    until_ctrl_c(receive(args)).await
+    let (screen, pictures) = latest::channel();
+    let mut window = match args.window {
+        true => Some(Window::open("tcp-video-client", pictures).await?),
+        false => None,
+    };
+    until_ctrl_c(async {
+        tokio::select! {
+            received = receive(args, screen) => received,
+            closed = closed(&mut window) => closed,
+        }
+    })
+    .await
 }
 
-async fn receive(args: Args) -> anyhow::Result<()> {
+async fn receive(args: Args, screen: Publisher<VideoFrame>) -> anyhow::Result<()> {
     let order = match args.order.as_str() {
         "le" => LengthOrder::LittleEndian,
         _ => LengthOrder::BigEndian,
@@ -69,6 +87,7 @@ async fn receive(args: Args) -> anyhow::Result<()> {
         if let Some(recorder) = &mut recorder {
             recorder.push(&picture).await?;
         }
+        screen.publish(picture);
         received += 1;
     }
     if let Some(recorder) = recorder {

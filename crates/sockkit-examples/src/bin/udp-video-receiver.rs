@@ -9,11 +9,17 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::Context;
 use clap::Parser;
 use sockkit::{
+    latest,
     options::SocketOptions,
-    sink::record::{Existing, Recorder, RecorderConfig, Timing},
+    picture::VideoFrame,
+    sink::{
+        record::{Existing, RecordError, Recorder, RecorderConfig, Timing},
+        window::Window,
+    },
     stream::course::{Assembler, DATAGRAM_BYTES},
     udp::UdpEndpoint,
 };
+use sockkit_examples::closed;
 use tokio::signal::ctrl_c;
 
 /// The course's UDP video receiver: records the datagrams as MP4
@@ -28,6 +34,9 @@ struct Args {
     /// The recording, at 25 pictures a second
     #[arg(long, value_name = "FILE", default_value = "output.mp4")]
     record: PathBuf,
+    /// Show the pictures; q, Escape or the close button ends
+    #[arg(long)]
+    window: bool,
 }
 
 #[tokio::main]
@@ -41,9 +50,19 @@ async fn main() -> anyhow::Result<()> {
     let mut recorder = Recorder::create(&args.record, config).await?;
     println!("listening on {}", endpoint.local_addr()?);
 
+    let (screen, pictures) = latest::channel();
+    let mut window = match args.window {
+        true => Some(Window::open("udp-video-receiver", pictures).await?),
+        false => None,
+    };
     let mut assembler = Assembler::default();
+    let see = async |picture: VideoFrame| {
+        screen.publish(picture.clone());
+        recorder.push(&picture).await
+    };
     tokio::select! {
-        received = receive(&endpoint, &mut assembler, &mut recorder, args.frames) => received?,
+        received = receive(&endpoint, &mut assembler, args.frames, see) => received?,
+        closed = closed(&mut window) => closed?,
         pressed = ctrl_c() => pressed.context("cannot wait for Ctrl-C")?,
     }
     let recorded = recorder.finish().await?;
@@ -58,8 +77,8 @@ async fn main() -> anyhow::Result<()> {
 async fn receive(
     endpoint: &UdpEndpoint,
     assembler: &mut Assembler,
-    recorder: &mut Recorder,
     frames: Option<u64>,
+    mut see: impl AsyncFnMut(VideoFrame) -> Result<(), RecordError>,
 ) -> anyhow::Result<()> {
     // One more, so that a datagram that is too long is seen to be.
     let mut buffer = vec![0; DATAGRAM_BYTES + 1];
@@ -67,7 +86,7 @@ async fn receive(
     while frames != Some(received) {
         let datagram = endpoint.recv(&mut buffer).await?;
         if let Some(picture) = assembler.handle_datagram(datagram.bytes) {
-            recorder.push(&picture.numbered(received)).await?;
+            see(picture.numbered(received)).await?;
             received += 1;
         }
     }

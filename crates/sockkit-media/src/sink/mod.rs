@@ -4,3 +4,5 @@
 pub mod record;
 #[cfg(feature = "web")]
 pub mod web;
+#[cfg(feature = "window")]
+pub mod window;
