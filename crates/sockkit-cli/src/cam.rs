@@ -9,7 +9,7 @@ use sockkit::{
     latest,
     picture::{PixelFormat, VideoFrame, jpeg},
     shard::Parity,
-    source::{Source, SourceConfig, SourceSpec},
+    source::{Source, SourceConfig, SourceSpec, camera},
     stream::{Sender, SenderConfig, SenderStats},
 };
 use tokio::{
@@ -17,8 +17,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::endpoint::Endpoint;
-use crate::say::say;
+use crate::{endpoint::Endpoint, say::say};
 
 /// Send a camera, a pattern or a clip to machines and multicast groups
 #[derive(Debug, clap::Args)]
@@ -27,8 +26,11 @@ pub(crate) struct Args {
     #[arg(long, default_value = "camera")]
     source: SourceSpec,
     /// udp://HOST:PORT of a viewer or a group; repeat it for several
-    #[arg(long, value_name = "URL", required = true)]
+    #[arg(long, value_name = "URL", required_unless_present = "list")]
     to: Vec<Endpoint>,
+    /// Show this machine's cameras and what they offer, and end
+    #[arg(long, exclusive = true)]
+    list: bool,
     /// Parity in per cent of the data: 25 brings nearly all through 5 % loss
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     parity: u8,
@@ -40,8 +42,31 @@ pub(crate) struct Args {
     seconds: Option<u64>,
 }
 
+async fn list() -> anyhow::Result<()> {
+    let cameras = camera::list().await?;
+    if cameras.is_empty() {
+        say!("no camera; --source pattern, clip or a file will do");
+    }
+    for camera in cameras {
+        let path = camera
+            .path
+            .map_or_else(String::new, |path| format!(", {}", path.display()));
+        say!("camera:{}  {}{path}", camera.index, camera.name);
+        if let Some(problem) = camera.problem {
+            say!("  {problem}");
+        }
+        for format in camera.formats {
+            say!("  {format}");
+        }
+    }
+    Ok(())
+}
+
 /// Sends until the time is up or Ctrl-C is pressed.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    if args.list {
+        return list().await;
+    }
     let config = config(&args).await?;
     let mut source = Source::open(&args.source, SourceConfig::default())
         .await

@@ -24,8 +24,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use crate::endpoint::Endpoint;
-use crate::say::say;
+use crate::{endpoint::Endpoint, say::say};
 
 /// Watch what `sockkit cam` sends: figures, browser, recording, snapshot
 #[derive(Debug, clap::Args)]

@@ -68,3 +68,15 @@ fn what_cannot_be_is_named() {
     ];
     fails(&missing, &["/no/such.mjpeg"]);
 }
+
+#[test]
+fn cameras_are_listed_without_a_destination() {
+    let end = sockkit(&["cam", "--list"]).end();
+    assert!(end.status.success(), "{end:?}");
+    let first = &end.lines[0];
+    assert!(
+        first.starts_with("camera:0") || first.starts_with("no camera"),
+        "{end:?}"
+    );
+    fails(&["cam"], &["required"]);
+}
