@@ -320,6 +320,18 @@ fn a_stranger_does_not_end_the_receivers_wait() {
     assert!(received.errors.contains("does not speak the file protocol"));
 }
 
+/// Reads frames up to the answer, message 3.
+fn wait_for_answer(stream: &mut TcpStream) {
+    let mut kind = 0;
+    while kind != 3 {
+        let mut length = [0; 8];
+        stream.read_exact(&mut length).unwrap();
+        let mut body = vec![0; usize::try_from(u64::from_be_bytes(length)).unwrap()];
+        stream.read_exact(&mut body).unwrap();
+        kind = body[0];
+    }
+}
+
 #[test]
 fn a_deceptive_name_is_shown_escaped_and_refused() {
     let desk = Desk::new();
@@ -333,8 +345,9 @@ fn a_deceptive_name_is_shown_escaped_and_refused() {
     said.extend_from_slice(&[0; 20]);
     said.extend_from_slice(&u16::try_from(name.len()).unwrap().to_be_bytes());
     said.extend_from_slice(name.as_bytes());
-    said.extend_from_slice(b"\0\0\0\0\0\0\0\x01\x07");
     liar.write_all(&said).unwrap();
+    wait_for_answer(&mut liar);
+    liar.write_all(b"\0\0\0\0\0\0\0\x01\x07").unwrap();
     let received = receiver.end();
     assert!(!received.status.success());
     assert!(!received.errors.contains('\u{1b}'), "{received:?}");
