@@ -1,7 +1,8 @@
 //! The course's TCP video client: counts the pictures, and records them.
 //!
 //! What it does beyond the notes: a length beyond the limit is refused before
-//! anything is reserved, and a silent server is given up.
+//! anything is reserved, a pickle is read by a parser that runs nothing, and a
+//! silent server is given up.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -16,7 +17,7 @@ use sockkit::{
         window::Window,
     },
 };
-use sockkit_examples::{closed, until_ctrl_c};
+use sockkit_examples::{body::Body, closed, until_ctrl_c};
 use tokio::{net::TcpStream, time::timeout};
 
 /// video_client.py: receives pictures over TCP
@@ -25,6 +26,12 @@ struct Args {
     /// The server
     #[arg(default_value = "127.0.0.1:5003")]
     server: SocketAddr,
+    /// What follows the length: jpeg, raw (BGR), or pickle (a numpy array, as in the notes)
+    #[arg(long, value_enum, default_value_t = Body::Jpeg)]
+    body: Body,
+    /// Width of raw pictures, which do not tell
+    #[arg(long, value_name = "PX", default_value_t = 640)]
+    width: u32,
     /// Order of the length's bytes: be, or le as Python's struct.pack('Q')
     #[arg(long, default_value = "be", value_parser = ["be", "le"])]
     order: String,
@@ -76,7 +83,9 @@ async fn receive(args: Args, screen: Publisher<VideoFrame>) -> anyhow::Result<()
             .context("the server is silent")??;
         let Some(body) = body else { break };
         let now = std::time::SystemTime::now().into();
-        let picture = VideoFrame::from_jpeg(body)?
+        let picture = args
+            .body
+            .decode(body, args.width)?
             .captured_at(now)
             .numbered(received);
         println!(

@@ -1,5 +1,5 @@
 //! The course's TCP video server: each picture is its length in eight bytes,
-//! then a JPEG.
+//! then the picture.
 //!
 //! What it does beyond the notes: many clients, each of which gets the newest
 //! picture when it is ready for one, so that a slow one holds up nobody.
@@ -12,11 +12,10 @@ use clap::Parser;
 use sockkit::{
     frame::{FrameConfig, FrameWriter, LengthOrder},
     latest::{Publisher, Subscriber},
-    picture::PixelFormat,
     source::{Source, SourceConfig, SourceSpec},
     tcp::{Connection, Listener},
 };
-use sockkit_examples::until_ctrl_c;
+use sockkit_examples::{body::Body, until_ctrl_c};
 use tokio::{task::JoinSet, time::timeout};
 
 /// video_server.py: sends pictures over TCP to every client
@@ -28,6 +27,9 @@ struct Args {
     /// camera, camera:1 …, pattern, clip, or a file
     #[arg(long, default_value = "camera")]
     source: SourceSpec,
+    /// What follows the length: jpeg, raw (BGR), or pickle (a numpy array, as in the notes)
+    #[arg(long, value_enum, default_value_t = Body::Jpeg)]
+    body: Body,
     /// Order of the length's bytes: be, or le as Python's struct.pack('Q')
     #[arg(long, default_value = "be", value_parser = ["be", "le"])]
     order: String,
@@ -60,8 +62,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
                     Some(width) => picture?.resize_to_width(width)?,
                     None => picture?,
                 };
-                let jpeg = picture.convert(PixelFormat::Jpeg)?;
-                publisher.publish(jpeg.into_data());
+                publisher.publish(args.body.encode(&picture)?);
             }
             accepted = listener.accept() => {
                 let (connection, peer) = accepted?;

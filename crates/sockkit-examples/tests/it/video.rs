@@ -64,28 +64,108 @@ fn check_recorded(start: impl Fn(&str) -> Program) {
     }
 }
 
+const TCP_SERVER: &str = env!("CARGO_BIN_EXE_tcp-video-server");
+const TCP_CLIENT: &str = env!("CARGO_BIN_EXE_tcp-video-client");
+
+/// Every body in every order.
+fn formats() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ["jpeg", "raw", "pickle"]
+        .into_iter()
+        .flat_map(|body| [(body, "be"), (body, "le")])
+}
+
 #[test]
 fn tcp_ours_to_ours_and_to_python() {
-    for order in ["be", "le"] {
+    let needs = [Need::Program("python3"), Need::PythonModule("cv2")];
+    let has_python = met("TCP video to Python", &needs);
+    for (body, order) in formats() {
+        let format = ["--body", body, "--order", order];
+        let fixed = ["--bind", "127.0.0.1:0", "--source", "pattern"];
+        let server = program(TCP_SERVER, &[&fixed[..], &format].concat());
+        let at = server.listening().to_string();
+        let end = program(TCP_CLIENT, &[&[&at, "--frames", "5"][..], &format].concat()).end();
+        assert!(end.status.success(), "{body} {order}: {end:?}");
+        assert_eq!(end.lines[4..], ["picture 4: 640x480", "received 5"]);
+        if has_python {
+            let end = twin("tcp_video_client.py", &[&at, "5", body, order]).end();
+            assert_eq!(end.lines, ["(480, 640, 3)"; 5], "{body} {order}: {end:?}");
+        }
+    }
+}
+
+#[test]
+fn tcp_python_to_ours_recorded() {
+    let needs = [
+        Need::Program("python3"),
+        Need::PythonModule("cv2"),
+        Need::Program("ffprobe"),
+    ];
+    if !met("TCP video from Python", &needs) {
+        return;
+    }
+    for (body, order) in formats() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("film.mp4");
+        let server = twin("tcp_video_server.py", &["127.0.0.1:0", body, order]);
+        let at = server.listening().to_string();
         let arguments = [
+            &at,
+            "--frames",
+            "5",
+            "--body",
+            body,
+            "--order",
+            order,
+            "--record",
+            file.to_str().unwrap(),
+        ];
+        let end = program(TCP_CLIENT, &arguments).end();
+        assert!(end.status.success(), "{body} {order}: {end:?}");
+        assert_eq!(end.lines[5], "received 5", "{body} {order}: {end:?}");
+        assert_eq!(frames_by_opencv(&file), "5 480 640", "{body} {order}");
+    }
+}
+
+/// Pictures in a recording, and the shape of the last, as OpenCV reads them.
+fn frames_by_opencv(file: &std::path::Path) -> String {
+    let script = "import cv2, sys\n\
+        film, count = cv2.VideoCapture(sys.argv[1]), 0\n\
+        while True:\n    \
+            good, frame = film.read()\n    \
+            if not good: break\n    \
+            count, shape = count + 1, frame.shape\n\
+        print(count, *shape[:2])";
+    let output = Command::new("python3")
+        .args(["-c", script])
+        .arg(file)
+        .output();
+    String::from_utf8(output.unwrap().stdout)
+        .unwrap()
+        .trim()
+        .to_owned()
+}
+
+#[test]
+fn a_body_of_another_kind_is_refused_by_name() {
+    for (sent, expected, told) in [
+        ("jpeg", "pickle", "pickle"),
+        ("pickle", "jpeg", "jpeg"),
+        ("jpeg", "raw", "--width"),
+    ] {
+        let fixed = [
             "--bind",
             "127.0.0.1:0",
             "--source",
             "pattern",
-            "--order",
-            order,
+            "--body",
+            sent,
         ];
-        let server = program(env!("CARGO_BIN_EXE_tcp-video-server"), &arguments);
+        let server = program(TCP_SERVER, &fixed);
         let at = server.listening().to_string();
-        let client = env!("CARGO_BIN_EXE_tcp-video-client");
-        let end = program(client, &[&at, "--frames", "5", "--order", order]).end();
-        assert!(end.status.success(), "{end:?}");
-        assert_eq!(end.lines[4..], ["picture 4: 640x480", "received 5"]);
-        let needs = [Need::Program("python3"), Need::PythonModule("cv2")];
-        if order == "le" && met("TCP video to Python", &needs) {
-            let end = twin("tcp_video_client.py", &[&at, "5"]).end();
-            assert_eq!(end.lines, ["(480, 640, 3)"; 5], "{end:?}");
-        }
+        let end = program(TCP_CLIENT, &[&at, "--frames", "5", "--body", expected]).end();
+        assert!(!end.status.success(), "{sent} as {expected}");
+        let errors = end.errors.to_lowercase();
+        assert!(errors.contains(told), "{sent} as {expected}: {errors}");
     }
 }
 

@@ -11,6 +11,7 @@ mod header;
 #[cfg(test)]
 mod hostile;
 pub mod jpeg;
+pub mod pickle;
 mod resize;
 mod timestamp;
 
