@@ -1,6 +1,34 @@
 //! An async networking toolkit on tokio: sockets set up right, messages
 //! framed right, files and live video moved fast.
 //!
+//! ```
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! use sockkit::{
+//!     frame::{FrameReader, FrameWriter},
+//!     server::{Server, ServerConfig},
+//!     tcp::{Listener, connect},
+//! };
+//!
+//! // Whole messages come back, to as many clients as the limits allow.
+//! let listener = Listener::bind("127.0.0.1:0".parse()?)?.into_inner();
+//! let server = Server::start(listener, ServerConfig::default(), async |stream, _peer| {
+//!     let (reader, writer) = tokio::io::split(stream);
+//!     let (mut reader, mut writer) = (FrameReader::new(reader), FrameWriter::new(writer));
+//!     while let Some(message) = reader.recv().await? {
+//!         writer.send(message).await?;
+//!     }
+//!     Ok(())
+//! })?;
+//!
+//! let (reader, writer) = tokio::io::split(connect(server.local_addr()).await?);
+//! FrameWriter::new(writer).send("hello".into()).await?;
+//! assert_eq!(FrameReader::new(reader).recv().await?.as_deref(), Some(&b"hello"[..]));
+//! # server.shutdown().await;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! This crate is a facade: everything is defined in `sockkit-core`,
 //! `sockkit-codec` and `sockkit-media` and named here.
 

@@ -1,6 +1,15 @@
 //! Messages on the wire: length-prefixed frames, Python's `struct` formats,
 //! sharded datagrams with parity, and file transfer.
 //!
+//! ```
+//! use sockkit_codec::pack::Format;
+//!
+//! let header: Format = ">IH".parse()?;
+//! let bytes = header.pack(&[1.into(), 2.into()])?;
+//! assert_eq!(bytes, [0, 0, 0, 1, 0, 2]); // as Python's struct.pack('>IH', 1, 2)
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Without the `io` feature the crate is pure: it opens nothing, waits for
 //! nothing, and reads no clock.
 

@@ -1,5 +1,30 @@
 //! Sockets set up right: typed options, TCP, UDP, broadcast, multicast,
 //! interfaces and handler-style servers, on tokio and socket2.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! use sockkit_core::{
+//!     options::SocketOptions,
+//!     tcp::{Connector, ListenConfig, Listener},
+//! };
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! // Options are set before bind and connect, and an error names its option.
+//! let options = SocketOptions::new().no_delay(true).receive_buffer_bytes(1 << 20);
+//! let config = ListenConfig::default().options(options.clone()).backlog(16);
+//! let listener = Listener::bind_with("127.0.0.1:0".parse()?, &config)?;
+//!
+//! let address = listener.local_addr()?;
+//! let mut client = Connector::default().options(options).connect(address).await?;
+//! let (mut server, _peer) = listener.accept().await?;
+//! client.write_all(b"hello").await?;
+//! let mut heard = [0; 5];
+//! server.read_exact(&mut heard).await?;
+//! println!("round trip {:?}", client.options()?.tcp_info()?.rtt);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // A library does not print; the programs do.

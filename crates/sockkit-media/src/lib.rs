@@ -1,5 +1,28 @@
 //! Live pictures over a network: sources, JPEG, loss-tolerant streams,
 //! a browser viewer and an MP4 recorder.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! use sockkit_media::{
+//!     latest,
+//!     source::{Source, SourceConfig, SourceSpec},
+//!     stream::{Receiver, ReceiverConfig, Sender, SenderConfig},
+//! };
+//!
+//! let receiver = Receiver::bind(ReceiverConfig::at("127.0.0.1:0".parse()?))?;
+//! let (camera, pictures) = latest::channel();
+//! let sender = Sender::bind(SenderConfig::to(receiver.local_addr()), pictures)?;
+//!
+//! // A test pattern; `SourceSpec::Camera { index: 0 }` is the first webcam.
+//! let mut source = Source::open(&SourceSpec::Pattern, SourceConfig::default()).await?;
+//! camera.publish(source.next().await?);
+//! let arrived = receiver.pictures().next().await.expect("the receiver runs");
+//! assert_eq!((arrived.width_px(), arrived.height_px()), (640, 480));
+//! # sender.shutdown().await;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // A library does not print; the programs do.
