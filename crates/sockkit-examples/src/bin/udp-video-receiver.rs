@@ -9,15 +9,13 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::Context;
 use clap::Parser;
 use sockkit::{
-    latest,
-    options::SocketOptions,
+    latest::{self, Publisher},
     picture::VideoFrame,
     sink::{
-        record::{Existing, RecordError, Recorder, RecorderConfig, Timing},
+        record::{Existing, Recorder, RecorderConfig, Timing},
         window::Window,
     },
-    stream::course::{Assembler, DATAGRAM_BYTES},
-    udp::UdpEndpoint,
+    stream::course::Receiver,
 };
 use sockkit_examples::closed;
 use tokio::signal::ctrl_c;
@@ -42,56 +40,40 @@ struct Args {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let options = SocketOptions::new().receive_buffer_bytes(RECEIVE_BUFFER_BYTES);
-    let endpoint = UdpEndpoint::bind_with(args.bind, &options)?;
+    let mut receiver = Receiver::bind(args.bind)?;
     let config = RecorderConfig::default()
         .timing(Timing::Constant { rate_hz: 25.0 })
         .existing(Existing::Replace);
     let mut recorder = Recorder::create(&args.record, config).await?;
-    println!("listening on {}", endpoint.local_addr()?);
+    println!("listening on {}", receiver.local_addr()?);
 
     let (screen, pictures) = latest::channel();
     let mut window = match args.window {
         true => Some(Window::open("udp-video-receiver", pictures).await?),
         false => None,
     };
-    let mut assembler = Assembler::default();
-    let see = async |picture: VideoFrame| {
-        screen.publish(picture.clone());
-        recorder.push(&picture).await
-    };
     tokio::select! {
-        received = receive(&endpoint, &mut assembler, args.frames, see) => received?,
+        received = receive(&mut receiver, args.frames, &mut recorder, screen) => received?,
         closed = closed(&mut window) => closed?,
         pressed = ctrl_c() => pressed.context("cannot wait for Ctrl-C")?,
     }
     let recorded = recorder.finish().await?;
-    println!(
-        "recorded {}, {} broken",
-        recorded.frames,
-        assembler.broken()
-    );
+    println!("recorded {}, {} broken", recorded.frames, receiver.broken());
     Ok(())
 }
 
 async fn receive(
-    endpoint: &UdpEndpoint,
-    assembler: &mut Assembler,
+    receiver: &mut Receiver,
     frames: Option<u64>,
-    mut see: impl AsyncFnMut(VideoFrame) -> Result<(), RecordError>,
+    recorder: &mut Recorder,
+    screen: Publisher<VideoFrame>,
 ) -> anyhow::Result<()> {
-    // One more, so that a datagram that is too long is seen to be.
-    let mut buffer = vec![0; DATAGRAM_BYTES + 1];
     let mut received = 0;
     while frames != Some(received) {
-        let datagram = endpoint.recv(&mut buffer).await?;
-        if let Some(picture) = assembler.handle_datagram(datagram.bytes) {
-            see(picture.numbered(received)).await?;
-            received += 1;
-        }
+        let picture = receiver.next().await?;
+        screen.publish(picture.clone());
+        recorder.push(&picture).await?;
+        received += 1;
     }
     Ok(())
 }
-
-/// A few pictures.
-const RECEIVE_BUFFER_BYTES: usize = 4 << 20;

@@ -5,16 +5,14 @@
 //! is 32 fragments on Ethernet, each of which may be lost: `sockkit cam` sends
 //! none that a router cuts.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use clap::Parser;
 use sockkit::{
     source::{Source, SourceConfig, SourceSpec},
-    stream::course,
-    udp::{Transmit, UdpEndpoint},
+    stream::course::{HEIGHT_PX, Sender, WIDTH_PX, cut},
 };
 use sockkit_examples::until_ctrl_c;
-use tokio::time::sleep;
 
 /// The course's UDP video sender: raw pictures in 20 datagrams each
 #[derive(Parser)]
@@ -37,25 +35,15 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn send(args: Args) -> anyhow::Result<()> {
-    let size = SourceConfig::default().size(course::WIDTH_PX, course::HEIGHT_PX);
+    let size = SourceConfig::default().size(WIDTH_PX, HEIGHT_PX);
     let mut source = Source::open(&args.source, size).await?;
-    let any = match args.to {
-        SocketAddr::V4(_) => "0.0.0.0:0",
-        SocketAddr::V6(_) => "[::]:0",
-    };
-    let endpoint = UdpEndpoint::bind(any.parse()?)?;
+    let mut sender = Sender::bind(args.to)?;
     let mut sent = 0;
     while args.frames != Some(sent) {
         let picture = source.next().await?;
-        for datagram in course::cut(&picture)? {
-            endpoint.send(Transmit::new(args.to, &datagram)).await?;
-            sleep(BETWEEN_DATAGRAMS).await;
-        }
+        sender.send(&cut(&picture)?).await?;
         sent += 1;
     }
     println!("sent {sent} pictures");
     Ok(())
 }
-
-/// Twenty of them leave time at 25 pictures a second.
-const BETWEEN_DATAGRAMS: Duration = Duration::from_micros(500);

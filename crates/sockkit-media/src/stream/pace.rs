@@ -36,6 +36,9 @@ impl Pacer {
     }
 }
 
+/// A gigabit a second, in bytes.
+pub(super) const GIGABIT: u64 = 125_000_000;
+
 /// What goes out at once: a compressed picture, and about a third of the
 /// receive buffer that Linux gives without asking.
 const BURST_BYTES: u64 = 128 << 10;

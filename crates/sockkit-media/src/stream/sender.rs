@@ -20,7 +20,7 @@ use super::{
     control::{self, Control},
     endpoint::{Endpoint, random_stream, unspecified},
     inlet::{now, wall},
-    pace::Pacer,
+    pace::{GIGABIT, Pacer},
 };
 use crate::{
     latest::Subscriber,
@@ -386,8 +386,6 @@ pub(super) const CONTROL: Kind = Kind(2);
 /// The longest picture message either side takes: 8K in raw RGB is longer,
 /// and shall be compressed.
 pub(super) const MAX_PICTURE_BYTES: usize = 64 << 20;
-
-const GIGABIT: u64 = 125_000_000;
 
 /// What goes to one destination before the next one's turn: one pass through
 /// the network stack.

@@ -1,10 +1,13 @@
-//! The course's video over UDP: 640x480 BGR as 20 datagrams, each one index
-//! byte and 46,080 bytes.
+//! The datagrams themselves.
 //!
 //! Pure. The format has no picture number: an index that went back by much, or
 //! came twice, begins the next picture.
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
 
 use crate::picture::{PictureError, PixelFormat, VideoFrame};
 
@@ -17,24 +20,28 @@ pub const HEIGHT_PX: u32 = 480;
 /// Bytes of a datagram: the index, then a twentieth of the picture.
 pub const DATAGRAM_BYTES: usize = 1 + BLOCK_BYTES;
 
-/// Cuts a picture of 640x480 into datagrams.
+/// Cuts a picture of 640x480 into its 20 datagrams, which stand one after the
+/// other: every [`DATAGRAM_BYTES`] begin a new one.
 ///
 /// # Errors
 /// [`PictureError`] if the picture cannot be decoded, or has another size.
-pub fn cut(frame: &VideoFrame) -> Result<Vec<Vec<u8>>, PictureError> {
+pub fn cut(frame: &VideoFrame) -> Result<Vec<u8>, PictureError> {
     let bgr = frame.convert(PixelFormat::Bgr)?.packed();
     let checked = VideoFrame::new(PixelFormat::Bgr, WIDTH_PX, HEIGHT_PX, bgr.into_data())?;
-    let blocks = checked.data().chunks_exact(BLOCK_BYTES);
-    Ok((0_u8..)
-        .zip(blocks)
-        .map(|(index, block)| [&[index], block].concat())
-        .collect())
+    let mut datagrams = Vec::with_capacity(BLOCKS * DATAGRAM_BYTES);
+    for (index, block) in (0_u8..).zip(checked.data().chunks_exact(BLOCK_BYTES)) {
+        datagrams.push(index);
+        datagrams.extend_from_slice(block);
+    }
+    Ok(datagrams)
 }
 
-/// Puts datagrams together again. It holds one picture.
+/// Puts datagrams together again. It holds one picture, and uses the memory of
+/// those that it gave away again once nobody looks at them any more.
 #[derive(Debug)]
 pub struct Assembler {
-    pixels: Vec<u8>,
+    pixels: BytesMut,
+    given: VecDeque<Bytes>,
     /// One bit for each block that came.
     present: u32,
     highest: u8,
@@ -44,7 +51,8 @@ pub struct Assembler {
 impl Default for Assembler {
     fn default() -> Self {
         Self {
-            pixels: vec![0; BLOCKS * BLOCK_BYTES],
+            pixels: blank(),
+            given: VecDeque::new(),
             present: 0,
             highest: 0,
             broken: 0,
@@ -76,7 +84,24 @@ impl Assembler {
             return None;
         }
         self.begin();
-        VideoFrame::new(PixelFormat::Bgr, WIDTH_PX, HEIGHT_PX, self.pixels.clone()).ok()
+        let spare = self.spare();
+        let whole = std::mem::replace(&mut self.pixels, spare).freeze();
+        self.given.push_back(whole.clone());
+        VideoFrame::new(PixelFormat::Bgr, WIDTH_PX, HEIGHT_PX, whole).ok()
+    }
+
+    /// Memory for the next picture. Fresh pages cost as much as copying the
+    /// picture does, so that of an earlier one is used if it is free.
+    fn spare(&mut self) -> BytesMut {
+        for _ in 0..self.given.len() {
+            match self.given.pop_front().map(Bytes::try_into_mut) {
+                Some(Ok(free)) => return free,
+                Some(Err(shared)) => self.given.push_back(shared),
+                None => {}
+            }
+        }
+        self.given.truncate(MAX_GIVEN - 1);
+        blank()
     }
 
     /// Pictures of which a datagram was lost.
@@ -90,12 +115,20 @@ impl Assembler {
     }
 }
 
+fn blank() -> BytesMut {
+    BytesMut::zeroed(BLOCKS * BLOCK_BYTES)
+}
+
 const BLOCKS: usize = 20;
 const BLOCK_BYTES: usize = 46_080;
 const ALL: u32 = (1 << BLOCKS) - 1;
 
 /// How far a datagram may be overtaken within its picture.
 const REORDER: u8 = 10;
+
+/// Pictures whose memory may come back: one on its way, one being shown, and
+/// one more.
+const MAX_GIVEN: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -109,13 +142,9 @@ mod tests {
 
     #[test]
     fn a_picture_is_twenty_datagrams_and_comes_back() {
-        let datagrams = cut(&picture(3)).unwrap();
-        assert_eq!(datagrams.len(), 20);
-        assert!(
-            datagrams
-                .iter()
-                .all(|datagram| datagram.len() == DATAGRAM_BYTES)
-        );
+        let whole = cut(&picture(3)).unwrap();
+        let datagrams: Vec<&[u8]> = whole.chunks(DATAGRAM_BYTES).collect();
+        assert_eq!((datagrams.len(), whole.len()), (20, 20 * DATAGRAM_BYTES));
         let mut assembler = Assembler::default();
         let mut shuffled = datagrams.clone();
         shuffled.swap(3, 9);
@@ -135,7 +164,8 @@ mod tests {
             let mut assembler = Assembler::default();
             let mut whole = Vec::new();
             for shade in 0..3 {
-                for (index, datagram) in cut(&picture(shade)).unwrap().iter().enumerate() {
+                let datagrams = cut(&picture(shade)).unwrap();
+                for (index, datagram) in datagrams.chunks(DATAGRAM_BYTES).enumerate() {
                     if (shade, index) != (0, lost) {
                         whole.extend(assembler.handle_datagram(datagram));
                     }
@@ -144,6 +174,33 @@ mod tests {
             assert!(whole == [picture(1), picture(2)], "without datagram {lost}");
             assert_eq!(assembler.broken(), 1);
         }
+    }
+
+    #[test]
+    fn memory_is_used_again_and_never_while_somebody_looks() {
+        let mut assembler = Assembler::default();
+        let mut kept = Vec::new();
+        for shade in 0..10 {
+            for datagram in cut(&picture(shade)).unwrap().chunks(DATAGRAM_BYTES) {
+                kept.extend(assembler.handle_datagram(datagram));
+            }
+            assert!(assembler.given.len() <= MAX_GIVEN);
+        }
+        assert!(
+            (0..10)
+                .zip(&kept)
+                .all(|(shade, kept)| *kept == picture(shade))
+        );
+        drop(kept);
+        let places: Vec<_> = (0..10)
+            .filter_map(|shade| {
+                let whole = cut(&picture(shade)).unwrap();
+                let mut datagrams = whole.chunks(DATAGRAM_BYTES);
+                datagrams.find_map(|datagram| assembler.handle_datagram(datagram))
+            })
+            .map(|picture| picture.data().as_ptr())
+            .collect();
+        assert!(places[4..].iter().all(|place| places[..4].contains(place)));
     }
 
     #[test]

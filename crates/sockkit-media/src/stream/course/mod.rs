@@ -1,0 +1,29 @@
+//! The course's video over UDP: 640x480 BGR as 20 datagrams, each one index
+//! byte and 46,080 bytes.
+//!
+//! ```
+//! use sockkit_media::{
+//!     picture::{PixelFormat, VideoFrame},
+//!     stream::course::{Receiver, Sender, cut},
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut receiver = Receiver::bind("127.0.0.1:0".parse()?)?;
+//! let mut sender = Sender::bind(receiver.local_addr()?)?;
+//! let grey = VideoFrame::new(PixelFormat::Bgr, 640, 480, vec![128; 921_600])?;
+//! sender.send(&cut(&grey)?).await?;
+//! assert_eq!(receiver.next().await?.data(), grey.data());
+//! # Ok(())
+//! # }
+//! ```
+
+mod datagrams;
+mod receiver;
+mod sender;
+
+pub use self::{
+    datagrams::{Assembler, DATAGRAM_BYTES, HEIGHT_PX, WIDTH_PX, cut},
+    receiver::Receiver,
+    sender::Sender,
+};
