@@ -1,0 +1,205 @@
+//! Live pictures over a link of two hosts: what is lost, and how old they are.
+
+#![cfg(target_os = "linux")]
+
+use std::{
+    net::SocketAddr,
+    sync::mpsc,
+    time::{Duration, SystemTime},
+};
+
+use sockkit::{
+    latest,
+    picture::{PixelFormat, Timestamp, VideoFrame, jpeg},
+    shard::Parity,
+    source::{
+        Source, SourceConfig, SourceSpec,
+        pattern::{Stamp, paint, read_stamp},
+    },
+    stream::{Receiver, ReceiverConfig, Sender, SenderConfig, SenderStats, Stats},
+    testing::{
+        lab::Lab,
+        needs::{Need, met},
+    },
+};
+use tokio::{
+    sync::oneshot,
+    time::{interval, timeout},
+};
+
+/// Two hosts on a cable that carries every packet by itself.
+fn two_hosts(test: &str) -> Option<Lab> {
+    if !met(test, &[Need::Program("nft"), Need::Program("ethtool")]) {
+        return None;
+    }
+    let lab = Lab::new(test, 2, 1)?;
+    for host in 0..2 {
+        lab.host(host).port(0).offloads_off();
+    }
+    Some(lab)
+}
+
+/// What both ends say after `count` pictures, which repeat `pictures`.
+fn stream_over(
+    lab: &Lab,
+    pictures: &[VideoFrame],
+    parity: Parity,
+    rate_hz: u32,
+    count: u64,
+) -> (Stats, SenderStats) {
+    let at = SocketAddr::from((lab.host(1).port(0).ipv4(), 0));
+    let (bound, is_bound) = mpsc::channel();
+    let (end, ended) = oneshot::channel::<()>();
+    let receiving = lab.host(1).spawn(async move || {
+        let receiver = Receiver::bind(ReceiverConfig::at(at)).unwrap();
+        bound.send(receiver.local_addr()).unwrap();
+        let last = async {
+            let mut shown = receiver.pictures();
+            while let Some(picture) = shown.next().await {
+                if picture.number() == count - 1 {
+                    return;
+                }
+            }
+        };
+        // The last one may be the one that is lost.
+        tokio::select! {
+            () = last => {}
+            _sent = ended => drop(timeout(PATIENCE, receiver.pictures().next()).await),
+        }
+        receiver.stats().snapshot()
+    });
+    let config = SenderConfig::to(is_bound.recv().unwrap()).parity(parity);
+    let sent = lab.host(0).block_on(async || {
+        let (camera, newest) = latest::channel();
+        let sender = Sender::bind(config, newest).unwrap();
+        let mut ticks = interval(Duration::from_secs(1) / rate_hz);
+        for (number, picture) in (0..count).zip(pictures.iter().cycle()) {
+            ticks.tick().await;
+            let now = SystemTime::now().into();
+            camera.publish(picture.clone().numbered(number).captured_at(now));
+        }
+        // The channel holds one picture: it is sent before the sender ends.
+        drop(camera);
+        while sender.stats().sent + sender.stats().skipped < count {
+            ticks.tick().await;
+        }
+        sender.stats()
+    });
+    let _ = end.send(());
+    (receiving.join().unwrap(), sent)
+}
+
+/// 1280x720 as a webcam compresses it.
+fn hd_jpegs() -> Vec<VideoFrame> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let config = SourceConfig::default().rate_hz(1_000.0);
+        let mut source = Source::open(&SourceSpec::Clip, config).await.unwrap();
+        let mut pictures = Vec::new();
+        while pictures.len() < 20 {
+            let picture = source.next().await.unwrap().resize(1_280, 720).unwrap();
+            pictures.push(jpeg::encode(&picture, 70).unwrap());
+        }
+        pictures
+    })
+}
+
+#[test]
+fn parity_brings_999_of_1000_pictures_through_five_per_cent_loss() {
+    check_loss("stream: pictures at 5 % loss", 5_000);
+}
+
+#[test]
+#[ignore = "soak"]
+fn parity_brings_999_of_1000_pictures_through_five_per_cent_loss_for_long() {
+    check_loss("stream: pictures at 5 % loss, for long", 50_000);
+}
+
+fn check_loss(test: &str, count: u64) {
+    let Some(lab) = two_hosts(test) else { return };
+    lab.host(1).port(0).loss(0.05);
+    let pictures = hd_jpegs();
+    // Short pictures need more parity than long ones for the same chance.
+    let parity = Parity::for_loss(0.05, 3e-4);
+    let (stats, sent) = stream_over(&lab, &pictures, parity, 250, count);
+    let lengths = pictures.iter().cycle().take(count as usize);
+    let bytes: usize = lengths.map(|picture| picture.data().len()).sum();
+    // What was left out was not sent either.
+    let bytes_sent = bytes as f64 * sent.sent as f64 / count as f64;
+    let overhead = sent.bytes as f64 / bytes_sent - 1.0;
+    println!(
+        "{} of {} intact, {:.1} % overhead, {} bytes a picture",
+        stats.received,
+        sent.sent,
+        100.0 * overhead,
+        bytes / count as usize
+    );
+    assert_eq!(sent.failed, 0);
+    assert!(
+        sent.sent * 100 >= count * 95,
+        "the sender keeps up: {sent:?}"
+    );
+    assert!(overhead <= 0.30, "{overhead}");
+    let lost = sent.sent - stats.received;
+    assert!(lost * 1_000 <= sent.sent, "{lost} lost: {stats:?}");
+}
+
+#[test]
+fn without_loss_none_is_lost_on_a_cable() {
+    let Some(lab) = two_hosts("stream: no loss on a cable") else {
+        return;
+    };
+    let raw = VideoFrame::new(PixelFormat::Bgr, 640, 480, vec![90; 640 * 480 * 3]).unwrap();
+    for pictures in [&[raw][..], &hd_jpegs()] {
+        // A machine that is busy elsewhere may starve the receiver for longer
+        // than its buffer lasts, which says nothing about the stream.
+        let mut seen = Vec::new();
+        let none_lost = (0..5).any(|_| {
+            let (stats, sent) = stream_over(&lab, pictures, Parity::NONE, 60, 120);
+            let none_lost = (stats.received, stats.lost, sent.skipped) == (120, 0, 0);
+            seen.push((stats, sent));
+            none_lost
+        });
+        assert!(none_lost, "lost some every time: {seen:#?}");
+    }
+}
+
+/// Both are medians, of the same pictures.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_reported_age_is_that_of_the_clock_in_the_picture() {
+    let receiver = Receiver::bind(ReceiverConfig::at(([127, 0, 0, 1], 0).into())).unwrap();
+    let mut shown = receiver.pictures();
+    let (camera, newest) = latest::channel();
+    let _sender = Sender::bind(SenderConfig::to(receiver.local_addr()), newest).unwrap();
+    let painter = tokio::spawn(async move {
+        let mut ticks = interval(Duration::from_millis(20));
+        for number in 0..PAINTED {
+            ticks.tick().await;
+            let clock = SystemTime::now().into();
+            let picture = paint(640, 480, Stamp { number, clock }).unwrap();
+            camera.publish(jpeg::encode(&picture, 80).unwrap());
+        }
+    });
+    let mut ages = Vec::new();
+    while let Some(picture) = timeout(PATIENCE, shown.next()).await.ok().flatten() {
+        let seen = Timestamp::from(SystemTime::now());
+        let stamp = read_stamp(&picture).expect("a stamp in the picture");
+        ages.push(seen.saturating_since(stamp.clock));
+        if stamp.number == PAINTED - 1 {
+            break;
+        }
+    }
+    let stats = receiver.stats().snapshot();
+    painter.await.unwrap();
+    ages.sort_unstable();
+    let (painted, reported) = (ages[ages.len() / 2], stats.age_p50.unwrap());
+    println!("{painted:?} by the picture, {reported:?} reported");
+    assert!(painted.abs_diff(reported) < Duration::from_millis(2));
+    assert_eq!(stats.age_error, Some(Duration::ZERO));
+}
+
+const PAINTED: u64 = 100;
+const PATIENCE: Duration = Duration::from_secs(2);
