@@ -12,6 +12,7 @@ mod demo;
 mod doctor;
 mod options;
 mod send_receive;
+mod soak;
 mod viewer;
 mod window;
 

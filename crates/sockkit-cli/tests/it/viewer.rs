@@ -175,7 +175,7 @@ fn get(address: SocketAddr, path: &str, host: &str) -> Answer {
     Answer { head, body }
 }
 
-fn request(address: SocketAddr, path: &str, host: &str) -> TcpStream {
+pub(crate) fn request(address: SocketAddr, path: &str, host: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(30)))
