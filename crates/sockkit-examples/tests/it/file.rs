@@ -51,7 +51,7 @@ fn tcp_to_python() {
     if !has_python("course file over TCP to Python") {
         return;
     }
-    check(10 << 20, |file, into| {
+    check(100 << 20, |file, into| {
         let sender = program(SENDFILE, &[text(file), "--bind", "127.0.0.1:0"]);
         let address = sender.listening().to_string();
         vec![sender, twin("tcp_receivefile.py", &[&address, text(into)])]
