@@ -1,0 +1,64 @@
+"""The course's UDP video pair, with pictures made beforehand, to be measured against.
+
+receive            prints the port, then its figures
+send PORT RATE N   prints its figures
+figures: datagrams, CPU seconds
+"""
+import resource
+import socket
+import sys
+import time
+
+import numpy
+
+SIZE = 46080
+
+
+def cpu():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def receive():
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+    sock.bind(('127.0.0.1', 0))
+    print(sock.getsockname()[1], flush=True)
+    buffer = [b'\xff' * SIZE for _ in range(20)]
+    datagrams, since = 0, cpu()
+    sock.settimeout(30)
+    try:
+        while True:
+            data, _ = sock.recvfrom(SIZE + 1)
+            if not datagrams:
+                sock.settimeout(1)
+            datagrams += 1
+            buffer[data[0]] = data[1:]
+            if data[0] == 19:
+                frame = numpy.frombuffer(b''.join(buffer), dtype=numpy.uint8)
+                frame = frame.reshape(480, 640, 3)
+    except socket.timeout:
+        pass
+    print(datagrams, cpu() - since)
+
+
+def send(port, rate, count):
+    pictures = []
+    for number in range(25):
+        frame = numpy.full((480, 640, 3), number, dtype=numpy.uint8)
+        data = frame.flatten().tobytes()
+        pictures.append([bytes([i]) + data[i * SIZE:(i + 1) * SIZE] for i in range(20)])
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    due, since = time.monotonic(), cpu()
+    for number in range(count):
+        for datagram in pictures[number % 25]:
+            sock.sendto(datagram, ('127.0.0.1', port))
+        due += 1 / rate
+        time.sleep(max(0, due - time.monotonic()))
+    print(20 * count, cpu() - since)
+
+
+if sys.argv[1] == 'receive':
+    receive()
+else:
+    send(int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
