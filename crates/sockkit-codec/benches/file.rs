@@ -4,7 +4,11 @@
 //! ```text
 //! cargo bench -p sockkit-codec --bench file
 //! SOCKKIT_BENCH_FOLDER=/var/tmp cargo bench -p sockkit-codec --bench file   # on a disk
+//! cargo bench -p sockkit-codec --bench file -- routes   # ways through the kernel, in C
 //! ```
+//!
+//! Where they are installed, rsync (over a pipe, with no network at all, which
+//! flatters it) and scp (through a server of its own) copy the same.
 //!
 //! Prints, does not judge: other load on the machine moves every figure here.
 
@@ -15,16 +19,17 @@ use std::{
     env,
     fs::{self, File},
     io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use sockkit_codec::file::{
     Destination, Integrity, OnConflict, ReceiveConfig, SendConfig, Source, receive, send,
     session::Limits,
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 fn main() {
     let arguments: Vec<String> = env::args().collect();
@@ -32,15 +37,85 @@ fn main() {
     match words.as_slice() {
         ["side-send", port, path, integrity] => side_send(port, path, integrity),
         ["side-receive", folder, integrity] => side_receive(folder, integrity),
+        ["routes", ..] => compare_routes(),
         _ => compare(),
     }
 }
 
-fn compare() {
-    let base = env::var("SOCKKIT_BENCH_FOLDER").unwrap_or_else(|_unset| "/dev/shm".into());
-    let lab = tempfile::Builder::new().tempdir_in(base).unwrap();
+/// Every way to send with every way to receive.
+fn compare_routes() {
+    let lab = lab();
     let big = lab.path().join("big");
     write_random(&big, BIG_BYTES);
+    let Some(pair) = compile_pair(lab.path()) else {
+        return;
+    };
+    println!("median of {ROUNDS} rounds; CPU seconds of sender and receiver");
+    for sending in ["sendfile", "read", "splice"] {
+        for receiving in ["write", "splice", "mmap"] {
+            let into = lab.path().join("into");
+            let mut rounds: Vec<Figures> = (0..ROUNDS)
+                .map(|_| {
+                    let receiver = Command::new(&pair)
+                        .arg("receive")
+                        .args([into.as_os_str(), receiving.as_ref()])
+                        .stdout(Stdio::piped())
+                        .spawn()
+                        .unwrap();
+                    run("C pair", receiver, |port| {
+                        Command::new(&pair)
+                            .args(["send", port])
+                            .args([big.as_os_str(), sending.as_ref()])
+                            .stdout(Stdio::piped())
+                            .spawn()
+                            .unwrap()
+                    })
+                })
+                .collect();
+            rounds.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+            println!(
+                "{sending:9} {receiving:7} {}",
+                rounds[ROUNDS / 2].row(BIG_BYTES)
+            );
+        }
+    }
+}
+
+fn lab() -> tempfile::TempDir {
+    let base = env::var("SOCKKIT_BENCH_FOLDER").unwrap_or_else(|_unset| "/dev/shm".into());
+    tempfile::Builder::new().tempdir_in(base).unwrap()
+}
+
+/// What both sides of one transfer print.
+struct Figures {
+    seconds: f64,
+    cpu_seconds: [f64; 2],
+    peak_kib: [f64; 2],
+}
+
+impl Figures {
+    fn row(&self, bytes: u64) -> String {
+        #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
+        let speed = bytes as f64 / 1e6 / self.seconds;
+        format!(
+            "{:8.3} {speed:8.0} {:9.2}s {:9.2}s {:9.1} {:9.1}",
+            self.seconds,
+            self.cpu_seconds[0],
+            self.cpu_seconds[1],
+            self.peak_kib[0] / 1024.0,
+            self.peak_kib[1] / 1024.0
+        )
+    }
+}
+
+fn compare() {
+    let lab = lab();
+    let big = lab.path().join("big");
+    write_random(&big, BIG_BYTES);
+    // The first to touch memory that the machine has not used yet pays for it.
+    let warm = lab.path().join("warm");
+    fs::copy(&big, &warm).unwrap();
+    fs::remove_file(&warm).unwrap();
     let many = lab.path().join("many");
     fs::create_dir(&many).unwrap();
     for index in 0..10_000 {
@@ -122,7 +197,10 @@ fn theirs(pair: &Path, from: &Path, into: &Path) -> f64 {
         sender.args(["send", port]).arg(from).stdout(Stdio::piped());
         sender.spawn().unwrap()
     };
-    run("C sendfile / recv+write", receiver, sender, BIG_BYTES)
+    let name = "C sendfile / recv+write";
+    let figures = run(name, receiver, sender);
+    println!("{name:28} {}", figures.row(BIG_BYTES));
+    figures.seconds
 }
 
 fn ours(myself: &Path, name: &str, from: &Path, into: &Path, integrity: &str, bytes: u64) -> f64 {
@@ -133,24 +211,21 @@ fn ours(myself: &Path, name: &str, from: &Path, into: &Path, integrity: &str, by
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    run(
-        name,
-        receiver,
-        |port| {
-            Command::new(myself)
-                .args(["side-send", port])
-                .arg(from)
-                .arg(integrity)
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap()
-        },
-        bytes,
-    )
+    let figures = run(name, receiver, |port| {
+        Command::new(myself)
+            .args(["side-send", port])
+            .arg(from)
+            .arg(integrity)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    });
+    println!("{name:28} {}", figures.row(bytes));
+    figures.seconds
 }
 
-/// Waits for both sides; returns the sender's seconds.
-fn run(name: &str, mut receiver: Child, sender: impl FnOnce(&str) -> Child, bytes: u64) -> f64 {
+/// Waits for both sides.
+fn run(name: &str, mut receiver: Child, sender: impl FnOnce(&str) -> Child) -> Figures {
     let mut output = BufReader::new(receiver.stdout.take().unwrap());
     let mut port = String::new();
     output.read_line(&mut port).unwrap();
@@ -168,17 +243,11 @@ fn run(name: &str, mut receiver: Child, sender: impl FnOnce(&str) -> Child, byte
     };
     let sent = numbers(str::from_utf8(&sent.stdout).unwrap());
     let received = numbers(&received);
-    #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
-    let speed = bytes as f64 / 1e6 / sent[0];
-    println!(
-        "{name:28} {:8.3} {speed:8.0} {:9.2}s {:9.2}s {:9.1} {:9.1}",
-        sent[0],
-        sent[1],
-        received[1],
-        sent[2] / 1024.0,
-        received[2] / 1024.0
-    );
-    sent[0]
+    Figures {
+        seconds: sent[0],
+        cpu_seconds: [sent[1], received[1]],
+        peak_kib: [sent[2], received[2]],
+    }
 }
 
 fn side_send(port: &str, path: &str, integrity: &str) {
@@ -188,7 +257,7 @@ fn side_send(port: &str, path: &str, integrity: &str) {
     let address = format!("127.0.0.1:{port}");
     let since = runtime().block_on(async {
         let since = Instant::now();
-        let stream = TcpStream::connect(address).await.unwrap();
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let summary = send(stream, source, &SendConfig::default()).await.unwrap();
         assert!(summary.is_complete());
         since
@@ -260,31 +329,104 @@ fn compile_pair(lab: &Path) -> Option<PathBuf> {
     None
 }
 
-/// What people use, where it is installed; over no network at all, which
-/// flatters them.
+/// What people use, where it is installed.
 fn others(lab: &Path, big: &Path, many: &Path) {
+    let server = ScpServer::start(lab);
     for (what, from) in [("1 GiB", big), ("10,000 files", many)] {
         for (name, arguments) in [
             ("rsync", &["-r", "--whole-file"][..]),
             ("rsync --fsync", &["-r", "--whole-file", "--fsync"][..]),
         ] {
-            let into = lab.join(format!("{name} {what}"));
-            let started = Instant::now();
-            let run = Command::new("rsync")
-                .args(arguments)
-                .arg(from)
-                .arg(&into)
-                .status();
-            match run {
-                Ok(status) if status.success() => {
-                    println!(
-                        "{name:20} {what:14} {:8.3} s",
-                        started.elapsed().as_secs_f64()
-                    );
-                }
-                _ => println!("{name:20} {what:14} not installed"),
+            let mut rsync = Command::new("rsync");
+            rsync.args(arguments).arg(from);
+            rsync.arg(lab.join(format!("{name} {what}")));
+            time(name, what, &mut rsync);
+        }
+        if let Some(server) = &server {
+            time(
+                "scp",
+                what,
+                &mut server.copy(from, &lab.join(format!("scp {what}"))),
+            );
+        }
+    }
+}
+
+fn time(name: &str, what: &str, command: &mut Command) {
+    let started = Instant::now();
+    match command.status() {
+        Ok(status) if status.success() => {
+            let seconds = started.elapsed().as_secs_f64();
+            println!("{name:20} {what:14} {seconds:8.3} s");
+        }
+        _ => println!("{name:20} {what:14} did not run"),
+    }
+}
+
+/// An SSH server for one user, at a port of its own.
+struct ScpServer {
+    process: Child,
+    key: PathBuf,
+}
+
+impl ScpServer {
+    fn start(lab: &Path) -> Option<Self> {
+        let key = lab.join("key");
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+            .arg(&key)
+            .status();
+        if !made.is_ok_and(|status| status.success()) || !Path::new(SSHD).exists() {
+            println!("no {SSHD}: scp is left out");
+            return None;
+        }
+        // Insists on it when started by root.
+        let _ = fs::create_dir_all("/run/sshd");
+        let option = |name: &str, path: &Path| format!("-o{name}={}", path.display());
+        let process = Command::new(SSHD)
+            .args(["-D", "-e", "-f", "/dev/null", "-p", SSH_PORT])
+            .args([
+                "-oListenAddress=127.0.0.1",
+                "-oStrictModes=no",
+                "-oUsePAM=no",
+            ])
+            .args(["-oSubsystem=sftp internal-sftp", "-oLogLevel=ERROR"])
+            .arg(option("HostKey", &key))
+            .arg(option("AuthorizedKeysFile", &key.with_extension("pub")))
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while TcpStream::connect(format!("127.0.0.1:{SSH_PORT}")).is_err() {
+            if Instant::now() > deadline {
+                println!("{SSHD} does not listen: scp is left out");
+                break;
             }
         }
+        Some(Self { process, key })
+    }
+
+    fn copy(&self, from: &Path, into: &Path) -> Command {
+        let mut scp = Command::new("scp");
+        scp.args(["-r", "-q", "-B", "-P", SSH_PORT, "-i"])
+            .arg(&self.key)
+            .args([
+                "-oStrictHostKeyChecking=no",
+                "-oUserKnownHostsFile=/dev/null",
+            ])
+            .arg("-oLogLevel=ERROR")
+            .arg(from)
+            .arg(format!(
+                "127.0.0.1:{}",
+                into.display().to_string().replace(' ', "-")
+            ));
+        scp
+    }
+}
+
+impl Drop for ScpServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -300,3 +442,5 @@ fn write_random(path: &Path, bytes: u64) {
 
 const BIG_BYTES: u64 = 1 << 30;
 const ROUNDS: usize = 7;
+const SSHD: &str = "/usr/sbin/sshd";
+const SSH_PORT: &str = "52022";
