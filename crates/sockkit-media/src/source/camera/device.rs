@@ -27,6 +27,8 @@ pub(super) struct Told {
     pub(super) sequence: Option<u32>,
     /// The driver says that the bytes are broken.
     pub(super) is_broken: bool,
+    /// How much of the buffer is the picture, if not all of it.
+    pub(super) picture_bytes: Option<usize>,
 }
 
 /// One picture as the driver gave it.
@@ -71,11 +73,12 @@ impl Device {
         if !self.beside.wait(patience)? {
             return Ok(None);
         }
-        let data = match self.camera.frame_raw() {
+        let mut data = match self.camera.frame_raw() {
             Ok(data) => Bytes::from(data.into_owned()),
             Err(error) => return Err(self.beside.failure(error)),
         };
         let told = self.beside.told();
+        data.truncate(told.picture_bytes.unwrap_or(usize::MAX));
         Ok((!told.is_broken).then(|| Shot {
             format: self.format,
             stride_bytes: self.stride_bytes,

@@ -13,6 +13,8 @@ mod format;
 mod id;
 #[cfg(not(target_os = "linux"))]
 mod native;
+#[cfg(any(not(target_os = "linux"), feature = "nokhwa-v4l2"))]
+mod nokhwa_input;
 #[cfg(target_os = "linux")]
 mod v4l2;
 mod worker;
@@ -87,6 +89,8 @@ pub struct CameraConfig {
     size_px: (u32, u32),
     rate_hz: f64,
     silence: Duration,
+    #[cfg(all(target_os = "linux", feature = "nokhwa-v4l2"))]
+    by_nokhwa: bool,
 }
 
 impl CameraConfig {
@@ -111,6 +115,17 @@ impl CameraConfig {
         self
     }
 
+    /// Takes nokhwa's own V4L2 input instead of this crate's.
+    ///
+    /// For comparison. It has no time limit: a camera that falls silent holds
+    /// its thread for ever. Its pictures have neither the kernel's time nor its
+    /// number.
+    #[cfg(all(target_os = "linux", feature = "nokhwa-v4l2"))]
+    pub const fn by_nokhwa(mut self) -> Self {
+        self.by_nokhwa = true;
+        self
+    }
+
     const fn wish(&self) -> Wish {
         Wish {
             size_px: self.size_px,
@@ -125,6 +140,8 @@ impl Default for CameraConfig {
             size_px: (640, 480),
             rate_hz: 30.0,
             silence: Duration::from_secs(1),
+            #[cfg(all(target_os = "linux", feature = "nokhwa-v4l2"))]
+            by_nokhwa: false,
         }
     }
 }

@@ -91,6 +91,11 @@ pub(super) fn reopen(
 }
 
 fn open_node(id: &CameraId, node: Node, config: &CameraConfig) -> Result<Device, CameraError> {
+    #[cfg(feature = "nokhwa-v4l2")]
+    if config.by_nokhwa {
+        let index = CameraIndex::Index(node.number().unwrap_or_default());
+        return super::nokhwa_input::open(id, &index, node.identity, config);
+    }
     let failed = |error: io::Error| CameraError::of_io(id, &node.path, error);
     let handle = Handle::with_path(&node.path).map_err(failed)?;
     let offers = offers::of(&handle);

@@ -16,6 +16,14 @@ pub(super) struct Node {
     pub(super) identity: Identity,
 }
 
+#[cfg(feature = "nokhwa-v4l2")]
+impl Node {
+    /// The N of `/dev/videoN`.
+    pub(super) fn number(&self) -> Option<u32> {
+        number(self.path.file_name()?.to_str()?)
+    }
+}
+
 /// Every camera, in the order of the devices' numbers.
 pub(super) fn cameras() -> Vec<Node> {
     let Ok(entries) = fs::read_dir("/dev") else {

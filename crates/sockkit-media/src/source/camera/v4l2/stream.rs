@@ -94,6 +94,7 @@ impl Beside for SharedStream {
             captured: clock::captured(told),
             sequence: Some(told.sequence),
             is_broken: told.flags.contains(Flags::ERROR) || told.bytesused == 0,
+            picture_bytes: None,
         }
     }
 

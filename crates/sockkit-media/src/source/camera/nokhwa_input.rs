@@ -1,0 +1,147 @@
+//! One camera by nokhwa's own inputs: macOS's, Windows', and by choice V4L2's.
+
+use std::time::{Duration, SystemTime};
+
+use nokhwa::{
+    Camera, NokhwaError,
+    utils::{
+        CameraFormat as NokhwaFormat, CameraIndex, FrameFormat, RequestedFormat,
+        RequestedFormatType,
+    },
+};
+
+use super::{
+    CameraConfig, CameraError, CameraFormat, CameraId,
+    device::{Beside, Device, Identity, Told},
+    format::choose,
+};
+use crate::picture::PixelFormat;
+
+/// Opens what nokhwa calls `index`, and starts it.
+pub(super) fn open(
+    id: &CameraId,
+    index: &CameraIndex,
+    identity: Identity,
+    config: &CameraConfig,
+) -> Result<Device, CameraError> {
+    let mut camera = opened(id, index)?;
+    let offers = offers(id, &mut camera)?;
+    let format = choose(&offers, config.wish())
+        .ok_or_else(|| CameraError::NoFormat { camera: id.clone() })?;
+    let name =
+        name_of(format.pixels).ok_or_else(|| CameraError::NoFormat { camera: id.clone() })?;
+    let wanted = NokhwaFormat::new_from(
+        format.width_px,
+        format.height_px,
+        name,
+        whole_rate(format.rate_hz),
+    );
+    camera
+        .set_camera_requset(RequestedFormat::with_formats(
+            RequestedFormatType::Exact(wanted),
+            &[name],
+        ))
+        .map_err(|error| failed(id, error))?;
+    camera.open_stream().map_err(|error| failed(id, error))?;
+    Ok(Device {
+        camera,
+        beside: Box::new(Clock {
+            id: id.clone(),
+            picture_bytes: picture_bytes(format),
+        }),
+        identity,
+        format,
+        stride_bytes: format.pixels.row_bytes(format.width_px),
+    })
+}
+
+pub(super) fn opened(id: &CameraId, index: &CameraIndex) -> Result<Camera, CameraError> {
+    Camera::new(
+        index.clone(),
+        RequestedFormat::with_formats(RequestedFormatType::None, &NAMES.map(|(name, _)| name)),
+    )
+    .map_err(|error| failed(id, error))
+}
+
+pub(super) fn offers(id: &CameraId, camera: &mut Camera) -> Result<Vec<CameraFormat>, CameraError> {
+    let formats = camera
+        .compatible_camera_formats()
+        .map_err(|error| failed(id, error))?;
+    let mut offers: Vec<CameraFormat> = formats
+        .iter()
+        .filter_map(|format| {
+            let &(_, pixels) = NAMES.iter().find(|(name, _)| *name == format.format())?;
+            Some(CameraFormat {
+                pixels,
+                width_px: format.width(),
+                height_px: format.height(),
+                rate_hz: f64::from(format.frame_rate()),
+            })
+        })
+        .collect();
+    offers.sort_by_key(|offer| (offer.width_px, offer.height_px));
+    Ok(offers)
+}
+
+fn failed(id: &CameraId, source: NokhwaError) -> CameraError {
+    CameraError::Failed {
+        camera: id.clone(),
+        source: source.into(),
+    }
+}
+
+/// These inputs tell neither time nor number, and block until there is a picture.
+struct Clock {
+    id: CameraId,
+    picture_bytes: Option<usize>,
+}
+
+impl Beside for Clock {
+    fn wait(&mut self, _: Duration) -> Result<bool, CameraError> {
+        Ok(true)
+    }
+
+    fn told(&mut self) -> Told {
+        Told {
+            captured: SystemTime::now().into(),
+            sequence: None,
+            is_broken: false,
+            picture_bytes: self.picture_bytes,
+        }
+    }
+
+    fn failure(&mut self, error: NokhwaError) -> CameraError {
+        failed(&self.id, error)
+    }
+}
+
+/// A buffer may be longer than the picture in it; a JPEG tells its end itself.
+fn picture_bytes(format: CameraFormat) -> Option<usize> {
+    let (pixels, width_px) = (format.pixels, format.width_px);
+    let row = pixels.row_bytes(width_px);
+    let raw = pixels != PixelFormat::Jpeg;
+    raw.then(|| pixels.picture_bytes(width_px, format.height_px, row).ok())?
+}
+
+fn name_of(pixels: PixelFormat) -> Option<FrameFormat> {
+    let name = NAMES.iter().find(|(_, format)| *format == pixels);
+    name.map(|&(name, _)| name)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it was a whole number before"
+)]
+fn whole_rate(rate_hz: f64) -> u32 {
+    rate_hz.round() as u32
+}
+
+const NAMES: [(FrameFormat, PixelFormat); 6] = [
+    (FrameFormat::MJPEG, PixelFormat::Jpeg),
+    (FrameFormat::NV12, PixelFormat::Nv12),
+    (FrameFormat::YUYV, PixelFormat::Yuyv),
+    (FrameFormat::RAWBGR, PixelFormat::Bgr),
+    (FrameFormat::RAWRGB, PixelFormat::Rgb),
+    (FrameFormat::GRAY, PixelFormat::Gray),
+];
