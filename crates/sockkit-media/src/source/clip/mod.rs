@@ -4,6 +4,8 @@
 //! ends when its `Clip` is dropped.
 
 mod error;
+#[cfg(feature = "h264")]
+mod h264;
 #[cfg(test)]
 mod hostile;
 mod mjpeg;
