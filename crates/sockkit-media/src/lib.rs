@@ -28,6 +28,9 @@
 // A library does not print; the programs do.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
+#[doc(hidden)]
+#[allow(missing_docs, reason = "not part of the API")]
+pub mod fuzzing;
 #[cfg(test)]
 mod hostile;
 pub mod latest;
