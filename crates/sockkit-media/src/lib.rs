@@ -29,7 +29,6 @@
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 #[doc(hidden)]
-#[allow(missing_docs, reason = "not part of the API")]
 pub mod fuzzing;
 #[cfg(test)]
 mod hostile;

@@ -41,10 +41,10 @@ use crate::{latest::Subscriber, picture::VideoFrame};
 
 /// Records pictures to an MP4 file.
 ///
-/// JPEGs go into the file as they are; other pictures are compressed first, and
-/// with [`Codec`] so that the file is smaller. A
-/// thread writes the file; it ends when the recorder is dropped, and the file
-/// then is whole as well, but only [`finish`](Self::finish) says so.
+/// JPEGs go into the file as they are; other pictures are compressed first.
+/// [`Codec`] has smaller files at the price of compressing all of them. A thread
+/// writes the file; it ends when the recorder is dropped, and the file then is
+/// whole as well, but only [`finish`](Self::finish) says so.
 ///
 /// ```
 /// use sockkit_media::{
@@ -134,8 +134,9 @@ impl Recorder {
     /// The first picture sets the recording's size.
     ///
     /// # Errors
-    /// [`RecordError::Picture`] and [`RecordError::SizeChanged`] are about this
-    /// picture alone; after any other the recording has ended.
+    /// [`RecordError::Picture`], [`RecordError::SizeChanged`] and, of H.264,
+    /// `RecordError::H264Size` are about this picture alone; after any other the
+    /// recording has ended.
     ///
     /// # Cancel safety
     /// Cancel safe: the picture then is not recorded.
@@ -176,7 +177,8 @@ impl Recorder {
     /// Pictures that do not fit the recording are logged and left out.
     ///
     /// # Errors
-    /// [`RecordError`] if the recording has ended.
+    /// [`RecordError`] if the recording has ended, or if H.264 cannot have
+    /// pictures of this size.
     ///
     /// # Cancel safety
     /// Cancel safe but for one picture, which may not be recorded.
