@@ -322,3 +322,17 @@ const MAX_READ_BYTES: usize = 64 << 20;
 
 /// Half a second has about 30.
 const MAX_FRAGMENT_PICTURES: u64 = 100_000;
+
+#[cfg(all(test, not(feature = "h264")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h264_without_the_feature_says_what_to_do() {
+        let clip = std::io::Cursor::new(include_bytes!("whole-h264.mp4"));
+        let error = Mp4::new(clip).and_then(|mut clip| clip.next()).unwrap_err();
+        assert!(matches!(error, ClipError::NoH264), "{error}");
+        let told = error.to_string();
+        assert!(told.contains("--features h264") && told.contains("-c:v mjpeg"));
+    }
+}
