@@ -280,3 +280,34 @@ const OBJECT_TYPE_JPEG: u8 = 0x6c;
 const STREAM_TYPE_VISUAL: Uint<u8, 6, 2> = Uint::new(4);
 
 const MDAT_HEADER_BYTES: usize = 8;
+
+#[cfg(all(test, feature = "h264"))]
+mod tests {
+    use shiguredo_mp4::Decode;
+
+    use super::*;
+
+    /// A player's own parser may find out, so no player shows a wrong mark.
+    #[test]
+    fn h264_pictures_that_need_others_are_marked_as_non_sync() {
+        let pictures = [Stands::Alone, Stands::OnOthers].map(|stands| Picture {
+            bytes: 1,
+            micros: 1,
+            stands,
+        });
+        let header = fragment(1, 0, &pictures).unwrap();
+        let (moof, _) = MoofBox::decode(&header).unwrap();
+        let flags: Vec<_> = moof.traf_boxes[0].trun_boxes[0]
+            .samples
+            .iter()
+            .map(|sample| sample.flags.unwrap())
+            .collect();
+        // ISO/IEC 14496-12 §8.8.3.1: depends on none; depends on others, non-sync.
+        let expected = [0x0200_0000_u32, 0x0101_0000].map(|flags| flags.to_be_bytes().to_vec());
+        let encoded: Vec<_> = flags
+            .iter()
+            .map(|flags| flags.encode_to_vec().unwrap())
+            .collect();
+        assert_eq!(encoded, expected);
+    }
+}
