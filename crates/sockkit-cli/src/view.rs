@@ -40,6 +40,10 @@ pub(crate) struct Args {
     /// Record to this MP4, which must not exist yet
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Record in H.264: a tenth of the size, and what browsers and phones play
+    #[cfg(feature = "h264")]
+    #[arg(long, requires = "record")]
+    h264: bool,
     /// Save the first picture as JPEG, and end
     #[arg(long, value_name = "FILE")]
     snapshot: Option<PathBuf>,
@@ -51,8 +55,20 @@ pub(crate) struct Args {
     seconds: Option<u64>,
 }
 
+impl Args {
+    fn recorder_config(&self) -> RecorderConfig {
+        #[cfg(feature = "h264")]
+        if self.h264 {
+            use sockkit::sink::record::{Codec, H264Config};
+            return RecorderConfig::default().codec(Codec::H264(H264Config::default()));
+        }
+        RecorderConfig::default()
+    }
+}
+
 /// Watches until the time is up or Ctrl-C is pressed.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let recorder_config = args.recorder_config();
     let mut config = ReceiverConfig::at(args.url.resolve().await?);
     if let Some(interface) = args.interface {
         config = config.interface(interface);
@@ -69,7 +85,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         None => None,
     };
     let recording = match &args.record {
-        Some(path) => Some(record(&receiver, path).await?),
+        Some(path) => Some(record(&receiver, path, recorder_config).await?),
         None => None,
     };
 
@@ -171,8 +187,9 @@ async fn serve(receiver: &Receiver, address: SocketAddr) -> anyhow::Result<Viewe
 async fn record(
     receiver: &Receiver,
     path: &Path,
+    config: RecorderConfig,
 ) -> anyhow::Result<JoinHandle<Result<RecordSummary, RecordError>>> {
-    let mut recorder = Recorder::create(path, RecorderConfig::default())
+    let mut recorder = Recorder::create(path, config)
         .await
         .context("cannot record; choose another file with --record")?;
     say!("recording {}", path.display());

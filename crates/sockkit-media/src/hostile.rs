@@ -5,7 +5,7 @@ pub(crate) const INPUTS: u64 = 10_000;
 
 /// Sound inputs made unsound, each time the same ones; some are noise from end
 /// to end.
-pub(crate) fn inputs(sound: &[Vec<u8>]) -> impl Iterator<Item = Vec<u8>> {
+fn inputs(sound: &[Vec<u8>]) -> impl Iterator<Item = Vec<u8>> {
     (0..INPUTS).map(move |seed| {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut bytes = random.choice(sound).expect("there are some").clone();
@@ -16,8 +16,37 @@ pub(crate) fn inputs(sound: &[Vec<u8>]) -> impl Iterator<Item = Vec<u8>> {
     })
 }
 
+/// Gives ten thousand bad inputs to a decoder that says whether one was sound.
+///
+/// Fails if it takes more memory at a time than `most_bytes` says for an input
+/// of that length, or if it takes all of them for sound.
+#[track_caller]
+pub(crate) fn check(
+    sound: &[Vec<u8>],
+    decode: fn(&[u8]) -> bool,
+    most_bytes: impl Fn(usize) -> usize,
+) {
+    for input in sound {
+        assert!(decode(input), "a sound one is refused");
+    }
+    let mut refused = 0;
+    for (number, input) in inputs(sound).enumerate() {
+        let used = allocation_counter::measure(|| refused += u64::from(!decode(&input)));
+        let (length, most) = (input.len(), most_bytes(input.len()));
+        assert!(
+            used.bytes_max <= most as u64,
+            "input {number} of {length} bytes took {} bytes of memory, at most {most} allowed",
+            used.bytes_max
+        );
+    }
+    assert!(refused > INPUTS / 10, "{refused} of {INPUTS} refused");
+    assert_peak_memory_below(PEAK_BYTES);
+}
+
 /// Fails if this process, with all its tests, ever held more than `limit_bytes`.
-pub(crate) fn assert_peak_memory_below(limit_bytes: u64) {
+///
+/// It counts what a decoder in C++ takes, too.
+fn assert_peak_memory_below(limit_bytes: u64) {
     #[cfg(target_os = "linux")]
     {
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -31,6 +60,9 @@ pub(crate) fn assert_peak_memory_below(limit_bytes: u64) {
     #[cfg(not(target_os = "linux"))]
     let _ = limit_bytes;
 }
+
+/// All tests of this crate at once, with the inputs themselves.
+const PEAK_BYTES: u64 = 768 << 20;
 
 fn spoil(bytes: &mut Vec<u8>, random: &mut fastrand::Rng) {
     if bytes.is_empty() {

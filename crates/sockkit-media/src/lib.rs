@@ -28,6 +28,8 @@
 // A library does not print; the programs do.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod hostile;
 pub mod latest;

@@ -26,7 +26,7 @@ use crate::picture::Timestamp;
 
 /// One message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Control {
+pub(crate) enum Control {
     /// Asks for the peer's clock.
     ClockRequest { nonce: u64 },
     /// Answers with the same nonce; as long as the request, never longer.
@@ -58,7 +58,7 @@ pub struct Report {
 
 impl Control {
     /// Writes the message.
-    pub(super) fn emit(&self) -> Vec<u8> {
+    pub(crate) fn emit(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(REPORT_BYTES);
         bytes.put_slice(&MAGIC);
         bytes.put_u8(VERSION);
@@ -96,7 +96,7 @@ impl Control {
     }
 
     /// Reads a message; `None` if it is none of this version.
-    pub(super) fn parse(mut message: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(mut message: &[u8]) -> Option<Self> {
         let length = message.len();
         if length < CLOCK_BYTES || message.get(..4) != Some(&MAGIC) {
             return None;
@@ -146,6 +146,7 @@ pub(super) const REPORT_BYTES: usize = 40;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{fuzzing, hostile};
 
     const ALL: [Control; 3] = [
         Control::ClockRequest {
@@ -199,6 +200,12 @@ mod tests {
                 assert_eq!(Control::parse(&message[..cut]), None, "cut at {cut}");
             }
         }
+    }
+
+    #[test]
+    fn ten_thousand_hostile_ones_are_refused_or_read() {
+        let sound = ALL.map(|control| control.emit());
+        hostile::check(&sound, fuzzing::control, |length| length + 1_024);
     }
 
     #[test]

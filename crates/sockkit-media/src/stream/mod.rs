@@ -9,7 +9,7 @@
 
 mod answer;
 mod clock;
-mod control;
+pub(crate) mod control;
 pub mod course;
 mod endpoint;
 mod error;

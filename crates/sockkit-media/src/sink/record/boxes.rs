@@ -21,8 +21,8 @@ use shiguredo_mp4::{
     descriptors::{DecoderConfigDescriptor, EsDescriptor, SlConfigDescriptor},
 };
 
-/// The start of a file: what it is, and one track of Motion JPEG.
-pub(super) fn start(width_px: u16, height_px: u16) -> io::Result<Vec<u8>> {
+/// The start of a file: what it is, and one track of such pictures.
+pub(super) fn start(entry: SampleEntry, width_px: u16, height_px: u16) -> io::Result<Vec<u8>> {
     let ftyp = FtypBox {
         major_brand: Brand::ISO5,
         minor_version: 0,
@@ -39,7 +39,7 @@ pub(super) fn start(width_px: u16, height_px: u16) -> io::Result<Vec<u8>> {
             matrix: MvhdBox::DEFAULT_MATRIX,
             next_track_id: TRACK + 1,
         },
-        trak_boxes: vec![track(width_px, height_px)?],
+        trak_boxes: vec![track(entry, width_px, height_px)],
         mvex_box: Some(MvexBox {
             mehd_box: None,
             trex_boxes: vec![TrexBox {
@@ -61,6 +61,27 @@ pub(super) fn start(width_px: u16, height_px: u16) -> io::Result<Vec<u8>> {
 pub(super) struct Picture {
     pub(super) bytes: u32,
     pub(super) micros: u32,
+    pub(super) stands: Stands,
+}
+
+/// What a player needs to show a picture.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Stands {
+    /// Nothing else: it may start here.
+    Alone,
+    /// The pictures before.
+    #[cfg(feature = "h264")]
+    OnOthers,
+}
+
+impl Stands {
+    const fn flags(self) -> SampleFlags {
+        match self {
+            Self::Alone => SampleFlags::from_fields(0, 2, 0, 0, 0, false, 0),
+            #[cfg(feature = "h264")]
+            Self::OnOthers => SampleFlags::from_fields(0, 1, 0, 0, 0, true, 0),
+        }
+    }
 }
 
 /// What comes before a fragment's pictures.
@@ -88,8 +109,10 @@ pub(super) fn fragment(
 
 /// `offset` is where the first picture is, from the start of this box.
 fn moof(number: u32, begins_micros: u64, pictures: &[Picture], offset: i32) -> MoofBox {
-    // Each picture stands for itself: a player may start at any.
-    let independent = SampleFlags::from_fields(0, 2, 0, 0, 0, false, 0);
+    // Said once if it is so of all.
+    let alone = pictures
+        .iter()
+        .all(|picture| picture.stands == Stands::Alone);
     MoofBox {
         mfhd_box: MfhdBox {
             sequence_number: number,
@@ -101,7 +124,7 @@ fn moof(number: u32, begins_micros: u64, pictures: &[Picture], offset: i32) -> M
                 sample_description_index: None,
                 default_sample_duration: None,
                 default_sample_size: None,
-                default_sample_flags: Some(independent),
+                default_sample_flags: alone.then(|| Stands::Alone.flags()),
                 duration_is_empty: false,
                 default_base_is_moof: true,
             },
@@ -112,7 +135,10 @@ fn moof(number: u32, begins_micros: u64, pictures: &[Picture], offset: i32) -> M
             trun_boxes: vec![TrunBox {
                 data_offset: Some(offset),
                 first_sample_flags: None,
-                samples: pictures.iter().map(run_entry).collect(),
+                samples: pictures
+                    .iter()
+                    .map(|picture| run_entry(picture, alone))
+                    .collect(),
             }],
             unknown_boxes: Vec::new(),
         }],
@@ -120,16 +146,16 @@ fn moof(number: u32, begins_micros: u64, pictures: &[Picture], offset: i32) -> M
     }
 }
 
-fn run_entry(picture: &Picture) -> TrunSample {
+fn run_entry(picture: &Picture, flags_are_said: bool) -> TrunSample {
     TrunSample {
         duration: Some(picture.micros),
         size: Some(picture.bytes),
-        flags: None,
+        flags: (!flags_are_said).then(|| picture.stands.flags()),
         composition_time_offset: None,
     }
 }
 
-fn track(width_px: u16, height_px: u16) -> io::Result<TrakBox> {
+fn track(entry: SampleEntry, width_px: u16, height_px: u16) -> TrakBox {
     // The box has signed 16.16 numbers; no picture is wider than 8,192 px.
     let side = |px: u16| FixedPointNumber::new(i16::try_from(px).unwrap_or(i16::MAX), 0);
     let tkhd_box = TkhdBox {
@@ -151,7 +177,7 @@ fn track(width_px: u16, height_px: u16) -> io::Result<TrakBox> {
     // Empty tables: the fragments have them.
     let stbl_box = StblBox {
         stsd_box: StsdBox {
-            entries: vec![motion_jpeg(width_px, height_px)?],
+            entries: vec![entry],
         },
         stts_box: SttsBox {
             entries: Vec::new(),
@@ -171,7 +197,7 @@ fn track(width_px: u16, height_px: u16) -> io::Result<TrakBox> {
         sdtp_box: None,
         unknown_boxes: Vec::new(),
     };
-    Ok(TrakBox {
+    TrakBox {
         tkhd_box,
         edts_box: None,
         mdia_box: MdiaBox {
@@ -195,11 +221,11 @@ fn track(width_px: u16, height_px: u16) -> io::Result<TrakBox> {
             unknown_boxes: Vec::new(),
         },
         unknown_boxes: Vec::new(),
-    })
+    }
 }
 
 /// `mp4v` with a descriptor that says JPEG: what ffmpeg writes and players know.
-fn motion_jpeg(width_px: u16, height_px: u16) -> io::Result<SampleEntry> {
+pub(super) fn motion_jpeg(width_px: u16, height_px: u16) -> io::Result<SampleEntry> {
     let visual = VisualSampleEntryFields {
         data_reference_index: VisualSampleEntryFields::DEFAULT_DATA_REFERENCE_INDEX,
         width: width_px,
@@ -254,3 +280,34 @@ const OBJECT_TYPE_JPEG: u8 = 0x6c;
 const STREAM_TYPE_VISUAL: Uint<u8, 6, 2> = Uint::new(4);
 
 const MDAT_HEADER_BYTES: usize = 8;
+
+#[cfg(all(test, feature = "h264"))]
+mod tests {
+    use shiguredo_mp4::Decode;
+
+    use super::*;
+
+    /// A player's own parser may find out, so no player shows a wrong mark.
+    #[test]
+    fn h264_pictures_that_need_others_are_marked_as_non_sync() {
+        let pictures = [Stands::Alone, Stands::OnOthers].map(|stands| Picture {
+            bytes: 1,
+            micros: 1,
+            stands,
+        });
+        let header = fragment(1, 0, &pictures).unwrap();
+        let (moof, _) = MoofBox::decode(&header).unwrap();
+        let flags: Vec<_> = moof.traf_boxes[0].trun_boxes[0]
+            .samples
+            .iter()
+            .map(|sample| sample.flags.unwrap())
+            .collect();
+        // ISO/IEC 14496-12 §8.8.3.1: depends on none; depends on others, non-sync.
+        let expected = [0x0200_0000_u32, 0x0101_0000].map(|flags| flags.to_be_bytes().to_vec());
+        let encoded: Vec<_> = flags
+            .iter()
+            .map(|flags| flags.encode_to_vec().unwrap())
+            .collect();
+        assert_eq!(encoded, expected);
+    }
+}

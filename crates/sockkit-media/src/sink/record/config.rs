@@ -16,9 +16,25 @@ use crate::picture::jpeg;
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a config does nothing until a recorder is made with it"]
 pub struct RecorderConfig {
+    pub(super) codec: Codec,
     pub(super) timing: Timing,
     pub(super) existing: Existing,
     pub(super) jpeg_quality: u8,
+}
+
+/// How pictures are compressed in the file.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Codec {
+    /// Each picture is a JPEG; those that are one already go in untouched.
+    #[default]
+    MotionJpeg,
+    /// H.264, about a tenth of the size, which browsers and phones play.
+    ///
+    /// Every picture is compressed anew, on the recorder's thread: some
+    /// milliseconds each. Sides must be even, from 16 px, up to 3840x2160.
+    #[cfg(feature = "h264")]
+    H264(super::H264Config),
 }
 
 /// How long each picture is shown.
@@ -50,6 +66,12 @@ pub enum Existing {
 }
 
 impl RecorderConfig {
+    /// How pictures are compressed. Default: as Motion JPEG.
+    pub const fn codec(mut self, codec: Codec) -> Self {
+        self.codec = codec;
+        self
+    }
+
     /// How long each picture is shown. Default: as captured.
     pub const fn timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
@@ -65,13 +87,17 @@ impl RecorderConfig {
 
     /// Quality of pictures that are not JPEGs yet, 1 to 100. Default: 80.
     ///
-    /// JPEGs go into the file untouched.
+    /// For Motion JPEG alone, where JPEGs go into the file untouched.
     pub const fn jpeg_quality(mut self, quality: u8) -> Self {
         self.jpeg_quality = quality;
         self
     }
 
     pub(super) fn check(&self) -> Result<(), RecordError> {
+        #[cfg(feature = "h264")]
+        if let Codec::H264(config) = &self.codec {
+            config.check()?;
+        }
         match self.timing {
             Timing::Constant { rate_hz } if !(MIN_RATE_HZ..=MAX_RATE_HZ).contains(&rate_hz) => {
                 Err(RecordError::BadRate {
@@ -88,6 +114,7 @@ impl RecorderConfig {
 impl Default for RecorderConfig {
     fn default() -> Self {
         Self {
+            codec: Codec::default(),
             timing: Timing::default(),
             existing: Existing::default(),
             jpeg_quality: jpeg::DEFAULT_QUALITY,

@@ -18,6 +18,28 @@ pub enum RecordError {
         /// The highest rate allowed.
         limit_hz: f64,
     },
+    /// The caller asked for more or fewer bits than the encoder can do.
+    #[cfg(feature = "h264")]
+    #[error("{bitrate_bps} bits a second: must be from {least_bps} to {limit_bps}")]
+    BadBitrate {
+        /// The bit rate asked for, in bits a second.
+        bitrate_bps: u32,
+        /// The lowest allowed.
+        least_bps: u32,
+        /// The highest allowed.
+        limit_bps: u32,
+    },
+    /// The encoder cannot do pictures of this size; others may be recorded.
+    #[cfg(feature = "h264")]
+    #[error(
+        "picture of {width_px}x{height_px} px: h264 takes even sides from 16 px up to 3840x2160"
+    )]
+    H264Size {
+        /// Width of the picture, in pixels.
+        width_px: u32,
+        /// Height of the picture, in pixels.
+        height_px: u32,
+    },
     /// Nothing was written. `NAME.part` is what a killed recording of `NAME` left.
     #[error(
         "{} is there already: move it away, or choose another name", path.display()

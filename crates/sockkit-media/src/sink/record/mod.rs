@@ -1,4 +1,5 @@
 //! An MP4 recorder: Motion JPEG, nothing encoded twice, readable after a crash.
+//! H.264 by choice.
 //!
 //! The file is fragmented: every half second a fragment goes to the operating
 //! system, so that a killed program loses at most the last second. Times are
@@ -7,7 +8,10 @@
 
 mod boxes;
 mod config;
+mod encoder;
 mod error;
+#[cfg(feature = "h264")]
+mod h264;
 mod timeline;
 mod writer;
 
@@ -26,18 +30,21 @@ use tokio::{
     time::timeout,
 };
 
+#[cfg(feature = "h264")]
+pub use self::h264::H264Config;
 use self::writer::{Queued, Writer, tidied};
 pub use self::{
-    config::{Existing, RecorderConfig, Timing},
+    config::{Codec, Existing, RecorderConfig, Timing},
     error::RecordError,
 };
 use crate::{latest::Subscriber, picture::VideoFrame};
 
 /// Records pictures to an MP4 file.
 ///
-/// JPEGs go into the file as they are; other pictures are compressed first. A
-/// thread writes the file; it ends when the recorder is dropped, and the file
-/// then is whole as well, but only [`finish`](Self::finish) says so.
+/// JPEGs go into the file as they are; other pictures are compressed first.
+/// [`Codec`] has smaller files at the price of compressing all of them. A thread
+/// writes the file; it ends when the recorder is dropped, and the file then is
+/// whole as well, but only [`finish`](Self::finish) says so.
 ///
 /// ```
 /// use sockkit_media::{
@@ -66,6 +73,7 @@ pub struct Recorder {
     places: Arc<Semaphore>,
     /// What became of the thread; taken when it has been told.
     ended: Option<oneshot::Receiver<Result<RecordSummary, RecordError>>>,
+    codec: Codec,
     size_px: Option<(u32, u32)>,
 }
 
@@ -95,7 +103,7 @@ impl Recorder {
         config: RecorderConfig,
     ) -> Result<Self, RecordError> {
         config.check()?;
-        let path = path.as_ref().to_owned();
+        let (path, codec) = (path.as_ref().to_owned(), config.codec);
         let (queue, pictures) = mpsc::channel();
         let (end, ended) = oneshot::channel();
         let target = path.clone();
@@ -116,6 +124,7 @@ impl Recorder {
             queue,
             places: Arc::new(Semaphore::new(QUEUE_FRAMES)),
             ended: Some(ended),
+            codec,
             size_px: None,
         })
     }
@@ -125,8 +134,9 @@ impl Recorder {
     /// The first picture sets the recording's size.
     ///
     /// # Errors
-    /// [`RecordError::Picture`] and [`RecordError::SizeChanged`] are about this
-    /// picture alone; after any other the recording has ended.
+    /// [`RecordError::Picture`], [`RecordError::SizeChanged`] and, of H.264,
+    /// `RecordError::H264Size` are about this picture alone; after any other the
+    /// recording has ended.
     ///
     /// # Cancel safety
     /// Cancel safe: the picture then is not recorded.
@@ -143,6 +153,7 @@ impl Recorder {
                 recorded_height_px,
             });
         }
+        encoder::check_size(&self.codec, &frame)?;
         let place = timeout(DISK_TIMEOUT, self.places.clone().acquire_owned())
             .await
             .ok()
@@ -166,7 +177,8 @@ impl Recorder {
     /// Pictures that do not fit the recording are logged and left out.
     ///
     /// # Errors
-    /// [`RecordError`] if the recording has ended.
+    /// [`RecordError`] if the recording has ended, or if H.264 cannot have
+    /// pictures of this size.
     ///
     /// # Cancel safety
     /// Cancel safe but for one picture, which may not be recorded.

@@ -1,6 +1,7 @@
 //! The thread that writes the file.
 
 use std::{
+    error::Error,
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -11,6 +12,7 @@ use std::{
 use super::{
     Existing, RecordError, RecordSummary, RecorderConfig,
     boxes::{self, Picture},
+    encoder::{Encoded, Encoder, Place},
     timeline::Timeline,
 };
 use crate::picture::{PictureError, PixelFormat, VideoFrame, jpeg};
@@ -29,7 +31,7 @@ pub(super) struct Writer {
     /// Where it goes once whole.
     target: PathBuf,
     timeline: Timeline,
-    jpeg_quality: u8,
+    encoder: Encoder,
     /// Not written yet, for nobody knows how long it is shown.
     waiting: Option<VideoFrame>,
     fragment: Vec<Picture>,
@@ -54,7 +56,7 @@ impl Writer {
             path,
             target: target.to_owned(),
             timeline: Timeline::new(config.timing),
-            jpeg_quality: config.jpeg_quality,
+            encoder: Encoder::new(config),
             waiting: None,
             fragment: Vec::new(),
             payload: Vec::new(),
@@ -94,7 +96,18 @@ impl Writer {
     }
 
     fn handle_picture(&mut self, frame: &VideoFrame) -> io::Result<()> {
-        let frame = jpeg::encode(frame, self.jpeg_quality).map_err(io::Error::other)?;
+        let frame = match self.encoder.prepare(frame) {
+            Ok(frame) => frame,
+            // The picture before is shown in its place.
+            Err(error) => {
+                tracing::warn!(
+                    number = frame.number(),
+                    error = &error as &dyn Error,
+                    "picture not recorded"
+                );
+                return Ok(());
+            }
+        };
         let micros = self.timeline.handle_picture(frame.captured());
         if let Some((before, micros)) = self.waiting.replace(frame).zip(micros) {
             self.append(&before, micros)?;
@@ -110,15 +123,25 @@ impl Writer {
     }
 
     fn append(&mut self, frame: &VideoFrame, micros: u32) -> io::Result<()> {
+        let place = match self.fragment.is_empty() {
+            true => Place::First,
+            false => Place::Later,
+        };
+        let Encoded { data, stands } = self.encoder.encode(frame, place)?;
         if self.frames == 0 {
             let side = |px: u32| u16::try_from(px).map_err(io::Error::other);
-            let start = boxes::start(side(frame.width_px())?, side(frame.height_px())?)?;
+            let (width_px, height_px) = (side(frame.width_px())?, side(frame.height_px())?);
+            let entry = self.encoder.sample_entry(width_px, height_px)?;
+            let start = boxes::start(entry, width_px, height_px)?;
             self.file.write_all(&start)?;
             self.count(&start);
         }
-        let bytes = u32::try_from(frame.data().len()).map_err(io::Error::other)?;
-        self.payload.extend_from_slice(frame.data());
-        self.fragment.push(Picture { bytes, micros });
+        self.payload.extend_from_slice(&data);
+        self.fragment.push(Picture {
+            bytes: u32::try_from(data.len()).map_err(io::Error::other)?,
+            micros,
+            stands,
+        });
         self.fragment_micros += u64::from(micros);
         self.frames += 1;
         Ok(())

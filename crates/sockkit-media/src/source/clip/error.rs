@@ -52,7 +52,27 @@ pub enum ClipError {
         /// The limit in force.
         limit: u64,
     },
-    /// The MP4 file's pictures are not JPEGs.
-    #[error("holds video other than motion jpeg; convert it with -c:v mjpeg")]
+    /// The MP4 file's pictures are of another codec.
+    #[error("holds video other than motion jpeg; convert it with ffmpeg -c:v mjpeg")]
     NotMotionJpeg,
+    /// The MP4 file's pictures are H.264, and this build has no decoder for it.
+    #[error(
+        "holds h264, which needs the feature of that name: rebuild with --features h264, \
+         or convert the clip with ffmpeg -c:v mjpeg"
+    )]
+    NoH264,
+    /// H.264 with colours other than 4:2:0, 8 bits a sample.
+    #[cfg(feature = "h264")]
+    #[error("is h264 with colours other than 4:2:0; convert it with ffmpeg -pix_fmt yuv420p")]
+    H264Colours,
+    /// The H.264 does not decode.
+    #[cfg(feature = "h264")]
+    #[error("holds h264 that does not decode at picture {number}")]
+    H264 {
+        /// Which picture of the file, from 0.
+        number: u64,
+        /// What the decoder said.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
 }

@@ -1,33 +1,6 @@
 //! Ten thousand bad files for each kind of clip.
 
-use std::io::{BufReader, Cursor};
-
-use super::{Pictures, mjpeg::Mjpeg, y4m::Y4m};
-use crate::{
-    hostile::{INPUTS, assert_peak_memory_below, inputs},
-    source::clip::{ClipError, bundled},
-};
-
-/// Reads what can be read of each; counts the files that were refused.
-#[track_caller]
-fn check<P: Pictures>(sound: &[Vec<u8>], open: impl Fn(Vec<u8>) -> Result<P, ClipError>) {
-    let read = |bytes: Vec<u8>| -> Result<usize, ClipError> {
-        let (mut pictures, mut given) = (open(bytes)?, 0);
-        while pictures.next()?.is_some() {
-            given += 1;
-            assert!(given < 1_000, "more pictures than bytes could tell of");
-        }
-        Ok(given)
-    };
-    for bytes in sound {
-        assert!(read(bytes.clone()).unwrap() > 0);
-    }
-    let refused = inputs(sound)
-        .filter(|bytes| read(bytes.clone()).is_err())
-        .count();
-    assert!(refused > 0, "none of {INPUTS} was bad");
-    assert_peak_memory_below(PEAK_BYTES);
-}
+use crate::{fuzzing, hostile, source::clip::bundled};
 
 #[test]
 fn motion_jpeg() {
@@ -39,9 +12,8 @@ fn motion_jpeg() {
         .map(|(at, _)| at + 2)
         .next_back()
         .unwrap();
-    check(&[some[..two].to_vec()], |bytes| {
-        Ok(Mjpeg::new(Cursor::new(bytes)))
-    });
+    let sound = [some[..two].to_vec()];
+    hostile::check(&sound, fuzzing::mjpeg, |length| 3 * length + 100_000);
 }
 
 #[test]
@@ -55,21 +27,19 @@ fn y4m() {
         }
         clip
     });
-    check(&sound, |bytes| Y4m::new(BufReader::new(Cursor::new(bytes))));
+    hostile::check(&sound, fuzzing::y4m, |length| 5 * length + 16_000);
 }
 
+/// A recording of twenty pictures.
 #[cfg(feature = "record")]
-#[tokio::test]
-async fn mp4() {
-    use super::mp4::Mp4;
+async fn recorded(config: crate::sink::record::RecorderConfig) -> Vec<u8> {
     use crate::{
-        sink::record::{Recorder, RecorderConfig},
+        sink::record::Recorder,
         source::pattern::{Stamp, paint},
     };
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fragments.mp4");
-    let config = RecorderConfig::default();
     let mut recorder = Recorder::create(&path, config).await.unwrap();
     for number in 0..20 {
         let frame = paint(
@@ -84,11 +54,33 @@ async fn mp4() {
         recorder.push(&frame).await.unwrap();
     }
     recorder.finish().await.unwrap();
-    let fragments = std::fs::read(&path).unwrap();
-    // Four pictures by ffmpeg: testsrc, 64x48 px.
-    let whole = include_bytes!("whole.mp4").to_vec();
-    check(&[fragments, whole], |bytes| Mp4::new(Cursor::new(bytes)));
+    std::fs::read(&path).unwrap()
 }
 
-/// All readers at once, with the inputs themselves.
-const PEAK_BYTES: u64 = 768 << 20;
+#[cfg(feature = "record")]
+#[tokio::test]
+async fn mp4() {
+    let fragments = recorded(crate::sink::record::RecorderConfig::default()).await;
+    // Four pictures by ffmpeg: testsrc, 64x48 px.
+    let whole = include_bytes!("whole.mp4").to_vec();
+    hostile::check(&[fragments, whole], fuzzing::mp4, mp4_bytes);
+}
+
+#[cfg(feature = "h264")]
+#[tokio::test]
+async fn h264() {
+    use crate::sink::record::{Codec, H264Config, RecorderConfig};
+
+    let codec = Codec::H264(H264Config::default());
+    let fragments = recorded(RecorderConfig::default().codec(codec)).await;
+    // Eight pictures by x264, with B-frames: testsrc, 64x48 px.
+    let whole = include_bytes!("whole-h264.mp4").to_vec();
+    hostile::check(&[fragments, whole], fuzzing::mp4, mp4_bytes);
+}
+
+/// A fragment may announce 100,000 pictures, at 80 bytes each. What the decoder
+/// of H.264 takes is seen in the whole process alone.
+#[cfg(feature = "record")]
+fn mp4_bytes(length: usize) -> usize {
+    16 * length + (8 << 20)
+}

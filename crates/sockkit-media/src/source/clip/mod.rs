@@ -4,6 +4,8 @@
 //! ends when its `Clip` is dropped.
 
 mod error;
+#[cfg(feature = "h264")]
+mod h264;
 #[cfg(test)]
 mod hostile;
 mod mjpeg;
@@ -107,11 +109,38 @@ pub(super) enum Media {
 
 /// The container of a clip.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum ClipFormat {
+pub(crate) enum ClipFormat {
     Mjpeg,
     Y4m,
     #[cfg(feature = "record")]
     Mp4,
+}
+
+impl ClipFormat {
+    /// Begins at the first picture.
+    fn open(self, input: impl Input + 'static) -> Result<Box<dyn Pictures>, ClipError> {
+        Ok(match self {
+            Self::Mjpeg => Box::new(mjpeg::Mjpeg::new(input)),
+            Self::Y4m => Box::new(y4m::Y4m::new(BufReader::new(input))?),
+            #[cfg(feature = "record")]
+            Self::Mp4 => Box::new(mp4::Mp4::new(input)?),
+        })
+    }
+}
+
+/// Plays the bytes of a clip once through, or until so many pictures were
+/// shown; says how many.
+pub(crate) fn play_through(
+    format: ClipFormat,
+    bytes: Vec<u8>,
+    most: usize,
+) -> Result<usize, ClipError> {
+    let mut pictures = format.open(Cursor::new(bytes))?;
+    let mut shown = 0;
+    while shown < most && pictures.next()?.is_some() {
+        shown += 1;
+    }
+    Ok(shown)
 }
 
 impl Media {
@@ -125,21 +154,16 @@ impl Media {
 
     /// Begins at the first picture.
     fn open(&self) -> Result<Box<dyn Pictures>, ClipError> {
-        Ok(match self {
-            Self::Bundled => Box::new(mjpeg::Mjpeg::new(Cursor::new(bundled()))),
+        match self {
+            Self::Bundled => ClipFormat::Mjpeg.open(Cursor::new(bundled())),
             Self::File { path, format } => {
                 let file = File::open(path)?;
                 if file.metadata()?.is_dir() {
                     return Err(ClipError::Io(io::ErrorKind::IsADirectory.into()));
                 }
-                match format {
-                    ClipFormat::Mjpeg => Box::new(mjpeg::Mjpeg::new(file)),
-                    ClipFormat::Y4m => Box::new(y4m::Y4m::new(BufReader::new(file))?),
-                    #[cfg(feature = "record")]
-                    ClipFormat::Mp4 => Box::new(mp4::Mp4::new(file)?),
-                }
+                format.open(file)
             }
-        })
+        }
     }
 }
 
@@ -149,7 +173,6 @@ trait Pictures {
 }
 
 /// Bytes that can be read from any place.
-#[cfg_attr(not(feature = "record"), expect(dead_code, reason = "MP4 alone seeks"))]
 trait Input: Read + Seek {}
 
 impl<T: Read + Seek> Input for T {}

@@ -1,6 +1,7 @@
-//! Motion JPEG in MP4: whole files and fragmented ones.
+//! Motion JPEG in MP4, and H.264: whole files and fragmented ones.
 
 use std::{
+    collections::VecDeque,
     error::Error,
     io::{Read, SeekFrom},
     time::Duration,
@@ -8,12 +9,15 @@ use std::{
 
 use shiguredo_mp4::{
     TrackKind,
+    boxes::SampleEntry,
     demux::{
         DemuxError, Fmp4FileDemuxer, Input as Piece, Mp4FileDemuxer, Mp4FileKind,
         Mp4FileKindDetector, RequiredInput, Sample,
     },
 };
 
+#[cfg(feature = "h264")]
+use super::h264::H264;
 use super::{ClipError, ClipFrame, Input, MAX_IMAGE_BYTES, Pictures};
 use crate::picture::VideoFrame;
 
@@ -21,13 +25,25 @@ use crate::picture::VideoFrame;
 pub(super) struct Mp4<R> {
     input: R,
     demuxer: Demuxer,
+    codec: Codec,
+    /// Decoded, and not given yet.
+    ready: VecDeque<ClipFrame>,
     given: u64,
+    ended: bool,
 }
 
 /// A file with one table of all pictures, or with a table in each fragment.
 enum Demuxer {
     Whole(Mp4FileDemuxer),
     Fragments(Fmp4FileDemuxer),
+}
+
+/// What the pictures are.
+enum Codec {
+    /// Taken for it, until the first one shows.
+    MotionJpeg,
+    #[cfg(feature = "h264")]
+    H264(Box<H264>),
 }
 
 impl<R: Input> Mp4<R> {
@@ -44,7 +60,10 @@ impl<R: Input> Mp4<R> {
         Ok(Self {
             input,
             demuxer,
+            codec: Codec::MotionJpeg,
+            ready: VecDeque::new(),
             given: 0,
+            ended: false,
         })
     }
 
@@ -54,7 +73,12 @@ impl<R: Input> Mp4<R> {
             let needed = match self.demuxer.next_sample() {
                 Ok(None) => return Ok(None),
                 Ok(Some(sample)) if sample.track.kind == TrackKind::Video => {
-                    return Ok(Some(Place::of(&sample)));
+                    let place = Place::of(&sample);
+                    if let Some(codec) = sample.sample_entry.map(Codec::of).transpose()? {
+                        let before = std::mem::replace(&mut self.codec, codec);
+                        self.ready.extend(before.finish()?);
+                    }
+                    return Ok(Some(place));
                 }
                 Ok(Some(_sound)) => continue,
                 Err(DemuxError::InputRequired(needed)) => needed,
@@ -66,44 +90,97 @@ impl<R: Input> Mp4<R> {
         }
     }
 
-    fn read_picture(&mut self, place: &Place) -> Result<ClipFrame, ClipError> {
+    /// Reads one picture; `None` if the file ends inside it.
+    fn read_picture(&mut self, place: &Place) -> Result<Option<Vec<u8>>, ClipError> {
         if place.bytes > MAX_IMAGE_BYTES {
             return Err(too_large(place.bytes, MAX_IMAGE_BYTES));
         }
-        let image = read(
-            &mut self.input,
-            RequiredInput {
-                position: place.position,
-                size: Some(place.bytes),
-            },
-        )?;
-        if !image.starts_with(&[0xff, 0xd8]) {
-            return Err(ClipError::NotMotionJpeg);
+        let needed = RequiredInput {
+            position: place.position,
+            size: Some(place.bytes),
+        };
+        let image = read(&mut self.input, needed)?;
+        Ok((image.len() == place.bytes).then_some(image))
+    }
+
+    /// Takes in one picture of the file; after the last one, the clip has ended.
+    fn advance(&mut self) -> Result<(), ClipError> {
+        let place = match self.next_sample() {
+            // The recorder died while it wrote: what came before is good.
+            Err(error @ ClipError::Mp4(_)) if self.given > 0 => {
+                tracing::warn!(error = &error as &dyn Error, "clip ends inside a fragment");
+                None
+            }
+            place => place?,
+        };
+        let Some(place) = place else {
+            return self.finish();
+        };
+        let Some(image) = self.read_picture(&place)? else {
+            tracing::warn!("clip ends inside a picture");
+            return self.finish();
+        };
+        match &mut self.codec {
+            Codec::MotionJpeg => self.ready.push_back(motion_jpeg(image, &place)?),
+            #[cfg(feature = "h264")]
+            Codec::H264(decoder) => self.ready.extend(decoder.decode(&image, &place)?),
         }
-        Ok(ClipFrame {
-            frame: VideoFrame::from_jpeg(image)?,
-            duration: Some(place.duration),
-        })
+        Ok(())
+    }
+
+    /// Gives up what the decoder still holds.
+    fn finish(&mut self) -> Result<(), ClipError> {
+        self.ended = true;
+        let codec = std::mem::replace(&mut self.codec, Codec::MotionJpeg);
+        self.ready.extend(codec.finish()?);
+        Ok(())
     }
 }
 
 impl<R: Input> Pictures for Mp4<R> {
     fn next(&mut self) -> Result<Option<ClipFrame>, ClipError> {
-        let place = match self.next_sample() {
-            // The recorder died while it wrote: what came before is good.
-            Err(error @ ClipError::Mp4(_)) if self.given > 0 => {
-                tracing::warn!(error = &error as &dyn Error, "clip ends inside a fragment");
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                self.given += 1;
+                return Ok(Some(frame));
+            }
+            if self.ended {
                 return Ok(None);
             }
-            place => place?,
-        };
-        let Some(place) = place else {
-            return Ok(None);
-        };
-        let picture = self.read_picture(&place)?;
-        self.given += 1;
-        Ok(Some(picture))
+            self.advance()?;
+        }
     }
+}
+
+impl Codec {
+    fn of(entry: &SampleEntry) -> Result<Self, ClipError> {
+        match entry {
+            #[cfg(feature = "h264")]
+            SampleEntry::Avc1(entry) => Ok(Self::H264(Box::new(H264::new(&entry.avcc_box)?))),
+            #[cfg(not(feature = "h264"))]
+            SampleEntry::Avc1(_) => Err(ClipError::NoH264),
+            _ => Ok(Self::MotionJpeg),
+        }
+    }
+
+    /// What is still to be shown.
+    fn finish(self) -> Result<Vec<ClipFrame>, ClipError> {
+        match self {
+            Self::MotionJpeg => Ok(Vec::new()),
+            #[cfg(feature = "h264")]
+            Self::H264(decoder) => decoder.finish(),
+        }
+    }
+}
+
+fn motion_jpeg(image: Vec<u8>, place: &Place) -> Result<ClipFrame, ClipError> {
+    if !image.starts_with(&[0xff, 0xd8]) {
+        return Err(ClipError::NotMotionJpeg);
+    }
+    Ok(ClipFrame {
+        frame: VideoFrame::from_jpeg(image)?,
+        duration: Some(place.duration()),
+    })
 }
 
 impl Demuxer {
@@ -123,22 +200,51 @@ impl Demuxer {
 }
 
 /// One picture in the file.
-struct Place {
+pub(super) struct Place {
     position: u64,
     bytes: usize,
-    duration: Duration,
+    /// In the track's ticks, as are the next two.
+    pub(super) ticks: u32,
+    /// When it is shown.
+    #[cfg_attr(
+        not(feature = "h264"),
+        expect(dead_code, reason = "JPEGs come in order")
+    )]
+    pub(super) shown_at: i64,
+    pub(super) ticks_per_second: u32,
 }
 
 impl Place {
     fn of(sample: &Sample<'_>) -> Self {
-        let scale = u64::from(sample.track.timescale.get());
-        let nanos = u64::from(sample.duration) * 1_000_000_000 / scale;
+        let decoded_at = i64::try_from(sample.timestamp).unwrap_or(i64::MAX);
+        let offset = sample.composition_time_offset.unwrap_or(0);
         Self {
             position: sample.data_offset,
             bytes: sample.data_size,
-            duration: Duration::from_nanos(nanos),
+            ticks: sample.duration,
+            shown_at: decoded_at.saturating_add(offset),
+            ticks_per_second: sample.track.timescale.get(),
         }
     }
+
+    #[cfg(all(test, feature = "h264"))]
+    pub(super) fn at(shown_at: i64, ticks: u32, ticks_per_second: u32) -> Self {
+        Self {
+            position: 0,
+            bytes: 0,
+            ticks,
+            shown_at,
+            ticks_per_second,
+        }
+    }
+
+    fn duration(&self) -> Duration {
+        duration(self.ticks, self.ticks_per_second)
+    }
+}
+
+pub(super) fn duration(ticks: u32, per_second: u32) -> Duration {
+    Duration::from_nanos(u64::from(ticks) * 1_000_000_000 / u64::from(per_second))
 }
 
 /// Reads what is there of a range; less at the end of the file.
@@ -216,3 +322,17 @@ const MAX_READ_BYTES: usize = 64 << 20;
 
 /// Half a second has about 30.
 const MAX_FRAGMENT_PICTURES: u64 = 100_000;
+
+#[cfg(all(test, not(feature = "h264")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h264_without_the_feature_says_what_to_do() {
+        let clip = std::io::Cursor::new(include_bytes!("whole-h264.mp4"));
+        let error = Mp4::new(clip).and_then(|mut clip| clip.next()).unwrap_err();
+        assert!(matches!(error, ClipError::NoH264), "{error}");
+        let told = error.to_string();
+        assert!(told.contains("--features h264") && told.contains("-c:v mjpeg"));
+    }
+}

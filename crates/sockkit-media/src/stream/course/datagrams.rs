@@ -133,11 +133,17 @@ const MAX_GIVEN: usize = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{fuzzing, hostile};
 
     fn picture(shade: u8) -> VideoFrame {
         let texture = (0..=250_u8).cycle().take(921_600);
         let pixels: Vec<u8> = texture.map(|at| at.wrapping_add(shade)).collect();
         VideoFrame::new(PixelFormat::Bgr, 640, 480, pixels).unwrap()
+    }
+
+    fn datagrams(shade: u8) -> Vec<Vec<u8>> {
+        let whole = cut(&picture(shade)).unwrap();
+        whole.chunks(DATAGRAM_BYTES).map(<[u8]>::to_vec).collect()
     }
 
     #[test]
@@ -209,23 +215,53 @@ mod tests {
         assert!(cut(&small).is_err());
     }
 
+    /// Datagrams as the fuzz target takes them: each behind its length.
+    fn written(datagrams: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for datagram in datagrams {
+            bytes.extend_from_slice(&u16::try_from(datagram.len()).unwrap().to_le_bytes());
+            bytes.extend_from_slice(datagram);
+        }
+        bytes
+    }
+
     #[test]
     fn ten_thousand_hostile_datagrams_make_no_picture() {
+        let whole = datagrams(1);
+        assert!(fuzzing::course_video(&written(&whole)));
         let mut random = fastrand::Rng::with_seed(1);
         let mut assembler = Assembler::default();
-        let mut bytes = vec![0; DATAGRAM_BYTES + 1];
-        for _ in 0..10_000 {
-            bytes[0] = random.u8(..);
-            let length = random.usize(..=DATAGRAM_BYTES + 1);
-            if length != DATAGRAM_BYTES {
-                assert!(assembler.handle_datagram(&bytes[..length]).is_none());
+        let used = allocation_counter::measure(|| {
+            for _ in 0..hostile::INPUTS {
+                let mut datagram = whole[random.usize(..BLOCKS)].clone();
+                // All of them lack a byte, have one too many, or are for no block.
+                match random.u8(..3) {
+                    0 => datagram.truncate(random.usize(..DATAGRAM_BYTES)),
+                    1 => datagram.push(0),
+                    _ => datagram[0] = random.u8(20..),
+                }
+                assert!(assembler.handle_datagram(&datagram).is_none());
+            }
+        });
+        // No more than the test's own datagram.
+        assert!(used.bytes_max <= 4 * DATAGRAM_BYTES as u64, "{used:?}");
+    }
+
+    #[test]
+    fn hostile_datagrams_between_good_ones_tear_no_picture() {
+        let sound: Vec<_> = (0..3).map(datagrams).collect();
+        let mut random = fastrand::Rng::with_seed(2);
+        let mut assembler = Assembler::default();
+        for number in 0..100 {
+            for datagram in &sound[number % 3] {
+                let mut spoilt = datagram.clone();
+                spoilt.truncate(random.usize(..DATAGRAM_BYTES));
+                assert!(assembler.handle_datagram(&spoilt).is_none());
+                if let Some(whole) = assembler.handle_datagram(datagram) {
+                    assert!(whole == picture(u8::try_from(number % 3).unwrap()));
+                }
             }
         }
-        bytes[0] = 20;
-        assert!(
-            assembler
-                .handle_datagram(&bytes[..DATAGRAM_BYTES])
-                .is_none()
-        );
+        assert_eq!(assembler.broken(), 0);
     }
 }

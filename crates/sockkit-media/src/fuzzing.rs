@@ -1,0 +1,107 @@
+//! What the fuzz targets call: ordinary builds compile it and ordinary tests
+//! run it over inputs that mean harm. Not part of the API.
+//!
+//! Each function gives the input to one decoder, and says whether it was sound.
+
+use bytes::Bytes;
+
+use crate::{
+    picture::{PictureHeader, VideoFrame, jpeg, pickle::decode as unpickle},
+    source::clip::{self, ClipFormat},
+    stream::{control::Control, course},
+};
+
+pub fn jpeg(input: &[u8]) -> bool {
+    let whole = jpeg::tidy(input).is_ok();
+    let frame = VideoFrame::from_jpeg(Bytes::copy_from_slice(input));
+    let Ok(pixels) = frame.and_then(|frame| jpeg::decode(&frame)) else {
+        return false;
+    };
+    assert!(whole, "decoded what is not even whole");
+    let (width, height) = (pixels.width_px() as usize, pixels.height_px() as usize);
+    assert_eq!(pixels.data().len(), 3 * width * height);
+    true
+}
+
+/// The input is a stream of JPEGs, which comes in pieces.
+pub fn jpeg_stream(input: &[u8]) -> bool {
+    let mut splitter = jpeg::Splitter::new(1 << 20);
+    for part in input.chunks(1_000) {
+        splitter.push(part);
+        loop {
+            match splitter.take() {
+                Ok(Some(image)) => assert!(image.len() <= input.len(), "longer than all"),
+                Ok(None) => break,
+                Err(_) => return false,
+            }
+        }
+    }
+    !splitter.has_partial()
+}
+
+/// A picture behind its header.
+pub fn picture(input: &[u8]) -> bool {
+    let Ok(frame) = VideoFrame::from_message(Bytes::copy_from_slice(input)) else {
+        return false;
+    };
+    assert!(frame.width_px() <= VideoFrame::MAX_SIDE_PX);
+    assert!(frame.data().len() <= input.len() - PictureHeader::BYTES);
+    true
+}
+
+pub fn pickle(input: &[u8]) -> bool {
+    let Ok(frame) = unpickle(&Bytes::copy_from_slice(input)) else {
+        return false;
+    };
+    assert!(frame.data().len() <= input.len(), "more than came");
+    true
+}
+
+/// Clock requests, clock replies and reports.
+pub fn control(input: &[u8]) -> bool {
+    let Some(control) = Control::parse(input) else {
+        return false;
+    };
+    let again = control.emit();
+    assert_eq!(Control::parse(&again), Some(control));
+    assert!(again.len() <= input.len(), "longer than what came");
+    true
+}
+
+/// The input is the datagrams of the course's video, each behind two bytes: its
+/// length, little-endian, of which 0xb401 is a whole one.
+pub fn course_video(input: &[u8]) -> bool {
+    let mut assembler = course::Assembler::default();
+    let (mut rest, mut sound) = (input, false);
+    while let Some((length, after)) = rest.split_first_chunk() {
+        let length = usize::from(u16::from_le_bytes(*length)).min(after.len());
+        let (datagram, next) = after.split_at(length);
+        sound |= assembler.handle_datagram(datagram).is_some();
+        rest = next;
+    }
+    sound
+}
+
+pub fn y4m(input: &[u8]) -> bool {
+    clip(ClipFormat::Y4m, input)
+}
+
+pub fn mjpeg(input: &[u8]) -> bool {
+    clip(ClipFormat::Mjpeg, input)
+}
+
+/// Motion JPEG, and with the feature H.264.
+#[cfg(feature = "record")]
+pub fn mp4(input: &[u8]) -> bool {
+    clip(ClipFormat::Mp4, input)
+}
+
+fn clip(format: ClipFormat, input: &[u8]) -> bool {
+    let most = 1_000;
+    let shown = clip::play_through(format, input.to_vec(), most);
+    assert!(
+        !matches!(shown, Ok(shown) if shown == most),
+        "more pictures than bytes could tell of"
+    );
+    shown.is_ok_and(|shown| shown > 0)
+}

@@ -1,0 +1,371 @@
+//! H.264 recordings, as ffmpeg, OpenCV and our own reader see them.
+
+use std::{
+    env,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use sockkit_core::testing::needs::{Need, met};
+use sockkit_media::{
+    picture::{PixelFormat, Timestamp, VideoFrame, jpeg},
+    sink::record::{Codec, H264Config, RecordError, Recorder, RecorderConfig, Timing},
+    source::{Source, SourceConfig, SourceSpec},
+};
+
+use super::{h264, numbers_in, open, picture, record, said_by};
+
+fn ffprobe(path: &Path, entries: &str) -> String {
+    let said = said_by(
+        Command::new("ffprobe")
+            .args(["-v", "error", "-count_frames", "-of", "csv=p=0"])
+            .args(["-show_entries", entries])
+            .arg(path),
+    );
+    String::from_utf8(said).unwrap().trim().into()
+}
+
+#[tokio::test]
+async fn ffprobe_reads_size_count_duration_rate_and_colours() {
+    if !met("h264 opens in ffprobe", &[Need::Program("ffprobe")]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pattern.mp4");
+    record(&path, h264(), (0..125).map(|number| number * 40_000)).await;
+    let fields = "stream=codec_name,profile,width,height,has_b_frames,color_range,color_space,\
+                  avg_frame_rate,duration,nb_read_frames";
+    assert_eq!(
+        ffprobe(&path, fields),
+        "h264,Constrained Baseline,320,240,0,tv,smpte170m,25/1,5.000000,125"
+    );
+}
+
+#[tokio::test]
+async fn times_are_exact_whatever_the_rate() {
+    if !met("variable rate in ffprobe", &[Need::Program("ffprobe")]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("uneven.mp4");
+    let times = [0, 33_333, 40_001, 2_900_000, 2_900_900, 5_000_000];
+    record(&path, h264(), times).await;
+    let seen = ffprobe(&path, "packet=pts");
+    let seen: Vec<u64> = seen
+        .lines()
+        .map(|line| line.trim_matches(',').parse().unwrap())
+        .collect();
+    assert_eq!(seen, times);
+}
+
+#[tokio::test]
+async fn a_player_may_start_with_each_fragment_and_nowhere_else() {
+    if !met("key pictures in ffprobe", &[Need::Program("ffprobe")]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pattern.mp4");
+    record(&path, h264(), (0..100).map(|number| number * 40_000)).await;
+    let packets = ffprobe(&path, "packet=pos,flags");
+    let packets: Vec<(usize, bool)> = packets
+        .lines()
+        .map(|line| {
+            let (position, flags) = line.split_once(',').unwrap();
+            (position.parse().unwrap(), flags.starts_with('K'))
+        })
+        .collect();
+    // The bytes of a fragment's first picture come straight behind `mdat`.
+    let whole = std::fs::read(&path).unwrap();
+    let first = |position: usize| &whole[position - 4..position] == b"mdat";
+    for &(position, key) in &packets {
+        assert_eq!(key, first(position), "at byte {position}");
+    }
+    let fragments = packets.iter().filter(|(_, key)| *key).count();
+    assert!((5..=10).contains(&fragments), "{fragments} in four seconds");
+}
+
+#[tokio::test]
+async fn a_constant_rate_is_what_opencv_reads() {
+    if !met("h264 opens in OpenCV", &[Need::PythonModule("cv2")]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("output.mp4");
+    let constant = h264().timing(Timing::Constant { rate_hz: 25.0 });
+    // A camera that cannot keep to its rate.
+    let times = [0, 31_000, 90_000, 111_000, 250_000, 251_000];
+    record(&path, constant, times).await;
+    // The lower half of the number is in the first row of blocks.
+    let reader = "
+import cv2, sys
+clip = cv2.VideoCapture(sys.argv[1])
+print(int(clip.get(cv2.CAP_PROP_FRAME_WIDTH)), int(clip.get(cv2.CAP_PROP_FRAME_HEIGHT)),
+      clip.get(cv2.CAP_PROP_FPS), int(clip.get(cv2.CAP_PROP_FRAME_COUNT)))
+while True:
+    there, image = clip.read()
+    if not there:
+        break
+    print(int(''.join('01'[int(image[4, 4 + 8 * bit].mean() > 127)] for bit in range(32)), 2))
+";
+    let seen = said_by(Command::new("python3").args(["-c", reader]).arg(&path));
+    assert_eq!(
+        String::from_utf8(seen).unwrap(),
+        "320 240 25.0 6\n0\n1\n2\n3\n4\n5\n"
+    );
+}
+
+/// Four broad bars, whose colours no codec may change by much.
+const BARS: [[u8; 3]; 4] = [[200, 30, 30], [30, 180, 60], [40, 60, 190], [128, 128, 128]];
+
+fn bars(width_px: u32, height_px: u32) -> VideoFrame {
+    let width = width_px as usize;
+    let row: Vec<u8> = (0..width).flat_map(|x| BARS[x * 4 / width]).collect();
+    let pixels = row.repeat(height_px as usize);
+    VideoFrame::new(PixelFormat::Rgb, width_px, height_px, pixels).unwrap()
+}
+
+/// Fails if the middle of a bar is not what it was.
+#[track_caller]
+fn check_colours(pixels: &[u8], width: usize, height: usize) {
+    assert_eq!(pixels.len(), 3 * width * height);
+    for (bar, colour) in BARS.iter().enumerate() {
+        let at = 3 * (height / 2 * width + width / 8 + bar * width / 4);
+        for (seen, &sent) in pixels[at..].iter().zip(colour) {
+            assert!(
+                seen.abs_diff(sent) <= 4,
+                "{:?} for {colour:?}",
+                &pixels[at..at + 3]
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn colours_are_right_in_ffmpeg_and_here() {
+    let folder = tempfile::tempdir().unwrap();
+    // One that fills its macroblocks and one that does not.
+    for (width, height) in [(320, 240), (1_366, 770)] {
+        let path = folder.path().join(format!("{width}.mp4"));
+        let mut recorder = Recorder::create(&path, h264()).await.unwrap();
+        recorder.push(&bars(width, height)).await.unwrap();
+        recorder.finish().await.unwrap();
+
+        let (width, height) = (width as usize, height as usize);
+        let frame = open(&path).await.unwrap().next().await.unwrap();
+        assert_eq!(frame.format(), PixelFormat::I420);
+        check_colours(frame.to_rgb().unwrap().data(), width, height);
+
+        if !met("colours in ffmpeg", &[Need::Program("ffmpeg")]) {
+            return;
+        }
+        let pixels = said_by(
+            Command::new("ffmpeg")
+                .args(["-v", "error", "-i"])
+                .arg(&path)
+                .args(["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]),
+        );
+        check_colours(&pixels, width, height);
+    }
+}
+
+#[tokio::test]
+async fn every_pixel_format_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("formats.mp4");
+    let mut recorder = Recorder::create(&path, h264()).await.unwrap();
+    for (number, format) in (0..).zip(PixelFormat::ALL) {
+        let frame = picture(number, number * 40_000).convert(format).unwrap();
+        recorder.push(&frame).await.unwrap();
+    }
+    recorder.finish().await.unwrap();
+    assert_eq!(
+        numbers_in(&path).await.unwrap(),
+        (0..8).collect::<Vec<u64>>()
+    );
+}
+
+#[tokio::test]
+async fn it_is_much_smaller() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = Vec::new();
+    for (name, config) in [
+        ("jpeg.mp4", RecorderConfig::default()),
+        ("h264.mp4", h264()),
+    ] {
+        let path = folder.path().join(name);
+        record(&path, config, (0..50).map(|number| number * 40_000)).await;
+        bytes.push(path.metadata().unwrap().len());
+    }
+    assert!(bytes[1] * 4 < bytes[0], "{bytes:?}");
+}
+
+#[tokio::test]
+async fn sizes_that_the_encoder_cannot_do_are_refused_and_others_go_on() {
+    let gray = |width_px, height_px| {
+        let pixels = vec![128; (width_px * height_px) as usize];
+        VideoFrame::new(PixelFormat::Gray, width_px, height_px, pixels).unwrap()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for (good, bad) in [
+        ((16, 16), (14, 16)),
+        ((32, 240), (32, 241)),
+        ((640, 18), (641, 18)),
+        ((3_840, 32), (3_842, 32)),
+        ((32, 3_840), (2_162, 2_162)),
+    ] {
+        let path = folder.path().join(format!("{}x{}.mp4", good.0, good.1));
+        let mut recorder = Recorder::create(&path, h264()).await.unwrap();
+        let error = recorder.push(&gray(bad.0, bad.1)).await.unwrap_err();
+        assert!(matches!(error, RecordError::H264Size { .. }), "{error}");
+        recorder.push(&gray(good.0, good.1)).await.unwrap();
+        assert_eq!(recorder.finish().await.unwrap().frames, 1);
+        let frame = open(&path).await.unwrap().next().await.unwrap();
+        assert_eq!((frame.width_px(), frame.height_px()), good);
+    }
+}
+
+#[tokio::test]
+async fn bit_rates_are_within_the_limits() {
+    let folder = tempfile::tempdir().unwrap();
+    for (bitrate_bps, fits) in [
+        (15_999, false),
+        (16_000, true),
+        (240_000_000, true),
+        (240_000_001, false),
+        (u32::MAX, false),
+    ] {
+        let codec = Codec::H264(H264Config::default().bitrate_bps(bitrate_bps));
+        let path = folder.path().join(format!("{bitrate_bps}.mp4"));
+        let made = Recorder::create(&path, RecorderConfig::default().codec(codec)).await;
+        match made {
+            Ok(mut recorder) => {
+                assert!(fits);
+                recorder.push(&picture(0, 0)).await.unwrap();
+                assert_eq!(recorder.finish().await.unwrap().frames, 1);
+            }
+            Err(error) => {
+                assert!(!fits);
+                assert!(matches!(error, RecordError::BadBitrate { .. }), "{error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_picture_is_left_out_however_few_the_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("noise.mp4");
+    let codec = Codec::H264(H264Config::default().bitrate_bps(16_000));
+    let mut recorder = Recorder::create(&path, RecorderConfig::default().codec(codec))
+        .await
+        .unwrap();
+    let mut random = fastrand::Rng::with_seed(1);
+    for number in 0..60 {
+        let mut noise = vec![0; 320 * 240];
+        random.fill(&mut noise);
+        let frame = VideoFrame::new(PixelFormat::Gray, 320, 240, noise)
+            .unwrap()
+            .captured_at(Timestamp::from_micros(number * 40_000));
+        recorder.push(&frame).await.unwrap();
+    }
+    let summary = recorder.finish().await.unwrap();
+    assert_eq!(summary.frames, 60);
+    assert_eq!(summary.duration, Duration::from_millis(2_400));
+}
+
+#[tokio::test]
+async fn a_jpeg_that_does_not_decode_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.mp4");
+    let mut recorder = Recorder::create(&path, h264()).await.unwrap();
+    for number in 0..5 {
+        let frame = picture(number, number * 40_000);
+        let image = jpeg::encode(&frame, 80).unwrap();
+        let mut data = image.data().to_vec();
+        if number == 2 {
+            // Whole by its markers; ones without end are no code.
+            let (from, to) = (data.len() / 2, data.len() - 2);
+            for pair in data[from..to].chunks_exact_mut(2) {
+                pair.copy_from_slice(&[0xff, 0x00]);
+            }
+        }
+        let image = VideoFrame::from_jpeg(data).unwrap().stamped_like(&frame);
+        recorder.push(&image).await.unwrap();
+    }
+    let summary = recorder.finish().await.unwrap();
+    assert_eq!(summary.frames, 4);
+    // The picture before was shown in its place.
+    assert_eq!(summary.duration, Duration::from_millis(200));
+    assert_eq!(numbers_in(&path).await.unwrap(), [0, 1, 3, 4]);
+}
+
+#[tokio::test]
+async fn a_recording_cut_anywhere_plays_up_to_the_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pattern.mp4");
+    record(&path, h264(), (0..100).map(|number| number * 40_000)).await;
+    assert_eq!(
+        numbers_in(&path).await.unwrap(),
+        (0..100).collect::<Vec<u64>>()
+    );
+    let whole = std::fs::read(&path).unwrap();
+    for percent in [30, 50, 77, 99] {
+        std::fs::write(&path, &whole[..whole.len() * percent / 100]).unwrap();
+        let numbers = numbers_in(&path).await.unwrap();
+        // A fragment holds thirteen pictures of 40 ms; they are not equally long.
+        assert!(
+            numbers.len() + 20 >= percent,
+            "{} of {percent}",
+            numbers.len()
+        );
+        assert_eq!(numbers, (0..).take(numbers.len()).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+#[ignore = "the program that the next test kills"]
+async fn killed_recorder() {
+    let Some(path) = env::var_os("SOCKKIT_TEST_RECORD_INTO") else {
+        return;
+    };
+    let mut recorder = Recorder::create(path, h264()).await.unwrap();
+    let config = SourceConfig::default().size(320, 240).rate_hz(50.0);
+    let mut source = Source::open(&SourceSpec::Pattern, config).await.unwrap();
+    loop {
+        let frame = source.next().await.unwrap();
+        recorder.push(&frame).await.unwrap();
+        println!("recorded {}", frame.number());
+    }
+}
+
+#[tokio::test]
+async fn a_killed_recorder_loses_at_most_the_last_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("killed.mp4");
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "h264_recordings::killed_recorder",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env("SOCKKIT_TEST_RECORD_INTO", &path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let told = BufReader::new(child.stdout.take().unwrap()).lines();
+    let recorded = told
+        .filter_map(|line| line.unwrap().strip_prefix("recorded ")?.parse::<u64>().ok())
+        .find(|&number| number >= 140)
+        .unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let numbers = numbers_in(&path).await.unwrap();
+    let last = *numbers.last().unwrap();
+    assert_eq!(numbers, (0..=last).collect::<Vec<_>>());
+    // Fifty a second.
+    assert!(last + 50 >= recorded, "{last} of {recorded}");
+}

@@ -1,0 +1,5 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    sockkit_media::fuzzing::jpeg_stream(input);
+});
