@@ -199,7 +199,11 @@ fn compare(test: &str, bytes: usize, overs: &[Over], limit: impl Fn(Over) -> Dur
                 "{:>2} % loss, {over:?}: {:.1} Mbit/s, {} in {elapsed:.1?}",
                 loss * 100.0,
                 transfer.megabits_per_second(elapsed),
-                if through.is_some() { "all of it" } else { "not all" },
+                if through.is_some() {
+                    "all of it"
+                } else {
+                    "not all"
+                },
             );
             if matches!(over, Over::Quic(_)) {
                 assert!(through.is_some(), "{over:?} at {loss}: not in time");
@@ -211,23 +215,33 @@ fn compare(test: &str, bytes: usize, overs: &[Over], limit: impl Fn(Over) -> Dur
 
 #[test]
 fn a_file_arrives_whole_whatever_the_link_loses() {
-    compare("files: a lossy link", 10 << 20, &[QUIC, Over::Tcp], |over| {
-        Duration::from_secs(match over {
-            Over::Tcp => 4,
-            Over::Quic(_) => 60,
-        })
-    });
+    compare(
+        "files: a lossy link",
+        10 << 20,
+        &[QUIC, Over::Tcp],
+        |over| {
+            Duration::from_secs(match over {
+                Over::Tcp => 4,
+                Over::Quic(_) => 60,
+            })
+        },
+    );
 }
 
 #[test]
 #[ignore = "soak"]
 fn a_hundred_mebibytes_arrive_whole_whatever_the_link_loses() {
-    compare("files: a lossy link", 100 << 20, &[QUIC, Over::Tcp], |over| {
-        Duration::from_secs(match over {
-            Over::Tcp => 40,
-            Over::Quic(_) => 300,
-        })
-    });
+    compare(
+        "files: a lossy link",
+        100 << 20,
+        &[QUIC, Over::Tcp],
+        |over| {
+            Duration::from_secs(match over {
+                Over::Tcp => 40,
+                Over::Quic(_) => 300,
+            })
+        },
+    );
 }
 
 /// For the figures in `docs/decisions/reliable-udp.md`.
@@ -239,7 +253,10 @@ fn congestion_controllers_compared() {
         Duration::from_secs(300)
     });
     for over in overs {
-        println!("{over:?}: share of the lesser {:.2}", share(20 << 20, over, 0.0).unwrap_or(0.5));
+        println!(
+            "{over:?}: share of the lesser {:.2}",
+            share(20 << 20, over, 0.0).unwrap_or(0.5)
+        );
     }
 }
 

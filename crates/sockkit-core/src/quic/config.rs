@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use quinn::{
-    IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt,
+    AckFrequencyConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt,
     congestion::{BbrConfig, CubicConfig, NewRenoConfig},
 };
 
@@ -96,6 +96,8 @@ impl Config {
         let mut transport = TransportConfig::default();
         let mut mtu = MtuDiscoveryConfig::default();
         mtu.upper_bound(ETHERNET_PAYLOAD_BYTES);
+        let mut acknowledgements = AckFrequencyConfig::default();
+        acknowledgements.max_ack_delay(Some(ACK_DELAY));
         let window = VarInt::from_u32(self.window_bytes);
         transport
             .max_concurrent_bidi_streams(VarInt::from_u32(streams))
@@ -107,7 +109,8 @@ impl Config {
             .receive_window(window)
             .send_window(self.window_bytes.into())
             .initial_rtt(LAN_RTT)
-            .mtu_discovery_config(Some(mtu));
+            .mtu_discovery_config(Some(mtu))
+            .ack_frequency_config(Some(acknowledgements));
         match self.congestion {
             Congestion::Bbr => {
                 transport.congestion_controller_factory(Arc::new(BbrConfig::default()))
@@ -146,6 +149,12 @@ fn idle(timeout: Duration) -> IdleTimeout {
 
 /// What fits an Ethernet frame over IPv4; over IPv6 the probes find 20 less.
 const ETHERNET_PAYLOAD_BYTES: u16 = 1_472;
+
+/// How long the peer may keep an acknowledgement back. A lost packet at the end
+/// of a burst is taken for lost only after that time, which is long beside a
+/// LAN's round trip: with the standard's 25 ms a link that loses 5 % carries
+/// a third less.
+const ACK_DELAY: Duration = Duration::from_millis(5);
 
 /// Taken for the round trip until there is one to measure: the first
 /// retransmission of a lost handshake comes after three of them. The standard's

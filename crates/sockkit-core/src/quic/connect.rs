@@ -87,10 +87,11 @@ async fn attempt(
     config: &Config,
     after: Duration,
 ) -> Result<Connection, ConnectError> {
-    let socket = socket::bind(unspecified(address), &config.options).map_err(|error| match error {
-        SocketError::Options(error) => ConnectError::Options(error),
-        SocketError::Bind(error) | SocketError::Io(error) => ConnectError::Io(error),
-    })?;
+    let socket =
+        socket::bind(unspecified(address), &config.options).map_err(|error| match error {
+            SocketError::Options(error) => ConnectError::Options(error),
+            SocketError::Bind(error) | SocketError::Io(error) => ConnectError::Io(error),
+        })?;
     let refusals = Refusals::of(&socket)?;
     let endpoint = socket::endpoint(socket, None)?;
     let connection = tokio::select! {

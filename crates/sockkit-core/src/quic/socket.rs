@@ -26,8 +26,7 @@ pub(super) enum SocketError {
 /// A socket at `address`, with options that are set before.
 pub(super) fn bind(address: SocketAddr, options: &SocketOptions) -> Result<StdSocket, SocketError> {
     let domain = Domain::for_address(address);
-    let socket =
-        Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).map_err(SocketError::Io)?;
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).map_err(SocketError::Io)?;
     options.apply(&socket).map_err(SocketError::Options)?;
     socket
         .bind(&SockAddr::from(address))
