@@ -79,14 +79,14 @@ async fn receive_into(args: Args, goodbye: &Goodbye) -> anyhow::Result<()> {
         open(&args.into).with_context(|| format!("cannot receive into {}", args.into.display()))?;
     if let Some(from) = &args.from {
         let link = link::dial(from).await?;
-        goodbye.expect_of(&link);
+        goodbye.remember(&link);
         let incoming = receive(link, &config(&args)).await?;
         return receive_one(incoming, &from.to_string(), &destination, &args).await;
     }
     let listener = Listener::bind(args.listen).await?;
     loop {
         let (link, peer) = listener.accept().await?;
-        goodbye.expect_of(&link);
+        goodbye.remember(&link);
         // Whoever offers nothing must not end the wait for somebody who does.
         let incoming = match receive(link, &config(&args)).await {
             Ok(incoming) => incoming,

@@ -55,7 +55,7 @@ async fn send_to(args: Args, goodbye: &Goodbye) -> anyhow::Result<()> {
             link
         }
     };
-    goodbye.expect_of(&link);
+    goodbye.remember(&link);
     let (bar, on_progress) = Bar::new(manifest);
     let config = SendConfig::default()
         .name(transfer::own_name())

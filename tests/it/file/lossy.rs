@@ -16,7 +16,10 @@ use std::{
 };
 
 use sockkit::{
-    file::{Destination, OnProgress, Progress, ReceiveConfig, SendConfig, Source, receive, send},
+    file::{
+        Destination, OnConflict, OnProgress, Progress, ReceiveConfig, ReceiveError, SendConfig,
+        SendError, Source, receive, send,
+    },
     quic::{self, Congestion},
     tcp,
     testing::{
@@ -140,7 +143,6 @@ async fn give(over: Over, to: SocketAddr, file: &Path) {
             let stream = quic::connect_with(to, &quic).await.unwrap();
             let handle = stream.handle();
             let summary = send(stream, source, &config).await;
-            println!("    {:?}", handle.stats());
             // The runtime ends with this function.
             handle.closed(Duration::from_secs(2)).await;
             summary
@@ -258,6 +260,57 @@ fn congestion_controllers_compared() {
             share(20 << 20, over, 0.0).unwrap_or(0.5)
         );
     }
+}
+
+#[test]
+fn a_cable_that_is_cut_ends_the_session_on_both_sides_in_time() {
+    const IDLE: Duration = Duration::from_secs(2);
+    let Some(lab) = link("files: a cut cable", 0.0) else {
+        return;
+    };
+    let desk = Desk::new(50 << 20);
+    let into = desk.folder.path().to_owned();
+    let at = SocketAddr::from((lab.host(1).port(0).ipv4(), 0));
+    let (ready, is_ready) = channel();
+    let (moves, has_moved) = channel();
+    let receiver = lab.host(1).spawn(async move || {
+        let listener = quic::Listener::bind(at).unwrap();
+        ready.send(listener.local_addr().unwrap()).unwrap();
+        let destination = Destination::open(&into).unwrap();
+        let on_progress = OnProgress::new(move |progress| {
+            if let Progress::Moved { .. } = progress {
+                let _ = moves.send(());
+            }
+        });
+        let config = ReceiveConfig::default()
+            .idle_timeout(IDLE)
+            .on_conflict(OnConflict::Overwrite)
+            .on_progress(on_progress);
+        let (stream, _) = listener.accept().await.unwrap();
+        let incoming = receive(stream, &config).await.unwrap();
+        incoming.accept(&destination).await
+    });
+    let (file, to) = (desk.file.clone(), is_ready.recv().unwrap());
+    let sender = lab.host(0).spawn(async move || {
+        let source = Source::gather([file]).unwrap();
+        let stream = quic::connect(to).await.unwrap();
+        send(stream, source, &SendConfig::default().idle_timeout(IDLE)).await
+    });
+    has_moved.recv().unwrap();
+    lab.host(1).port(0).cut();
+    let cut = Instant::now();
+    let (sent, received) = (sender.join().unwrap(), receiver.join().unwrap());
+    assert!(matches!(sent, Err(SendError::Link(_))), "{sent:?}");
+    assert!(
+        matches!(received, Err(ReceiveError::Link(_))),
+        "{received:?}"
+    );
+    // Well before QUIC's own 20 s.
+    assert!(
+        cut.elapsed() < Duration::from_secs(12),
+        "{:?}",
+        cut.elapsed()
+    );
 }
 
 /// What the lesser of two transfers at once gets of the link, over the time in

@@ -109,7 +109,7 @@ pub(crate) struct Goodbye(Mutex<Option<quic::Handle>>);
 
 impl Goodbye {
     /// Will wait for this one.
-    pub(crate) fn expect_of(&self, link: &Link) {
+    pub(crate) fn remember(&self, link: &Link) {
         if let Link::Quic(connection) = link {
             let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             *last = Some(connection.handle());

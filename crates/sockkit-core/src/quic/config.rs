@@ -61,19 +61,20 @@ impl Config {
 
     /// How long nothing may be heard of the peer; four times in it a side that
     /// has nothing to say shows that it lives. The shorter of both sides' times
-    /// counts. Default: 20 s.
+    /// counts. Default: 20 s; less than 100 ms is taken as that.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.idle_timeout = timeout;
+        self.idle_timeout = timeout.max(MIN_IDLE_TIMEOUT);
         self
     }
 
     /// How many bytes may be under way in each direction: what is in memory at
     /// the sender until it is acknowledged, and at the receiver until it is
-    /// read. Default: 4 MiB, a gigabit link with 30 ms of delay.
+    /// read. Default: 4 MiB, a gigabit link with 30 ms of delay; less than
+    /// 64 KiB is taken as that.
     ///
     /// Lost packets are under way for longer, so too little slows a lossy link.
     pub fn window_bytes(mut self, bytes: u32) -> Self {
-        self.window_bytes = bytes;
+        self.window_bytes = bytes.max(MIN_WINDOW_BYTES);
         self
     }
 
@@ -144,8 +145,14 @@ impl Default for Config {
 fn idle(timeout: Duration) -> IdleTimeout {
     timeout
         .try_into()
-        .unwrap_or(IdleTimeout::from(VarInt::from_u32(u32::MAX)))
+        .unwrap_or_else(|_| VarInt::from_u32(u32::MAX).into())
 }
+
+/// Zero would be for ever on the wire.
+const MIN_IDLE_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// Some tens of packets; without a window nothing moves.
+const MIN_WINDOW_BYTES: u32 = 64 << 10;
 
 /// What fits an Ethernet frame over IPv4; over IPv6 the probes find 20 less.
 const ETHERNET_PAYLOAD_BYTES: u16 = 1_472;

@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     Fingerprint,
-    error::{ABANDONED, THROUGH, lost},
+    error::{ABANDONED, THROUGH, abandoned, lost},
 };
 
 /// A reliable, encrypted stream to a peer whose identity is not proved.
@@ -32,13 +32,14 @@ use super::{
 /// every byte. A peer that has read everything and said everything may close the
 /// connection before its last acknowledgement arrives; that is a success too.
 ///
-/// Dropping it closes it at once: bytes that were written and not yet
-/// acknowledged are lost. Who does not want that calls `shutdown` before.
+/// Dropping it gives it up: bytes that were written and not yet acknowledged are
+/// lost, and the peer is told so. Who does not want that calls `shutdown` before.
 pub struct Connection {
     handle: Handle,
     send: SendStream,
     recv: RecvStream,
     has_read_all: bool,
+    peer_is_gone: bool,
     goodbye: Goodbye,
 }
 
@@ -55,7 +56,7 @@ enum Goodbye {
 }
 
 /// What is left to ask of a connection whose stream was given away.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Handle {
     endpoint: Endpoint,
     connection: quinn::Connection,
@@ -96,6 +97,7 @@ impl Connection {
             send,
             recv,
             has_read_all: false,
+            peer_is_gone: false,
             goodbye: Goodbye::NotSaid,
         }
     }
@@ -117,6 +119,21 @@ impl Connection {
 
     fn is_through(&self) -> bool {
         self.has_read_all && matches!(self.goodbye, Goodbye::Heard)
+    }
+
+    /// The connection is lost, by a close or in another way.
+    fn on_lost(&mut self, error: ConnectionError) -> io::Error {
+        self.peer_is_gone = true;
+        lost(error)
+    }
+
+    /// The peer gave one direction up.
+    fn on_given_up(&mut self, code: VarInt) -> io::Error {
+        if code == ABANDONED {
+            self.peer_is_gone = true;
+            return abandoned();
+        }
+        io::ErrorKind::BrokenPipe.into()
     }
 }
 
@@ -160,7 +177,8 @@ impl AsyncRead for Connection {
             self.has_read_all = true;
         }
         Poll::Ready(read.map_err(|error| match error {
-            ReadError::ConnectionLost(error) => lost(error),
+            ReadError::ConnectionLost(error) => self.on_lost(error),
+            ReadError::Reset(code) => self.on_given_up(code),
             other => other.into(),
         }))
     }
@@ -174,10 +192,9 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.send).poll_write(cx, buf));
         Poll::Ready(written.map_err(|error| match error {
-            WriteError::ConnectionLost(error) => lost(error),
-            WriteError::Stopped(_) | WriteError::ClosedStream => {
-                io::Error::new(io::ErrorKind::BrokenPipe, error)
-            }
+            WriteError::ConnectionLost(error) => self.on_lost(error),
+            WriteError::Stopped(code) => self.on_given_up(code),
+            WriteError::ClosedStream => io::ErrorKind::BrokenPipe.into(),
             other @ WriteError::ZeroRttRejected => other.into(),
         }))
     }
@@ -208,8 +225,8 @@ impl AsyncWrite for Connection {
             {
                 Ok(())
             }
-            Ok(Some(_code)) => Err(io::ErrorKind::BrokenPipe.into()),
-            Err(StoppedError::ConnectionLost(error)) => Err(lost(error)),
+            Ok(Some(code)) => Err(this.on_given_up(code)),
+            Err(StoppedError::ConnectionLost(error)) => Err(this.on_lost(error)),
             Err(error @ StoppedError::ZeroRttRejected) => Err(error.into()),
         };
         this.goodbye = if told.is_ok() {
@@ -223,12 +240,45 @@ impl AsyncWrite for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let (code, reason) = if self.is_through() {
-            (THROUGH, &b"through"[..])
-        } else {
-            (ABANDONED, &b"dropped"[..])
-        };
-        self.handle.connection.close(code, reason);
+        let connection = self.handle.connection.clone();
+        if self.is_through() {
+            connection.close(THROUGH, b"through");
+            return;
+        }
+        // A close is said once, and the peer's buffer may have no room for it;
+        // these two are repeated until they are acknowledged. They fail if that
+        // direction has ended.
+        let _ = self.send.reset(ABANDONED);
+        let _ = self.recv.stop(ABANDONED);
+        let abandoned = Abandoned(connection);
+        if !self.peer_is_gone
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(abandoned.until_the_peer_closes());
+        }
+    }
+}
+
+/// A connection that was given up, closed at the latest when this is dropped.
+struct Abandoned(quinn::Connection);
+
+impl Abandoned {
+    async fn until_the_peer_closes(self) {
+        let _ = timeout(PEERS_TIME_TO_CLOSE, self.0.closed()).await;
+    }
+}
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        self.0.close(ABANDONED, b"dropped");
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("peer", &self.connection.remote_address())
+            .finish_non_exhaustive()
     }
 }
 
@@ -240,3 +290,6 @@ impl fmt::Debug for Connection {
             .finish_non_exhaustive()
     }
 }
+
+/// For a peer that was told; several retransmissions on a LAN.
+const PEERS_TIME_TO_CLOSE: Duration = Duration::from_secs(1);

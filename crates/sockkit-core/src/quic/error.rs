@@ -119,11 +119,14 @@ fn is_other_protocol(code: TransportErrorCode) -> bool {
 pub(super) fn lost(error: ConnectionError) -> io::Error {
     match error {
         ConnectionError::TimedOut => io::Error::new(io::ErrorKind::TimedOut, Lost::Vanished),
-        ConnectionError::ApplicationClosed(close) if close.error_code == ABANDONED => {
-            io::Error::new(io::ErrorKind::ConnectionAborted, Lost::Abandoned)
-        }
+        ConnectionError::ApplicationClosed(close) if close.error_code == ABANDONED => abandoned(),
         other => other.into(),
     }
+}
+
+/// The peer dropped the connection before it was through.
+pub(super) fn abandoned() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, Lost::Abandoned)
 }
 
 /// How a connection was lost.
@@ -139,7 +142,7 @@ enum Lost {
 /// all that the peer had to say was read.
 pub(super) const THROUGH: VarInt = VarInt::from_u32(0);
 
-/// Closed by a side that was not.
+/// Closed, reset and stopped by a side that was not.
 pub(super) const ABANDONED: VarInt = VarInt::from_u32(1);
 
 /// The TLS alert of RFC 7301.

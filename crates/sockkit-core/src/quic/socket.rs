@@ -1,6 +1,7 @@
 //! The UDP socket under an endpoint: ours to make, quinn's to use.
 
 use std::{
+    future::pending,
     io,
     net::{SocketAddr, UdpSocket as StdSocket},
     sync::Arc,
@@ -52,16 +53,21 @@ pub(super) fn endpoint(socket: StdSocket, server: Option<ServerConfig>) -> io::R
 /// Linux alone does.
 #[derive(Debug)]
 pub(super) struct Refusals {
-    socket: UdpSocket,
+    /// A second descriptor of the dialler's socket; `None` where no queue is.
+    socket: Option<UdpSocket>,
 }
 
 impl Refusals {
-    /// Begins to listen on a second descriptor of `socket`.
+    /// Begins to listen beside `socket`.
     pub(super) fn of(socket: &StdSocket) -> io::Result<Self> {
+        if !cfg!(target_os = "linux") {
+            return Ok(Self { socket: None });
+        }
         let socket = UdpSocket::from_std(socket.try_clone()?)?;
-        let refusals = Self { socket };
-        refusals.keep(true);
-        Ok(refusals)
+        keep(&socket, true);
+        Ok(Self {
+            socket: Some(socket),
+        })
     }
 
     /// Waits for word about `peer`; for ever if there is none.
@@ -69,10 +75,13 @@ impl Refusals {
     /// # Cancel safety
     /// Cancel safe.
     pub(super) async fn about(&self, peer: SocketAddr) -> PeerError {
+        let Some(socket) = &self.socket else {
+            return pending().await;
+        };
         loop {
-            let next = || datagram::next_error(&self.socket)?.ok_or_else(would_block);
-            let Ok(queued) = self.socket.async_io(Interest::ERROR, next).await else {
-                return std::future::pending().await;
+            let next = || datagram::next_error(socket)?.ok_or_else(would_block);
+            let Ok(queued) = socket.async_io(Interest::ERROR, next).await else {
+                return pending().await;
             };
             if let Some(error) = PeerError::from_queue(queued)
                 && error.peer.is_none_or(|about| about == peer)
@@ -82,24 +91,24 @@ impl Refusals {
             }
         }
     }
-
-    /// Not fatal where it fails: then a refusal is a silence.
-    fn keep(&self, kept: bool) {
-        if cfg!(target_os = "linux") {
-            let options = SocketOptions::new()
-                .receive_errors_v4(kept)
-                .receive_errors_v6(kept);
-            if let Err(error) = options.apply(&self.socket) {
-                tracing::debug!(%error, "refusals will not be heard");
-            }
-        }
-    }
 }
 
 impl Drop for Refusals {
     /// Nobody would empty the queue, and it shares the receive buffer.
     fn drop(&mut self) {
-        self.keep(false);
+        if let Some(socket) = &self.socket {
+            keep(socket, false);
+        }
+    }
+}
+
+/// Not fatal where it fails: then a refusal is a silence.
+fn keep(socket: &UdpSocket, kept: bool) {
+    let options = SocketOptions::new()
+        .receive_errors_v4(kept)
+        .receive_errors_v6(kept);
+    if let Err(error) = options.apply(socket) {
+        tracing::debug!(%error, "refusals will not be heard");
     }
 }
 
