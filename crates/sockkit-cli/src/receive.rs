@@ -28,7 +28,7 @@ use crate::{
 /// verified. Prints the BLAKE3 digest of each file, as b3sum does.
 ///
 /// ADDR:PORT is TCP. quic://ADDR:PORT is for links that lose packets, such as
-/// crowded Wi-Fi: it is over UDP, keeps its speed where TCP slows down, and
+/// crowded Wi-Fi: it is over UDP, does not take a lost packet for a full link, and
 /// encrypts. Both sides must use the same.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -18,7 +18,7 @@ use crate::{
 /// each file that arrived, as b3sum does.
 ///
 /// HOST:PORT is TCP. quic://HOST:PORT is for links that lose packets, such as
-/// crowded Wi-Fi: it is over UDP, keeps its speed where TCP slows down, and
+/// crowded Wi-Fi: it is over UDP, does not take a lost packet for a full link, and
 /// encrypts. Both sides must use the same.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
