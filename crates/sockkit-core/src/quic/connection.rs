@@ -250,7 +250,7 @@ impl Drop for Connection {
         // direction has ended.
         let _ = self.send.reset(ABANDONED);
         let _ = self.recv.stop(ABANDONED);
-        let abandoned = Abandoned(connection);
+        let abandoned = Abandoned::unless_kept(connection);
         if !self.peer_is_gone
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
@@ -259,18 +259,31 @@ impl Drop for Connection {
     }
 }
 
-/// A connection that was given up, closed at the latest when this is dropped.
-struct Abandoned(quinn::Connection);
+/// Closes a connection as given up when it is dropped: quinn itself would close
+/// it with code 0, which says the opposite.
+pub(super) struct Abandoned(Option<quinn::Connection>);
 
 impl Abandoned {
+    pub(super) fn unless_kept(connection: quinn::Connection) -> Self {
+        Self(Some(connection))
+    }
+
+    pub(super) fn keep(mut self) {
+        self.0 = None;
+    }
+
     async fn until_the_peer_closes(self) {
-        let _ = timeout(PEERS_TIME_TO_CLOSE, self.0.closed()).await;
+        if let Some(connection) = &self.0 {
+            let _ = timeout(PEERS_TIME_TO_CLOSE, connection.closed()).await;
+        }
     }
 }
 
 impl Drop for Abandoned {
     fn drop(&mut self) {
-        self.0.close(ABANDONED, b"dropped");
+        if let Some(connection) = &self.0 {
+            connection.close(ABANDONED, b"dropped");
+        }
     }
 }
 

@@ -11,7 +11,9 @@ use tokio::{
 };
 
 use super::{
-    Config, Connection, Fingerprint, ListenError, identity,
+    Config, Connection, Fingerprint, ListenError,
+    connection::Abandoned,
+    identity,
     socket::{self, SocketError},
 };
 
@@ -166,7 +168,9 @@ impl Door {
         let peer = incoming.remote_address();
         let begun = async {
             let connection = incoming.accept()?.await?;
+            let abandoned = Abandoned::unless_kept(connection.clone());
             let (send, recv) = connection.accept_bi().await?;
+            abandoned.keep();
             Ok::<_, quinn::ConnectionError>((connection, send, recv))
         };
         match timeout(self.handshake_timeout, begun).await {
