@@ -36,6 +36,8 @@
 // A library does not print; the programs do.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
+#[cfg(feature = "quic")]
+pub use sockkit_core::quic;
 #[cfg(feature = "testing")]
 pub use sockkit_core::testing;
 pub use sockkit_core::{broadcast, interfaces, multicast, options, server, tcp, udp};

@@ -16,6 +16,7 @@ mod multicast;
 mod options;
 mod pack;
 mod picture;
+mod quic;
 mod record;
 mod server;
 mod shard;

@@ -13,6 +13,7 @@ mod demo;
 mod doctor;
 mod endpoint;
 mod interfaces;
+mod link;
 mod logging;
 mod options;
 mod receive;
@@ -23,7 +24,8 @@ mod view;
 
 /// Files and live pictures between machines on a local network.
 ///
-/// Traffic is in the clear: use it on networks you trust.
+/// Pictures, and files over TCP, travel in the clear, and no side proves who it
+/// is: use it on networks you trust.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {

@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::{self, BufRead, Write},
-    net::SocketAddr,
     path::{Path, PathBuf},
     thread,
 };
@@ -15,26 +14,33 @@ use sockkit::file::{
     receive,
     session::{Limits, Reviewed},
 };
-use tokio::{net::TcpStream, sync::oneshot};
+use tokio::sync::oneshot;
 
-use crate::transfer::{self, Bar};
+use crate::{
+    link::{self, Goodbye, Link, Listener, Local, Remote},
+    transfer::{self, Bar},
+};
 
 /// Receive files and folders from a `sockkit send`
 ///
 /// Shows what is on offer and asks. Nothing is written outside the folder,
 /// whatever the names; an old file stays until the new one is complete and
 /// verified. Prints the BLAKE3 digest of each file, as b3sum does.
+///
+/// ADDR:PORT is TCP. quic://ADDR:PORT is for links that lose packets, such as
+/// crowded Wi-Fi: it is over UDP, does not take a lost packet for a full link, and
+/// encrypts. Both sides must use the same.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The folder that receives them; made if there is none
     #[arg(long, value_name = "DIR")]
     into: PathBuf,
     /// Where to wait for a sender
-    #[arg(long, value_name = "ADDR:PORT", default_value = transfer::DEFAULT_ADDRESS)]
-    listen: SocketAddr,
+    #[arg(long, value_name = "[quic://]ADDR:PORT", default_value = transfer::DEFAULT_ADDRESS)]
+    listen: Local,
     /// Dial a sender that listens, instead
-    #[arg(long, value_name = "HOST:PORT", conflicts_with = "listen")]
-    from: Option<String>,
+    #[arg(long, value_name = "[quic://]HOST:PORT", conflicts_with = "listen")]
+    from: Option<Remote>,
     /// Accept without asking
     #[arg(short, long)]
     yes: bool,
@@ -65,23 +71,24 @@ enum Policy {
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    transfer::until_ctrl_c(receive_into(args)).await
+    transfer::until_ctrl_c(async |goodbye| receive_into(args, goodbye).await).await
 }
 
-async fn receive_into(args: Args) -> anyhow::Result<()> {
+async fn receive_into(args: Args, goodbye: &Goodbye) -> anyhow::Result<()> {
     let destination =
         open(&args.into).with_context(|| format!("cannot receive into {}", args.into.display()))?;
-    transfer::say_in_the_clear();
     if let Some(from) = &args.from {
-        let stream = transfer::dial(from).await?;
-        let incoming = receive(stream, &config(&args)).await?;
-        return receive_one(incoming, from, &destination, &args).await;
+        let link = link::dial(from).await?;
+        goodbye.remember(&link);
+        let incoming = receive(link, &config(&args)).await?;
+        return receive_one(incoming, &from.to_string(), &destination, &args).await;
     }
-    let listener = transfer::listen(args.listen).await?;
+    let listener = Listener::bind(args.listen).await?;
     loop {
-        let (stream, peer) = transfer::accept(&listener).await?;
+        let (link, peer) = listener.accept().await?;
+        goodbye.remember(&link);
         // Whoever offers nothing must not end the wait for somebody who does.
-        let incoming = match receive(stream, &config(&args)).await {
+        let incoming = match receive(link, &config(&args)).await {
             Ok(incoming) => incoming,
             Err(error) => {
                 eprintln!("{peer}: {:#}", anyhow::Error::new(error));
@@ -108,7 +115,7 @@ fn open(folder: &Path) -> io::Result<Destination> {
 }
 
 async fn receive_one(
-    incoming: Incoming<TcpStream>,
+    incoming: Incoming<Link>,
     address: &str,
     destination: &Destination,
     args: &Args,
@@ -147,7 +154,7 @@ fn config(args: &Args) -> ReceiveConfig {
 }
 
 /// Every name is the peer's, so none is shown as it came.
-fn show(incoming: &Incoming<TcpStream>, address: &str) {
+fn show(incoming: &Incoming<Link>, address: &str) {
     let manifest = incoming.manifest();
     let name = match escape_name(incoming.peer()) {
         name if name.is_empty() => String::new(),

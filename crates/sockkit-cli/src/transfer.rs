@@ -1,7 +1,6 @@
-//! What `send` and `receive` share: connecting, the bar, the summary.
+//! What `send` and `receive` share: the bar, Ctrl-C, the summary.
 
 use std::{
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -9,62 +8,16 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use sockkit::file::{
     Entry, EntryKind, FileOutcome, Manifest, OnProgress, Progress, Summary, escape_name,
 };
-use tokio::{
-    net::{TcpListener, TcpStream, lookup_host},
-    time::timeout,
-};
 
-use crate::say::say;
+use crate::{link::Goodbye, say::say};
 
 /// Where files go by default; loopback unless the user says otherwise.
 pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:5010";
-
-/// Connects to `address`, a name or a number with a port.
-pub(crate) async fn dial(address: &str) -> anyhow::Result<TcpStream> {
-    let mut failure = None;
-    let found = lookup_host(address)
-        .await
-        .with_context(|| format!("{address} is not HOST:PORT, or is not known"))?;
-    for candidate in found {
-        match timeout(CONNECT_TIMEOUT, TcpStream::connect(candidate)).await {
-            Ok(Ok(stream)) => return ready(stream),
-            Ok(Err(error)) => failure = Some(anyhow::Error::new(error)),
-            Err(_elapsed) => {
-                failure = Some(anyhow::anyhow!(
-                    "no answer in {} s",
-                    CONNECT_TIMEOUT.as_secs()
-                ));
-            }
-        }
-    }
-    let failure = failure.unwrap_or_else(|| anyhow::anyhow!("the name has no address"));
-    Err(failure.context(format!("cannot connect to {address}")))
-}
-
-/// Listens at `address` and says where.
-pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}"))?;
-    say!("listening on {}", listener.local_addr()?);
-    Ok(listener)
-}
-
-/// Waits for one peer.
-pub(crate) async fn accept(listener: &TcpListener) -> anyhow::Result<(TcpStream, SocketAddr)> {
-    let (stream, peer) = listener.accept().await.context("cannot accept")?;
-    Ok((ready(stream)?, peer))
-}
-
-/// Said once on each side, before anything moves.
-pub(crate) fn say_in_the_clear() {
-    eprintln!("note: traffic is in the clear; whoever shares the network can read it");
-}
 
 /// A bar on standard error, fed by a transfer's progress.
 pub(crate) struct Bar {
@@ -117,19 +70,22 @@ impl Bar {
     }
 }
 
-/// Runs a transfer until it ends or Ctrl-C is pressed.
+/// Runs a transfer until it ends or Ctrl-C is pressed, and parts from the other
+/// side.
 pub(crate) async fn until_ctrl_c(
-    transfer: impl Future<Output = anyhow::Result<()>>,
+    transfer: impl AsyncFnOnce(&Goodbye) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    tokio::select! {
+    let goodbye = Goodbye::default();
+    let ended = tokio::select! {
         // The handler is in place before the transfer begins.
         biased;
-        pressed = tokio::signal::ctrl_c() => {
-            pressed?;
+        pressed = tokio::signal::ctrl_c() => pressed.map_err(Into::into).and_then(|()| {
             bail!("stopped; what was verified is kept, {GO_ON}");
-        }
-        ended = transfer => ended,
-    }
+        }),
+        ended = transfer(&goodbye) => ended,
+    };
+    goodbye.said().await;
+    ended
 }
 
 /// What to add to an error after which the transfer can go on.
@@ -203,12 +159,6 @@ pub(crate) fn own_name() -> String {
     }
 }
 
-fn ready(stream: TcpStream) -> anyhow::Result<TcpStream> {
-    // Answers are small and waited for.
-    stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
-    Ok(stream)
-}
-
 fn plural(count: usize, thing: &str) -> String {
     match count {
         1 => format!("1 {thing}"),
@@ -230,5 +180,3 @@ fn style() -> ProgressStyle {
     .expect("the template is constant")
     .progress_chars("=> ")
 }
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -10,6 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 mod hostile;
 mod liar;
+#[cfg(target_os = "linux")]
+mod lossy;
 mod transfer;
 mod trouble;
 

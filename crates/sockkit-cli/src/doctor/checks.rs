@@ -174,7 +174,7 @@ const BUFFERS: [(&str, &str); 2] = [("rmem_max", "receive"), ("wmem_max", "send"
 
 const SOME_GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 0, 1);
 
-const PORTS: [(&str, Kind, &str, &str); 3] = [
+const PORTS: [(&str, Kind, &str, &str); 4] = [
     (
         "browser viewer",
         Kind::Tcp,
@@ -184,6 +184,12 @@ const PORTS: [(&str, Kind, &str, &str); 3] = [
     (
         "send and receive",
         Kind::Tcp,
+        transfer::DEFAULT_ADDRESS,
+        "end the program that has it, or choose another with --listen",
+    ),
+    (
+        "send and receive over quic://",
+        Kind::Udp,
         transfer::DEFAULT_ADDRESS,
         "end the program that has it, or choose another with --listen",
     ),

@@ -11,6 +11,7 @@ mod cam;
 mod demo;
 mod doctor;
 mod options;
+mod quic;
 mod send_receive;
 mod soak;
 mod viewer;

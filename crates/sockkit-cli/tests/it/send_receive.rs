@@ -16,32 +16,32 @@ use crate::{fails, sockkit};
 
 /// Two people's folders. Memory-backed: files of a gigabyte should not wait for
 /// a disk.
-struct Desk {
-    from: TempDir,
-    into: TempDir,
+pub(crate) struct Desk {
+    pub(crate) from: TempDir,
+    pub(crate) into: TempDir,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             from: tempdir().unwrap(),
             into: tempdir().unwrap(),
         }
     }
 
-    fn write(&self, path: &str, contents: &[u8]) -> String {
+    pub(crate) fn write(&self, path: &str, contents: &[u8]) -> String {
         let path = self.from.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, contents).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
-    fn arrived(&self, path: &str) -> PathBuf {
+    pub(crate) fn arrived(&self, path: &str) -> PathBuf {
         self.into.path().join(path)
     }
 
     /// What lies in the receiver's folder, hidden names included.
-    fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let found = fs::read_dir(self.into.path()).unwrap();
         let mut names: Vec<_> = found
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -68,11 +68,11 @@ impl Desk {
     }
 }
 
-fn send(paths: &[&str], address: &str) -> Program {
+pub(crate) fn send(paths: &[&str], address: &str) -> Program {
     sockkit(&[&["send", "--to", address], paths].concat())
 }
 
-fn big() -> Vec<u8> {
+pub(crate) fn big() -> Vec<u8> {
     let run: Vec<u8> = (0..=250).collect();
     run.repeat((24 << 20) / run.len())
 }
@@ -256,7 +256,7 @@ fn the_receiver_makes_its_folder() {
 
 /// Like [`fails`], where notes come before the complaint.
 #[track_caller]
-fn fails_last(arguments: &[&str], words: &[&str]) {
+pub(crate) fn fails_last(arguments: &[&str], words: &[&str]) {
     let end = sockkit(arguments).end();
     assert_eq!(end.status.code(), Some(1), "{end:?}");
     let last = end.errors.lines().last().unwrap_or_default();
@@ -444,7 +444,7 @@ fn kill_at_random_moments(kills: usize) {
 
 impl Desk {
     /// By the record beside the part: a head of 28 bytes, 32 for each block.
-    fn verified_blocks(&self) -> usize {
+    pub(crate) fn verified_blocks(&self) -> usize {
         let names = self.names().into_iter();
         let record = names.map(PathBuf::from).find(|name| {
             name.extension()

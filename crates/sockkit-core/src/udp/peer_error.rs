@@ -24,7 +24,7 @@ pub struct PeerError {
 
 impl PeerError {
     /// `None` for what the kernel says about its own call.
-    pub(super) fn from_queue(error: QueuedError) -> Option<Self> {
+    pub(crate) fn from_queue(error: QueuedError) -> Option<Self> {
         let reason = match error.origin {
             ErrorOrigin::Icmp => PeerErrorReason::from_icmp(error.kind, error.code, error.info),
             ErrorOrigin::Icmpv6 => PeerErrorReason::from_icmpv6(error.kind, error.code, error.info),
