@@ -17,6 +17,7 @@ mod follow;
 mod inlet;
 mod pace;
 mod receiver;
+mod reports;
 mod sender;
 mod stats;
 
