@@ -21,6 +21,7 @@ mod server;
 mod shard;
 mod source;
 mod stream;
+mod stream_tcp;
 mod tcp;
 mod tidy;
 mod udp;
