@@ -58,7 +58,7 @@ impl TcpReceiver {
         let link = Publisher::new();
         link.publish(Link::Dialling);
         let stop = CancellationToken::new();
-        let receiver = Self {
+        Self {
             link: link.subscribe(),
             pictures,
             stats,
@@ -68,8 +68,7 @@ impl TcpReceiver {
                 async move { stop.run_until_cancelled(run).await.unwrap_or(()) }
             }),
             stop: stop.drop_guard(),
-        };
-        receiver
+        }
     }
 
     /// A place in the sequence of pictures; take as many as needed.
