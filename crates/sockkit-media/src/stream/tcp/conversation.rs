@@ -7,7 +7,7 @@ use sockkit_codec::frame::{FrameConfig, FrameReadError, FrameReader};
 use sockkit_core::tcp::{Connection, End, Timeout};
 use tokio::{
     io::{AsyncWriteExt, ReadHalf, WriteHalf, split},
-    time::sleep_until,
+    time::{sleep_until, timeout},
 };
 
 use super::message::{Message, framed};
@@ -69,7 +69,7 @@ impl Conversation {
                 () = sleep_until(wake_at.into()) => None,
             };
             let quiet = received.is_some();
-            match received {
+            match self.look_again(received).await {
                 Some(Ok(Some(payload))) => {
                     if let Err(end) = self.take(payload, inlet, &mut on_first) {
                         return end;
@@ -83,6 +83,21 @@ impl Conversation {
             if let Err(error) = self.speak(inlet, quiet).await {
                 return End::from_io(&error);
             }
+        }
+    }
+
+    /// A process that was stopped wakes to timers that have passed before the
+    /// runtime has heard what came meanwhile. A deadline loses no bytes, so
+    /// the reader can go on.
+    async fn look_again(&mut self, received: Option<Received>) -> Option<Received> {
+        match received {
+            Some(Err(FrameReadError::Io(error)))
+                if End::from_io(&error) == End::TimedOut(Timeout::Read) =>
+            {
+                let again = timeout(LOOK_FOR, self.reader.recv()).await;
+                Some(again.unwrap_or_else(|_| Err(error.into())))
+            }
+            received => received,
         }
     }
 
@@ -152,6 +167,8 @@ impl Conversation {
     }
 }
 
+type Received = Result<Option<Bytes>, FrameReadError>;
+
 fn refuse(inlet: &Inlet, error: FrameReadError) -> End {
     tracing::debug!(%error, "connection ends");
     match error {
@@ -172,6 +189,9 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// A longer pause between pictures is no reason not to know the clock, and
 /// without pictures the reply shows that the sender lives.
 const ASK_ANYWAY_AFTER: Duration = Duration::from_millis(100);
+
+/// Enough for the runtime to ask the kernel.
+const LOOK_FOR: Duration = Duration::from_millis(20);
 
 /// The longest picture on a link of 50 Mbit/s. A peer that sends it byte by
 /// byte does not hold the connection for longer.
