@@ -23,6 +23,7 @@ mod shard;
 mod source;
 mod stream;
 mod stream_link;
+mod stream_tcp;
 mod tcp;
 mod tidy;
 mod udp;

@@ -4,8 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use sockkit::{
     latest::{self, Publisher},
-    picture::{PixelFormat, Timestamp, VideoFrame},
+    options::SocketOptions,
+    picture::{PixelFormat, Timestamp, VideoFrame, jpeg},
     sink::web::{Viewer, ViewerConfig, ViewerError, ViewerStream},
+    tcp::Connector,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -330,6 +332,14 @@ fn gray(number: u64) -> VideoFrame {
         .numbered(number)
 }
 
+/// A JPEG of some 30 KB, as cameras have them.
+fn noise(number: u64) -> VideoFrame {
+    let mut random = fastrand::Rng::with_seed(number);
+    let pixels: Vec<u8> = (0..240 * 180).map(|_| random.u8(..)).collect();
+    let raw = VideoFrame::new(PixelFormat::Gray, 240, 180, pixels).unwrap();
+    jpeg::encode(&raw, 80).unwrap().numbered(number)
+}
+
 struct Answer {
     status: u16,
     head: String,
@@ -413,7 +423,12 @@ impl Watcher {
     }
 
     async fn try_open(address: SocketAddr, path: &str) -> Self {
-        let mut stream = send(address, path, &format!("Host: {address}\r\n")).await;
+        let stream = send(address, path, &format!("Host: {address}\r\n")).await;
+        Self::of(stream).await
+    }
+
+    /// Reads the answer's beginning from a connection that has asked.
+    async fn of(mut stream: TcpStream) -> Self {
         let (status, head) = read_head(&mut stream).await;
         if status == 200 {
             assert!(
@@ -459,3 +474,33 @@ impl Watcher {
 }
 
 const WITHIN: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn a_client_that_did_not_read_finds_two_old_pictures_at_most() {
+    let (viewer, publisher) = viewer("camera").await;
+    let mut reader = Watcher::open(viewer.address(), "/stream").await;
+    let frugal = SocketOptions::new().receive_buffer_bytes(4_096);
+    let connector = Connector::default().options(frugal);
+    let mut stream = connector
+        .connect(viewer.address())
+        .await
+        .unwrap()
+        .into_inner();
+    let request = format!("GET /stream HTTP/1.0\r\nHost: {}\r\n\r\n", viewer.address());
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut sleeper = Watcher::of(stream).await;
+    for number in 1..=100 {
+        publisher.publish(noise(number));
+        while reader.number < number {
+            reader.part().await;
+        }
+    }
+    let mut woken = Vec::new();
+    while sleeper.number < 100 {
+        sleeper.part().await;
+        woken.push(sleeper.number);
+    }
+    // The placeholder may have been there before.
+    woken.retain(|&number| number > 0);
+    assert!(woken.len() <= 3, "{woken:?}");
+}

@@ -1,45 +1,61 @@
-//! `sockkit cam`: a source, sent as datagrams.
+//! `sockkit cam`: a source, sent as datagrams and shown over TCP.
 
 use std::time::Duration;
 
 use anyhow::Context;
-use indicatif::{HumanBytes, ProgressBar};
+use indicatif::ProgressBar;
 use sockkit::{
     interfaces::InterfaceSelector,
     latest,
     picture::{PixelFormat, VideoFrame, jpeg},
     shard::Parity,
     source::{Source, SourceConfig, SourceSpec, camera},
-    stream::{Sender, SenderConfig, SenderStats},
 };
 use tokio::{
     signal::ctrl_c,
     time::{Instant, sleep_until},
 };
 
-use crate::{endpoint::Endpoint, say::say};
+use crate::{
+    endpoint::{Endpoint, Transport},
+    outgoing::Outgoing,
+    say::say,
+};
 
-/// Send a camera, a pattern or a clip to machines and multicast groups
+/// Send a camera, a pattern or a clip to machines, groups and all who dial
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// camera (or camera:1 …), pattern, clip (the bundled one), or a file
     #[arg(long, default_value = "camera")]
     source: SourceSpec,
-    /// udp://HOST:PORT of a viewer or a group; repeat it for several
+    /// udp://HOST:PORT of a viewer or a group, or tcp://ADDR:PORT of this
+    /// machine to listen at for any number of viewers; repeat it for several
     #[arg(long, value_name = "URL", required_unless_present = "list")]
     to: Vec<Endpoint>,
     /// Show this machine's cameras and what they offer, and end
     #[arg(long, exclusive = true)]
     list: bool,
-    /// Parity in per cent of the data: 25 brings nearly all through 5 % loss
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
-    parity: u8,
+    /// Parity for a link that loses this many per cent of its packets: of
+    /// 10,000 pictures one is lost
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=50))]
+    loss: Option<u8>,
+    /// Parity in per cent of the data, the same for small pictures and large
+    #[arg(long, value_name = "PERCENT", conflicts_with = "loss", value_parser = clap::value_parser!(u8).range(0..=100))]
+    parity: Option<u8>,
     /// The interface for groups, by name, number or address
     #[arg(long)]
     interface: Option<InterfaceSelector>,
     /// End after so many seconds; without it, Ctrl-C ends
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS))]
     seconds: Option<u64>,
+}
+
+impl Args {
+    fn parity(&self) -> Option<Parity> {
+        let for_loss = |percent| Parity::for_loss(f64::from(percent) / 100.0, PICTURES_LOST);
+        let by_loss = self.loss.map(for_loss);
+        by_loss.or_else(|| self.parity.map(Parity::percent))
+    }
 }
 
 async fn list() -> anyhow::Result<()> {
@@ -67,13 +83,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     if args.list {
         return list().await;
     }
-    let config = config(&args).await?;
     let mut source = Source::open(&args.source, SourceConfig::default())
         .await
         .with_context(|| format!("cannot open the source {}", args.source))?;
     let (camera, pictures) = latest::channel();
-    let sender = Sender::bind(config, pictures)?;
-    for to in &args.to {
+    let outgoing =
+        Outgoing::bind(&args.to, args.parity(), args.interface.as_ref(), &pictures).await?;
+    let datagrams = |to: &&Endpoint| to.transport == Transport::Udp;
+    for to in args.to.iter().filter(datagrams) {
         say!("sending {} to {to}", args.source);
     }
 
@@ -85,7 +102,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         tokio::select! {
             frame = source.next() => {
                 camera.publish(compressed(frame?)?);
-                progress.set_message(one_line(&sender));
+                progress.set_message(one_line(&outgoing));
                 progress.tick();
             }
             () = sleep_until(end) => break,
@@ -93,8 +110,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         }
     }
     progress.finish_and_clear();
-    say!("sent    {}", sent(&sender.stats()));
-    for (from, report) in sender.reports() {
+    for sent in outgoing.sent() {
+        say!("sent    {sent}");
+    }
+    for (from, report) in outgoing.reports() {
         say!(
             "viewer  {from}: {} received, {} lost, {:.1} ms old (99th percentile)",
             report.received,
@@ -102,20 +121,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             report.age_p99.as_secs_f64() * 1_000.0
         );
     }
-    sender.shutdown().await;
+    outgoing.shutdown().await;
     Ok(())
-}
-
-async fn config(args: &Args) -> anyhow::Result<SenderConfig> {
-    let (first, others) = args.to.split_first().context("no --to")?;
-    let mut config = SenderConfig::to(first.resolve().await?).parity(Parity::percent(args.parity));
-    for to in others {
-        config = config.also_to(to.resolve().await?);
-    }
-    Ok(match &args.interface {
-        Some(interface) => config.interface(interface.clone()),
-        None => config,
-    })
 }
 
 /// The picture as JPEG; one that is so already is passed through.
@@ -126,20 +133,13 @@ fn compressed(frame: VideoFrame) -> anyhow::Result<VideoFrame> {
     Ok(jpeg::encode(&frame, jpeg::DEFAULT_QUALITY)?)
 }
 
-fn one_line(sender: &Sender) -> String {
-    let viewers = sender.reports().len();
-    format!("{}, {viewers} report", sent(&sender.stats()))
+fn one_line(outgoing: &Outgoing) -> String {
+    let viewers = outgoing.reports().len();
+    format!("{}, {viewers} report", outgoing.sent().join(", "))
 }
 
-fn sent(stats: &SenderStats) -> String {
-    format!(
-        "{} pictures, {}; {} left out, {} failed",
-        stats.sent,
-        HumanBytes(stats.bytes),
-        stats.skipped,
-        stats.failed
-    )
-}
+/// What `--loss` lets be lost.
+const PICTURES_LOST: f64 = 1e-4;
 
 /// A day: without a limit of its own it still ends.
 const MAX_SECONDS: u64 = 24 * 3_600;

@@ -5,14 +5,26 @@ use std::{fmt, net::SocketAddr, str::FromStr};
 use anyhow::Context;
 use tokio::net::lookup_host;
 
-/// `udp://HOST:PORT`: a machine by name or address, or a multicast group.
+/// `udp://HOST:PORT`, a machine by name or address or a multicast group, or
+/// `tcp://HOST:PORT`, where the sender listens.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Endpoint(String);
+pub(crate) struct Endpoint {
+    pub(crate) transport: Transport,
+    /// HOST:PORT.
+    pub(crate) authority: String,
+}
+
+/// How pictures travel.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Transport {
+    Udp,
+    Tcp,
+}
 
 impl Endpoint {
     /// The address this names.
     pub(crate) async fn resolve(&self) -> anyhow::Result<SocketAddr> {
-        lookup_host(&self.0)
+        lookup_host(&self.authority)
             .await
             .map(|mut found| found.next())
             .with_context(|| format!("cannot resolve {self}"))?
@@ -24,20 +36,37 @@ impl FromStr for Endpoint {
     type Err = String;
 
     fn from_str(url: &str) -> Result<Self, Self::Err> {
-        let well_formed = |rest: &&str| {
+        let well_formed = |rest: &str| {
             rest.rsplit_once(':')
                 .is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok())
         };
-        url.strip_prefix("udp://")
-            .filter(well_formed)
-            .map(|rest| Self(rest.to_owned()))
-            .ok_or_else(|| "not udp://HOST:PORT (an IPv6 address goes in brackets)".to_owned())
+        for transport in [Transport::Udp, Transport::Tcp] {
+            if let Some(rest) = url.strip_prefix(transport.scheme())
+                && well_formed(rest)
+            {
+                let authority = rest.to_owned();
+                return Ok(Self {
+                    transport,
+                    authority,
+                });
+            }
+        }
+        Err("not udp://HOST:PORT or tcp://HOST:PORT (an IPv6 address goes in brackets)".to_owned())
+    }
+}
+
+impl Transport {
+    fn scheme(self) -> &'static str {
+        match self {
+            Self::Udp => "udp://",
+            Self::Tcp => "tcp://",
+        }
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "udp://{}", self.0)
+        write!(f, "{}{}", self.transport.scheme(), self.authority)
     }
 }
 
@@ -56,6 +85,8 @@ mod tests {
             "udp://239.1.2.3:5600",
             "udp://[::1]:5600",
             "udp://desk.lan:0",
+            "tcp://127.0.0.1:5600",
+            "tcp://[fe80::1]:5600",
         ] {
             assert_eq!(url.parse::<Endpoint>().unwrap().to_string(), url);
         }
@@ -74,6 +105,8 @@ mod tests {
             "udp://::1:5600",
             "udp://host:1/path",
             "udp://user@host:1",
+            "tcp://",
+            "tcp://host",
         ] {
             assert!(text.parse::<Endpoint>().is_err(), "{text}");
         }

@@ -10,26 +10,28 @@ use anyhow::{Context, bail};
 use indicatif::ProgressBar;
 use sockkit::{
     interfaces::InterfaceSelector,
+    latest::Subscriber,
     picture::{PixelFormat, jpeg},
     sink::{
         record::{RecordError, RecordSummary, Recorder, RecorderConfig},
         web::{Viewer, ViewerConfig, ViewerStream},
         window::Window,
     },
-    stream::{Receiver, ReceiverConfig, Stats},
+    stream::{Link, Stats},
 };
 use tokio::{
     signal::ctrl_c,
     task::JoinHandle,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 
-use crate::{endpoint::Endpoint, say::say};
+use crate::{endpoint::Endpoint, incoming::Incoming, say::say};
 
 /// Watch what `sockkit cam` sends: figures, browser, recording, snapshot
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// udp://ADDR:PORT to receive at, or of the group to join
+    /// udp://ADDR:PORT to receive at, or of the group to join; tcp://HOST:PORT
+    /// of a cam to dial
     url: Endpoint,
     /// Serve the picture to browsers here
     #[arg(long, value_name = "ADDR")]
@@ -47,6 +49,9 @@ pub(crate) struct Args {
     /// Save the first picture as JPEG, and end
     #[arg(long, value_name = "FILE")]
     snapshot: Option<PathBuf>,
+    /// Print one line of figures a second
+    #[arg(long)]
+    stats: bool,
     /// The interface by which to join a group, by name, number or address
     #[arg(long)]
     interface: Option<InterfaceSelector>,
@@ -69,16 +74,10 @@ impl Args {
 /// Watches until the time is up or Ctrl-C is pressed.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let recorder_config = args.recorder_config();
-    let mut config = ReceiverConfig::at(args.url.resolve().await?);
-    if let Some(interface) = args.interface {
-        config = config.interface(interface);
-    }
-    let receiver =
-        Receiver::bind(config).with_context(|| format!("cannot receive at {}", args.url))?;
-    say!("listening on {}", receiver.local_addr());
+    let receiver = Incoming::open(&args.url, args.interface).await?;
     let limit = Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
     if let Some(path) = &args.snapshot {
-        return snapshot(&receiver, path, limit).await;
+        return snapshot(&args.url, &receiver, path, limit).await;
     }
     let viewer = match args.web {
         Some(address) => Some(serve(&receiver, address).await?),
@@ -94,7 +93,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         false => None,
     };
 
-    let watched = watch(&receiver, limit, window).await;
+    let figures = match args.stats {
+        true => Figures::Lines,
+        false => Figures::Spinner,
+    };
+    let watched = watch(&receiver, limit, figures, window).await;
     let stats = receiver.stats().snapshot();
     // The recording ends with the pictures.
     receiver.shutdown().await;
@@ -113,19 +116,36 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     watched
 }
 
-async fn open_window(receiver: &Receiver) -> anyhow::Result<Window> {
+async fn open_window(receiver: &Incoming) -> anyhow::Result<Window> {
     Window::open("sockkit view", receiver.pictures())
         .await
         .context("without a display use --web")
 }
 
+/// How to show how it goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Figures {
+    /// On a terminal, as often as there is a picture.
+    Spinner,
+    /// One line a second on standard output.
+    Lines,
+}
+
 async fn watch(
-    receiver: &Receiver,
+    receiver: &Incoming,
     limit: Duration,
+    figures: Figures,
     mut window: Option<Window>,
 ) -> anyhow::Result<()> {
-    let progress = ProgressBar::new_spinner();
+    let progress = match figures {
+        Figures::Spinner => ProgressBar::new_spinner(),
+        Figures::Lines => ProgressBar::hidden(),
+    };
     let (mut pictures, stats) = (receiver.pictures(), receiver.stats());
+    let mut link = receiver.link();
+    let mut seconds = interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    seconds.reset();
     let end = Instant::now() + limit;
     let pressed = ctrl_c();
     tokio::pin!(pressed);
@@ -135,6 +155,10 @@ async fn watch(
                 progress.set_message(one_line(&stats.snapshot()));
                 progress.tick();
             }
+            _ = seconds.tick(), if figures == Figures::Lines => {
+                say!("{}", logfmt(&stats.snapshot()));
+            }
+            Some(link) = next_link(&mut link) => progress.suspend(|| tell(link)),
             closed = closed(&mut window) => break closed?,
             () = sleep_until(end) => break,
             pressed = &mut pressed => break pressed.context("cannot wait for Ctrl-C")?,
@@ -142,6 +166,22 @@ async fn watch(
     }
     progress.finish_and_clear();
     Ok(())
+}
+
+/// How the connection stands now, when that has changed.
+async fn next_link(link: &mut Option<Subscriber<Link>>) -> Option<Link> {
+    match link {
+        Some(link) => link.next().await,
+        None => None,
+    }
+}
+
+fn tell(link: Link) {
+    match link {
+        Link::Up { peer } => say!("connected {peer}"),
+        Link::Down { why } => eprintln!("not connected: {why}; trying on"),
+        _ => {}
+    }
 }
 
 /// Returns when the window is closed, and never if there is none.
@@ -152,7 +192,12 @@ async fn closed(window: &mut Option<Window>) -> anyhow::Result<()> {
     }
 }
 
-async fn snapshot(receiver: &Receiver, path: &Path, limit: Duration) -> anyhow::Result<()> {
+async fn snapshot(
+    url: &Endpoint,
+    receiver: &Incoming,
+    path: &Path,
+    limit: Duration,
+) -> anyhow::Result<()> {
     let mut pictures = receiver.pictures();
     let first = tokio::select! {
         first = timeout(limit, pictures.next()) => first.ok().flatten(),
@@ -162,7 +207,10 @@ async fn snapshot(receiver: &Receiver, path: &Path, limit: Duration) -> anyhow::
         }
     };
     let Some(picture) = first else {
-        bail!("no picture came");
+        match receiver.link().and_then(|link| link.latest()) {
+            Some(Link::Down { why }) => bail!("no picture came from {url}: {why}"),
+            _ => bail!("no picture came from {url}"),
+        }
     };
     let jpeg = match picture.format() {
         PixelFormat::Jpeg => picture,
@@ -175,7 +223,7 @@ async fn snapshot(receiver: &Receiver, path: &Path, limit: Duration) -> anyhow::
     Ok(())
 }
 
-async fn serve(receiver: &Receiver, address: SocketAddr) -> anyhow::Result<Viewer> {
+async fn serve(receiver: &Incoming, address: SocketAddr) -> anyhow::Result<Viewer> {
     let stream = ViewerStream::new("view", receiver.pictures()).stats(receiver.stats());
     let viewer = Viewer::bind(ViewerConfig::default().address(address), [stream])
         .await
@@ -185,7 +233,7 @@ async fn serve(receiver: &Receiver, address: SocketAddr) -> anyhow::Result<Viewe
 }
 
 async fn record(
-    receiver: &Receiver,
+    receiver: &Incoming,
     path: &Path,
     config: RecorderConfig,
 ) -> anyhow::Result<JoinHandle<Result<RecordSummary, RecordError>>> {
@@ -208,6 +256,27 @@ fn one_line(stats: &Stats) -> String {
     format!(
         "{} pictures, {:.1}/s, {} lost, {} late, {age}",
         stats.received, stats.frames_per_second, stats.lost, stats.late
+    )
+}
+
+/// The figures for programs: `name=value`, `-` where a value is unknown.
+fn logfmt(stats: &Stats) -> String {
+    let millis = |age: Option<Duration>| {
+        age.map_or_else(|| "-".to_owned(), |age| format!("{:.3}", millis(age)))
+    };
+    format!(
+        "received={} rate={:.1} lost={} late={} skipped={} refused={} restarts={} \
+         age_p50_ms={} age_p99_ms={} age_error_ms={}",
+        stats.received,
+        stats.frames_per_second,
+        stats.lost,
+        stats.late,
+        stats.skipped,
+        stats.refused,
+        stats.restarts,
+        millis(stats.age_p50),
+        millis(stats.age_p99),
+        millis(stats.age_error),
     )
 }
 

@@ -53,7 +53,121 @@ fn a_snapshot_is_a_picture_of_the_source() {
 }
 
 #[test]
+fn what_cam_shows_over_tcp_is_viewed_and_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let cam = sockkit(&["cam", "--source", "pattern", "--to", "tcp://127.0.0.1:0"]);
+    let url = format!("tcp://{}", cam.listening());
+    let record = ["view", &url, "--record", "seen.mp4", "--seconds", "3"];
+    let view = sockkit_in(folder.path(), &record);
+    view.line_after("connected ");
+    let seen = view.end();
+    assert!(seen.status.success(), "{seen:?}");
+    let received = seen.lines.iter().find(|line| line.starts_with("received"));
+    assert!(received.unwrap().contains(" 0 lost"), "{seen:?}");
+    assert!(folder.path().join("seen.mp4").metadata().unwrap().len() > 10_000);
+    cam.interrupt();
+    let sent = cam.end();
+    assert!(sent.status.success(), "{sent:?}");
+    let summary = sent.lines.iter().find(|line| line.starts_with("sent "));
+    assert!(summary.unwrap().contains(" to 1 viewers"), "{sent:?}");
+}
+
+#[test]
+fn datagrams_and_connections_are_mixed_freely() {
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = ["view", "udp://127.0.0.1:0", "--snapshot", "udp.jpg"];
+    let bound = sockkit_in(folder.path(), &snapshot);
+    let to = format!("udp://{}", bound.listening());
+    let arguments = [
+        "cam",
+        "--source",
+        "pattern",
+        "--to",
+        "tcp://127.0.0.1:0",
+        "--to",
+        &to,
+        "--to",
+        "tcp://127.0.0.1:0",
+    ];
+    let cam = sockkit(&arguments);
+    for name in ["first.jpg", "second.jpg"] {
+        let url = format!("tcp://{}", cam.listening());
+        let end = sockkit_in(folder.path(), &["view", &url, "--snapshot", name]).end();
+        assert!(end.status.success(), "{end:?}");
+    }
+    assert!(bound.end().status.success());
+    for name in ["udp.jpg", "first.jpg", "second.jpg"] {
+        let jpeg = std::fs::read(folder.path().join(name)).unwrap();
+        read_stamp(&VideoFrame::from_jpeg(jpeg).unwrap()).expect("the pattern's stamp");
+    }
+}
+
+#[test]
+fn figures_come_once_a_second_for_programs() {
+    let cam = sockkit(&["cam", "--source", "pattern", "--to", "tcp://127.0.0.1:0"]);
+    let url = format!("tcp://{}", cam.listening());
+    let view = sockkit(&["view", &url, "--stats", "--seconds", "3"]);
+    let line = view.line_after("received=");
+    for figure in [
+        "rate=",
+        "lost=0",
+        "late=0",
+        "skipped=",
+        "age_p50_ms=",
+        "age_p99_ms=",
+        "age_error_ms=0.000",
+    ] {
+        assert!(line.contains(figure), "{figure}: {line}");
+    }
+}
+
+#[test]
+fn nobody_there_is_said_and_waited_for() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = nobody.local_addr().unwrap().to_string();
+    drop(nobody);
+    let url = format!("tcp://{address}");
+    fails(
+        &["view", &url, "--snapshot", "/dev/null", "--seconds", "1"],
+        &["no picture", &url, "nobody listens"],
+    );
+    let early = sockkit(&["view", &url, "--seconds", "3"]);
+    early.line_after("dialling ");
+    let _cam = sockkit(&["cam", "--source", "pattern", "--to", &url]);
+    early.line_after("connected ");
+    assert!(early.end().errors.contains("not connected"));
+}
+
+#[test]
 fn what_cannot_be_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    fails(
+        &[
+            "cam",
+            "--source",
+            "pattern",
+            "--to",
+            &format!("tcp://{taken}"),
+        ],
+        &[&taken, "in use"],
+    );
+    fails(
+        &[
+            "cam",
+            "--source",
+            "pattern",
+            "--to",
+            "tcp://127.0.0.1:0",
+            "--parity",
+            "20",
+        ],
+        &["--parity", "udp://"],
+    );
+    fails(
+        &["view", "tcp://127.0.0.1"],
+        &["tcp://127.0.0.1", "HOST:PORT"],
+    );
     fails(
         &["cam", "--source", "pattern", "--to", "host:1"],
         &["host:1", "udp://"],

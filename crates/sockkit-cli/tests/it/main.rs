@@ -8,9 +8,13 @@ use sockkit::testing::program::Program;
 
 mod browser;
 mod cam;
+#[cfg(target_os = "linux")]
+mod crowd;
 mod demo;
 mod doctor;
 mod options;
+#[cfg(target_os = "linux")]
+mod procfs;
 mod quic;
 mod send_receive;
 mod soak;

@@ -3,16 +3,13 @@
 #![cfg(target_os = "linux")]
 
 use std::{
-    fs,
     io::Read,
     net::SocketAddr,
     thread,
     time::{Duration, Instant},
 };
 
-use sockkit::testing::program::Program;
-
-use crate::{sockkit, viewer::request};
+use crate::{procfs::resident_kib, sockkit, viewer::request};
 
 #[test]
 fn a_minute_of_pictures_takes_no_more_memory_than_a_few_seconds() {
@@ -35,7 +32,7 @@ fn check_memory(lasting: Duration) {
         .trim_end_matches('/')
         .parse()
         .unwrap();
-    let cam = sockkit(&["cam", "--source", "pattern", "--to", &to, "--parity", "25"]);
+    let cam = sockkit(&["cam", "--source", "pattern", "--to", &to, "--loss", "5"]);
     let mut stream = request(page, "/stream", &page.to_string());
     thread::spawn(move || {
         let mut passing = vec![0; 1 << 16];
@@ -46,7 +43,7 @@ fn check_memory(lasting: Duration) {
     let mut early = None;
     loop {
         thread::sleep(Duration::from_millis(100));
-        let held = [&cam, &view].map(resident_kib);
+        let held = [&cam, &view].map(|program| resident_kib(program.id()));
         if begun.elapsed() < lasting / 10 {
             continue;
         }
@@ -65,13 +62,6 @@ fn check_memory(lasting: Duration) {
         let end = program.end();
         assert!(end.status.success(), "{end:?}");
     }
-}
-
-fn resident_kib(program: &Program) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let kib = line.unwrap().split_whitespace().nth(1);
-    kib.unwrap().parse().unwrap()
 }
 
 /// The allocator's own ups and downs; a leak of one picture in a hundred is more.

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::activity::Activity;
-use crate::tcp::End;
+use crate::tcp::{End, poll_sent};
 
 /// One accepted TCP connection, as its handler sees it.
 ///
@@ -80,6 +80,23 @@ impl Stream {
             Err(error) => activity.handle_end(End::from_io(error)),
         });
         result.map(drop)
+    }
+
+    /// Waits until the kernel has sent what it took, as [`tcp::sent`](crate::tcp::sent)
+    /// does; the wait counts as one of a write.
+    ///
+    /// Poll it from the task that writes.
+    ///
+    /// # Errors
+    /// If the socket has failed.
+    pub fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = poll_sent(&self.tcp, cx);
+        self.watch.update(|activity, now| match &result {
+            Poll::Ready(Ok(())) => activity.handle_sent(now, 0),
+            Poll::Ready(Err(error)) => activity.handle_end(End::from_io(error)),
+            Poll::Pending => activity.handle_write_waits(now),
+        });
+        result
     }
 
     /// Whether the kernel holds bytes or the peer's close, by its own word: the

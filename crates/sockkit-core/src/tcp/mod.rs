@@ -35,10 +35,14 @@ mod end;
 mod listener;
 #[cfg(target_os = "linux")]
 mod sendfile;
+mod sent;
 
 pub use self::{
     connect::{Attempt, ConnectError, Connector, connect},
     connection::{Connection, Counters},
     end::{End, Timeout},
     listener::{ListenConfig, ListenError, Listener},
+    sent::sent,
 };
+
+pub(crate) use self::sent::poll_sent;

@@ -1,4 +1,5 @@
-//! The sender's ear: answers clock requests, and notes what receivers report.
+//! The datagram sender's ear: answers clock requests, and notes what receivers
+//! report.
 //!
 //! Pure: the caller passes messages and both clocks in and sends the reply.
 
@@ -7,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::control::{Control, Report};
+use super::{
+    control::{Control, Report},
+    reports::Reports,
+};
 use crate::picture::Timestamp;
 
 /// Answers what receivers say.
@@ -15,21 +19,14 @@ use crate::picture::Timestamp;
 pub(super) struct Answerer {
     /// When every reply so far is paid for.
     paid_at: Instant,
-    receivers: Vec<Heard>,
-}
-
-#[derive(Debug)]
-struct Heard {
-    from: SocketAddr,
-    at: Instant,
-    report: Report,
+    reports: Reports,
 }
 
 impl Answerer {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             paid_at: now,
-            receivers: Vec::new(),
+            reports: Reports::default(),
         }
     }
 
@@ -48,7 +45,7 @@ impl Answerer {
                 sent: wall,
             }),
             Control::Report(report) => {
-                self.note(now, from, report);
+                self.reports.note(now, from, report);
                 None
             }
             Control::ClockReply { .. } => None,
@@ -57,11 +54,7 @@ impl Answerer {
 
     /// The last report of each receiver that spoke lately.
     pub(super) fn reports(&self, now: Instant) -> Vec<(SocketAddr, Report)> {
-        self.receivers
-            .iter()
-            .filter(|heard| heard.is_recent(now))
-            .map(|heard| (heard.from, heard.report))
-            .collect()
+        self.reports.recent(now)
     }
 
     /// Bounds what strangers can make us send.
@@ -73,34 +66,11 @@ impl Answerer {
         }
         may
     }
-
-    fn note(&mut self, now: Instant, from: SocketAddr, report: Report) {
-        let heard = Heard {
-            from,
-            at: now,
-            report,
-        };
-        self.receivers.retain(|other| other.is_recent(now));
-        if let Some(known) = self.receivers.iter_mut().find(|other| other.from == from) {
-            *known = heard;
-        } else if self.receivers.len() < MAX_RECEIVERS {
-            self.receivers.push(heard);
-        }
-    }
-}
-
-impl Heard {
-    fn is_recent(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.at) <= FORGET_AFTER
-    }
 }
 
 /// 250 replies a second, for all receivers together.
 const REPLY_COST: Duration = Duration::from_millis(4);
 const REPLY_BURST: u32 = 64;
-
-const MAX_RECEIVERS: usize = 256;
-const FORGET_AFTER: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -155,37 +125,5 @@ mod tests {
             }
         }
         assert!((300..=320).contains(&replies), "{replies}");
-    }
-
-    #[test]
-    fn reports_are_kept_by_receiver_and_forgotten() {
-        let start = Instant::now();
-        let mut answerer = Answerer::new(start);
-        let mut report = |now, host, received| {
-            let report = Report {
-                received,
-                ..Report::default()
-            };
-            let message = Control::Report(report).emit();
-            answerer.handle_message(now, Timestamp::default(), from(host), &message);
-            answerer.reports(now).len()
-        };
-        assert_eq!(report(start, 1, 1), 1);
-        assert_eq!(report(start, 1, 2), 1);
-        assert_eq!(report(start, 2, 3), 2);
-        assert_eq!(report(start + 2 * FORGET_AFTER, 2, 4), 1);
-        assert_eq!(answerer.reports(start + 2 * FORGET_AFTER)[0].1.received, 4);
-    }
-
-    #[test]
-    fn the_table_of_receivers_is_bounded() {
-        let now = Instant::now();
-        let mut answerer = Answerer::new(now);
-        let message = Control::Report(Report::default()).emit();
-        for port in 0..2_000 {
-            let from = SocketAddr::from(([10, 0, 0, 1], port));
-            answerer.handle_message(now, Timestamp::default(), from, &message);
-        }
-        assert_eq!(answerer.reports(now).len(), MAX_RECEIVERS);
     }
 }

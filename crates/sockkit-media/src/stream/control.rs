@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut};
 
+use super::Stats;
 use crate::picture::Timestamp;
 
 /// One message.
@@ -54,6 +55,19 @@ pub struct Report {
     pub age_p50: Duration,
     /// The same, for 99 in 100.
     pub age_p99: Duration,
+}
+
+impl Report {
+    /// What a receiver with these figures reports.
+    pub(super) fn of(stats: &Stats) -> Self {
+        Self {
+            received: stats.received,
+            lost: stats.lost,
+            late: stats.late,
+            age_p50: stats.age_p50.unwrap_or_default(),
+            age_p99: stats.age_p99.unwrap_or_default(),
+        }
+    }
 }
 
 impl Control {
@@ -93,6 +107,11 @@ impl Control {
             }
         }
         bytes
+    }
+
+    /// Whether a message claims to be one of these, of whatever version.
+    pub(super) fn is_one(message: &[u8]) -> bool {
+        message.starts_with(&MAGIC)
     }
 
     /// Reads a message; `None` if it is none of this version.

@@ -90,24 +90,35 @@ impl Follower {
 /// agree, with the quickest of the last ones.
 #[derive(Debug, Default)]
 pub(super) struct Freshness {
+    /// Of the last fresh ones.
     transits_micros: VecDeque<i64>,
+    /// Since when none is fresh.
+    stale_since: Option<Instant>,
 }
 
 impl Freshness {
     /// Takes note of a picture that was on the way for so long.
-    pub(super) fn is_fresh(&mut self, transit_micros: i64) -> bool {
+    pub(super) fn is_fresh(&mut self, now: Instant, transit_micros: i64) -> bool {
+        let quickest = self.transits_micros.iter().min().copied();
+        let waited = quickest.map_or(0, |quickest| transit_micros.saturating_sub(quickest));
+        if waited > MAX_WAIT_MICROS {
+            let since = *self.stale_since.get_or_insert(now);
+            if now.saturating_duration_since(since) < RESIGN_AFTER {
+                return false;
+            }
+            self.transits_micros.clear();
+        }
+        self.stale_since = None;
         if self.transits_micros.len() == MAX_TRANSITS {
             self.transits_micros.pop_front();
         }
         self.transits_micros.push_back(transit_micros);
-        let quickest = self.transits_micros.iter().min().copied();
-        let waited = quickest.map_or(0, |quickest| transit_micros.saturating_sub(quickest));
-        waited <= MAX_WAIT_MICROS
+        true
     }
 
     /// Forgets, for another sender's clock.
     pub(super) fn clear(&mut self) {
-        self.transits_micros.clear();
+        *self = Self::default();
     }
 }
 
@@ -117,7 +128,10 @@ const SILENCE: Duration = Duration::from_millis(500);
 /// A picture that waited longer is not shown.
 const MAX_WAIT_MICROS: i64 = 1_000_000;
 
-/// After so many pictures a clock that was set does not matter any more.
+/// A buffer is emptied in a moment, however many pictures wait there. If all
+/// were stale for so long, a clock was set.
+const RESIGN_AFTER: Duration = Duration::from_secs(2);
+
 const MAX_TRANSITS: usize = 64;
 
 #[cfg(test)]
@@ -196,21 +210,29 @@ mod tests {
 
     #[test]
     fn what_waited_in_a_buffer_is_not_fresh() {
-        let mut freshness = Freshness::default();
+        let (mut freshness, now) = (Freshness::default(), Instant::now());
         let skew = -3_600_000_000;
         for jitter in [0, 900, 20_000, 1_000_000] {
-            assert!(freshness.is_fresh(skew + jitter), "{jitter}");
+            assert!(freshness.is_fresh(now, skew + jitter), "{jitter}");
         }
-        assert!(!freshness.is_fresh(skew + 1_000_001));
-        assert!(!freshness.is_fresh(skew + 30_000_000));
-        assert!(freshness.is_fresh(skew + 100));
+        assert!(!freshness.is_fresh(now, skew + 1_000_001));
+        // However many there are, and each a little less old than the last.
+        for picture in 0..1_000 {
+            assert!(!freshness.is_fresh(now, skew + 60_000_000 - picture * 40_000));
+        }
+        assert!(freshness.is_fresh(now, skew + 100));
     }
 
     #[test]
-    fn a_clock_that_was_set_costs_some_pictures_and_no_more() {
-        let mut freshness = Freshness::default();
-        freshness.is_fresh(0);
-        let shown = (0..200).filter(|_| freshness.is_fresh(10_000_000)).count();
-        assert_eq!(shown, 200 - (MAX_TRANSITS - 1));
+    fn a_clock_that_was_set_costs_two_seconds_of_pictures() {
+        let (mut freshness, start) = (Freshness::default(), Instant::now());
+        freshness.is_fresh(start, 0);
+        let shown = (0..100)
+            .filter(|&picture| {
+                let now = start + Duration::from_millis(40) * picture;
+                freshness.is_fresh(now, 10_000_000)
+            })
+            .count();
+        assert_eq!(shown, 100 - 2 * 25);
     }
 }

@@ -55,7 +55,8 @@ impl Inlet {
     pub(super) fn on_picture(&mut self, frame: VideoFrame, lost: u64, clock: Option<Offset>) {
         let wall = wall();
         self.count_gaps(frame.number(), lost);
-        if !self.freshness.is_fresh(wall.micros_since(frame.captured())) {
+        let transit_micros = wall.micros_since(frame.captured());
+        if !self.freshness.is_fresh(now(), transit_micros) {
             // It was stuck while this program was stopped, or in a queue.
             self.stats.meter().count(Event::Stale);
             return;

@@ -1,9 +1,14 @@
 //! Pictures over datagrams and framed TCP.
 //!
 //! A source publishes pictures into a [`latest`](crate::latest) channel; a
-//! [`Sender`] takes the newest from there whenever it is free, and a
-//! [`Receiver`] publishes what arrives into another. Nothing queues anywhere,
-//! so what is shown is as new as the link allows.
+//! sender takes the newest from there whenever it is free, and a receiver
+//! publishes what arrives into another. Nothing queues anywhere, so what is
+//! shown is as new as the link allows.
+//!
+//! | over | sends | receives | take it when |
+//! | --- | --- | --- | --- |
+//! | datagrams | [`Sender`], to addresses and groups | [`Receiver`], bound | the sender knows its receivers, or there is a group; a loss costs one picture, or none with parity |
+//! | TCP | [`TcpSender`], which listens | [`TcpReceiver`], which dials | receivers come and go as they like; a loss costs a moment |
 //!
 //! What crosses the wire is written in `docs/wire/video.md`.
 
@@ -17,8 +22,10 @@ mod follow;
 mod inlet;
 mod pace;
 mod receiver;
+mod reports;
 mod sender;
 mod stats;
+mod tcp;
 
 pub use self::{
     control::Report,
@@ -26,4 +33,5 @@ pub use self::{
     receiver::{Receiver, ReceiverConfig},
     sender::{Sender, SenderConfig, SenderStats},
     stats::{Event, Meter, Stats, StatsHandle},
+    tcp::{Link, TcpReceiver, TcpReceiverConfig, TcpSender, TcpSenderConfig, TcpSenderStats},
 };

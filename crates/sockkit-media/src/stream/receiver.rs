@@ -296,14 +296,7 @@ impl Reception {
         let Some(to) = self.follower.sender() else {
             return;
         };
-        let stats = self.inlet.stats().snapshot();
-        let report = Report {
-            received: stats.received,
-            lost: stats.lost,
-            late: stats.late,
-            age_p50: stats.age_p50.unwrap_or_default(),
-            age_p99: stats.age_p99.unwrap_or_default(),
-        };
+        let report = Report::of(&self.inlet.stats().snapshot());
         self.tell(to, Control::Report(report)).await;
     }
 

@@ -8,12 +8,13 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use sockkit_core::{options::SocketOptions, tcp};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -71,10 +72,14 @@ async fn serve_one(
     write_deadline: Duration,
     stop: CancellationToken,
 ) -> hyper::Result<()> {
-    // A picture's last bytes shall not wait for an acknowledgement.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    if let Err(error) = options().apply(&stream) {
+        tracing::debug!(%error, "cannot set the socket up");
     }
+    let stream = Arc::new(stream);
+    let app = app.layer(Extension(Outlet {
+        stream: Arc::clone(&stream),
+        deadline: write_deadline,
+    }));
     let stream = TokioIo::new(WriteDeadline::new(stream, write_deadline));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -89,17 +94,44 @@ async fn serve_one(
     timeout(SHUTDOWN_WITHIN, connection).await.unwrap_or(Ok(()))
 }
 
+fn options() -> SocketOptions {
+    // A picture's last bytes shall not wait for an acknowledgement, and a
+    // client that does not read gets no queue of old ones.
+    let options = SocketOptions::new()
+        .no_delay(true)
+        .send_buffer_bytes(SEND_BUFFER_BYTES);
+    #[cfg(target_os = "linux")]
+    let options = options.not_sent_low_water_bytes(NOT_SENT_BYTES);
+    options
+}
+
+/// The way out of one connection, for answers that have something newer to
+/// send by the time that the last bytes have left.
+#[derive(Clone, Debug)]
+pub(super) struct Outlet {
+    stream: Arc<TcpStream>,
+    deadline: Duration,
+}
+
+impl Outlet {
+    /// Waits until what was written has left this machine, but for a little.
+    pub(super) async fn sent(&self) -> io::Result<()> {
+        timeout(self.deadline, tcp::sent(&self.stream)).await?
+    }
+}
+
 /// Fails a write that has made no progress for too long.
 #[derive(Debug)]
 struct WriteDeadline {
-    stream: TcpStream,
+    /// Shared with the [`Outlet`].
+    stream: Arc<TcpStream>,
     limit: Duration,
     /// Runs while the peer takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl WriteDeadline {
-    fn new(stream: TcpStream, limit: Duration) -> Self {
+    fn new(stream: Arc<TcpStream>, limit: Duration) -> Self {
         Self {
             stream,
             limit,
@@ -127,22 +159,31 @@ impl WriteDeadline {
 
 impl AsyncRead for WriteDeadline {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        loop {
+            ready!(self.stream.poll_read_ready(context))?;
+            match self.stream.try_read(buffer.initialize_unfilled()) {
+                Ok(bytes) => {
+                    buffer.advance(bytes);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
     }
 }
 
 impl AsyncWrite for WriteDeadline {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.guard(context, written)
+        self.poll_write_vectored(context, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -150,20 +191,32 @@ impl AsyncWrite for WriteDeadline {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        let written = loop {
+            match self.stream.poll_write_ready(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+                Poll::Pending => break Poll::Pending,
+            }
+            match self.stream.try_write_vectored(parts) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => break Poll::Ready(written),
+            }
+        };
         self.guard(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+    /// The kernel's buffer is flushed by itself.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+    /// The connection is dropped next, which closes it.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -178,6 +231,13 @@ const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// Bounds the request's headers, and how much of an answer waits beyond the
 /// picture being written.
 const MAX_BUFFER_BYTES: usize = 16 * 1_024;
+
+/// Bounds what is on its way to one client: a picture or a few.
+const SEND_BUFFER_BYTES: usize = 256 << 10;
+
+/// Less than half of this waits unsent when the next picture is chosen.
+#[cfg(target_os = "linux")]
+const NOT_SENT_BYTES: u32 = 8 << 10;
 
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     Connection: close\r\nContent-Length: 20\r\n\r\ntoo many connections";

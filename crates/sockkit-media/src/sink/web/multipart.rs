@@ -4,35 +4,44 @@
 //! The form that mjpg-streamer and uStreamer use: each part with
 //! `Content-Type`, `Content-Length` and `X-Timestamp`.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{io, sync::Arc};
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures::stream::{self, Stream, StreamExt};
+use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use super::feed::{Feed, Picture};
+use super::{
+    connection::Outlet,
+    feed::{Feed, Picture},
+};
 use crate::picture::Timestamp;
 
 pub(super) const CONTENT_TYPE: &str = "multipart/x-mixed-replace;boundary=sockkit";
 
-/// The newest picture of each feed whenever the connection takes one.
+/// The newest picture of each feed whenever the one before has left.
 ///
 /// Of one feed, at most one picture waits here and one in the connection.
 pub(super) fn body(
     feeds: &[Arc<Feed>],
     place: OwnedSemaphorePermit,
+    outlet: Outlet,
     stop: CancellationToken,
 ) -> Body {
-    let parts = stream::select_all(feeds.iter().map(|feed| Box::pin(parts_of(feed))))
-        .flat_map(stream::iter)
-        .take_until(stop.cancelled_owned());
-    let opening = stream::iter([Bytes::from_static(BOUNDARY)]);
-    let body = opening.chain(parts).map(move |bytes| {
+    let parts = stream::select_all(feeds.iter().map(|feed| Box::pin(parts_of(feed))));
+    let parts = stream::try_unfold((parts, outlet), async |(mut parts, outlet)| {
+        outlet.sent().await?;
+        Ok::<_, io::Error>(parts.next().await.map(|part| (part, (parts, outlet))))
+    })
+    .map_ok(|part| stream::iter(part.map(Ok::<_, io::Error>)))
+    .try_flatten()
+    .take_until(stop.cancelled_owned());
+    let opening = stream::iter([Ok(Bytes::from_static(BOUNDARY))]);
+    let body = opening.chain(parts).map_ok(move |bytes| {
         // The place is free again when the body is dropped.
         let _held = &place;
-        Ok::<_, Infallible>(bytes)
+        bytes
     });
     Body::from_stream(body)
 }

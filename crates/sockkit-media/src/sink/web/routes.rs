@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Query, Request, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
@@ -18,6 +18,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    connection::Outlet,
     feed::{Feed, Signal},
     figures,
     guard::Guard,
@@ -71,7 +72,11 @@ struct Action {
     action: Option<String>,
 }
 
-async fn root(State(shared): State<Arc<Shared>>, Query(query): Query<Action>) -> Response {
+async fn root(
+    State(shared): State<Arc<Shared>>,
+    Extension(outlet): Extension<Outlet>,
+    Query(query): Query<Action>,
+) -> Response {
     let Some(action) = query.action else {
         return page().into_response();
     };
@@ -83,7 +88,7 @@ async fn root(State(shared): State<Arc<Shared>>, Query(query): Query<Action>) ->
         return Failure::NoSuchStream.into_response();
     };
     match verb {
-        "stream" => stream_of(&shared, std::slice::from_ref(feed)).into_response(),
+        "stream" => stream_of(&shared, std::slice::from_ref(feed), outlet).into_response(),
         "snapshot" => snapshot_of(feed).await.into_response(),
         _ => Failure::NoSuchAction.into_response(),
     }
@@ -95,23 +100,27 @@ fn page() -> impl IntoResponse {
 
 async fn stream(
     State(shared): State<Arc<Shared>>,
+    Extension(outlet): Extension<Outlet>,
     Query(which): Query<Which>,
 ) -> Result<Response, Failure> {
     let feed = which.of(&shared.feeds)?;
-    stream_of(&shared, std::slice::from_ref(feed))
+    stream_of(&shared, std::slice::from_ref(feed), outlet)
 }
 
 /// All streams in one answer, each part with its `X-Stream`: browsers open six
 /// connections to a host at most, and the page may show more streams.
-async fn all_streams(State(shared): State<Arc<Shared>>) -> Result<Response, Failure> {
-    stream_of(&shared, &shared.feeds)
+async fn all_streams(
+    State(shared): State<Arc<Shared>>,
+    Extension(outlet): Extension<Outlet>,
+) -> Result<Response, Failure> {
+    stream_of(&shared, &shared.feeds, outlet)
 }
 
-fn stream_of(shared: &Shared, feeds: &[Arc<Feed>]) -> Result<Response, Failure> {
+fn stream_of(shared: &Shared, feeds: &[Arc<Feed>], outlet: Outlet) -> Result<Response, Failure> {
     let place = Arc::clone(&shared.places)
         .try_acquire_owned()
         .map_err(|_| Failure::TooManyViewers)?;
-    let body = multipart::body(feeds, place, shared.stop.clone());
+    let body = multipart::body(feeds, place, outlet, shared.stop.clone());
     let headers = [
         (CONTENT_TYPE, multipart::CONTENT_TYPE),
         (CACHE_CONTROL, "no-store"),

@@ -1,0 +1,76 @@
+//! Pictures by whichever way they come to `view`.
+
+use anyhow::{Context, bail};
+use sockkit::{
+    interfaces::InterfaceSelector,
+    latest::Subscriber,
+    picture::VideoFrame,
+    stream::{Link, Receiver, ReceiverConfig, StatsHandle, TcpReceiver, TcpReceiverConfig},
+};
+
+use crate::{
+    endpoint::{Endpoint, Transport},
+    say::say,
+};
+
+/// A receiver of datagrams, or one that dials.
+pub(crate) enum Incoming {
+    Datagrams(Receiver),
+    Dialled(TcpReceiver),
+}
+
+impl Incoming {
+    /// Binds or begins to dial, and says which.
+    pub(crate) async fn open(
+        url: &Endpoint,
+        interface: Option<InterfaceSelector>,
+    ) -> anyhow::Result<Self> {
+        if url.transport == Transport::Tcp {
+            if interface.is_some() {
+                bail!("--interface is for udp://: a tcp:// address is dialled by its route");
+            }
+            // A wrong name is found here; later it may be the network's fault.
+            url.resolve().await?;
+            say!("dialling  {url}");
+            let config = TcpReceiverConfig::to(url.authority.as_str());
+            return Ok(Self::Dialled(TcpReceiver::dial(config)));
+        }
+        let mut config = ReceiverConfig::at(url.resolve().await?);
+        if let Some(interface) = interface {
+            config = config.interface(interface);
+        }
+        let receiver =
+            Receiver::bind(config).with_context(|| format!("cannot receive at {url}"))?;
+        say!("listening on {}", receiver.local_addr());
+        Ok(Self::Datagrams(receiver))
+    }
+
+    pub(crate) fn pictures(&self) -> Subscriber<VideoFrame> {
+        match self {
+            Self::Datagrams(receiver) => receiver.pictures(),
+            Self::Dialled(receiver) => receiver.pictures(),
+        }
+    }
+
+    pub(crate) fn stats(&self) -> StatsHandle {
+        match self {
+            Self::Datagrams(receiver) => receiver.stats(),
+            Self::Dialled(receiver) => receiver.stats(),
+        }
+    }
+
+    /// How the connection stands; `None` where there is none to stand.
+    pub(crate) fn link(&self) -> Option<Subscriber<Link>> {
+        match self {
+            Self::Datagrams(_) => None,
+            Self::Dialled(receiver) => Some(receiver.link()),
+        }
+    }
+
+    pub(crate) async fn shutdown(self) {
+        match self {
+            Self::Datagrams(receiver) => receiver.shutdown().await,
+            Self::Dialled(receiver) => receiver.shutdown().await,
+        }
+    }
+}

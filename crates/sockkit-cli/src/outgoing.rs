@@ -1,0 +1,111 @@
+//! The ways on which `cam` sends at once.
+
+use anyhow::bail;
+use indicatif::HumanBytes;
+use sockkit::{
+    interfaces::InterfaceSelector,
+    latest::Subscriber,
+    picture::VideoFrame,
+    shard::Parity,
+    stream::{Report, Sender, SenderConfig, TcpSender, TcpSenderConfig},
+};
+
+use crate::{
+    endpoint::{Endpoint, Transport},
+    say::say,
+};
+
+/// One socket for all datagrams, and a listener for each TCP address.
+pub(crate) struct Outgoing {
+    datagrams: Option<Sender>,
+    listeners: Vec<TcpSender>,
+}
+
+impl Outgoing {
+    /// Binds all of them, and says where.
+    pub(crate) async fn bind(
+        to: &[Endpoint],
+        parity: Option<Parity>,
+        interface: Option<&InterfaceSelector>,
+        pictures: &Subscriber<VideoFrame>,
+    ) -> anyhow::Result<Self> {
+        let of = |transport| to.iter().filter(move |to| to.transport == transport);
+        let datagrams = match udp_config(of(Transport::Udp), parity, interface).await? {
+            Some(config) => Some(Sender::bind(config, pictures.clone())?),
+            None if parity.is_some() => bail!("parity is for udp://; TCP repairs losses itself"),
+            None => None,
+        };
+        let mut listeners = Vec::new();
+        for at in of(Transport::Tcp) {
+            let config = TcpSenderConfig::at(at.resolve().await?);
+            let listener = TcpSender::bind(config, pictures.clone())?;
+            say!("listening on {}", listener.local_addr());
+            listeners.push(listener);
+        }
+        Ok(Self {
+            datagrams,
+            listeners,
+        })
+    }
+
+    /// What was sent, a line for each kind.
+    pub(crate) fn sent(&self) -> Vec<String> {
+        let datagrams = self.datagrams.iter().map(|sender| {
+            let stats = sender.stats();
+            format!(
+                "{} pictures, {}; {} left out, {} failed",
+                stats.sent,
+                HumanBytes(stats.bytes),
+                stats.skipped,
+                stats.failed
+            )
+        });
+        let listeners = self.listeners.iter().map(|listener| {
+            let stats = listener.stats();
+            format!(
+                "{} pictures over TCP, {}, to {} viewers ({} now); {} left out",
+                stats.sent,
+                HumanBytes(stats.bytes),
+                stats.dialled,
+                stats.viewers,
+                stats.skipped
+            )
+        });
+        datagrams.chain(listeners).collect()
+    }
+
+    /// What viewers last reported, whichever their way.
+    pub(crate) fn reports(&self) -> Vec<(std::net::SocketAddr, Report)> {
+        let datagrams = self.datagrams.iter().flat_map(Sender::reports);
+        let listeners = self.listeners.iter().flat_map(TcpSender::reports);
+        datagrams.chain(listeners).collect()
+    }
+
+    pub(crate) async fn shutdown(self) {
+        if let Some(sender) = self.datagrams {
+            sender.shutdown().await;
+        }
+        for listener in self.listeners {
+            listener.shutdown().await;
+        }
+    }
+}
+
+async fn udp_config(
+    mut to: impl Iterator<Item = &Endpoint>,
+    parity: Option<Parity>,
+    interface: Option<&InterfaceSelector>,
+) -> anyhow::Result<Option<SenderConfig>> {
+    let Some(first) = to.next() else {
+        return Ok(None);
+    };
+    let first = first.resolve().await?;
+    let mut config = SenderConfig::to(first).parity(parity.unwrap_or(Parity::NONE));
+    for to in to {
+        config = config.also_to(to.resolve().await?);
+    }
+    Ok(Some(match interface {
+        Some(interface) => config.interface(interface.clone()),
+        None => config,
+    }))
+}

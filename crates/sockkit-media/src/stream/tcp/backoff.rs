@@ -1,0 +1,63 @@
+//! When to dial again.
+//!
+//! Pure: the caller passes randomness in and waits.
+
+use std::time::Duration;
+
+/// Pauses that double up to half a second, each shortened at random by up to a
+/// half, so that many receivers do not return all at once.
+///
+/// Never longer, for a sender that was started again shall be seen within a
+/// second, and a SYN costs a local network nothing.
+#[derive(Clone, Debug)]
+pub(super) struct Backoff {
+    next: Duration,
+}
+
+impl Backoff {
+    /// How long to wait this time.
+    pub(super) fn pause(&mut self, random: u64) -> Duration {
+        let longest = self.next;
+        self.next = (longest * 2).min(LONGEST);
+        let share = u32::try_from(random % 1_024).expect("below 1,024");
+        longest / 2 + longest / 2 * share / 1_024
+    }
+
+    /// The last dial was a good one.
+    pub(super) fn reset(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { next: SHORTEST }
+    }
+}
+
+const SHORTEST: Duration = Duration::from_millis(40);
+const LONGEST: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_half_a_second() {
+        let mut backoff = Backoff::default();
+        for longest in [40, 80, 160, 320, 500, 500] {
+            let mut other = backoff.clone();
+            let most = Duration::from_millis(longest);
+            assert!(backoff.pause(u64::MAX) <= most);
+            assert_eq!(other.pause(1_024), most / 2);
+        }
+        backoff.reset();
+        assert!(backoff.pause(u64::MAX) < SHORTEST);
+    }
+
+    #[test]
+    fn two_receivers_do_not_wait_alike() {
+        let pause = |random| Backoff::default().pause(random);
+        assert_ne!(pause(7), pause(700));
+    }
+}

@@ -1,0 +1,141 @@
+//! Pictures to all who dial.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use sockkit_core::server::{Peer, Server, Stream};
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{TcpSenderConfig, viewers::Viewers};
+use crate::{
+    latest::Subscriber,
+    picture::VideoFrame,
+    stream::{Report, StreamError, inlet::now},
+};
+
+/// Shows the newest picture to everybody who dials, until it is dropped.
+///
+/// A viewer gets the next picture when the one before has left this machine,
+/// and then the newest: a slow one sees fewer, and costs the others nothing.
+///
+/// ```
+/// use sockkit_media::{
+///     latest, picture::{PixelFormat, VideoFrame},
+///     stream::{TcpReceiver, TcpReceiverConfig, TcpSender, TcpSenderConfig},
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (camera, pictures) = latest::channel();
+/// let sender = TcpSender::bind(TcpSenderConfig::at("127.0.0.1:0".parse()?), pictures)?;
+/// let address = sender.local_addr().to_string();
+/// let receiver = TcpReceiver::dial(TcpReceiverConfig::to(address));
+///
+/// let picture = VideoFrame::new(PixelFormat::Gray, 2, 1, vec![7, 9])?;
+/// camera.publish(picture.clone());
+/// assert_eq!(receiver.pictures().next().await, Some(picture));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a sender that is dropped shows nothing"]
+pub struct TcpSender {
+    local_addr: SocketAddr,
+    viewers: Arc<Viewers>,
+    task: JoinHandle<()>,
+    stop: DropGuard,
+}
+
+impl TcpSender {
+    /// Listens, and begins to show what `pictures` brings.
+    ///
+    /// It ends when the publisher of `pictures` is gone.
+    ///
+    /// # Errors
+    /// [`StreamError::Listen`] if the address is taken or not this machine's,
+    /// [`StreamError::Io`] if there is no socket to be had.
+    ///
+    /// # Panics
+    /// If called outside a tokio runtime.
+    pub fn bind(
+        config: TcpSenderConfig,
+        pictures: Subscriber<VideoFrame>,
+    ) -> Result<Self, StreamError> {
+        let listener = config.listen()?;
+        let viewers = Arc::new(Viewers::default());
+        let server = Server::start(listener.into_inner(), config.limits(), {
+            let viewers = Arc::clone(&viewers);
+            move |stream: Stream, peer: Peer| {
+                let viewers = Arc::clone(&viewers);
+                async move { viewers.show(stream, peer).await }
+            }
+        })?;
+        let local_addr = server.local_addr();
+        let stop = CancellationToken::new();
+        let run = run(server, Arc::clone(&viewers), pictures, stop.clone());
+        Ok(Self {
+            local_addr,
+            viewers,
+            task: tokio::spawn(run),
+            stop: stop.drop_guard(),
+        })
+    }
+
+    /// The address that viewers dial, with the port the system chose if it was 0.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// What was shown so far.
+    pub fn stats(&self) -> TcpSenderStats {
+        self.viewers.shared().stats.clone()
+    }
+
+    /// What viewers last reported; those that are silent for five seconds are
+    /// left out, and so is whoever is the 257th.
+    pub fn reports(&self) -> Vec<(SocketAddr, Report)> {
+        self.viewers.shared().reports.recent(now())
+    }
+
+    /// Stops and frees the port. Whoever reads gets the rest of its picture; a
+    /// viewer that does not is waited for one second at most.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: the sender stops either way.
+    pub async fn shutdown(self) {
+        drop(self.stop);
+        // A panic in the task was reported by the runtime already.
+        let _ = self.task.await;
+    }
+}
+
+/// What a sender has shown so far.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct TcpSenderStats {
+    /// Viewers that are connected now.
+    pub viewers: u64,
+    /// Viewers that came so far; one that dials again counts again.
+    pub dialled: u64,
+    /// Pictures that the source brought.
+    pub pictures: u64,
+    /// Pictures sent, to all viewers together.
+    pub sent: u64,
+    /// Pictures that a newer one replaced before a viewer's turn came, of all
+    /// viewers together.
+    pub skipped: u64,
+    /// Pictures too long for any receiver.
+    pub failed: u64,
+    /// Bytes of the pictures sent, headers included.
+    pub bytes: u64,
+}
+
+async fn run(
+    server: Server,
+    viewers: Arc<Viewers>,
+    pictures: Subscriber<VideoFrame>,
+    stop: CancellationToken,
+) {
+    stop.run_until_cancelled(viewers.prepare(pictures)).await;
+    server.shutdown().await;
+}

@@ -1,0 +1,213 @@
+//! All who watch one sender, each at its own pace.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use sockkit_codec::frame::{FrameConfig, FrameReadError, FrameReader};
+use sockkit_core::server::{Handled, Peer, Stream};
+use tokio::{
+    io::{AsyncWriteExt, ReadHalf, WriteHalf, split},
+    time::{sleep_until, timeout},
+};
+
+use super::{
+    TcpSenderStats,
+    flushed::Flushed,
+    message::{Message, Outgoing, framed},
+};
+use crate::{
+    latest::{self, Publisher, Subscriber},
+    picture::{MessageError, Timestamp, VideoFrame},
+    stream::{
+        control::Control,
+        inlet::{now, wall},
+        pace::Pacer,
+        reports::Reports,
+    },
+};
+
+/// What the connections share.
+#[derive(Debug, Default)]
+pub(super) struct Viewers {
+    newest: Publisher<Outgoing>,
+    shared: Mutex<Shared>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) stats: TcpSenderStats,
+    pub(super) reports: Reports,
+}
+
+impl Viewers {
+    /// Turns each picture into bytes, once for all, until they end.
+    pub(super) async fn prepare(&self, mut pictures: Subscriber<VideoFrame>) {
+        while let Some(frame) = pictures.next().await {
+            let outgoing = Outgoing::of(&frame);
+            {
+                let stats = &mut self.shared().stats;
+                stats.pictures += 1;
+                stats.failed += u64::from(outgoing.is_none());
+            }
+            match outgoing {
+                Some(outgoing) => self.newest.publish(outgoing),
+                None => tracing::debug!(number = frame.number(), "picture too long"),
+            }
+        }
+    }
+
+    /// Serves one viewer until it leaves or the server drains.
+    pub(super) async fn show(&self, stream: Stream, peer: Peer) -> Handled {
+        let _present = Present::enter(self);
+        let (reader, writer) = split(Flushed(stream));
+        let (asking, asked) = latest::channel();
+        let mut listening = pin!(self.listen(reader, peer.address(), asking));
+        let spoken = tokio::select! {
+            heard = &mut listening => return Ok(heard?),
+            spoken = self.speak(writer, asked, &peer) => spoken,
+        };
+        // Closing with a report unread would reset the connection, and take
+        // away what the viewer has not read yet.
+        if spoken.is_ok() {
+            let _ = timeout(CLOSE_WITHIN, listening).await;
+        }
+        // The server knows why a connection failed.
+        Ok(())
+    }
+
+    /// The newest picture whenever the one before has left; a clock's reply
+    /// before it.
+    async fn speak(
+        &self,
+        mut writer: WriteHalf<Flushed>,
+        mut asked: Subscriber<Asked>,
+        peer: &Peer,
+    ) -> io::Result<()> {
+        let mut pictures = self.newest.subscribe();
+        let mut missed = 0;
+        loop {
+            tokio::select! {
+                biased;
+                Some(asked) = asked.next() => writer.write_all(&asked.reply()).await?,
+                Some(picture) = pictures.next() => {
+                    writer.write_all_buf(&mut picture.buf()).await?;
+                    self.count(&picture, pictures.missed() - missed);
+                    missed = pictures.missed();
+                }
+                () = peer.draining() => break,
+            }
+            writer.flush().await?;
+        }
+        writer.shutdown().await
+    }
+
+    fn count(&self, picture: &Outgoing, skipped: u64) {
+        let stats = &mut self.shared().stats;
+        stats.sent += 1;
+        stats.skipped += skipped;
+        stats.bytes += picture.wire_bytes() as u64;
+    }
+
+    /// Takes in what the viewer says, until it closes.
+    async fn listen(
+        &self,
+        reader: ReadHalf<Flushed>,
+        from: SocketAddr,
+        asking: Publisher<Asked>,
+    ) -> Result<(), Nonsense> {
+        let short = FrameConfig::default().max_receive_bytes(MAX_CONTROL_BYTES);
+        let mut reader = FrameReader::with_config(reader, short);
+        let mut pacer = Pacer::new(MAX_CONTROL_BYTES_PER_SECOND, now());
+        loop {
+            let payload = match reader.recv().await {
+                Ok(Some(payload)) => payload,
+                // The server knows why a connection failed.
+                Ok(None) | Err(FrameReadError::Io(_)) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            let bytes = payload.len();
+            match Message::read(payload)? {
+                Message::Control(Control::ClockRequest { nonce }) => asking.publish(Asked {
+                    nonce,
+                    received: wall(),
+                }),
+                Message::Control(Control::Report(report)) => {
+                    self.shared().reports.note(now(), from, report);
+                }
+                Message::Control(Control::ClockReply { .. }) | Message::Unknown => {}
+                Message::Picture(_) => return Err(Nonsense::Picture),
+            }
+            // Whoever says too much is heard slowly, and then waits to speak.
+            if let Some(until) = pacer.on_sent(now(), bytes) {
+                sleep_until(until.into()).await;
+            }
+        }
+    }
+
+    pub(super) fn shared(&self) -> MutexGuard<'_, Shared> {
+        // Counters hold no invariant that a panic could break.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts a viewer while it is there.
+struct Present<'a>(&'a Viewers);
+
+impl<'a> Present<'a> {
+    fn enter(viewers: &'a Viewers) -> Self {
+        let stats = &mut viewers.shared().stats;
+        stats.dialled += 1;
+        stats.viewers += 1;
+        Self(viewers)
+    }
+}
+
+impl Drop for Present<'_> {
+    fn drop(&mut self) {
+        self.0.shared().stats.viewers -= 1;
+    }
+}
+
+/// A clock request that waits for its turn. A second one takes its place, as
+/// the viewer heeds the last alone.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    nonce: u64,
+    received: Timestamp,
+}
+
+impl Asked {
+    /// The reply, stamped now: what it waited for here is not the way's time.
+    fn reply(self) -> Vec<u8> {
+        framed(Control::ClockReply {
+            nonce: self.nonce,
+            received: self.received,
+            sent: wall(),
+        })
+    }
+}
+
+/// Why a viewer is dropped: all of them its own fault.
+#[derive(Debug, thiserror::Error)]
+enum Nonsense {
+    #[error(transparent)]
+    Frame(#[from] FrameReadError),
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    #[error("a viewer sends pictures")]
+    Picture,
+}
+
+/// Room for control messages of a later day.
+const MAX_CONTROL_BYTES: usize = 1_024;
+
+/// More than a viewer has to say, which is 72 bytes a second.
+const MAX_CONTROL_BYTES_PER_SECOND: u64 = 8 << 10;
+
+/// How long a viewer may take to read its last picture and close.
+const CLOSE_WITHIN: Duration = Duration::from_millis(500);

@@ -1,0 +1,446 @@
+//! Pictures over framed TCP.
+
+use std::{io::ErrorKind, net::SocketAddr, time::Duration};
+
+use sockkit::{
+    latest::{self, Publisher, Subscriber},
+    options::SocketOptions,
+    picture::{PixelFormat, Timestamp, VideoFrame},
+    stream::{
+        Link, StreamError, TcpReceiver, TcpReceiverConfig, TcpSender, TcpSenderConfig,
+        TcpSenderStats,
+    },
+    tcp::{Connector, End, Timeout},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::{Instant, interval, sleep, timeout},
+};
+
+#[tokio::test]
+async fn a_picture_arrives_as_it_was() {
+    let (camera, sender) = sender();
+    let receiver = receiver(&sender);
+    let mut pictures = receiver.pictures();
+    for (number, format) in (1..).zip(PixelFormat::ALL) {
+        let picture = raw(number).convert(format).unwrap();
+        camera.publish(picture.clone());
+        // Not `assert_eq`, which would print every pixel.
+        assert!(next(&mut pictures).await == picture, "{format}");
+    }
+    let stats = receiver.stats().snapshot();
+    assert_eq!((stats.received, stats.lost, stats.refused), (8, 0, 0));
+    assert_eq!(sender.stats().sent, 8);
+}
+
+#[tokio::test]
+async fn many_watch_one_sender() {
+    let (camera, sender) = sender();
+    let receivers: Vec<_> = (0..20).map(|_| receiver(&sender)).collect();
+    let mut views: Vec<_> = receivers.iter().map(TcpReceiver::pictures).collect();
+    for number in 1..=3 {
+        camera.publish(raw(number));
+        for pictures in &mut views {
+            while next(pictures).await.number() < number {}
+        }
+    }
+    let stats = sender.stats();
+    assert_eq!((stats.viewers, stats.dialled, stats.pictures), (20, 20, 3));
+}
+
+#[tokio::test]
+async fn a_viewer_that_does_not_read_costs_the_others_nothing_and_then_sees_the_newest() {
+    let (camera, sender) = sender();
+    let reader = receiver(&sender);
+    let mut pictures = reader.pictures();
+    let mut sleeper = frugal(sender.local_addr()).await;
+    until(|| sender.stats().viewers == 2).await;
+    for number in 1..=100 {
+        camera.publish(large(number));
+        assert_eq!(next(&mut pictures).await.number(), number);
+    }
+    let skipped = |stats: TcpSenderStats| stats.skipped;
+    let mut woken = Vec::new();
+    while woken.last() != Some(&100) {
+        woken.push(read_number(&mut sleeper).await);
+    }
+    // One that it had begun to read, one that waited for it, and the newest.
+    assert!(woken.len() <= 3, "{woken:?}");
+    assert!(skipped(sender.stats()) >= 97, "{:?}", sender.stats());
+    assert_eq!(reader.stats().snapshot().skipped, 0);
+}
+
+#[tokio::test]
+async fn a_viewer_that_takes_nothing_for_too_long_is_dropped() {
+    let (camera, pictures) = latest::channel();
+    let patience = Duration::from_millis(300);
+    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).write_deadline(patience);
+    let sender = TcpSender::bind(config, pictures).unwrap();
+    let mut sleeper = frugal(sender.local_addr()).await;
+    until(|| sender.stats().viewers == 1).await;
+    tokio::select! {
+        () = publish_forever(&camera, large) => unreachable!(),
+        () = until(|| sender.stats().viewers == 0) => {}
+    }
+    let mut rest = Vec::new();
+    let _ = timeout(WITHIN, sleeper.read_to_end(&mut rest))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn one_viewer_too_many_waits_until_there_is_a_place() {
+    let (camera, pictures) = latest::channel();
+    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).max_viewers(1);
+    let sender = TcpSender::bind(config, pictures).unwrap();
+    let first = receiver(&sender);
+    camera.publish(raw(1));
+    next(&mut first.pictures()).await;
+
+    let second = receiver(&sender);
+    let mut link = second.link();
+    until_link(&mut link, Link::Down { why: End::Reset }).await;
+    first.shutdown().await;
+    next(&mut second.pictures()).await;
+}
+
+#[tokio::test]
+async fn a_restarted_sender_is_shown_within_a_second() {
+    let (camera, first) = sender();
+    let address = first.local_addr();
+    let receiver = receiver(&first);
+    let mut pictures = receiver.pictures();
+    camera.publish(raw(1_000));
+    assert_eq!(next(&mut pictures).await.number(), 1_000);
+    first.shutdown().await;
+
+    let (camera, pictures_of_second) = latest::channel();
+    let restarted = Instant::now();
+    let _second = TcpSender::bind(TcpSenderConfig::at(address), pictures_of_second).unwrap();
+    tokio::select! {
+        picture = next(&mut pictures) => assert!(picture.number() < 100, "{picture:?}"),
+        () = publish_forever(&camera, raw) => unreachable!(),
+    }
+    assert!(restarted.elapsed() < Duration::from_secs(1));
+    assert_eq!(receiver.stats().snapshot().restarts, 1);
+}
+
+#[tokio::test]
+async fn a_sender_may_begin_after_its_receivers() {
+    let address = closed_port().await;
+    let receiver = TcpReceiver::dial(TcpReceiverConfig::to(address.to_string()));
+    let mut link = receiver.link();
+    assert_eq!(link.next().await, Some(Link::Dialling));
+    let refused = Link::Down { why: End::Refused };
+    assert_eq!(link.next().await, Some(refused));
+
+    let (camera, pictures) = latest::channel();
+    let _sender = TcpSender::bind(TcpSenderConfig::at(address), pictures).unwrap();
+    camera.publish(raw(7));
+    let picture = timeout(Duration::from_secs(1), receiver.pictures().next()).await;
+    assert_eq!(picture.unwrap().unwrap().number(), 7);
+    assert_eq!(link.latest(), Some(Link::Up { peer: address }));
+    assert_eq!(receiver.stats().snapshot().restarts, 0);
+}
+
+#[tokio::test]
+async fn a_restarted_receiver_sees_pictures_within_a_second() {
+    let (camera, sender) = sender();
+    let run = async {
+        let first = receiver(&sender);
+        next(&mut first.pictures()).await;
+        first.shutdown().await;
+        let second = receiver(&sender);
+        let pictures = &mut second.pictures();
+        timeout(Duration::from_secs(1), pictures.next()).await
+    };
+    tokio::select! {
+        picture = run => assert!(picture.expect("within a second").is_some()),
+        () = publish_forever(&camera, raw) => unreachable!(),
+    }
+    until(|| sender.stats().viewers == 0).await;
+}
+
+#[tokio::test]
+async fn a_sender_of_garbage_is_counted_dropped_and_dialled_again() {
+    let impostor = TcpListener::bind(LOOPBACK).await.unwrap();
+    let address = impostor.local_addr().unwrap();
+    let receiver = TcpReceiver::dial(TcpReceiverConfig::to(address.to_string()));
+    let random: Vec<u8> = (0..200).map(|_| fastrand::u8(..)).collect();
+    let mut unknown_codec = raw(1).to_message().to_vec();
+    unknown_codec[6] = 9;
+    let nonsense: [&[u8]; 5] = [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        &(1_u64 << 63).to_be_bytes(),
+        &((64_u64 << 20) + 1).to_be_bytes(),
+        &framed(&random),
+        &framed(&unknown_codec),
+    ];
+    for bytes in nonsense {
+        let mut connection = timeout(WITHIN, impostor.accept()).await.unwrap().unwrap().0;
+        connection.write_all(bytes).await.unwrap();
+        closed(&mut connection).await;
+    }
+    let mut connection = timeout(WITHIN, impostor.accept()).await.unwrap().unwrap().0;
+    let later = [b"SKCT\x01\x63\0\0", &[7; 40][..]].concat();
+    connection.write_all(&framed(&later)).await.unwrap();
+    connection
+        .write_all(&framed(&raw(1).to_message()))
+        .await
+        .unwrap();
+    next(&mut receiver.pictures()).await;
+    let stats = receiver.stats().snapshot();
+    assert_eq!((stats.received, stats.refused, stats.lost), (1, 5, 0));
+}
+
+#[tokio::test]
+async fn a_sender_that_says_nothing_or_stalls_is_dialled_again() {
+    let impostor = TcpListener::bind(LOOPBACK).await.unwrap();
+    let address = impostor.local_addr().unwrap().to_string();
+    let config = TcpReceiverConfig::to(address).silence(Duration::from_millis(100));
+    let receiver = TcpReceiver::dial(config);
+    let mut link = receiver.link();
+    let picture = framed(&raw(1).to_message());
+    for said in [&[][..], &picture[..3], &picture[..1_000]] {
+        let mut connection = timeout(WITHIN, impostor.accept()).await.unwrap().unwrap().0;
+        connection.write_all(said).await.unwrap();
+        closed(&mut connection).await;
+        let down = Link::Down {
+            why: End::TimedOut(Timeout::Read),
+        };
+        until_link(&mut link, down).await;
+    }
+    assert_eq!(receiver.stats().snapshot().received, 0);
+}
+
+#[tokio::test]
+async fn a_viewer_that_talks_nonsense_is_dropped_alone() {
+    let (camera, sender) = sender();
+    let receiver = receiver(&sender);
+    let mut pictures = receiver.pictures();
+    camera.publish(raw(1));
+    next(&mut pictures).await;
+    let nonsense: [&[u8]; 4] = [
+        b"GET / HTTP/1.1\r\n\r\n",
+        &u64::MAX.to_be_bytes(),
+        &framed(&[0; 1_025]),
+        &framed(&raw(1).to_message()),
+    ];
+    for bytes in nonsense {
+        let mut stranger = TcpStream::connect(sender.local_addr()).await.unwrap();
+        stranger.write_all(bytes).await.unwrap();
+        closed(&mut stranger).await;
+    }
+    let mut leaving = TcpStream::connect(sender.local_addr()).await.unwrap();
+    leaving.shutdown().await.unwrap();
+    closed(&mut leaving).await;
+    camera.publish(raw(2));
+    assert_eq!(next(&mut pictures).await.number(), 2);
+    until(|| sender.stats().viewers == 1).await;
+}
+
+#[tokio::test]
+async fn the_clock_is_told_to_whoever_asks() {
+    let (_camera, sender) = sender();
+    let mut asking = TcpStream::connect(sender.local_addr()).await.unwrap();
+    let request = [b"SKCT\x01\x01\0\0".as_slice(), &[9; 8], &[0; 16]].concat();
+    let before = Timestamp::from(std::time::SystemTime::now());
+    asking.write_all(&framed(&request)).await.unwrap();
+    let reply = read_frame(&mut asking).await;
+    assert_eq!(
+        reply[..16],
+        *b"SKCT\x01\x02\0\0\x09\x09\x09\x09\x09\x09\x09\x09"
+    );
+    let micros = |at| u64::from_be_bytes(*reply[at..].first_chunk().unwrap());
+    let (received, sent) = (micros(16), micros(24));
+    assert!(before.as_micros() <= received && received <= sent);
+    assert_eq!(reply.len(), request.len());
+}
+
+#[tokio::test]
+async fn the_age_is_that_of_the_capture() {
+    let (camera, sender) = sender();
+    let receiver = receiver(&sender);
+    let taken = Timestamp::from(std::time::SystemTime::now() - Duration::from_millis(250));
+    camera.publish(raw(1).captured_at(taken));
+    next(&mut receiver.pictures()).await;
+    let stats = receiver.stats().snapshot();
+    let age = stats.age_p50.unwrap();
+    assert!((250..500).contains(&age.as_millis()), "{age:?}");
+    assert_eq!(stats.age_error, Some(Duration::ZERO));
+}
+
+#[tokio::test]
+async fn what_waited_longer_than_a_second_is_late() {
+    let (camera, sender) = sender();
+    let receiver = receiver(&sender);
+    let mut pictures = receiver.pictures();
+    camera.publish(raw(1));
+    next(&mut pictures).await;
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(30);
+    camera.publish(raw(2).captured_at(long_ago.into()));
+    until(|| sender.stats().sent == 2).await;
+    camera.publish(raw(3));
+    assert_eq!(next(&mut pictures).await.number(), 3);
+    let stats = receiver.stats().snapshot();
+    assert_eq!((stats.received, stats.late, stats.skipped), (2, 1, 0));
+}
+
+#[tokio::test]
+async fn a_sender_hears_how_its_receivers_fare() {
+    let (camera, sender) = sender();
+    let _receivers = [receiver(&sender), receiver(&sender)];
+    let reported = until(|| {
+        let reports = sender.reports();
+        let fares_well = |report: &sockkit::stream::Report| report.received > 0 && report.lost == 0;
+        reports.len() == 2 && reports.iter().all(|(_, report)| fares_well(report))
+    });
+    tokio::select! {
+        () = reported => {}
+        () = publish_forever(&camera, raw) => unreachable!(),
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_sender_shows_its_last_picture_and_frees_its_port() {
+    let (camera, sender) = sender();
+    let receiver = receiver(&sender);
+    let mut pictures = receiver.pictures();
+    camera.publish(raw(1));
+    next(&mut pictures).await;
+    camera.publish(large(2));
+    let address = sender.local_addr();
+    timeout(WITHIN, sender.shutdown()).await.unwrap();
+    assert_eq!(next(&mut pictures).await.number(), 2);
+    let again = TcpSender::bind(TcpSenderConfig::at(address), latest::channel().1);
+    timeout(WITHIN, again.unwrap().shutdown()).await.unwrap();
+
+    timeout(WITHIN, receiver.shutdown()).await.unwrap();
+    assert_eq!(timeout(WITHIN, pictures.next()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_sender_whose_source_has_ended_closes() {
+    let (camera, sender) = sender();
+    let receiver = receiver(&sender);
+    camera.publish(raw(1));
+    next(&mut receiver.pictures()).await;
+    drop(camera);
+    let refused = Link::Down { why: End::Refused };
+    until_link(&mut receiver.link(), refused).await;
+}
+
+#[tokio::test]
+async fn addresses_that_cannot_be_are_refused() {
+    let (_camera, taken) = sender();
+    for (address, kind) in [
+        (taken.local_addr(), ErrorKind::AddrInUse),
+        ("192.0.2.1:0".parse().unwrap(), ErrorKind::AddrNotAvailable),
+    ] {
+        let error = TcpSender::bind(TcpSenderConfig::at(address), latest::channel().1);
+        assert!(matches!(
+            error.unwrap_err(),
+            StreamError::Listen { address: named, source }
+                if named == address && source.kind() == kind
+        ));
+    }
+}
+
+fn sender() -> (Publisher<VideoFrame>, TcpSender) {
+    let (camera, pictures) = latest::channel();
+    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap());
+    (camera, TcpSender::bind(config, pictures).unwrap())
+}
+
+fn receiver(sender: &TcpSender) -> TcpReceiver {
+    TcpReceiver::dial(TcpReceiverConfig::to(sender.local_addr().to_string()))
+}
+
+/// A viewer with hardly any room of its own.
+async fn frugal(sender: SocketAddr) -> TcpStream {
+    let connector = Connector::default().options(SocketOptions::new().receive_buffer_bytes(4_096));
+    connector.connect(sender).await.unwrap().into_inner()
+}
+
+async fn next(pictures: &mut Subscriber<VideoFrame>) -> VideoFrame {
+    timeout(WITHIN, pictures.next())
+        .await
+        .expect("a picture in time")
+        .expect("the receiver runs")
+}
+
+/// Waits for what another task is about to do.
+async fn until(mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + WITHIN;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never is so");
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn until_link(link: &mut Subscriber<Link>, state: Link) {
+    let wait = async { while link.next().await.expect("the receiver runs") != state {} };
+    timeout(WITHIN, wait).await.expect("it comes to be so");
+}
+
+async fn publish_forever(camera: &Publisher<VideoFrame>, picture: impl Fn(u64) -> VideoFrame) {
+    let mut ticks = interval(Duration::from_millis(20));
+    for number in 0.. {
+        ticks.tick().await;
+        camera.publish(picture(number));
+    }
+}
+
+/// Waits until the other side has closed, in whatever way.
+async fn closed(connection: &mut TcpStream) {
+    let mut rest = Vec::new();
+    let _ = timeout(WITHIN, connection.read_to_end(&mut rest))
+        .await
+        .expect("it closes");
+}
+
+async fn read_frame(from: &mut TcpStream) -> Vec<u8> {
+    let read = async {
+        let length = from.read_u64().await.unwrap();
+        let mut payload = vec![0; length.try_into().unwrap()];
+        from.read_exact(&mut payload).await.unwrap();
+        payload
+    };
+    timeout(WITHIN, read).await.unwrap()
+}
+
+async fn read_number(from: &mut TcpStream) -> u64 {
+    let message = read_frame(from).await;
+    VideoFrame::from_message(message.into()).unwrap().number()
+}
+
+async fn closed_port() -> SocketAddr {
+    let socket = TcpListener::bind(LOOPBACK).await.unwrap();
+    socket.local_addr().unwrap()
+}
+
+fn framed(payload: &[u8]) -> Vec<u8> {
+    [&(payload.len() as u64).to_be_bytes()[..], payload].concat()
+}
+
+fn raw(number: u64) -> VideoFrame {
+    gray(64, 48, number)
+}
+
+/// More than the kernel takes for a viewer that does not read.
+fn large(number: u64) -> VideoFrame {
+    gray(1_920, 1_080, number)
+}
+
+fn gray(width: u32, height: u32, number: u64) -> VideoFrame {
+    let pixels = vec![100; (width * height) as usize];
+    VideoFrame::new(PixelFormat::Gray, width, height, pixels)
+        .unwrap()
+        .captured_at(std::time::SystemTime::now().into())
+        .numbered(number)
+}
+
+const LOOPBACK: &str = "127.0.0.1:0";
+
+const WITHIN: Duration = Duration::from_secs(10);
