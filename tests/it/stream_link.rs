@@ -125,17 +125,14 @@ fn check_loss(test: &str, count: u64) {
     // Short pictures need more parity than long ones for the same chance.
     let parity = Parity::for_loss(0.05, 3e-4);
     let (stats, sent) = stream_over(&lab, &pictures, parity, 250, count);
-    let lengths = pictures.iter().cycle().take(count as usize);
-    let bytes: usize = lengths.map(|picture| picture.data().len()).sum();
-    // What was left out was not sent either.
-    let bytes_sent = bytes as f64 * sent.sent as f64 / count as f64;
-    let overhead = sent.bytes as f64 / bytes_sent - 1.0;
+    let bytes: usize = pictures.iter().map(|picture| picture.data().len()).sum();
+    let mean = bytes as f64 / pictures.len() as f64;
+    let overhead = sent.bytes as f64 / (mean * sent.sent as f64) - 1.0;
     println!(
-        "{} of {} intact, {:.1} % overhead, {} bytes a picture",
+        "{} of {} intact, {:.1} % overhead, {mean:.0} bytes a picture",
         stats.received,
         sent.sent,
-        100.0 * overhead,
-        bytes / count as usize
+        100.0 * overhead
     );
     assert_eq!(sent.failed, 0);
     assert!(

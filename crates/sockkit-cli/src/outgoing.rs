@@ -32,7 +32,9 @@ impl Outgoing {
         let of = |transport| to.iter().filter(move |to| to.transport == transport);
         let datagrams = match udp_config(of(Transport::Udp), parity, interface).await? {
             Some(config) => Some(Sender::bind(config, pictures.clone())?),
-            None if parity.is_some() => bail!("parity is for udp://; TCP repairs losses itself"),
+            None if parity.is_some() => {
+                bail!("--parity and --loss are for udp://; TCP repairs losses itself")
+            }
             None => None,
         };
         let mut listeners = Vec::new();
