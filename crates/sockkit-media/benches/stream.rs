@@ -16,6 +16,7 @@
 use std::{
     env, fs,
     io::{BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant, SystemTime},
 };
@@ -58,7 +59,7 @@ fn main() {
     }
 }
 
-/// Raw course video, ours and Python's in turns.
+/// Raw course video: ours, Python's, and in C what the calls alone take, in turns.
 fn compare_course() {
     println!("course video, 640x480 raw, made beforehand, {COURSE_SECONDS} s a run");
     println!(
@@ -67,8 +68,18 @@ fn compare_course() {
     );
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/course_pair.py");
     let myself = env::current_exe().unwrap();
+    let lab = tempfile::tempdir().unwrap();
+    let pair = compile_pair(lab.path());
     for _ in 0..COURSE_RUNS {
         let count = (1_000 * COURSE_SECONDS).to_string();
+        if let Some(pair) = &pair {
+            let receive = Command::new(pair).arg("receive").piped();
+            let send = |port: &str| {
+                let words = ["send", port, "1000", &count];
+                Command::new(pair).args(words).piped()
+            };
+            course_row("C, 1000/s", receive, send);
+        }
         let receive = Command::new(&myself).arg("course-receive").piped();
         let send = |port: &str| {
             let words = ["course-send", port, "1000", &count];
@@ -86,6 +97,18 @@ fn compare_course() {
             course_row(&format!("Python, {rate}/s"), receive, send);
         }
     }
+}
+
+fn compile_pair(lab: &Path) -> Option<PathBuf> {
+    let pair = lab.join("pair");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/course_pair.c");
+    let mut compiler = Command::new("cc");
+    let compiled = compiler.args(["-O2", source, "-o"]).arg(&pair).status();
+    if compiled.is_ok_and(|status| status.success()) {
+        return Some(pair);
+    }
+    println!("no C compiler: the limit is not shown");
+    None
 }
 
 fn course_row(name: &str, receiver: Child, sender: impl FnOnce(&str) -> Child) {

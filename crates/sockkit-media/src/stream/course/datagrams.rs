@@ -38,9 +38,16 @@ pub fn cut(frame: &VideoFrame) -> Result<Vec<u8>, PictureError> {
 
 /// Puts datagrams together again. It holds one picture, and uses the memory of
 /// those that it gave away again once nobody looks at them any more.
+///
+/// ```text
+///   pixels   one byte, then the 20 blocks
+///   room     the byte before a block, for its index, and the block itself
+/// ```
 #[derive(Debug)]
 pub struct Assembler {
     pixels: BytesMut,
+    /// The byte of the block before that the room begins with.
+    overlapped: u8,
     given: VecDeque<Bytes>,
     /// One bit for each block that came.
     present: u32,
@@ -52,6 +59,7 @@ impl Default for Assembler {
     fn default() -> Self {
         Self {
             pixels: blank(),
+            overlapped: 0,
             given: VecDeque::new(),
             present: 0,
             highest: 0,
@@ -65,9 +73,27 @@ impl Assembler {
     ///
     /// What is no datagram of this format is passed over.
     pub fn handle_datagram(&mut self, datagram: &[u8]) -> Option<VideoFrame> {
-        let (&index, block) = datagram.split_first()?;
-        let at = usize::from(index) * BLOCK_BYTES;
-        if block.len() != BLOCK_BYTES || usize::from(index) >= BLOCKS {
+        self.room()
+            .get_mut(..datagram.len())?
+            .copy_from_slice(datagram);
+        self.handle_filled(datagram.len())
+    }
+
+    /// Where to receive the next datagram, to be told of by
+    /// [`handle_filled`](Self::handle_filled): the place of the block that is
+    /// due, so that nothing is copied if it is that one.
+    pub fn room(&mut self) -> &mut [u8] {
+        let due = self.due();
+        self.overlapped = self.room_at(due).first().copied().unwrap_or_default();
+        self.room_at(due)
+    }
+
+    /// Takes in the datagram of that length that was received into
+    /// [`room`](Self::room), like [`handle_datagram`](Self::handle_datagram).
+    pub fn handle_filled(&mut self, bytes: usize) -> Option<VideoFrame> {
+        let (due, overlapped) = (self.due(), self.overlapped);
+        let index = std::mem::replace(self.room_at(due).first_mut()?, overlapped);
+        if bytes != DATAGRAM_BYTES || usize::from(index) >= BLOCKS {
             return None;
         }
         let bit = 1 << index;
@@ -75,9 +101,11 @@ impl Assembler {
             self.broken += 1;
             self.begin();
         }
-        self.pixels
-            .get_mut(at..at + BLOCK_BYTES)?
-            .copy_from_slice(block);
+        if usize::from(index) != due {
+            let block = 1 + due * BLOCK_BYTES..1 + (due + 1) * BLOCK_BYTES;
+            let place = 1 + usize::from(index) * BLOCK_BYTES;
+            self.pixels.copy_within(block, place);
+        }
         self.present |= bit;
         self.highest = self.highest.max(index);
         if self.present != ALL {
@@ -87,7 +115,19 @@ impl Assembler {
         let spare = self.spare();
         let whole = std::mem::replace(&mut self.pixels, spare).freeze();
         self.given.push_back(whole.clone());
-        VideoFrame::new(PixelFormat::Bgr, WIDTH_PX, HEIGHT_PX, whole).ok()
+        VideoFrame::new(PixelFormat::Bgr, WIDTH_PX, HEIGHT_PX, whole.slice(1..)).ok()
+    }
+
+    /// The first block that is missing: there always is one.
+    fn due(&self) -> usize {
+        self.present.trailing_ones() as usize
+    }
+
+    fn room_at(&mut self, block: usize) -> &mut [u8] {
+        let at = block * BLOCK_BYTES;
+        self.pixels
+            .get_mut(at..at + DATAGRAM_BYTES)
+            .unwrap_or_default()
     }
 
     /// Memory for the next picture. Fresh pages cost as much as copying the
@@ -116,7 +156,7 @@ impl Assembler {
 }
 
 fn blank() -> BytesMut {
-    BytesMut::zeroed(BLOCKS * BLOCK_BYTES)
+    BytesMut::zeroed(1 + BLOCKS * BLOCK_BYTES)
 }
 
 const BLOCKS: usize = 20;

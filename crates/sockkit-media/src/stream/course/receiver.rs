@@ -1,10 +1,10 @@
 //! Receives the course's datagrams.
 
-use std::{collections::VecDeque, io, net::SocketAddr};
+use std::{io, net::SocketAddr};
 
 use sockkit_core::{
     options::SocketOptions,
-    udp::{ReceiveBatch, UdpEndpoint, UdpError},
+    udp::{UdpEndpoint, UdpError},
 };
 
 use super::Assembler;
@@ -20,10 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Receiver {
     endpoint: UdpEndpoint,
-    batch: ReceiveBatch,
     assembler: Assembler,
-    /// Whole pictures that nobody has taken yet, oldest first.
-    whole: VecDeque<VideoFrame>,
     received: u64,
 }
 
@@ -39,9 +36,7 @@ impl Receiver {
         let options = SocketOptions::new().receive_buffer_bytes(RECEIVE_BUFFER_BYTES);
         Ok(Self {
             endpoint: UdpEndpoint::bind_with(address, &options)?,
-            batch: ReceiveBatch::with_slots(SLOTS),
             assembler: Assembler::default(),
-            whole: VecDeque::new(),
             received: 0,
         })
     }
@@ -64,16 +59,12 @@ impl Receiver {
     /// Cancel safe: datagrams already received stay.
     pub async fn next(&mut self) -> Result<VideoFrame, UdpError> {
         loop {
-            if let Some(picture) = self.whole.pop_front() {
-                return Ok(picture);
-            }
-            self.endpoint.recv_batch(&mut self.batch).await?;
-            for datagram in self.batch.iter() {
-                if let Some(picture) = self.assembler.handle_datagram(datagram.bytes) {
-                    let stamped = picture.numbered(self.received).captured_at(wall());
-                    self.whole.push_back(stamped);
-                    self.received += 1;
-                }
+            let datagram = self.endpoint.recv(self.assembler.room()).await?;
+            let bytes = datagram.wire_bytes;
+            if let Some(picture) = self.assembler.handle_filled(bytes) {
+                let stamped = picture.numbered(self.received).captured_at(wall());
+                self.received += 1;
+                return Ok(stamped);
             }
         }
     }
@@ -86,6 +77,3 @@ impl Receiver {
 
 /// A few pictures.
 const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
-
-/// A picture has 20 datagrams.
-const SLOTS: usize = 20;
