@@ -126,6 +126,12 @@ fn a_camera_in_use_is_a_clear_error() {
     run("in_use", &["--camera", "uvc:320x240@15"]);
 }
 
+#[cfg(feature = "nokhwa-v4l2")]
+#[test]
+fn nokhwas_own_input_gives_pictures_by_choice() {
+    run("by_nokhwa", &["--camera", "uvc:640x480@15"]);
+}
+
 #[test]
 fn two_cameras_give_raw_pictures_at_once() {
     let two = "n_devs=2 node_types=1,1 num_inputs=1,1 input_types=0,0";
@@ -278,6 +284,25 @@ mod in_guest {
                 assert_eq!(u64::from(number - painted), arrived.number() - counted);
             }
             last = Some((number, arrived.number()));
+        }
+        camera.close().await.unwrap();
+    }
+
+    #[cfg(feature = "nokhwa-v4l2")]
+    #[tokio::test]
+    #[ignore = "runs in the camera guest"]
+    async fn by_nokhwa() {
+        let config = CameraConfig::default().by_nokhwa();
+        let mut camera = Camera::open(CameraId::Index(0), config).await.unwrap();
+        assert_eq!(camera.format().to_string(), "jpeg 640x480 at 15/s");
+        let mut last = None;
+        for _ in 0..20 {
+            let taken = next_picture(&mut camera).await;
+            // Its buffers hold the ends of older pictures; those are cut off.
+            assert_eq!(jpeg::tidy(taken.data()).unwrap().len(), taken.data().len());
+            let number = painted(&taken);
+            assert!(last < Some(number), "{number} after {last:?}");
+            last = Some(number);
         }
         camera.close().await.unwrap();
     }
