@@ -79,7 +79,8 @@ pub enum ConnectError {
         /// How.
         source: io::Error,
     },
-    /// The operating system failed us: retrying may help.
+    /// The operating system failed us: retrying may help. `InvalidInput` is an
+    /// address that nothing can be sent to, such as port 0.
     #[error("socket failed")]
     Io(#[from] io::Error),
 }
