@@ -221,7 +221,7 @@ async fn whoever_does_not_answer_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_name_leads_to_the_address_that_answers() {
+async fn of_several_addresses_the_one_that_answers_is_taken() {
     let listener = Listener::bind(LOOPBACK).unwrap();
     let to = listener.local_addr().unwrap();
     let closed = UdpSocket::bind(LOOPBACK)
