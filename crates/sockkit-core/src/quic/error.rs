@@ -52,7 +52,7 @@ pub enum ConnectError {
     },
     /// No answer. Nobody listens there and a firewall keeps the refusal back, or
     /// whoever does speaks no QUIC.
-    #[error("{address} did not answer within {after:?}")]
+    #[error("{address} did not answer within {after:.1?}")]
     TimedOut {
         /// Who was dialled.
         address: SocketAddr,
