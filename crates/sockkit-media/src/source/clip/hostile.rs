@@ -32,7 +32,7 @@ fn y4m() {
 
 /// A recording of so many pictures.
 #[cfg(feature = "record")]
-async fn recorded(config: crate::sink::record::RecorderConfig, pictures: u32) -> Vec<u8> {
+async fn recorded(config: crate::sink::record::RecorderConfig, pictures: u64) -> Vec<u8> {
     use crate::{
         sink::record::Recorder,
         source::pattern::{Stamp, paint},
