@@ -128,6 +128,16 @@ async fn shutdown_returns_when_the_peer_has_everything_and_not_before() {
     assert!(early.is_err(), "nothing has arrived yet: {early:?}");
     open.store(true, Relaxed);
     soon(dialled.shutdown()).await.unwrap();
+    let stats = dialled.handle().stats();
+    assert!(
+        0 < stats.lost_packets && stats.lost_packets < stats.sent_packets,
+        "{stats:?}"
+    );
+    assert!(
+        stats.datagram_bytes >= 1_200 && stats.window_bytes > 0,
+        "{stats:?}"
+    );
+    assert!(stats.rtt < Duration::from_secs(1), "{stats:?}");
     drop(dialled);
     let mut heard = String::new();
     soon(accepted.read_to_string(&mut heard)).await.unwrap();
@@ -221,7 +231,7 @@ async fn whoever_does_not_answer_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_name_leads_to_the_address_that_answers() {
+async fn of_several_addresses_the_one_that_answers_is_taken() {
     let listener = Listener::bind(LOOPBACK).unwrap();
     let to = listener.local_addr().unwrap();
     let closed = UdpSocket::bind(LOOPBACK)

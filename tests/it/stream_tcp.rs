@@ -6,10 +6,7 @@ use sockkit::{
     latest::{self, Publisher, Subscriber},
     options::SocketOptions,
     picture::{PixelFormat, Timestamp, VideoFrame},
-    stream::{
-        Link, StreamError, TcpReceiver, TcpReceiverConfig, TcpSender, TcpSenderConfig,
-        TcpSenderStats,
-    },
+    stream::{Link, StreamError, TcpReceiver, TcpReceiverConfig, TcpSender, TcpSenderConfig},
     tcp::{Connector, End, Timeout},
 };
 use tokio::{
@@ -60,15 +57,42 @@ async fn a_viewer_that_does_not_read_costs_the_others_nothing_and_then_sees_the_
         camera.publish(large(number));
         assert_eq!(next(&mut pictures).await.number(), number);
     }
-    let skipped = |stats: TcpSenderStats| stats.skipped;
     let mut woken = Vec::new();
     while woken.last() != Some(&100) {
         woken.push(read_number(&mut sleeper).await);
     }
     // One that it had begun to read, one that waited for it, and the newest.
     assert!(woken.len() <= 3, "{woken:?}");
-    assert!(skipped(sender.stats()) >= 97, "{:?}", sender.stats());
+    let stats = sender.stats();
+    assert!(stats.skipped >= 97, "{stats:?}");
     assert_eq!(reader.stats().snapshot().skipped, 0);
+}
+
+/// Left to itself, the kernel takes 64 KiB of small ones, here twenty.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn small_pictures_do_not_queue_here_for_a_viewer_that_does_not_read() {
+    let (camera, sender) = sender();
+    let reader = receiver(&sender);
+    let mut pictures = reader.pictures();
+    let mut sleeper = TcpStream::connect(sender.local_addr()).await.unwrap();
+    until(|| sender.stats().viewers == 2).await;
+    for number in 1..=200 {
+        camera.publish(raw(number));
+        assert_eq!(next(&mut pictures).await.number(), number);
+    }
+    let in_its_buffer = sleeper.peek(&mut vec![0; 1 << 20]).await.unwrap();
+    let (mut read, mut on_our_side) = (0, 0);
+    loop {
+        on_our_side += u32::from(read >= in_its_buffer);
+        let message = read_frame(&mut sleeper).await;
+        read += 8 + message.len();
+        if number_of(message) == 200 {
+            break;
+        }
+    }
+    // 4 KiB of older ones, and the newest.
+    assert!(on_our_side <= 4, "{on_our_side}");
 }
 
 #[tokio::test]
@@ -212,6 +236,46 @@ async fn a_sender_that_says_nothing_or_stalls_is_dialled_again() {
         until_link(&mut link, down).await;
     }
     assert_eq!(receiver.stats().snapshot().received, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_that_trickles_is_given_up_after_twelve_seconds() {
+    let impostor = TcpListener::bind(LOOPBACK).await.unwrap();
+    let address = impostor.local_addr().unwrap().to_string();
+    let receiver = TcpReceiver::dial(TcpReceiverConfig::to(address));
+    let mut link = receiver.link();
+    let (mut connection, _) = impostor.accept().await.unwrap();
+    let connected = Instant::now();
+    let trickle = async {
+        let mut seconds = interval(Duration::from_secs(1));
+        for byte in framed(&raw(1).to_message()) {
+            seconds.tick().await;
+            connection.write_all(&[byte]).await.unwrap();
+        }
+    };
+    let down = Link::Down {
+        why: End::TimedOut(Timeout::Read),
+    };
+    let given_up = async { while link.next().await.unwrap() != down {} };
+    tokio::select! {
+        () = trickle => panic!("it was heard to its end"),
+        () = given_up => {}
+    }
+    let took = connected.elapsed().as_secs();
+    assert!((11..=13).contains(&took), "{took} s");
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_knows_is_asked_for_again() {
+    // Longer than a name can be, so that no server is asked.
+    let nobody = format!("{}:5006", "x".repeat(64));
+    let receiver = TcpReceiver::dial(TcpReceiverConfig::to(nobody));
+    let mut link = receiver.link();
+    for _ in 0..2 {
+        let failed = async { while !matches!(link.next().await, Some(Link::Down { .. })) {} };
+        timeout(WITHIN, failed).await.unwrap();
+    }
+    timeout(WITHIN, receiver.shutdown()).await.unwrap();
 }
 
 #[tokio::test]
@@ -411,7 +475,10 @@ async fn read_frame(from: &mut TcpStream) -> Vec<u8> {
 }
 
 async fn read_number(from: &mut TcpStream) -> u64 {
-    let message = read_frame(from).await;
+    number_of(read_frame(from).await)
+}
+
+fn number_of(message: Vec<u8>) -> u64 {
     VideoFrame::from_message(message.into()).unwrap().number()
 }
 

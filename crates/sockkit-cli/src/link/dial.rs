@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
-use sockkit::quic::{self, ConnectError};
-use tokio::{
-    net::{TcpStream, lookup_host},
-    time::timeout,
+use sockkit::{
+    quic::{self, ConnectError},
+    tcp::{self, Connector},
 };
 
 use super::{Link, Over, Remote, say_encrypted, say_in_the_clear};
@@ -27,24 +25,17 @@ pub(crate) async fn dial(place: &Remote) -> anyhow::Result<Link> {
 }
 
 async fn dial_tcp(address: &str) -> anyhow::Result<Link> {
-    let mut failure = None;
-    let found = lookup_host(address)
-        .await
-        .with_context(|| unknown(address))?;
-    for candidate in found {
-        match timeout(CONNECT_TIMEOUT, TcpStream::connect(candidate)).await {
-            Ok(Ok(stream)) => return Link::tcp(stream),
-            Ok(Err(error)) => failure = Some(anyhow::Error::new(error)),
-            Err(_elapsed) => {
-                failure = Some(anyhow::anyhow!(
-                    "no answer in {} s",
-                    CONNECT_TIMEOUT.as_secs()
-                ));
-            }
-        }
-    }
-    let failure = failure.unwrap_or_else(|| anyhow::anyhow!("the name has no address"));
-    Err(failure.context(format!("cannot connect to {address}")))
+    let connector = Connector::default().deadline(CONNECT_TIMEOUT);
+    let connection = connector.connect(address).await.map_err(|error| {
+        let told = match &error {
+            tcp::ConnectError::Resolve(_) => unknown(address),
+            // It says so itself, and of each address why.
+            tcp::ConnectError::Failed(_) => return anyhow::Error::new(error),
+            _ => format!("cannot connect to {address}"),
+        };
+        anyhow::Error::new(error).context(told)
+    })?;
+    Link::tcp(connection.into_inner())
 }
 
 async fn dial_quic(place: &Remote) -> anyhow::Result<quic::Connection> {

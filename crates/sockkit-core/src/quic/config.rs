@@ -78,8 +78,8 @@ impl Config {
         self
     }
 
-    /// How many connections a listener has open at a time, handshakes included;
-    /// more are refused. From a quarter of it on a dialler must first show that
+    /// How many connections a listener has open at a time, handshakes included,
+    /// and how many wait to be accepted; more are refused. From a quarter of it on a dialler must first show that
     /// its address is its own (RFC 9000, section 8.1). Default: 64.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;

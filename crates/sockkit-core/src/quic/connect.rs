@@ -1,12 +1,13 @@
 //! Dialling.
 
 use std::{
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
-use quinn::{ClientConfig, Endpoint, rustls::pki_types::CertificateDer};
+use quinn::{ClientConfig, rustls::pki_types::CertificateDer};
 use tokio::{
     net::{ToSocketAddrs, lookup_host},
     time::{Instant, timeout},
@@ -56,7 +57,7 @@ pub async fn connect_with(
     to: impl ToSocketAddrs,
     config: &Config,
 ) -> Result<Connection, ConnectError> {
-    let deadline = Instant::now() + config.handshake_timeout;
+    let began = Instant::now();
     let found = timeout(config.handshake_timeout, lookup_host(to))
         .await
         .unwrap_or_else(|elapsed| Err(elapsed.into()))
@@ -69,7 +70,7 @@ pub async fn connect_with(
 
     let mut failure = ConnectError::NoAddress;
     for (index, address) in addresses.iter().enumerate() {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = config.handshake_timeout.saturating_sub(began.elapsed());
         let share = left / u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
         match attempt(*address, client.clone(), config, share).await {
             Ok(connection) => return Ok(connection),
@@ -94,20 +95,26 @@ async fn attempt(
         })?;
     let refusals = Refusals::of(&socket)?;
     let endpoint = socket::endpoint(socket, None)?;
-    let connection = tokio::select! {
-        made = timeout(after, handshake(&endpoint, client, address)) => match made {
-            Ok(Ok(connection)) => connection,
+    let connecting = endpoint
+        .connect_with(client, address, NAME)
+        // Only an address that no datagram can go to, such as port 0.
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let made = async {
+        let connection = connecting.await?;
+        // A listener that allows no stream would be waited for until it does.
+        let (send, recv) = connection.open_bi().await?;
+        Ok::<_, quinn::ConnectionError>((connection, send, recv))
+    };
+    let (connection, send, recv) = tokio::select! {
+        made = timeout(after, made) => match made {
+            Ok(Ok(made)) => made,
             Ok(Err(error)) => return Err(ConnectError::from_quinn(address, error, after)),
             Err(_elapsed) => return Err(ConnectError::TimedOut { address, after }),
         },
         reason = refusals.about(address) => return Err(ConnectError::Refused { address, reason }),
     };
     let fingerprint = fingerprint(&connection)
-        .ok_or_else(|| ConnectError::Io(std::io::ErrorKind::InvalidData.into()))?;
-    let (send, recv) = connection
-        .open_bi()
-        .await
-        .map_err(|error| ConnectError::from_quinn(address, error, after))?;
+        .ok_or_else(|| ConnectError::Io(io::ErrorKind::InvalidData.into()))?;
     Ok(Connection::new(
         endpoint,
         connection,
@@ -115,21 +122,6 @@ async fn attempt(
         recv,
         fingerprint,
     ))
-}
-
-async fn handshake(
-    endpoint: &Endpoint,
-    client: ClientConfig,
-    address: SocketAddr,
-) -> Result<quinn::Connection, quinn::ConnectionError> {
-    match endpoint.connect_with(client, address, NAME) {
-        Ok(connecting) => connecting.await,
-        // Only an address that no datagram can go to, such as port 0.
-        Err(error) => {
-            tracing::debug!(%address, %error, "cannot dial");
-            Err(quinn::ConnectionError::LocallyClosed)
-        }
-    }
 }
 
 /// Of the certificate that the listener showed.
@@ -145,4 +137,43 @@ fn unspecified(address: SocketAddr) -> SocketAddr {
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     SocketAddr::new(ip, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use quinn::ServerConfig;
+
+    use super::*;
+
+    const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+    #[tokio::test]
+    async fn a_listener_that_allows_no_stream_is_given_up() {
+        let config = Config::default().handshake_timeout(Duration::from_millis(500));
+        let (tls, _) = identity::listener(&config.protocol).unwrap();
+        let mut server = ServerConfig::with_crypto(Arc::new(tls));
+        server.transport_config(config.transport(0));
+        let socket = socket::bind(LOOPBACK, &config.options).ok().unwrap();
+        let endpoint = socket::endpoint(socket, Some(server)).unwrap();
+        let to = endpoint.local_addr().unwrap();
+        tokio::spawn(async move {
+            let connection = endpoint.accept().await.unwrap().await.unwrap();
+            connection.closed().await
+        });
+        let error = timeout(Duration::from_secs(10), connect_with(to, &config))
+            .await
+            .expect("in time")
+            .unwrap_err();
+        assert!(matches!(error, ConnectError::TimedOut { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn patience_without_end_is_no_trouble() {
+        let config = Config::default().handshake_timeout(Duration::MAX);
+        let error = connect_with(LOOPBACK, &config).await.unwrap_err();
+        assert!(
+            matches!(&error, ConnectError::Io(error) if error.kind() == io::ErrorKind::InvalidInput),
+            "{error:?}"
+        );
+    }
 }

@@ -52,7 +52,7 @@ pub enum ConnectError {
     },
     /// No answer. Nobody listens there and a firewall keeps the refusal back, or
     /// whoever does speaks no QUIC.
-    #[error("{address} did not answer within {after:?}")]
+    #[error("{address} did not answer within {after:.1?}")]
     TimedOut {
         /// Who was dialled.
         address: SocketAddr,
@@ -79,7 +79,8 @@ pub enum ConnectError {
         /// How.
         source: io::Error,
     },
-    /// The operating system failed us: retrying may help.
+    /// The operating system failed us: retrying may help. `InvalidInput` is an
+    /// address that nothing can be sent to, such as port 0.
     #[error("socket failed")]
     Io(#[from] io::Error),
 }

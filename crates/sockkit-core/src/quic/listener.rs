@@ -1,6 +1,6 @@
 //! Listening.
 
-use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use quinn::{Endpoint, Incoming, ServerConfig};
@@ -36,7 +36,8 @@ impl Listener {
     ///
     /// # Errors
     /// [`ListenError::Bind`] if the address cannot be had, [`ListenError::Io`]
-    /// if the system has no socket left.
+    /// if the system has no socket left, [`ListenError::Certificate`] if it has
+    /// no randomness.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
@@ -138,7 +139,9 @@ impl Door {
         loop {
             tokio::select! {
                 incoming = self.endpoint.accept() => match incoming {
-                    Some(incoming) => handshakes.extend(self.answer(incoming)),
+                    Some(incoming) => {
+                        handshakes.extend(self.answer(incoming, handshakes.len()));
+                    }
                     None => return,
                 },
                 Some(()) = handshakes.next() => {}
@@ -147,8 +150,9 @@ impl Door {
     }
 
     /// No, not before you have shown that your address is your own, or yes.
-    fn answer(&self, incoming: Incoming) -> Option<Handshake<'_>> {
-        let open = self.endpoint.open_connections();
+    fn answer(&self, incoming: Incoming, unaccepted: usize) -> Option<Handshake<'_>> {
+        // Those that nobody has accepted are kept, even if their peer has left.
+        let open = self.endpoint.open_connections().max(unaccepted);
         if open >= self.max_connections {
             tracing::debug!(peer = %incoming.remote_address(), open, "refused: no room");
             incoming.refuse();
@@ -191,3 +195,34 @@ impl Door {
 const MAX_WAITING: usize = 256;
 const WAITING_BUFFER_BYTES: u64 = 64 << 10;
 const WAITING_BUFFERS_BYTES: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncWriteExt, time::sleep};
+
+    use super::*;
+    use crate::quic::{ConnectError, connect};
+
+    #[tokio::test]
+    async fn peers_that_left_before_anybody_accepted_them_are_counted() {
+        let config = Config::default().max_connections(1);
+        let listener = Listener::bind_with(([127, 0, 0, 1], 0).into(), &config).unwrap();
+        let to = listener.local_addr().unwrap();
+        // One is ready to be accepted, and one waits behind it.
+        for _ in 0..2 {
+            connect(to).await.unwrap().write_all(b"!").await.unwrap();
+            let left = async {
+                while listener.endpoint.open_connections() > 0 {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            };
+            timeout(Duration::from_secs(10), left).await.unwrap();
+        }
+        let error = connect(to).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Busy { .. }), "{error:?}");
+        for _ in 0..2 {
+            listener.accept().await.unwrap();
+        }
+        connect(to).await.unwrap();
+    }
+}

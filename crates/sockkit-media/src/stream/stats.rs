@@ -28,7 +28,8 @@ pub struct Stats {
     pub refused: u64,
     /// Bytes of the pictures received.
     pub bytes: u64,
-    /// Times that the sender started anew.
+    /// Times that the sender started anew; over TCP, which does not tell that
+    /// from a link that broke, times that pictures came by a new connection.
     pub restarts: u64,
     /// Pictures a second over the last five seconds.
     pub frames_per_second: f64,

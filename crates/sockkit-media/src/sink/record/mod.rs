@@ -94,7 +94,9 @@ impl Recorder {
     ///
     /// # Errors
     /// [`RecordError::Exists`] if there is one and it is not to be replaced,
-    /// [`RecordError::Create`] if the file cannot be made.
+    /// [`RecordError::Create`] if the file cannot be made,
+    /// [`RecordError::BadRate`] and, of H.264, `RecordError::BadBitrate` if the
+    /// config cannot be.
     ///
     /// # Cancel safety
     /// Not cancel safe: an empty file may stay.

@@ -30,9 +30,9 @@ fn y4m() {
     hostile::check(&sound, fuzzing::y4m, |length| 5 * length + 16_000);
 }
 
-/// A recording of twenty pictures.
+/// A recording of so many pictures.
 #[cfg(feature = "record")]
-async fn recorded(config: crate::sink::record::RecorderConfig) -> Vec<u8> {
+async fn recorded(config: crate::sink::record::RecorderConfig, pictures: u64) -> Vec<u8> {
     use crate::{
         sink::record::Recorder,
         source::pattern::{Stamp, paint},
@@ -41,7 +41,7 @@ async fn recorded(config: crate::sink::record::RecorderConfig) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fragments.mp4");
     let mut recorder = Recorder::create(&path, config).await.unwrap();
-    for number in 0..20 {
+    for number in 0..pictures {
         let frame = paint(
             256,
             40,
@@ -60,7 +60,7 @@ async fn recorded(config: crate::sink::record::RecorderConfig) -> Vec<u8> {
 #[cfg(feature = "record")]
 #[tokio::test]
 async fn mp4() {
-    let fragments = recorded(crate::sink::record::RecorderConfig::default()).await;
+    let fragments = recorded(crate::sink::record::RecorderConfig::default(), 20).await;
     // Four pictures by ffmpeg: testsrc, 64x48 px.
     let whole = include_bytes!("whole.mp4").to_vec();
     hostile::check(&[fragments, whole], fuzzing::mp4, mp4_bytes);
@@ -72,7 +72,7 @@ async fn h264() {
     use crate::sink::record::{Codec, H264Config, RecorderConfig};
 
     let codec = Codec::H264(H264Config::default());
-    let fragments = recorded(RecorderConfig::default().codec(codec)).await;
+    let fragments = recorded(RecorderConfig::default().codec(codec), 20).await;
     // Eight pictures by x264, with B-frames: testsrc, 64x48 px.
     let whole = include_bytes!("whole-h264.mp4").to_vec();
     hostile::check(&[fragments, whole], fuzzing::mp4, mp4_bytes);
@@ -83,4 +83,16 @@ async fn h264() {
 #[cfg(feature = "record")]
 fn mp4_bytes(length: usize) -> usize {
     16 * length + (8 << 20)
+}
+
+#[cfg(feature = "h264")]
+#[tokio::test]
+async fn h264_that_breaks_off_while_the_decoder_holds_all_of_it_is_played() {
+    use crate::sink::record::{Codec, H264Config, RecorderConfig};
+
+    let codec = Codec::H264(H264Config::default());
+    let mut clip = recorded(RecorderConfig::default().codec(codec), 1).await;
+    clip.extend_from_slice(b"\0\0\x10\0moof");
+    let shown = super::play_through(super::ClipFormat::Mp4, clip, 10).unwrap();
+    assert_eq!(shown, 1);
 }

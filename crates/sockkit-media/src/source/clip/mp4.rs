@@ -28,7 +28,8 @@ pub(super) struct Mp4<R> {
     codec: Codec,
     /// Decoded, and not given yet.
     ready: VecDeque<ClipFrame>,
-    given: u64,
+    /// Pictures of the file that were read.
+    taken: u64,
     ended: bool,
 }
 
@@ -62,7 +63,7 @@ impl<R: Input> Mp4<R> {
             demuxer,
             codec: Codec::MotionJpeg,
             ready: VecDeque::new(),
-            given: 0,
+            taken: 0,
             ended: false,
         })
     }
@@ -107,7 +108,7 @@ impl<R: Input> Mp4<R> {
     fn advance(&mut self) -> Result<(), ClipError> {
         let place = match self.next_sample() {
             // The recorder died while it wrote: what came before is good.
-            Err(error @ ClipError::Mp4(_)) if self.given > 0 => {
+            Err(error @ ClipError::Mp4(_)) if self.taken > 0 => {
                 tracing::warn!(error = &error as &dyn Error, "clip ends inside a fragment");
                 None
             }
@@ -120,6 +121,7 @@ impl<R: Input> Mp4<R> {
             tracing::warn!("clip ends inside a picture");
             return self.finish();
         };
+        self.taken += 1;
         match &mut self.codec {
             Codec::MotionJpeg => self.ready.push_back(motion_jpeg(image, &place)?),
             #[cfg(feature = "h264")]
@@ -141,7 +143,6 @@ impl<R: Input> Pictures for Mp4<R> {
     fn next(&mut self) -> Result<Option<ClipFrame>, ClipError> {
         loop {
             if let Some(frame) = self.ready.pop_front() {
-                self.given += 1;
                 return Ok(Some(frame));
             }
             if self.ended {

@@ -44,7 +44,8 @@ impl TcpSenderConfig {
     /// How long a viewer may take nothing, or say nothing while there is
     /// nothing to show, before it is dropped. Default: 10 s.
     ///
-    /// One that lives dials again, and is shown the newest picture.
+    /// One on a link so slow that 64 KiB take longer counts as one that takes
+    /// nothing. One that lives dials again, and is shown the newest picture.
     pub fn write_deadline(mut self, deadline: Duration) -> Self {
         self.write_deadline = deadline;
         self
