@@ -1,6 +1,6 @@
 //! Reaching the other side, and saying why that failed.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use anyhow::Context as _;
 use sockkit::quic::{self, ConnectError};
@@ -44,7 +44,14 @@ async fn dial_tcp(address: &str) -> anyhow::Result<Link> {
         }
     }
     let failure = failure.unwrap_or_else(|| anyhow::anyhow!("the name has no address"));
-    Err(failure.context(format!("cannot connect to {address}")))
+    let refused = failure
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+    let what_to_do = match refused {
+        true => "; does the other side listen, and without quic://?",
+        false => "",
+    };
+    Err(failure.context(format!("cannot connect to {address}{what_to_do}")))
 }
 
 async fn dial_quic(place: &Remote) -> anyhow::Result<quic::Connection> {
