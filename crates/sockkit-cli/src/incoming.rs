@@ -35,8 +35,12 @@ impl Incoming {
             let config = TcpReceiverConfig::to(url.authority.as_str());
             return Ok(Self::Dialled(TcpReceiver::dial(config)));
         }
-        let mut config = ReceiverConfig::at(url.resolve().await?);
+        let address = url.resolve().await?;
+        let mut config = ReceiverConfig::at(address);
         if let Some(interface) = interface {
+            if !address.ip().is_multicast() {
+                bail!("--interface is for groups, and {url} is none");
+            }
             config = config.interface(interface);
         }
         let receiver =

@@ -1,6 +1,9 @@
 //! Diagnostics on standard error, by `RUST_LOG` or `-v`.
 
-use std::env;
+use std::{
+    env,
+    io::{self, IsTerminal as _},
+};
 
 use anyhow::Context as _;
 use tracing_subscriber::{
@@ -17,7 +20,10 @@ pub(crate) fn start(verbose: u8) -> anyhow::Result<()> {
             .with_context(|| format!("RUST_LOG={directives} is not a list of target=level"))?,
         Err(_) => default_filter(verbose),
     };
-    let to_stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let to_stderr = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        // A file or a pipe gets no colours.
+        .with_ansi(io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none());
     tracing_subscriber::registry()
         .with(filter)
         .with(to_stderr)

@@ -35,6 +35,9 @@ impl Outgoing {
             None if parity.is_some() => {
                 bail!("--parity and --loss are for udp://; TCP repairs losses itself")
             }
+            None if interface.is_some() => {
+                bail!("--interface is for groups, and no --to is one")
+            }
             None => None,
         };
         let mut listeners = Vec::new();
@@ -102,11 +105,15 @@ async fn udp_config(
         return Ok(None);
     };
     let first = first.resolve().await?;
+    let mut groups = usize::from(first.ip().is_multicast());
     let mut config = SenderConfig::to(first).parity(parity.unwrap_or(Parity::NONE));
     for to in to {
-        config = config.also_to(to.resolve().await?);
+        let to = to.resolve().await?;
+        groups += usize::from(to.ip().is_multicast());
+        config = config.also_to(to);
     }
     Ok(Some(match interface {
+        Some(_) if groups == 0 => bail!("--interface is for groups, and no --to is one"),
         Some(interface) => config.interface(interface.clone()),
         None => config,
     }))

@@ -106,12 +106,16 @@ async fn receive_into(args: Args, goodbye: &Goodbye) -> anyhow::Result<()> {
 }
 
 /// Makes the folder if its last name alone is new: a slip in the path before it
-/// stays an error.
+/// stays an error. That nothing can be written there shows now, before anybody
+/// is asked.
 fn open(folder: &Path) -> io::Result<Destination> {
     match fs::create_dir(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Destination::open(folder),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
     }
+    let destination = Destination::open(folder)?;
+    tempfile::tempfile_in(folder)?;
+    Ok(destination)
 }
 
 async fn receive_one(
@@ -129,7 +133,7 @@ async fn receive_one(
     let received = incoming.on_progress(on_progress).accept(destination).await;
     let elapsed = bar.finish();
     let received = received.map_err(|error| match error {
-        ReceiveError::Link(_) => anyhow::Error::new(error).context(transfer::GO_ON),
+        ReceiveError::Link(_) => transfer::interrupted(error),
         error => error.into(),
     })?;
     transfer::summarise(&received, elapsed, "received")

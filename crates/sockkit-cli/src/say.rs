@@ -4,6 +4,7 @@ use std::{
     fmt,
     io::{self, Write},
     process,
+    sync::Once,
 };
 
 /// As `println!`, but where the reader has gone (`sockkit … | head`) the
@@ -19,8 +20,11 @@ pub(crate) use say;
 pub(crate) fn line(text: fmt::Arguments<'_>) {
     match writeln!(io::stdout().lock(), "{text}") {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => process::exit(0),
-        // A full disk behind a redirection must not stop a transfer.
-        Err(error) => tracing::warn!(%error, "cannot write to standard output"),
+        // A full disk behind a redirection must not stop a transfer; one
+        // complaint is enough.
+        Err(error) => COMPLAINED.call_once(|| eprintln!("cannot write the output: {error}")),
         Ok(()) => {}
     }
 }
+
+static COMPLAINED: Once = Once::new();

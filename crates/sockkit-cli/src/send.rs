@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
-use sockkit::file::{SendConfig, SendError, Source, send};
+use anyhow::{Context, bail};
+use sockkit::file::{SendConfig, SendError, Source, escape_name, send};
 use tokio::task::spawn_blocking;
 
 use crate::{
@@ -43,9 +43,14 @@ async fn send_to(args: Args, goodbye: &Goodbye) -> anyhow::Result<()> {
         .await
         .context("listing the files was stopped")??;
     for skipped in source.skipped() {
-        eprintln!("skipping {}: {}", skipped.path.display(), skipped.reason);
+        // Whoever made the name may mean the terminal.
+        let path = escape_name(&skipped.path.to_string_lossy());
+        eprintln!("skipping {path}: {}", skipped.reason);
     }
     let manifest = source.manifest();
+    if manifest.entries.is_empty() {
+        bail!("nothing is left to send");
+    }
     eprintln!("offering {}", transfer::count(manifest));
     let link = match listen {
         None => link::dial(&to).await?,
@@ -63,7 +68,7 @@ async fn send_to(args: Args, goodbye: &Goodbye) -> anyhow::Result<()> {
     let sent = send(link, source, &config).await;
     let elapsed = bar.finish();
     let sent = sent.map_err(|error| match error {
-        SendError::Link(_) => anyhow::Error::new(error).context(transfer::GO_ON),
+        SendError::Link(_) => transfer::interrupted(error),
         error => error.into(),
     })?;
     transfer::summarise(&sent, elapsed, "sent")

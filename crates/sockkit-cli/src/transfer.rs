@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use sockkit::file::{
     Entry, EntryKind, FileOutcome, Manifest, OnProgress, Progress, Summary, escape_name,
@@ -88,8 +88,13 @@ pub(crate) async fn until_ctrl_c(
     ended
 }
 
-/// What to add to an error after which the transfer can go on.
-pub(crate) const GO_ON: &str = "the same command goes on from there";
+/// An error after which the transfer can go on.
+pub(crate) fn interrupted(error: impl std::error::Error + Send + Sync + 'static) -> anyhow::Error {
+    let error = anyhow::Error::new(error);
+    anyhow!("{error:#}; {GO_ON}")
+}
+
+const GO_ON: &str = "the same command goes on from there";
 
 /// What is on offer, in a few words.
 pub(crate) fn count(manifest: &Manifest) -> String {
@@ -140,7 +145,7 @@ pub(crate) fn summarise(summary: &Summary, elapsed: Duration, verb: &str) -> any
     );
     if complete < summary.files.len() {
         bail!(
-            "{} of {} were not transferred",
+            "{} of {} not transferred",
             summary.files.len() - complete,
             plural(summary.files.len(), "file"),
         );

@@ -47,7 +47,7 @@ pub(crate) struct Args {
     #[arg(long, requires = "record")]
     h264: bool,
     /// Save the first picture as JPEG, and end
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["web", "window", "record", "stats"])]
     snapshot: Option<PathBuf>,
     /// Print one line of figures a second
     #[arg(long)]
@@ -83,8 +83,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         Some(address) => Some(serve(&receiver, address).await?),
         None => None,
     };
-    let recording = match &args.record {
-        Some(path) => Some(record(&receiver, path, recorder_config).await?),
+    let mut recording = match &args.record {
+        Some(path) => Some(Recording::start(&receiver, path, recorder_config).await?),
         None => None,
     };
 
@@ -97,7 +97,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         true => Figures::Lines,
         false => Figures::Spinner,
     };
-    let watched = watch(&receiver, limit, figures, window).await;
+    let watched = watch(&receiver, limit, figures, window, &mut recording).await;
     let stats = receiver.stats().snapshot();
     // The recording ends with the pictures.
     receiver.shutdown().await;
@@ -106,7 +106,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     }
     say!("received  {}", one_line(&stats));
     if let (Some(recording), Some(path)) = (recording, &args.record) {
-        let summary = recording.await.context("the recorder was stopped")??;
+        let summary = recording.finish().await?;
         say!(
             "recorded  {} pictures in {}",
             summary.frames,
@@ -136,13 +136,14 @@ async fn watch(
     limit: Duration,
     figures: Figures,
     mut window: Option<Window>,
+    recording: &mut Option<Recording>,
 ) -> anyhow::Result<()> {
     let progress = match figures {
         Figures::Spinner => ProgressBar::new_spinner(),
         Figures::Lines => ProgressBar::hidden(),
     };
     let (mut pictures, stats) = (receiver.pictures(), receiver.stats());
-    let mut link = receiver.link();
+    let (mut link, mut told) = (receiver.link(), None);
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     seconds.reset();
@@ -155,10 +156,17 @@ async fn watch(
                 progress.set_message(one_line(&stats.snapshot()));
                 progress.tick();
             }
-            _ = seconds.tick(), if figures == Figures::Lines => {
-                say!("{}", logfmt(&stats.snapshot()));
-            }
-            Some(link) = next_link(&mut link) => progress.suspend(|| tell(link)),
+            _ = seconds.tick() => match figures {
+                Figures::Lines => say!("{}", logfmt(&stats.snapshot())),
+                // Where no pictures come, the last rate must not stay.
+                Figures::Spinner => progress.set_message(one_line(&stats.snapshot())),
+            },
+            Some(link) = next_link(&mut link) => if told != Some(link) {
+                // Tried several times a second: each reason is news but once.
+                progress.suspend(|| tell(link));
+                told = Some(link);
+            },
+            error = stopped(recording) => progress.suspend(|| eprintln!("{error}; watching on")),
             closed = closed(&mut window) => break closed?,
             () = sleep_until(end) => break,
             pressed = &mut pressed => break pressed.context("cannot wait for Ctrl-C")?,
@@ -232,20 +240,52 @@ async fn serve(receiver: &Incoming, address: SocketAddr) -> anyhow::Result<Viewe
     Ok(viewer)
 }
 
-async fn record(
-    receiver: &Incoming,
-    path: &Path,
-    config: RecorderConfig,
-) -> anyhow::Result<JoinHandle<Result<RecordSummary, RecordError>>> {
-    let mut recorder = Recorder::create(path, config)
-        .await
-        .context("cannot record; choose another file with --record")?;
-    say!("recording {}", path.display());
-    let mut pictures = receiver.pictures();
-    Ok(tokio::spawn(async move {
-        recorder.follow(&mut pictures).await?;
-        recorder.finish().await
-    }))
+/// A recording that runs until its pictures end, or its disk fails.
+struct Recording {
+    task: JoinHandle<Result<RecordSummary, RecordError>>,
+    /// How it ended, once that has been seen.
+    ended: Option<anyhow::Result<RecordSummary>>,
+}
+
+impl Recording {
+    async fn start(
+        receiver: &Incoming,
+        path: &Path,
+        config: RecorderConfig,
+    ) -> anyhow::Result<Self> {
+        let mut recorder = Recorder::create(path, config)
+            .await
+            .context("cannot record; choose another file with --record")?;
+        say!("recording {}", path.display());
+        let mut pictures = receiver.pictures();
+        let task = tokio::spawn(async move {
+            recorder.follow(&mut pictures).await?;
+            recorder.finish().await
+        });
+        Ok(Self { task, ended: None })
+    }
+
+    async fn finish(self) -> anyhow::Result<RecordSummary> {
+        match self.ended {
+            Some(ended) => ended,
+            None => Ok(self.task.await.context("the recorder was stopped")??),
+        }
+    }
+}
+
+/// Returns when the recording has failed, once, and never if there is none.
+async fn stopped(recording: &mut Option<Recording>) -> String {
+    if let Some(Recording {
+        task,
+        ended: ended @ None,
+    }) = recording
+    {
+        let joined = task.await.context("the recorder was stopped");
+        if let Err(error) = ended.insert(joined.and_then(|ended| Ok(ended?))) {
+            return format!("{error:#}");
+        }
+    }
+    std::future::pending().await
 }
 
 fn one_line(stats: &Stats) -> String {

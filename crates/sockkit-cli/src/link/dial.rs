@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sockkit::{
     quic::{self, ConnectError},
-    tcp::{self, Connector},
+    tcp::{self, Connector, End},
 };
 
 use super::{Link, Over, Remote, say_encrypted, say_in_the_clear};
@@ -29,7 +29,12 @@ async fn dial_tcp(address: &str) -> anyhow::Result<Link> {
     let connection = connector.connect(address).await.map_err(|error| {
         let told = match &error {
             tcp::ConnectError::Resolve(_) => unknown(address),
-            // It says so itself, and of each address why.
+            // It says of each address why.
+            tcp::ConnectError::Failed(_) if error.end() == End::Refused => {
+                return anyhow::anyhow!(
+                    "{error}; does the other side listen, and without quic://?"
+                );
+            }
             tcp::ConnectError::Failed(_) => return anyhow::Error::new(error),
             _ => format!("cannot connect to {address}"),
         };

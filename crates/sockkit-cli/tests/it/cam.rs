@@ -1,6 +1,6 @@
 //! `sockkit cam` and `sockkit view`, one sending to the other.
 
-use sockkit::{picture::VideoFrame, source::pattern::read_stamp};
+use sockkit::{picture::VideoFrame, source::pattern::read_stamp, testing::program::Program};
 
 use crate::{fails, sockkit, sockkit_in};
 
@@ -139,6 +139,69 @@ fn nobody_there_is_said_and_waited_for() {
 }
 
 #[test]
+fn a_reason_is_told_once_however_often_it_is_tried() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("tcp://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let end = sockkit(&["view", &url, "--seconds", "2"]).end();
+    assert_eq!(end.errors.matches("nobody listens").count(), 1, "{end:?}");
+}
+
+#[test]
+fn what_would_be_ignored_is_refused() {
+    for ignored in [&["--record", "x.mp4"][..], &["--stats"], &["--window"]] {
+        let view = ["view", "udp://127.0.0.1:0", "--snapshot", "x.jpg"];
+        fails(&[&view, ignored].concat(), &["--snapshot", ignored[0]]);
+    }
+    let no_group = ["--interface", "lo", "--seconds", "1"];
+    let view = ["view", "udp://127.0.0.1:0"];
+    fails(&[&view[..], &no_group].concat(), &["--interface", "groups"]);
+    for to in ["udp://127.0.0.1:9", "tcp://127.0.0.1:0"] {
+        let cam = ["cam", "--source", "pattern", "--to", to];
+        fails(&[&cam[..], &no_group].concat(), &["--interface", "groups"]);
+    }
+}
+
+#[test]
+fn pictures_that_cannot_be_sent_say_why_once() {
+    // Nobody can be reached at port 0.
+    let to = ["--to", "udp://127.0.0.1:0", "--seconds", "1"];
+    let end = sockkit(&[&["cam", "--source", "pattern"], &to[..]].concat()).end();
+    let complaints = end.errors.matches("picture not sent").count();
+    assert_eq!(complaints, 1, "{end:?}");
+    assert!(end.errors.contains("os error"), "{end:?}");
+    // For people who read it in a file.
+    assert!(!end.errors.contains('\u{1b}'), "{end:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_recording_that_stops_is_told_at_once_and_the_view_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    // Files of 100 blocks at most stand for a full disk.
+    let script = "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\"";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_sockkit")]);
+    command.args(["view", "udp://127.0.0.1:0", "--record", "seen.mp4"]);
+    let view = Program::start(command.arg("--stats").current_dir(folder.path()));
+    let to = format!("udp://{}", view.listening());
+    let _cam = sockkit(&["cam", "--source", "pattern", "--to", &to]);
+    // A second's pictures are written together, and are far more than fits.
+    while !view
+        .line_after("received=")
+        .starts_with(|digit| digit > '0')
+    {}
+    for _ in 0..4 {
+        view.line_after("received=");
+    }
+    view.interrupt();
+    let end = view.end();
+    assert!(!end.status.success(), "{end:?}");
+    assert!(end.errors.contains("plays up to here"), "{end:?}");
+    assert!(end.errors.contains("; watching on"), "{end:?}");
+}
+
+#[test]
 fn what_cannot_be_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
@@ -180,7 +243,13 @@ fn what_cannot_be_is_named() {
         "--to",
         "udp://127.0.0.1:9",
     ];
-    fails(&missing, &["/no/such.mjpeg"]);
+    fails(
+        &missing,
+        &[
+            "/no/such.mjpeg",
+            "show /no/such.mjpeg: cannot be read: No such",
+        ],
+    );
 }
 
 #[test]

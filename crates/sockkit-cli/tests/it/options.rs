@@ -41,6 +41,21 @@ fn a_name_is_explained() {
     fails(&["options", "SO_WHAT"], &["SO_WHAT", "sockkit options"]);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_a_redirection_is_told_once() {
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let output = Command::new(env!("CARGO_BIN_EXE_sockkit"))
+        .arg("options")
+        .stdout(full.unwrap())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    assert!(errors.contains("No space left"), "{errors}");
+}
+
 #[test]
 fn a_reader_that_has_gone_ends_it_quietly() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_sockkit"))

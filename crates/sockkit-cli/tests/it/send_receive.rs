@@ -356,6 +356,29 @@ fn a_deceptive_name_is_shown_escaped_and_refused() {
 }
 
 #[test]
+fn a_deceptive_name_of_ones_own_is_shown_escaped_and_left_out() {
+    let desk = Desk::new();
+    let path = desk.write("a\u{1b}[2Jb", b"a");
+    let end = send(&[&path], "127.0.0.1:1").end();
+    assert!(!end.errors.contains('\u{1b}'), "{end:?}");
+    assert!(end.errors.contains(r"a\u{1b}[2Jb"), "{end:?}");
+    // Nobody is dialled for nothing.
+    assert!(end.errors.contains("nothing is left to send"), "{end:?}");
+    assert!(!end.status.success());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_where_nothing_can_be_written_is_refused_before_anybody_is_asked() {
+    let listen = ["--listen", "127.0.0.1:0"];
+    let receive = ["receive", "--into", "/proc"];
+    fails(
+        &[&receive[..], &listen].concat(),
+        &["cannot receive into /proc"],
+    );
+}
+
+#[test]
 fn a_folder_that_may_not_be_written_is_named() {
     let desk = Desk::new();
     let path = desk.write("a", b"a");

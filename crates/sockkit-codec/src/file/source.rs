@@ -96,7 +96,11 @@ impl Source {
             .open_file_below(&path)
             .map_err(|error| match error.kind() {
                 io::ErrorKind::NotFound => FailReason::Vanished,
-                _ => FailReason::Unreadable,
+                _ => {
+                    // The peer is told no more than that.
+                    tracing::warn!(%path, %error, "cannot read a file");
+                    FailReason::Unreadable
+                }
             })?;
         let metadata = file.metadata().map_err(|_io| FailReason::Unreadable)?;
         if metadata.len() != entry.size_bytes || file_time(&metadata) != entry.modified {

@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Parser;
 use sockkit::file::course::tcp;
 use sockkit_examples::until_ctrl_c;
-use tokio::net::TcpListener;
+use tokio::{fs::File, net::TcpListener};
 
 /// TCP_sendfile.py: sends a file to the first receiver that connects
 #[derive(Parser)]
@@ -29,6 +29,10 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn serve(args: Args) -> anyhow::Result<()> {
+    // Found now, not when the first receiver has come.
+    File::open(&args.file)
+        .await
+        .with_context(|| format!("cannot read {}", args.file.display()))?;
     let listener = TcpListener::bind(args.bind)
         .await
         .with_context(|| format!("cannot listen on {}", args.bind))?;

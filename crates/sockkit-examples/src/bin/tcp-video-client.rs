@@ -70,7 +70,8 @@ async fn receive(args: Args, screen: Publisher<VideoFrame>) -> anyhow::Result<()
     };
     let stream = timeout(SILENCE, TcpStream::connect(args.server))
         .await
-        .context("the server does not answer")??;
+        .context("the server does not answer")?
+        .with_context(|| format!("cannot connect to {}", args.server))?;
     let mut reader = FrameReader::with_config(stream, FrameConfig::default().order(order));
     let mut recorder = match &args.record {
         Some(path) => Some(Recorder::create(path, RecorderConfig::default()).await?),
@@ -80,7 +81,8 @@ async fn receive(args: Args, screen: Publisher<VideoFrame>) -> anyhow::Result<()
     while args.frames != Some(received) {
         let body = timeout(SILENCE, reader.recv())
             .await
-            .context("the server is silent")??;
+            .context("the server is silent")?
+            .context("no picture; is --order the server's?")?;
         let Some(body) = body else { break };
         let now = std::time::SystemTime::now().into();
         let picture = args

@@ -136,3 +136,10 @@ fn a_name_that_leads_out_is_refused() {
         assert_eq!(fs::read_dir(into.path()).unwrap().count(), 0);
     }
 }
+
+#[test]
+fn a_file_that_is_not_there_is_missed_before_anybody_dials() {
+    let end = program(SENDFILE, &["/no/such", "--bind", "127.0.0.1:0"]).end();
+    assert!(!end.status.success() && end.lines.is_empty(), "{end:?}");
+    assert!(end.errors.contains("cannot read /no/such"), "{end:?}");
+}

@@ -191,3 +191,22 @@ fn tcp_video_in_another_width() {
         "{end:?}"
     );
 }
+
+#[test]
+fn a_length_in_the_other_order_points_at_the_order() {
+    let server = [
+        "--bind",
+        "127.0.0.1:0",
+        "--source",
+        "pattern",
+        "--order",
+        "le",
+    ];
+    let server = program(TCP_SERVER, &server);
+    let address = server.listening().to_string();
+    let end = program(TCP_CLIENT, &[&address, "--order", "be"]).end();
+    assert!(
+        !end.status.success() && end.errors.contains("--order"),
+        "{end:?}"
+    );
+}

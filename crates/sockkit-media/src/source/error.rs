@@ -46,7 +46,7 @@ pub enum SourceError {
     #[error("source gave a bad picture")]
     Picture(#[from] PictureError),
     /// The clip or still image cannot be shown.
-    #[error("{} {source}", path.display())]
+    #[error("cannot show {}", path.display())]
     Clip {
         /// The file.
         path: PathBuf,

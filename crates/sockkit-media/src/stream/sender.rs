@@ -1,6 +1,7 @@
 //! Pictures to datagrams.
 
 use std::{
+    error::Error,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -289,7 +290,11 @@ async fn send_pictures(
             }
             Err(error) => {
                 stats.failed += 1;
-                tracing::debug!(number = frame.number(), ?error, "picture not sent");
+                let (number, error) = (frame.number(), &error as &dyn Error);
+                match stats.failed {
+                    1 => tracing::warn!(number, error, "picture not sent"),
+                    _ => tracing::debug!(number, error, "picture not sent"),
+                }
             }
         }
     }

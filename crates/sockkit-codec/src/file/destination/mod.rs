@@ -112,7 +112,7 @@ impl Writer {
             EntryKind::Folder => self.root.make_below(path).map(|_made| Answer::Send),
             EntryKind::File => self.prepare_file(index, path, entry),
         };
-        prepared.unwrap_or_else(|error| Answer::Refuse(refusal(&error)))
+        prepared.unwrap_or_else(|error| Answer::Refuse(refusal(path, &error)))
     }
 
     fn prepare_file(&mut self, index: u32, path: &EntryPath, entry: &Entry) -> io::Result<Answer> {
@@ -170,7 +170,8 @@ impl Writer {
         let mut ends = Vec::with_capacity(batch.len());
         let mut folders: Vec<Arc<Folder>> = Vec::new();
         for (index, file) in batch {
-            let published = self.publish(&file).map_err(|error| refusal(&error));
+            let published = self.publish(&file);
+            let published = published.map_err(|error| refusal(&file.path, &error));
             let is_here = published.is_ok();
             ends.push((index, published));
             if is_here
@@ -227,12 +228,16 @@ impl Writer {
 }
 
 /// What to tell the peer about an error of this disk.
-pub(crate) fn refusal(error: &io::Error) -> RefuseReason {
+pub(crate) fn refusal(path: &EntryPath, error: &io::Error) -> RefuseReason {
     match error.kind() {
         io::ErrorKind::AlreadyExists => RefuseReason::Exists,
         io::ErrorKind::WouldBlock => RefuseReason::Busy,
         _ if is_in_the_way(error) => RefuseReason::InTheWay,
-        _ => RefuseReason::Io,
+        _ => {
+            // The peer is told no more than that.
+            tracing::warn!(%path, %error, "cannot keep a file");
+            RefuseReason::Io
+        }
     }
 }
 

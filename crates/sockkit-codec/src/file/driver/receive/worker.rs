@@ -286,7 +286,7 @@ impl Receiving {
             Ok(part) => Ok(Some(part)),
             Err(error) if is_fatal(&error) => Err(self.write_error(entry, error)),
             Err(error) => {
-                self.fail(entry, FileOutcome::Refused(refusal(&error)));
+                self.fail(entry, FileOutcome::Refused(refusal(path, &error)));
                 Ok(None)
             }
         }

@@ -384,6 +384,10 @@ impl Outbox {
 fn fail_reason(error: &io::Error) -> FailReason {
     match error.kind() {
         io::ErrorKind::NotFound => FailReason::Vanished,
-        _ => FailReason::Unreadable,
+        _ => {
+            // The peer is told no more than that.
+            tracing::warn!(%error, "cannot read a file");
+            FailReason::Unreadable
+        }
     }
 }
