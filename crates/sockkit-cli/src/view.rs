@@ -1,6 +1,7 @@
 //! `sockkit view`: a stream in the browser, on disk, or as figures.
 
 use std::{
+    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -20,6 +21,7 @@ use sockkit::{
     stream::{Link, Stats},
 };
 use tokio::{
+    fs,
     signal::ctrl_c,
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
@@ -224,11 +226,32 @@ async fn snapshot(
         PixelFormat::Jpeg => picture,
         _ => jpeg::encode(&picture, jpeg::DEFAULT_QUALITY)?,
     };
-    tokio::fs::write(path, jpeg.data())
+    write_whole(path, jpeg.data())
         .await
         .with_context(|| format!("cannot write {}", path.display()))?;
     say!("saved     {}", path.display());
     Ok(())
+}
+
+/// An old picture stays until the new one is whole.
+async fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // What is behind a link is replaced, not the link; and a device is written to.
+    let path = &fs::canonicalize(path).await.unwrap_or(path.to_owned());
+    if fs::metadata(path).await.is_ok_and(|there| !there.is_file()) {
+        return fs::write(path, bytes).await;
+    }
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let written = async {
+        fs::write(&part, bytes).await?;
+        fs::rename(&part, path).await
+    };
+    let written = written.await;
+    if written.is_err() {
+        // It may never have been there.
+        let _ = fs::remove_file(&part).await;
+    }
+    written
 }
 
 async fn serve(receiver: &Incoming, address: SocketAddr) -> anyhow::Result<Viewer> {

@@ -1,8 +1,10 @@
 """The course's UDP video pair, with pictures made beforehand, to be measured against.
 
-receive            prints the port, then its figures
-send PORT RATE N   prints its figures
-figures: datagrams, CPU seconds
+receive                  prints the port, then its figures
+send PORT RATE N         prints its figures; pauses after each picture
+send PORT RATE N spread  pauses after each datagram, so that the default receive
+                         buffer, which holds less than a picture, is enough
+figures: datagrams, CPU seconds, the sender's seconds
 """
 import resource
 import socket
@@ -42,23 +44,32 @@ def receive():
     print(datagrams, cpu() - since)
 
 
-def send(port, rate, count):
+def send(port, rate, count, spread):
     pictures = []
     for number in range(25):
         frame = numpy.full((480, 640, 3), number, dtype=numpy.uint8)
         data = frame.flatten().tobytes()
         pictures.append([bytes([i]) + data[i * SIZE:(i + 1) * SIZE] for i in range(20)])
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    due, since = time.monotonic(), cpu()
+    begun, since = time.monotonic(), cpu()
+    due = begun
+
+    def pause(seconds):
+        nonlocal due
+        due += seconds
+        time.sleep(max(0, due - time.monotonic()))
+
     for number in range(count):
         for datagram in pictures[number % 25]:
             sock.sendto(datagram, ('127.0.0.1', port))
-        due += 1 / rate
-        time.sleep(max(0, due - time.monotonic()))
-    print(20 * count, cpu() - since)
+            if spread:
+                pause(1 / rate / 20)
+        if not spread:
+            pause(1 / rate)
+    print(20 * count, cpu() - since, time.monotonic() - begun)
 
 
 if sys.argv[1] == 'receive':
     receive()
 else:
-    send(int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    send(*map(int, sys.argv[2:5]), spread=len(sys.argv) > 5)

@@ -63,8 +63,8 @@ fn main() {
 fn compare_course() {
     println!("course video, 640x480 raw, made beforehand, {COURSE_SECONDS} s a run");
     println!(
-        "{:24} {:>9} {:>9} {:>12} {:>12} {:>12}",
-        "", "sent", "lost", "send CPU", "recv CPU", "both"
+        "{:24} {:>9} {:>9} {:>9} {:>12} {:>12} {:>12}",
+        "", "sent", "a second", "lost", "send CPU", "recv CPU", "both"
     );
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/course_pair.py");
     let myself = env::current_exe().unwrap();
@@ -86,15 +86,21 @@ fn compare_course() {
             Command::new(&myself).args(words).piped()
         };
         course_row("sockkit, 1000/s", receive, send);
-        for rate in ["400", "1000"] {
+        // The course's sender pauses after each datagram, and gets no further.
+        for (name, rate, pauses) in [
+            ("Python, 1000/s", "1000", ""),
+            ("Python, 400/s", "400", ""),
+            ("Python, spread, 400/s", "400", "spread"),
+        ] {
             let count = (rate.parse::<u64>().unwrap() * COURSE_SECONDS).to_string();
             let python = || Command::new("python3");
             let receive = python().args([script, "receive"]).piped();
             let send = |port: &str| {
-                let words = [script, "send", port, rate, &count];
+                let words = [script, "send", port, rate, &count, pauses];
+                let words = words.iter().filter(|word| !word.is_empty());
                 python().args(words).piped()
             };
-            course_row(&format!("Python, {rate}/s"), receive, send);
+            course_row(name, receive, send);
         }
     }
 }
@@ -119,8 +125,9 @@ fn course_row(name: &str, receiver: Child, sender: impl FnOnce(&str) -> Child) {
     let pictures = sent[0] / 20.0;
     let micros = |seconds: f64| seconds * 1e6 / pictures;
     println!(
-        "{name:24} {:9.0} {:9.1} {:9.0} µs {:9.0} µs {:9.0} µs",
+        "{name:24} {:9.0} {:9.0} {:9.1} {:9.0} µs {:9.0} µs {:9.0} µs",
         pictures,
+        pictures / sent[2],
         (sent[0] - received[0]) / 20.0,
         micros(sent[1]),
         micros(received[1]),
@@ -151,13 +158,14 @@ async fn course_send(port: u64, rate: u64, count: u64) {
     let mut sender = course::Sender::bind(to)
         .unwrap()
         .max_bytes_per_second(u64::MAX);
-    let since = cpu_seconds();
+    let (since, begun) = (cpu_seconds(), Instant::now());
     let mut ticks = interval(Duration::from_secs(1) / u32::try_from(rate).unwrap());
     for (_, picture) in (0..count).zip(pictures.iter().cycle()) {
         ticks.tick().await;
         sender.send(picture).await.unwrap();
     }
-    println!("{} {}", 20 * count, cpu_seconds() - since);
+    let elapsed = begun.elapsed().as_secs_f64();
+    println!("{} {} {elapsed}", 20 * count, cpu_seconds() - since);
 }
 
 /// From the capture of a JPEG of 1280x720 to its pixels, beside decoding alone.

@@ -53,6 +53,27 @@ fn a_snapshot_is_a_picture_of_the_source() {
 }
 
 #[test]
+fn an_old_snapshot_stays_if_the_new_one_cannot_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, part) = (
+        folder.path().join("one.jpg"),
+        folder.path().join("one.jpg.part"),
+    );
+    std::fs::write(&old, "the old one").unwrap();
+    std::fs::create_dir(&part).unwrap();
+    let view = sockkit_in(
+        folder.path(),
+        &["view", "udp://127.0.0.1:0", "--snapshot", "one.jpg"],
+    );
+    let to = format!("udp://{}", view.line_after("listening on "));
+    let _cam = sockkit(&["cam", "--source", "pattern", "--to", &to]);
+    let end = view.end();
+    assert!(!end.status.success(), "{end:?}");
+    assert!(end.errors.contains("cannot write one.jpg"), "{end:?}");
+    assert_eq!(std::fs::read(&old).unwrap(), b"the old one");
+}
+
+#[test]
 fn what_cam_shows_over_tcp_is_viewed_and_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let cam = sockkit(&["cam", "--source", "pattern", "--to", "tcp://127.0.0.1:0"]);
