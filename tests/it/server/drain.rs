@@ -59,13 +59,25 @@ async fn a_handler_that_blocks_its_thread_does_not_hold_the_shutdown_up() {
         }
     })
     .await;
+    // A worker that blocks right after it waited for the network leaves nobody
+    // who waits for it, or for a timer, until another worker is woken: tokio's
+    // affair, and not what is tested.
+    let runtime = tokio::runtime::Handle::current();
+    let (over, pulse) = std::sync::mpsc::channel::<()>();
+    let waker = std::thread::spawn(move || {
+        let beat = std::time::Duration::from_millis(10);
+        while pulse.recv_timeout(beat) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            runtime.spawn(async {});
+        }
+    });
     let _client = connect(&server).await;
     while server.metrics().active == 0 {
         tokio::task::yield_now().await;
     }
     let drained = timeout(PATIENCE, server.shutdown()).await.unwrap();
     assert_eq!((drained.aborted, drained.stuck), (1, 1));
-    drop(release);
+    drop((release, over));
+    waker.join().unwrap();
 }
 
 #[tokio::test]
