@@ -236,7 +236,9 @@ async fn snapshot(
 /// An old picture stays until the new one is whole.
 async fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // What is behind a link is replaced, not the link; and a device is written to.
-    let path = &fs::canonicalize(path).await.unwrap_or(path.to_owned());
+    let path = &fs::canonicalize(path)
+        .await
+        .unwrap_or_else(|_new| path.to_owned());
     if fs::metadata(path).await.is_ok_and(|there| !there.is_file()) {
         return fs::write(path, bytes).await;
     }
