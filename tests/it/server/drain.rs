@@ -65,7 +65,7 @@ async fn a_handler_that_blocks_its_thread_does_not_hold_the_shutdown_up() {
     let runtime = tokio::runtime::Handle::current();
     let (over, pulse) = std::sync::mpsc::channel::<()>();
     let waker = std::thread::spawn(move || {
-        let beat = std::time::Duration::from_millis(10);
+        let beat = Duration::from_millis(10);
         while pulse.recv_timeout(beat) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
             runtime.spawn(async {});
         }
