@@ -86,7 +86,7 @@ fn compare_course() {
             Command::new(&myself).args(words).piped()
         };
         course_row("sockkit, 1000/s", receive, send);
-        // The course's sender pauses after each datagram, and gets no further.
+        // The Python twin pauses after each datagram; the notes do not.
         for (name, rate, pauses) in [
             ("Python, 1000/s", "1000", ""),
             ("Python, 400/s", "400", ""),
