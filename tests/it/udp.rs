@@ -123,6 +123,41 @@ async fn a_batch_arrives_whole_and_in_order() {
 }
 
 #[tokio::test]
+async fn headers_arrive_in_front_of_their_payloads() {
+    let payloads = [
+        b"one".as_slice(),
+        b"two",
+        b"six",
+        b"",
+        b"longer than that",
+        b"-",
+    ];
+    let headers = [b"1".as_slice(), b"2", b"", b"4", b"", b"more than one byte"];
+    let expected = [
+        b"1one".as_slice(),
+        b"2two",
+        b"six",
+        b"4",
+        b"longer than that",
+        b"more than one byte-",
+    ];
+    for address in [V4, V6] {
+        for offload in [Offload::Auto, Offload::Off] {
+            let (sender, receiver) = (endpoint(address).offload(offload), endpoint(address));
+            let to = receiver.local_addr().unwrap();
+            let batch: Vec<_> = payloads
+                .iter()
+                .zip(headers)
+                .map(|(payload, header)| Transmit::new(to, payload).header(header))
+                .collect();
+            sender.send_batch(&batch).await.unwrap();
+            let got = collect(&receiver, 6, |datagram| datagram.bytes.to_vec()).await;
+            assert_eq!(got, expected, "{address} {offload:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_batch_reaches_many_destinations() {
     let sender = endpoint(V4);
     let receivers: Vec<_> = (0..100).map(|_| endpoint(V4)).collect();

@@ -16,6 +16,7 @@ use crate::sys::datagram::{self, MAX_MESSAGES, Message};
 #[must_use = "nothing is sent until an endpoint is given it"]
 pub struct Transmit<'a> {
     to: Option<SocketAddr>,
+    header: &'a [u8],
     bytes: &'a [u8],
     source: Option<IpAddr>,
     interface_index: Option<u32>,
@@ -26,6 +27,7 @@ impl<'a> Transmit<'a> {
     pub fn new(to: SocketAddr, bytes: &'a [u8]) -> Self {
         Self {
             to: Some(to),
+            header: &[],
             bytes,
             source: None,
             interface_index: None,
@@ -36,10 +38,18 @@ impl<'a> Transmit<'a> {
     pub fn to_peer(bytes: &'a [u8]) -> Self {
         Self {
             to: None,
+            header: &[],
             bytes,
             source: None,
             interface_index: None,
         }
+    }
+
+    /// Puts `header` in front of the bytes of the datagram. The system gathers
+    /// both, so that a long payload is not copied to stand behind its header.
+    pub fn header(mut self, header: &'a [u8]) -> Self {
+        self.header = header;
+        self
     }
 
     /// From this of the machine's addresses; an answer comes from where the
@@ -59,7 +69,17 @@ impl<'a> Transmit<'a> {
     fn continues(&self, first: &Self) -> bool {
         (self.to, self.source, self.interface_index)
             == (first.to, first.source, first.interface_index)
-            && (1..=first.bytes.len()).contains(&self.bytes.len())
+            && (1..=first.len()).contains(&self.len())
+    }
+
+    fn len(&self) -> usize {
+        self.header.len() + self.bytes.len()
+    }
+
+    /// What the system gathers; even of an empty datagram one part.
+    fn parts(&self) -> impl Iterator<Item = IoSlice<'a>> {
+        let header = (!self.header.is_empty()).then_some(self.header);
+        header.into_iter().chain([self.bytes]).map(IoSlice::new)
     }
 
     fn message<'m>(&self, parts: &'m [IoSlice<'m>], segment_bytes: Option<u16>) -> Message<'m> {
@@ -159,17 +179,20 @@ impl UdpEndpoint {
     fn send_some(&self, batch: &[Transmit<'_>]) -> io::Result<Step> {
         let largest_segment = self.offload_below_bytes.load(Ordering::Relaxed);
         let batch = &batch[..batch.len().min(MAX_DATAGRAMS)];
-        let parts: Vec<IoSlice<'_>> = batch.iter().map(|one| IoSlice::new(one.bytes)).collect();
-        let mut messages = Vec::with_capacity(batch.len().min(MAX_MESSAGES));
-        let mut planned = 0;
-        while planned < batch.len() && messages.len() < MAX_MESSAGES {
-            let first = &batch[planned];
-            let run = run_length(&batch[planned..], largest_segment);
-            let segment_bytes = (run > 1).then(|| segment(first.bytes.len()));
-            messages.push(first.message(&parts[planned..planned + run], segment_bytes));
-            planned += run;
-        }
-        self.hand_over(&messages, |message| message.parts.len())
+        let runs = runs(batch, largest_segment);
+        let parts: Vec<IoSlice<'_>> = batch.iter().flat_map(Transmit::parts).collect();
+        let mut rest = parts.as_slice();
+        let messages: Vec<Message<'_>> = runs
+            .iter()
+            .map(|run| {
+                let of_run = run.iter().map(|one| one.parts().count()).sum();
+                let (parts, others) = rest.split_at(of_run);
+                rest = others;
+                let segment_bytes = (run.len() > 1).then(|| segment(run[0].len()));
+                run[0].message(parts, segment_bytes)
+            })
+            .collect();
+        self.hand_over(&messages, |index| runs[index].len())
     }
 
     /// Sends as much from the front of `bytes` as one call takes.
@@ -195,21 +218,22 @@ impl UdpEndpoint {
             })
             .map(|message| Message { to, ..message })
             .collect();
-        self.hand_over(&messages, |message| {
-            message.parts[0].len().div_ceil(segment_bytes)
+        self.hand_over(&messages, |index| {
+            parts[index].len().div_ceil(segment_bytes)
         })
     }
 
-    /// One system call, and what it means.
+    /// One system call, and what it means. `datagrams` says how many are in the
+    /// message at an index.
     fn hand_over(
         &self,
         messages: &[Message<'_>],
-        datagrams: impl Fn(&Message<'_>) -> usize,
+        datagrams: impl Fn(usize) -> usize,
     ) -> io::Result<Step> {
         let refused = match datagram::send_messages(&self.socket, messages) {
             Ok(sent) => {
                 return Ok(Step {
-                    datagrams: messages[..sent].iter().map(datagrams).sum(),
+                    datagrams: (0..sent).map(datagrams).sum(),
                     refused: None,
                 });
             }
@@ -231,7 +255,7 @@ impl UdpEndpoint {
             return Ok(nothing_yet);
         }
         Ok(Step {
-            datagrams: datagrams(&messages[0]),
+            datagrams: datagrams(0),
             refused: Some(refused),
         })
     }
@@ -284,14 +308,28 @@ impl Refusals {
     }
 }
 
+/// The front of `batch` as the runs that one call takes.
+fn runs<'b, 'a>(
+    mut batch: &'b [Transmit<'a>],
+    offload_below_bytes: usize,
+) -> Vec<&'b [Transmit<'a>]> {
+    let mut runs = Vec::with_capacity(batch.len().min(MAX_MESSAGES));
+    while !batch.is_empty() && runs.len() < MAX_MESSAGES {
+        let (run, rest) = batch.split_at(run_length(batch, offload_below_bytes));
+        runs.push(run);
+        batch = rest;
+    }
+    runs
+}
+
 /// How many datagrams at the front can go as one; at least one.
 fn run_length(batch: &[Transmit<'_>], offload_below_bytes: usize) -> usize {
     let first = &batch[0];
-    let max_run = max_run(first.bytes.len(), offload_below_bytes);
+    let max_run = max_run(first.len(), offload_below_bytes);
     let full = batch
         .iter()
         .take(max_run)
-        .take_while(|one| one.continues(first) && one.bytes.len() == first.bytes.len())
+        .take_while(|one| one.continues(first) && one.len() == first.len())
         .count();
     // A shorter one may end the run.
     let has_tail =
@@ -407,6 +445,15 @@ mod tests {
         for other in others {
             assert_eq!(run_length(&[first, other], ANY_LENGTH), 1, "{other:?}");
         }
+    }
+
+    #[test]
+    fn a_header_counts_as_of_the_datagram() {
+        let plain = Transmit::to_peer(b"same");
+        let parted = Transmit::to_peer(b"me").header(b"sa");
+        let longer = plain.header(b"!");
+        assert_eq!(run_length(&[plain, parted, plain], ANY_LENGTH), 3);
+        assert_eq!(run_length(&[plain, longer], ANY_LENGTH), 1);
     }
 
     #[test]
