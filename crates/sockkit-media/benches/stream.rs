@@ -16,7 +16,7 @@
 use std::{
     env, fs,
     io::{BufRead, BufReader, Read, Write},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant, SystemTime},
 };
@@ -61,78 +61,147 @@ fn main() {
 
 /// Raw course video: ours, Python's, and in C what the calls alone take, in turns.
 fn compare_course() {
-    println!("course video, 640x480 raw, made beforehand, {COURSE_SECONDS} s a run");
+    println!("course video, 640x480 raw, pictures made beforehand, {COURSE_SECONDS} s a run");
     println!(
-        "{:24} {:>9} {:>9} {:>9} {:>12} {:>12} {:>12}",
+        "{:30} {:>6} {:>9} {:>9} {:>12} {:>12} {:>12}",
         "", "sent", "a second", "lost", "send CPU", "recv CPU", "both"
     );
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/course_pair.py");
-    let myself = env::current_exe().unwrap();
     let lab = tempfile::tempdir().unwrap();
-    let pair = compile_pair(lab.path());
+    let myself = env::current_exe().unwrap();
+    let myself = myself.to_str().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/course_pair.py");
+    let ours = Pair::new(
+        "sockkit",
+        vec![myself],
+        ["course-receive", "course-send"],
+        1_000,
+    );
+    let python = || vec!["python3", script];
+    let mut pairs = vec![
+        ours,
+        Pair::new("Python", python(), WORDS, 1_000),
+        Pair::new("Python", python(), WORDS, 400),
+        Pair::new("Python, keeping memory", python(), WORDS, 1_000).keeping_memory(),
+        Pair::new("Python, cut beforehand", python(), WORDS, 1_000).cut_beforehand(),
+    ];
+    let compiled = compile_pair(lab.path());
+    if let Some(compiled) = &compiled {
+        pairs.push(Pair::new("C", vec![compiled], WORDS, 1_000));
+    }
     for _ in 0..COURSE_RUNS {
-        let count = (1_000 * COURSE_SECONDS).to_string();
-        if let Some(pair) = &pair {
-            let receive = Command::new(pair).arg("receive").piped();
-            let send = |port: &str| {
-                let words = ["send", port, "1000", &count];
-                Command::new(pair).args(words).piped()
-            };
-            course_row("C, 1000/s", receive, send);
+        for pair in &mut pairs {
+            pair.run();
         }
-        let receive = Command::new(&myself).arg("course-receive").piped();
-        let send = |port: &str| {
-            let words = ["course-send", port, "1000", &count];
-            Command::new(&myself).args(words).piped()
-        };
-        course_row("sockkit, 1000/s", receive, send);
-        // The Python twin pauses after each datagram; the notes do not.
-        for (name, rate, pauses) in [
-            ("Python, 1000/s", "1000", ""),
-            ("Python, 400/s", "400", ""),
-            ("Python, spread, 400/s", "400", "spread"),
-        ] {
-            let count = (rate.parse::<u64>().unwrap() * COURSE_SECONDS).to_string();
-            let python = || Command::new("python3");
-            let receive = python().args([script, "receive"]).piped();
-            let send = |port: &str| {
-                let words = [script, "send", port, rate, &count, pauses];
-                let words = words.iter().filter(|word| !word.is_empty());
-                python().args(words).piped()
-            };
-            course_row(name, receive, send);
-        }
+    }
+    let ours = pairs[0].median_micros();
+    println!("\nboth ends, median of {COURSE_RUNS}, and sockkit beside it");
+    for pair in &pairs {
+        let median = pair.median_micros();
+        println!(
+            "{:30} {median:9.0} µs {:9.2} x",
+            pair.title(),
+            ours / median
+        );
     }
 }
 
-fn compile_pair(lab: &Path) -> Option<PathBuf> {
+/// A sender and a receiver of the course's video, and what they took.
+struct Pair<'a> {
+    name: &'a str,
+    program: Vec<&'a str>,
+    receive: &'a str,
+    send: &'a str,
+    rate: u64,
+    keeps_memory: bool,
+    cut_beforehand: bool,
+    micros: Vec<f64>,
+}
+
+impl<'a> Pair<'a> {
+    fn new(name: &'a str, program: Vec<&'a str>, words: [&'a str; 2], rate: u64) -> Self {
+        let [receive, send] = words;
+        Self {
+            name,
+            program,
+            receive,
+            send,
+            rate,
+            keeps_memory: false,
+            cut_beforehand: false,
+            micros: Vec::new(),
+        }
+    }
+
+    /// glibc gives a picture's memory back after each, or keeps it, as the heap
+    /// happens to lie; so it always does.
+    fn keeping_memory(mut self) -> Self {
+        self.keeps_memory = true;
+        self
+    }
+
+    fn cut_beforehand(mut self) -> Self {
+        self.cut_beforehand = true;
+        self
+    }
+
+    fn title(&self) -> String {
+        format!("{}, {}/s", self.name, self.rate)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.program[0]);
+        command.args(&self.program[1..]);
+        if self.keeps_memory {
+            command.env("MALLOC_MMAP_THRESHOLD_", "33554432");
+            command.env("MALLOC_TRIM_THRESHOLD_", "1073741824");
+        }
+        command
+    }
+
+    fn run(&mut self) {
+        let title = self.title();
+        let count = self.rate * COURSE_SECONDS;
+        let receiver = self.command().arg(self.receive).piped();
+        let sender = |port: &str| {
+            let mut command = self.command();
+            command.args([self.send, port, &self.rate.to_string(), &count.to_string()]);
+            command.args(self.cut_beforehand.then_some("cut")).piped()
+        };
+        let Some((sent, received)) = run(receiver, sender) else {
+            println!("{title:30} did not run (python3 with numpy?)");
+            return;
+        };
+        let pictures = sent[0] / 20.0;
+        let micros = |seconds: f64| seconds * 1e6 / pictures;
+        println!(
+            "{title:30} {pictures:6.0} {:9.0} {:9.1} {:9.0} µs {:9.0} µs {:9.0} µs",
+            pictures / sent[2],
+            (sent[0] - received[0]) / 20.0,
+            micros(sent[1]),
+            micros(received[1]),
+            micros(sent[1] + received[1]),
+        );
+        self.micros.push(micros(sent[1] + received[1]));
+    }
+
+    /// Not a number if it never ran.
+    fn median_micros(&self) -> f64 {
+        let mut sorted = self.micros.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+}
+
+fn compile_pair(lab: &Path) -> Option<String> {
     let pair = lab.join("pair");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/course_pair.c");
     let mut compiler = Command::new("cc");
     let compiled = compiler.args(["-O2", source, "-o"]).arg(&pair).status();
     if compiled.is_ok_and(|status| status.success()) {
-        return Some(pair);
+        return pair.to_str().map(str::to_owned);
     }
     println!("no C compiler: the limit is not shown");
     None
-}
-
-fn course_row(name: &str, receiver: Child, sender: impl FnOnce(&str) -> Child) {
-    let Some((sent, received)) = run(receiver, sender) else {
-        println!("{name:24} did not run (python3 with numpy?)");
-        return;
-    };
-    let pictures = sent[0] / 20.0;
-    let micros = |seconds: f64| seconds * 1e6 / pictures;
-    println!(
-        "{name:24} {:9.0} {:9.0} {:9.1} {:9.0} µs {:9.0} µs {:9.0} µs",
-        pictures,
-        pictures / sent[2],
-        (sent[0] - received[0]) / 20.0,
-        micros(sent[1]),
-        micros(received[1]),
-        micros(sent[1] + received[1]),
-    );
 }
 
 async fn course_receive() {
@@ -148,10 +217,10 @@ async fn course_receive() {
 }
 
 async fn course_send(port: u64, rate: u64, count: u64) {
-    let pictures: Vec<Vec<u8>> = (0..25)
+    let pictures: Vec<VideoFrame> = (0..25)
         .map(|shade| {
             let pixels = vec![shade; 640 * 480 * 3];
-            course::cut(&VideoFrame::new(PixelFormat::Bgr, 640, 480, pixels).unwrap()).unwrap()
+            VideoFrame::new(PixelFormat::Bgr, 640, 480, pixels).unwrap()
         })
         .collect();
     let to = format!("127.0.0.1:{port}").parse().unwrap();
@@ -327,6 +396,7 @@ fn runtime() -> Runtime {
 }
 
 const LOOPBACK: &str = "127.0.0.1:0";
+const WORDS: [&str; 2] = ["receive", "send"];
 const COURSE_SECONDS: u64 = 10;
 const COURSE_RUNS: usize = 5;
 const AGE_PICTURES: u64 = 300;

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use clap::Parser;
 use sockkit::{
     source::{Source, SourceConfig, SourceSpec},
-    stream::course::{HEIGHT_PX, Sender, WIDTH_PX, cut},
+    stream::course::{HEIGHT_PX, Sender, WIDTH_PX},
 };
 use sockkit_examples::until_ctrl_c;
 
@@ -41,7 +41,7 @@ async fn send(args: Args) -> anyhow::Result<()> {
     let mut sent = 0;
     while args.frames != Some(sent) {
         let picture = source.next().await?;
-        sender.send(&cut(&picture)?).await?;
+        sender.send(&picture).await?;
         sent += 1;
     }
     println!("sent {sent} pictures");

@@ -18,22 +18,19 @@ pub const WIDTH_PX: u32 = 640;
 pub const HEIGHT_PX: u32 = 480;
 
 /// Bytes of a datagram: the index, then a twentieth of the picture.
-pub const DATAGRAM_BYTES: usize = 1 + BLOCK_BYTES;
+pub(super) const DATAGRAM_BYTES: usize = 1 + BLOCK_BYTES;
 
-/// Cuts a picture of 640x480 into its 20 datagrams, which stand one after the
-/// other: every [`DATAGRAM_BYTES`] begin a new one.
-///
-/// # Errors
-/// [`PictureError`] if the picture cannot be decoded, or has another size.
-pub fn cut(frame: &VideoFrame) -> Result<Vec<u8>, PictureError> {
-    let bgr = frame.convert(PixelFormat::Bgr)?.packed();
-    let checked = VideoFrame::new(PixelFormat::Bgr, WIDTH_PX, HEIGHT_PX, bgr.into_data())?;
-    let mut datagrams = Vec::with_capacity(BLOCKS * DATAGRAM_BYTES);
-    for (index, block) in (0_u8..).zip(checked.data().chunks_exact(BLOCK_BYTES)) {
-        datagrams.push(index);
-        datagrams.extend_from_slice(block);
-    }
-    Ok(datagrams)
+/// The picture as its pixels go out.
+pub(super) fn pixels(frame: &VideoFrame) -> Result<Bytes, PictureError> {
+    let bgr = frame.convert(PixelFormat::Bgr)?.packed().into_data();
+    Ok(VideoFrame::new(PixelFormat::Bgr, WIDTH_PX, HEIGHT_PX, bgr)?.into_data())
+}
+
+/// The datagrams of a picture: the byte with the index, and the block behind it.
+pub(super) fn cut(pixels: &[u8]) -> impl Iterator<Item = (&'static [u8], &[u8])> {
+    INDEXES
+        .chunks_exact(1)
+        .zip(pixels.chunks_exact(BLOCK_BYTES))
 }
 
 /// Puts datagrams together again. It holds one picture, and uses the memory of
@@ -44,7 +41,7 @@ pub fn cut(frame: &VideoFrame) -> Result<Vec<u8>, PictureError> {
 ///   room     the byte before a block, for its index, and the block itself
 /// ```
 #[derive(Debug)]
-pub struct Assembler {
+pub(crate) struct Assembler {
     pixels: BytesMut,
     /// The byte of the block before that the room begins with.
     overlapped: u8,
@@ -72,7 +69,7 @@ impl Assembler {
     /// Takes a datagram in; gives the picture that it completes.
     ///
     /// What is no datagram of this format is passed over.
-    pub fn handle_datagram(&mut self, datagram: &[u8]) -> Option<VideoFrame> {
+    pub(crate) fn handle_datagram(&mut self, datagram: &[u8]) -> Option<VideoFrame> {
         self.room()
             .get_mut(..datagram.len())?
             .copy_from_slice(datagram);
@@ -82,7 +79,7 @@ impl Assembler {
     /// Where to receive the next datagram, to be told of by
     /// [`handle_filled`](Self::handle_filled): the place of the block that is
     /// due, so that nothing is copied if it is that one.
-    pub fn room(&mut self) -> &mut [u8] {
+    pub(crate) fn room(&mut self) -> &mut [u8] {
         let due = self.due();
         self.overlapped = self.room_at(due).first().copied().unwrap_or_default();
         self.room_at(due)
@@ -90,7 +87,7 @@ impl Assembler {
 
     /// Takes in the datagram of that length that was received into
     /// [`room`](Self::room), like [`handle_datagram`](Self::handle_datagram).
-    pub fn handle_filled(&mut self, bytes: usize) -> Option<VideoFrame> {
+    pub(crate) fn handle_filled(&mut self, bytes: usize) -> Option<VideoFrame> {
         let (due, overlapped) = (self.due(), self.overlapped);
         let index = std::mem::replace(self.room_at(due).first_mut()?, overlapped);
         if bytes != DATAGRAM_BYTES || usize::from(index) >= BLOCKS {
@@ -145,7 +142,7 @@ impl Assembler {
     }
 
     /// Pictures of which a datagram was lost.
-    pub fn broken(&self) -> u64 {
+    pub(crate) fn broken(&self) -> u64 {
         self.broken
     }
 
@@ -161,6 +158,9 @@ fn blank() -> BytesMut {
 
 const BLOCKS: usize = 20;
 const BLOCK_BYTES: usize = 46_080;
+const INDEXES: [u8; BLOCKS] = [
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19,
+];
 const ALL: u32 = (1 << BLOCKS) - 1;
 
 /// How far a datagram may be overtaken within its picture.
@@ -182,15 +182,16 @@ mod tests {
     }
 
     fn datagrams(shade: u8) -> Vec<Vec<u8>> {
-        let whole = cut(&picture(shade)).unwrap();
-        whole.chunks(DATAGRAM_BYTES).map(<[u8]>::to_vec).collect()
+        cut(&pixels(&picture(shade)).unwrap())
+            .map(|(index, block)| [index, block].concat())
+            .collect()
     }
 
     #[test]
     fn a_picture_is_twenty_datagrams_and_comes_back() {
-        let whole = cut(&picture(3)).unwrap();
-        let datagrams: Vec<&[u8]> = whole.chunks(DATAGRAM_BYTES).collect();
-        assert_eq!((datagrams.len(), whole.len()), (20, 20 * DATAGRAM_BYTES));
+        let datagrams = datagrams(3);
+        assert_eq!(datagrams.len(), 20);
+        assert!(datagrams.iter().all(|one| one.len() == 46_081));
         let mut assembler = Assembler::default();
         let mut shuffled = datagrams.clone();
         shuffled.swap(3, 9);
@@ -210,8 +211,7 @@ mod tests {
             let mut assembler = Assembler::default();
             let mut whole = Vec::new();
             for shade in 0..3 {
-                let datagrams = cut(&picture(shade)).unwrap();
-                for (index, datagram) in datagrams.chunks(DATAGRAM_BYTES).enumerate() {
+                for (index, datagram) in datagrams(shade).iter().enumerate() {
                     if (shade, index) != (0, lost) {
                         whole.extend(assembler.handle_datagram(datagram));
                     }
@@ -227,8 +227,8 @@ mod tests {
         let mut assembler = Assembler::default();
         let mut kept = Vec::new();
         for shade in 0..10 {
-            for datagram in cut(&picture(shade)).unwrap().chunks(DATAGRAM_BYTES) {
-                kept.extend(assembler.handle_datagram(datagram));
+            for datagram in datagrams(shade) {
+                kept.extend(assembler.handle_datagram(&datagram));
             }
             assert!(assembler.given.len() <= MAX_GIVEN);
         }
@@ -240,9 +240,10 @@ mod tests {
         drop(kept);
         let places: Vec<_> = (0..10)
             .filter_map(|shade| {
-                let whole = cut(&picture(shade)).unwrap();
-                let mut datagrams = whole.chunks(DATAGRAM_BYTES);
-                datagrams.find_map(|datagram| assembler.handle_datagram(datagram))
+                let datagrams = datagrams(shade);
+                datagrams
+                    .iter()
+                    .find_map(|datagram| assembler.handle_datagram(datagram))
             })
             .map(|picture| picture.data().as_ptr())
             .collect();
@@ -252,7 +253,7 @@ mod tests {
     #[test]
     fn other_sizes_are_refused() {
         let small = VideoFrame::new(PixelFormat::Gray, 2, 2, vec![0; 4]).unwrap();
-        assert!(cut(&small).is_err());
+        assert!(pixels(&small).is_err());
     }
 
     /// Datagrams as the fuzz target takes them: each behind its length.

@@ -4,7 +4,7 @@
 //! ```
 //! use sockkit_media::{
 //!     picture::{PixelFormat, VideoFrame},
-//!     stream::course::{Receiver, Sender, cut},
+//!     stream::course::{Receiver, Sender},
 //! };
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -12,7 +12,7 @@
 //! let mut receiver = Receiver::bind("127.0.0.1:0".parse()?)?;
 //! let mut sender = Sender::bind(receiver.local_addr()?)?;
 //! let grey = VideoFrame::new(PixelFormat::Bgr, 640, 480, vec![128; 921_600])?;
-//! sender.send(&cut(&grey)?).await?;
+//! sender.send(&grey).await?;
 //! assert_eq!(receiver.next().await?.data(), grey.data());
 //! # Ok(())
 //! # }
@@ -23,7 +23,8 @@ mod receiver;
 mod sender;
 
 pub use self::{
-    datagrams::{Assembler, DATAGRAM_BYTES, HEIGHT_PX, WIDTH_PX, cut},
+    datagrams::{HEIGHT_PX, WIDTH_PX},
     receiver::Receiver,
-    sender::Sender,
+    sender::{SendError, Sender},
 };
+pub(crate) use datagrams::Assembler;

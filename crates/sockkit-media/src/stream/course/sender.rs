@@ -1,19 +1,22 @@
-//! Sends the course's datagrams.
+//! Sends the course's datagrams, straight from the picture's memory.
 
 use std::net::SocketAddr;
 
 use sockkit_core::{
     options::SocketOptions,
-    udp::{UdpEndpoint, UdpError},
+    udp::{Transmit, UdpEndpoint, UdpError},
 };
 use tokio::time::sleep_until;
 
-use super::DATAGRAM_BYTES;
-use crate::stream::{
-    StreamError,
-    endpoint::unspecified,
-    inlet::now,
-    pace::{GIGABIT, Pacer},
+use super::datagrams::{DATAGRAM_BYTES, cut, pixels};
+use crate::{
+    picture::{PictureError, VideoFrame},
+    stream::{
+        StreamError,
+        endpoint::unspecified,
+        inlet::now,
+        pace::{GIGABIT, Pacer},
+    },
 };
 
 /// Sends pictures to one receiver, spread over time: a receiver of the course
@@ -52,25 +55,41 @@ impl Sender {
         self
     }
 
-    /// Sends the datagrams of a picture, as [`cut`](super::cut) makes them.
+    /// Sends a picture of 640x480. Nothing of it is copied if it is BGR.
     ///
     /// # Errors
-    /// [`UdpError`] if the system refuses one. That nobody listens is no
-    /// error, as nobody says so reliably.
+    /// [`SendError::Picture`] if it cannot be decoded or has another size,
+    /// [`SendError::Udp`] if the system refuses a datagram. That nobody listens
+    /// is no error, as nobody says so reliably.
     ///
     /// # Cancel safety
     /// Not cancel safe: the rest of the picture is then not sent.
-    pub async fn send(&mut self, datagrams: &[u8]) -> Result<(), UdpError> {
-        for run in datagrams.chunks(RUN_DATAGRAMS * DATAGRAM_BYTES) {
-            self.endpoint
-                .send_segments(Some(self.to), run, DATAGRAM_BYTES)
-                .await?;
-            if let Some(until) = self.pacer.on_sent(now(), run.len()) {
+    pub async fn send(&mut self, picture: &VideoFrame) -> Result<(), SendError> {
+        let pixels = pixels(picture)?;
+        let datagrams: Vec<Transmit<'_>> = cut(&pixels)
+            .map(|(index, block)| Transmit::new(self.to, block).header(index))
+            .collect();
+        for run in datagrams.chunks(RUN_DATAGRAMS) {
+            self.endpoint.send_batch(run).await?;
+            let bytes = run.len() * DATAGRAM_BYTES;
+            if let Some(until) = self.pacer.on_sent(now(), bytes) {
                 sleep_until(until.into()).await;
             }
         }
         Ok(())
     }
+}
+
+/// Why a picture was not sent whole.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// It is no picture that the format carries.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    /// The system refused a datagram.
+    #[error(transparent)]
+    Udp(#[from] UdpError),
 }
 
 /// What goes out in one system call; two of them fit the receive buffer that
