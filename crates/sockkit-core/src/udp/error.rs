@@ -31,7 +31,11 @@ pub enum UdpError {
         source: io::Error,
     },
     /// Some of a batch was refused by the system; the rest was sent.
-    #[error("{refused} of {datagrams} datagrams refused, first number {first} to {to:?}")]
+    #[error(
+        "{refused} of {datagrams} datagrams refused, the first one to {}{}",
+        destination(*to),
+        advice(source)
+    )]
     Send {
         /// How many were asked for.
         datagrams: usize,
@@ -57,4 +61,47 @@ pub enum UdpError {
     /// The operating system failed us: retrying may help.
     #[error("socket failed")]
     Io(#[from] io::Error),
+}
+
+fn destination(to: Option<SocketAddr>) -> String {
+    to.map_or_else(|| "the connected peer".to_owned(), |to| to.to_string())
+}
+
+fn advice(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => {
+            " (a broadcast address needs the option `broadcast`; a firewall may refuse too)"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(to: Option<SocketAddr>, kind: io::ErrorKind) -> String {
+        UdpError::Send {
+            datagrams: 3,
+            refused: 2,
+            first: 1,
+            to,
+            source: kind.into(),
+        }
+        .to_string()
+    }
+
+    #[test]
+    fn a_refusal_names_the_destination_and_what_to_do() {
+        let everybody = SocketAddr::from(([255, 255, 255, 255], 9));
+        assert_eq!(
+            text(None, io::ErrorKind::InvalidInput),
+            "2 of 3 datagrams refused, the first one to the connected peer"
+        );
+        let refused = text(Some(everybody), io::ErrorKind::PermissionDenied);
+        assert!(
+            refused.starts_with("2 of 3 datagrams refused, the first one to 255.255.255.255:9")
+        );
+        assert!(refused.contains("option `broadcast`"), "{refused}");
+    }
 }
