@@ -8,9 +8,12 @@ use sockkit_core::{
 };
 use tokio::time::sleep_until;
 
-use super::datagrams::{DATAGRAM_BYTES, cut, pixels};
+use super::{
+    HEIGHT_PX, WIDTH_PX,
+    datagrams::{DATAGRAM_BYTES, cut},
+};
 use crate::{
-    picture::{PictureError, VideoFrame},
+    picture::{PictureError, PixelFormat, VideoFrame},
     stream::{
         StreamError,
         endpoint::unspecified,
@@ -58,14 +61,21 @@ impl Sender {
     /// Sends a picture of 640x480. Nothing of it is copied if it is BGR.
     ///
     /// # Errors
-    /// [`SendError::Picture`] if it cannot be decoded or has another size,
-    /// [`SendError::Udp`] if the system refuses a datagram. That nobody listens
-    /// is no error, as nobody says so reliably.
+    /// [`SendError::Size`] if it has another size, [`SendError::Picture`] if it
+    /// cannot be decoded, [`SendError::Udp`] if the system refuses a datagram.
+    /// That nobody listens is no error, as nobody says so reliably.
     ///
     /// # Cancel safety
     /// Not cancel safe: the rest of the picture is then not sent.
     pub async fn send(&mut self, picture: &VideoFrame) -> Result<(), SendError> {
-        let pixels = pixels(picture)?;
+        let (width_px, height_px) = (picture.width_px(), picture.height_px());
+        if (width_px, height_px) != (WIDTH_PX, HEIGHT_PX) {
+            return Err(SendError::Size {
+                width_px,
+                height_px,
+            });
+        }
+        let pixels = picture.convert(PixelFormat::Bgr)?.into_data();
         let datagrams: Vec<Transmit<'_>> = cut(&pixels)
             .map(|(index, block)| Transmit::new(self.to, block).header(index))
             .collect();
@@ -84,7 +94,18 @@ impl Sender {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// It is no picture that the format carries.
+    /// The format carries one size only.
+    #[error(
+        "picture of {width_px}x{height_px} px: \
+         the format carries {WIDTH_PX}x{HEIGHT_PX} only, resize it"
+    )]
+    Size {
+        /// The picture's width, in pixels.
+        width_px: u32,
+        /// The picture's height, in pixels.
+        height_px: u32,
+    },
+    /// It cannot be decoded.
     #[error(transparent)]
     Picture(#[from] PictureError),
     /// The system refused a datagram.
@@ -97,3 +118,22 @@ pub enum SendError {
 const RUN_DATAGRAMS: usize = 2;
 
 const SEND_BUFFER_BYTES: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn other_sizes_are_refused_even_of_as_many_pixels() {
+        let mut sender = Sender::bind(([127, 0, 0, 1], 9).into()).unwrap();
+        for (width, height) in [(2, 2), (480, 640)] {
+            let pixels = vec![0; 3 * width as usize * height as usize];
+            let picture = VideoFrame::new(PixelFormat::Bgr, width, height, pixels).unwrap();
+            let error = sender.send(&picture).await.unwrap_err();
+            assert!(
+                matches!(error, SendError::Size { width_px, .. } if width_px == width),
+                "{error}"
+            );
+        }
+    }
+}
