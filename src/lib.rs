@@ -38,8 +38,6 @@
 
 #[cfg(feature = "quic")]
 pub use sockkit_core::quic;
-#[cfg(feature = "testing")]
-pub use sockkit_core::testing;
 pub use sockkit_core::{broadcast, interfaces, multicast, options, server, tcp, udp};
 
 #[cfg(feature = "codec")]
@@ -47,6 +45,10 @@ pub use sockkit_codec::{file, frame, pack, shard};
 
 #[cfg(feature = "media")]
 pub use sockkit_media::{latest, picture, sink, source, stream};
+
+#[cfg(feature = "testing")]
+#[doc(inline)]
+pub use sockkit_testing as testing;
 
 /// The README's example compiles.
 #[cfg(all(doctest, feature = "web"))]

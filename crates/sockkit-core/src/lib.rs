@@ -38,8 +38,11 @@ pub mod options;
 pub mod quic;
 pub mod server;
 pub mod tcp;
-#[cfg(feature = "testing")]
-pub mod testing;
 pub mod udp;
 
 mod sys;
+
+/// For the network lab of `sockkit-testing`. Not part of the API.
+#[cfg(all(feature = "testing", target_os = "linux"))]
+#[doc(hidden)]
+pub use sys::namespace::enter_new_network_namespace;

@@ -13,7 +13,7 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sockkit_codec::frame::FrameReader;
-use sockkit_core::testing::program::Program;
+use sockkit_testing::program::Program;
 use tokio::io::{AsyncRead, ReadBuf};
 
 #[test]

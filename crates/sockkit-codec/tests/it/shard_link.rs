@@ -9,7 +9,7 @@ use sockkit_codec::shard::{
     Kind, Parity, Reassembler, ReassemblyConfig, ReassemblyStats, ShardError, SplitConfig,
     Splitter, StreamId,
 };
-use sockkit_core::testing::link::{Link, LinkConfig};
+use sockkit_testing::link::{Link, LinkConfig};
 
 /// Messages sent over a link, and what became of them.
 #[derive(Debug)]

@@ -7,7 +7,10 @@ use std::io;
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 /// Moves the calling thread into a new network namespace.
-pub(crate) fn enter_new_network_namespace() -> io::Result<()> {
+///
+/// # Errors
+/// If the process may not make one.
+pub fn enter_new_network_namespace() -> io::Result<()> {
     // SAFETY: the flag NEWNET alone leaves the descriptor table shared, which
     // is all that `unshare_unsafe` asks for.
     unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.map_err(io::Error::from)

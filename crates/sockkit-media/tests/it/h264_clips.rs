@@ -5,11 +5,11 @@ use std::{
     process::Command,
 };
 
-use sockkit_core::testing::needs::{Need, met};
 use sockkit_media::{
     sink::record::RecorderConfig,
     source::{SourceError, clip::ClipError},
 };
+use sockkit_testing::needs::{Need, met};
 
 use super::{numbers_in, record, said_by};
 

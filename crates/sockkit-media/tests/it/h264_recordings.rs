@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
-use sockkit_core::testing::needs::{Need, met};
 use sockkit_media::{
     picture::{PixelFormat, Timestamp, VideoFrame, jpeg},
     sink::record::{Codec, H264Config, RecordError, Recorder, RecorderConfig, Timing},
     source::{Source, SourceConfig, SourceSpec},
 };
+use sockkit_testing::needs::{Need, met};
 
 use super::{h264, numbers_in, open, picture, record, said_by};
 

@@ -20,7 +20,7 @@ pub enum Need<'a> {
 /// Whether every need is met; if not, says loudly which one is missing.
 ///
 /// ```
-/// use sockkit_core::testing::needs::{Need, met};
+/// use sockkit_testing::needs::{Need, met};
 ///
 /// if !met("recording opens in ffprobe", &[Need::Program("ffprobe")]) {
 ///     return;

@@ -25,7 +25,7 @@ pub use loss::{Loss, LossModel};
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use sockkit_core::testing::link::{Link, LinkConfig, LossModel};
+/// use sockkit_testing::link::{Link, LinkConfig, LossModel};
 ///
 /// let config = LinkConfig::default()
 ///     .loss(LossModel::independent(0.05))

@@ -1,5 +1,7 @@
 //! For tests: what the machine lacks, a simulated link, a network lab, programs as processes.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(target_os = "linux")]
 pub mod lab;
 pub mod link;

@@ -20,7 +20,7 @@ use std::{
 /// ```
 /// use std::process::Command;
 ///
-/// use sockkit_core::testing::program::Program;
+/// use sockkit_testing::program::Program;
 ///
 /// let mut cat = Program::start(&mut Command::new("cat"));
 /// cat.type_line("안녕");

@@ -13,7 +13,7 @@ use std::{
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::Port;
-use crate::sys;
+use sockkit_core::enter_new_network_namespace;
 
 /// One host of a [`Lab`](super::Lab): a network namespace.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl Namespace {
     pub(super) fn new() -> Self {
         // A thread of its own, because entering is for good.
         let file = thread::spawn(|| {
-            sys::namespace::enter_new_network_namespace().expect("root may make namespaces");
+            enter_new_network_namespace().expect("root may make namespaces");
             // Addresses are usable at once; without conflicts nothing is lost.
             let _ = std::fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
             File::open("/proc/thread-self/ns/net").expect("a thread has a network namespace")

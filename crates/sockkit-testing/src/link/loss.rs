@@ -22,7 +22,7 @@ pub struct LossModel {
 /// Decides, one datagram after another, which are lost.
 ///
 /// ```
-/// use sockkit_core::testing::link::{Loss, LossModel};
+/// use sockkit_testing::link::{Loss, LossModel};
 ///
 /// let mut loss = Loss::new(LossModel::independent(0.5), 1);
 /// let lost = (0..1_000).filter(|_| loss.drops()).count();

@@ -23,7 +23,7 @@ pub use port::Port;
 /// `10.77.{n}.{h+1}/24` and `fd77:{n}::{h+1}/64`.
 ///
 /// ```no_run
-/// use sockkit_core::testing::lab::Lab;
+/// use sockkit_testing::lab::Lab;
 /// use tokio::net::TcpListener;
 ///
 /// let Some(lab) = Lab::new("two hosts can talk", 2, 1) else {
