@@ -30,7 +30,7 @@
 //! ```
 //!
 //! This crate is a facade: everything is defined in `sockkit-core`,
-//! `sockkit-codec` and `sockkit-media` and named here.
+//! `sockkit-codec`, `sockkit-file` and `sockkit-media` and named here.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // A library does not print; the programs do.
@@ -41,7 +41,11 @@ pub use sockkit_core::quic;
 pub use sockkit_core::{broadcast, interfaces, multicast, options, server, tcp, udp};
 
 #[cfg(feature = "codec")]
-pub use sockkit_codec::{file, frame, pack, shard};
+pub use sockkit_codec::{frame, pack, shard};
+
+#[cfg(feature = "file")]
+#[doc(inline)]
+pub use sockkit_file as file;
 
 #[cfg(feature = "media")]
 pub use sockkit_media::{latest, picture, sink, source, stream};

@@ -6,11 +6,8 @@ use std::{
 };
 
 /// The modules that say what bytes mean: no socket, no clock, no task, no randomness.
-const PURE: [&str; 5] = [
-    "crates/sockkit-codec/src/file/session",
-    "crates/sockkit-codec/src/frame",
-    "crates/sockkit-codec/src/pack",
-    "crates/sockkit-codec/src/shard",
+const PURE: [&str; 2] = [
+    "crates/sockkit-codec/src",
     "crates/sockkit-media/src/picture",
 ];
 

@@ -1,5 +1,5 @@
 //! Messages on the wire: length-prefixed frames, Python's `struct` formats,
-//! sharded datagrams with parity, and file transfer.
+//! sharded datagrams with parity, and the session of a file transfer.
 //!
 //! ```
 //! use sockkit_codec::pack::Format;
@@ -10,8 +10,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Without the `io` feature the crate is pure: it opens nothing, waits for
-//! nothing, and reads no clock.
+//! The crate is pure: it opens nothing, waits for nothing, and reads no clock.
+//! `FrameReader` and `FrameWriter` move bytes of a stream that they are given.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // A library does not print; the programs do.

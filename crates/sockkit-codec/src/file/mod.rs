@@ -1,29 +1,17 @@
-//! File transfer: session, drivers, confined writes.
+//! File transfer, the half that opens nothing: manifest, names, digests, and the
+//! session. Disk and drivers: `sockkit-file`.
 
-#[cfg(feature = "io")]
-pub mod course;
-#[cfg(feature = "io")]
-mod destination;
-#[cfg(feature = "io")]
-mod driver;
+mod answer;
 mod manifest;
 mod name;
 pub mod session;
-#[cfg(feature = "io")]
-mod source;
+mod tree;
 
-#[cfg(feature = "io")]
 pub use self::{
-    destination::{Destination, OnConflict},
-    driver::{
-        FileOutcome, FileSummary, Incoming, LinkError, OnProgress, Progress, ReceiveConfig,
-        ReceiveError, SendConfig, SendError, Summary, receive, send,
-    },
-    source::{SkipReason, Skipped, Source, SourceError},
-};
-pub use self::{
+    answer::{Answer, FailReason, RefuseReason},
     manifest::{Digest, Entry, EntryKind, FileTime, Integrity, Manifest},
-    name::{EntryPath, NameError, escape_name},
+    name::{EntryPath, NameError, TEMPORARY_PREFIX, escape_name},
+    tree::{BlockHasher, DigestTree},
 };
 
 /// Bytes in a block, except for the last of a file. It is a power of two, so

@@ -76,8 +76,10 @@ impl EntryPath {
     }
 
     /// The same path with another last component.
-    #[cfg(feature = "io")]
-    pub(crate) fn with_file_name(&self, name: &str) -> Result<Self, NameError> {
+    ///
+    /// # Errors
+    /// As of [`parse`](Self::parse).
+    pub fn with_file_name(&self, name: &str) -> Result<Self, NameError> {
         match self.0.rsplit_once('/') {
             Some((folder, _name)) => Self::parse(&format!("{folder}/{name}")),
             None => Self::parse(name),
@@ -178,7 +180,7 @@ pub fn escape_name(name: &str) -> String {
 }
 
 /// What the temporary files of an unfinished transfer begin with.
-pub(crate) const TEMPORARY_PREFIX: &str = ".sockkit-";
+pub const TEMPORARY_PREFIX: &str = ".sockkit-";
 
 fn check_component(component: &str) -> Result<(), NameError> {
     if component.is_empty() {

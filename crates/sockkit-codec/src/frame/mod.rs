@@ -5,7 +5,7 @@
 //!
 //! | type | what it is for |
 //! | --- | --- |
-//! | `FrameReader`, `FrameWriter` | whole frames over any stream, large ones without a copy (feature `io`) |
+//! | [`FrameReader`], [`FrameWriter`] | whole frames over any stream, large ones without a copy |
 //! | [`LengthPrefixed`] | the same bytes as a [tokio-util codec], for `Framed` |
 //! | [`Lines`] | text lines with a limit, as a codec |
 //!
@@ -22,21 +22,16 @@
 
 mod config;
 mod error;
-#[cfg(feature = "io")]
 mod inbound;
-#[cfg(feature = "io")]
 mod io;
 mod length_prefixed;
 mod lines;
-#[cfg(feature = "io")]
 mod outbound;
 
 pub use self::{
     config::{FrameConfig, LengthOrder},
     error::{FrameReadError, FrameWriteError, LineReadError, LineWriteError},
+    io::{FrameReader, FrameWriter},
     length_prefixed::LengthPrefixed,
     lines::Lines,
 };
-
-#[cfg(feature = "io")]
-pub use self::io::{FrameReader, FrameWriter};

@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[cfg(all(target_os = "linux", feature = "io"))]
+#[cfg(target_os = "linux")]
 mod frame_memory;
 mod shard_allocations;
 mod shard_curve;

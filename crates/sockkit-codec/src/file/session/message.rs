@@ -2,8 +2,10 @@
 
 use bytes::{Buf, BufMut, TryGetError};
 
-use super::error::{Abort, FailReason, MessageKind, RefuseReason, SessionError};
-use crate::file::{Digest, Entry, EntryKind, FileTime, Integrity, Manifest};
+use super::error::{Abort, MessageKind, SessionError};
+use crate::file::{
+    Digest, Entry, EntryKind, FailReason, FileTime, Integrity, Manifest, RefuseReason,
+};
 
 /// The first message of each side.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -138,8 +140,7 @@ impl Message {
 pub(crate) const VERSION: u16 = 1;
 
 /// A keep-alive as it stands on the wire.
-#[cfg(feature = "io")]
-pub(crate) const WORKING: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 1, MessageKind::Working as u8];
+pub const WORKING: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 1, MessageKind::Working as u8];
 
 /// Of the length that begins every frame.
 pub(crate) const LENGTH_BYTES: usize = 8;

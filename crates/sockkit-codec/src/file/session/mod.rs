@@ -27,15 +27,12 @@ mod review;
 mod sender;
 #[cfg(test)]
 mod tests;
-mod tree;
 
-#[cfg(feature = "io")]
-pub(crate) use self::message::WORKING;
 pub use self::{
-    error::{Abort, FailReason, MessageKind, RefuseReason, SessionError},
-    message::{Hello, Role},
-    receiver::{Answer, ReceiverEvent, ReceiverSession},
+    error::{Abort, MessageKind, SessionError},
+    message::{Hello, Role, WORKING},
+    receiver::{ReceiverEvent, ReceiverSession},
     review::{Limits, Reviewed, review},
     sender::{FileEncoder, Job, Plan, SenderEvent, SenderSession},
-    tree::{BlockHasher, DigestTree},
 };
+pub use super::{Answer, BlockHasher, DigestTree, FailReason, RefuseReason};

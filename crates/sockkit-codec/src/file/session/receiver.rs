@@ -3,13 +3,15 @@
 use std::collections::VecDeque;
 
 use super::{
-    error::{Abort, FailReason, MessageKind, RefuseReason, SessionError},
+    error::{Abort, MessageKind, SessionError},
     message::{Hello, Message, Role, WireAnswer},
     reader::{Item, Reader},
     review::Limits,
-    tree::{BlockHasher, DigestTree},
 };
-use crate::file::{BLOCK_BYTES, Digest, EntryKind, Integrity, Manifest, block_count};
+use crate::file::{
+    Answer, BLOCK_BYTES, BlockHasher, Digest, DigestTree, EntryKind, FailReason, Integrity,
+    Manifest, RefuseReason, block_count,
+};
 
 /// The receiver's half of a session.
 ///
@@ -335,19 +337,6 @@ pub enum ReceiverEvent<'a> {
     },
     /// Nothing more will come.
     Done,
-}
-
-/// What the receiver says to one entry.
-#[derive(Clone, Debug)]
-pub enum Answer {
-    /// Send all of it. For a folder: it is there.
-    Send,
-    /// Do not send it.
-    Refuse(RefuseReason),
-    /// The blocks in the tree are here and verified.
-    Resume(Box<DigestTree>),
-    /// A file of that size and this digest is here.
-    Compare(Digest),
 }
 
 impl Answer {

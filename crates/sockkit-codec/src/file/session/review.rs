@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::error::{RefuseReason, SessionError};
-use crate::file::{EntryKind, EntryPath, Integrity, Manifest, NameError};
+use super::error::SessionError;
+use crate::file::{EntryKind, EntryPath, Integrity, Manifest, NameError, RefuseReason};
 
 /// What a receiver takes at most. A peer cannot change any of it.
 #[derive(Clone, Debug)]

@@ -5,12 +5,14 @@ use std::collections::VecDeque;
 use bytes::BufMut;
 
 use super::{
-    error::{Abort, FailReason, MessageKind, RefuseReason, SessionError},
+    error::{Abort, MessageKind, SessionError},
     message::{Hello, Message, Role, WireAnswer},
     reader::{BLOCK_HEAD_BYTES, Item, Reader},
-    tree::{BlockHasher, DigestTree},
 };
-use crate::file::{BLOCK_BYTES, Digest, EntryKind, Integrity, Manifest, block_count};
+use crate::file::{
+    BLOCK_BYTES, BlockHasher, Digest, DigestTree, EntryKind, FailReason, Integrity, Manifest,
+    RefuseReason, block_count,
+};
 
 /// The sender's half of a session.
 ///

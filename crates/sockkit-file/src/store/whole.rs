@@ -5,16 +5,13 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::NEW;
-use crate::file::{
-    Entry, EntryKind, EntryPath, FileTime,
-    destination::{Destination, OnConflict, Part, Writer},
-};
+use super::{Destination, OnConflict, Part, Writer};
+use crate::{Entry, EntryKind, EntryPath, FileTime};
 
 /// Takes bytes, and replaces the old file at the end. Dropped before that, it
-/// leaves nothing.
+/// leaves nothing. Blocks on the disk.
 #[derive(Debug)]
-pub(super) struct Whole {
+pub struct Whole {
     writer: Writer,
     part: Option<Part>,
     path: EntryPath,
@@ -22,10 +19,11 @@ pub(super) struct Whole {
 }
 
 impl Whole {
-    /// Begins `new_` and the name.
-    pub(super) fn begin(destination: &Destination, name: &EntryPath) -> io::Result<Self> {
-        let path = EntryPath::parse(&format!("{NEW}{name}"))
-            .map_err(|_too_long| io::ErrorKind::InvalidFilename)?;
+    /// Begins the file at `path`.
+    ///
+    /// # Errors
+    /// If the disk fails, or another transfer is writing that file.
+    pub fn begin(destination: &Destination, path: EntryPath) -> io::Result<Self> {
         let mut writer = Writer::new(destination, OnConflict::Overwrite);
         let mut part = writer.open(0, &path, &entry(&path, 0))?;
         part.begin_block(0)?;
@@ -37,11 +35,20 @@ impl Whole {
         })
     }
 
-    pub(super) fn bytes(&self) -> u64 {
+    /// How many it has taken.
+    pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "`finish` takes the part, and the whole with it"
+    )]
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let part = self.part.as_mut().expect("taken by finish alone");
         part.write(bytes)?;
         self.bytes += bytes.len() as u64;
@@ -49,7 +56,14 @@ impl Whole {
     }
 
     /// Puts the file in place and says what it is called.
-    pub(super) fn finish(mut self) -> io::Result<EntryPath> {
+    ///
+    /// # Errors
+    /// If the disk fails, or a folder or a link has its name.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "`finish` takes the part, and the whole with it"
+    )]
+    pub fn finish(mut self) -> io::Result<EntryPath> {
         let part = self.part.take().expect("taken by finish alone");
         let completed = part.complete(self.path.clone(), &entry(&self.path, self.bytes))?;
         self.writer.complete(0, completed);

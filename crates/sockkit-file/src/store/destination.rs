@@ -4,9 +4,6 @@
 //! name in its own folder, is synced, and is then renamed: whoever looks sees
 //! the old file or the complete new one, never a part.
 
-mod folder;
-mod part;
-
 use std::{
     collections::HashMap,
     fs::File,
@@ -17,15 +14,11 @@ use std::{
 
 use rustix::fs::Stat;
 
-use self::{folder::is_file, part::PartNames};
-pub(crate) use self::{
-    folder::{Folder, is_in_the_way},
-    part::{Completed, Part},
+use super::{
+    folder::{Folder, is_file, is_in_the_way},
+    part::{Completed, Part, PartNames},
 };
-use crate::file::{
-    Digest, Entry, EntryKind, EntryPath,
-    session::{Answer, RefuseReason},
-};
+use crate::{Answer, Digest, Entry, EntryKind, EntryPath, RefuseReason};
 
 /// A folder into which files are received.
 ///

@@ -22,10 +22,9 @@ use std::{
 use rustix::fs::{Mode, Timespec, Timestamps};
 
 use super::folder::Folder;
-use crate::file::{
-    BLOCK_BYTES, Digest, Entry, EntryPath, FileTime, block_count,
-    name::TEMPORARY_PREFIX,
-    session::{BlockHasher, DigestTree},
+use crate::{
+    BLOCK_BYTES, BlockHasher, Digest, DigestTree, Entry, EntryPath, FileTime, TEMPORARY_PREFIX,
+    block_count,
 };
 
 /// An unfinished file, locked against other transfers.

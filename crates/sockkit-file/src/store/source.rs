@@ -9,10 +9,8 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    Entry, EntryKind, EntryPath, FileTime, Integrity, Manifest, NameError, destination::Folder,
-    session::FailReason,
-};
+use super::folder::Folder;
+use crate::{Entry, EntryKind, EntryPath, FailReason, FileTime, Integrity, Manifest, NameError};
 
 /// Files and folders to offer.
 ///
@@ -85,7 +83,7 @@ impl Source {
     }
 
     /// Opens an entry and makes sure that it is still what was offered.
-    pub(super) fn open(&self, entry: u32) -> Result<OpenSource, FailReason> {
+    pub(crate) fn open(&self, entry: u32) -> Result<OpenSource, FailReason> {
         let index = entry as usize;
         let (Some(root), Some(entry)) = (self.roots.get(index), self.manifest.entries.get(index))
         else {
@@ -240,14 +238,14 @@ pub enum SourceError {
 
 /// A file as it was when it was opened.
 #[derive(Debug)]
-pub(super) struct OpenSource {
-    pub(super) file: File,
+pub(crate) struct OpenSource {
+    pub(crate) file: File,
     stamp: Stamp,
 }
 
 impl OpenSource {
     /// Whether anybody wrote to it since.
-    pub(super) fn is_unchanged(&self) -> bool {
+    pub(crate) fn is_unchanged(&self) -> bool {
         self.file
             .metadata()
             .is_ok_and(|metadata| stamp(&metadata) == self.stamp)

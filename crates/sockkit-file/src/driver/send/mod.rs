@@ -15,7 +15,7 @@ use super::{
     progress::{OnProgress, Summary},
     pump::{LinkError, Pump, PumpConfig},
 };
-use crate::file::{
+use crate::{
     Source,
     session::{RefuseReason, SenderEvent, SenderSession, SessionError},
 };

@@ -15,12 +15,12 @@ use super::{
     progress::{OnProgress, Summary},
     pump::{LinkError, PIECE_BYTES, Pump, PumpConfig},
 };
-use crate::file::{
+use crate::{
     Manifest,
-    destination::{Destination, OnConflict},
     session::{
         Abort, Limits, ReceiverEvent, ReceiverSession, Reviewed, SessionError, WORKING, review,
     },
+    store::{Destination, OnConflict},
 };
 
 /// How to receive.
@@ -177,7 +177,7 @@ where
     }
 
     /// Who the peer says it is; unproved, and to be shown through
-    /// [`escape_name`](crate::file::escape_name) only.
+    /// [`escape_name`](crate::escape_name) only.
     pub fn peer(&self) -> &str {
         &self.peer
     }

@@ -2,9 +2,9 @@
 //! C pair of `sendfile` and `recv` + `write`, in memory-backed folders.
 //!
 //! ```text
-//! cargo bench -p sockkit-codec --bench file
-//! SOCKKIT_BENCH_FOLDER=/var/tmp cargo bench -p sockkit-codec --bench file   # on a disk
-//! cargo bench -p sockkit-codec --bench file -- routes   # ways through the kernel, in C
+//! cargo bench -p sockkit-file --bench file
+//! SOCKKIT_BENCH_FOLDER=/var/tmp cargo bench -p sockkit-file --bench file   # on a disk
+//! cargo bench -p sockkit-file --bench file -- routes   # ways through the kernel, in C
 //! ```
 //!
 //! Where they are installed, rsync (over a pipe, with no network at all, which
@@ -26,7 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sockkit_codec::file::{
+use sockkit_file::{
     Destination, Integrity, OnConflict, ReceiveConfig, SendConfig, Source, receive, send,
     session::Limits,
 };

@@ -7,13 +7,11 @@
 pub mod tcp;
 pub mod udp;
 
-mod whole;
-
 use std::{io, path::Path, time::Duration};
 
 use tokio::task::spawn_blocking;
 
-use super::{EntryPath, NameError};
+use crate::{EntryPath, NameError};
 use sockkit_core::udp::UdpError;
 
 /// What a course receiver got.
@@ -135,6 +133,12 @@ fn parse_name(bytes: &[u8]) -> Result<EntryPath, CourseError> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What the file is called here.
+fn saved_as(name: &EntryPath) -> Result<EntryPath, CourseError> {
+    let saved = EntryPath::parse(&format!("{NEW}{name}"));
+    saved.map_err(|_too_long| CourseError::File(io::ErrorKind::InvalidFilename.into()))
 }
 
 /// Runs what blocks on the disk where blocking is fine.

@@ -16,7 +16,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::file::EntryPath;
+use crate::EntryPath;
 
 /// A folder, held open by its descriptor.
 #[derive(Debug)]

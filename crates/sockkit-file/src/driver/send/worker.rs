@@ -10,7 +10,7 @@ use std::{
 use tokio::{sync::mpsc::error::TryRecvError, time::Instant};
 
 use super::{SendConfig, SendError};
-use crate::file::{
+use crate::{
     BLOCK_BYTES, Digest, Integrity, Source,
     driver::{
         progress::{FileOutcome, OnProgress, Progress, Summary, set_outcome},
@@ -20,7 +20,7 @@ use crate::file::{
         BlockHasher, DigestTree, FailReason, FileEncoder, Job, Plan, RefuseReason, SenderEvent,
         SenderSession,
     },
-    source::OpenSource,
+    store::OpenSource,
 };
 
 pub(super) struct SendWorker {

@@ -6,15 +6,15 @@ use std::{
 };
 
 use super::{ReceiveConfig, ReceiveError};
-use crate::file::{
+use crate::{
     BLOCK_BYTES, Entry, EntryPath, Integrity, Manifest,
-    destination::{Destination, Part, Writer, refusal},
     driver::{
         progress::{FileOutcome, OnProgress, Progress, Summary, set_outcome},
         pump::{LinkError, Piece, Worker},
     },
     escape_name,
     session::{Abort, Answer, FailReason, ReceiverEvent, ReceiverSession, RefuseReason, Reviewed},
+    store::{Destination, Part, Writer, refusal},
 };
 
 pub(super) struct ReceiveWorker {

@@ -17,9 +17,9 @@ use tokio::{
 
 use super::{
     Awaited, CourseError, End, MAX_NAME_BYTES, Received, SILENCE, name_of, on_disk, parse_name,
-    whole::Whole,
+    saved_as,
 };
-use crate::file::Destination;
+use crate::{Destination, Whole};
 
 /// Waits for the receiver's ready message, then sends the file at `path`.
 /// Returns how many bytes it has.
@@ -99,8 +99,8 @@ where
     }
     let name = parse_name(&buffer[..read])?;
 
-    let (destination, wanted) = (destination.clone(), name.clone());
-    let mut whole = on_disk(move || Whole::begin(&destination, &wanted)).await?;
+    let (destination, wanted) = (destination.clone(), saved_as(&name)?);
+    let mut whole = on_disk(move || Whole::begin(&destination, wanted)).await?;
     loop {
         let read = within(Awaited::Bytes, stream.read(&mut buffer)).await?;
         if read == 0 {

@@ -14,9 +14,9 @@ use std::{fs::File, io::Read, net::SocketAddr, path::Path, time::Duration};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
-    Awaited, CourseError, End, MAX_NAME_BYTES, Received, name_of, on_disk, parse_name, whole::Whole,
+    Awaited, CourseError, End, MAX_NAME_BYTES, Received, name_of, on_disk, parse_name, saved_as,
 };
-use crate::file::Destination;
+use crate::{Destination, Whole};
 use sockkit_core::udp::{Transmit, UdpEndpoint};
 
 /// Sends the file at `path` to the receiver at `to`, paced at 10 MB/s: nothing
@@ -86,8 +86,8 @@ pub async fn receive(
         });
     }
     let name = parse_name(first.bytes)?;
-    let (destination, wanted) = (destination.clone(), name.clone());
-    let mut whole = on_disk(move || Whole::begin(&destination, &wanted)).await?;
+    let (destination, wanted) = (destination.clone(), saved_as(&name)?);
+    let mut whole = on_disk(move || Whole::begin(&destination, wanted)).await?;
     endpoint.send(Transmit::new(from, OK)).await?;
 
     let mut datagrams = 0;

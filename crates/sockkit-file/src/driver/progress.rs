@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use crate::file::{
+use crate::{
     Digest, EntryKind, EntryPath, Manifest,
     session::{FailReason, RefuseReason},
 };
@@ -103,7 +103,7 @@ impl Summary {
 /// How it went with one file.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct FileSummary {
-    /// Its path as offered; show it through [`escape_name`](crate::file::escape_name).
+    /// Its path as offered; show it through [`escape_name`](crate::escape_name).
     pub path: String,
     /// Its length.
     pub size_bytes: u64,

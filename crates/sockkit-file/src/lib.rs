@@ -1,0 +1,47 @@
+//! File transfer: the disk, confined, and the drivers that run a session of
+//! `sockkit-codec` over a stream.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! use sockkit_file::{Destination, ReceiveConfig, SendConfig, Source, receive, send};
+//!
+//! let (here, there) = (tempfile::tempdir()?, tempfile::tempdir()?);
+//! std::fs::write(here.path().join("note"), "hello")?;
+//! let source = Source::gather([here.path().join("note")])?;
+//! let destination = Destination::open(there.path())?;
+//!
+//! // Any stream: a TCP or QUIC connection, or this one in memory.
+//! let (near, far) = tokio::io::duplex(1 << 16);
+//! let receiving = async {
+//!     let incoming = receive(far, ReceiveConfig::default()).await?;
+//!     incoming.accept(&destination).await
+//! };
+//! let (sent, received) = tokio::join!(send(near, source, SendConfig::default()), receiving);
+//! (sent?, received?);
+//! assert_eq!(std::fs::read_to_string(there.path().join("note"))?, "hello");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+// A library does not print; the programs do.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
+pub mod course;
+mod driver;
+mod store;
+
+pub use sockkit_codec::file::{
+    Answer, BLOCK_BYTES, BlockHasher, Digest, DigestTree, Entry, EntryKind, EntryPath, FailReason,
+    FileTime, Integrity, Manifest, NameError, RefuseReason, TEMPORARY_PREFIX, block_count,
+    escape_name, session,
+};
+
+pub use self::{
+    driver::{
+        FileOutcome, FileSummary, Incoming, LinkError, OnProgress, Progress, ReceiveConfig,
+        ReceiveError, SendConfig, SendError, Summary, receive, send,
+    },
+    store::{Destination, OnConflict, SkipReason, Skipped, Source, SourceError, Whole},
+};
