@@ -1,10 +1,9 @@
 //! From packed bytes to values.
 
-use half::f16;
-
 use super::{
     Value,
     code::{ByteOrder, Kind, Mode, Sign},
+    half,
 };
 
 /// Reads one value from `source`, which is of the item's size.
@@ -21,7 +20,9 @@ pub(super) fn decode(kind: Kind, mode: Mode, source: &[u8]) -> Value {
                 unsigned
             })
         }
-        Kind::Half => Value::Float(widen(f16::from_be_bytes(big_endian(mode.order, source)))),
+        Kind::Half => Value::Float(half::to_f64(u16::from_be_bytes(big_endian(
+            mode.order, source,
+        )))),
         Kind::Single => Value::Float(f32::from_be_bytes(big_endian(mode.order, source)).into()),
         Kind::Double => Value::Float(f64::from_be_bytes(big_endian(mode.order, source))),
         Kind::Pascal => {
@@ -30,14 +31,6 @@ pub(super) fn decode(kind: Kind, mode: Mode, source: &[u8]) -> Value {
             Value::Bytes(text.to_vec())
         }
     }
-}
-
-/// One NaN of each sign, as when packing.
-fn widen(half: f16) -> f64 {
-    if half.is_nan() {
-        return f64::NAN.copysign(if half.is_sign_negative() { -1.0 } else { 1.0 });
-    }
-    half.to_f64()
 }
 
 /// The last `N` bytes, the most significant first, zeros before them.

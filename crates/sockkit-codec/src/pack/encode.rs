@@ -1,10 +1,9 @@
 //! From values to packed bytes.
 
-use half::f16;
-
 use super::{
     Field, PackError, Value,
     code::{ByteOrder, Kind, Layout, Mode, Sign},
+    half,
 };
 
 /// Writes `value` to `target`, which is zero and of the item's size.
@@ -31,7 +30,7 @@ pub(super) fn encode(
         }
         Kind::Half => {
             let number = float(value).ok_or_else(wrong_type)?;
-            let half = half(number).ok_or_else(|| out_of_range(number))?;
+            let half = half::from_f64(number).ok_or_else(|| out_of_range(number))?;
             put(mode.order, &half.to_le_bytes(), target);
         }
         Kind::Single => {
@@ -116,22 +115,7 @@ fn check_range(field: Field, value: i128, sign: Sign, bytes: usize) -> Result<()
     })
 }
 
-/// `None` where a finite number would become infinite.
-fn half(number: f64) -> Option<f16> {
-    if number.is_nan() {
-        // One NaN of each sign: a half has no room for a payload.
-        return Some(f16::NAN.copysign(f16::from_f64_const(1f64.copysign(number))));
-    }
-    // `from_f64` rounds by way of `f32` where the processor helps, and
-    // `from_f64_const` drops the low 32 bits: both miss that a number lies just
-    // above a tie. One bit that stands for the dropped ones mends that.
-    let bits = number.to_bits();
-    let sticky = u64::from(bits.trailing_zeros() < 32) << 32;
-    let half = f16::from_f64_const(f64::from_bits(bits | sticky));
-    (half.is_finite() || number.is_infinite()).then_some(half)
-}
-
-/// As `half`; but a native `f` is C's cast, which lets infinity happen.
+/// As a half; but a native `f` is C's cast, which lets infinity happen.
 fn single(number: f64, layout: Layout) -> Option<f32> {
     #[expect(clippy::cast_possible_truncation, reason = "rounds to nearest")]
     let single = number as f32;
@@ -141,27 +125,6 @@ fn single(number: f64, layout: Layout) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn halves_round_once() {
-        let tie = 1.0 + f64::powi(2.0, -11);
-        let above = tie + f64::powi(2.0, -40);
-        for (number, expected) in [
-            (tie, 0x3c00),
-            (above, 0x3c01),
-            (-above, 0xbc01),
-            (65519.999, 0x7bff),
-            (f64::powi(2.0, -25), 0),
-            (f64::powi(2.0, -25) * (1.0 + f64::EPSILON), 1),
-            (5e-324, 0),
-            (f64::NEG_INFINITY, 0xfc00),
-            (-f64::from_bits(0x7ff8_0000_0000_0123), 0xfe00),
-        ] {
-            assert_eq!(half(number).map(f16::to_bits), Some(expected), "{number}");
-        }
-        assert_eq!(half(65520.0), None);
-        assert_eq!(half(-1e300), None);
-    }
 
     #[test]
     fn only_a_native_single_overflows() {

@@ -106,6 +106,7 @@ mod decode;
 mod encode;
 mod error;
 mod format;
+mod half;
 mod parse;
 mod value;
 
