@@ -29,8 +29,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! This crate is a facade: everything is defined in `sockkit-core`,
-//! `sockkit-codec`, `sockkit-file` and `sockkit-media` and named here.
+//! This crate is a facade: everything is defined in `sockkit-core` and the
+//! crates above it, and named here. Without features it is sockets; `codec`, the
+//! default, adds messages.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // A library does not print; the programs do.
@@ -49,6 +50,10 @@ pub use sockkit_file as file;
 
 #[cfg(feature = "media")]
 pub use sockkit_media::{latest, picture, sink, source, stream};
+
+#[cfg(feature = "course")]
+#[doc(inline)]
+pub use sockkit_course as course;
 
 #[cfg(feature = "testing")]
 #[doc(inline)]

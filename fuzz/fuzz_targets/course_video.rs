@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    sockkit_media::fuzzing::course_video(input);
+    sockkit_course::fuzzing::course_video(input);
 });

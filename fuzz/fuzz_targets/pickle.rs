@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    sockkit_media::fuzzing::pickle(input);
+    sockkit_course::fuzzing::pickle(input);
 });

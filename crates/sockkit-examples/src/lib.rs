@@ -1,6 +1,5 @@
 //! What the course programs share.
 
-pub mod body;
 pub mod my_tcp_server;
 
 use std::future::Future;

@@ -28,7 +28,6 @@
 // A library does not print; the programs do.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
-pub mod course;
 mod driver;
 mod store;
 

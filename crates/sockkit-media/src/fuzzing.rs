@@ -6,9 +6,9 @@
 use bytes::Bytes;
 
 use crate::{
-    picture::{PictureHeader, VideoFrame, jpeg, pickle::decode as unpickle},
+    picture::{PictureHeader, VideoFrame, jpeg},
     source::clip::{self, ClipFormat},
-    stream::{control::Control, course},
+    stream::control::Control,
 };
 
 pub fn jpeg(input: &[u8]) -> bool {
@@ -49,14 +49,6 @@ pub fn picture(input: &[u8]) -> bool {
     true
 }
 
-pub fn pickle(input: &[u8]) -> bool {
-    let Ok(frame) = unpickle(&Bytes::copy_from_slice(input)) else {
-        return false;
-    };
-    assert!(frame.data().len() <= input.len(), "more than came");
-    true
-}
-
 /// Clock requests, clock replies and reports.
 pub fn control(input: &[u8]) -> bool {
     let Some(control) = Control::parse(input) else {
@@ -66,20 +58,6 @@ pub fn control(input: &[u8]) -> bool {
     assert_eq!(Control::parse(&again), Some(control));
     assert!(again.len() <= input.len(), "longer than what came");
     true
-}
-
-/// The input is the datagrams of the course's video, each behind two bytes: its
-/// length, little-endian, of which 0xb401 is a whole one.
-pub fn course_video(input: &[u8]) -> bool {
-    let mut assembler = course::Assembler::default();
-    let (mut rest, mut sound) = (input, false);
-    while let Some((length, after)) = rest.split_first_chunk() {
-        let length = usize::from(u16::from_le_bytes(*length)).min(after.len());
-        let (datagram, next) = after.split_at(length);
-        sound |= assembler.handle_datagram(datagram).is_some();
-        rest = next;
-    }
-    sound
 }
 
 pub fn y4m(input: &[u8]) -> bool {

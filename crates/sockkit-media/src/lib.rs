@@ -37,3 +37,12 @@ pub mod picture;
 pub mod sink;
 pub mod source;
 pub mod stream;
+
+/// What `sockkit-course` shares with [`stream`]. Not part of the API.
+#[doc(hidden)]
+pub mod shared {
+    pub use crate::stream::{
+        endpoint::unspecified,
+        pace::{GIGABIT, Pacer},
+    };
+}

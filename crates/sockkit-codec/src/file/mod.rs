@@ -2,6 +2,7 @@
 //! session. Disk and drivers: `sockkit-file`.
 
 mod answer;
+pub mod course;
 mod manifest;
 mod name;
 pub mod session;

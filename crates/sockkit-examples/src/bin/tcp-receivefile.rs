@@ -8,7 +8,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
 use clap::Parser;
-use sockkit::file::{Destination, course::tcp};
+use sockkit::{course::file::tcp, file::Destination};
 use sockkit_examples::until_ctrl_c;
 use tokio::net::TcpStream;
 

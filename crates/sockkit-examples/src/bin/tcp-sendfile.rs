@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
 use clap::Parser;
-use sockkit::file::course::tcp;
+use sockkit::course::file::tcp;
 use sockkit_examples::until_ctrl_c;
 use tokio::{fs::File, net::TcpListener};
 

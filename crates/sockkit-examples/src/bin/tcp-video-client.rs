@@ -9,6 +9,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use anyhow::Context;
 use clap::Parser;
 use sockkit::{
+    course::body::Body,
     frame::{FrameConfig, FrameReader, LengthOrder},
     latest::{self, Publisher},
     picture::VideoFrame,
@@ -17,7 +18,7 @@ use sockkit::{
         window::Window,
     },
 };
-use sockkit_examples::{body::Body, closed, until_ctrl_c};
+use sockkit_examples::{closed, until_ctrl_c};
 use tokio::{net::TcpStream, time::timeout};
 
 /// video_client.py: receives pictures over TCP
@@ -27,8 +28,8 @@ struct Args {
     #[arg(default_value = "127.0.0.1:5003")]
     server: SocketAddr,
     /// What follows the length: jpeg, raw (BGR), or pickle (a numpy array, as in the notes)
-    #[arg(long, value_enum, default_value_t = Body::Jpeg)]
-    body: Body,
+    #[arg(long, default_value = "jpeg", value_parser = ["jpeg", "raw", "pickle"])]
+    body: String,
     /// Width of raw pictures, which do not tell
     #[arg(long, value_name = "PX", default_value_t = 640)]
     width: u32,
@@ -68,6 +69,7 @@ async fn receive(args: Args, screen: Publisher<VideoFrame>) -> anyhow::Result<()
         "le" => LengthOrder::LittleEndian,
         _ => LengthOrder::BigEndian,
     };
+    let format: Body = args.body.parse()?;
     let stream = timeout(SILENCE, TcpStream::connect(args.server))
         .await
         .context("the server does not answer")?
@@ -85,8 +87,7 @@ async fn receive(args: Args, screen: Publisher<VideoFrame>) -> anyhow::Result<()
             .context("no picture; is --order the server's?")?;
         let Some(body) = body else { break };
         let now = std::time::SystemTime::now().into();
-        let picture = args
-            .body
+        let picture = format
             .decode(body, args.width)?
             .captured_at(now)
             .numbered(received);

@@ -10,12 +10,13 @@ use anyhow::Context;
 use bytes::Bytes;
 use clap::Parser;
 use sockkit::{
+    course::body::Body,
     frame::{FrameConfig, FrameWriter, LengthOrder},
     latest::{Publisher, Subscriber},
     source::{Source, SourceConfig, SourceSpec},
     tcp::{Connection, Listener},
 };
-use sockkit_examples::{body::Body, until_ctrl_c};
+use sockkit_examples::until_ctrl_c;
 use tokio::{task::JoinSet, time::timeout};
 
 /// video_server.py: sends pictures over TCP to every client
@@ -28,8 +29,8 @@ struct Args {
     #[arg(long, default_value = "camera")]
     source: SourceSpec,
     /// What follows the length: jpeg, raw (BGR), or pickle (a numpy array, as in the notes)
-    #[arg(long, value_enum, default_value_t = Body::Jpeg)]
-    body: Body,
+    #[arg(long, default_value = "jpeg", value_parser = ["jpeg", "raw", "pickle"])]
+    body: String,
     /// Order of the length's bytes: be, or le as Python's struct.pack('Q')
     #[arg(long, default_value = "be", value_parser = ["be", "le"])]
     order: String,
@@ -49,6 +50,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         "le" => LengthOrder::LittleEndian,
         _ => LengthOrder::BigEndian,
     };
+    let body: Body = args.body.parse()?;
     let mut source = Source::open(&args.source, SourceConfig::default()).await?;
     let listener = Listener::bind(args.bind)?;
     println!("listening on {}", listener.local_addr()?);
@@ -62,7 +64,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
                     Some(width) => picture?.resize_to_width(width)?,
                     None => picture?,
                 };
-                publisher.publish(args.body.encode(&picture)?);
+                publisher.publish(body.encode(&picture)?);
             }
             accepted = listener.accept() => {
                 let (connection, peer) = accepted?;

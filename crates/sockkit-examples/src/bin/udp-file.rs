@@ -9,10 +9,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use sockkit::{
-    file::{
-        Destination,
-        course::{End, udp},
-    },
+    course::file::{End, udp},
+    file::Destination,
     options::SocketOptions,
     udp::UdpEndpoint,
 };

@@ -9,13 +9,13 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::Context;
 use clap::Parser;
 use sockkit::{
+    course::video::Receiver,
     latest::{self, Publisher},
     picture::VideoFrame,
     sink::{
         record::{Existing, Recorder, RecorderConfig, Timing},
         window::Window,
     },
-    stream::course::Receiver,
 };
 use sockkit_examples::closed;
 use tokio::signal::ctrl_c;

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use sockkit::{
+    course::video::{HEIGHT_PX, Sender, WIDTH_PX},
     source::{Source, SourceConfig, SourceSpec},
-    stream::course::{HEIGHT_PX, Sender, WIDTH_PX},
 };
 use sockkit_examples::until_ctrl_c;
 

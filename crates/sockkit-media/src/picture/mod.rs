@@ -11,7 +11,6 @@ mod header;
 #[cfg(test)]
 mod hostile;
 pub mod jpeg;
-pub mod pickle;
 mod resize;
 mod timestamp;
 

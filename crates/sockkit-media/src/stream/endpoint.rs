@@ -74,7 +74,7 @@ impl Endpoint {
 }
 
 /// Any address and any port, of the same IP version.
-pub(super) fn unspecified(like: SocketAddr) -> SocketAddr {
+pub fn unspecified(like: SocketAddr) -> SocketAddr {
     match like {
         SocketAddr::V4(_) => SocketAddr::from(([0; 4], 0)),
         SocketAddr::V6(_) => SocketAddr::from(([0; 16], 0)),

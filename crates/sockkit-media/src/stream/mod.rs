@@ -15,12 +15,11 @@
 mod answer;
 mod clock;
 pub(crate) mod control;
-pub mod course;
-mod endpoint;
+pub(crate) mod endpoint;
 mod error;
 mod follow;
 mod inlet;
-mod pace;
+pub(crate) mod pace;
 mod receiver;
 mod reports;
 mod sender;

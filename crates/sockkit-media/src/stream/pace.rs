@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 
 /// A bucket of bytes that fills at a steady rate.
 #[derive(Clone, Debug)]
-pub(super) struct Pacer {
+pub struct Pacer {
     bytes_per_second: u64,
     /// When everything sent so far is paid for.
     paid_at: Instant,
 }
 
 impl Pacer {
-    pub(super) fn new(bytes_per_second: u64, now: Instant) -> Self {
+    /// A full bucket.
+    pub fn new(bytes_per_second: u64, now: Instant) -> Self {
         Self {
             bytes_per_second: bytes_per_second.max(1),
             paid_at: now,
@@ -23,7 +24,7 @@ impl Pacer {
 
     /// Takes note of `bytes` that were just sent; says until when to wait
     /// before the next ones, if at all.
-    pub(super) fn on_sent(&mut self, now: Instant, bytes: usize) -> Option<Instant> {
+    pub fn on_sent(&mut self, now: Instant, bytes: usize) -> Option<Instant> {
         let nanos = bytes as u128 * 1_000_000_000 / u128::from(self.bytes_per_second);
         let cost = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         self.paid_at = self.paid_at.max(now) + cost;
@@ -37,7 +38,7 @@ impl Pacer {
 }
 
 /// A gigabit a second, in bytes.
-pub(super) const GIGABIT: u64 = 125_000_000;
+pub const GIGABIT: u64 = 125_000_000;
 
 /// What goes out at once: a compressed picture, and about a third of the
 /// receive buffer that Linux gives without asking.

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::picture::{PixelFormat, VideoFrame};
+use sockkit_media::picture::{PixelFormat, VideoFrame};
 
 /// Width of the course's pictures.
 pub const WIDTH_PX: u32 = 640;

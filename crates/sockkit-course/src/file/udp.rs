@@ -11,13 +11,12 @@
 
 use std::{fs::File, io::Read, net::SocketAddr, path::Path, time::Duration};
 
+use sockkit_codec::file::course::{MAX_NAME_BYTES, OK};
+use sockkit_core::udp::{Transmit, UdpEndpoint};
+use sockkit_file::{Destination, Whole};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{
-    Awaited, CourseError, End, MAX_NAME_BYTES, Received, name_of, on_disk, parse_name, saved_as,
-};
-use crate::{Destination, Whole};
-use sockkit_core::udp::{Transmit, UdpEndpoint};
+use super::{Awaited, CourseError, End, Received, name_of, on_disk, parse_name, saved_as};
 
 /// Sends the file at `path` to the receiver at `to`, paced at 10 MB/s: nothing
 /// in this protocol slows a sender down. Returns how many bytes it has.
@@ -159,7 +158,6 @@ async fn write(mut whole: Whole, mut pending: Vec<u8>) -> Result<(Whole, Vec<u8>
     .await
 }
 
-const OK: &[u8] = b"OK";
 const OK_TIMEOUT: Duration = Duration::from_secs(5);
 const END_BY_SILENCE: Duration = Duration::from_secs(2);
 /// No IP fragments on Ethernet, so that one lost packet costs one datagram.

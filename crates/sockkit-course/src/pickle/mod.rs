@@ -6,7 +6,8 @@
 //! is ever executed.
 //!
 //! ```
-//! use sockkit_media::picture::{PixelFormat, VideoFrame, pickle};
+//! use sockkit_course::pickle;
+//! use sockkit_media::picture::{PixelFormat, VideoFrame};
 //!
 //! let frame = VideoFrame::new(PixelFormat::Bgr, 2, 1, vec![1, 2, 3, 4, 5, 6])?;
 //! let body = pickle::encode(&frame)?; // `pickle.loads(body)` gives an array
@@ -22,7 +23,7 @@ mod machine;
 
 use bytes::Bytes;
 
-use super::{PictureError, PixelFormat, VideoFrame};
+use sockkit_media::picture::{PictureError, PixelFormat, VideoFrame};
 
 /// Why bytes are no pickled picture.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 //!
 //! Neither carries a length nor a digest. What arrived is put in place whole,
 //! at the end, but whether it is all that was sent nobody can tell. For that
-//! there is the session ([`send`](super::send), [`receive`](super::receive)).
+//! there is the session ([`send`](sockkit_file::send), [`receive`](sockkit_file::receive)).
 
 pub mod tcp;
 pub mod udp;
@@ -11,7 +11,7 @@ use std::{io, path::Path, time::Duration};
 
 use tokio::task::spawn_blocking;
 
-use crate::{EntryPath, NameError};
+use sockkit_codec::file::{EntryPath, NameError, course};
 use sockkit_core::udp::UdpError;
 
 /// What a course receiver got.
@@ -105,10 +105,6 @@ impl std::fmt::Display for Awaited {
     }
 }
 
-/// What the course's receivers put before the name.
-const NEW: &str = "new_";
-/// What the course's programs read at once when they expect a name.
-const MAX_NAME_BYTES: usize = 1_024;
 /// How long a peer may be silent where the course would wait for ever.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -120,25 +116,13 @@ fn name_of(path: &Path) -> Result<EntryPath, CourseError> {
 
 /// The name that arrived, if it is one.
 fn parse_name(bytes: &[u8]) -> Result<EntryPath, CourseError> {
-    let not_a_name = CourseError::NotAName { bytes: bytes.len() };
-    let Ok(name) = str::from_utf8(bytes) else {
-        return Err(not_a_name);
-    };
-    match EntryPath::parse(name) {
-        Ok(path) if path.parent().is_some() => Err(NameError::Separator { found: '/' }.into()),
-        Ok(path) => Ok(path),
-        // Lines and long texts are contents, not an attempt to deceive.
-        Err(NameError::Deceptive { found: '\n' | '\r' } | NameError::ComponentTooLong { .. }) => {
-            Err(not_a_name)
-        }
-        Err(error) => Err(error.into()),
-    }
+    course::parse_name(bytes)?.ok_or(CourseError::NotAName { bytes: bytes.len() })
 }
 
 /// What the file is called here.
 fn saved_as(name: &EntryPath) -> Result<EntryPath, CourseError> {
-    let saved = EntryPath::parse(&format!("{NEW}{name}"));
-    saved.map_err(|_too_long| CourseError::File(io::ErrorKind::InvalidFilename.into()))
+    course::saved_as(name)
+        .map_err(|_too_long| CourseError::File(io::ErrorKind::InvalidFilename.into()))
 }
 
 /// Runs what blocks on the disk where blocking is fine.

@@ -1,25 +1,21 @@
 //! Sends the course's datagrams, straight from the picture's memory.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Instant};
 
 use sockkit_core::{
     options::SocketOptions,
     udp::{Transmit, UdpEndpoint, UdpError},
+};
+use sockkit_media::{
+    picture::{PictureError, PixelFormat, VideoFrame},
+    shared::{GIGABIT, Pacer, unspecified},
+    stream::StreamError,
 };
 use tokio::time::sleep_until;
 
 use super::{
     HEIGHT_PX, WIDTH_PX,
     datagrams::{DATAGRAM_BYTES, cut},
-};
-use crate::{
-    picture::{PictureError, PixelFormat, VideoFrame},
-    stream::{
-        StreamError,
-        endpoint::unspecified,
-        inlet::now,
-        pace::{GIGABIT, Pacer},
-    },
 };
 
 /// Sends pictures to one receiver, spread over time: a receiver of the course
@@ -111,6 +107,11 @@ pub enum SendError {
     /// The system refused a datagram.
     #[error(transparent)]
     Udp(#[from] UdpError),
+}
+
+/// The runtime's clock, so that a paused test clock is obeyed.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 /// What goes out in one system call; two of them fit the receive buffer that

@@ -10,16 +10,14 @@
 
 use std::{fs::File, io::Read, path::Path, time::Duration};
 
+use sockkit_codec::file::course::{MAX_NAME_BYTES, READY};
+use sockkit_file::{Destination, Whole};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::{sleep, timeout},
 };
 
-use super::{
-    Awaited, CourseError, End, MAX_NAME_BYTES, Received, SILENCE, name_of, on_disk, parse_name,
-    saved_as,
-};
-use crate::{Destination, Whole};
+use super::{Awaited, CourseError, End, Received, SILENCE, name_of, on_disk, parse_name, saved_as};
 
 /// Waits for the receiver's ready message, then sends the file at `path`.
 /// Returns how many bytes it has.
@@ -136,7 +134,6 @@ async fn within<T>(
     }
 }
 
-const READY: &[u8] = b"ready";
 /// Long enough for a receiver on a busy machine to call `recv` for the name.
 const PAUSE_AFTER_NAME: Duration = Duration::from_millis(200);
 const BUFFER_BYTES: usize = 256 << 10;

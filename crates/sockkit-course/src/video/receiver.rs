@@ -1,17 +1,14 @@
 //! Receives the course's datagrams.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::SystemTime};
 
 use sockkit_core::{
     options::SocketOptions,
     udp::{UdpEndpoint, UdpError},
 };
+use sockkit_media::{picture::VideoFrame, stream::StreamError};
 
 use super::Assembler;
-use crate::{
-    picture::VideoFrame,
-    stream::{StreamError, inlet::wall},
-};
 
 /// Receives pictures from whoever sends them.
 ///
@@ -62,7 +59,9 @@ impl Receiver {
             let datagram = self.endpoint.recv(self.assembler.room()).await?;
             let bytes = datagram.wire_bytes;
             if let Some(picture) = self.assembler.handle_filled(bytes) {
-                let stamped = picture.numbered(self.received).captured_at(wall());
+                let stamped = picture
+                    .numbered(self.received)
+                    .captured_at(SystemTime::now().into());
                 self.received += 1;
                 return Ok(stamped);
             }

@@ -2,10 +2,8 @@
 //! byte and 46,080 bytes.
 //!
 //! ```
-//! use sockkit_media::{
-//!     picture::{PixelFormat, VideoFrame},
-//!     stream::course::{Receiver, Sender},
-//! };
+//! use sockkit_course::video::{Receiver, Sender};
+//! use sockkit_media::picture::{PixelFormat, VideoFrame};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {

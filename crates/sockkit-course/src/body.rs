@@ -1,0 +1,96 @@
+//! What the course's TCP video sends after the length.
+
+use std::{num::TryFromIntError, str::FromStr};
+
+use bytes::Bytes;
+use sockkit_media::picture::{PictureError, PixelFormat, VideoFrame};
+
+use crate::pickle::{self, PickleError};
+
+/// How a picture is written; parsed from `jpeg`, `raw` or `pickle`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Body {
+    /// Compressed.
+    Jpeg,
+    /// The bytes of the array: rows from the top, blue, green, red.
+    Raw,
+    /// `pickle.dumps` of a numpy array, read without running anything.
+    Pickle,
+}
+
+impl Body {
+    /// Writes a picture.
+    ///
+    /// # Errors
+    /// If it is a broken JPEG.
+    pub fn encode(self, picture: &VideoFrame) -> Result<Bytes, PictureError> {
+        Ok(match self {
+            Self::Jpeg => picture.convert(PixelFormat::Jpeg)?.into_data(),
+            Self::Raw => picture.convert(PixelFormat::Bgr)?.packed().into_data(),
+            Self::Pickle => pickle::encode(picture)?.into(),
+        })
+    }
+
+    /// Reads a picture; raw ones are so many pixels wide.
+    ///
+    /// # Errors
+    /// If the bytes are no such picture.
+    pub fn decode(self, body: Bytes, raw_width_px: u32) -> Result<VideoFrame, BodyError> {
+        Ok(match self {
+            Self::Jpeg => VideoFrame::from_jpeg(body)?,
+            Self::Pickle => pickle::decode(&body)?,
+            Self::Raw => {
+                let row = (raw_width_px as usize)
+                    .checked_mul(3)
+                    .filter(|row| *row > 0 && body.len().is_multiple_of(*row))
+                    .ok_or(BodyError::Width {
+                        bytes: body.len(),
+                        width_px: raw_width_px,
+                    })?;
+                let height_px = u32::try_from(body.len() / row)?;
+                VideoFrame::new(PixelFormat::Bgr, raw_width_px, height_px, body)?
+            }
+        })
+    }
+}
+
+impl FromStr for Body {
+    type Err = UnknownBody;
+
+    fn from_str(name: &str) -> Result<Self, UnknownBody> {
+        match name {
+            "jpeg" => Ok(Self::Jpeg),
+            "raw" => Ok(Self::Raw),
+            "pickle" => Ok(Self::Pickle),
+            _ => Err(UnknownBody),
+        }
+    }
+}
+
+/// A body's name is another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a body is jpeg, raw or pickle")]
+pub struct UnknownBody;
+
+/// Why bytes are no such picture.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// It is no JPEG, or no picture of that size.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    /// It is no pickled picture.
+    #[error(transparent)]
+    Pickle(#[from] PickleError),
+    /// It is not rows of that width.
+    #[error("{bytes} bytes are no rows of {width_px} pixels; is the width right?")]
+    Width {
+        /// How many came.
+        bytes: usize,
+        /// The width they were read with.
+        width_px: u32,
+    },
+    /// It has more rows than any picture.
+    #[error("picture has too many rows")]
+    Height(#[from] TryFromIntError),
+}
