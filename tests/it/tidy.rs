@@ -67,21 +67,146 @@ fn unsafe_code_stays_in_core_sys() {
     }
 }
 
+/// Who may use whom, as ARCHITECTURE.md draws it; a package that is not here is
+/// a fault as well.
+const ARROWS: [(&str, &[&str]); 9] = [
+    ("sockkit-core", &[]),
+    ("sockkit-testing", &["sockkit-core"]),
+    ("sockkit-codec", &[]),
+    ("sockkit-file", &["sockkit-codec"]),
+    ("sockkit-media", &["sockkit-codec", "sockkit-core"]),
+    (
+        "sockkit-course",
+        &[
+            "sockkit-codec",
+            "sockkit-core",
+            "sockkit-file",
+            "sockkit-media",
+        ],
+    ),
+    (
+        "sockkit",
+        &[
+            "sockkit-codec",
+            "sockkit-core",
+            "sockkit-course",
+            "sockkit-file",
+            "sockkit-media",
+            "sockkit-testing",
+        ],
+    ),
+    ("sockkit-cli", &["sockkit"]),
+    ("sockkit-examples", &["sockkit"]),
+];
+
 #[test]
-fn programs_depend_on_the_facade_only() {
-    for program in ["sockkit-cli", "sockkit-examples"] {
-        let path = root().join("crates").join(program).join("Cargo.toml");
-        let manifest = fs::read_to_string(&path).expect("manifest is UTF-8");
-        for line in manifest.lines() {
+fn no_arrow_between_crates_but_those_drawn() {
+    let mut folders = vec![root()];
+    let crates = fs::read_dir(root().join("crates")).expect("folder exists");
+    folders.extend(crates.flatten().map(|entry| entry.path()));
+    assert_eq!(folders.len(), ARROWS.len(), "{folders:?}");
+    for folder in folders {
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).expect("manifest is UTF-8");
+        let package = package_name(&manifest);
+        let (_, allowed) = ARROWS
+            .iter()
+            .find(|(name, _)| *name == package)
+            .unwrap_or_else(|| panic!("{package} is not drawn"));
+        let mut arrows: Vec<_> = dependencies(&manifest)
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| name.starts_with("sockkit"))
+            .collect();
+        arrows.sort_unstable();
+        arrows.dedup();
+        assert_eq!(arrows, *allowed, "what {package} uses");
+    }
+}
+
+/// Nothing that it could be built from knows a socket, a disk, a thread or a
+/// timer; of tokio it has the traits of streams alone.
+#[test]
+fn codec_is_built_from_pure_crates() {
+    let manifest = root().join("crates/sockkit-codec/Cargo.toml");
+    let manifest = fs::read_to_string(manifest).expect("manifest is UTF-8");
+    let workspace = fs::read_to_string(root().join("Cargo.toml")).expect("manifest is UTF-8");
+    let shared = section(&workspace, "[workspace.dependencies]");
+    for (name, line) in dependencies(&manifest) {
+        let features = match name {
+            "tokio" => "[\"io-util\"]",
+            "tokio-util" => "[\"codec\", \"io\"]",
+            "blake3"
+            | "bytes"
+            | "crc32c"
+            | "reed-solomon-simd"
+            | "thiserror"
+            | "unicode-normalization" => "",
+            _ => panic!("{line}: is it pure?"),
+        };
+        let found = line
+            .split_once("features = ")
+            .map_or("", |(_, features)| features);
+        assert_eq!(found.trim_end_matches([' ', '}']), features, "{name}");
+        if !features.is_empty() {
+            let line = shared
+                .iter()
+                .find(|line| line.starts_with(&format!("{name} =")));
+            let line = line.expect("it is a dependency of the workspace");
             assert!(
-                !["sockkit-core", "sockkit-codec", "sockkit-media"]
-                    .iter()
-                    .any(|library| line.starts_with(library)),
-                "{}: {line}: programs use the facade",
-                path.display()
+                line.contains("default-features = false") && !line.contains(", features"),
+                "{line}: codec would inherit its features"
             );
         }
     }
+}
+
+/// A multicast transfer, and any other, uses the same store.
+#[test]
+fn the_store_knows_no_session() {
+    for path in rust_files(&root().join("crates/sockkit-file/src/store")) {
+        let words = ["session", "driver", "tokio"];
+        refuse(&path, &words, "the disk speaks no protocol");
+    }
+}
+
+fn package_name(manifest: &str) -> &str {
+    let package = section(manifest, "[package]");
+    let name = package.iter().find_map(|line| line.strip_prefix("name = "));
+    name.expect("a package has a name").trim_matches('"')
+}
+
+/// Name and line of each dependency that is built into the crate: those of its
+/// tests are left out.
+fn dependencies(manifest: &str) -> Vec<(&str, &str)> {
+    let mut found = Vec::new();
+    let mut counts = false;
+    for line in manifest.lines().map(str::trim) {
+        if line.starts_with('[') {
+            assert!(
+                !line.contains("dependencies."),
+                "{line}: write it as a line"
+            );
+            counts = line.ends_with("dependencies]")
+                && !line.ends_with("dev-dependencies]")
+                && line != "[workspace.dependencies]";
+        } else if counts && !line.is_empty() && !line.starts_with('#') {
+            let name = line.split(['.', ' ', '=']).next().unwrap_or_default();
+            let renamed = line.split_once("package = \"");
+            let name = renamed.map_or(name, |(_, rest)| rest.split('"').next().unwrap_or_default());
+            found.push((name, line));
+        }
+    }
+    assert!(!found.is_empty(), "found nothing to check");
+    found
+}
+
+/// The lines of one section.
+fn section<'a>(manifest: &'a str, heading: &str) -> Vec<&'a str> {
+    let lines = manifest.lines().skip_while(|line| *line != heading);
+    lines
+        .skip(1)
+        .take_while(|line| !line.starts_with('['))
+        .collect()
 }
 
 /// Fails at the first line of code, tests apart, that holds one of `words`.
