@@ -88,7 +88,8 @@ async fn receive(args: Args, screen: Publisher<VideoFrame>) -> anyhow::Result<()
         let Some(body) = body else { break };
         let now = std::time::SystemTime::now().into();
         let picture = format
-            .decode(body, args.width)?
+            .decode(body, args.width)
+            .context("no such picture; are --body and --width the server's?")?
             .captured_at(now)
             .numbered(received);
         println!(
