@@ -2,19 +2,21 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
+use sockkit_core::{
+    server::{Handled, Handler, Peer, Stream},
+    tcp::Timeout,
+};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-
-use super::{Handled, Handler, Peer, Stream};
-use crate::tcp::Timeout;
 
 pub use tokio_rustls::{TlsConnector, client, rustls, server::TlsStream};
 
 /// A [`Handler`] that speaks TLS and hands the plain stream to another.
 ///
 /// ```
-/// # fn example(certificates: std::sync::Arc<sockkit_core::server::tls::rustls::ServerConfig>) {
-/// use sockkit_core::server::{Peer, Stream, tls::{Tls, TlsStream}};
+/// # fn example(certificates: std::sync::Arc<sockkit_link::tls::rustls::ServerConfig>) {
+/// use sockkit_core::server::{Peer, Stream};
+/// use sockkit_link::tls::{Tls, TlsStream};
 /// use tokio::io::AsyncWriteExt;
 ///
 /// let hello = Tls::new(certificates, async |mut stream: TlsStream<Stream>, _: Peer| {
