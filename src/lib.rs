@@ -46,7 +46,10 @@ pub use sockkit_link::tls;
 pub mod link {
     //! How two machines reach each other: addresses, connections, acceptors.
 
-    pub use sockkit_link::{Address, AddressDefaults, AddressError, Host, ResolveError, Scheme};
+    pub use sockkit_link::{
+        Address, AddressDefaults, AddressError, Connection, Handle, Host, NotEncrypted,
+        ResolveError, Scheme,
+    };
 }
 
 #[cfg(feature = "codec")]

@@ -6,9 +6,13 @@
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod address;
+mod connection;
 #[cfg(feature = "quic")]
 pub mod quic;
 #[cfg(feature = "tls")]
 pub mod tls;
 
-pub use self::address::{Address, AddressDefaults, AddressError, Host, ResolveError, Scheme};
+pub use self::{
+    address::{Address, AddressDefaults, AddressError, Host, ResolveError, Scheme},
+    connection::{Connection, Handle, NotEncrypted},
+};

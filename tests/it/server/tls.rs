@@ -6,11 +6,12 @@ use sockkit::{
     server::{HandlerEnd, Peer, Server, ServerConfig, Stream},
     tcp::{End, Timeout},
     tls::{
-        Tls, TlsConnector, TlsStream, client,
+        Tls, TlsConnector, client,
         rustls::{
             self, RootCertStore,
             pki_types::{PrivateKeyDer, ServerName},
         },
+        server::TlsStream,
     },
 };
 use tokio::{
