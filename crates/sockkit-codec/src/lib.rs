@@ -23,3 +23,4 @@ pub mod frame;
 pub mod fuzzing;
 pub mod pack;
 pub mod shard;
+pub mod text;

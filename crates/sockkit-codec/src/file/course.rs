@@ -35,7 +35,7 @@ pub fn parse_name(bytes: &[u8]) -> Result<Option<EntryPath>, NameError> {
 /// # Errors
 /// [`NameError`] if that is too long.
 pub fn saved_as(name: &EntryPath) -> Result<EntryPath, NameError> {
-    EntryPath::parse(&format!("new_{name}"))
+    EntryPath::parse(&format!("new_{}", name.as_str()))
 }
 
 #[cfg(test)]

@@ -11,9 +11,10 @@ mod tree;
 pub use self::{
     answer::{Answer, FailReason, RefuseReason},
     manifest::{Digest, Entry, EntryKind, FileTime, Integrity, Manifest},
-    name::{EntryPath, NameError, TEMPORARY_PREFIX, escape_name},
+    name::{EntryPath, NameError, TEMPORARY_PREFIX},
     tree::{BlockHasher, DigestTree},
 };
+pub use crate::text::escape_name;
 
 /// Bytes in a block, except for the last of a file. It is a power of two, so
 /// that a block is a subtree of BLAKE3's tree.

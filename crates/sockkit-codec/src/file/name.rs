@@ -13,6 +13,8 @@ use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
 
+use crate::text::escape_name;
+
 /// A relative path that stays below the folder it is joined to.
 ///
 /// ```
@@ -52,7 +54,8 @@ impl EntryPath {
         Ok(Self(path.into()))
     }
 
-    /// The path with `/` between its components.
+    /// The path with `/` between its components. For a file system; to be printed,
+    /// it is shown through [`Display`](fmt::Display).
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -96,9 +99,11 @@ impl EntryPath {
     }
 }
 
+/// Shows it through [`escape_name`], for a path that is allowed may still hold a
+/// character that no reader sees. [`as_str`](EntryPath::as_str) gives it as it is.
 impl fmt::Display for EntryPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&escape_name(&self.0))
     }
 }
 
@@ -157,26 +162,6 @@ pub enum NameError {
         /// The limit.
         limit: usize,
     },
-}
-
-/// Shows a name from the network so that it cannot deceive a terminal.
-///
-/// ```
-/// use sockkit_codec::file::escape_name;
-///
-/// assert_eq!(escape_name("a\u{1b}[2Jb"), r"a\u{1b}[2Jb");
-/// assert_eq!(escape_name("바다.jpg"), "바다.jpg");
-/// ```
-pub fn escape_name(name: &str) -> String {
-    let mut shown = String::with_capacity(name.len());
-    for character in name.chars() {
-        if is_deceptive(character) {
-            shown.extend(character.escape_unicode());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
 }
 
 /// What the temporary files of an unfinished transfer begin with.
@@ -334,6 +319,14 @@ mod tests {
         assert_eq!(long.len(), MAX_PATH_BYTES);
         assert!(EntryPath::parse(&long).is_ok());
         assert!(EntryPath::parse(&format!("{long}a")).is_err());
+    }
+
+    #[test]
+    fn a_path_is_shown_escaped() {
+        // A joiner is allowed, and is not seen.
+        let path = EntryPath::parse("a\u{200d}b").unwrap();
+        assert_eq!(path.to_string(), r"a\u{200d}b");
+        assert_eq!(path.as_str(), "a\u{200d}b");
     }
 
     #[test]
