@@ -25,6 +25,8 @@ mod handler;
 mod metrics;
 mod slots;
 mod stream;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod udp;
 
 use metrics::Counters;

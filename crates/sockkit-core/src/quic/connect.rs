@@ -1,0 +1,179 @@
+//! Dialling.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use quinn::{ClientConfig, rustls::pki_types::CertificateDer};
+use tokio::{
+    net::{ToSocketAddrs, lookup_host},
+    time::{Instant, timeout},
+};
+
+use super::{
+    Config, ConnectError, Connection, Fingerprint,
+    identity::{self, NAME},
+    socket::{self, Refusals, SocketError},
+};
+
+/// Dials a name or an address, as [`connect_with`] does with the default config.
+///
+/// # Errors
+/// As [`connect_with`].
+///
+/// # Panics
+/// If called outside a tokio runtime.
+///
+/// # Cancel safety
+/// Cancel safe: an attempt under way is given up.
+pub async fn connect(to: impl ToSocketAddrs) -> Result<Connection, ConnectError> {
+    connect_with(to, &Config::default()).await
+}
+
+/// Dials a name or an address. Who answers is not known: see
+/// [`Connection::fingerprint`].
+///
+/// Of several addresses one is tried after the other. One that is silent is
+/// given its share of what is left of the handshake's deadline; one that the
+/// network says cannot be reached costs no time (on Linux; elsewhere it is
+/// silent too).
+///
+/// The listener learns of the connection with the first bytes written to it.
+///
+/// # Errors
+/// What was wrong with the last address: [`ConnectError::Refused`],
+/// [`ConnectError::TimedOut`], [`ConnectError::OtherProtocol`],
+/// [`ConnectError::Busy`] or [`ConnectError::Broken`]; or why none was tried.
+///
+/// # Panics
+/// If called outside a tokio runtime.
+///
+/// # Cancel safety
+/// Cancel safe: an attempt under way is given up.
+pub async fn connect_with(
+    to: impl ToSocketAddrs,
+    config: &Config,
+) -> Result<Connection, ConnectError> {
+    let began = Instant::now();
+    let found = timeout(config.handshake_timeout, lookup_host(to))
+        .await
+        .unwrap_or_else(|elapsed| Err(elapsed.into()))
+        .map_err(ConnectError::Resolve)?;
+    let mut addresses: Vec<SocketAddr> = found.collect();
+    addresses.dedup();
+    let tls = Arc::new(identity::dialler(&config.protocol)?);
+    let mut client = ClientConfig::new(tls);
+    client.transport_config(config.transport(0));
+
+    let mut failure = ConnectError::NoAddress;
+    for (index, address) in addresses.iter().enumerate() {
+        let left = config.handshake_timeout.saturating_sub(began.elapsed());
+        let share = left / u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
+        match attempt(*address, client.clone(), config, share).await {
+            Ok(connection) => return Ok(connection),
+            // It would fail for every address.
+            Err(error @ ConnectError::Options(_)) => return Err(error),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+async fn attempt(
+    address: SocketAddr,
+    client: ClientConfig,
+    config: &Config,
+    after: Duration,
+) -> Result<Connection, ConnectError> {
+    let socket =
+        socket::bind(unspecified(address), &config.options).map_err(|error| match error {
+            SocketError::Options(error) => ConnectError::Options(error),
+            SocketError::Bind(error) | SocketError::Io(error) => ConnectError::Io(error),
+        })?;
+    let refusals = Refusals::of(&socket)?;
+    let endpoint = socket::endpoint(socket, None)?;
+    let connecting = endpoint
+        .connect_with(client, address, NAME)
+        // Only an address that no datagram can go to, such as port 0.
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let made = async {
+        let connection = connecting.await?;
+        // A listener that allows no stream would be waited for until it does.
+        let (send, recv) = connection.open_bi().await?;
+        Ok::<_, quinn::ConnectionError>((connection, send, recv))
+    };
+    let (connection, send, recv) = tokio::select! {
+        made = timeout(after, made) => match made {
+            Ok(Ok(made)) => made,
+            Ok(Err(error)) => return Err(ConnectError::from_quinn(address, error, after)),
+            Err(_elapsed) => return Err(ConnectError::TimedOut { address, after }),
+        },
+        reason = refusals.about(address) => return Err(ConnectError::Refused { address, reason }),
+    };
+    let fingerprint = fingerprint(&connection)
+        .ok_or_else(|| ConnectError::Io(io::ErrorKind::InvalidData.into()))?;
+    Ok(Connection::new(
+        endpoint,
+        connection,
+        send,
+        recv,
+        fingerprint,
+    ))
+}
+
+/// Of the certificate that the listener showed.
+fn fingerprint(connection: &quinn::Connection) -> Option<Fingerprint> {
+    let shown = connection.peer_identity()?;
+    let chain = shown.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+    chain.first().map(Fingerprint::of)
+}
+
+fn unspecified(address: SocketAddr) -> SocketAddr {
+    let ip: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    SocketAddr::new(ip, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use quinn::ServerConfig;
+
+    use super::*;
+
+    const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+    #[tokio::test]
+    async fn a_listener_that_allows_no_stream_is_given_up() {
+        let config = Config::default().handshake_timeout(Duration::from_millis(500));
+        let (tls, _) = identity::listener(&config.protocol).unwrap();
+        let mut server = ServerConfig::with_crypto(Arc::new(tls));
+        server.transport_config(config.transport(0));
+        let socket = socket::bind(LOOPBACK, &config.options).ok().unwrap();
+        let endpoint = socket::endpoint(socket, Some(server)).unwrap();
+        let to = endpoint.local_addr().unwrap();
+        tokio::spawn(async move {
+            let connection = endpoint.accept().await.unwrap().await.unwrap();
+            connection.closed().await
+        });
+        let error = timeout(Duration::from_secs(10), connect_with(to, &config))
+            .await
+            .expect("in time")
+            .unwrap_err();
+        assert!(matches!(error, ConnectError::TimedOut { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn patience_without_end_is_no_trouble() {
+        let config = Config::default().handshake_timeout(Duration::MAX);
+        let error = connect_with(LOOPBACK, &config).await.unwrap_err();
+        assert!(
+            matches!(&error, ConnectError::Io(error) if error.kind() == io::ErrorKind::InvalidInput),
+            "{error:?}"
+        );
+    }
+}

@@ -1,0 +1,228 @@
+//! Listening.
+
+use std::{io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use quinn::{Endpoint, Incoming, ServerConfig};
+use tokio::{
+    sync::{Mutex, mpsc},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::{
+    Config, Connection, Fingerprint, ListenError,
+    connection::Abandoned,
+    identity,
+    socket::{self, SocketError},
+};
+
+/// A UDP socket that accepts connections.
+///
+/// Handshakes run in the background from the moment it is bound, several beside
+/// one another, each with a deadline: whoever sends garbage, or begins and does
+/// not go on, keeps nobody out. Dropping it ends them; connections that were
+/// accepted stay.
+#[derive(Debug)]
+pub struct Listener {
+    endpoint: Endpoint,
+    fingerprint: Fingerprint,
+    ready: Mutex<mpsc::Receiver<Connection>>,
+    door: JoinHandle<()>,
+}
+
+impl Listener {
+    /// Listens at `address`; port 0 lets the system choose.
+    ///
+    /// # Errors
+    /// [`ListenError::Bind`] if the address cannot be had, [`ListenError::Io`]
+    /// if the system has no socket left, [`ListenError::Certificate`] if it has
+    /// no randomness.
+    ///
+    /// # Panics
+    /// If called outside a tokio runtime.
+    pub fn bind(address: SocketAddr) -> Result<Self, ListenError> {
+        Self::bind_with(address, &Config::default())
+    }
+
+    /// Listens at `address` as `config` says.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind), and [`ListenError::Options`], which names the
+    /// option that could not be set.
+    ///
+    /// # Panics
+    /// If called outside a tokio runtime.
+    pub fn bind_with(address: SocketAddr, config: &Config) -> Result<Self, ListenError> {
+        let (tls, fingerprint) =
+            identity::listener(&config.protocol).map_err(ListenError::Certificate)?;
+        let mut server = ServerConfig::with_crypto(Arc::new(tls));
+        server
+            .transport_config(config.transport(1))
+            .max_incoming(MAX_WAITING)
+            .incoming_buffer_size(WAITING_BUFFER_BYTES)
+            .incoming_buffer_size_total(WAITING_BUFFERS_BYTES);
+        let socket = socket::bind(address, &config.options).map_err(|error| match error {
+            SocketError::Options(error) => ListenError::Options(error),
+            SocketError::Bind(source) => ListenError::Bind { address, source },
+            SocketError::Io(error) => ListenError::Io(error),
+        })?;
+        let endpoint = socket::endpoint(socket, Some(server))?;
+        let (sender, ready) = mpsc::channel(1);
+        let door = Door {
+            endpoint: endpoint.clone(),
+            fingerprint,
+            max_connections: config.max_connections,
+            handshake_timeout: config.handshake_timeout,
+            ready: sender,
+        };
+        Ok(Self {
+            endpoint,
+            fingerprint,
+            ready: Mutex::new(ready),
+            door: tokio::spawn(door.keep()),
+        })
+    }
+
+    /// Waits, for ever if need be, for the next connection whose dialler has
+    /// spoken.
+    ///
+    /// # Errors
+    /// If the socket failed. The listener is of no use then.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: no connection is lost.
+    pub async fn accept(&self) -> io::Result<(Connection, SocketAddr)> {
+        let connection = self.ready.lock().await.recv().await;
+        let connection = connection.ok_or_else(|| io::Error::other("the socket failed"))?;
+        let peer = connection.peer_addr();
+        Ok((connection, peer))
+    }
+
+    /// The address bound, with the port that the system chose.
+    ///
+    /// # Errors
+    /// Passes on what the system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.endpoint.local_addr()
+    }
+
+    /// What every dialler should see: tell it by another way than this network.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // The endpoint lives on with the connections that were accepted.
+        self.endpoint.set_server_config(None);
+        self.door.abort();
+    }
+}
+
+/// Lets in who may come in.
+struct Door {
+    endpoint: Endpoint,
+    fingerprint: Fingerprint,
+    max_connections: usize,
+    handshake_timeout: Duration,
+    ready: mpsc::Sender<Connection>,
+}
+
+type Handshake<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+impl Door {
+    /// Runs until the listener is dropped or the socket fails.
+    async fn keep(self) {
+        let mut handshakes = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                incoming = self.endpoint.accept() => match incoming {
+                    Some(incoming) => {
+                        handshakes.extend(self.answer(incoming, handshakes.len()));
+                    }
+                    None => return,
+                },
+                Some(()) = handshakes.next() => {}
+            }
+        }
+    }
+
+    /// No, not before you have shown that your address is your own, or yes.
+    fn answer(&self, incoming: Incoming, unaccepted: usize) -> Option<Handshake<'_>> {
+        // Those that nobody has accepted are kept, even if their peer has left.
+        let open = self.endpoint.open_connections().max(unaccepted);
+        if open >= self.max_connections {
+            tracing::debug!(peer = %incoming.remote_address(), open, "refused: no room");
+            incoming.refuse();
+            return None;
+        }
+        if open >= self.max_connections / 4 && !incoming.remote_address_validated() {
+            // Cannot fail: an address that is not validated may be asked to be.
+            let _ = incoming.retry();
+            return None;
+        }
+        Some(Box::pin(self.admit(incoming)))
+    }
+
+    /// Takes part in the handshake, waits for the first byte, and keeps the
+    /// connection until somebody takes it.
+    async fn admit(&self, incoming: Incoming) {
+        let peer = incoming.remote_address();
+        let begun = async {
+            let connection = incoming.accept()?.await?;
+            let abandoned = Abandoned::unless_kept(connection.clone());
+            let (send, recv) = connection.accept_bi().await?;
+            abandoned.keep();
+            Ok::<_, quinn::ConnectionError>((connection, send, recv))
+        };
+        match timeout(self.handshake_timeout, begun).await {
+            Ok(Ok((connection, send, recv))) => {
+                let endpoint = self.endpoint.clone();
+                let connection =
+                    Connection::new(endpoint, connection, send, recv, self.fingerprint);
+                // Without a listener nobody wants it.
+                let _ = self.ready.send(connection).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "no connection"),
+            Err(_elapsed) => tracing::debug!(%peer, "began and did not go on"),
+        }
+    }
+}
+
+/// Attempts that the door has not looked at yet; it looks at once.
+const MAX_WAITING: usize = 256;
+const WAITING_BUFFER_BYTES: u64 = 64 << 10;
+const WAITING_BUFFERS_BYTES: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncWriteExt, time::sleep};
+
+    use super::*;
+    use crate::quic::{ConnectError, connect};
+
+    #[tokio::test]
+    async fn peers_that_left_before_anybody_accepted_them_are_counted() {
+        let config = Config::default().max_connections(1);
+        let listener = Listener::bind_with(([127, 0, 0, 1], 0).into(), &config).unwrap();
+        let to = listener.local_addr().unwrap();
+        // One is ready to be accepted, and one waits behind it.
+        for _ in 0..2 {
+            connect(to).await.unwrap().write_all(b"!").await.unwrap();
+            let left = async {
+                while listener.endpoint.open_connections() > 0 {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            };
+            timeout(Duration::from_secs(10), left).await.unwrap();
+        }
+        let error = connect(to).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Busy { .. }), "{error:?}");
+        for _ in 0..2 {
+            listener.accept().await.unwrap();
+        }
+        connect(to).await.unwrap();
+    }
+}

@@ -1,0 +1,73 @@
+//! The same server over TLS.
+
+use std::{fmt, io, sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::{Handled, Handler, Peer, Stream};
+use crate::tcp::Timeout;
+
+pub use tokio_rustls::{TlsConnector, client, rustls, server::TlsStream};
+
+/// A [`Handler`] that speaks TLS and hands the plain stream to another.
+///
+/// ```
+/// # fn example(certificates: std::sync::Arc<sockkit_core::server::tls::rustls::ServerConfig>) {
+/// use sockkit_core::server::{Peer, Stream, tls::{Tls, TlsStream}};
+/// use tokio::io::AsyncWriteExt;
+///
+/// let hello = Tls::new(certificates, async |mut stream: TlsStream<Stream>, _: Peer| {
+///     stream.write_all(b"hello, in private").await?;
+///     stream.shutdown().await?;
+///     Ok(())
+/// });
+/// # let _ = hello;
+/// # }
+/// ```
+///
+/// The server's limits, timeouts and counters are the same; they see the
+/// encrypted bytes. A client dials with [`TlsConnector`].
+pub struct Tls<H> {
+    acceptor: TlsAcceptor,
+    handshake_timeout: Duration,
+    handler: H,
+}
+
+impl<H: Handler<TlsStream<Stream>>> Tls<H> {
+    /// Serves with `handler` what arrives over TLS.
+    pub fn new(config: Arc<rustls::ServerConfig>, handler: H) -> Self {
+        Self {
+            acceptor: TlsAcceptor::from(config),
+            handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
+            handler,
+        }
+    }
+
+    /// How long the handshake may take; then the connection's end is
+    /// [`Timeout::Handshake`]. Default: 10 s.
+    #[must_use]
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+}
+
+impl<H: Handler<TlsStream<Stream>>> Handler for Tls<H> {
+    async fn handle(&self, stream: Stream, peer: Peer) -> Handled {
+        let stream = timeout(self.handshake_timeout, self.acceptor.accept(stream))
+            .await
+            .map_err(|_| io::Error::from(Timeout::Handshake))??;
+        self.handler.handle(stream, peer).await
+    }
+}
+
+impl<H> fmt::Debug for Tls<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls")
+            .field("handshake_timeout", &self.handshake_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
