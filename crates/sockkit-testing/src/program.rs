@@ -1,6 +1,7 @@
 //! Programs as processes: started, read line by line, typed to, interrupted, killed.
 
 use std::{
+    cell::Cell,
     io::{BufRead, BufReader, Read, Write},
     net::SocketAddr,
     process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Stdio},
@@ -31,9 +32,11 @@ use std::{
 #[derive(Debug)]
 pub struct Program {
     child: Child,
-    input: Option<ChildStdin>,
+    input: Option<Input>,
     lines: Receiver<String>,
     errors: Arc<Mutex<Vec<u8>>>,
+    /// Bytes of them up to the last text that was waited for.
+    errors_seen: Cell<usize>,
     error_reader: Option<JoinHandle<()>>,
 }
 
@@ -55,8 +58,31 @@ impl Program {
     /// If it cannot be started.
     #[track_caller]
     pub fn start(command: &mut Command) -> Self {
+        let mut program = Self::spawn(command, Stdio::piped());
+        program.input = program.child.stdin.take().map(Input::Pipe);
+        program
+    }
+
+    /// Starts it with a terminal of its own as its standard input; the other two
+    /// standard streams are pipes.
+    ///
+    /// # Panics
+    /// If it cannot be started, or there is no terminal left.
+    #[cfg(unix)]
+    #[track_caller]
+    pub fn start_on_terminal(command: &mut Command) -> Self {
+        let (keyboard, terminal) = terminal().expect("a terminal is left");
+        let mut program = Self::spawn(command, terminal.into());
+        program.input = Some(Input::Terminal(keyboard));
+        // The command would keep the program's end open.
+        command.stdin(Stdio::null());
+        program
+    }
+
+    #[track_caller]
+    fn spawn(command: &mut Command, input: Stdio) -> Self {
         let mut child = command
-            .stdin(Stdio::piped())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -74,10 +100,11 @@ impl Program {
         let errors = Arc::default();
         let error_reader = collect(stderr, Arc::clone(&errors));
         Self {
-            input: child.stdin.take(),
+            input: None,
             child,
             lines,
             errors,
+            errors_seen: Cell::new(0),
             error_reader: Some(error_reader),
         }
     }
@@ -119,14 +146,38 @@ impl Program {
             .unwrap_or_else(|_| self.give_up(&format!("listens on {address:?}, no address")))
     }
 
-    /// Types a line on its standard input.
+    /// Types a line on its standard input. On a terminal it is there, for the program
+    /// to read or to discard, when this returns.
     ///
     /// # Panics
     /// If its input is closed.
     #[track_caller]
     pub fn type_line(&mut self, line: &str) {
         let input = self.input.as_mut().expect("the input is open");
-        writeln!(input, "{line}").expect("the program reads");
+        input.type_line(line).expect("the program reads");
+    }
+
+    /// Waits until it has written `text` to standard error, behind what was waited
+    /// for before.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[track_caller]
+    pub fn wait_for_error(&self, text: &str) {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let errors = self.errors();
+            let fresh = errors.get(self.errors_seen.get()..).unwrap_or_default();
+            if let Some(at) = fresh.find(text) {
+                let seen = self.errors_seen.get() + at + text.len();
+                self.errors_seen.set(seen);
+                return;
+            }
+            if Instant::now() > deadline {
+                self.give_up(&format!("does not say {text:?}"));
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Closes its standard input, as Ctrl-D does.
@@ -254,6 +305,49 @@ impl Drop for Program {
     }
 }
 
+#[derive(Debug)]
+enum Input {
+    Pipe(ChildStdin),
+    /// The end of the terminal that a keyboard would be at.
+    #[cfg(unix)]
+    Terminal(std::fs::File),
+}
+
+impl Input {
+    fn type_line(&mut self, line: &str) -> std::io::Result<()> {
+        match self {
+            Self::Pipe(pipe) => writeln!(pipe, "{line}"),
+            #[cfg(unix)]
+            Self::Terminal(keyboard) => {
+                writeln!(keyboard, "{line}")?;
+                // The terminal echoes what it has taken.
+                let mut echo = [0];
+                while echo != *b"\n" {
+                    keyboard.read_exact(&mut echo)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The keyboard's end, and the program's.
+#[cfg(unix)]
+fn terminal() -> rustix::io::Result<(std::fs::File, std::fs::File)> {
+    use rustix::{
+        fs::{Mode, OFlags},
+        pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    };
+
+    let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    grantpt(&keyboard)?;
+    unlockpt(&keyboard)?;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let name = ptsname(&keyboard, Vec::new())?;
+    let terminal = rustix::fs::open(name, flags, Mode::empty())?;
+    Ok((keyboard.into(), terminal.into()))
+}
+
 fn collect(mut from: ChildStderr, into: Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
     thread::spawn(move || {
         let mut chunk = [0; 4_096];
@@ -284,6 +378,16 @@ mod tests {
         assert_eq!(end.status.code(), Some(3));
         assert_eq!(end.lines, ["one"]);
         assert_eq!(end.errors, "two\n");
+    }
+
+    #[test]
+    fn it_can_have_a_terminal() {
+        let script = "test -t 0 && echo terminal; echo asked >&2; read line; echo $line";
+        let mut shell = Program::start_on_terminal(Command::new("sh").args(["-c", script]));
+        shell.wait_for_error("asked");
+        shell.type_line("typed");
+        assert_eq!(shell.line(), "terminal");
+        assert_eq!(shell.line(), "typed");
     }
 
     #[test]
