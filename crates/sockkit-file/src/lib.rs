@@ -39,8 +39,8 @@ pub use sockkit_codec::file::{
 
 pub use self::{
     driver::{
-        FileOutcome, FileSummary, Incoming, LinkError, OnProgress, Progress, ReceiveConfig,
-        ReceiveError, SendConfig, SendError, Summary, receive, send,
+        FileOutcome, FileSummary, Incoming, LinkError, OnProgress, Outgoing, Progress,
+        ReceiveConfig, ReceiveError, SendConfig, SendError, Summary, greet, receive, send,
     },
-    store::{Destination, OnConflict, SkipReason, Skipped, Source, SourceError, Whole},
+    store::{Destination, OnConflict, Planned, SkipReason, Skipped, Source, SourceError, Whole},
 };

@@ -8,6 +8,7 @@ use sockkit::file::{
 };
 use tokio::net::{TcpListener, TcpStream};
 
+mod consent;
 mod hostile;
 mod liar;
 #[cfg(target_os = "linux")]

@@ -72,9 +72,10 @@ async fn folders_arrive_with_times_and_the_executable_bit() {
 
     let source = Source::gather([&album]).unwrap();
     assert_eq!(source.skipped().len(), 1, "the link is not offered");
-    let (sent, received) = transfer_all(source, into.path(), OnConflict::Refuse).await;
+    let config = ReceiveConfig::default().keep_executable(true);
+    let (sent, received) = transfer(source, into.path(), config).await;
 
-    assert!(sent.is_complete() && received.is_complete());
+    assert!(sent.unwrap().is_complete() && received.unwrap().is_complete());
     assert_eq!(
         names(into.path()),
         [

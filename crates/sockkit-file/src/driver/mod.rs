@@ -14,5 +14,5 @@ pub use self::{
     progress::{FileOutcome, FileSummary, OnProgress, Progress, Summary},
     pump::LinkError,
     receive::{Incoming, ReceiveConfig, ReceiveError, receive},
-    send::{SendConfig, SendError, send},
+    send::{Outgoing, SendConfig, SendError, greet, send},
 };

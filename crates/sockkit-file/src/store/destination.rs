@@ -27,7 +27,7 @@ use crate::{Answer, Digest, Entry, EntryKind, EntryPath, RefuseReason};
 /// the transfer.
 #[derive(Clone, Debug)]
 pub struct Destination {
-    root: Arc<Folder>,
+    pub(super) root: Arc<Folder>,
     path: PathBuf,
 }
 
@@ -263,16 +263,20 @@ fn rename_free(folder: &Folder, part: &str, path: &EntryPath) -> io::Result<Entr
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             done => return done.map(|()| free),
         }
-        let name = path.file_name();
-        let (stem, extension) = match name.rsplit_once('.') {
-            Some((stem, extension)) if !stem.is_empty() => (stem, format!(".{extension}")),
-            _ => (name, String::new()),
-        };
-        free = path
-            .with_file_name(&format!("{stem} ({number}){extension}"))
-            .map_err(|_too_long| io::ErrorKind::InvalidFilename)?;
+        free = numbered(path, number)?;
     }
     Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// The same path with a number before its extension.
+pub(super) fn numbered(path: &EntryPath, number: u32) -> io::Result<EntryPath> {
+    let name = path.file_name();
+    let (stem, extension) = match name.rsplit_once('.') {
+        Some((stem, extension)) if !stem.is_empty() => (stem, format!(".{extension}")),
+        _ => (name, String::new()),
+    };
+    path.with_file_name(&format!("{stem} ({number}){extension}"))
+        .map_err(|_too_long| io::ErrorKind::InvalidFilename.into())
 }
 
 /// One call for the whole file system costs less than one for each of many
@@ -292,4 +296,4 @@ const MAX_BATCH_FILES: usize = 512;
 const MAX_BATCH_BYTES: u64 = 256 << 20;
 #[cfg(target_os = "linux")]
 const MIN_SYNCFS_FILES: usize = 8;
-const MAX_RENAMES: u32 = 1_000;
+pub(super) const MAX_RENAMES: u32 = 1_000;

@@ -4,16 +4,19 @@
 mod destination;
 mod folder;
 mod part;
+mod plan;
 mod source;
 mod whole;
 
 pub use self::{
     destination::{Destination, OnConflict},
+    plan::Planned,
     source::{SkipReason, Skipped, Source, SourceError},
     whole::Whole,
 };
 pub(crate) use self::{
     destination::{Writer, refusal},
     part::Part,
+    plan::Planner,
     source::OpenSource,
 };

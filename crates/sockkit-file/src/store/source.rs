@@ -206,7 +206,7 @@ pub enum SkipReason {
 #[non_exhaustive]
 pub enum SourceError {
     /// A named path does not exist or cannot be read.
-    #[error("cannot read {}", path.display())]
+    #[error("cannot read {}", shown(path))]
     Io {
         /// The path.
         path: PathBuf,
@@ -215,25 +215,34 @@ pub enum SourceError {
         error: io::Error,
     },
     /// The root of the file system has no name to send.
-    #[error("{} has no name: name what is in it", path.display())]
+    #[error("{} has no name: name what is in it", shown(path))]
     Nameless {
         /// The path.
         path: PathBuf,
     },
     /// A name that is not Unicode cannot be sent.
-    #[error("the name of {} is not Unicode: rename it", path.display())]
+    #[error("the name of {} is not Unicode: rename it", shown(path))]
     NotUnicode {
         /// The path.
         path: PathBuf,
     },
     /// They would become one at the receiver.
-    #[error("{} and {} have the same name: send them apart", first.display(), second.display())]
+    #[error(
+        "{} and {} have the same name: send them apart",
+        shown(first),
+        shown(second)
+    )]
     SameName {
         /// One of them.
         first: PathBuf,
         /// The other.
         second: PathBuf,
     },
+}
+
+/// The user gives the path, but another may have made the name: `send *`.
+fn shown(path: &Path) -> String {
+    crate::escape_name(&path.to_string_lossy())
 }
 
 /// A file as it was when it was opened.

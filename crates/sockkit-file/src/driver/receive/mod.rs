@@ -20,7 +20,7 @@ use crate::{
     session::{
         Abort, Limits, ReceiverEvent, ReceiverSession, Reviewed, SessionError, WORKING, review,
     },
-    store::{Destination, OnConflict},
+    store::{Destination, OnConflict, Planned, Planner},
 };
 
 /// How to receive.
@@ -30,6 +30,7 @@ pub struct ReceiveConfig {
     name: String,
     limits: Limits,
     on_conflict: OnConflict,
+    keep_executable: bool,
     idle_timeout: Duration,
     stall_timeout: Duration,
     on_progress: OnProgress,
@@ -41,6 +42,7 @@ impl Default for ReceiveConfig {
             name: String::new(),
             limits: Limits::default(),
             on_conflict: OnConflict::default(),
+            keep_executable: false,
             idle_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(900),
             on_progress: OnProgress::default(),
@@ -65,6 +67,13 @@ impl ReceiveConfig {
     /// [`OnConflict::Refuse`].
     pub fn on_conflict(mut self, on_conflict: OnConflict) -> Self {
         self.on_conflict = on_conflict;
+        self
+    }
+
+    /// Whether a file that the sender may run as a program can be run here as well.
+    /// Default: no, for a file should become a program only when its receiver says so.
+    pub fn keep_executable(mut self, keep_executable: bool) -> Self {
+        self.keep_executable = keep_executable;
         self
     }
 
@@ -176,10 +185,26 @@ where
         &self.reviewed
     }
 
-    /// Who the peer says it is; unproved, and to be shown through
-    /// [`escape_name`](crate::escape_name) only.
+    /// What the peer calls itself, as it came: unproved, and to be shown through
+    /// [`quote`](sockkit_codec::text::quote) only.
     pub fn peer(&self) -> &str {
         &self.peer
+    }
+
+    /// What [`accept`](Self::accept) would do about each entry, by what is in
+    /// `destination` now: for a user to decide by. It changes nothing, and what
+    /// appears there later may change it.
+    ///
+    /// It looks at the disk once for each entry, and blocks the thread meanwhile.
+    pub fn plan(&self, destination: &Destination) -> Vec<Planned> {
+        let mut planner = Planner::new(destination, self.config.on_conflict);
+        let entries = self.manifest.entries.iter().zip(&self.reviewed);
+        entries
+            .map(|(entry, reviewed)| match reviewed.path() {
+                Ok(path) => planner.plan(path, entry),
+                Err(reason) => Planned::Refuse(reason),
+            })
+            .collect()
     }
 
     /// Says no.

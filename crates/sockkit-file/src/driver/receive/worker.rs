@@ -49,12 +49,15 @@ struct Receiving {
 impl ReceiveWorker {
     pub(super) fn new(
         session: ReceiverSession,
-        manifest: Manifest,
+        mut manifest: Manifest,
         reviewed: Vec<Reviewed>,
         destination: &Destination,
         link: Worker,
         config: &ReceiveConfig,
     ) -> Self {
+        for entry in &mut manifest.entries {
+            entry.executable &= config.keep_executable;
+        }
         Self {
             session,
             link,

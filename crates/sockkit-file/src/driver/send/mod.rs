@@ -1,24 +1,18 @@
 //! Sends what a [`Source`] holds.
 
+mod outgoing;
 mod worker;
 
 use std::time::Duration;
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    task::spawn_blocking,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use self::worker::SendWorker;
+pub use self::outgoing::{Outgoing, greet};
 use super::{
-    handshake,
     progress::{OnProgress, Summary},
-    pump::{LinkError, Pump, PumpConfig},
+    pump::LinkError,
 };
-use crate::{
-    Source,
-    session::{RefuseReason, SenderEvent, SenderSession, SessionError},
-};
+use crate::{Source, session::SessionError};
 
 /// How to send.
 #[derive(Clone, Debug)]
@@ -73,7 +67,8 @@ impl SendConfig {
 /// it accepts.
 ///
 /// It does not matter which side listened. Files that change, vanish or cannot
-/// be read while the others are sent are named in the summary.
+/// be read while the others are sent are named in the summary. [`greet`] lets a
+/// user see who asks before anything is offered.
 ///
 /// # Errors
 /// If the connection or the peer failed. What the receiver had verified by
@@ -83,44 +78,12 @@ impl SendConfig {
 /// Not cancel safe in the sense that the session cannot be continued; but
 /// dropping the future is the way to stop a transfer. The worker thread ends
 /// at its next piece, and the receiver keeps a part that can be resumed.
-pub async fn send<S>(
-    mut stream: S,
-    source: Source,
-    config: &SendConfig,
-) -> Result<Summary, SendError>
+pub async fn send<S>(stream: S, source: Source, config: &SendConfig) -> Result<Summary, SendError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut session = SenderSession::new(&config.name, source.manifest().clone());
-    let refused = match offer(&mut stream, &mut session, config).await {
-        Ok(refused) => refused,
-        Err(error) => {
-            if let SendError::Session(error) = &error {
-                error
-                    .abort()
-                    .into_iter()
-                    .for_each(|abort| session.abort(abort));
-                handshake::part(&mut stream, session.poll_transmit()).await;
-            }
-            return Err(error);
-        }
-    };
-    let (pump, link) = Pump::new(PumpConfig {
-        idle_timeout: config.idle_timeout,
-        patience: config.answer_timeout,
-        read_buffer_bytes: CONTROL_BUFFER_BYTES,
-        // Only the worker knows where a message ends.
-        heartbeat: None,
-    });
-    let worker = SendWorker::new(source, session, refused, link, config);
-    let worker = spawn_blocking(move || worker.run());
-    let pumped = pump.run(stream).await;
-    let worked = worker.await.unwrap_or(Err(SendError::Worker));
-    match (worked, pumped) {
-        // The worker only saw its channel close; the pump knows why.
-        (Err(SendError::Link(LinkError::Closed)), Err(error)) => Err(error.into()),
-        (worked, _) => worked,
-    }
+    let outgoing = greet(stream, source.manifest().clone(), config).await?;
+    outgoing.offer(source).await
 }
 
 /// Why files could not be sent.
@@ -137,33 +100,3 @@ pub enum SendError {
     #[error("worker thread was stopped")]
     Worker,
 }
-
-/// Up to the receiver's answer; returns what it refuses.
-async fn offer<S>(
-    stream: &mut S,
-    session: &mut SenderSession,
-    config: &SendConfig,
-) -> Result<Vec<(u32, RefuseReason)>, SendError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let mut buffer = Vec::new();
-    let mut patience = config.idle_timeout;
-    loop {
-        while let Some(bytes) = session.poll_transmit() {
-            handshake::write(stream, &bytes, config.idle_timeout).await?;
-        }
-        handshake::read(stream, &mut buffer, patience).await?;
-        let mut input = buffer.as_slice();
-        while let Some(event) = session.handle_input(&mut input)? {
-            match event {
-                // From here on a person may be thinking.
-                SenderEvent::Peer(_) => patience = config.answer_timeout,
-                SenderEvent::Answered { refused } => return Ok(refused),
-                SenderEvent::Reported(_) => unreachable!("nothing was sent yet"),
-            }
-        }
-    }
-}
-
-const CONTROL_BUFFER_BYTES: usize = 16 << 10;

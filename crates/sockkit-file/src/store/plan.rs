@@ -1,0 +1,109 @@
+//! What would be written, before anything is.
+
+use std::{io, sync::Arc};
+
+use super::{
+    destination::{Destination, MAX_RENAMES, OnConflict, numbered, refusal},
+    folder::{Folder, is_file},
+};
+use crate::{Entry, EntryKind, EntryPath, RefuseReason};
+
+/// What would be done about one entry of an offer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Planned {
+    /// It would appear under this path, where nothing is yet; or it is a folder.
+    Write(EntryPath),
+    /// It would replace the file at this path.
+    Replace(EntryPath),
+    /// A file of its size is at this path, and stays; the contents are compared.
+    Compare(EntryPath),
+    /// It would be refused.
+    Refuse(RefuseReason),
+}
+
+/// Looks, and neither writes nor makes anything.
+pub(crate) struct Planner {
+    root: Arc<Folder>,
+    on_conflict: OnConflict,
+    /// The folder used last, if it is there: thousands of files may share it.
+    recent: Option<(EntryPath, Option<Folder>)>,
+}
+
+impl Planner {
+    pub(crate) fn new(destination: &Destination, on_conflict: OnConflict) -> Self {
+        Self {
+            root: Arc::clone(&destination.root),
+            on_conflict,
+            recent: None,
+        }
+    }
+
+    pub(crate) fn plan(&mut self, path: &EntryPath, entry: &Entry) -> Planned {
+        let planned = match entry.kind {
+            EntryKind::Folder => {
+                found(self.root.below(path)).map(|_folder| Planned::Write(path.clone()))
+            }
+            EntryKind::File => self.plan_file(path, entry),
+        };
+        planned.unwrap_or_else(|error| Planned::Refuse(refusal(path, &error)))
+    }
+
+    fn plan_file(&mut self, path: &EntryPath, entry: &Entry) -> io::Result<Planned> {
+        let on_conflict = self.on_conflict;
+        let Some(folder) = self.folder_of(path)? else {
+            return Ok(Planned::Write(path.clone()));
+        };
+        let Some(there) = folder.find(path.file_name())? else {
+            return Ok(Planned::Write(path.clone()));
+        };
+        if !is_file(&there) {
+            return Ok(Planned::Refuse(RefuseReason::InTheWay));
+        }
+        Ok(match on_conflict {
+            OnConflict::Refuse => Planned::Refuse(RefuseReason::Exists),
+            OnConflict::Overwrite => Planned::Replace(path.clone()),
+            OnConflict::Rename => Planned::Write(free_name(folder, path)?),
+            OnConflict::Resume if u64::try_from(there.st_size) == Ok(entry.size_bytes) => {
+                Planned::Compare(path.clone())
+            }
+            OnConflict::Resume => Planned::Refuse(RefuseReason::Differs),
+        })
+    }
+
+    /// The folder that would hold the file; `None` if it would have to be made.
+    fn folder_of(&mut self, path: &EntryPath) -> io::Result<Option<&Folder>> {
+        let Some(parent) = path.parent() else {
+            return Ok(Some(&self.root));
+        };
+        if self
+            .recent
+            .as_ref()
+            .is_none_or(|(recent, _)| *recent != parent)
+        {
+            let folder = found(self.root.below(&parent))?;
+            self.recent = Some((parent, folder));
+        }
+        Ok(self
+            .recent
+            .as_ref()
+            .and_then(|(_path, folder)| folder.as_ref()))
+    }
+}
+
+fn found(opened: io::Result<Folder>) -> io::Result<Option<Folder>> {
+    match opened {
+        Ok(folder) => Ok(Some(folder)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn free_name(folder: &Folder, path: &EntryPath) -> io::Result<EntryPath> {
+    for number in 1..=MAX_RENAMES {
+        let free = numbered(path, number)?;
+        if folder.find(free.file_name())?.is_none() {
+            return Ok(free);
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
