@@ -1,7 +1,10 @@
 //! `sockkit interfaces`: what the machine is attached to.
 
 use clap::Parser;
-use sockkit::interfaces::{self, Interface};
+use sockkit::{
+    interfaces::{self, Interface},
+    text::escape,
+};
 
 use crate::say::say;
 
@@ -17,7 +20,8 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let host = interfaces::host()?;
     say!("host      {}", host.name);
-    say!("suffixes  {}", list(&host.dns_suffixes));
+    // The DHCP server may have chosen them.
+    say!("suffixes  {}", escape(&list(&host.dns_suffixes)));
     say!("resolvers {}", list(&host.dns_servers));
     for interface in interfaces::list()? {
         let leads_somewhere = interface.flags.up && !interface.flags.loopback;

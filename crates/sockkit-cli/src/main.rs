@@ -18,6 +18,7 @@ mod link;
 mod logging;
 mod options;
 mod outgoing;
+mod prompt;
 mod receive;
 mod say;
 mod send;

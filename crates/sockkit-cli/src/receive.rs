@@ -1,31 +1,28 @@
 //! `sockkit receive`.
 
 use std::{
-    fs,
-    io::{self, BufRead, Write},
+    fs, io,
     path::{Path, PathBuf},
-    thread,
 };
 
 use anyhow::{Context, bail};
-use indicatif::HumanBytes;
 use sockkit::file::{
-    Destination, EntryKind, Incoming, OnConflict, ReceiveConfig, ReceiveError, escape_name,
-    receive,
-    session::{Limits, Reviewed},
+    Destination, Incoming, OnConflict, ReceiveConfig, ReceiveError, escape_name, receive,
+    session::Limits,
 };
-use tokio::sync::oneshot;
 
 use crate::{
     link::{self, Goodbye, Link, Listener, Local, Remote},
+    prompt::{self, Offer, Question},
     transfer::{self, Bar},
 };
 
 /// Receive files and folders from a `sockkit send`
 ///
-/// Shows what is on offer and asks. Nothing is written outside the folder,
-/// whatever the names; an old file stays until the new one is complete and
-/// verified. Prints the BLAKE3 digest of each file, as b3sum does.
+/// Shows what would be written, hidden files and programs first, and asks. Nothing
+/// is written outside the folder, whatever the names; no file may be run as a
+/// program unless --keep-executable says so; an old file stays until the new one is
+/// complete and verified. Prints the BLAKE3 digest of each file, as b3sum does.
 ///
 /// ADDR:PORT is TCP. quic://ADDR:PORT is for links that lose packets, such as
 /// crowded Wi-Fi: it is over UDP, does not take a lost packet for a full link, and
@@ -41,7 +38,7 @@ pub(crate) struct Args {
     /// Dial a sender that listens, instead
     #[arg(long, value_name = "[quic://]HOST:PORT", conflicts_with = "listen")]
     from: Option<Remote>,
-    /// Accept without asking
+    /// Accept without asking; needed where there is no terminal to ask on
     #[arg(short, long)]
     yes: bool,
     /// What to do about a file that is there already
@@ -50,6 +47,9 @@ pub(crate) struct Args {
     /// Take files that are complete here for done; the same as --on-conflict resume
     #[arg(long, conflicts_with = "on_conflict")]
     resume: bool,
+    /// Let files that the sender may run as programs be run here as well
+    #[arg(long)]
+    keep_executable: bool,
     /// Refuse offers of more bytes than this
     #[arg(long, value_name = "BYTES")]
     max_bytes: Option<u64>,
@@ -75,8 +75,13 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn receive_into(args: Args, goodbye: &Goodbye) -> anyhow::Result<()> {
-    let destination =
-        open(&args.into).with_context(|| format!("cannot receive into {}", args.into.display()))?;
+    let destination = open(&args.into).with_context(|| {
+        format!(
+            "cannot receive into {}",
+            escape_name(&args.into.to_string_lossy())
+        )
+    })?;
+    prompt::can_ask(args.yes)?;
     if let Some(from) = &args.from {
         let link = link::dial(from).await?;
         goodbye.remember(&link);
@@ -124,8 +129,8 @@ async fn receive_one(
     destination: &Destination,
     args: &Args,
 ) -> anyhow::Result<()> {
-    show(&incoming, address);
-    if !args.yes && !ask().await? {
+    let question = show(&incoming, address, destination, args);
+    if !args.yes && !question.ask().await? {
         incoming.decline().await;
         bail!("declined");
     }
@@ -137,6 +142,25 @@ async fn receive_one(
         error => error.into(),
     })?;
     transfer::summarise(&received, elapsed, "received")
+}
+
+fn show(
+    incoming: &Incoming<Link>,
+    address: &str,
+    destination: &Destination,
+    args: &Args,
+) -> Question {
+    // A look at the disk for each entry.
+    let planned = tokio::task::block_in_place(|| incoming.plan(destination));
+    let offer = Offer {
+        address,
+        peer: incoming.peer(),
+        manifest: incoming.manifest(),
+        planned: &planned,
+        keep_executable: args.keep_executable,
+        into: &args.into,
+    };
+    offer.show()
 }
 
 fn config(args: &Args) -> ReceiveConfig {
@@ -155,50 +179,5 @@ fn config(args: &Args) -> ReceiveConfig {
         .name(transfer::own_name())
         .limits(limits)
         .on_conflict(on_conflict)
+        .keep_executable(args.keep_executable)
 }
-
-/// Every name is the peer's, so none is shown as it came.
-fn show(incoming: &Incoming<Link>, address: &str) {
-    let manifest = incoming.manifest();
-    let name = match escape_name(incoming.peer()) {
-        name if name.is_empty() => String::new(),
-        name => format!(" (calls itself {name})"),
-    };
-    eprintln!("{address}{name} offers {}:", transfer::count(manifest));
-    for (entry, reviewed) in manifest.entries.iter().zip(incoming.reviewed()).take(SHOWN) {
-        let name = escape_name(&entry.path);
-        let size = match entry.kind {
-            EntryKind::Folder => "folder".to_owned(),
-            EntryKind::File => HumanBytes(entry.size_bytes).to_string(),
-        };
-        match reviewed {
-            Reviewed::Allowed(_) => eprintln!("  {size:>12}  {name}"),
-            Reviewed::BadName(error) => eprintln!("  {size:>12}  {name}  (refused: {error})"),
-            Reviewed::Collision => eprintln!("  {size:>12}  {name}  (refused: name collides)"),
-        }
-    }
-    if manifest.entries.len() > SHOWN {
-        eprintln!("  … and {} more", manifest.entries.len() - SHOWN);
-    }
-}
-
-/// Anything but a yes is a no, the end of input too.
-async fn ask() -> anyhow::Result<bool> {
-    eprint!("receive them? [y/N] ");
-    io::stderr().flush()?;
-    let (answered, answer) = oneshot::channel();
-    // A thread of its own: the program waits at its end for the runtime's.
-    thread::spawn(move || {
-        let mut line = String::new();
-        let read = io::stdin().lock().read_line(&mut line);
-        let _ = answered.send(read.map(|_bytes| line));
-    });
-    let answer = answer.await.context("asking was stopped")??;
-    Ok(matches!(
-        answer.trim().to_ascii_lowercase().as_str(),
-        "y" | "yes"
-    ))
-}
-
-/// A screenful.
-const SHOWN: usize = 20;

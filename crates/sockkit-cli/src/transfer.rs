@@ -164,7 +164,7 @@ pub(crate) fn own_name() -> String {
     }
 }
 
-fn plural(count: usize, thing: &str) -> String {
+pub(crate) fn plural(count: usize, thing: &str) -> String {
     match count {
         1 => format!("1 {thing}"),
         _ => format!("{count} {thing}s"),

@@ -15,6 +15,7 @@ mod doctor;
 mod options;
 #[cfg(target_os = "linux")]
 mod procfs;
+mod prompt;
 mod quic;
 mod send_receive;
 mod soak;
@@ -24,6 +25,11 @@ mod window;
 /// Starts `sockkit` with these arguments.
 pub(crate) fn sockkit(arguments: &[&str]) -> Program {
     Program::start(Command::new(env!("CARGO_BIN_EXE_sockkit")).args(arguments))
+}
+
+/// Starts `sockkit` where a user can be asked.
+pub(crate) fn sockkit_on_terminal(arguments: &[&str]) -> Program {
+    Program::start_on_terminal(Command::new(env!("CARGO_BIN_EXE_sockkit")).args(arguments))
 }
 
 /// Starts `sockkit` in that folder.

@@ -133,7 +133,7 @@ fn a_killed_peer_is_an_error_within_the_idle_timeout() {
 fn either_side_may_listen() {
     let desk = Desk::new();
     let path = desk.write("a", b"contents");
-    let sender = sockkit(&["send", "--listen", "quic://127.0.0.1:0", &path]);
+    let sender = sockkit(&["send", "--yes", "--listen", "quic://127.0.0.1:0", &path]);
     let place = sender.line_after("listening on ");
     let into = desk.into.path().to_str().unwrap();
     let received = sockkit(&["receive", "--from", &place, "--yes", "--into", into]).end();

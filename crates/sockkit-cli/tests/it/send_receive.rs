@@ -105,24 +105,6 @@ fn files_and_folders_arrive_and_both_print_the_same_digests() {
 }
 
 #[test]
-fn the_receiver_asks_and_anything_but_yes_is_a_no() {
-    let desk = Desk::new();
-    let path = desk.write("a", b"a");
-    for (answer, taken) in [("n", false), ("", false), ("nope", false), ("y", true)] {
-        let (mut receiver, address) = desk.receiver(&[]);
-        let sender = send(&[&path], &address);
-        receiver.type_line(answer);
-        let (sent, received) = (sender.end(), receiver.end());
-        assert_eq!(sent.status.success(), taken, "{answer:?}: {sent:?}");
-        assert_eq!(received.status.success(), taken, "{answer:?}");
-        assert_eq!(desk.arrived("a").exists(), taken, "{answer:?}");
-        if !taken {
-            assert!(sent.errors.contains("declined"), "{sent:?}");
-        }
-    }
-}
-
-#[test]
 fn a_file_that_is_there_is_treated_as_told() {
     for (arguments, succeeds, names, old) in [
         (&["--yes"][..], false, &["a.txt"][..], "old"),
@@ -199,7 +181,7 @@ fn ctrl_c_on_either_side_leaves_what_the_next_attempt_goes_on_from() {
 fn either_side_may_listen() {
     let desk = Desk::new();
     let path = desk.write("a", b"contents");
-    let sender = sockkit(&["send", "--listen", "127.0.0.1:0", &path]);
+    let sender = sockkit(&["send", "--yes", "--listen", "127.0.0.1:0", &path]);
     let address = sender.listening().to_string();
     let into = desk.into.path().to_str().unwrap();
     let received = sockkit(&["receive", "--from", &address, "--yes", "--into", into]).end();

@@ -1,0 +1,78 @@
+//! One question, one line from the terminal.
+
+use std::{
+    io::{self, Write},
+    thread,
+};
+
+use anyhow::Context;
+use tokio::sync::oneshot;
+
+/// Asks, and returns the line; an empty one at the end of input. What was typed
+/// before the question is no answer to it.
+pub(super) async fn ask(question: &str) -> anyhow::Result<String> {
+    discard_typed_ahead().context("cannot ask")?;
+    eprint!("{question}");
+    io::stderr().flush()?;
+    let (answered, answer) = oneshot::channel();
+    // A thread of its own: the program waits at its end for the runtime's.
+    thread::spawn(move || {
+        if let Some(line) = read_line(&answered).transpose() {
+            let _ = answered.send(line);
+        }
+    });
+    Ok(answer.await.context("asking was stopped")??)
+}
+
+#[cfg(unix)]
+fn discard_typed_ahead() -> io::Result<()> {
+    use rustix::termios::{QueueSelector, tcflush};
+    Ok(tcflush(io::stdin(), QueueSelector::IFlush)?)
+}
+
+/// `None` if the question was withdrawn: what is typed then is the next one's.
+#[cfg(unix)]
+fn read_line(answered: &oneshot::Sender<io::Result<String>>) -> io::Result<Option<String>> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    /// How long a withdrawn question may still watch the keyboard.
+    const WATCH: Timespec = Timespec {
+        tv_sec: 0,
+        tv_nsec: 50_000_000,
+    };
+    let stdin = io::stdin();
+    loop {
+        let mut watched = [PollFd::new(&stdin, PollFlags::IN)];
+        match poll(&mut watched, Some(&WATCH)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => break,
+            Err(error) => return Err(error.into()),
+        }
+        if answered.is_closed() {
+            return Ok(None);
+        }
+    }
+    // Past std's buffer, which would keep a line for the next question. A terminal
+    // gives one line at most.
+    let mut line = [0; 256];
+    match rustix::io::read(&stdin, &mut line) {
+        // A terminal that has gone says so by an error.
+        Err(rustix::io::Errno::IO) => Ok(Some(String::new())),
+        read => {
+            let line = line.get(..read?).unwrap_or_default();
+            Ok(Some(String::from_utf8_lossy(line).into_owned()))
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn discard_typed_ahead() -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn read_line(_: &oneshot::Sender<io::Result<String>>) -> io::Result<Option<String>> {
+    let mut line = String::new();
+    io::stdin().read_line(&mut line)?;
+    Ok(Some(line))
+}

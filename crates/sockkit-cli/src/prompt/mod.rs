@@ -1,0 +1,140 @@
+//! What a user is shown before anything is written or given, and the question.
+//!
+//! Every text of the peer's is escaped. What is risky comes first, and is never
+//! left out: if it does not fit, a bare `y` is not enough.
+
+mod keyboard;
+mod offer;
+mod request;
+mod risk;
+
+use std::io::{self, IsTerminal};
+
+use anyhow::ensure;
+
+pub(crate) use self::{offer::Offer, request::Request};
+
+/// A question on the terminal, and the answer that means yes.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Question {
+    text: &'static str,
+    /// How many files have to be named by their number, because not all of them
+    /// could be listed.
+    confirm: Option<usize>,
+}
+
+impl Question {
+    /// Asks; anything but a yes is a no, the end of input too. What was typed before
+    /// is discarded.
+    ///
+    /// # Cancel safety
+    /// Cancel safe; what is typed later stays for the next question.
+    pub(crate) async fn ask(&self) -> anyhow::Result<bool> {
+        let hint = match self.confirm {
+            None => "[y/N]".to_owned(),
+            Some(count) => format!("not all could be listed: type {count} for yes [{count}/N]"),
+        };
+        let answer = keyboard::ask(&format!("{} {hint} ", self.text)).await?;
+        Ok(self.is_yes(&answer))
+    }
+
+    fn is_yes(&self, answer: &str) -> bool {
+        let answer = answer.trim().to_ascii_lowercase();
+        match self.confirm {
+            None => matches!(answer.as_str(), "y" | "yes"),
+            Some(count) => answer == count.to_string(),
+        }
+    }
+}
+
+/// # Errors
+/// If a question would have to be asked and there is no terminal to ask on.
+pub(crate) fn can_ask(yes: bool) -> anyhow::Result<()> {
+    ensure!(
+        yes || io::stdin().is_terminal(),
+        "standard input is no terminal, so no user can be asked; --yes says yes beforehand"
+    );
+    Ok(())
+}
+
+/// How wide the terminal is that the lines go to.
+fn columns() -> usize {
+    #[cfg(unix)]
+    if let Ok(size) = rustix::termios::tcgetwinsize(io::stderr())
+        && size.ws_col >= MIN_COLUMNS
+    {
+        return size.ws_col.into();
+    }
+    COLUMNS
+}
+
+fn print(lines: &[String]) {
+    for line in lines {
+        eprintln!("{line}");
+    }
+}
+
+/// `text`, which is escaped already, in at most so many columns; what is cut is
+/// cut from the middle, for a name's extension says what it is.
+fn fit(text: &str, columns: usize) -> String {
+    if text.chars().map(width).sum::<usize>() <= columns {
+        return text.to_owned();
+    }
+    let half = columns.saturating_sub(1) / 2;
+    let head = within(text.chars(), half);
+    let tail: String = within(text.chars().rev(), half).chars().rev().collect();
+    format!("{head}…{tail}")
+}
+
+fn within(characters: impl Iterator<Item = char>, columns: usize) -> String {
+    let mut left = columns;
+    characters
+        .take_while(|character| {
+            let fits = width(*character) <= left;
+            left = left.saturating_sub(width(*character));
+            fits
+        })
+        .collect()
+}
+
+/// Columns at most. The first wide characters are Hangul's.
+fn width(character: char) -> usize {
+    if character < '\u{1100}' { 1 } else { 2 }
+}
+
+/// Where there is no terminal to tell.
+const COLUMNS: usize = 100;
+
+/// Below that a name could not be told from another.
+#[cfg(unix)]
+const MIN_COLUMNS: u16 = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_yes_is_a_yes_and_a_number_where_not_all_was_listed() {
+        let plain = Question {
+            text: "?",
+            confirm: None,
+        };
+        for (answer, yes) in [("y\n", true), ("YES", true), ("", false), ("yo", false)] {
+            assert_eq!(plain.is_yes(answer), yes, "{answer:?}");
+        }
+        let counted = Question {
+            text: "?",
+            confirm: Some(120),
+        };
+        for (answer, yes) in [("y", false), ("120\n", true), ("12", false)] {
+            assert_eq!(counted.is_yes(answer), yes, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_name_keeps_both_ends() {
+        assert_eq!(fit("short", 5), "short");
+        assert_eq!(fit("0123456789.exe", 9), "0123….exe");
+        assert_eq!(fit("가나다라마바사.exe", 13), "가나다…사.exe");
+    }
+}
