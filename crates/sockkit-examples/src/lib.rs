@@ -1,6 +1,7 @@
 //! What the course programs share.
 
 pub mod my_tcp_server;
+pub mod terminal;
 
 use std::future::Future;
 

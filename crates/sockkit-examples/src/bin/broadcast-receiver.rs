@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 
 use clap::Parser;
 use sockkit::{broadcast::Broadcaster, options::SocketOptions};
-use sockkit_examples::until_ctrl_c;
+use sockkit_examples::{terminal::line, until_ctrl_c};
 
 /// The course's broadcast receiver: prints what is sent to everybody on the local network
 #[derive(Parser)]
@@ -33,11 +33,7 @@ async fn listen(args: Args) -> anyhow::Result<()> {
     let mut buffer = vec![0; 65_535];
     for _ in 0..args.count.unwrap_or(usize::MAX) {
         let datagram = receiver.endpoint().recv(&mut buffer).await?;
-        println!(
-            "{}: {}",
-            datagram.from,
-            String::from_utf8_lossy(datagram.bytes)
-        );
+        println!("{}: {}", datagram.from, line(datagram.bytes));
     }
     Ok(())
 }

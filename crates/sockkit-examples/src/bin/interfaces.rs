@@ -4,7 +4,10 @@
 //! program can ask.
 
 use clap::Parser;
-use sockkit::interfaces::{self, Interface};
+use sockkit::{
+    interfaces::{self, Interface},
+    text::escape,
+};
 
 /// The course's `ipconfig /all`, gethostname and gethostbyname: the host, and each interface
 #[derive(Parser)]
@@ -58,7 +61,8 @@ fn show(interface: &Interface) {
 /// `ipconfig`'s layout; what is empty is not shown.
 fn line(name: &str, value: &str) {
     if !value.is_empty() {
-        println!("   {name:.<24}: {value}");
+        // A suffix may be the DHCP server's.
+        println!("   {name:.<24}: {}", escape(value));
     }
 }
 

@@ -10,7 +10,7 @@ use sockkit::{
     interfaces::InterfaceSelector,
     multicast::{Group, MulticastEndpoint, Via},
 };
-use sockkit_examples::until_ctrl_c;
+use sockkit_examples::{terminal::line, until_ctrl_c};
 
 /// The course's multicast receiver: joins a group and prints what is sent to it
 #[derive(Parser)]
@@ -49,11 +49,7 @@ async fn listen(args: Args) -> anyhow::Result<()> {
     let mut buffer = vec![0; 65_535];
     for _ in 0..args.count.unwrap_or(usize::MAX) {
         let datagram = receiver.udp().recv(&mut buffer).await?;
-        println!(
-            "{}: {}",
-            datagram.from,
-            String::from_utf8_lossy(datagram.bytes)
-        );
+        println!("{}: {}", datagram.from, line(datagram.bytes));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 //! what is wrong with one client at a time: try a second one meanwhile.
 
 use clap::Parser;
-use sockkit_examples::{my_tcp_server::MyTcpServer, until_ctrl_c};
+use sockkit_examples::{my_tcp_server::MyTcpServer, terminal::line, until_ctrl_c};
 
 /// MyTCPServer_ex01.py: an echo server on the class MyTCPServer
 #[derive(Parser)]
@@ -29,7 +29,7 @@ async fn serve(port: u16) -> anyhow::Result<()> {
         let client = server.accept().await?;
         println!("{client} connected");
         while let Some(message) = server.receive().await {
-            println!("{client}: {}", String::from_utf8_lossy(&message));
+            println!("{client}: {}", line(&message));
             if !server.send(&message).await {
                 break;
             }

@@ -16,6 +16,7 @@ use futures::{SinkExt, StreamExt};
 use sockkit::{
     frame::Lines,
     tcp::{Connection, Connector, Listener},
+    text::escape,
 };
 use sockkit_examples::until_ctrl_c;
 use tokio::{
@@ -101,7 +102,7 @@ async fn talk(connection: Connection, peers: Peers) {
                 None => break,
             },
             line = lines.next() => match line {
-                Some(Ok(line)) => println!("{peer}: {line}"),
+                Some(Ok(line)) => println!("{peer}: {}", escape(&line)),
                 Some(Err(error)) => {
                     println!("{peer}: {error}");
                     break;

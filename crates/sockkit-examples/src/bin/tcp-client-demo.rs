@@ -6,7 +6,7 @@
 use anyhow::Context;
 use clap::Parser;
 use sockkit::tcp::connect;
-use sockkit_examples::until_ctrl_c;
+use sockkit_examples::{terminal::lines, until_ctrl_c};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_client_demo.py: sends messages to an echo server and prints the answers
@@ -38,7 +38,7 @@ async fn talk(args: Args) -> anyhow::Result<()> {
             .read_exact(&mut answer)
             .await
             .context("the server closed before it had answered")?;
-        println!("received: {}", String::from_utf8_lossy(&answer));
+        println!("received: {}", lines(&answer));
     }
     connection.shutdown().await?;
     Ok(())

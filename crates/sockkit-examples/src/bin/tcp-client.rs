@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Parser;
 use sockkit::tcp::Connector;
-use sockkit_examples::until_ctrl_c;
+use sockkit_examples::{terminal, until_ctrl_c};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 /// TCP_client.py: sends lines from the keyboard and prints the answers; q ends
@@ -54,7 +54,7 @@ async fn talk(server: String) -> anyhow::Result<()> {
         if bytes == 0 {
             bail!("the server has closed the connection");
         }
-        println!("{}", String::from_utf8_lossy(&buffer[..bytes]));
+        println!("{}", terminal::lines(&buffer[..bytes]));
     }
     connection.shutdown().await?;
     Ok(())

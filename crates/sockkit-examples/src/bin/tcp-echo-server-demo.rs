@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use sockkit::tcp::Listener;
-use sockkit_examples::until_ctrl_c;
+use sockkit_examples::{terminal::lines, until_ctrl_c};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_echoserver_demo.py: sends back what one client sends, and ends with it
@@ -37,7 +37,7 @@ async fn serve(bind: SocketAddr) -> anyhow::Result<()> {
         if bytes == 0 {
             return Ok(());
         }
-        println!("received: {}", String::from_utf8_lossy(&buffer[..bytes]));
+        println!("received: {}", lines(&buffer[..bytes]));
         connection.write_all(&buffer[..bytes]).await?;
     }
 }

@@ -14,7 +14,7 @@ use sockkit::{
     server::{Ended, Handled, Peer, Server, ServerConfig, Stream},
     tcp::Listener,
 };
-use sockkit_examples::until_ctrl_c;
+use sockkit_examples::{terminal::line, until_ctrl_c};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_echoserver.py: sends back what each client sends, says how each one left
@@ -48,8 +48,7 @@ async fn echo(mut stream: Stream, peer: Peer) -> Handled {
         if bytes == 0 {
             break;
         }
-        let text = String::from_utf8_lossy(&buffer[..bytes]);
-        println!("{}: {}", peer.address(), text.trim_end());
+        println!("{}: {}", peer.address(), line(&buffer[..bytes]));
         stream.write_all(&buffer[..bytes]).await?;
     }
     Ok(())

@@ -11,7 +11,7 @@ use sockkit::{
     server::{Ended, Handled, Peer, Server, ServerConfig, Stream},
     tcp::Listener,
 };
-use sockkit_examples::until_ctrl_c;
+use sockkit_examples::{terminal::line, until_ctrl_c};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_processs_server.py: answers 1 to 10 with the English word
@@ -47,7 +47,11 @@ async fn answer(mut stream: Stream, peer: Peer) -> Handled {
             break;
         }
         let request = String::from_utf8_lossy(&buffer[..bytes]);
-        println!("{}: {}", peer.address(), request.trim_end());
+        println!(
+            "{}: {}",
+            peer.address(),
+            line(request.trim_end().as_bytes())
+        );
         stream.write_all(word(&request).as_bytes()).await?;
     }
     Ok(())

@@ -11,7 +11,7 @@ use sockkit::{
     options::SocketOptions,
     udp::{Transmit, UdpEndpoint},
 };
-use sockkit_examples::until_ctrl_c;
+use sockkit_examples::{terminal::lines, until_ctrl_c};
 
 /// The course's UDP echo client: sends each MESSAGE and prints the answer
 #[derive(Parser)]
@@ -45,7 +45,7 @@ async fn ask(server: SocketAddr, messages: Vec<String>) -> anyhow::Result<()> {
         endpoint.send(Transmit::to_peer(message.as_bytes())).await?;
         let answer = endpoint.recv(&mut buffer).await;
         let answer = answer.with_context(|| format!("no answer from {server}"))?;
-        println!("{}", String::from_utf8_lossy(answer.bytes));
+        println!("{}", lines(answer.bytes));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use sockkit::udp::{Transmit, UdpEndpoint};
-use sockkit_examples::until_ctrl_c;
+use sockkit_examples::{terminal::line, until_ctrl_c};
 
 /// The course's UDP echo server: sends every datagram back to its sender
 #[derive(Parser)]
@@ -31,8 +31,7 @@ async fn serve(bind: SocketAddr) -> anyhow::Result<()> {
     let mut buffer = vec![0; 65_535];
     loop {
         let datagram = endpoint.recv(&mut buffer).await?;
-        let text = String::from_utf8_lossy(datagram.bytes);
-        println!("{}: {text}", datagram.from);
+        println!("{}: {}", datagram.from, line(datagram.bytes));
 
         let answer = Transmit::new(datagram.from, datagram.bytes);
         if let Err(error) = endpoint.send(answer).await {

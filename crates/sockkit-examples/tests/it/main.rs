@@ -6,6 +6,7 @@
 mod course;
 mod file;
 mod help;
+mod hostile;
 mod pack;
 mod run;
 mod sockopts;
