@@ -165,12 +165,11 @@ where
             // A user may be thinking.
             handshake::read(&mut self.stream, &mut buffer, self.config.answer_timeout).await?;
             let mut input = buffer.as_slice();
-            while let Some(event) = self.session.handle_input(&mut input)? {
-                match event {
-                    SenderEvent::Answered { refused } => return Ok(refused),
-                    SenderEvent::Peer(_) | SenderEvent::Reported(_) => {
-                        unreachable!("it said hello once, and nothing was sent yet")
-                    }
+            match self.session.handle_input(&mut input)? {
+                None => {}
+                Some(SenderEvent::Answered { refused }) => return Ok(refused),
+                Some(SenderEvent::Peer(_) | SenderEvent::Reported(_)) => {
+                    unreachable!("it said hello once, and nothing was sent yet")
                 }
             }
         }
