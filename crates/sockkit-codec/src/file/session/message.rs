@@ -142,6 +142,9 @@ pub(crate) const VERSION: u16 = 1;
 /// A keep-alive as it stands on the wire.
 pub const WORKING: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 1, MessageKind::Working as u8];
 
+/// Of an entry in an offer, before its path.
+pub(super) const ENTRY_HEAD_BYTES: u64 = 23;
+
 /// Of the length that begins every frame.
 pub(crate) const LENGTH_BYTES: usize = 8;
 

@@ -281,6 +281,49 @@ fn a_count_that_is_a_lie_reserves_nothing() {
     );
 }
 
+#[test]
+fn folders_that_a_path_leads_through_count() {
+    let limits = |entries| Limits::default().max_entries(entries);
+    let entries = || {
+        manifest(vec![
+            folder("a"),
+            file("a/b/c/1", 0),
+            file("a/b/c/2", 0),
+            file("d/e", 0),
+        ])
+    };
+    // Three files, and a, a/b, a/b/c and d.
+    assert_eq!(offer(limits(7), entries()), Ok(()));
+    assert_eq!(
+        offer(limits(6), entries()),
+        Err(SessionError::TooManyEntries {
+            announced: 7,
+            limit: 6
+        })
+    );
+}
+
+#[test]
+fn few_bytes_of_offer_cannot_lead_through_many_folders() {
+    let deep = |first: u32| file(&format!("{first}{}/f", "/d".repeat(61)), 0);
+    let found = offer(Limits::default(), manifest((0..2_000).map(deep).collect()));
+    assert_eq!(
+        found,
+        Err(SessionError::TooManyEntries {
+            announced: 100_001,
+            limit: 100_000
+        })
+    );
+    // Nor does the memory for their paths grow beyond an offer's.
+    let long = "n".repeat(60);
+    let deep = |first: u32| file(&format!("{first}{}/f", format!("/{long}").repeat(61)), 0);
+    let found = offer(Limits::default(), manifest((0..1_000).map(deep).collect()));
+    assert!(
+        matches!(found, Err(SessionError::TooLong { limit, .. }) if limit == 16 << 20),
+        "{found:?}"
+    );
+}
+
 proptest! {
     #[test]
     fn any_manifest_comes_back(
