@@ -95,5 +95,6 @@ fn entry(path: &EntryPath, size_bytes: u64) -> Entry {
             nanoseconds: now.subsec_nanos(),
         },
         executable: false,
+        is_private: false,
     }
 }
