@@ -137,7 +137,7 @@ impl Source {
             modified: file_time(&metadata),
             executable: is_file && metadata.mode() & 0o111 != 0,
             // The receiver's groups are others, so what a group may read here
-            // alone is nobody's there.
+            // alone is for the owner alone there.
             is_private: metadata.mode() & 0o044 != 0o044,
         });
         if kind == EntryKind::Folder {
