@@ -66,6 +66,7 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
     logging::start(cli.verbose)?;
+    outlive_file_size_limit();
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
         Command::Cam(args) => cam::run(args).await,
@@ -78,3 +79,20 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Bench(args) => bench::run(args).await,
     }
 }
+
+/// A file that would grow beyond `ulimit -f` is an error of that file, and ends
+/// nothing else: the signal that comes with it ends the program unless there is
+/// a handler.
+fn outlive_file_size_limit() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        // Once it is there a handler stays; without one the command works too.
+        let _ = signal(SignalKind::from_raw(SIGXFSZ));
+    }
+}
+
+/// The same number on all systems that the command is built for, MIPS excepted.
+#[cfg(unix)]
+const SIGXFSZ: std::ffi::c_int = 25;

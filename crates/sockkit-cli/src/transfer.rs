@@ -55,6 +55,10 @@ impl Bar {
                 }
                 shown.inc(bytes);
             }
+            Progress::Removed { files } => shown.suspend(|| {
+                let files = plural(files as usize, "unfinished file");
+                eprintln!("removed   {files} of earlier transfers, too old or of no use");
+            }),
             _ => {}
         });
         (Self { bar, started }, on_progress)
@@ -132,6 +136,7 @@ pub(crate) fn summarise(summary: &Summary, elapsed: Duration, verb: &str) -> any
             }
             FileOutcome::Refused(reason) => eprintln!("{path}: {reason}"),
             FileOutcome::Failed(reason) => eprintln!("{path}: {reason}"),
+            FileOutcome::NotReached => eprintln!("{path}: transfer ended before its turn came"),
             outcome => bail!("{path}: {outcome:?}"),
         }
     }

@@ -1,7 +1,7 @@
 //! `sockkit view`: a stream in the browser, on disk, or as figures.
 
 use std::{
-    io,
+    io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -23,7 +23,7 @@ use sockkit::{
 use tokio::{
     fs,
     signal::ctrl_c,
-    task::JoinHandle,
+    task::{JoinHandle, spawn_blocking},
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 
@@ -242,18 +242,32 @@ async fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if fs::metadata(path).await.is_ok_and(|there| !there.is_file()) {
         return fs::write(path, bytes).await;
     }
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let written = async {
-        fs::write(&part, bytes).await?;
-        fs::rename(&part, path).await
-    };
-    let written = written.await;
-    if written.is_err() {
-        // It may never have been there.
-        let _ = fs::remove_file(&part).await;
-    }
-    written
+    let (path, bytes) = (path.to_owned(), bytes.to_owned());
+    let written = spawn_blocking(move || {
+        let folder = match path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        // A name that cannot have been made beforehand, as a link to elsewhere.
+        let mut part = tempfile::Builder::new();
+        part.prefix(".sockkit-").suffix(".part");
+        #[cfg(unix)]
+        part.permissions(permissions(&path));
+        let mut part = part.tempfile_in(folder)?;
+        part.write_all(&bytes)?;
+        part.persist(&path)?;
+        Ok(())
+    });
+    written.await?
+}
+
+/// Those of the picture that is replaced; for a new one, what the umask leaves.
+#[cfg(unix)]
+fn permissions(path: &Path) -> std::fs::Permissions {
+    use std::os::unix::fs::PermissionsExt;
+
+    let old = std::fs::metadata(path).map(|old| old.permissions().mode());
+    PermissionsExt::from_mode(old.unwrap_or(0o666) & 0o666)
 }
 
 async fn serve(receiver: &Incoming, address: SocketAddr) -> anyhow::Result<Viewer> {

@@ -19,12 +19,12 @@ use sockkit::{
     },
     testing::needs::{Need, met},
 };
-use tempfile::{TempDir, tempdir};
+use tempfile::{TempDir, tempdir, tempdir_in};
 
 use super::{
     contents,
     liar::{Offered, block, file_end, frame, hello, offer, read_frame},
-    names, pair, transfer,
+    names, pair, transfer, transfer_all,
 };
 
 /// What a receiver makes of a peer that says hello and `offered`, waits for an
@@ -331,10 +331,14 @@ struct Disk(TempDir);
 
 impl Disk {
     fn mount(test: &str, options: &str) -> Option<Self> {
+        Self::mount_in(&std::env::temp_dir(), test, options)
+    }
+
+    fn mount_in(folder: &Path, test: &str, options: &str) -> Option<Self> {
         if !met(test, &[Need::Root, Need::Program("mount")]) {
             return None;
         }
-        let disk = Self(tempdir().unwrap());
+        let disk = Self(tempdir_in(folder).unwrap());
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", options, "tmpfs"])
             .arg(disk.0.path())
@@ -400,6 +404,63 @@ async fn a_disk_that_fills_up_meanwhile_is_survived_and_resumed() {
     assert!(sent.unwrap().is_complete() && received.unwrap().is_complete());
     assert!(fs::read(into.join("film")).unwrap() == fs::read(&path).unwrap());
     assert_eq!(names(into), ["film"]);
+}
+
+/// `count` empty files, each in a folder of its own that is not listed.
+fn scattered(count: usize) -> Vec<u8> {
+    let files: Vec<_> = (0..count)
+        .map(|number| Offered::file(format!("{number}/empty"), b""))
+        .collect();
+    frame(2, &offer(&files))
+}
+
+#[tokio::test]
+async fn what_is_empty_needs_room_too_and_nothing_is_made_where_there_is_none() {
+    let Some(disk) = Disk::mount("file: a disk for few entries", "size=1m,nr_inodes=900") else {
+        return;
+    };
+    let into = disk.0.path();
+    let heard = hear(into, scattered(200), Vec::new(), ReceiveConfig::default()).await;
+    let error = heard.unwrap_err();
+    assert!(
+        matches!(error, ReceiveError::NoSpace { needed_bytes, .. } if needed_bytes == 400 * 4_096),
+        "{error:?}"
+    );
+    assert!(names(into).is_empty());
+
+    let Some(disk) = Disk::mount("file: a disk for few files", "size=64m,nr_inodes=99") else {
+        return;
+    };
+    let into = disk.0.path();
+    let heard = hear(into, scattered(200), Vec::new(), ReceiveConfig::default()).await;
+    let error = heard.unwrap_err();
+    assert!(
+        matches!(error, ReceiveError::NoInodes { needed: 400, .. }),
+        "{error:?}"
+    );
+    assert!(names(into).is_empty());
+}
+
+/// A disk below the destination is another file system, whose files are written
+/// out by a call of its own.
+#[tokio::test]
+async fn a_disk_below_the_destination_takes_its_share() {
+    let into = tempdir().unwrap();
+    let Some(disk) = Disk::mount_in(into.path(), "file: a disk below another", "size=8m") else {
+        return;
+    };
+    let below = disk.0.path().file_name().unwrap();
+    let from = tempdir().unwrap();
+    let (film, folder) = (from.path().join("film"), from.path().join(below));
+    fs::write(&film, "here").unwrap();
+    fs::create_dir_all(folder.join("deep")).unwrap();
+    for number in 0..20 {
+        fs::write(folder.join(format!("deep/{number}")), "there").unwrap();
+    }
+    let source = Source::gather([&film, &folder]).unwrap();
+    transfer_all(source, into.path(), OnConflict::Refuse).await;
+    assert_eq!(fs::read(disk.0.path().join("deep/7")).unwrap(), b"there");
+    assert_eq!(names(into.path()).len(), 23);
 }
 
 #[tokio::test]

@@ -249,6 +249,7 @@ mod tests {
             size_bytes: 3,
             modified: FileTime::default(),
             executable: name.ends_with("run-me"),
+            is_private: false,
         });
         Manifest {
             entries: entries.collect(),

@@ -1,8 +1,14 @@
 //! `sockkit cam` and `sockkit view`, one sending to the other.
 
+use std::{
+    fs::Permissions,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+};
+
 use sockkit::{picture::VideoFrame, source::pattern::read_stamp, testing::program::Program};
 
-use crate::{fails, sockkit, sockkit_in};
+use crate::{fails, sockkit, sockkit_in, sockkit_under};
 
 #[test]
 fn what_cam_sends_is_viewed_and_recorded() {
@@ -40,28 +46,57 @@ fn what_cam_sends_is_viewed_and_recorded() {
 #[test]
 fn a_snapshot_is_a_picture_of_the_source() {
     let folder = tempfile::tempdir().unwrap();
+    save_snapshot(folder.path());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// Saves a snapshot as `one.jpg` in `folder`.
+#[track_caller]
+fn save_snapshot(folder: &Path) {
     let view = sockkit_in(
-        folder.path(),
+        folder,
         &["view", "udp://127.0.0.1:0", "--snapshot", "one.jpg"],
     );
     let to = format!("udp://{}", view.line_after("listening on "));
     let _cam = sockkit(&["cam", "--source", "pattern", "--to", &to]);
     let end = view.end();
     assert!(end.status.success(), "{end:?}");
-    let jpeg = std::fs::read(folder.path().join("one.jpg")).unwrap();
+    let jpeg = std::fs::read(folder.join("one.jpg")).unwrap();
     read_stamp(&VideoFrame::from_jpeg(jpeg).unwrap()).expect("the pattern's stamp");
+}
+
+#[test]
+fn a_snapshot_follows_no_link_that_waits_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name| folder.path().join(name);
+    std::fs::write(path("precious"), "precious").unwrap();
+    for name in ["one.jpg.part", ".one.jpg.part"] {
+        std::os::unix::fs::symlink(path("precious"), path(name)).unwrap();
+    }
+    save_snapshot(folder.path());
+    assert_eq!(std::fs::read(path("precious")).unwrap(), b"precious");
+    assert!(path("one.jpg").symlink_metadata().unwrap().is_file());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4);
+}
+
+#[test]
+fn a_snapshot_leaves_the_mode_of_the_old_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = folder.path().join("one.jpg");
+    std::fs::write(&old, "the old one").unwrap();
+    std::fs::set_permissions(&old, Permissions::from_mode(0o600)).unwrap();
+    save_snapshot(folder.path());
+    assert_eq!(old.metadata().unwrap().mode() & 0o777, 0o600);
 }
 
 #[test]
 fn an_old_snapshot_stays_if_the_new_one_cannot_be_written() {
     let folder = tempfile::tempdir().unwrap();
-    let (old, part) = (
-        folder.path().join("one.jpg"),
-        folder.path().join("one.jpg.part"),
-    );
+    let old = folder.path().join("one.jpg");
     std::fs::write(&old, "the old one").unwrap();
-    std::fs::create_dir(&part).unwrap();
-    let view = sockkit_in(
+    // One of many ways to fail that stops root too.
+    let view = sockkit_under(
+        "ulimit -f 0",
         folder.path(),
         &["view", "udp://127.0.0.1:0", "--snapshot", "one.jpg"],
     );
@@ -71,6 +106,7 @@ fn an_old_snapshot_stays_if_the_new_one_cannot_be_written() {
     assert!(!end.status.success(), "{end:?}");
     assert!(end.errors.contains("cannot write one.jpg"), "{end:?}");
     assert_eq!(std::fs::read(&old).unwrap(), b"the old one");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 #[test]

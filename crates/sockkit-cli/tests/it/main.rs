@@ -38,6 +38,14 @@ pub(crate) fn sockkit_in(folder: &Path, arguments: &[&str]) -> Program {
     Program::start(command.args(arguments).current_dir(folder))
 }
 
+/// Starts `sockkit` in that folder, under a limit that the shell sets.
+pub(crate) fn sockkit_under(limit: &str, folder: &Path, arguments: &[&str]) -> Program {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{limit}; exec \"$0\" \"$@\"")]);
+    shell.arg(env!("CARGO_BIN_EXE_sockkit")).args(arguments);
+    Program::start(shell.current_dir(folder))
+}
+
 /// Runs `sockkit`, which must fail with one line that holds each of `words`.
 #[track_caller]
 pub(crate) fn fails(arguments: &[&str], words: &[&str]) {

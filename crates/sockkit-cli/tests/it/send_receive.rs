@@ -6,13 +6,13 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     path::PathBuf,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use sockkit::testing::program::{End, Program};
 use tempfile::{TempDir, tempdir};
 
-use crate::{fails, sockkit};
+use crate::{fails, sockkit, sockkit_under};
 
 /// Two people's folders. Memory-backed: files of a gigabyte should not wait for
 /// a disk.
@@ -102,6 +102,83 @@ fn files_and_folders_arrive_and_both_print_the_same_digests() {
     assert_eq!(fs::read(desk.arrived("사진/바다 1.jpg")).unwrap(), big());
     assert_eq!(fs::read(desk.arrived("사진/빈/empty")).unwrap(), b"");
     assert_eq!(desk.names(), ["one.txt", "사진"]);
+}
+
+/// The mode's permissions.
+fn mode(path: PathBuf) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn nothing_that_arrives_is_wider_than_it_was() {
+    let desk = Desk::new();
+    let key = desk.write("keys/id", b"k");
+    let set = |path: &str, mode| fs::set_permissions(path, PermissionsExt::from_mode(mode));
+    set(&key, 0o600).unwrap();
+    let keys = desk.from.path().join("keys");
+    set(keys.to_str().unwrap(), 0o700).unwrap();
+    let open = desk.write("open", b"o");
+    set(&open, 0o644).unwrap();
+
+    let (sent, received) = desk.send(&[keys.to_str().unwrap(), &open], &["--yes"]);
+
+    assert!(sent.status.success(), "{sent:?}");
+    assert!(received.status.success(), "{received:?}");
+    assert_eq!(mode(desk.arrived("keys")), 0o700);
+    assert_eq!(mode(desk.arrived("keys/id")), 0o600);
+    // As the umask leaves it.
+    fs::write(desk.arrived("other"), "").unwrap();
+    assert_eq!(mode(desk.arrived("open")), mode(desk.arrived("other")));
+
+    // Nor is what it replaces.
+    fs::set_permissions(desk.arrived("open"), PermissionsExt::from_mode(0o600)).unwrap();
+    let (sent, _) = desk.send(&[&open], &["--yes", "--on-conflict", "overwrite"]);
+    assert!(sent.status.success(), "{sent:?}");
+    assert_eq!(mode(desk.arrived("open")), 0o600);
+}
+
+#[test]
+fn a_file_beyond_the_limit_for_one_is_refused_and_the_others_arrive() {
+    let desk = Desk::new();
+    let (large, small) = (desk.write("a-large", &big()), desk.write("b-small", b"s"));
+    let into = desk.into.path().to_str().unwrap();
+    let receive = [
+        "receive",
+        "--into",
+        into,
+        "--listen",
+        "127.0.0.1:0",
+        "--yes",
+    ];
+    // Blocks of 512 or 1,024 bytes, as the shell has it.
+    let receiver = sockkit_under("ulimit -f 2048", desk.from.path(), &receive);
+    let sender = send(&[&large, &small], &receiver.listening().to_string());
+    let (sent, received) = (sender.end(), receiver.end());
+    for side in [&sent, &received] {
+        assert_eq!(side.status.code(), Some(1), "{side:?}");
+        assert!(side.errors.contains("a-large: file is larger"), "{side:?}");
+    }
+    assert_eq!(desk.names(), ["b-small"]);
+}
+
+#[test]
+fn what_earlier_transfers_left_is_cleaned_up_and_counted() {
+    let desk = Desk::new();
+    for (name, kind) in [("a", "part"), ("b", "part"), ("b", "blocks")] {
+        let path = desk.arrived(&format!(".sockkit-{name}.{kind}"));
+        fs::write(&path, "?").unwrap();
+        let week = Duration::from_secs(8 * 24 * 60 * 60);
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(SystemTime::now() - week).unwrap();
+    }
+    let path = desk.write("a.txt", b"new");
+    let (sent, received) = desk.send(&[&path], &["--yes"]);
+    assert!(sent.status.success(), "{sent:?}");
+    assert!(
+        received.errors.contains("removed   2 unfinished files"),
+        "{received:?}"
+    );
+    assert_eq!(desk.names(), ["a.txt"]);
 }
 
 #[test]

@@ -78,6 +78,8 @@ codes! {
         Busy = 7 => "another transfer is writing that file",
         /// The receiver may not write there, or its disk failed.
         Io = 8 => "the receiver's file system failed",
+        /// It is longer than the receiver's system lets a file be.
+        TooLarge = 9 => "file is larger than the receiver's file system, or its `ulimit -f`, allows",
     }
 }
 

@@ -35,6 +35,9 @@ pub struct Entry {
     pub modified: FileTime,
     /// Whether it may be run as a program.
     pub executable: bool,
+    /// Whether there are users at the sender that may not read it. Such an entry
+    /// is for its owner alone at the receiver.
+    pub is_private: bool,
 }
 
 /// What an entry is.

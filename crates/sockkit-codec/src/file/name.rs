@@ -9,7 +9,7 @@
 //! trailing dots, Unix's separators, and the characters with which a terminal
 //! or a reader can be deceived (Unicode UAX #9, UTR #36).
 
-use std::fmt;
+use std::{borrow::Borrow, fmt};
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -96,6 +96,13 @@ impl EntryPath {
         // (`ß` and `SS`, final and medial sigma).
         let folded: String = self.0.nfd().flat_map(char::to_uppercase).collect();
         folded.to_lowercase().nfd().collect()
+    }
+}
+
+/// Its order and hash are those of the text.
+impl Borrow<str> for EntryPath {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

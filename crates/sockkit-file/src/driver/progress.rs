@@ -31,6 +31,12 @@ pub enum Progress {
         /// How many since the last time.
         bytes: u64,
     },
+    /// Unfinished files of earlier transfers were removed from the receiver's
+    /// folders, because they were too old or too many, or of no use.
+    Removed {
+        /// How many.
+        files: u32,
+    },
     /// A file is through.
     Ended {
         /// Position of the file.
@@ -86,7 +92,7 @@ impl Summary {
                 path: entry.path.clone(),
                 size_bytes: entry.size_bytes,
                 saved_as: renamed.remove(&index),
-                outcome: outcome.unwrap_or(FileOutcome::Failed(FailReason::Vanished)),
+                outcome: outcome.unwrap_or(FileOutcome::NotReached),
             })
             .collect();
         Self { files, moved_bytes }
@@ -124,6 +130,8 @@ pub enum FileOutcome {
     Refused(RefuseReason),
     /// The sender could not send it.
     Failed(FailReason),
+    /// The transfer ended before its turn came.
+    NotReached,
 }
 
 /// Entries are the peer's numbers, checked by the session; one that were not

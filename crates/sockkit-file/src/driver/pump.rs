@@ -36,6 +36,19 @@ pub(super) struct Worker {
     pub(super) activity: Arc<Activity>,
 }
 
+impl Worker {
+    /// Whether it is worth while to work on.
+    ///
+    /// # Errors
+    /// [`LinkError::Closed`] if the link has failed, or the transfer was stopped.
+    pub(super) fn check(&self) -> Result<(), LinkError> {
+        match self.outbound.is_closed() {
+            true => Err(LinkError::Closed),
+            false => Ok(()),
+        }
+    }
+}
+
 /// The stream's end.
 #[derive(Debug)]
 pub(super) struct Pump {

@@ -4,19 +4,21 @@
 //! peer sends and nothing that is swapped in meanwhile leads elsewhere.
 
 use std::{
+    collections::hash_map::RandomState,
     ffi::OsStr,
     fs::File,
-    io,
+    hash::BuildHasher,
+    io::{self, ErrorKind},
     os::fd::{AsFd, OwnedFd},
     path::Path,
 };
 
 use rustix::{
-    fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Stat},
+    fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, Stat},
     io::Errno,
 };
 
-use crate::EntryPath;
+use crate::{EntryPath, TEMPORARY_PREFIX};
 
 /// A folder, held open by its descriptor.
 #[derive(Debug)]
@@ -35,22 +37,34 @@ impl Folder {
         Ok(Self(open_beneath(self.0.as_fd(), path, flags)?))
     }
 
-    /// The same, and makes what is missing.
-    pub(crate) fn make_below(&self, path: &EntryPath) -> io::Result<Self> {
+    /// The same, and makes what is missing: for this user alone where
+    /// `is_private` says so of a path.
+    pub(crate) fn make_below(
+        &self,
+        path: &EntryPath,
+        is_private: impl Fn(&str) -> bool,
+    ) -> io::Result<Self> {
         match self.below(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
             opened => return opened,
         }
         let mut folder: Option<Self> = None;
+        let mut end = 0;
         for component in path.components() {
+            end += component.len();
+            let mode = match is_private(&path.as_str()[..end]) {
+                true => Mode::RWXU,
+                false => Mode::from_raw_mode(0o777),
+            };
+            end += 1;
             let parent = folder.as_ref().unwrap_or(self);
-            match rustix::fs::mkdirat(&parent.0, component, Mode::from_raw_mode(0o777)) {
+            match rustix::fs::mkdirat(&parent.0, component, mode) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
             }
             folder = Some(parent.child(component)?);
         }
-        folder.ok_or_else(|| io::ErrorKind::NotFound.into())
+        folder.ok_or_else(|| ErrorKind::NotFound.into())
     }
 
     /// Opens a regular file below this folder for reading; no link on the way
@@ -76,40 +90,118 @@ impl Folder {
         regular(rustix::fs::openat(&self.0, name, flags, Mode::empty())?)
     }
 
-    /// Opens or makes a temporary file and locks it against other transfers.
+    /// Opens or makes a temporary file for this user alone, and locks it against
+    /// other transfers; `None` if what has the name belongs to another user, who
+    /// could read what is written there, or change it.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if another transfer of this user has it.
+    pub(crate) fn lock_temporary(&self, name: &str) -> io::Result<Option<File>> {
+        // What is there may be of no use, or may be renamed by its owner between
+        // our look and our lock.
+        for _ in 0..LOCK_ATTEMPTS {
+            match self.lock_new(name) {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::AlreadyExists | ErrorKind::WouldBlock
+                    ) => {}
+                made => return made.map(Some),
+            }
+            match self.lock_existing(name)? {
+                Existing::Locked(file) => return Ok(Some(file)),
+                Existing::Foreign => return Ok(None),
+                Existing::Gone => {}
+            }
+        }
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    /// Makes a temporary file and locks it.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] if anything has the name.
+    pub(crate) fn lock_new(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        let flags = flags | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.0, name, flags, OWN_FILE)?;
+        // Another transfer that cleans up may have been quicker: then the name
+        // is gone, or the lock is taken for a moment.
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        if self.names(name, &rustix::fs::fstat(&file)?)? {
+            Ok(file.into())
+        } else {
+            Err(ErrorKind::WouldBlock.into())
+        }
+    }
+
+    /// Locks a temporary file of an earlier attempt, or removes what is of no use.
+    fn lock_existing(&self, name: &str) -> io::Result<Existing> {
+        let Some(there) = self.find(name)? else {
+            return Ok(Existing::Gone);
+        };
+        let is_folder = FileType::from_raw_mode(there.st_mode) == FileType::Directory;
+        if is_folder || !is_own(&there) {
+            return Ok(Existing::Foreign);
+        }
+        if is_file(&there) {
+            let Some(file) = self.lock(name)? else {
+                return Ok(Existing::Gone);
+            };
+            if is_private(&file)? {
+                return Ok(Existing::Locked(file));
+            }
+        }
+        self.remove(name)?;
+        Ok(Existing::Gone)
+    }
+
+    /// Locks a file that is there; `None` if it is not there any more.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if another transfer has it.
-    pub(crate) fn lock_temporary(&self, name: &str) -> io::Result<File> {
-        // Twice at most: what is there may be no file of ours, or may be
-        // renamed by its owner between our open and our lock.
-        for _ in 0..3 {
-            let flags = OFlags::RDWR
-                | OFlags::CREATE
-                | OFlags::NONBLOCK
-                | OFlags::NOFOLLOW
-                | OFlags::CLOEXEC;
-            let file = match rustix::fs::openat(&self.0, name, flags, NEW_FILE) {
-                Ok(file) => file,
-                Err(Errno::LOOP | Errno::NXIO) => {
-                    self.remove(name)?;
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
-            rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-            let ours = rustix::fs::fstat(&file)?;
-            let there = self.find(name)?;
-            let same = there.is_some_and(|there| there.st_ino == ours.st_ino);
-            // A second name for the file would receive our bytes as well.
-            if same && ours.st_nlink == 1 && is_file(&ours) {
-                return Ok(file.into());
-            }
-            if same {
-                self.remove(name)?;
+    pub(super) fn lock(&self, name: &str) -> io::Result<Option<File>> {
+        // What was looked at may be another thing by now: a pipe would block.
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(&self.0, name, flags, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO | Errno::ISDIR) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        let is_there = self.names(name, &rustix::fs::fstat(&file)?)?;
+        Ok(is_there.then(|| file.into()))
+    }
+
+    /// Whether `name` is, here and now, the file that `stat` is of.
+    pub(super) fn names(&self, name: &str, stat: &Stat) -> io::Result<bool> {
+        let there = self.find(name)?;
+        Ok(there.is_some_and(|there| (there.st_dev, there.st_ino) == (stat.st_dev, stat.st_ino)))
+    }
+
+    /// The mode of a new file here, as the umask and the folder have it.
+    pub(crate) fn new_file_mode(&self) -> io::Result<Mode> {
+        // Nothing tells the umask without changing it for every thread.
+        let name = format!("{}.part", fresh_stem());
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let probe = rustix::fs::openat(&self.0, &name, flags, Mode::from_raw_mode(0o666))?;
+        let mode = rustix::fs::fstat(&probe).map(|stat| Mode::from_raw_mode(stat.st_mode & 0o777));
+        self.remove(&name)?;
+        Ok(mode?)
+    }
+
+    /// The names in this folder that begin with `prefix`; those that are not
+    /// Unicode do not.
+    pub(super) fn names_with(&self, prefix: &str) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.0)? {
+            if let Ok(name) = entry?.file_name().to_str()
+                && name.starts_with(prefix)
+            {
+                names.push(name.to_owned());
             }
         }
-        Err(io::ErrorKind::WouldBlock.into())
+        Ok(names)
     }
 
     /// Gives a file its final name; fails if the name is taken.
@@ -147,16 +239,15 @@ impl Folder {
         }
     }
 
-    /// Writes out everything on this file system: one call for many files.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn sync_file_system(&self) -> io::Result<()> {
-        Ok(rustix::fs::syncfs(&self.0)?)
-    }
-
-    /// Bytes that may still be written here.
-    pub(crate) fn free_bytes(&self) -> io::Result<u64> {
+    /// What may still be written here.
+    pub(crate) fn room(&self) -> io::Result<Room> {
         let stat = rustix::fs::fstatvfs(&self.0)?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        Ok(Room {
+            bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+            unit_bytes: stat.f_frsize.max(MIN_UNIT_BYTES),
+            // Those that make them as they go say that there are none at all.
+            inodes: (stat.f_files > 0).then_some(stat.f_favail),
+        })
     }
 
     fn child(&self, name: &str) -> io::Result<Self> {
@@ -168,6 +259,61 @@ impl Folder {
             Mode::empty(),
         )?))
     }
+}
+
+/// What a file system has left.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) bytes: u64,
+    /// What the smallest file or folder takes.
+    pub(crate) unit_bytes: u64,
+    /// Files and folders that may still be made; `None` if only the bytes limit
+    /// them.
+    pub(crate) inodes: Option<u64>,
+}
+
+/// What has a temporary file's name.
+enum Existing {
+    /// A file of ours, locked.
+    Locked(File),
+    /// Something of another user, or a folder: it stays.
+    Foreign,
+    /// Nothing any more.
+    Gone,
+}
+
+/// Whether only this user can read or change what is written into the file from
+/// now on.
+fn is_private(file: &File) -> io::Result<bool> {
+    let stat = rustix::fs::fstat(file)?;
+    // A second name for the file would receive our bytes as well.
+    if !is_file(&stat) || !is_own(&stat) || stat.st_nlink != 1 {
+        return Ok(false);
+    }
+    if stat.st_mode & 0o077 == 0 {
+        return Ok(true);
+    }
+    // Users that could write to it may still have it open. On a file system that
+    // keeps no modes they say nothing, before or after.
+    let modes_hold = set_mode(file, OWN_FILE);
+    Ok(!modes_hold || stat.st_mode & 0o022 == 0)
+}
+
+/// Whether it belongs to the user that this program runs as.
+pub(super) fn is_own(stat: &Stat) -> bool {
+    stat.st_uid == rustix::process::geteuid().as_raw()
+}
+
+/// Gives the file a mode; `false` where the file system keeps another one.
+pub(super) fn set_mode(file: &impl AsFd, mode: Mode) -> bool {
+    rustix::fs::fchmod(file, mode).is_ok()
+        && rustix::fs::fstat(file).is_ok_and(|stat| stat.st_mode & 0o777 == mode.as_raw_mode())
+}
+
+/// The beginning of a temporary name that cannot be foreseen.
+pub(super) fn fresh_stem() -> String {
+    let random = RandomState::new().hash_one(std::process::id());
+    format!("{TEMPORARY_PREFIX}{random:016x}")
 }
 
 /// Whether it is a regular file.
@@ -242,5 +388,7 @@ fn open_by_component(
     folder.ok_or(Errno::NOENT)
 }
 
-/// What the umask leaves of it.
-const NEW_FILE: Mode = Mode::from_raw_mode(0o666);
+/// What is unfinished is for its owner alone.
+const OWN_FILE: Mode = Mode::from_raw_mode(0o600);
+const LOCK_ATTEMPTS: u32 = 3;
+const MIN_UNIT_BYTES: u64 = 4_096;

@@ -6,6 +6,8 @@ mod folder;
 mod part;
 mod plan;
 mod source;
+mod stale;
+mod sync;
 mod whole;
 
 pub use self::{

@@ -11,6 +11,9 @@
 //! name, so that the next attempt finds them. On resume each recorded block is
 //! read again and must fit its digest: what a power failure left unwritten is
 //! fetched again.
+//!
+//! No other user may read or write them while they grow. If another user has the
+//! name, the part gets one that cannot be foreseen, and no record.
 
 use std::{
     fs::File,
@@ -19,9 +22,9 @@ use std::{
     sync::Arc,
 };
 
-use rustix::fs::{Mode, Timespec, Timestamps};
+use rustix::fs::{Mode, Stat, Timespec, Timestamps};
 
-use super::folder::Folder;
+use super::folder::{Folder, fresh_stem, set_mode};
 use crate::{
     BLOCK_BYTES, BlockHasher, Digest, DigestTree, Entry, EntryPath, FileTime, TEMPORARY_PREFIX,
     block_count,
@@ -30,6 +33,9 @@ use crate::{
 /// An unfinished file, locked against other transfers.
 #[derive(Debug)]
 pub(crate) struct Part {
+    /// Of a part that no later attempt could use; first, because it goes while
+    /// the file is locked.
+    leftover: Option<Leftover>,
     folder: Arc<Folder>,
     names: PartNames,
     file: File,
@@ -46,19 +52,34 @@ impl Part {
     /// [`io::ErrorKind::WouldBlock`] if another transfer is writing it.
     pub(crate) fn open(folder: Arc<Folder>, path: &EntryPath, entry: &Entry) -> io::Result<Self> {
         let names = PartNames::of(path.file_name());
-        let file = folder.lock_temporary(&names.part)?;
-        let mut part = Self {
+        let Some(file) = folder.lock_temporary(&names.part)? else {
+            tracing::warn!(%path, part = names.part, "part belongs to another user; not used");
+            let names = PartNames::fresh();
+            let file = folder.lock_new(&names.part)?;
+            return Ok(Self::new(folder, names, file));
+        };
+        let mut part = Self::new(folder, names, file);
+        if block_count(entry.size_bytes) > 1 {
+            part.read_record(entry)?;
+        }
+        if part.record.is_some()
+            && let Some(leftover) = part.leftover.take()
+        {
+            leftover.keep();
+        }
+        Ok(part)
+    }
+
+    fn new(folder: Arc<Folder>, names: PartNames, file: File) -> Self {
+        Self {
+            leftover: Some(Leftover::new(&folder, &names.part)),
             folder,
             names,
             file,
             record: None,
             position: u64::MAX,
             verified: DigestTree::new(),
-        };
-        if block_count(entry.size_bytes) > 1 {
-            part.read_record(entry)?;
         }
-        Ok(part)
     }
 
     /// The blocks that need not come again.
@@ -99,32 +120,34 @@ impl Part {
         }
     }
 
-    /// Forgets everything: the source changed, so no block of it is of use.
+    /// Forgets everything: no block of it is of use.
     pub(crate) fn discard(self) -> io::Result<()> {
-        self.folder.remove(&self.names.part)?;
-        self.folder.remove(&self.names.record)
+        discard(&self.folder, &self.names)
     }
 
-    /// Gives the file its length, time and mode. It still has to be synced and
-    /// renamed.
-    pub(crate) fn complete(self, path: EntryPath, entry: &Entry) -> io::Result<Completed> {
+    /// Gives the file its length and time. It still has to be synced and renamed,
+    /// and gets `mode` with its name.
+    pub(crate) fn complete(
+        self,
+        path: EntryPath,
+        entry: &Entry,
+        mode: Mode,
+    ) -> io::Result<Completed> {
         self.file.set_len(entry.size_bytes)?;
-        if entry.executable {
-            let mode = rustix::fs::fstat(&self.file)?.st_mode & 0o777;
-            // Whoever may read it may run it, as the umask decided.
-            let mode = Mode::from_raw_mode(mode | (mode & 0o444) >> 2);
-            rustix::fs::fchmod(&self.file, mode)?;
-        }
         let modified = timespec(entry.modified);
         let times = Timestamps {
             last_access: modified,
             last_modification: modified,
         };
         rustix::fs::futimens(&self.file, &times)?;
+        let stat = rustix::fs::fstat(&self.file)?;
         Ok(Completed {
+            leftover: self.leftover,
             folder: self.folder,
             names: self.names,
             file: self.file,
+            stat,
+            mode,
             has_record: self.record.is_some(),
             path,
             size_bytes: entry.size_bytes,
@@ -133,7 +156,13 @@ impl Part {
 
     /// Reads the record and keeps the blocks that still fit their digests.
     fn read_record(&mut self, entry: &Entry) -> io::Result<()> {
-        let mut record = self.folder.lock_temporary(&self.names.record)?;
+        let Some(mut record) = self.folder.lock_temporary(&self.names.record)? else {
+            tracing::warn!(
+                record = self.names.record,
+                "record belongs to another user; not used"
+            );
+            return Ok(());
+        };
         let head = record_head(entry);
         let mut found = [0; RECORD_HEAD_BYTES];
         if record.read_exact(&mut found).is_err() || found != head {
@@ -180,13 +209,83 @@ impl Part {
 /// A file that is complete and verified under its temporary name.
 #[derive(Debug)]
 pub(crate) struct Completed {
+    leftover: Option<Leftover>,
     pub(crate) folder: Arc<Folder>,
     pub(crate) names: PartNames,
     /// Open until it is renamed: it holds the lock.
     pub(crate) file: File,
+    /// As it was when it was complete.
+    pub(crate) stat: Stat,
+    mode: Mode,
     pub(crate) has_record: bool,
     pub(crate) path: EntryPath,
     pub(crate) size_bytes: u64,
+}
+
+impl Completed {
+    /// Whether its temporary name still leads to it.
+    pub(crate) fn is_there(&self) -> io::Result<bool> {
+        self.folder.names(&self.names.part, &self.stat)
+    }
+
+    /// Lets others at it, as far as they may; no further than at the file that it
+    /// replaces.
+    pub(crate) fn open_up(&self, replaced: Option<&Stat>) {
+        let old = replaced.map_or(Mode::all(), |old| Mode::from_raw_mode(old.st_mode));
+        // A file system without modes keeps its own.
+        set_mode(&self.file, self.mode & old);
+    }
+
+    /// The temporary name is gone: the file has its final one.
+    pub(crate) fn renamed(&mut self) -> io::Result<()> {
+        if let Some(leftover) = self.leftover.take() {
+            leftover.keep();
+        }
+        match self.has_record {
+            true => self.folder.remove(&self.names.record),
+            false => Ok(()),
+        }
+    }
+
+    /// Forgets everything: its bytes may not be on the disk.
+    pub(crate) fn discard(self) -> io::Result<()> {
+        discard(&self.folder, &self.names)
+    }
+}
+
+/// Removes a part, and first its record: what is left is then not believed.
+fn discard(folder: &Folder, names: &PartNames) -> io::Result<()> {
+    folder.remove(&names.record)?;
+    folder.remove(&names.part)
+}
+
+/// A temporary file that goes when it is dropped: without a record it would be
+/// in the way and of no use.
+#[derive(Debug)]
+struct Leftover {
+    folder: Arc<Folder>,
+    name: String,
+}
+
+impl Leftover {
+    fn new(folder: &Arc<Folder>, name: &str) -> Self {
+        Self {
+            folder: Arc::clone(folder),
+            name: name.to_owned(),
+        }
+    }
+
+    fn keep(mut self) {
+        self.name.clear();
+    }
+}
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        if !self.name.is_empty() {
+            let _ = self.folder.remove(&self.name);
+        }
+    }
 }
 
 /// The names of the temporary files for one final name.
@@ -200,11 +299,19 @@ impl PartNames {
     /// Short whatever the length of `name`, and the same at each attempt.
     pub(crate) fn of(name: &str) -> Self {
         let digest = blake3::hash(name.as_bytes()).to_hex();
-        let stem = &digest[..32];
+        Self::of_stem(&format!("{TEMPORARY_PREFIX}{}", &digest[..32]))
+    }
+
+    pub(crate) fn of_stem(stem: &str) -> Self {
         Self {
-            part: format!("{TEMPORARY_PREFIX}{stem}.part"),
-            record: format!("{TEMPORARY_PREFIX}{stem}.blocks"),
+            part: format!("{stem}{PART}"),
+            record: format!("{stem}{RECORD}"),
         }
+    }
+
+    /// Names that cannot be foreseen, and that no later attempt finds.
+    fn fresh() -> Self {
+        Self::of_stem(&fresh_stem())
     }
 }
 
@@ -225,5 +332,7 @@ fn timespec(time: FileTime) -> Timespec {
     }
 }
 
+pub(super) const PART: &str = ".part";
+pub(super) const RECORD: &str = ".blocks";
 const RECORD_MAGIC: &[u8; 8] = b"SKBLOCK1";
 const RECORD_HEAD_BYTES: usize = 28;

@@ -136,6 +136,9 @@ impl Source {
             size_bytes: if is_file { metadata.len() } else { 0 },
             modified: file_time(&metadata),
             executable: is_file && metadata.mode() & 0o111 != 0,
+            // The receiver's groups are others, so what a group may read here
+            // alone is for the owner alone there.
+            is_private: metadata.mode() & 0o044 != 0o044,
         });
         if kind == EntryKind::Folder {
             self.add_folder(root, real, path);

@@ -65,12 +65,10 @@ impl Whole {
     )]
     pub fn finish(mut self) -> io::Result<EntryPath> {
         let part = self.part.take().expect("taken by finish alone");
-        let completed = part.complete(self.path.clone(), &entry(&self.path, self.bytes))?;
-        self.writer.complete(0, completed);
-        match self.writer.flush()?.pop() {
-            Some((_, Ok(path))) => Ok(path),
-            _ => Err(io::ErrorKind::AlreadyExists.into()),
-        }
+        let entry = entry(&self.path, self.bytes);
+        self.writer.complete(0, part, &self.path, &entry)?;
+        let (_, kept) = self.writer.flush()?.pop().expect("one was completed");
+        kept
     }
 }
 
@@ -95,5 +93,6 @@ fn entry(path: &EntryPath, size_bytes: u64) -> Entry {
             nanoseconds: now.subsec_nanos(),
         },
         executable: false,
+        is_private: false,
     }
 }

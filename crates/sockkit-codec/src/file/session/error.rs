@@ -58,9 +58,9 @@ pub enum SessionError {
         kind: MessageKind,
     },
     /// More entries than the receiver allows.
-    #[error("{announced} files and folders offered, limit is {limit}")]
+    #[error("{announced} or more files and folders offered, limit is {limit}")]
     TooManyEntries {
-        /// How many were offered.
+        /// How many had been counted by then.
         announced: usize,
         /// The limit in force.
         limit: usize,

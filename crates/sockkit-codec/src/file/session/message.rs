@@ -15,6 +15,9 @@ pub struct Hello {
     /// Who speaks, for a person to read. Not to be trusted, nor shown
     /// unescaped. At most 255 bytes.
     pub name: String,
+    /// Whether it knows which entries of an offer are private: one that does not
+    /// takes no offer that says so.
+    pub knows_private: bool,
 }
 
 /// Which side of the transfer a peer is; independent of who listened.
@@ -142,6 +145,9 @@ pub(crate) const VERSION: u16 = 1;
 /// A keep-alive as it stands on the wire.
 pub const WORKING: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 1, MessageKind::Working as u8];
 
+/// Of an entry in an offer, before its path.
+pub(super) const ENTRY_HEAD_BYTES: u64 = 23;
+
 /// Of the length that begins every frame.
 pub(crate) const LENGTH_BYTES: usize = 8;
 
@@ -167,6 +173,10 @@ fn put_hello(hello: &Hello, out: &mut Vec<u8>) {
     }
     out.put_u8(u8::try_from(name.len()).expect("cut above"));
     out.put_slice(name.as_bytes());
+    if hello.knows_private {
+        out.put_u16(PRIVATE_EXTENSION);
+        out.put_u16(0);
+    }
 }
 
 /// The magic and the version stand first in every version to come, so that
@@ -186,17 +196,19 @@ fn take_hello(input: &mut &[u8]) -> Result<Hello, SessionError> {
             theirs: version,
         });
     }
-    let hello = take_hello_body(input).ok_or_else(|| malformed(MessageKind::Hello))?;
+    let mut hello = take_hello_body(input).ok_or_else(|| malformed(MessageKind::Hello))?;
     // What follows are extensions: (type, length, value). Those with the top
-    // bit set must be understood, and this version knows none.
+    // bit set must be understood, and this version knows none such.
     while !input.is_empty() {
         let kind = input.try_get_u16().ok();
         let length = input.try_get_u16().ok();
         let (Some(kind), Some(length)) = (kind, length) else {
             return Err(malformed(MessageKind::Hello));
         };
-        if kind >= CRITICAL_EXTENSION {
-            return Err(SessionError::UnknownExtension { kind });
+        match kind {
+            PRIVATE_EXTENSION => hello.knows_private = true,
+            CRITICAL_EXTENSION.. => return Err(SessionError::UnknownExtension { kind }),
+            _ => {}
         }
         *input = input
             .get(usize::from(length)..)
@@ -215,6 +227,7 @@ fn take_hello_body(input: &mut &[u8]) -> Option<Hello> {
     Some(Hello {
         role,
         name: take_text(input, length)?,
+        knows_private: false,
     })
 }
 
@@ -226,7 +239,8 @@ fn put_manifest(manifest: &Manifest, out: &mut Vec<u8>) {
     put_count(manifest.entries.len(), out);
     for entry in &manifest.entries {
         let folder = u8::from(entry.kind == EntryKind::Folder);
-        out.put_u8(folder | u8::from(entry.executable) << 1);
+        let executable = u8::from(entry.executable) << 1;
+        out.put_u8(folder | executable | u8::from(entry.is_private) << 2);
         out.put_u64(entry.size_bytes);
         out.put_i64(entry.modified.seconds);
         out.put_u32(entry.modified.nanoseconds);
@@ -261,7 +275,7 @@ fn take_entry(input: &mut &[u8]) -> Option<Entry> {
     } else {
         EntryKind::File
     };
-    let sound = flags < 4
+    let sound = flags < 8
         && modified.nanoseconds < 1_000_000_000
         && (kind == EntryKind::File || size_bytes == 0);
     sound.then_some(Entry {
@@ -270,6 +284,7 @@ fn take_entry(input: &mut &[u8]) -> Option<Entry> {
         size_bytes,
         modified,
         executable: flags & 2 == 2,
+        is_private: flags & 4 == 4,
     })
 }
 
@@ -343,3 +358,5 @@ fn take_text(input: &mut &[u8], length: usize) -> Option<String> {
 
 const MAGIC: &[u8; 4] = b"SKFT";
 const CRITICAL_EXTENSION: u16 = 0x8000;
+/// Its being there says it; the value is empty.
+const PRIVATE_EXTENSION: u16 = 2;

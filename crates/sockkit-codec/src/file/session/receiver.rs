@@ -43,6 +43,7 @@ impl ReceiverSession {
         let hello = Hello {
             role: Role::Receiver,
             name: name.to_owned(),
+            knows_private: true,
         };
         Message::Hello(hello).encode(&mut outbound);
         Self {

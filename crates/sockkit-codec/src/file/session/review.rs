@@ -2,7 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::error::SessionError;
+use super::{
+    error::{MessageKind, SessionError},
+    message,
+};
 use crate::file::{EntryKind, EntryPath, Integrity, Manifest, NameError, RefuseReason};
 
 /// What a receiver takes at most. A peer cannot change any of it.
@@ -29,6 +32,8 @@ impl Default for Limits {
 impl Limits {
     /// Files and folders in one offer. Default: 100,000.
     ///
+    /// A folder that no entry is, but that a path leads through, counts too.
+    ///
     /// Each costs the receiver about 200 bytes of memory.
     pub fn max_entries(mut self, max_entries: usize) -> Self {
         self.max_entries = max_entries;
@@ -42,6 +47,8 @@ impl Limits {
     }
 
     /// Length of the offer itself, in bytes. Default: 16 MiB.
+    ///
+    /// A folder that is not listed counts as if it were.
     pub fn max_manifest_bytes(mut self, max_manifest_bytes: u64) -> Self {
         self.max_manifest_bytes = max_manifest_bytes;
         self
@@ -56,12 +63,7 @@ impl Limits {
     /// # Errors
     /// The limit that the offer breaks.
     pub(crate) fn check(&self, manifest: &Manifest) -> Result<(), SessionError> {
-        if manifest.entries.len() > self.max_entries {
-            return Err(SessionError::TooManyEntries {
-                announced: manifest.entries.len(),
-                limit: self.max_entries,
-            });
-        }
+        self.check_entries(manifest)?;
         let total = manifest.total_bytes();
         if total > self.max_total_bytes {
             return Err(SessionError::TooManyBytes {
@@ -71,6 +73,46 @@ impl Limits {
         }
         if manifest.integrity == Integrity::Unverified && self.integrity == Integrity::Blake3 {
             return Err(SessionError::Unverified);
+        }
+        Ok(())
+    }
+
+    /// Counts what would have to be made, and stops at the limit: few bytes of
+    /// offer can lead through many folders.
+    fn check_entries(&self, manifest: &Manifest) -> Result<(), SessionError> {
+        let mut announced = manifest.entries.len();
+        let mut implied_bytes = 0;
+        let mut folders = HashSet::new();
+        for entry in &manifest.entries {
+            if entry.kind == EntryKind::Folder {
+                folders.insert(entry.path.as_str());
+            }
+            let mut path = entry.path.as_str();
+            while let Some((folder, _name)) = path.rsplit_once('/')
+                && folders.insert(folder)
+            {
+                announced += 1;
+                implied_bytes += message::ENTRY_HEAD_BYTES + folder.len() as u64;
+                self.check_counts(announced, implied_bytes)?;
+                path = folder;
+            }
+        }
+        self.check_counts(announced, implied_bytes)
+    }
+
+    fn check_counts(&self, announced: usize, implied_bytes: u64) -> Result<(), SessionError> {
+        if announced > self.max_entries {
+            return Err(SessionError::TooManyEntries {
+                announced,
+                limit: self.max_entries,
+            });
+        }
+        if implied_bytes > self.max_manifest_bytes {
+            return Err(SessionError::TooLong {
+                kind: MessageKind::Offer,
+                announced: implied_bytes,
+                limit: self.max_manifest_bytes,
+            });
         }
         Ok(())
     }

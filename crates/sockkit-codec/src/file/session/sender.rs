@@ -38,6 +38,7 @@ impl SenderSession {
         let hello = Hello {
             role: Role::Sender,
             name: name.to_owned(),
+            knows_private: false,
         };
         Message::Hello(hello).encode(&mut outbound);
         // The receiver's lists name our entries: at most 41 bytes for each.
@@ -122,7 +123,14 @@ impl SenderSession {
         if hello.role != Role::Receiver {
             return Err(SessionError::SameRole);
         }
-        Message::Offer(self.manifest.clone()).encode(&mut self.outbound);
+        let mut offered = self.manifest.clone();
+        if !hello.knows_private {
+            // It would refuse the whole offer, and can keep nothing private.
+            for entry in &mut offered.entries {
+                entry.is_private = false;
+            }
+        }
+        Message::Offer(offered).encode(&mut self.outbound);
         self.state = State::Offered;
         Ok(SenderEvent::Peer(hello))
     }

@@ -1,5 +1,6 @@
 //! Receives into a [`Destination`].
 
+mod disk;
 mod worker;
 
 use std::{io, time::Duration};
@@ -287,6 +288,42 @@ pub enum ReceiveError {
         /// Bytes free at the destination.
         available_bytes: u64,
     },
+    /// There is room for the bytes, but not for as many files: remove some, then
+    /// resume.
+    #[error("{needed} files and folders are to be made, there is room for {available}")]
+    NoInodes {
+        /// Files and folders still to be made.
+        needed: u64,
+        /// How many more the file system takes.
+        available: u64,
+    },
+    /// The user may have no more on that disk: remove some, then resume.
+    #[error(
+        "cannot write {path}: your quota on that disk is used up; remove some files, then resume"
+    )]
+    Quota {
+        /// The file, relative to the destination.
+        path: String,
+        /// What the system said.
+        #[source]
+        error: io::Error,
+    },
+    /// The file system is full, though it has bytes free: it has run out of
+    /// inodes, or keeps the rest for others.
+    #[error(
+        "cannot write {path}: the file system takes no more, though bytes are free \
+         (out of inodes, a quota or a reserve); remove some files, then resume"
+    )]
+    Full {
+        /// The file, relative to the destination.
+        path: String,
+        /// What the system said.
+        #[source]
+        error: io::Error,
+    },
+    /// The file system does not say how much room it has.
+    #[error("cannot find out how much room the destination has")]
+    Room(#[source] io::Error),
     /// The destination failed while `path` was written.
     #[error("cannot write {path}")]
     Write {
@@ -296,7 +333,8 @@ pub enum ReceiveError {
         #[source]
         error: io::Error,
     },
-    /// What had arrived could not be synced.
+    /// What had arrived could not be synced. It is not kept: the next attempt
+    /// fetches it again.
     #[error("cannot sync the destination")]
     Sync(#[source] io::Error),
     /// The worker thread was lost, as when the runtime shuts down.

@@ -5,15 +5,17 @@ use std::{
     io, mem,
 };
 
-use super::{ReceiveConfig, ReceiveError};
+use super::{
+    ReceiveConfig, ReceiveError,
+    disk::{abort, is_fatal, write_error},
+};
 use crate::{
-    BLOCK_BYTES, Entry, EntryPath, Integrity, Manifest,
+    BLOCK_BYTES, Entry, EntryKind, EntryPath, Integrity, Manifest,
     driver::{
         progress::{FileOutcome, OnProgress, Progress, Summary, set_outcome},
         pump::{LinkError, Piece, Worker},
     },
-    escape_name,
-    session::{Abort, Answer, FailReason, ReceiverEvent, ReceiverSession, RefuseReason, Reviewed},
+    session::{Answer, FailReason, ReceiverEvent, ReceiverSession, RefuseReason, Reviewed},
     store::{Destination, Part, Writer, refusal},
 };
 
@@ -95,7 +97,7 @@ impl ReceiveWorker {
     }
 
     fn receive(&mut self) -> Result<(), ReceiveError> {
-        let answers = self.state.prepare();
+        let answers = self.state.prepare(&self.link)?;
         self.state.check_space(&answers)?;
         self.state.tell_start(&answers);
         self.session.answer(answers);
@@ -112,6 +114,7 @@ impl ReceiveWorker {
             let _ = self.link.inbound_spare.try_send(bytes);
         }
         self.state.flush()?;
+        self.state.make_folders(&self.link)?;
         self.session.report(mem::take(&mut self.state.failures));
         self.transmit()
     }
@@ -129,11 +132,12 @@ impl ReceiveWorker {
 }
 
 impl Receiving {
-    fn prepare(&mut self) -> Vec<Answer> {
+    fn prepare(&mut self, link: &Worker) -> Result<Vec<Answer>, ReceiveError> {
         let mut answers = Vec::with_capacity(self.manifest.entries.len());
         for (index, (entry, reviewed)) in
             (0..).zip(self.manifest.entries.iter().zip(&self.reviewed))
         {
+            link.check()?;
             let answer = match reviewed.path() {
                 Ok(path) => self.writer.prepare(index, path, entry),
                 Err(reason) => Answer::Refuse(reason),
@@ -149,19 +153,63 @@ impl Receiving {
             }
             answers.push(answer);
         }
-        answers
+        match self.writer.removed_parts() {
+            0 => {}
+            files => self.on_progress.tell(Progress::Removed { files }),
+        }
+        Ok(answers)
     }
 
-    fn check_space(&self, answers: &[Answer]) -> Result<(), ReceiveError> {
-        let needed_bytes = self.bytes_to_come(answers);
-        let available_bytes = self.destination.free_bytes().map_err(ReceiveError::Sync)?;
-        if needed_bytes > available_bytes {
-            return Err(ReceiveError::NoSpace {
-                needed_bytes,
-                available_bytes,
-            });
+    /// Folders that are listed, those with nothing in them too. Last, so that an
+    /// offer of folders alone costs nothing until its sender is through.
+    fn make_folders(&mut self, link: &Worker) -> Result<(), ReceiveError> {
+        for (index, (entry, reviewed)) in
+            (0..).zip(self.manifest.entries.iter().zip(&self.reviewed))
+        {
+            let Reviewed::Allowed(path) = reviewed else {
+                continue;
+            };
+            if entry.kind != EntryKind::Folder || self.outcomes[index as usize].is_some() {
+                continue;
+            }
+            link.check()?;
+            match self.writer.make_folder(path) {
+                Ok(()) => {}
+                Err(error) if is_fatal(&error) => return Err(self.write_error(index, error)),
+                Err(error) => self.failures.push((index, refusal(path, &error))),
+            }
         }
         Ok(())
+    }
+
+    /// Whether the disk can take what is to come: the bytes, and what each file
+    /// and folder costs beyond them.
+    fn check_space(&self, answers: &[Answer]) -> Result<(), ReceiveError> {
+        let room = self.destination.room().map_err(ReceiveError::Room)?;
+        let units = |bytes: u64| bytes.div_ceil(room.unit_bytes).max(1);
+        let folders = self.writer.missing_folders();
+        let (mut needed_units, mut needed_inodes) = (folders, folders);
+        for (entry, answer) in self.manifest.entries.iter().zip(answers) {
+            if entry.kind == EntryKind::File && !matches!(answer, Answer::Refuse(_)) {
+                let bytes = remaining_bytes(entry, answer);
+                needed_units = units(bytes).saturating_add(needed_units);
+                needed_inodes += 1;
+            }
+        }
+        let needed_bytes = needed_units.saturating_mul(room.unit_bytes);
+        if needed_bytes > room.bytes {
+            return Err(ReceiveError::NoSpace {
+                needed_bytes,
+                available_bytes: room.bytes,
+            });
+        }
+        match room.inodes {
+            Some(available) if needed_inodes > available => Err(ReceiveError::NoInodes {
+                needed: needed_inodes,
+                available,
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn tell_start(&self, answers: &[Answer]) {
@@ -183,22 +231,12 @@ impl Receiving {
         }
     }
 
-    fn bytes_to_come(&self, answers: &[Answer]) -> u64 {
-        let entries = self.manifest.entries.iter().zip(answers);
-        entries
-            .map(|(entry, answer)| remaining_bytes(entry, answer))
-            .sum()
-    }
-
     fn on_event(&mut self, event: ReceiverEvent<'_>) -> Result<(), ReceiveError> {
         match event {
             ReceiverEvent::Block { entry, index } => self.on_block(entry, index)?,
             ReceiverEvent::Data(bytes) => self.on_data(bytes)?,
             ReceiverEvent::BlockVerified { entry, digest, .. } => {
-                if let Some(part) = &mut self.part {
-                    let kept = part.keep_block(digest);
-                    kept.map_err(|error| self.write_error(entry, error))?;
-                }
+                self.write(entry, |part| part.keep_block(digest))?;
             }
             ReceiverEvent::FileVerified { entry, digest } => {
                 let digest = (self.manifest.integrity == Integrity::Blake3).then_some(digest);
@@ -231,19 +269,12 @@ impl Receiving {
         if self.part.is_none() && self.outcomes[entry as usize].is_none() {
             self.part = self.open(entry)?;
         }
-        match &mut self.part {
-            Some(part) => part.begin_block(index),
-            None => Ok(()),
-        }
-        .map_err(|error| self.write_error(entry, error))
+        self.write(entry, |part| part.begin_block(index))
     }
 
     fn on_data(&mut self, bytes: &[u8]) -> Result<(), ReceiveError> {
         let entry = self.arriving;
-        if let Some(part) = &mut self.part {
-            let written = part.write(bytes);
-            written.map_err(|error| self.write_error(entry, error))?;
-        }
+        self.write(entry, |part| part.write(bytes))?;
         let bytes = bytes.len() as u64;
         self.moved_bytes += bytes;
         self.on_progress.tell(Progress::Moved { entry, bytes });
@@ -268,15 +299,35 @@ impl Receiving {
                 unreachable!("only allowed entries are accepted");
             };
             let offered = &self.manifest.entries[entry as usize];
-            let completed = part.complete(path.clone(), offered);
-            let completed = completed.map_err(|error| self.write_error(entry, error))?;
-            self.writer.complete(entry, completed);
+            let completed = self.writer.complete(entry, part, path, offered);
+            completed.map_err(|error| self.write_error(entry, error))?;
         }
         set_outcome(&mut self.outcomes, entry, outcome);
         if self.writer.is_full() {
             self.flush()?;
         }
         Ok(())
+    }
+
+    /// Writes to the file that is arriving, if any. One that is too large fails
+    /// alone.
+    fn write(
+        &mut self,
+        entry: u32,
+        write: impl FnOnce(&mut Part) -> io::Result<()>,
+    ) -> Result<(), ReceiveError> {
+        let Some(part) = &mut self.part else {
+            return Ok(());
+        };
+        match write(part) {
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                // No later attempt gets further.
+                let discarded = self.part.take().map_or(Ok(()), Part::discard);
+                self.fail(entry, FileOutcome::Refused(RefuseReason::TooLarge));
+                discarded.map_err(|error| self.write_error(entry, error))
+            }
+            written => written.map_err(|error| self.write_error(entry, error)),
+        }
     }
 
     /// `None` if this one file cannot be written; the others go on.
@@ -296,9 +347,18 @@ impl Receiving {
     }
 
     fn flush(&mut self) -> Result<(), ReceiveError> {
-        for (entry, published) in self.writer.flush().map_err(ReceiveError::Sync)? {
+        let flushed = self.writer.flush().map_err(|error| {
+            // What is arriving may be lost in the same way.
+            let _ = self.part.take().map(Part::discard);
+            ReceiveError::Sync(error)
+        })?;
+        for (entry, published) in flushed {
             match published {
-                Err(reason) => self.fail(entry, FileOutcome::Refused(reason)),
+                Err(error) => {
+                    if let Reviewed::Allowed(path) = &self.reviewed[entry as usize] {
+                        self.fail(entry, FileOutcome::Refused(refusal(path, &error)));
+                    }
+                }
                 Ok(path) => {
                     if path.as_str() != self.manifest.entries[entry as usize].path {
                         self.renamed.insert(entry, path);
@@ -318,16 +378,8 @@ impl Receiving {
     }
 
     fn write_error(&self, entry: u32, error: io::Error) -> ReceiveError {
-        if is_full(&error) {
-            return ReceiveError::NoSpace {
-                needed_bytes: self.manifest.entries[entry as usize].size_bytes,
-                available_bytes: self.destination.free_bytes().unwrap_or(0),
-            };
-        }
-        ReceiveError::Write {
-            path: escape_name(&self.manifest.entries[entry as usize].path),
-            error,
-        }
+        let entry = &self.manifest.entries[entry as usize];
+        write_error(entry, self.destination.free_bytes(), error)
     }
 
     fn summary(self) -> Summary {
@@ -345,33 +397,5 @@ fn remaining_bytes(entry: &Entry, answer: &Answer) -> u64 {
         Answer::Send => entry.size_bytes,
         Answer::Refuse(_) | Answer::Compare(_) => 0,
         Answer::Resume(tree) => entry.size_bytes.saturating_sub(tree.blocks() * BLOCK_BYTES),
-    }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
-}
-
-/// Errors that the next file would meet as well.
-fn is_fatal(error: &io::Error) -> bool {
-    is_full(error) || error.kind() == io::ErrorKind::ReadOnlyFilesystem
-}
-
-/// What the sender is told; nothing if it is not there to hear it.
-fn abort(error: &ReceiveError) -> Option<Abort> {
-    match error {
-        ReceiveError::Session(error) => error.abort(),
-        ReceiveError::NoSpace {
-            needed_bytes,
-            available_bytes,
-        } => Some(Abort::NoSpace {
-            needed: *needed_bytes,
-            available: *available_bytes,
-        }),
-        ReceiveError::Write { .. } | ReceiveError::Sync(_) => Some(Abort::Io),
-        ReceiveError::Link(_) | ReceiveError::Worker => None,
     }
 }

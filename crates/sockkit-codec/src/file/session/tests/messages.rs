@@ -101,6 +101,7 @@ fn the_bytes_are_those_of_the_page() {
     Message::Hello(Hello {
         role: Role::Sender,
         name,
+        knows_private: false,
     })
     .encode(&mut bytes);
     assert_eq!(bytes, b"\0\0\0\0\0\0\0\x0a\x01SKFT\0\x01\0\x01a");
@@ -115,6 +116,7 @@ fn the_bytes_are_those_of_the_page() {
             nanoseconds: 2,
         },
         executable: true,
+        is_private: false,
     };
     Message::Offer(manifest(vec![entry])).encode(&mut bytes);
     assert_eq!(
@@ -123,21 +125,75 @@ fn the_bytes_are_those_of_the_page() {
     );
 
     bytes.clear();
+    Message::Hello(Hello {
+        role: Role::Receiver,
+        name: "b".to_owned(),
+        knows_private: true,
+    })
+    .encode(&mut bytes);
+    assert_eq!(
+        bytes,
+        b"\0\0\0\0\0\0\0\x0e\x01SKFT\0\x01\x01\x01b\0\x02\0\0"
+    );
+
+    bytes.clear();
     Message::Working.encode(&mut bytes);
     assert_eq!(bytes, WORKING);
+}
+
+/// The flags of each entry in the sender's offer to a receiver that says hello so.
+fn offered_flags(knows_private: bool) -> Vec<u8> {
+    let private = Entry {
+        is_private: true,
+        ..file("a", 1)
+    };
+    let private_folder = Entry {
+        is_private: true,
+        ..folder("b")
+    };
+    let mut sender = SenderSession::new("", manifest(vec![private, private_folder, file("c", 1)]));
+    sender.poll_transmit().unwrap();
+    let mut bytes = Vec::new();
+    let name = String::new();
+    Message::Hello(Hello {
+        role: Role::Receiver,
+        name,
+        knows_private,
+    })
+    .encode(&mut bytes);
+    sender.handle_input(&mut bytes.as_slice()).unwrap();
+    let offer = sender.poll_transmit().unwrap();
+    // Paths of one byte, after the count.
+    offer[14..].chunks(24).map(|entry| entry[0]).collect()
+}
+
+#[test]
+fn only_a_receiver_that_knows_what_is_private_is_told() {
+    assert_eq!(offered_flags(true), [0b110, 0b101, 0b010]);
+    assert_eq!(offered_flags(false), [0b010, 0b001, 0b010]);
+}
+
+#[test]
+fn a_receiver_says_that_it_knows_what_is_private() {
+    let hello = ReceiverSession::new("", Limits::default()).poll_transmit();
+    assert!(hello.unwrap().ends_with(b"\0\x02\0\0"));
 }
 
 #[test]
 fn a_long_name_is_cut_at_a_character() {
     let mut bytes = Vec::new();
     let name = "가".repeat(100);
-    let role = Role::Sender;
-    Message::Hello(Hello { role, name }).encode(&mut bytes);
+    let hello = |name| Hello {
+        role: Role::Sender,
+        name,
+        knows_private: false,
+    };
+    Message::Hello(hello(name)).encode(&mut bytes);
     let mut receiver = ReceiverSession::new("", Limits::default());
     let name = "가".repeat(85);
     assert_eq!(
         events(&mut receiver, &bytes),
-        Ok(vec![ReceiverEvent::Peer(Hello { role, name })])
+        Ok(vec![ReceiverEvent::Peer(hello(name))])
     );
 }
 
@@ -281,17 +337,60 @@ fn a_count_that_is_a_lie_reserves_nothing() {
     );
 }
 
+#[test]
+fn folders_that_a_path_leads_through_count() {
+    let limits = |entries| Limits::default().max_entries(entries);
+    let entries = || {
+        manifest(vec![
+            folder("a"),
+            file("a/b/c/1", 0),
+            file("a/b/c/2", 0),
+            file("d/e", 0),
+        ])
+    };
+    // Three files, and a, a/b, a/b/c and d.
+    assert_eq!(offer(limits(7), entries()), Ok(()));
+    assert_eq!(
+        offer(limits(6), entries()),
+        Err(SessionError::TooManyEntries {
+            announced: 7,
+            limit: 6
+        })
+    );
+}
+
+#[test]
+fn few_bytes_of_offer_cannot_lead_through_many_folders() {
+    let deep = |first: u32| file(&format!("{first}{}/f", "/d".repeat(61)), 0);
+    let found = offer(Limits::default(), manifest((0..2_000).map(deep).collect()));
+    assert_eq!(
+        found,
+        Err(SessionError::TooManyEntries {
+            announced: 100_001,
+            limit: 100_000
+        })
+    );
+    // Nor does the memory for their paths grow beyond an offer's.
+    let long = "n".repeat(60);
+    let deep = |first: u32| file(&format!("{first}{}/f", format!("/{long}").repeat(61)), 0);
+    let found = offer(Limits::default(), manifest((0..1_000).map(deep).collect()));
+    assert!(
+        matches!(found, Err(SessionError::TooLong { limit, .. }) if limit == 16 << 20),
+        "{found:?}"
+    );
+}
+
 proptest! {
     #[test]
     fn any_manifest_comes_back(
         entries in prop::collection::vec(
-            (".{0,40}", any::<u64>(), any::<i64>(), 0..1_000_000_000_u32, any::<bool>()),
+            (".{0,40}", any::<u64>(), any::<i64>(), 0..1_000_000_000_u32, any::<[bool; 2]>()),
             0..20,
         )
     ) {
-        let entries = entries.into_iter().map(|(path, size_bytes, seconds, nanoseconds, executable)| {
+        let entries = entries.into_iter().map(|(path, size_bytes, seconds, nanoseconds, [executable, is_private])| {
             let modified = FileTime { seconds, nanoseconds };
-            Entry { path, kind: EntryKind::File, size_bytes, modified, executable }
+            Entry { path, kind: EntryKind::File, size_bytes, modified, executable, is_private }
         });
         let message = Message::Offer(manifest(entries.collect()));
         let mut bytes = Vec::new();

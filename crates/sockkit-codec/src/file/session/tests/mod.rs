@@ -21,6 +21,7 @@ fn file(path: &str, size_bytes: u64) -> Entry {
             nanoseconds: 999_999_999,
         },
         executable: true,
+        is_private: false,
     }
 }
 
@@ -43,6 +44,7 @@ fn hello(role: Role) -> Message {
     Message::Hello(Hello {
         role,
         name: "이름".to_owned(),
+        knows_private: true,
     })
 }
 

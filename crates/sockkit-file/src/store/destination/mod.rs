@@ -4,19 +4,25 @@
 //! name in its own folder, is synced, and is then renamed: whoever looks sees
 //! the old file or the complete new one, never a part.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
-use rustix::fs::Stat;
+use rustix::fs::{Mode, Stat};
 
 use super::{
-    folder::{Folder, is_file, is_in_the_way},
+    folder::{Folder, Room, is_file, is_in_the_way},
     part::{Completed, Part, PartNames},
+    stale,
+    sync::{by_file_system, sync_files},
 };
 use crate::{Answer, Digest, Entry, EntryKind, EntryPath, RefuseReason};
 
@@ -55,7 +61,12 @@ impl Destination {
     /// # Errors
     /// If the file system does not say.
     pub fn free_bytes(&self) -> io::Result<u64> {
-        self.root.free_bytes()
+        Ok(self.root.room()?.bytes)
+    }
+
+    /// What may still be written there.
+    pub(crate) fn room(&self) -> io::Result<Room> {
+        self.root.room()
     }
 }
 
@@ -75,16 +86,30 @@ pub enum OnConflict {
 }
 
 /// Prepares, opens and completes the files of one transfer.
+///
+/// Nothing is made before a file begins: what an offer names alone costs no
+/// room on the disk.
 #[derive(Debug)]
 pub(crate) struct Writer {
     root: Arc<Folder>,
     on_conflict: OnConflict,
     /// The folder used last: thousands of files may share it.
     recent: Option<(EntryPath, Arc<Folder>)>,
+    /// Folders for the owner alone.
+    private: HashSet<EntryPath>,
+    /// Folders that have to be made.
+    missing: HashSet<EntryPath>,
+    /// Folders in which no more is left of earlier transfers than may be.
+    swept: HashSet<Option<EntryPath>>,
+    removed_parts: u32,
+    /// The mode of a file that is not private, once it has been seen.
+    file_mode: Option<Mode>,
     /// Parts that are being resumed, held open from the answer on.
     resumed: HashMap<u32, Part>,
     completed: Vec<(u32, Completed)>,
     completed_bytes: u64,
+    /// Writes out files of one file system; another one in tests alone.
+    sync: fn(&[&Completed]) -> io::Result<()>,
 }
 
 impl Writer {
@@ -93,23 +118,63 @@ impl Writer {
             root: Arc::clone(&destination.root),
             on_conflict,
             recent: None,
+            private: HashSet::new(),
+            missing: HashSet::new(),
+            swept: HashSet::new(),
+            removed_parts: 0,
+            file_mode: None,
             resumed: HashMap::new(),
             completed: Vec::new(),
             completed_bytes: 0,
+            sync: sync_files,
         }
     }
 
     /// Decides about one entry by what is on the disk.
     pub(crate) fn prepare(&mut self, index: u32, path: &EntryPath, entry: &Entry) -> Answer {
         let prepared = match entry.kind {
-            EntryKind::Folder => self.root.make_below(path).map(|_made| Answer::Send),
+            EntryKind::Folder => self.prepare_folder(path, entry),
             EntryKind::File => self.prepare_file(index, path, entry),
         };
         prepared.unwrap_or_else(|error| Answer::Refuse(refusal(path, &error)))
     }
 
+    /// How many folders have to be made for what was prepared.
+    pub(crate) fn missing_folders(&self) -> u64 {
+        self.missing.len() as u64
+    }
+
+    /// How many files of earlier transfers were removed, because they were too
+    /// old or of no use.
+    pub(crate) fn removed_parts(&self) -> u32 {
+        self.removed_parts
+    }
+
+    fn prepare_folder(&mut self, path: &EntryPath, entry: &Entry) -> io::Result<Answer> {
+        if entry.is_private {
+            self.private.insert(path.clone());
+        }
+        self.existing(path)?;
+        Ok(Answer::Send)
+    }
+
     fn prepare_file(&mut self, index: u32, path: &EntryPath, entry: &Entry) -> io::Result<Answer> {
-        let folder = self.folder_of(path)?;
+        let parent = path.parent();
+        let folder = match &parent {
+            None => Arc::clone(&self.root),
+            Some(parent) => match self.existing(parent)? {
+                Some(folder) => folder,
+                // What is to be made has nothing in it.
+                None => return Ok(Answer::Send),
+            },
+        };
+        if self.swept.insert(parent) {
+            match stale::remove_stale(&folder, SystemTime::now()) {
+                Ok(removed) => self.removed_parts += removed,
+                // The file may arrive all the same.
+                Err(error) => tracing::warn!(%error, "cannot clean up unfinished files"),
+            }
+        }
         let name = path.file_name();
         match folder.find(name)? {
             None => {}
@@ -133,6 +198,18 @@ impl Writer {
         Ok(Answer::Resume(verified))
     }
 
+    /// Makes a folder that is on offer itself, with or without anything in it.
+    pub(crate) fn make_folder(&mut self, path: &EntryPath) -> io::Result<()> {
+        let is_made = self
+            .recent
+            .as_ref()
+            .is_some_and(|(recent, _)| recent == path);
+        if !is_made {
+            self.make(path)?;
+        }
+        Ok(())
+    }
+
     /// Opens the file that begins to arrive.
     pub(crate) fn open(&mut self, index: u32, path: &EntryPath, entry: &Entry) -> io::Result<Part> {
         match self.resumed.remove(&index) {
@@ -143,9 +220,36 @@ impl Writer {
 
     /// Takes a file that is complete and verified; it appears under its name
     /// at the next [`flush`](Self::flush).
-    pub(crate) fn complete(&mut self, index: u32, completed: Completed) {
+    pub(crate) fn complete(
+        &mut self,
+        index: u32,
+        part: Part,
+        path: &EntryPath,
+        entry: &Entry,
+    ) -> io::Result<()> {
+        let mode = self.mode_of(entry)?;
+        let completed = part.complete(path.clone(), entry, mode)?;
         self.completed_bytes += completed.size_bytes;
         self.completed.push((index, completed));
+        Ok(())
+    }
+
+    /// Never wider than at the sender: what is private there is for the owner
+    /// alone here.
+    fn mode_of(&mut self, entry: &Entry) -> io::Result<Mode> {
+        let mut mode = match self.file_mode {
+            Some(mode) => mode,
+            None => *self.file_mode.insert(self.root.new_file_mode()?),
+        };
+        if entry.is_private {
+            mode &= Mode::RWXU;
+        }
+        if entry.executable {
+            // Who may read it may run it, as the umask decided.
+            let readable = mode.as_raw_mode() & 0o444;
+            mode |= Mode::from_raw_mode(readable >> 2);
+        }
+        Ok(mode)
     }
 
     /// Whether enough has gathered for one sync.
@@ -155,16 +259,28 @@ impl Writer {
 
     /// Syncs what is complete, then gives each its name. Returns where each is,
     /// or why it could not be kept.
-    pub(crate) fn flush(&mut self) -> io::Result<Vec<(u32, Result<EntryPath, RefuseReason>)>> {
+    ///
+    /// # Errors
+    /// If something could not be synced. Then nothing of it is kept that a later
+    /// attempt would believe: what reads well may never reach the disk.
+    pub(crate) fn flush(&mut self) -> io::Result<Vec<(u32, io::Result<EntryPath>)>> {
         let batch = std::mem::take(&mut self.completed);
         self.completed_bytes = 0;
-        sync_all(&batch)?;
+        let synced = by_file_system(&batch)
+            .values()
+            .try_for_each(|files| (self.sync)(files));
+        if let Err(error) = synced {
+            let resumed = self.resumed.drain().map(|(_, part)| part.discard());
+            let batch = batch.into_iter().map(|(_, file)| file.discard());
+            // That the disk fails is told already.
+            batch.chain(resumed).for_each(drop);
+            return Err(error);
+        }
 
         let mut ends = Vec::with_capacity(batch.len());
         let mut folders: Vec<Arc<Folder>> = Vec::new();
-        for (index, file) in batch {
-            let published = self.publish(&file);
-            let published = published.map_err(|error| refusal(&file.path, &error));
+        for (index, mut file) in batch {
+            let published = self.publish(&mut file);
             let is_here = published.is_ok();
             ends.push((index, published));
             if is_here
@@ -182,27 +298,67 @@ impl Writer {
     }
 
     /// Returns the path under which it now is.
-    fn publish(&self, file: &Completed) -> io::Result<EntryPath> {
+    fn publish(&self, file: &mut Completed) -> io::Result<EntryPath> {
         let mut path = file.path.clone();
+        if !file.is_there()? {
+            let part = &file.names.part;
+            return Err(io::Error::other(format!(
+                "{part} was replaced by another file"
+            )));
+        }
         let (folder, part, name) = (&file.folder, &file.names.part, file.path.file_name());
+        let replaced = match self.on_conflict {
+            OnConflict::Overwrite => folder.find(name)?,
+            _ => None,
+        };
+        // A folder or a link that appeared meanwhile is not ours to replace.
+        if replaced.as_ref().is_some_and(|there| !is_file(there)) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        file.open_up(replaced.as_ref());
         match self.on_conflict {
-            OnConflict::Overwrite => {
-                // A folder or a link that appeared meanwhile is not ours to
-                // replace.
-                if folder.find(name)?.is_some_and(|there| !is_file(&there)) {
-                    return Err(io::ErrorKind::AlreadyExists.into());
-                }
-                folder.rename_over(part, name)?;
-            }
+            OnConflict::Overwrite => folder.rename_over(part, name)?,
             OnConflict::Rename => path = rename_free(folder, part, &file.path)?,
             OnConflict::Refuse | OnConflict::Resume => folder.rename_new(part, name)?,
         }
         // After the rename: a record without its part costs nothing, a part
         // without its record would have to be fetched again.
-        if file.has_record {
-            folder.remove(&file.names.record)?;
-        }
+        file.renamed()?;
         Ok(path)
+    }
+
+    /// The folder, if it is there; else it is noted that it has to be made.
+    fn existing(&mut self, path: &EntryPath) -> io::Result<Option<Arc<Folder>>> {
+        if let Some((recent, folder)) = &self.recent
+            && recent == path
+        {
+            return Ok(Some(Arc::clone(folder)));
+        }
+        if self.missing.contains(path) {
+            return Ok(None);
+        }
+        match self.root.below(path) {
+            Ok(folder) => {
+                let folder = Arc::new(folder);
+                self.recent = Some((path.clone(), Arc::clone(&folder)));
+                Ok(Some(folder))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.note_missing(path);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn note_missing(&mut self, path: &EntryPath) {
+        let mut missing = Some(path.clone());
+        while let Some(path) = missing.filter(|path| !self.missing.contains(path)) {
+            missing = path
+                .parent()
+                .filter(|parent| self.root.below(parent).is_err());
+            self.missing.insert(path);
+        }
     }
 
     fn folder_of(&mut self, path: &EntryPath) -> io::Result<Arc<Folder>> {
@@ -214,8 +370,14 @@ impl Writer {
         {
             return Ok(Arc::clone(folder));
         }
-        let folder = Arc::new(self.root.make_below(&parent)?);
-        self.recent = Some((parent, Arc::clone(&folder)));
+        self.make(&parent)
+    }
+
+    fn make(&mut self, path: &EntryPath) -> io::Result<Arc<Folder>> {
+        let private = &self.private;
+        let folder = self.root.make_below(path, |path| private.contains(path))?;
+        let folder = Arc::new(folder);
+        self.recent = Some((path.clone(), Arc::clone(&folder)));
         Ok(folder)
     }
 }
@@ -279,21 +441,7 @@ pub(super) fn numbered(path: &EntryPath, number: u32) -> io::Result<EntryPath> {
         .map_err(|_too_long| io::ErrorKind::InvalidFilename.into())
 }
 
-/// One call for the whole file system costs less than one for each of many
-/// files.
-fn sync_all(batch: &[(u32, Completed)]) -> io::Result<()> {
-    #[cfg(target_os = "linux")]
-    if let [(_, first), ..] = batch
-        && batch.len() >= MIN_SYNCFS_FILES
-    {
-        return first.folder.sync_file_system();
-    }
-    batch.iter().try_for_each(|(_, file)| file.file.sync_all())
-}
-
 /// Open files, so below the common limit of 1,024.
 const MAX_BATCH_FILES: usize = 512;
 const MAX_BATCH_BYTES: u64 = 256 << 20;
-#[cfg(target_os = "linux")]
-const MIN_SYNCFS_FILES: usize = 8;
 pub(super) const MAX_RENAMES: u32 = 1_000;

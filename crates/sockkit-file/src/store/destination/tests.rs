@@ -1,0 +1,358 @@
+//! Parts that others left, own, or wait for; and a disk that fails.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use sockkit_testing::needs::{Need, met};
+use tempfile::{TempDir, tempdir};
+
+use super::*;
+use crate::{BLOCK_BYTES, BlockHasher, FileTime};
+
+fn entry(path: &str, size_bytes: u64) -> Entry {
+    Entry {
+        path: path.to_owned(),
+        kind: EntryKind::File,
+        size_bytes,
+        modified: FileTime::default(),
+        executable: false,
+        is_private: false,
+    }
+}
+
+fn path(path: &str) -> EntryPath {
+    EntryPath::parse(path).unwrap()
+}
+
+fn writer(folder: &TempDir) -> Writer {
+    Writer::new(&Destination::open(folder).unwrap(), OnConflict::Refuse)
+}
+
+/// What the folder holds, hidden names included.
+fn names(folder: &TempDir) -> Vec<String> {
+    let found = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = found
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// A file of one byte arrives; how it ended.
+fn arrive(writer: &mut Writer, name: &str) -> io::Result<()> {
+    let (path, entry) = (path(name), entry(name, 1));
+    assert!(matches!(writer.prepare(0, &path, &entry), Answer::Send));
+    let mut part = writer.open(0, &path, &entry)?;
+    part.begin_block(0)?;
+    part.write(b"x")?;
+    writer.complete(0, part, &path, &entry)?;
+    let (_, kept) = writer.flush()?.pop().unwrap();
+    kept.map(|_path| ())
+}
+
+/// The first block of a film of two is here and recorded.
+fn begin_film(writer: &mut Writer) -> Part {
+    let mut part = writer.open(0, &path("film"), &film()).unwrap();
+    let block = vec![7; usize::try_from(BLOCK_BYTES).unwrap()];
+    let mut hasher = BlockHasher::new(0, film().size_bytes);
+    hasher.update(&block);
+    part.begin_block(0).unwrap();
+    part.write(&block).unwrap();
+    part.keep_block(hasher.finish()).unwrap();
+    part
+}
+
+fn film() -> Entry {
+    entry("film", 2 * BLOCK_BYTES)
+}
+
+/// Whether the next attempt would go on with the film.
+fn is_resumed(folder: &TempDir) -> bool {
+    let answer = writer(folder).prepare(0, &path("film"), &film());
+    matches!(answer, Answer::Resume(_))
+}
+
+#[test]
+fn a_part_is_for_its_owner_alone() {
+    let folder = tempdir().unwrap();
+    let part = begin_film(&mut writer(&folder));
+    let PartNames { part: name, record } = PartNames::of("film");
+    for name in [name, record] {
+        let mode = fs::metadata(folder.path().join(name)).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    drop(part);
+    assert!(is_resumed(&folder));
+
+    // Until it gets its name.
+    let mut writer = writer(&folder);
+    let (path, entry) = (path("a"), entry("a", 0));
+    let part = writer.open(0, &path, &entry).unwrap();
+    writer.complete(0, part, &path, &entry).unwrap();
+    let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().mode() & 0o777;
+    assert_eq!(mode(&PartNames::of("a").part), 0o600);
+    writer.flush().unwrap();
+    fs::write(folder.path().join("b"), "").unwrap();
+    assert_eq!(mode("a"), mode("b"));
+}
+
+#[test]
+fn what_another_user_put_in_the_way_is_neither_used_nor_removed() {
+    if !met("parts of another user", &[Need::Root]) {
+        return;
+    }
+    let folder = tempdir().unwrap();
+    let foreign = folder.path().join(PartNames::of("a").part);
+    fs::write(&foreign, "theirs").unwrap();
+    std::os::unix::fs::chown(&foreign, Some(1235), Some(1235)).unwrap();
+    // For as long as they like.
+    let lock = File::open(&foreign).unwrap();
+    lock.lock().unwrap();
+
+    arrive(&mut writer(&folder), "a").unwrap();
+
+    assert_eq!(fs::read(&foreign).unwrap(), b"theirs");
+    let arrived = folder.path().join("a");
+    assert_eq!(fs::read(&arrived).unwrap(), b"x");
+    assert_eq!(arrived.metadata().unwrap().uid(), 0);
+    assert_eq!(names(&folder).len(), 2);
+}
+
+#[test]
+fn a_record_of_another_user_is_not_believed() {
+    if !met("records of another user", &[Need::Root]) {
+        return;
+    }
+    let folder = tempdir().unwrap();
+    drop(begin_film(&mut writer(&folder)));
+    assert!(is_resumed(&folder));
+    let record = folder.path().join(PartNames::of("film").record);
+    std::os::unix::fs::chown(&record, Some(1235), Some(1235)).unwrap();
+    assert!(!is_resumed(&folder));
+    let part = begin_film(&mut writer(&folder));
+    assert!(record.metadata().is_ok_and(|there| there.uid() == 1235));
+    drop(part);
+    assert_eq!(names(&folder), [PartNames::of("film").record]);
+}
+
+/// Puts something where the part of `a` goes; what then becomes of it.
+fn in_the_way(put: impl FnOnce(&Path)) -> Vec<String> {
+    let folder = tempdir().unwrap();
+    let part = PartNames::of("a").part;
+    put(&folder.path().join(&part));
+    arrive(&mut writer(&folder), "a").unwrap();
+    let arrived = folder.path().join("a").symlink_metadata().unwrap();
+    assert!(arrived.is_file());
+    assert_eq!((arrived.nlink(), arrived.len()), (1, 1));
+    let mut names = names(&folder);
+    names.retain(|name| *name != "a");
+    names
+}
+
+#[test]
+fn what_is_no_file_of_ours_alone_is_not_written_to() {
+    let elsewhere = tempdir().unwrap();
+    let precious = elsewhere.path().join("precious");
+    fs::write(&precious, "precious").unwrap();
+
+    assert!(in_the_way(|part| symlink(&precious, part).unwrap()).is_empty());
+    assert!(in_the_way(|part| fs::hard_link(&precious, part).unwrap()).is_empty());
+    assert!(in_the_way(|part| symlink("nowhere", part).unwrap()).is_empty());
+    let mode = Mode::RUSR;
+    let pipe = |part: &Path| {
+        rustix::fs::mknodat(rustix::fs::CWD, part, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    };
+    assert!(in_the_way(pipe).is_empty());
+    // A folder may have something in it.
+    assert_eq!(in_the_way(|part| fs::create_dir(part).unwrap()).len(), 1);
+
+    assert_eq!(fs::read(&precious).unwrap(), b"precious");
+    assert_eq!(precious.metadata().unwrap().nlink(), 1);
+}
+
+#[test]
+fn a_part_that_others_could_write_to_is_begun_again() {
+    let folder = tempdir().unwrap();
+    let part = folder.path().join(PartNames::of("film").part);
+    for (mode, resumed) in [(0o644, true), (0o600, true), (0o664, false)] {
+        drop(begin_film(&mut writer(&folder)));
+        fs::set_permissions(&part, Permissions::from_mode(mode)).unwrap();
+        assert_eq!(is_resumed(&folder), resumed, "{mode:o}");
+    }
+}
+
+#[test]
+fn a_part_that_was_replaced_gets_no_name() {
+    let folder = tempdir().unwrap();
+    let mut writer = writer(&folder);
+    let (path, entry) = (path("a"), entry("a", 1));
+    let mut part = writer.open(0, &path, &entry).unwrap();
+    part.begin_block(0).unwrap();
+    part.write(b"x").unwrap();
+    writer.complete(0, part, &path, &entry).unwrap();
+    let name = folder.path().join(PartNames::of("a").part);
+    fs::remove_file(&name).unwrap();
+    fs::write(&name, "forged").unwrap();
+    writer.flush().unwrap().pop().unwrap().1.unwrap_err();
+    assert!(!folder.path().join("a").exists());
+}
+
+#[test]
+fn a_replaced_file_is_never_wider_than_the_old_one() {
+    for (old, new) in [(0o600, 0o600), (0o444, 0o444), (0o777, 0o644)] {
+        let folder = tempdir().unwrap();
+        let there = folder.path().join("a");
+        fs::write(&there, "old").unwrap();
+        fs::set_permissions(&there, Permissions::from_mode(old)).unwrap();
+        let destination = Destination::open(&folder).unwrap();
+        let mut writer = Writer::new(&destination, OnConflict::Overwrite);
+        writer.file_mode = Some(Mode::from_raw_mode(0o644));
+        arrive(&mut writer, "a").unwrap();
+        assert_eq!(there.metadata().unwrap().mode() & 0o777, new);
+    }
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_believed() {
+    let folder = tempdir().unwrap();
+    let mut first = writer(&folder);
+    let mut part = begin_film(&mut first);
+    let block = vec![7; usize::try_from(BLOCK_BYTES).unwrap()];
+    part.begin_block(1).unwrap();
+    part.write(&block).unwrap();
+    first.complete(0, part, &path("film"), &film()).unwrap();
+    first.sync = |_files| Err(io::Error::from_raw_os_error(5));
+    first.flush().unwrap_err();
+    assert!(names(&folder).is_empty());
+
+    // Nor what an earlier attempt had left, and this one was to go on from.
+    drop(begin_film(&mut writer(&folder)));
+    let mut second = writer(&folder);
+    let answer = second.prepare(0, &path("film"), &film());
+    assert!(matches!(answer, Answer::Resume(_)));
+    let other = second.open(1, &path("a"), &entry("a", 0)).unwrap();
+    second
+        .complete(1, other, &path("a"), &entry("a", 0))
+        .unwrap();
+    second.sync = |_files| Err(io::Error::from_raw_os_error(5));
+    second.flush().unwrap_err();
+    assert!(names(&folder).is_empty());
+}
+
+#[test]
+fn each_file_system_of_a_batch_is_synced() {
+    let folder = tempdir().unwrap();
+    let mut writer = writer(&folder);
+    for index in 0..20 {
+        let name = format!("{index}");
+        let (path, entry) = (path(&name), entry(&name, 0));
+        let part = writer.open(index, &path, &entry).unwrap();
+        writer.complete(index, part, &path, &entry).unwrap();
+    }
+    for (index, file) in &mut writer.completed {
+        file.stat.st_dev = u64::from(*index % 3);
+    }
+    let groups = by_file_system(&writer.completed);
+    let sizes: Vec<_> = groups.values().map(Vec::len).collect();
+    assert_eq!(sizes, [7, 7, 6]);
+    for (device, files) in groups {
+        assert!(files.iter().all(|file| file.stat.st_dev == device));
+    }
+}
+
+#[test]
+fn nothing_is_made_before_a_file_begins() {
+    let folder = tempdir().unwrap();
+    let mut writer = writer(&folder);
+    let listed = Entry {
+        kind: EntryKind::Folder,
+        is_private: true,
+        ..entry("a", 0)
+    };
+    assert!(matches!(
+        writer.prepare(0, &path("a"), &listed),
+        Answer::Send
+    ));
+    for name in ["a/b/c/1", "a/b/c/2", "a/d/3"] {
+        let answer = writer.prepare(1, &path(name), &entry(name, 1));
+        assert!(matches!(answer, Answer::Send));
+    }
+    assert!(names(&folder).is_empty());
+    assert_eq!(writer.missing_folders(), 4);
+
+    drop(writer.open(1, &path("a/d/3"), &entry("a/d/3", 1)).unwrap());
+    let mode = |name| fs::metadata(folder.path().join(name)).unwrap().mode() & 0o777;
+    assert_eq!(mode("a"), 0o700);
+    assert_ne!(mode("a/d"), 0o700, "the umask alone decides");
+    assert!(!folder.path().join("a/b").exists());
+}
+
+#[test]
+fn old_parts_go_and_those_in_use_stay() {
+    let folder = tempdir().unwrap();
+    let root = Folder::open(folder.path()).unwrap();
+    let now = SystemTime::now();
+    let in_days = |days: u64| now + Duration::from_secs(days * 24 * 60 * 60);
+
+    let part = begin_film(&mut writer(&folder));
+    assert_eq!(
+        stale::remove_stale(&root, in_days(99)).unwrap(),
+        0,
+        "in use"
+    );
+    drop(part);
+    assert_eq!(stale::remove_stale(&root, in_days(6)).unwrap(), 0, "young");
+    assert!(is_resumed(&folder));
+    assert_eq!(stale::remove_stale(&root, in_days(8)).unwrap(), 1);
+    assert!(names(&folder).is_empty());
+}
+
+#[test]
+fn of_the_parts_that_wait_the_newest_stay() {
+    let folder = tempdir().unwrap();
+    for number in 0..200_u64 {
+        for kind in ["part", "blocks"] {
+            let path = folder.path().join(format!(".sockkit-{number}.{kind}"));
+            let file = File::create(path).unwrap();
+            file.set_modified(UNIX_EPOCH + Duration::from_secs(1_000 + number))
+                .unwrap();
+        }
+    }
+    let root = Folder::open(folder.path()).unwrap();
+    let now = UNIX_EPOCH + Duration::from_secs(2_000);
+    assert_eq!(stale::remove_stale(&root, now).unwrap(), 72);
+    let names = names(&folder);
+    assert_eq!(names.len(), 256);
+    assert!(!names.contains(&".sockkit-71.part".to_owned()));
+    assert!(names.contains(&".sockkit-72.part".to_owned()));
+}
+
+#[test]
+fn what_no_attempt_could_use_goes_at_once_and_what_is_others_stays() {
+    let folder = tempdir().unwrap();
+    let write = |name: &str| fs::write(folder.path().join(name), "?").unwrap();
+    write(".sockkit-a.part");
+    write(".sockkit-b.blocks");
+    write(".sockkit-c.note");
+    write("d.part");
+    symlink("d.part", folder.path().join(".sockkit-e.part")).unwrap();
+    let root = Folder::open(folder.path()).unwrap();
+    assert_eq!(stale::remove_stale(&root, SystemTime::now()).unwrap(), 2);
+    assert_eq!(
+        names(&folder),
+        [".sockkit-c.note", ".sockkit-e.part", "d.part"]
+    );
+}
+
+#[test]
+fn a_part_that_could_not_be_resumed_leaves_nothing() {
+    let folder = tempdir().unwrap();
+    let mut part = writer(&folder).open(0, &path("a"), &entry("a", 1)).unwrap();
+    part.begin_block(0).unwrap();
+    part.write(b"x").unwrap();
+    drop(part);
+    assert!(names(&folder).is_empty());
+}

@@ -1,0 +1,29 @@
+//! Bytes reach the disk before a file gets its name.
+
+use std::{collections::BTreeMap, io};
+
+use super::part::Completed;
+
+/// A folder below the destination may be where another file system begins.
+pub(super) fn by_file_system(batch: &[(u32, Completed)]) -> BTreeMap<u64, Vec<&Completed>> {
+    let mut groups: BTreeMap<u64, Vec<&Completed>> = BTreeMap::new();
+    for (_, file) in batch {
+        groups.entry(file.stat.st_dev).or_default().push(file);
+    }
+    groups
+}
+
+/// One call for the whole file system costs less than one for each of many
+/// files.
+pub(super) fn sync_files(files: &[&Completed]) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if let [first, ..] = files
+        && files.len() >= MIN_SYNCFS_FILES
+    {
+        return Ok(rustix::fs::syncfs(&first.file)?);
+    }
+    files.iter().try_for_each(|file| file.file.sync_all())
+}
+
+#[cfg(target_os = "linux")]
+const MIN_SYNCFS_FILES: usize = 8;
