@@ -4,7 +4,13 @@ use std::{net::SocketAddr, time::Instant};
 
 use bytes::BytesMut;
 
-use super::{super::header::MessageHeader, Reassembler, assembly::Assembly, streams::MessageId};
+use super::{
+    super::header::MessageHeader,
+    Reassembler,
+    assembly::Assembly,
+    share::{Holding, Sender, payer},
+    streams::MessageId,
+};
 
 impl Reassembler {
     /// Gives up the messages whose time is over.
@@ -17,12 +23,11 @@ impl Reassembler {
 
     /// Opens a place for a message, giving up another if all are taken.
     pub(super) fn begin(&mut self, now: Instant, from: SocketAddr, header: MessageHeader) -> usize {
-        if self.in_flight.len() == self.config.max_messages {
-            let own = self.in_flight.iter().filter(|one| one.from == from);
-            let crowded = own.count() * 2 >= self.config.max_messages;
-            if let Some(place) = self.oldest(|one| !crowded || one.from == from) {
-                self.give_up(place);
-            }
+        let from = Sender::new(from);
+        if self.in_flight.len() == self.config.max_messages
+            && let Some(place) = self.payer(from, self.config.max_messages, |_| 1)
+        {
+            self.give_up(place);
         }
         let storage = self.pool.take(header.message_bytes as usize);
         self.in_flight.push(Assembly {
@@ -52,10 +57,8 @@ impl Reassembler {
             if self.pool.release_one() {
                 continue;
             }
-            let own = self.in_flight.iter().filter(|one| one.from == from);
-            let own: usize = own.map(Assembly::capacity_bytes).sum();
-            let crowded = own * 2 >= self.config.max_buffered_bytes;
-            let victim = self.oldest(|one| !crowded || one.from == from)?;
+            let limit = self.config.max_buffered_bytes;
+            let victim = self.payer(from, limit, Assembly::capacity_bytes)?;
             self.give_up(victim);
             if victim == place {
                 return None;
@@ -72,12 +75,20 @@ impl Reassembler {
         Some(place)
     }
 
-    fn oldest(&self, among: impl Fn(&Assembly) -> bool) -> Option<usize> {
-        let places = self.in_flight.iter().enumerate();
-        places
-            .filter(|(_, one)| among(one))
-            .min_by_key(|(_, one)| one.since)
-            .map(|(place, _)| place)
+    /// The place of the message that is given up for one of `asker`'s.
+    fn payer(
+        &self,
+        asker: Sender,
+        limit: usize,
+        weight: impl Fn(&Assembly) -> usize,
+    ) -> Option<usize> {
+        let holding = |one: &Assembly| Holding {
+            from: one.from,
+            weight: weight(one),
+            since: one.since,
+        };
+        let holdings: Vec<_> = self.in_flight.iter().map(holding).collect();
+        payer(&holdings, asker, self.preferred, limit)
     }
 
     pub(super) fn give_up_if(&mut self, condition: impl Fn(&Assembly) -> bool) {
@@ -95,7 +106,7 @@ impl Reassembler {
         let assembly = self.in_flight.swap_remove(place);
         self.stats.given_up += 1;
         self.finished
-            .give_up(MessageId::new(assembly.from, &assembly.header));
+            .give_up(MessageId::new(assembly.from.address, &assembly.header));
         self.pool.put(assembly.storage);
     }
 
