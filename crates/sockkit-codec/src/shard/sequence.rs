@@ -123,13 +123,28 @@ mod tests {
 
     #[test]
     fn nothing_follows_the_last_number_there_is() {
-        check(5, 0, &[u64::MAX, 0, 6], &[Doubtful, Doubtful, Next { skipped: 0 }]);
-        check(u64::MAX - 1, 0, &[u64::MAX, 0, 1], &[Next { skipped: 0 }, Doubtful, Moved]);
+        check(
+            5,
+            0,
+            &[u64::MAX, 0, 6],
+            &[Doubtful, Doubtful, Next { skipped: 0 }],
+        );
+        check(
+            u64::MAX - 1,
+            0,
+            &[u64::MAX, 0, 1],
+            &[Next { skipped: 0 }, Doubtful, Moved],
+        );
     }
 
     #[test]
     fn the_window_takes_any_order_and_ends_where_it_says() {
-        check(100, 10, &[100, 91, 90], &[Behind { by: 0 }, Behind { by: 9 }, Doubtful]);
+        check(
+            100,
+            10,
+            &[100, 91, 90],
+            &[Behind { by: 0 }, Behind { by: 9 }, Doubtful],
+        );
         check(100, 0, &[100], &[Doubtful]);
         check(3, 10, &[0], &[Behind { by: 3 }]);
     }

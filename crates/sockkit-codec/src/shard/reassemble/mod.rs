@@ -232,9 +232,8 @@ impl Reassembler {
         let (kind, older) = (header.kind, self.config.older);
         self.give_up_if(|one| {
             let other = MessageId::new(one.from.address, &one.header);
-            let outdated = older == Older::GiveUp
-                && one.header.kind == kind
-                && other.is_older_in_stream(&id);
+            let outdated =
+                older == Older::GiveUp && one.header.kind == kind && other.is_older_in_stream(&id);
             // A number that may be forged makes nothing hopeless.
             standing == Standing::InOrder && (outdated || other.is_out_of_window(&id))
         });

@@ -136,7 +136,7 @@ struct Stream {
     /// Bit `i` is set if number `newest - i` was delivered.
     delivered: u128,
     /// The checksums of those, by number modulo the window.
-    checksums: [u32; WINDOW as usize],
+    checksums: [u32; SLOTS],
     used: u64,
 }
 
@@ -155,7 +155,7 @@ impl Stream {
             first: first.number,
             numbers: Sequence::new(first.number, WINDOW),
             delivered: 1,
-            checksums: [0; WINDOW as usize],
+            checksums: [0; SLOTS],
             used,
         };
         stream.note(first);
@@ -232,7 +232,9 @@ fn slot(number: u64) -> usize {
 }
 
 /// How far behind the newest delivered message of its stream one may come.
-const WINDOW: u64 = 128;
+const WINDOW: u64 = SLOTS as u64;
+
+const SLOTS: usize = 128;
 
 #[cfg(test)]
 mod tests {
@@ -258,7 +260,8 @@ mod tests {
     #[test]
     fn lost_counts_gaps_and_forgives_late_comers() {
         let mut finished = Finished::new(4, 4);
-        let changes = [10, 11, 14, 12, 8, 9].map(|number| deliver(&mut finished, id(1, 1, number)).1);
+        let changes =
+            [10, 11, 14, 12, 8, 9].map(|number| deliver(&mut finished, id(1, 1, number)).1);
         assert_eq!(changes, [0, 0, 2, -1, 1, -1]);
     }
 
