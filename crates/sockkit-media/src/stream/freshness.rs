@@ -13,7 +13,7 @@ use std::{
 ///
 /// A time that agrees with no earlier one is believed when others have agreed
 /// with it for half a second: then a clock was set. The earlier times count on
-/// beside it, so that whoever forges some cannot make the true ones late.
+/// beside it, so that forged ones do not make the true ones late.
 #[derive(Debug, Default)]
 pub(super) struct Freshness {
     baselines: Vec<Baseline>,

@@ -232,4 +232,75 @@ mod tests {
             assert_eq!(rest as u64, 1 - given_up);
         }
     }
+
+    /// An address of host 9, by port.
+    fn port(port: u16) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, 9], port))
+    }
+
+    /// Whether the honest message of `peer(1)` arrives when all but its first
+    /// datagrams come after `flood` messages of 20,000 bytes begun by others.
+    fn survives(config: ReassemblyConfig, preferred: bool, flood: &[SocketAddr]) -> bool {
+        let mut reassembler = Reassembler::new(config);
+        reassembler.prefer(preferred.then(|| peer(1)));
+        let now = Instant::now();
+        let honest = datagrams(&mut splitter(1), &bytes(9_000), Parity::NONE);
+        assert_eq!(take(&mut reassembler, &honest[..5]).len(), 0);
+        for (stream, from) in (2..).zip(flood) {
+            let set = datagrams(&mut splitter(stream), &bytes(20_000), Parity::NONE);
+            for (shard, datagram) in set[1..].iter().enumerate() {
+                let later = now + Duration::from_micros(stream * 100 + shard as u64);
+                let _ = reassembler.handle_datagram(later, *from, datagram);
+            }
+        }
+        take(&mut reassembler, &honest[5..]).len() == 1
+    }
+
+    #[test]
+    fn the_ports_of_a_host_share_its_quarter() {
+        let ports: Vec<_> = (1..=130).map(port).collect();
+        let config = ReassemblyConfig::default;
+        assert!(survives(config(), false, &ports));
+        assert!(survives(config().max_messages(4), false, &ports));
+        assert!(survives(
+            config().max_buffered_bytes(100_000),
+            false,
+            &ports
+        ));
+    }
+
+    #[test]
+    fn many_hosts_push_out_what_is_not_preferred() {
+        let hosts: Vec<_> = (2..200).map(peer).collect();
+        let places = || ReassemblyConfig::default().max_messages(8);
+        assert!(survives(places(), true, &hosts));
+        assert!(!survives(places(), false, &hosts));
+        let room = || ReassemblyConfig::default().max_buffered_bytes(100_000);
+        assert!(survives(room(), true, &hosts));
+        assert!(!survives(room(), false, &hosts));
+    }
+
+    #[test]
+    fn one_host_alone_has_all_there_is() {
+        let mut reassembler = Reassembler::new(ReassemblyConfig::default().max_messages(8));
+        for begun in 1..=10 {
+            let set = datagrams(&mut splitter(begun), &bytes(9_000), Parity::NONE);
+            take(&mut reassembler, &set[..1]);
+            let given_up = begun.saturating_sub(8);
+            assert_eq!(reassembler.stats().given_up, given_up, "{begun}");
+        }
+    }
+
+    #[test]
+    fn what_a_delivered_message_leaves_is_within_the_limit() {
+        let limit = 24_000;
+        let config = ReassemblyConfig::default().max_buffered_bytes(limit);
+        let mut reassembler = Reassembler::new(config);
+        let mut set = datagrams(&mut splitter(1), &bytes(15_000), Parity::NONE);
+        // Out of order it is in two buffers when it is whole.
+        set.reverse();
+        assert_eq!(take(&mut reassembler, &set).len(), 1);
+        let kept = reassembler.buffered_bytes();
+        assert!((15_000..=limit).contains(&kept), "{kept}");
+    }
 }
