@@ -132,7 +132,7 @@ async fn a_receiver_of_a_group_takes_nothing_sent_to_it_alone() {
 async fn a_crowd_of_ports_pushes_out_no_picture() {
     let receiver = receiver();
     let mut pictures = receiver.pictures();
-    let mut camera = Camera::new(CAMERA, receiver.local_addr()).await;
+    let camera = Camera::new(CAMERA, receiver.local_addr()).await;
     let mut crowd = Vec::new();
     for stream in 0..130 {
         let mut member = Camera::new(STRANGER, receiver.local_addr()).await;

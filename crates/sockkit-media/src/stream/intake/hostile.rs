@@ -22,7 +22,7 @@ use crate::{
 
 #[test]
 fn an_honest_stream_is_shown_after_hostile_ones() {
-    check_hostile(0..10_000);
+    check_hostile(0..5_000);
 }
 
 #[test]
