@@ -22,6 +22,7 @@ mod server;
 mod shard;
 mod source;
 mod stream;
+mod stream_hostile;
 mod stream_link;
 mod stream_tcp;
 mod tcp;

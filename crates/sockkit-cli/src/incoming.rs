@@ -1,5 +1,7 @@
 //! Pictures by whichever way they come to `view`.
 
+use std::net::IpAddr;
+
 use anyhow::{Context, bail};
 use sockkit::{
     interfaces::InterfaceSelector,
@@ -24,10 +26,14 @@ impl Incoming {
     pub(crate) async fn open(
         url: &Endpoint,
         interface: Option<InterfaceSelector>,
+        from: Option<IpAddr>,
     ) -> anyhow::Result<Self> {
         if url.transport == Transport::Tcp {
             if interface.is_some() {
                 bail!("--interface is for udp://: a tcp:// address is dialled by its route");
+            }
+            if from.is_some() {
+                bail!("--from is for udp://: a tcp:// address names the host that sends");
             }
             // A wrong name is found here; later it may be the network's fault.
             url.resolve().await?;
@@ -42,6 +48,12 @@ impl Incoming {
                 bail!("--interface is for groups, and {url} is none");
             }
             config = config.interface(interface);
+        }
+        if let Some(from) = from {
+            if address.is_ipv4() && from.to_canonical().is_ipv6() {
+                bail!("--from {from} is an IPv6 address, and {url} receives IPv4");
+            }
+            config = config.only_from(from);
         }
         let receiver =
             Receiver::bind(config).with_context(|| format!("cannot receive at {url}"))?;

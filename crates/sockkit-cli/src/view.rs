@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -57,6 +57,9 @@ pub(crate) struct Args {
     /// The interface by which to join a group, by name, number or address
     #[arg(long)]
     interface: Option<InterfaceSelector>,
+    /// Take pictures from this host alone, not from others that send here
+    #[arg(long, value_name = "ADDR")]
+    from: Option<IpAddr>,
     /// End after so many seconds; without it, Ctrl-C ends
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS))]
     seconds: Option<u64>,
@@ -76,7 +79,7 @@ impl Args {
 /// Watches until the time is up or Ctrl-C is pressed.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let recorder_config = args.recorder_config();
-    let receiver = Incoming::open(&args.url, args.interface).await?;
+    let receiver = Incoming::open(&args.url, args.interface, args.from).await?;
     let limit = Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
     if let Some(path) = &args.snapshot {
         return snapshot(&args.url, &receiver, path, limit).await;
@@ -146,6 +149,7 @@ async fn watch(
     };
     let (mut pictures, stats) = (receiver.pictures(), receiver.stats());
     let (mut link, mut told) = (receiver.link(), None);
+    let mut told_sender = None;
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     seconds.reset();
@@ -155,7 +159,13 @@ async fn watch(
     loop {
         tokio::select! {
             Some(_) = pictures.next() => {
-                progress.set_message(one_line(&stats.snapshot()));
+                let stats = stats.snapshot();
+                // A connection was told when it was made.
+                if link.is_none() && told_sender != stats.sender {
+                    progress.suspend(|| tell_sender(told_sender, stats.sender));
+                    told_sender = stats.sender;
+                }
+                progress.set_message(one_line(&stats));
                 progress.tick();
             }
             _ = seconds.tick() => match figures {
@@ -194,6 +204,17 @@ fn tell(link: Link) {
     }
 }
 
+/// Whose pictures these are; nothing else would tell a stranger's.
+fn tell_sender(before: Option<SocketAddr>, sender: Option<SocketAddr>) {
+    match (before, sender) {
+        (None, Some(sender)) => say!("pictures from {sender}"),
+        (Some(before), Some(sender)) => {
+            say!("pictures from {sender} now, before from {before}");
+        }
+        (_, None) => {}
+    }
+}
+
 /// Returns when the window is closed, and never if there is none.
 async fn closed(window: &mut Option<Window>) -> anyhow::Result<()> {
     match window {
@@ -219,7 +240,7 @@ async fn snapshot(
     let Some(picture) = first else {
         match receiver.link().and_then(|link| link.latest()) {
             Some(Link::Down { why }) => bail!("no picture came from {url}: {why}"),
-            _ => bail!("no picture came from {url}"),
+            _ => bail!("no picture came from {url}{}", left_out(receiver)),
         }
     };
     let jpeg = match picture.format() {
@@ -229,8 +250,19 @@ async fn snapshot(
     write_whole(path, jpeg.data())
         .await
         .with_context(|| format!("cannot write {}", path.display()))?;
+    tell_sender(None, receiver.stats().snapshot().sender);
     say!("saved     {}", path.display());
     Ok(())
+}
+
+/// What a filter kept out, for who waits for a picture in vain.
+fn left_out(receiver: &Incoming) -> String {
+    match receiver.stats().snapshot().filtered {
+        0 => String::new(),
+        filtered => format!(
+            "; {filtered} datagrams came from other hosts than --from names, or not to the group"
+        ),
+    }
 }
 
 /// An old picture stays until the new one is whole.
@@ -332,9 +364,14 @@ fn one_line(stats: &Stats) -> String {
         (Some(age), Some(error)) => format!("{:.1} ± {:.1} ms", millis(age), millis(error)),
         _ => "of unknown age".to_owned(),
     };
+    let from = stats.sender.map(|sender| format!(", from {sender}"));
     format!(
-        "{} pictures, {:.1}/s, {} lost, {} late, {age}",
-        stats.received, stats.frames_per_second, stats.lost, stats.late
+        "{} pictures, {:.1}/s, {} lost, {} late, {age}{}",
+        stats.received,
+        stats.frames_per_second,
+        stats.lost,
+        stats.late,
+        from.unwrap_or_default()
     )
 }
 
@@ -345,7 +382,7 @@ fn logfmt(stats: &Stats) -> String {
     };
     format!(
         "received={} rate={:.1} lost={} late={} skipped={} refused={} restarts={} \
-         age_p50_ms={} age_p99_ms={} age_error_ms={}",
+         age_p50_ms={} age_p99_ms={} age_error_ms={} filtered={} sender={}",
         stats.received,
         stats.frames_per_second,
         stats.lost,
@@ -356,6 +393,10 @@ fn logfmt(stats: &Stats) -> String {
         millis(stats.age_p50),
         millis(stats.age_p99),
         millis(stats.age_error),
+        stats.filtered,
+        stats
+            .sender
+            .map_or_else(|| "-".to_owned(), |sender| sender.to_string()),
     )
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     fs::Permissions,
+    net::SocketAddr,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
 };
@@ -157,6 +158,45 @@ fn datagrams_and_connections_are_mixed_freely() {
         let jpeg = std::fs::read(folder.path().join(name)).unwrap();
         read_stamp(&VideoFrame::from_jpeg(jpeg).unwrap()).expect("the pattern's stamp");
     }
+}
+
+#[test]
+fn view_names_the_sender_and_takes_no_other_than_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let view = sockkit(&["view", "udp://127.0.0.1:0", "--stats"]);
+    let picky = sockkit_in(
+        folder.path(),
+        &[
+            "view",
+            "udp://127.0.0.1:0",
+            "--snapshot",
+            "one.jpg",
+            "--from",
+            "127.0.0.9",
+        ],
+    );
+    let [to, also_to] = [&view, &picky].map(|view| format!("udp://{}", view.listening()));
+    let arguments = ["cam", "--source", "pattern", "--to", &to, "--to", &also_to];
+    let _cam = sockkit(&arguments);
+    let sender: SocketAddr = view.line_after("pictures from ").parse().unwrap();
+    let figures = view.line_after("received=");
+    assert!(figures.ends_with(&format!(" sender={sender}")), "{figures}");
+    picky.interrupt();
+    let end = picky.end();
+    assert!(!end.status.success(), "{end:?}");
+    assert!(end.errors.contains("--from"), "{end:?}");
+}
+
+#[test]
+fn a_sender_cannot_be_asked_for_where_it_cannot_send() {
+    fails(
+        &["view", "tcp://127.0.0.1:9", "--from", "127.0.0.1"],
+        &["--from", "udp://"],
+    );
+    fails(
+        &["view", "udp://127.0.0.1:0", "--from", "::1"],
+        &["--from ::1", "IPv4"],
+    );
 }
 
 #[test]

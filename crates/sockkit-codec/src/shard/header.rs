@@ -155,6 +155,9 @@ pub(super) fn shard_bytes(message_bytes: usize, data: usize) -> usize {
 /// Bytes before each shard.
 pub const HEADER_BYTES: usize = 36;
 
+/// Where the kind is in a header.
+pub(super) const KIND_AT: usize = 3;
+
 /// With as many parity shards again the code, over 2^16 elements, still has places.
 pub(super) const DATA_SHARDS_MAX: usize = 32_000;
 
@@ -202,6 +205,13 @@ mod tests {
             MessageHeader::parse(&datagram()),
             Ok((HEADER, 2, &[0; 4][..]))
         );
+    }
+
+    #[test]
+    fn the_kind_is_known_from_a_whole_header() {
+        let datagram = datagram();
+        assert_eq!(Kind::of_datagram(&datagram), Some(HEADER.kind));
+        assert_eq!(Kind::of_datagram(&datagram[..HEADER_BYTES - 1]), None);
     }
 
     #[test]

@@ -38,7 +38,9 @@
 //!   header does not spoil the true message beside it.
 //! - Memory: every count in a header meets a limit before anything is
 //!   reserved, and what is held grows with the bytes that came, not with those
-//!   announced. A peer that fills the reassembler pushes out its own messages.
+//!   announced. A host that fills the reassembler pushes out its own messages.
+//! - A forged message number: it moves a stream only if the one after it comes
+//!   too ([`Sequence`]).
 //! - Somebody who sees the traffic and can send from the sender's address: no.
 //!   Such a peer can copy a header, send a wrong shard, and so have the message
 //!   dropped, or forge a whole message with a right CRC. Only an authentication
@@ -54,12 +56,14 @@ mod error;
 mod header;
 mod parity;
 mod reassemble;
+mod sequence;
 mod split;
 
 pub use error::{ShardError, SplitError};
 pub use header::HEADER_BYTES;
 pub use parity::Parity;
 pub use reassemble::{Message, Older, Reassembler, ReassemblyConfig, ReassemblyStats};
+pub use sequence::{Sequence, Step};
 pub use split::{Shards, SplitConfig, Splitter};
 
 /// Which sender, and which start of it, a message belongs to.
@@ -72,6 +76,16 @@ pub struct StreamId(pub u64);
 /// What a message holds; the numbers belong to the protocol above.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Kind(pub u8);
+
+impl Kind {
+    /// The kind that the header of a datagram names, if there is a header; the
+    /// rest of it is not looked at.
+    #[must_use]
+    pub fn of_datagram(datagram: &[u8]) -> Option<Self> {
+        let header = datagram.get(..HEADER_BYTES)?;
+        header.get(header::KIND_AT).copied().map(Self)
+    }
+}
 
 /// The most bytes a UDP datagram carries over IPv4.
 const UDP_PAYLOAD_MAX_BYTES: usize = 65_507;

@@ -1,15 +1,16 @@
 //! Which stream to show, and in which order: one sender at a time, numbers
-//! that only grow, and nothing that waited too long on the way.
+//! that follow each other, and nothing that waited too long on the way.
 //!
 //! Pure: the caller passes `now` in.
 
 use std::{
-    collections::VecDeque,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
-use sockkit_codec::shard::StreamId;
+use sockkit_codec::shard::{Sequence, Step, StreamId};
+
+use super::freshness::{Freshness, Timeliness};
 
 /// Follows one stream of those that arrive.
 #[derive(Debug, Default)]
@@ -17,21 +18,37 @@ pub(super) struct Follower {
     current: Option<Followed>,
 }
 
+/// A picture that has arrived, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrived {
+    pub(super) from: SocketAddr,
+    pub(super) stream: StreamId,
+    pub(super) number: u64,
+    /// How long it was on the way, by two clocks.
+    pub(super) transit_micros: i64,
+}
+
 #[derive(Debug)]
 struct Followed {
     from: SocketAddr,
     stream: StreamId,
+    since: Instant,
     heard: Instant,
-    last_number: u64,
+    numbers: Sequence,
+    freshness: Freshness,
 }
 
-/// What to do with a message.
+/// What to do with a picture.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Admission {
     /// Show it. `lost` messages between the last one and this never came.
     Next { lost: u64, sender: SenderIs },
+    /// It is next, but waited too long to be worth showing.
+    Waited { lost: u64 },
     /// A newer one was shown already.
     Late,
+    /// Its number or its capture time is not believed, at least not yet.
+    Doubtful,
     /// Another stream is on.
     Foreign,
 }
@@ -44,38 +61,18 @@ pub(super) enum SenderIs {
 }
 
 impl Follower {
-    /// Decides about message `number` of a stream.
-    pub(super) fn admit(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        stream: StreamId,
-        number: u64,
-    ) -> Admission {
-        let next = |lost, sender| Admission::Next { lost, sender };
+    /// Decides about a picture.
+    pub(super) fn admit(&mut self, now: Instant, arrived: &Arrived) -> Admission {
         let sender = match &mut self.current {
-            Some(current) if (current.from, current.stream) == (from, stream) => {
-                current.heard = now;
-                if number <= current.last_number {
-                    return Admission::Late;
-                }
-                let lost = number - current.last_number - 1;
-                current.last_number = number;
-                return next(lost, SenderIs::Same);
-            }
-            Some(current) if now.saturating_duration_since(current.heard) < SILENCE => {
+            Some(current) if current.is_of(arrived) => return current.admit(now, arrived),
+            Some(current) if current.keeps_out(now, arrived.from.ip()) => {
                 return Admission::Foreign;
             }
             Some(_) => SenderIs::New,
             None => SenderIs::First,
         };
-        self.current = Some(Followed {
-            from,
-            stream,
-            heard: now,
-            last_number: number,
-        });
-        next(0, sender)
+        self.current = Some(Followed::new(now, arrived));
+        Admission::Next { lost: 0, sender }
     }
 
     /// Whom the pictures come from.
@@ -84,66 +81,94 @@ impl Follower {
     }
 }
 
-/// Finds pictures that waited in a buffer while their reader was stopped.
-///
-/// It compares how long each one was on the way, by two clocks that need not
-/// agree, with the quickest of the last ones.
-#[derive(Debug, Default)]
-pub(super) struct Freshness {
-    /// Of the last fresh ones.
-    transits_micros: VecDeque<i64>,
-    /// Since when none is fresh.
-    stale_since: Option<Instant>,
-}
+impl Followed {
+    fn new(now: Instant, first: &Arrived) -> Self {
+        let mut freshness = Freshness::default();
+        freshness.judge(now, first.transit_micros);
+        Self {
+            from: first.from,
+            stream: first.stream,
+            since: now,
+            heard: now,
+            numbers: Sequence::new(first.number, 1),
+            freshness,
+        }
+    }
 
-impl Freshness {
-    /// Takes note of a picture that was on the way for so long.
-    pub(super) fn is_fresh(&mut self, now: Instant, transit_micros: i64) -> bool {
-        let quickest = self.transits_micros.iter().min().copied();
-        let waited = quickest.map_or(0, |quickest| transit_micros.saturating_sub(quickest));
-        if waited > MAX_WAIT_MICROS {
-            let since = *self.stale_since.get_or_insert(now);
-            if now.saturating_duration_since(since) < RESIGN_AFTER {
-                return false;
+    fn is_of(&self, arrived: &Arrived) -> bool {
+        (self.from, self.stream) == (arrived.from, arrived.stream)
+    }
+
+    /// Whether it is too soon to follow another stream, of `host`.
+    fn keeps_out(&self, now: Instant, host: IpAddr) -> bool {
+        let silent = now.saturating_duration_since(self.heard);
+        let same_host = self.from.ip().to_canonical() == host.to_canonical();
+        let earned = self.heard.saturating_duration_since(self.since);
+        let patience = match same_host {
+            true => SILENCE,
+            false => earned.clamp(SILENCE, PREFERRED_FOR),
+        };
+        silent < patience
+    }
+
+    fn admit(&mut self, now: Instant, arrived: &Arrived) -> Admission {
+        let timeliness = self.freshness.judge(now, arrived.transit_micros);
+        if timeliness == Timeliness::Ahead {
+            return Admission::Doubtful;
+        }
+        let newest = self.numbers.newest();
+        let lost = match self.numbers.step(arrived.number) {
+            Step::Next { skipped } => skipped,
+            // How many were lost at a jump cannot be told.
+            Step::Moved => 0,
+            Step::Doubtful | Step::Behind { .. } => {
+                let behind = newest.checked_sub(arrived.number);
+                return match behind {
+                    Some(0..=Sequence::MAX_GAP) => Admission::Late,
+                    _ => Admission::Doubtful,
+                };
             }
-            self.transits_micros.clear();
+        };
+        self.heard = now;
+        match timeliness {
+            Timeliness::Fresh => Admission::Next {
+                lost,
+                sender: SenderIs::Same,
+            },
+            _ => Admission::Waited { lost },
         }
-        self.stale_since = None;
-        if self.transits_micros.len() == MAX_TRANSITS {
-            self.transits_micros.pop_front();
-        }
-        self.transits_micros.push_back(transit_micros);
-        true
-    }
-
-    /// Forgets, for another sender's clock.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
     }
 }
 
-/// A sender this long silent has made place for another.
+/// A sender this long silent has made place for another on its host.
 const SILENCE: Duration = Duration::from_millis(500);
 
-/// A picture that waited longer is not shown.
-const MAX_WAIT_MICROS: i64 = 1_000_000;
-
-/// A buffer is emptied in a moment, however many pictures wait there. If all
-/// were stale for so long, a clock was set.
-const RESIGN_AFTER: Duration = Duration::from_secs(2);
-
-const MAX_TRANSITS: usize = 64;
+/// And this long for one on another host, if it was followed for as long: a
+/// cable that was out for a moment makes no place for a stranger.
+const PREFERRED_FOR: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        Admission::{Doubtful, Foreign, Late},
+        SenderIs::{First, New, Same},
+        *,
+    };
 
     const A: (u8, u64) = (1, 10);
     const B: (u8, u64) = (2, 20);
 
+    fn arrived(who: (u8, u64), number: u64) -> Arrived {
+        Arrived {
+            from: SocketAddr::from(([10, 0, 0, who.0], 5006)),
+            stream: StreamId(who.1),
+            number,
+            transit_micros: 0,
+        }
+    }
+
     fn admit(follower: &mut Follower, now: Instant, who: (u8, u64), number: u64) -> Admission {
-        let from = SocketAddr::from(([10, 0, 0, who.0], 5006));
-        follower.admit(now, from, StreamId(who.1), number)
+        follower.admit(now, &arrived(who, number))
     }
 
     #[track_caller]
@@ -153,24 +178,31 @@ mod tests {
             .iter()
             .map(|&number| admit(&mut follower, now, A, number))
             .collect();
-        assert_eq!(admitted, expected);
+        assert_eq!(admitted, expected, "{numbers:?}");
     }
 
     const fn next(lost: u64, sender: SenderIs) -> Admission {
         Admission::Next { lost, sender }
     }
 
+    /// A sender that has been followed for so long, and when it was last heard.
+    fn followed_for(lasts: Duration) -> (Follower, Instant) {
+        let (mut follower, start) = (Follower::default(), Instant::now());
+        admit(&mut follower, start, A, 5);
+        admit(&mut follower, start + lasts, A, 6);
+        (follower, start + lasts)
+    }
+
     #[test]
     fn gaps_are_lost_and_old_ones_late() {
-        use SenderIs::{First, Same};
         check(
             &[7, 8, 11, 10, 11, 12],
             &[
                 next(0, First),
                 next(0, Same),
                 next(2, Same),
-                Admission::Late,
-                Admission::Late,
+                Late,
+                Late,
                 next(0, Same),
             ],
         );
@@ -178,61 +210,164 @@ mod tests {
     }
 
     #[test]
-    fn a_second_sender_waits_until_the_first_is_silent() {
-        let (mut follower, start) = (Follower::default(), Instant::now());
-        assert_eq!(admit(&mut follower, start, A, 5), next(0, SenderIs::First));
-        let soon = start + SILENCE - Duration::from_nanos(1);
-        assert_eq!(admit(&mut follower, soon, B, 0), Admission::Foreign);
-        assert_eq!(
-            admit(&mut follower, start + SILENCE, B, 3),
-            next(0, SenderIs::New)
+    fn a_forged_number_costs_one_picture_at_the_most() {
+        for forged in [5_000, u64::MAX - 1, u64::MAX] {
+            let expected = [
+                next(0, First),
+                Doubtful,
+                next(0, Same),
+                Doubtful,
+                next(0, Same),
+            ];
+            check(&[7, forged, 8, forged, 9], &expected);
+        }
+        // A small jump is taken for a loss; the honest ones go on behind it.
+        let expected = [
+            next(0, First),
+            next(992, Same),
+            Late,
+            next(0, Same),
+            next(0, Same),
+        ];
+        check(&[7, 1_000, 8, 9, 10], &expected);
+    }
+
+    #[test]
+    fn both_numbers_of_a_jump_are_needed_and_the_way_back_is_as_short() {
+        let far = 1 << 40;
+        check(
+            &[7, far, far + 1, 8, 9, 10],
+            &[
+                next(0, First),
+                Doubtful,
+                next(0, Same),
+                Doubtful,
+                next(0, Same),
+                next(0, Same),
+            ],
         );
-        assert_eq!(
-            admit(&mut follower, start + SILENCE, A, 6),
-            Admission::Foreign
-        );
+    }
+
+    #[test]
+    fn a_sender_that_counts_again_is_followed_from_its_second_number() {
+        for newest in [900, 5_000, u64::MAX] {
+            let first = match newest {
+                900 => Late,
+                _ => Doubtful,
+            };
+            let expected = [next(0, First), first, next(0, Same), next(0, Same)];
+            check(&[newest, 0, 1, 2], &expected);
+        }
+    }
+
+    #[test]
+    fn late_and_doubtful_part_at_the_widest_gap() {
+        let newest = 10_000;
+        let behind = newest - Sequence::MAX_GAP;
+        check(&[newest, behind], &[next(0, First), Late]);
+        check(&[newest, behind - 1], &[next(0, First), Doubtful]);
+        check(&[newest, newest], &[next(0, First), Late]);
+    }
+
+    #[test]
+    fn doubtful_numbers_do_not_keep_a_sender_alive() {
+        let (mut follower, heard) = followed_for(Duration::ZERO);
+        let soon = heard + SILENCE - Duration::from_nanos(1);
+        assert_eq!(admit(&mut follower, soon, A, u64::MAX), Doubtful);
+        assert_eq!(admit(&mut follower, soon, A, 6), Late);
+        assert_eq!(admit(&mut follower, soon, (1, 11), 0), Foreign);
+        let later = heard + SILENCE;
+        assert_eq!(admit(&mut follower, later, (1, 11), 0), next(0, New));
+    }
+
+    #[test]
+    fn a_stranger_waits_for_as_long_as_the_followed_was_there() {
+        let second = Duration::from_secs(1);
+        for (lasts, patience) in [
+            (Duration::ZERO, SILENCE),
+            (SILENCE / 2, SILENCE),
+            (second, second),
+            (PREFERRED_FOR, PREFERRED_FOR),
+            (20 * second, PREFERRED_FOR),
+        ] {
+            let (mut follower, heard) = followed_for(lasts);
+            let soon = heard + patience - Duration::from_nanos(1);
+            assert_eq!(admit(&mut follower, soon, B, 0), Foreign, "{lasts:?}");
+            let then = admit(&mut follower, heard + patience, B, 3);
+            assert_eq!(then, next(0, New), "{lasts:?}");
+            assert_eq!(admit(&mut follower, heard + patience, A, 7), Foreign);
+        }
+    }
+
+    #[test]
+    fn the_followed_host_wins_when_it_returns() {
+        let (mut follower, heard) = followed_for(20 * PREFERRED_FOR);
+        for millis in (600..4_900).step_by(50) {
+            let now = heard + Duration::from_millis(millis);
+            assert_eq!(admit(&mut follower, now, B, millis), Foreign);
+        }
+        let back = heard + Duration::from_millis(4_900);
+        assert_eq!(admit(&mut follower, back, A, 7), next(0, Same));
     }
 
     #[test]
     fn a_restarted_sender_is_followed_from_its_first_number() {
+        let (mut follower, heard) = followed_for(20 * PREFERRED_FOR);
+        let soon = heard + SILENCE - Duration::from_nanos(1);
+        assert_eq!(admit(&mut follower, soon, (1, 11), 0), Foreign);
+        let later = heard + SILENCE;
+        assert_eq!(admit(&mut follower, later, (1, 11), 0), next(0, New));
+        assert_eq!(admit(&mut follower, later, (1, 11), 1), next(0, Same));
+    }
+
+    #[test]
+    fn the_same_stream_from_another_address_is_another() {
+        let (mut follower, heard) = followed_for(Duration::ZERO);
+        assert_eq!(admit(&mut follower, heard, (2, A.1), 7), Foreign);
+        let mut port = arrived(A, 7);
+        port.from.set_port(9);
+        assert_eq!(follower.admit(heard, &port), Foreign);
+        let mut mapped = arrived(A, 0);
+        mapped.from = "[::ffff:10.0.0.1]:9".parse().unwrap();
+        assert_eq!(follower.admit(heard + SILENCE, &mapped), next(0, New));
+    }
+
+    #[test]
+    fn two_senders_in_turn_do_not_alternate() {
         let (mut follower, start) = (Follower::default(), Instant::now());
-        admit(&mut follower, start, A, 1_000);
-        let later = start + SILENCE;
-        assert_eq!(
-            admit(&mut follower, later, (1, 11), 0),
-            next(0, SenderIs::New)
-        );
-        assert_eq!(
-            admit(&mut follower, later, (1, 11), 1),
-            next(0, SenderIs::Same)
-        );
+        for number in 0..100 {
+            let now = start + Duration::from_millis(40) * number;
+            let sender = if number == 0 { First } else { Same };
+            let number = number.into();
+            assert_eq!(admit(&mut follower, now, A, number), next(0, sender));
+            assert_eq!(admit(&mut follower, now, B, number), Foreign);
+        }
     }
 
     #[test]
-    fn what_waited_in_a_buffer_is_not_fresh() {
-        let (mut freshness, now) = (Freshness::default(), Instant::now());
-        let skew = -3_600_000_000;
-        for jitter in [0, 900, 20_000, 1_000_000] {
-            assert!(freshness.is_fresh(now, skew + jitter), "{jitter}");
+    fn a_capture_time_ahead_moves_nothing() {
+        let (mut follower, heard) = followed_for(Duration::ZERO);
+        let forged = Arrived {
+            transit_micros: -(1 << 61),
+            ..arrived(A, 206)
+        };
+        for number in 7..100 {
+            assert_eq!(follower.admit(heard, &forged), Doubtful);
+            assert_eq!(admit(&mut follower, heard, A, number), next(0, Same));
         }
-        assert!(!freshness.is_fresh(now, skew + 1_000_001));
-        // However many there are, and each a little less old than the last.
-        for picture in 0..1_000 {
-            assert!(!freshness.is_fresh(now, skew + 60_000_000 - picture * 40_000));
-        }
-        assert!(freshness.is_fresh(now, skew + 100));
     }
 
     #[test]
-    fn a_clock_that_was_set_costs_two_seconds_of_pictures() {
-        let (mut freshness, start) = (Freshness::default(), Instant::now());
-        freshness.is_fresh(start, 0);
-        let shown = (0..100)
-            .filter(|&picture| {
-                let now = start + Duration::from_millis(40) * picture;
-                freshness.is_fresh(now, 10_000_000)
-            })
-            .count();
-        assert_eq!(shown, 100 - 2 * 25);
+    fn what_waited_is_counted_in_its_turn() {
+        let (mut follower, heard) = followed_for(Duration::ZERO);
+        let waited = Arrived {
+            transit_micros: 1_000_001,
+            ..arrived(A, 8)
+        };
+        assert_eq!(
+            follower.admit(heard, &waited),
+            Admission::Waited { lost: 1 }
+        );
+        assert_eq!(admit(&mut follower, heard, A, 9), next(0, Same));
     }
 }

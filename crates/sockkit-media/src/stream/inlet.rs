@@ -1,10 +1,12 @@
 //! What every receiver does with a picture, however it came.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant, SystemTime},
+};
 
 use super::{
     clock::Offset,
-    follow::Freshness,
     stats::{Event, StatsHandle},
 };
 use crate::{
@@ -17,7 +19,6 @@ use crate::{
 pub(super) struct Inlet {
     publisher: Publisher<VideoFrame>,
     stats: StatsHandle,
-    freshness: Freshness,
     last_number: Option<u64>,
     told_at: Instant,
 }
@@ -29,7 +30,6 @@ impl Inlet {
         let inlet = Self {
             publisher,
             stats: stats.clone(),
-            freshness: Freshness::default(),
             last_number: None,
             told_at: now(),
         };
@@ -44,31 +44,36 @@ impl Inlet {
         self.stats.meter().count(event);
     }
 
-    /// Another sender: its numbers and its clock have nothing to do with what
-    /// came before.
-    pub(super) fn on_new_sender(&mut self) {
-        self.freshness.clear();
+    /// Another sender: its numbers have nothing to do with what came before.
+    pub(super) fn on_new_sender(&mut self, sender: SocketAddr) {
         self.last_number = None;
+        self.stats.meter().set_sender(sender);
     }
 
     /// Takes one picture in, before which `lost` messages are missing.
-    pub(super) fn on_picture(&mut self, frame: VideoFrame, lost: u64, clock: Option<Offset>) {
-        let wall = wall();
+    pub(super) fn on_picture(
+        &mut self,
+        at: Moment,
+        frame: VideoFrame,
+        lost: u64,
+        clock: Option<Offset>,
+    ) {
         self.count_gaps(frame.number(), lost);
-        let transit_micros = wall.micros_since(frame.captured());
-        if !self.freshness.is_fresh(now(), transit_micros) {
-            // It was stuck while this program was stopped, or in a queue.
-            self.stats.meter().count(Event::Stale);
-            return;
-        }
-        let age = clock.map(|offset| offset.age(frame.captured(), wall));
+        let age = clock.map(|offset| offset.age(frame.captured(), at.wall));
         {
             let mut meter = self.stats.meter();
-            meter.on_picture(now(), frame.data().len(), age);
+            meter.on_picture(at.now, frame.data().len(), age);
             meter.set_age_error(clock.map(|offset| offset.error));
         }
         self.publisher.publish(frame);
-        self.tell();
+        self.tell(at.now);
+    }
+
+    /// Passes over a picture that was stuck while this program was stopped, or
+    /// in a queue.
+    pub(super) fn on_waited(&mut self, number: u64, lost: u64) {
+        self.count_gaps(number, lost);
+        self.count(Event::Stale);
     }
 
     /// The source's numbers tell what was left out before it was sent.
@@ -77,6 +82,8 @@ impl Inlet {
             Some(last) => number.saturating_sub(last).saturating_sub(1),
             None => 0,
         };
+        // A wider one is another count.
+        let gap = if gap > MAX_SKIPPED { 0 } else { gap };
         self.last_number = Some(number);
         if lost > 0 {
             self.count(Event::Lost(lost));
@@ -87,12 +94,12 @@ impl Inlet {
     }
 
     /// The figures as a tracing event, now and then.
-    fn tell(&mut self) {
-        if now().saturating_duration_since(self.told_at) < TELL_EVERY {
+    fn tell(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.told_at) < TELL_EVERY {
             return;
         }
-        self.told_at = now();
-        let stats = self.stats.snapshot();
+        self.told_at = now;
+        let stats = self.stats.meter().clone().snapshot(now);
         tracing::debug!(
             received = stats.received,
             lost = stats.lost,
@@ -103,6 +110,22 @@ impl Inlet {
             age_p99 = ?stats.age_p99,
             "pictures"
         );
+    }
+}
+
+/// One moment, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) now: Instant,
+    pub(super) wall: Timestamp,
+}
+
+impl Moment {
+    pub(super) fn now() -> Self {
+        Self {
+            now: now(),
+            wall: wall(),
+        }
     }
 }
 
@@ -117,3 +140,6 @@ pub(super) fn wall() -> Timestamp {
 }
 
 const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// An hour of pictures at 25 a second, and then some.
+const MAX_SKIPPED: u64 = 100_000;

@@ -1,16 +1,12 @@
 //! Datagrams to pictures.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
-use sockkit_codec::shard::{Message, Older, Reassembler, ReassemblyConfig, SplitConfig, Splitter};
-use sockkit_core::{
-    interfaces::InterfaceSelector,
-    options::SocketOptions,
-    udp::{Datagram, ReceiveBatch},
-};
+use sockkit_codec::shard::{SplitConfig, Splitter};
+use sockkit_core::{interfaces::InterfaceSelector, options::SocketOptions, udp::ReceiveBatch};
 use tokio::{
     task::JoinHandle,
     time::{sleep, sleep_until},
@@ -18,21 +14,23 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    Report, StatsHandle, StreamError,
-    clock::{Clock, Offset},
+    StatsHandle, StreamError,
     control::Control,
     endpoint::{Endpoint, random, random_stream},
-    follow::{Admission, Follower, SenderIs},
-    inlet::{Inlet, now, wall},
-    sender::{CONTROL, MAX_PICTURE_BYTES, PICTURE, send_control},
-    stats::Event,
+    inlet::{Inlet, Moment, now},
+    intake::{Filter, Incoming, Intake},
+    sender::send_control,
 };
 use crate::{latest::Subscriber, picture::VideoFrame};
 
 /// Receives pictures from datagrams until it is dropped.
 ///
-/// It shows one sender at a time. When that one is silent for half a second,
-/// whoever sends next is shown: a sender that was started anew, or another.
+/// It shows one sender at a time, which [`Stats::sender`](super::Stats::sender)
+/// names. When that one is silent for half a second, the next sender on its host
+/// is shown, such as one that was restarted; a sender on another host when it is
+/// silent for five seconds, or for as long as it was shown, if that is less.
+///
+/// Nothing proves who sends: see [`ReceiverConfig::only_from`].
 ///
 /// See [`Sender`](super::Sender) for an example.
 #[derive(Debug)]
@@ -60,7 +58,11 @@ impl Receiver {
         let local_addr = endpoint.udp().local_addr()?;
         let (inlet, pictures, stats) = Inlet::new();
         let stop = CancellationToken::new();
-        let run = Reception::new(endpoint, inlet).run();
+        let filter = Filter {
+            group: Some(config.address.ip()).filter(IpAddr::is_multicast),
+            host: config.only_from,
+        };
+        let run = Reception::new(endpoint, Intake::new(filter, inlet)).run();
         let task = tokio::spawn({
             let stop = stop.clone();
             async move { stop.run_until_cancelled(run).await.unwrap_or(()) }
@@ -108,15 +110,18 @@ impl Receiver {
 pub struct ReceiverConfig {
     address: SocketAddr,
     interface: Option<InterfaceSelector>,
+    only_from: Option<IpAddr>,
     receive_buffer_bytes: usize,
 }
 
 impl ReceiverConfig {
-    /// Receives at this machine's address, or what is sent to a group.
+    /// Receives at this machine's address, or what is sent to a group and to
+    /// nothing else.
     pub fn at(address: SocketAddr) -> Self {
         Self {
             address,
             interface: None,
+            only_from: None,
             receive_buffer_bytes: 4 << 20,
         }
     }
@@ -124,6 +129,15 @@ impl ReceiverConfig {
     /// The interface by which to join a group. Default: the routing table's.
     pub fn interface(mut self, interface: InterfaceSelector) -> Self {
         self.interface = Some(interface);
+        self
+    }
+
+    /// The host whose pictures are taken. Default: any.
+    ///
+    /// Keeps out other hosts, but not one that forges this host's address:
+    /// datagrams are not authenticated.
+    pub fn only_from(mut self, host: IpAddr) -> Self {
+        self.only_from = Some(host);
         self
     }
 
@@ -138,33 +152,15 @@ impl ReceiverConfig {
 /// The task's state.
 struct Reception {
     endpoint: Endpoint,
-    reassembler: Reassembler,
-    follower: Follower,
-    inlet: Inlet,
-    peer: Option<Peer>,
+    intake: Intake,
     splitter: Splitter,
 }
 
-/// The sender that is shown, and its clock.
-struct Peer {
-    address: SocketAddr,
-    /// On this very machine, so that there is one clock.
-    is_here: bool,
-    clock: Clock,
-}
-
 impl Reception {
-    fn new(endpoint: Endpoint, inlet: Inlet) -> Self {
-        let reassembly = ReassemblyConfig::default()
-            .max_message_bytes(MAX_PICTURE_BYTES)
-            .max_buffered_bytes(MAX_BUFFERED_BYTES)
-            .older(Older::GiveUp);
+    fn new(endpoint: Endpoint, intake: Intake) -> Self {
         Self {
             endpoint,
-            reassembler: Reassembler::new(reassembly),
-            follower: Follower::default(),
-            inlet,
-            peer: None,
+            intake,
             splitter: Splitter::new(SplitConfig::default(), random_stream()),
         }
     }
@@ -181,126 +177,37 @@ impl Reception {
                         sleep(RECEIVE_AGAIN_AFTER).await;
                     }
                 },
-                () = sleep_until(self.next_request().into()) => self.ask_for_clock().await,
+                () = sleep_until(self.next_request().into()) => {
+                    let request = self.intake.poll_request(Moment::now(), random());
+                    self.tell(request).await;
+                }
                 () = sleep_until(report_at.into()) => {
                     report_at = now() + REPORT_EVERY;
-                    self.reassembler.expire(now());
-                    self.report().await;
+                    self.intake.expire(now());
+                    self.tell(self.intake.report(now())).await;
                 }
             }
         }
     }
 
     fn take_batch(&mut self, batch: &ReceiveBatch) {
-        let now = now();
         for datagram in batch.iter() {
-            let taken = self
-                .reassembler
-                .handle_datagram(now, datagram.from, datagram.bytes);
-            match taken {
-                Ok(Some(message)) => self.take_message(now, &datagram, message),
-                Ok(None) => {}
-                Err(error) => {
-                    self.inlet.count(Event::Refused);
-                    tracing::debug!(from = %datagram.from, %error, "no shard");
-                }
-            }
+            let incoming = Incoming {
+                bytes: datagram.bytes,
+                from: datagram.from,
+                to: datagram.to,
+            };
+            // One moment for the whole batch would make the last look too young.
+            self.intake.handle_datagram(Moment::now(), &incoming);
         }
-    }
-
-    fn take_message(&mut self, now: Instant, last: &Datagram<'_>, message: Message) {
-        match message.kind {
-            PICTURE => self.take_picture(now, last, message),
-            CONTROL => self.take_reply(now, &message),
-            _ => self.inlet.count(Event::Refused),
-        }
-    }
-
-    fn take_picture(&mut self, now: Instant, last: &Datagram<'_>, message: Message) {
-        let (from, stream, number) = (message.from, message.stream, message.number);
-        let frame = match VideoFrame::from_message(message.bytes) {
-            Ok(frame) => frame,
-            Err(error) => {
-                self.inlet.count(Event::Refused);
-                tracing::debug!(%from, %error, "no picture");
-                return;
-            }
-        };
-        match self.follower.admit(now, from, stream, number) {
-            Admission::Next { lost, sender } => {
-                if sender != SenderIs::Same {
-                    self.meet(now, last, sender);
-                }
-                let clock = self.clock_offset(now);
-                self.inlet.on_picture(frame, lost, clock);
-            }
-            Admission::Late => self.inlet.count(Event::Late),
-            Admission::Foreign => {}
-        }
-    }
-
-    fn meet(&mut self, now: Instant, last: &Datagram<'_>, sender: SenderIs) {
-        tracing::info!(from = %last.from, ?sender, "pictures come");
-        if sender == SenderIs::New {
-            self.inlet.count(Event::Restart);
-        }
-        self.inlet.on_new_sender();
-        let ip = last.from.ip();
-        self.peer = Some(Peer {
-            address: last.from,
-            // Sent to the address it came from: both are this machine's.
-            is_here: ip.is_loopback() || last.to == Some(ip),
-            clock: Clock::new(now),
-        });
-    }
-
-    fn take_reply(&mut self, now: Instant, message: &Message) {
-        if let Some(peer) = &mut self.peer
-            && peer.address == message.from
-            && let Some(Control::ClockReply {
-                nonce,
-                received,
-                sent,
-            }) = Control::parse(&message.bytes)
-        {
-            peer.clock
-                .handle_reply(now, wall(), nonce, (received, sent));
-        }
-    }
-
-    fn clock_offset(&self, now: Instant) -> Option<Offset> {
-        let peer = self.peer.as_ref()?;
-        if peer.is_here {
-            return Some(Offset::default());
-        }
-        peer.clock.offset(now)
     }
 
     fn next_request(&self) -> Instant {
-        match &self.peer {
-            Some(peer) if !peer.is_here => peer.clock.deadline(),
-            _ => now() + FAR,
-        }
+        self.intake.next_request().unwrap_or_else(|| now() + FAR)
     }
 
-    async fn ask_for_clock(&mut self) {
-        let Some(peer) = &mut self.peer else { return };
-        let Some(request) = peer.clock.poll(now(), wall(), random()) else {
-            return;
-        };
-        let to = peer.address;
-        self.tell(to, request).await;
-    }
-
-    async fn report(&mut self) {
-        let Some(to) = self.follower.sender() else {
-            return;
-        };
-        let report = Report::of(&self.inlet.stats().snapshot());
-        self.tell(to, Control::Report(report)).await;
-    }
-
-    async fn tell(&mut self, to: SocketAddr, control: Control) {
+    async fn tell(&mut self, words: Option<(SocketAddr, Control)>) {
+        let Some((to, control)) = words else { return };
         let sent = send_control(&self.endpoint, &mut self.splitter, to, control).await;
         if let Err(error) = sent {
             tracing::debug!(%to, %error, "cannot tell the sender");
@@ -314,6 +221,3 @@ const RECEIVE_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// Longer than anything waits here.
 const FAR: Duration = Duration::from_secs(3_600);
-
-/// Two of the longest pictures.
-const MAX_BUFFERED_BYTES: usize = 2 * MAX_PICTURE_BYTES;

@@ -5,6 +5,7 @@
 
 use std::{
     collections::VecDeque,
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
@@ -19,18 +20,26 @@ pub struct Stats {
     pub received: u64,
     /// Pictures that were sent and never arrived whole.
     pub lost: u64,
-    /// Pictures that arrived whole and were dropped: after a newer one, or
-    /// after more than a second in a buffer.
+    /// Pictures that arrived whole and were dropped: after a newer one, after
+    /// more than a second in a buffer, or because their message number or
+    /// capture time is far from those around them.
     pub late: u64,
     /// Pictures that the sender left out because it, or the link, was too slow.
     pub skipped: u64,
     /// Messages that were no picture: garbage, or an unknown version.
     pub refused: u64,
+    /// Datagrams passed over unread: not sent to the group, or not by the host,
+    /// that was asked for.
+    pub filtered: u64,
     /// Bytes of the pictures received.
     pub bytes: u64,
-    /// Times that the sender started anew; over TCP, which does not tell that
-    /// from a link that broke, times that pictures came by a new connection.
+    /// Times that the sender was restarted, or another one followed; over TCP,
+    /// which does not tell that from a link that broke, times that pictures came
+    /// by a new connection.
     pub restarts: u64,
+    /// The address that the pictures come from. `None` while none came, and of
+    /// pictures taken on this machine.
+    pub sender: Option<SocketAddr>,
     /// Pictures a second over the last five seconds.
     pub frames_per_second: f64,
     /// How old a picture was when it was ready to show; of those in the last
@@ -55,8 +64,9 @@ pub struct Meter {
 impl Meter {
     /// Counts one picture of `bytes` bytes that is ready to show at `now`.
     pub fn on_picture(&mut self, now: Instant, bytes: usize, age: Option<Duration>) {
-        self.totals.received += 1;
-        self.totals.bytes += bytes as u64;
+        let totals = &mut self.totals;
+        add(&mut totals.received, 1);
+        add(&mut totals.bytes, bytes as u64);
         if self.recent.len() == MAX_RECENT {
             self.recent.pop_front();
         }
@@ -67,27 +77,33 @@ impl Meter {
     pub fn count(&mut self, event: Event) {
         let totals = &mut self.totals;
         match event {
-            Event::Lost(pictures) => totals.lost += pictures,
+            Event::Lost(pictures) => add(&mut totals.lost, pictures),
             // It was taken for lost when the newer one arrived.
             Event::Late => {
-                totals.late += 1;
+                add(&mut totals.late, 1);
                 totals.lost = totals.lost.saturating_sub(1);
             }
-            Event::Stale => totals.late += 1,
-            Event::Skipped(pictures) => totals.skipped += pictures,
-            Event::Refused => totals.refused += 1,
-            Event::Restart => totals.restarts += 1,
+            Event::Stale => add(&mut totals.late, 1),
+            Event::Skipped(pictures) => add(&mut totals.skipped, pictures),
+            Event::Refused => add(&mut totals.refused, 1),
+            Event::Filtered => add(&mut totals.filtered, 1),
+            Event::Restart => add(&mut totals.restarts, 1),
         }
     }
 
     /// Counts as lost what is missing between the last number and this one.
     pub fn on_number(&mut self, number: u64) {
-        // A source that began anew counts from nought again: no loss.
+        // A source that was restarted counts from zero again: no loss.
         let expected = self
             .last_number
             .map_or(number, |last| last.saturating_add(1));
-        self.totals.lost += number.saturating_sub(expected);
+        add(&mut self.totals.lost, number.saturating_sub(expected));
         self.last_number = Some(number);
+    }
+
+    /// Sets where the pictures come from.
+    pub fn set_sender(&mut self, sender: SocketAddr) {
+        self.totals.sender = Some(sender);
     }
 
     /// Sets how far the ages may be wrong.
@@ -120,13 +136,15 @@ pub enum Event {
     Lost(u64),
     /// One of the lost arrived after all, too late to show.
     Late,
-    /// One arrived in its turn, but had waited too long to be worth showing.
+    /// One had waited too long to be worth showing, or is not believed.
     Stale,
     /// So many pictures the sender left out.
     Skipped(u64),
     /// A message was no picture.
     Refused,
-    /// The sender started anew.
+    /// A datagram was not meant for this receiver.
+    Filtered,
+    /// The sender was restarted, or another one is followed.
     Restart,
 }
 
@@ -166,6 +184,11 @@ impl StatsHandle {
 struct Arrival {
     at: Instant,
     age: Option<Duration>,
+}
+
+/// A peer names some of these numbers, and may name any.
+fn add(total: &mut u64, more: u64) {
+    *total = total.saturating_add(more);
 }
 
 /// Pictures a second from the oldest arrival to `now`, so that it sinks when
@@ -282,5 +305,21 @@ mod tests {
         meter.count(Event::Late);
         let stats = meter.snapshot(Instant::now());
         assert_eq!((stats.lost, stats.late), (1, 1));
+    }
+
+    #[test]
+    fn totals_stop_at_the_largest_number() {
+        let mut meter = Meter::default();
+        let start = Instant::now();
+        for _ in 0..3 {
+            meter.count(Event::Lost(u64::MAX - 1));
+            meter.count(Event::Skipped(u64::MAX));
+            meter.on_number(0);
+            meter.on_number(u64::MAX);
+            meter.on_picture(start, usize::MAX, Some(Duration::MAX));
+        }
+        let stats = meter.snapshot(start);
+        let full = (stats.lost, stats.skipped, stats.bytes);
+        assert_eq!(full, (u64::MAX, u64::MAX, u64::MAX));
     }
 }

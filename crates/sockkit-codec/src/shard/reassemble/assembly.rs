@@ -1,10 +1,10 @@
 //! One message in flight: the shards that came, in the order they came.
 
-use std::{net::SocketAddr, time::Instant};
+use std::time::Instant;
 
 use bytes::BytesMut;
 
-use super::super::header::MessageHeader;
+use super::{super::header::MessageHeader, share::Sender};
 
 /// The shards of one unfinished message.
 ///
@@ -13,7 +13,7 @@ use super::super::header::MessageHeader;
 /// the message's own, and the buffer is the message.
 #[derive(Debug)]
 pub(super) struct Assembly {
-    pub(super) from: SocketAddr,
+    pub(super) from: Sender,
     pub(super) header: MessageHeader,
     /// When its first shard came.
     pub(super) since: Instant,

@@ -4,7 +4,13 @@ use std::{net::SocketAddr, time::Instant};
 
 use bytes::BytesMut;
 
-use super::{super::header::MessageHeader, Reassembler, assembly::Assembly, streams::MessageId};
+use super::{
+    super::header::MessageHeader,
+    Reassembler,
+    assembly::Assembly,
+    share::{Holding, Sender, payer},
+    streams::MessageId,
+};
 
 impl Reassembler {
     /// Gives up the messages whose time is over.
@@ -17,12 +23,11 @@ impl Reassembler {
 
     /// Opens a place for a message, giving up another if all are taken.
     pub(super) fn begin(&mut self, now: Instant, from: SocketAddr, header: MessageHeader) -> usize {
-        if self.in_flight.len() == self.config.max_messages {
-            let own = self.in_flight.iter().filter(|one| one.from == from);
-            let crowded = own.count() * 2 >= self.config.max_messages;
-            if let Some(place) = self.oldest(|one| !crowded || one.from == from) {
-                self.give_up(place);
-            }
+        let from = Sender::new(from);
+        if self.in_flight.len() == self.config.max_messages
+            && let Some(place) = self.payer(from, self.config.max_messages, |_| 1)
+        {
+            self.give_up(place);
         }
         let storage = self.pool.take(header.message_bytes as usize);
         self.in_flight.push(Assembly {
@@ -52,10 +57,8 @@ impl Reassembler {
             if self.pool.release_one() {
                 continue;
             }
-            let own = self.in_flight.iter().filter(|one| one.from == from);
-            let own: usize = own.map(Assembly::capacity_bytes).sum();
-            let crowded = own * 2 >= self.config.max_buffered_bytes;
-            let victim = self.oldest(|one| !crowded || one.from == from)?;
+            let limit = self.config.max_buffered_bytes;
+            let victim = self.payer(from, limit, Assembly::capacity_bytes)?;
             self.give_up(victim);
             if victim == place {
                 return None;
@@ -72,12 +75,20 @@ impl Reassembler {
         Some(place)
     }
 
-    fn oldest(&self, among: impl Fn(&Assembly) -> bool) -> Option<usize> {
-        let places = self.in_flight.iter().enumerate();
-        places
-            .filter(|(_, one)| among(one))
-            .min_by_key(|(_, one)| one.since)
-            .map(|(place, _)| place)
+    /// The place of the message that is given up for one of `asker`'s.
+    fn payer(
+        &self,
+        asker: Sender,
+        limit: usize,
+        weight: impl Fn(&Assembly) -> usize,
+    ) -> Option<usize> {
+        let holding = |one: &Assembly| Holding {
+            from: one.from,
+            weight: weight(one),
+            since: one.since,
+        };
+        let holdings: Vec<_> = self.in_flight.iter().map(holding).collect();
+        payer(&holdings, asker, self.preferred, limit)
     }
 
     pub(super) fn give_up_if(&mut self, condition: impl Fn(&Assembly) -> bool) {
@@ -95,7 +106,7 @@ impl Reassembler {
         let assembly = self.in_flight.swap_remove(place);
         self.stats.given_up += 1;
         self.finished
-            .give_up(MessageId::new(assembly.from, &assembly.header));
+            .give_up(MessageId::new(assembly.from.address, &assembly.header));
         self.pool.put(assembly.storage);
     }
 
@@ -220,5 +231,76 @@ mod tests {
             let rest = take(&mut reassembler, &older[6..]).len();
             assert_eq!(rest as u64, 1 - given_up);
         }
+    }
+
+    /// An address of host 9, by port.
+    fn port(port: u16) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, 9], port))
+    }
+
+    /// Whether the honest message of `peer(1)` arrives when all but its first
+    /// datagrams come after `flood` messages of 20,000 bytes begun by others.
+    fn survives(config: ReassemblyConfig, preferred: bool, flood: &[SocketAddr]) -> bool {
+        let mut reassembler = Reassembler::new(config);
+        reassembler.prefer(preferred.then(|| peer(1)));
+        let now = Instant::now();
+        let honest = datagrams(&mut splitter(1), &bytes(9_000), Parity::NONE);
+        assert_eq!(take(&mut reassembler, &honest[..5]).len(), 0);
+        for (stream, from) in (2..).zip(flood) {
+            let set = datagrams(&mut splitter(stream), &bytes(20_000), Parity::NONE);
+            for (shard, datagram) in set[1..].iter().enumerate() {
+                let later = now + Duration::from_micros(stream * 100 + shard as u64);
+                let _ = reassembler.handle_datagram(later, *from, datagram);
+            }
+        }
+        take(&mut reassembler, &honest[5..]).len() == 1
+    }
+
+    #[test]
+    fn the_ports_of_a_host_share_its_quarter() {
+        let ports: Vec<_> = (1..=130).map(port).collect();
+        let config = ReassemblyConfig::default;
+        assert!(survives(config(), false, &ports));
+        assert!(survives(config().max_messages(4), false, &ports));
+        assert!(survives(
+            config().max_buffered_bytes(100_000),
+            false,
+            &ports
+        ));
+    }
+
+    #[test]
+    fn many_hosts_push_out_what_is_not_preferred() {
+        let hosts: Vec<_> = (2..200).map(peer).collect();
+        let places = || ReassemblyConfig::default().max_messages(8);
+        assert!(survives(places(), true, &hosts));
+        assert!(!survives(places(), false, &hosts));
+        let room = || ReassemblyConfig::default().max_buffered_bytes(100_000);
+        assert!(survives(room(), true, &hosts));
+        assert!(!survives(room(), false, &hosts));
+    }
+
+    #[test]
+    fn one_host_alone_has_all_there_is() {
+        let mut reassembler = Reassembler::new(ReassemblyConfig::default().max_messages(8));
+        for begun in 1..=10 {
+            let set = datagrams(&mut splitter(begun), &bytes(9_000), Parity::NONE);
+            take(&mut reassembler, &set[..1]);
+            let given_up = begun.saturating_sub(8);
+            assert_eq!(reassembler.stats().given_up, given_up, "{begun}");
+        }
+    }
+
+    #[test]
+    fn what_a_delivered_message_leaves_is_within_the_limit() {
+        let limit = 24_000;
+        let config = ReassemblyConfig::default().max_buffered_bytes(limit);
+        let mut reassembler = Reassembler::new(config);
+        let mut set = datagrams(&mut splitter(1), &bytes(15_000), Parity::NONE);
+        // Out of order it is in two buffers when it is whole.
+        set.reverse();
+        assert_eq!(take(&mut reassembler, &set).len(), 1);
+        let kept = reassembler.buffered_bytes();
+        assert!((15_000..=limit).contains(&kept), "{kept}");
     }
 }

@@ -11,6 +11,7 @@ mod config;
 mod limits;
 mod pool;
 mod repair;
+mod share;
 mod stats;
 mod streams;
 
@@ -20,7 +21,7 @@ pub use stats::ReassemblyStats;
 use assembly::Assembly;
 use pool::Pool;
 use repair::{Repaired, Repairer};
-use streams::{Finished, MessageId};
+use streams::{Finished, MessageId, Standing};
 
 /// Puts messages together from datagrams of any number of senders.
 ///
@@ -33,8 +34,10 @@ use streams::{Finished, MessageId};
 /// message more while it is put in order, the decoder's share (at most four
 /// times `max_message_bytes`), and bookkeeping: two bytes for each shard that
 /// came and one bit for each index, at most 72 KiB a message. When a limit is
-/// reached, the oldest message is given up; if the sender of the newest datagram
-/// holds half or more, then its own oldest.
+/// reached, the oldest message is given up: the sending host's own if it holds a
+/// quarter or more, else that of a host which holds more than a quarter, if there
+/// is one. A host is an IPv4 address or an IPv6 /64, whatever the ports; see
+/// [`prefer`](Self::prefer) for the one exception.
 pub struct Reassembler {
     config: ReassemblyConfig,
     in_flight: Vec<Assembly>,
@@ -42,6 +45,7 @@ pub struct Reassembler {
     last: usize,
     /// Not later than the first deadline in `in_flight`.
     deadline: Option<Instant>,
+    preferred: Option<SocketAddr>,
     finished: Finished,
     pool: Pool,
     repairer: Repairer,
@@ -55,6 +59,7 @@ impl Reassembler {
             in_flight: Vec::new(),
             last: 0,
             deadline: None,
+            preferred: None,
             finished: Finished::new(config.max_streams, config.max_messages),
             pool: Pool::default(),
             repairer: Repairer::default(),
@@ -113,6 +118,12 @@ impl Reassembler {
         self.finish(assembly).map(Some)
     }
 
+    /// Spares the messages of this sender when a limit is reached, as long as
+    /// there are others; its host may hold half, not a quarter.
+    pub fn prefer(&mut self, sender: Option<SocketAddr>) {
+        self.preferred = sender;
+    }
+
     /// When [`expire`](Self::expire) next has something to do, at the earliest.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
@@ -146,7 +157,7 @@ impl Reassembler {
 
     /// The place of the message in flight with exactly this header.
     fn find(&self, from: SocketAddr, header: &MessageHeader) -> Option<usize> {
-        let is_it = |one: &Assembly| one.header == *header && one.from == from;
+        let is_it = |one: &Assembly| one.header == *header && one.from.address == from;
         if self.in_flight.get(self.last).is_some_and(is_it) {
             return Some(self.last);
         }
@@ -174,6 +185,7 @@ impl Reassembler {
             mut storage,
             ..
         } = assembly;
+        let from = from.address;
         let mut message = if storage.in_order {
             std::mem::take(&mut storage.shards)
         } else {
@@ -213,19 +225,17 @@ impl Reassembler {
     /// Notes the message as delivered, and gives up what that makes hopeless.
     fn deliver(&mut self, from: SocketAddr, header: &MessageHeader, bytes: Bytes) -> Message {
         let id = MessageId::new(from, header);
-        let change = self.finished.deliver(&id);
+        let (standing, change) = self.finished.deliver(&id, self.preferred);
         let lost = i128::from(self.stats.lost) + change;
         self.stats.lost = u64::try_from(lost.max(0)).unwrap_or(u64::MAX);
         self.stats.delivered += 1;
         let (kind, older) = (header.kind, self.config.older);
         self.give_up_if(|one| {
-            let other = MessageId::new(one.from, &one.header);
-            let outdated = older == Older::GiveUp
-                && one.header.kind == kind
-                && other.stream == id.stream
-                && other.from == from
-                && other.number < id.number;
-            outdated || other == id || other.is_out_of_window(&id)
+            let other = MessageId::new(one.from.address, &one.header);
+            let outdated =
+                older == Older::GiveUp && one.header.kind == kind && other.is_older_in_stream(&id);
+            // A number that may be forged makes nothing hopeless.
+            standing == Standing::InOrder && (outdated || other.is_out_of_window(&id))
         });
         Message {
             from,
@@ -269,6 +279,20 @@ mod tests {
         super::{Parity, SplitConfig, Splitter, header::HEADER_BYTES},
         *,
     };
+
+    /// Whole messages under these numbers, from one sender; returns the
+    /// numbers of those delivered.
+    fn deliver(reassembler: &mut Reassembler, numbers: &[u64]) -> Vec<u64> {
+        let now = Instant::now();
+        let one = datagrams(&mut splitter(1), b"x", Parity::NONE).remove(0);
+        let deliver = |number: &u64| {
+            let mut datagram = one.clone();
+            datagram[12..20].copy_from_slice(&number.to_be_bytes());
+            let taken = reassembler.handle_datagram(now, peer(1), &datagram);
+            taken.unwrap().map(|message| message.number)
+        };
+        numbers.iter().filter_map(deliver).collect()
+    }
 
     pub(super) fn peer(host: u8) -> SocketAddr {
         SocketAddr::from(([10, 0, 0, host], 5006))
@@ -505,5 +529,56 @@ mod tests {
         }
         let stats = reassembler.stats();
         assert_eq!((stats.delivered, stats.lost), (4, 1));
+    }
+
+    #[test]
+    fn a_forged_number_silences_nothing() {
+        for forged in [0, 3_000, 700, u64::MAX - 1, u64::MAX] {
+            let mut reassembler = reassembler();
+            assert_eq!(deliver(&mut reassembler, &[500, 501, forged]).len(), 3);
+            let honest: Vec<_> = (502..520).collect();
+            assert_eq!(deliver(&mut reassembler, &honest), honest, "{forged}");
+            // Lost are those skipped, and never more than a believable gap.
+            assert!(reassembler.stats().lost < 1_000, "{forged}");
+        }
+    }
+
+    #[test]
+    fn a_forged_number_makes_nothing_in_flight_hopeless() {
+        let older = ReassemblyConfig::default().older(Older::GiveUp);
+        let mut reassembler = Reassembler::new(older);
+        deliver(&mut reassembler, &[500]);
+        let mut set = datagrams(&mut splitter(1), &bytes(9_000), Parity::NONE);
+        for datagram in &mut set {
+            datagram[12..20].copy_from_slice(&501_u64.to_be_bytes());
+        }
+        assert_eq!(take(&mut reassembler, &set[..6]).len(), 0);
+        deliver(&mut reassembler, &[u64::MAX, 90_000]);
+        assert_eq!(take(&mut reassembler, &set[6..]).len(), 1);
+    }
+
+    #[test]
+    fn a_message_under_a_doubtful_number_is_delivered_once() {
+        let mut reassembler = reassembler();
+        let numbers = [500, 9_000, 9_000, 9_001, 9_001, 9_000];
+        assert_eq!(deliver(&mut reassembler, &numbers), [500, 9_000, 9_001]);
+        assert_eq!(reassembler.stats().late, 3);
+    }
+
+    #[test]
+    fn the_next_numbers_forged_all_at_once_silence_nothing() {
+        let mut reassembler = reassembler();
+        deliver(&mut reassembler, &[500]);
+        // From the same address and stream, and whole, but not what was sent.
+        let mut forged = splitter(1);
+        let forged = datagrams(&mut forged, b"forged", Parity::NONE).remove(0);
+        for number in 501_u64..600 {
+            let mut forged = forged.clone();
+            forged[12..20].copy_from_slice(&number.to_be_bytes());
+            assert_eq!(take(&mut reassembler, [&forged]).len(), 1);
+        }
+        let honest: Vec<_> = (501..600).collect();
+        assert_eq!(deliver(&mut reassembler, &honest), honest);
+        assert_eq!(deliver(&mut reassembler, &honest), []);
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, net::SocketAddr};
 
-use super::super::{StreamId, header::MessageHeader};
+use super::{
+    super::{Sequence, Step, StreamId, header::MessageHeader},
+    share::{Holding, Sender, payer},
+};
 
 /// Remembers finished messages, so that none is delivered or begun twice.
 ///
@@ -12,38 +15,49 @@ use super::super::{StreamId, header::MessageHeader};
 pub(super) struct Finished {
     streams: Vec<Stream>,
     max_streams: usize,
-    /// The messages last given up; numbers above a stream's newest have no
-    /// place in its window.
+    /// The messages last given up, and those delivered under doubtful numbers:
+    /// what has no place in a stream's window.
     given_up: VecDeque<MessageId>,
     max_given_up: usize,
     /// Counts deliveries; orders streams by use.
     clock: u64,
 }
 
-/// A message of a sender.
+/// A message of a sender; one with another header is another message, though
+/// it has the same number: one of them is forged, and none hides the other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct MessageId {
-    pub(super) number: u64,
-    pub(super) stream: StreamId,
     pub(super) from: SocketAddr,
+    pub(super) header: MessageHeader,
 }
 
 impl MessageId {
     pub(super) fn new(from: SocketAddr, header: &MessageHeader) -> Self {
         Self {
-            number: header.number,
-            stream: header.stream,
             from,
+            header: *header,
         }
     }
 
     /// Whether both are of one stream, and this one has left its window when
     /// `newest` was delivered.
     pub(super) fn is_out_of_window(&self, newest: &Self) -> bool {
-        self.stream == newest.stream
-            && self.from == newest.from
-            && newest.number.saturating_sub(self.number) >= WINDOW
+        self.is_older_in_stream(newest) && newest.header.number - self.header.number >= WINDOW
     }
+
+    /// Whether both are of one stream, and this one comes before `other`.
+    pub(super) fn is_older_in_stream(&self, other: &Self) -> bool {
+        (self.header.stream, self.from) == (other.header.stream, other.from)
+            && self.header.number < other.header.number
+    }
+}
+
+/// Whether a delivered number moves its stream on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Standing {
+    InOrder,
+    /// It jumped: nothing is concluded from it.
+    Jumped,
 }
 
 impl Finished {
@@ -57,32 +71,38 @@ impl Finished {
         }
     }
 
-    /// Whether the message is over: delivered, given up, or too far behind.
+    /// Whether the message is over: delivered or given up.
     pub(super) fn contains(&self, id: &MessageId) -> bool {
         let stream = self.streams.iter().find(|stream| stream.is_of(id));
-        stream.is_some_and(|stream| stream.is_over(id.number)) || self.given_up.contains(id)
+        stream.is_some_and(|stream| stream.is_over(&id.header)) || self.given_up.contains(id)
     }
 
-    /// Notes a delivered message; returns by how much the count of lost ones changes.
-    pub(super) fn deliver(&mut self, id: &MessageId) -> i128 {
+    /// Notes a delivered message; returns also by how much the count of lost
+    /// ones changes.
+    pub(super) fn deliver(
+        &mut self,
+        id: &MessageId,
+        preferred: Option<SocketAddr>,
+    ) -> (Standing, i128) {
         self.clock += 1;
         let clock = self.clock;
         if let Some(stream) = self.streams.iter_mut().find(|stream| stream.is_of(id)) {
             stream.used = clock;
-            return stream.deliver(id.number);
+            return match stream.deliver(&id.header) {
+                Delivery::InOrder { lost } => (Standing::InOrder, lost),
+                Delivery::Moved => (Standing::Jumped, 0),
+                Delivery::Doubtful => {
+                    self.give_up(*id);
+                    (Standing::Jumped, 0)
+                }
+            };
         }
+        let from = Sender::new(id.from);
         if self.streams.len() == self.max_streams {
-            self.forget_one(id.from);
+            self.forget_one(from, preferred);
         }
-        self.streams.push(Stream {
-            from: id.from,
-            id: id.stream,
-            first: id.number,
-            newest: id.number,
-            delivered: 1,
-            used: clock,
-        });
-        0
+        self.streams.push(Stream::new(from, &id.header, clock));
+        (Standing::InOrder, 0)
     }
 
     /// Notes a message that was given up.
@@ -93,17 +113,14 @@ impl Finished {
         self.given_up.push_back(id);
     }
 
-    /// Makes room: a peer with half of the places pays itself.
-    fn forget_one(&mut self, from: SocketAddr) {
-        let own = self.streams.iter().filter(|stream| stream.from == from);
-        let crowded = own.count() * 2 >= self.max_streams;
-        let oldest = self
-            .streams
-            .iter()
-            .enumerate()
-            .filter(|(_, stream)| !crowded || stream.from == from)
-            .min_by_key(|(_, stream)| stream.used);
-        if let Some((place, _)) = oldest {
+    fn forget_one(&mut self, asker: Sender, preferred: Option<SocketAddr>) {
+        let holding = |stream: &Stream| Holding {
+            from: stream.from,
+            weight: 1,
+            since: stream.used,
+        };
+        let holdings: Vec<_> = self.streams.iter().map(holding).collect();
+        if let Some(place) = payer(&holdings, asker, preferred, self.max_streams) {
             self.streams.swap_remove(place);
         }
     }
@@ -112,95 +129,186 @@ impl Finished {
 /// The delivered messages of one stream.
 #[derive(Debug)]
 struct Stream {
-    from: SocketAddr,
+    from: Sender,
     id: StreamId,
     first: u64,
-    newest: u64,
+    numbers: Sequence,
     /// Bit `i` is set if number `newest - i` was delivered.
     delivered: u128,
+    /// The checksums of those, by number modulo the window.
+    checksums: [u32; SLOTS],
     used: u64,
 }
 
+/// What a delivered number changes.
+enum Delivery {
+    InOrder { lost: i128 },
+    Moved,
+    Doubtful,
+}
+
 impl Stream {
+    fn new(from: Sender, first: &MessageHeader, used: u64) -> Self {
+        let mut stream = Self {
+            from,
+            id: first.stream,
+            first: first.number,
+            numbers: Sequence::new(first.number, WINDOW),
+            delivered: 1,
+            checksums: [0; SLOTS],
+            used,
+        };
+        stream.note(first);
+        stream
+    }
+
     fn is_of(&self, id: &MessageId) -> bool {
-        self.id == id.stream && self.from == id.from
+        self.id == id.header.stream && self.from.address == id.from
     }
 
-    fn is_over(&self, number: u64) -> bool {
-        match self.newest.checked_sub(number) {
-            None => false,
-            Some(behind) => behind >= WINDOW || self.delivered >> behind & 1 != 0,
+    fn is_over(&self, header: &MessageHeader) -> bool {
+        let behind = self.numbers.behind(header.number);
+        behind.is_some_and(|behind| self.has(behind))
+            && self.checksums.get(slot(header.number)) == Some(&header.crc)
+    }
+
+    fn has(&self, behind: u64) -> bool {
+        self.delivered >> behind & 1 != 0
+    }
+
+    fn note(&mut self, header: &MessageHeader) {
+        if let Some(checksum) = self.checksums.get_mut(slot(header.number)) {
+            *checksum = header.crc;
         }
     }
 
-    /// Moves the window; returns the change in messages lost.
-    fn deliver(&mut self, number: u64) -> i128 {
-        if number > self.newest {
-            let ahead = number - self.newest;
-            self.delivered = if ahead < WINDOW {
-                self.delivered << ahead | 1
-            } else {
-                1
-            };
-            self.newest = number;
-            return i128::from(ahead) - 1;
+    /// Moves the window.
+    fn deliver(&mut self, header: &MessageHeader) -> Delivery {
+        let number = header.number;
+        let delivery = match self.numbers.step(number) {
+            Step::Next { skipped } => {
+                self.delivered = if skipped + 1 < WINDOW {
+                    self.delivered << (skipped + 1) | 1
+                } else {
+                    1
+                };
+                Delivery::InOrder {
+                    lost: skipped.into(),
+                }
+            }
+            Step::Behind { by } => Delivery::InOrder {
+                lost: self.fill(number, by),
+            },
+            Step::Moved => {
+                // The one before was delivered when it was doubtful.
+                self.delivered = 0b11;
+                self.first = number - 1;
+                Delivery::Moved
+            }
+            Step::Doubtful => return Delivery::Doubtful,
+        };
+        self.note(header);
+        delivery
+    }
+
+    /// Notes a number of the window; returns the change in messages lost.
+    fn fill(&mut self, number: u64, behind: u64) -> i128 {
+        if self.has(behind) {
+            return 0;
         }
-        self.delivered |= 1 << (self.newest - number);
+        self.delivered |= 1 << behind;
         if number < self.first {
+            // Those in between are missing now.
             let skipped = self.first - number - 1;
             self.first = number;
-            return i128::from(skipped);
+            return skipped.into();
         }
         -1
     }
 }
 
+fn slot(number: u64) -> usize {
+    (number % WINDOW) as usize
+}
+
 /// How far behind the newest delivered message of its stream one may come.
-const WINDOW: u64 = 128;
+const WINDOW: u64 = SLOTS as u64;
+
+const SLOTS: usize = 128;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::super::Kind, *};
 
     fn id(from: u8, stream: u64, number: u64) -> MessageId {
-        MessageId {
+        let header = MessageHeader {
             number,
             stream: StreamId(stream),
-            from: SocketAddr::from(([127, 0, 0, from], 1)),
-        }
+            crc: 9,
+            message_bytes: 5,
+            data: 1,
+            parity: 0,
+            kind: Kind(1),
+        };
+        MessageId::new(SocketAddr::from(([127, 0, 0, from], 1)), &header)
+    }
+
+    fn deliver(finished: &mut Finished, id: MessageId) -> (Standing, i128) {
+        finished.deliver(&id, None)
     }
 
     #[test]
     fn lost_counts_gaps_and_forgives_late_comers() {
         let mut finished = Finished::new(4, 4);
-        let changes = [10, 11, 14, 12, 8, 9].map(|number| finished.deliver(&id(1, 1, number)));
+        let changes =
+            [10, 11, 14, 12, 8, 9].map(|number| deliver(&mut finished, id(1, 1, number)).1);
         assert_eq!(changes, [0, 0, 2, -1, 1, -1]);
     }
 
     #[test]
     fn the_window_ends_where_it_says() {
         let mut finished = Finished::new(4, 4);
-        finished.deliver(&id(1, 1, 1_000));
+        deliver(&mut finished, id(1, 1, 1_000));
         assert!(finished.contains(&id(1, 1, 1_000)));
         assert!(!finished.contains(&id(1, 1, 1_001)));
         assert!(!finished.contains(&id(1, 1, 999)));
         assert!(!finished.contains(&id(1, 1, 1_000 - WINDOW + 1)));
-        assert!(finished.contains(&id(1, 1, 1_000 - WINDOW)));
+        // Behind it a number may be that of a sender which counts again.
+        assert!(!finished.contains(&id(1, 1, 1_000 - WINDOW)));
         assert!(!finished.contains(&id(1, 2, 1_000)));
         assert!(!finished.contains(&id(2, 1, 1_000)));
-        finished.deliver(&id(1, 1, 1_000 + WINDOW - 1));
+        deliver(&mut finished, id(1, 1, 1_000 + WINDOW - 1));
         assert!(finished.contains(&id(1, 1, 1_000)));
         assert!(!finished.contains(&id(1, 1, 1_001)));
-        finished.deliver(&id(1, 1, u64::MAX));
-        assert!(finished.contains(&id(1, 1, 1_001)));
+        // One ahead of the window empties it but for itself.
+        let ahead = 1_000 + 2 * WINDOW - 1;
+        deliver(&mut finished, id(1, 1, ahead));
+        assert!(!finished.contains(&id(1, 1, 1_000 + WINDOW - 1)));
+        assert!(finished.contains(&id(1, 1, ahead)));
+    }
+
+    #[test]
+    fn a_jump_moves_the_window_at_the_second_number() {
+        let mut finished = Finished::new(4, 4);
+        deliver(&mut finished, id(1, 1, 5));
+        let doubtful = deliver(&mut finished, id(1, 1, u64::MAX - 1));
+        assert_eq!(doubtful, (Standing::Jumped, 0));
+        assert!(finished.contains(&id(1, 1, 5)));
+        assert!(finished.contains(&id(1, 1, u64::MAX - 1)));
+        let moved = deliver(&mut finished, id(1, 1, u64::MAX));
+        assert_eq!(moved, (Standing::Jumped, 0));
+        assert!(finished.contains(&id(1, 1, u64::MAX)));
+        assert!(!finished.contains(&id(1, 1, 5)));
+        assert_eq!(deliver(&mut finished, id(1, 1, u64::MAX - 3)).1, 1);
+        assert_eq!(deliver(&mut finished, id(1, 1, u64::MAX - 2)).1, -1);
     }
 
     #[test]
     fn a_peer_that_fills_the_table_forgets_its_own() {
         let mut finished = Finished::new(4, 4);
-        finished.deliver(&id(1, 1, 5));
+        deliver(&mut finished, id(1, 1, 5));
         for stream in 0..100 {
-            finished.deliver(&id(2, stream, 5));
+            deliver(&mut finished, id(2, stream, 5));
         }
         assert!(finished.contains(&id(1, 1, 5)));
         assert!(finished.contains(&id(2, 99, 5)));
@@ -215,5 +323,31 @@ mod tests {
         }
         assert!(!finished.contains(&id(1, 1, 0)));
         assert!(finished.contains(&id(1, 1, 1)));
+    }
+
+    #[test]
+    fn a_forged_message_does_not_hide_the_true_one_of_its_number() {
+        let mut finished = Finished::new(4, 4);
+        deliver(&mut finished, id(1, 1, 5));
+        let mut forged = id(1, 1, 6);
+        forged.header.crc = 1;
+        deliver(&mut finished, forged);
+        assert!(finished.contains(&forged) && !finished.contains(&id(1, 1, 6)));
+        assert_eq!(deliver(&mut finished, id(1, 1, 6)), (Standing::InOrder, 0));
+        assert!(finished.contains(&id(1, 1, 6)));
+        forged.header.number = 7;
+        finished.give_up(forged);
+        assert!(!finished.contains(&id(1, 1, 7)));
+    }
+
+    #[test]
+    fn a_delivered_message_is_over_until_its_number_leaves_the_window() {
+        let mut finished = Finished::new(4, 4);
+        for number in 0..3 * WINDOW {
+            deliver(&mut finished, id(1, 1, number));
+            for behind in 0..WINDOW.min(number) {
+                assert!(finished.contains(&id(1, 1, number - behind)), "{behind}");
+            }
+        }
     }
 }

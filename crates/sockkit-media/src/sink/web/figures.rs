@@ -25,7 +25,10 @@ struct StreamState {
     late: u64,
     skipped: u64,
     refused: u64,
+    filtered: u64,
     restarts: u64,
+    /// `null` of pictures taken on this machine.
+    sender: Option<String>,
     bytes: u64,
     age_ms: AgeMillis,
     viewers: usize,
@@ -62,7 +65,9 @@ impl StreamState {
             late: stats.late,
             skipped: stats.skipped,
             refused: stats.refused,
+            filtered: stats.filtered,
             restarts: stats.restarts,
+            sender: stats.sender.map(|sender| sender.to_string()),
             bytes: stats.bytes,
             age_ms: AgeMillis {
                 p50: stats.age_p50.map(millis),
@@ -140,7 +145,7 @@ fn millis(age: Duration) -> f64 {
 
 type Counter = (&'static str, &'static str, fn(&Stats) -> u64);
 
-const COUNTERS: [Counter; 7] = [
+const COUNTERS: [Counter; 8] = [
     (
         "sockkit_pictures_received_total",
         "Pictures received whole.",
@@ -167,8 +172,13 @@ const COUNTERS: [Counter; 7] = [
         |stats| stats.refused,
     ),
     (
+        "sockkit_datagrams_filtered_total",
+        "Datagrams that were not meant for the receiver.",
+        |stats| stats.filtered,
+    ),
+    (
         "sockkit_sender_restarts_total",
-        "Times the sender started anew.",
+        "Times the sender was restarted, or another one followed.",
         |stats| stats.restarts,
     ),
     (

@@ -18,7 +18,8 @@ use crate::{
         clock::{Clock, Offset},
         control::Control,
         endpoint::random,
-        inlet::{Inlet, now, wall},
+        freshness::{Freshness, Timeliness},
+        inlet::{Inlet, Moment, now, wall},
         sender::MAX_PICTURE_BYTES,
     },
 };
@@ -30,6 +31,7 @@ pub(super) struct Conversation {
     /// On this very machine, so that there is one clock.
     is_here: bool,
     clock: Clock,
+    freshness: Freshness,
     report_at: Instant,
     /// When the next message must be complete.
     message_by: Instant,
@@ -46,6 +48,7 @@ impl Conversation {
             writer,
             is_here,
             clock: Clock::new(now),
+            freshness: Freshness::default(),
             report_at: now + REPORT_EVERY,
             message_by: now + MESSAGE_WITHIN,
             had_pictures: false,
@@ -132,13 +135,19 @@ impl Conversation {
         Ok(())
     }
 
-    fn take_picture(&self, frame: VideoFrame, inlet: &mut Inlet) {
+    fn take_picture(&mut self, frame: VideoFrame, inlet: &mut Inlet) {
+        let at = Moment::now();
+        let transit_micros = at.wall.micros_since(frame.captured());
+        // TCP loses nothing: a gap is what the sender left out.
+        if self.freshness.judge(at.now, transit_micros) != Timeliness::Fresh {
+            inlet.on_waited(frame.number(), 0);
+            return;
+        }
         let clock = match self.is_here {
             true => Some(Offset::default()),
-            false => self.clock.offset(now()),
+            false => self.clock.offset(at.now),
         };
-        // TCP loses nothing: a gap is what the sender left out.
-        inlet.on_picture(frame, 0, clock);
+        inlet.on_picture(at, frame, 0, clock);
     }
 
     /// Asks and reports, if it is time.

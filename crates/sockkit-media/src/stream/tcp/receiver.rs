@@ -155,7 +155,7 @@ impl Dialler {
                 if std::mem::replace(&mut self.had_pictures, true) {
                     inlet.count(Event::Restart);
                 }
-                inlet.on_new_sender();
+                inlet.on_new_sender(peer);
             })
             .await;
         tracing::info!(%peer, %why, "connection ended");
