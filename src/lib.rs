@@ -37,9 +37,20 @@
 // A library does not print; the programs do.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
-#[cfg(feature = "quic")]
-pub use sockkit_core::quic;
 pub use sockkit_core::{broadcast, interfaces, multicast, options, server, tcp, udp};
+#[cfg(feature = "quic")]
+pub use sockkit_link::quic;
+#[cfg(feature = "tls")]
+pub use sockkit_link::tls;
+
+pub mod link {
+    //! How two machines reach each other: addresses, connections, acceptors.
+
+    pub use sockkit_link::{
+        Address, AddressDefaults, AddressError, Connection, Handle, Host, NotEncrypted,
+        ResolveError, Scheme,
+    };
+}
 
 #[cfg(feature = "codec")]
 pub use sockkit_codec::{frame, pack, shard, text};

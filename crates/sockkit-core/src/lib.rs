@@ -34,8 +34,6 @@ pub mod broadcast;
 pub mod interfaces;
 pub mod multicast;
 pub mod options;
-#[cfg(feature = "quic")]
-pub mod quic;
 pub mod server;
 pub mod tcp;
 pub mod udp;

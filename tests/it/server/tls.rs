@@ -3,17 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use sockkit::{
-    server::{
-        HandlerEnd, Peer, Server, ServerConfig, Stream,
-        tls::{
-            Tls, TlsConnector, TlsStream, client,
-            rustls::{
-                self, RootCertStore,
-                pki_types::{PrivateKeyDer, ServerName},
-            },
-        },
-    },
+    server::{HandlerEnd, Peer, Server, ServerConfig, Stream},
     tcp::{End, Timeout},
+    tls::{
+        Tls, TlsConnector, client,
+        rustls::{
+            self, RootCertStore,
+            pki_types::{PrivateKeyDer, ServerName},
+        },
+        server::TlsStream,
+    },
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -25,8 +25,6 @@ mod handler;
 mod metrics;
 mod slots;
 mod stream;
-#[cfg(feature = "tls")]
-pub mod tls;
 mod udp;
 
 use metrics::Counters;

@@ -41,6 +41,7 @@ use std::net::{IpAddr, SocketAddr};
 mod batch;
 mod endpoint;
 mod error;
+mod icmp_listener;
 mod peer_error;
 mod receive;
 mod send;
@@ -48,6 +49,7 @@ mod send;
 pub use batch::ReceiveBatch;
 pub use endpoint::{Offload, UdpEndpoint};
 pub use error::UdpError;
+pub use icmp_listener::IcmpListener;
 pub use peer_error::{PeerError, PeerErrorReason};
 pub use send::Transmit;
 

@@ -2,19 +2,21 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
+use sockkit_core::{
+    server::{Handled, Handler, Peer, Stream},
+    tcp::Timeout,
+};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::{Handled, Handler, Peer, Stream};
-use crate::tcp::Timeout;
-
-pub use tokio_rustls::{TlsConnector, client, rustls, server::TlsStream};
+pub use tokio_rustls::{TlsConnector, TlsStream, client, rustls, server};
 
 /// A [`Handler`] that speaks TLS and hands the plain stream to another.
 ///
 /// ```
-/// # fn example(certificates: std::sync::Arc<sockkit_core::server::tls::rustls::ServerConfig>) {
-/// use sockkit_core::server::{Peer, Stream, tls::{Tls, TlsStream}};
+/// # fn example(certificates: std::sync::Arc<sockkit_link::tls::rustls::ServerConfig>) {
+/// use sockkit_core::server::{Peer, Stream};
+/// use sockkit_link::tls::{Tls, server::TlsStream};
 /// use tokio::io::AsyncWriteExt;
 ///
 /// let hello = Tls::new(certificates, async |mut stream: TlsStream<Stream>, _: Peer| {
@@ -34,7 +36,7 @@ pub struct Tls<H> {
     handler: H,
 }
 
-impl<H: Handler<TlsStream<Stream>>> Tls<H> {
+impl<H: Handler<server::TlsStream<Stream>>> Tls<H> {
     /// Serves with `handler` what arrives over TLS.
     pub fn new(config: Arc<rustls::ServerConfig>, handler: H) -> Self {
         Self {
@@ -53,7 +55,7 @@ impl<H: Handler<TlsStream<Stream>>> Tls<H> {
     }
 }
 
-impl<H: Handler<TlsStream<Stream>>> Handler for Tls<H> {
+impl<H: Handler<server::TlsStream<Stream>>> Handler for Tls<H> {
     async fn handle(&self, stream: Stream, peer: Peer) -> Handled {
         let stream = timeout(self.handshake_timeout, self.acceptor.accept(stream))
             .await

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! # tokio::runtime::Runtime::new()?.block_on(async {
-//! use sockkit_core::quic::{Listener, connect};
+//! use sockkit_link::quic::{Listener, connect};
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};
 //!
 //! let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;

@@ -21,7 +21,7 @@ use quinn::{
 ///
 /// ```
 /// # tokio::runtime::Runtime::new()?.block_on(async {
-/// use sockkit_core::quic::Listener;
+/// use sockkit_link::quic::Listener;
 ///
 /// let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
 /// // Groups of four, to be read out: 3f2a 09cc …

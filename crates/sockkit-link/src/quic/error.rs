@@ -3,8 +3,7 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use quinn::{ConnectionError, TransportErrorCode, VarInt};
-
-use crate::{options::OptionError, udp::PeerError};
+use sockkit_core::{options::OptionError, udp::PeerError};
 
 /// Why nobody listens now.
 #[derive(Debug, thiserror::Error)]

@@ -117,6 +117,19 @@ impl Connection {
         self.handle.clone()
     }
 
+    /// Bytes that only the two ends can derive; `None` before the handshake.
+    pub(crate) fn export_keying_material<const BYTES: usize>(
+        &self,
+        label: &str,
+    ) -> Option<[u8; BYTES]> {
+        let mut material = [0; BYTES];
+        let connection = &self.handle.connection;
+        connection
+            .export_keying_material(&mut material, label.as_bytes(), b"")
+            .ok()
+            .map(|()| material)
+    }
+
     fn is_through(&self) -> bool {
         self.has_read_all && matches!(self.goodbye, Goodbye::Heard)
     }

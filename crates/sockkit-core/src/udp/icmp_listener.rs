@@ -1,65 +1,37 @@
-//! The UDP socket under an endpoint: ours to make, quinn's to use.
+//! ICMP errors of a socket that another library reads.
 
 use std::{
     future::pending,
     io,
     net::{SocketAddr, UdpSocket as StdSocket},
-    sync::Arc,
 };
 
-use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::{io::Interest, net::UdpSocket};
 
-use crate::{
-    options::{OptionError, SocketOptions},
-    sys::datagram,
-    udp::{PeerError, PeerErrorReason},
-};
+use super::{PeerError, PeerErrorReason};
+use crate::{options::SocketOptions, sys::datagram};
 
-/// Why there is no socket.
-pub(super) enum SocketError {
-    Options(OptionError),
-    Bind(io::Error),
-    Io(io::Error),
-}
-
-/// A socket at `address`, with options that are set before.
-pub(super) fn bind(address: SocketAddr, options: &SocketOptions) -> Result<StdSocket, SocketError> {
-    let domain = Domain::for_address(address);
-    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).map_err(SocketError::Io)?;
-    options.apply(&socket).map_err(SocketError::Options)?;
-    socket
-        .bind(&SockAddr::from(address))
-        .map_err(SocketError::Bind)?;
-    socket.set_nonblocking(true).map_err(SocketError::Io)?;
-    Ok(socket.into())
-}
-
-/// quinn's endpoint on it.
-pub(super) fn endpoint(socket: StdSocket, server: Option<ServerConfig>) -> io::Result<Endpoint> {
-    Endpoint::new(
-        EndpointConfig::default(),
-        server,
-        socket,
-        Arc::new(TokioRuntime),
-    )
-}
-
-/// Hears what the network says about a dialler's datagrams.
+/// Receives the ICMP errors that come back for a UDP socket which another
+/// library reads, such as a QUIC endpoint during its handshake.
 ///
-/// quinn takes a refusal for one more lost packet. While the handshake runs the
-/// kernel keeps them in the socket's error queue, where quinn does not look.
-/// Linux alone does.
+/// Such a library treats a refusal as one more lost packet. While this listener
+/// exists, the kernel keeps refusals in the socket's error queue, where the
+/// library does not look. Linux only; elsewhere it reports nothing.
 #[derive(Debug)]
-pub(super) struct Refusals {
-    /// A second descriptor of the dialler's socket; `None` where no queue is.
+pub struct IcmpListener {
+    /// A second descriptor of the socket; `None` where there is no error queue.
     socket: Option<UdpSocket>,
 }
 
-impl Refusals {
-    /// Begins to listen beside `socket`.
-    pub(super) fn of(socket: &StdSocket) -> io::Result<Self> {
+impl IcmpListener {
+    /// Listens beside the owner of `socket`.
+    ///
+    /// # Errors
+    /// If the descriptor cannot be duplicated.
+    ///
+    /// # Panics
+    /// If called outside a tokio runtime.
+    pub fn of(socket: &StdSocket) -> io::Result<Self> {
         if !cfg!(target_os = "linux") {
             return Ok(Self { socket: None });
         }
@@ -70,11 +42,12 @@ impl Refusals {
         })
     }
 
-    /// Waits for word about `peer`; for ever if there is none.
+    /// Waits for an error about `peer` that another try would meet as well;
+    /// pending for ever if none comes.
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub(super) async fn about(&self, peer: SocketAddr) -> PeerError {
+    pub async fn about(&self, peer: SocketAddr) -> PeerError {
         let Some(socket) = &self.socket else {
             return pending().await;
         };
@@ -93,8 +66,8 @@ impl Refusals {
     }
 }
 
-impl Drop for Refusals {
-    /// Nobody would empty the queue, and it shares the receive buffer.
+impl Drop for IcmpListener {
+    /// An error queue that is not read fills the receive buffer.
     fn drop(&mut self) {
         if let Some(socket) = &self.socket {
             keep(socket, false);

@@ -8,6 +8,7 @@ use std::{
 };
 
 use quinn::{ClientConfig, rustls::pki_types::CertificateDer};
+use sockkit_core::udp::IcmpListener;
 use tokio::{
     net::{ToSocketAddrs, lookup_host},
     time::{Instant, timeout},
@@ -16,7 +17,7 @@ use tokio::{
 use super::{
     Config, ConnectError, Connection, Fingerprint,
     identity::{self, NAME},
-    socket::{self, Refusals, SocketError},
+    socket::{self, SocketError},
 };
 
 /// Dials a name or an address, as [`connect_with`] does with the default config.
@@ -93,7 +94,7 @@ async fn attempt(
             SocketError::Options(error) => ConnectError::Options(error),
             SocketError::Bind(error) | SocketError::Io(error) => ConnectError::Io(error),
         })?;
-    let refusals = Refusals::of(&socket)?;
+    let refusals = IcmpListener::of(&socket)?;
     let endpoint = socket::endpoint(socket, None)?;
     let connecting = endpoint
         .connect_with(client, address, NAME)

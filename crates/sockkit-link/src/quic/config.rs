@@ -6,9 +6,9 @@ use quinn::{
     AckFrequencyConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt,
     congestion::{BbrConfig, CubicConfig, NewRenoConfig},
 };
+use sockkit_core::options::SocketOptions;
 
 use super::PROTOCOL;
-use crate::options::SocketOptions;
 
 /// How to listen and to dial.
 #[derive(Clone, Debug)]

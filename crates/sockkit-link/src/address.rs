@@ -1,0 +1,535 @@
+//! Where a program binds or dials: a scheme, a host and a port.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
+    str::FromStr,
+};
+
+use sockkit_core::interfaces::{InterfaceSelector, NoSuchInterface};
+use tokio::net::lookup_host;
+
+/// A transport, a host and a port, as a person types them.
+///
+/// ```
+/// # mod sockkit { pub use ::sockkit_link as link; }
+/// use sockkit::link::{AddressDefaults, AddressError, Scheme};
+///
+/// const FILES: AddressDefaults = AddressDefaults::new(&[Scheme::Tcp, Scheme::Quic], 5010);
+///
+/// let desk = FILES.parse("desk.lan")?;
+/// assert_eq!(desk.to_string(), "tcp://desk.lan:5010");
+/// assert_eq!(FILES.parse("quic://[fe80::1%eth0]:7000")?.port(), 7000);
+/// assert!(FILES.parse(":7000")?.is_unspecified());
+/// assert!(FILES.parse("udp://desk.lan").is_err());
+/// # Ok::<(), AddressError>(())
+/// ```
+///
+/// `HOST`, `HOST:PORT`, `:PORT`, `PORT`, an IPv6 address with or without
+/// brackets, and `SCHEME://` before any of them. An IPv6 address may name its
+/// interface as `%eth0` or `%2`. `FromStr` takes the form that `Display` gives,
+/// in which scheme and port are written out.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Address {
+    scheme: Scheme,
+    host: Host,
+    port: u16,
+}
+
+/// What an address leaves out, and which schemes it may have.
+#[derive(Clone, Copy, Debug)]
+pub struct AddressDefaults {
+    schemes: &'static [Scheme],
+    port: Option<u16>,
+}
+
+/// How bytes or messages travel.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Scheme {
+    /// A TCP connection, in the clear.
+    Tcp,
+    /// TLS over a TCP connection.
+    Tls,
+    /// QUIC: a reliable, encrypted stream over UDP.
+    Quic,
+    /// UDP datagrams, to one host or to a group.
+    Udp,
+}
+
+/// Which machine.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Host {
+    /// Every address of this machine; only of use to bind.
+    Unspecified,
+    /// An IPv4 address.
+    V4(Ipv4Addr),
+    /// An IPv6 address, and the interface that a link-local one belongs to.
+    V6 {
+        /// The address.
+        ip: Ipv6Addr,
+        /// The interface's name or index.
+        zone: Option<String>,
+    },
+    /// A name for the system's resolver.
+    Name(String),
+}
+
+/// Text that is no address.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddressError {
+    /// The scheme is unknown, or carries something else.
+    #[error("{scheme}:// cannot be used here; use {allowed}")]
+    Scheme {
+        /// The scheme that was given.
+        scheme: String,
+        /// Those that can be used.
+        allowed: String,
+    },
+    /// The port is not a number from 0 to 65535.
+    #[error("{0:?} is no port: a number from 0 to 65535")]
+    Port(String),
+    /// Neither the text nor the program names a port.
+    #[error("{0:?} has no port; write it as HOST:PORT")]
+    NoPort(String),
+    /// The host is neither an address nor a name.
+    #[error("{0:?} is no host: use a name, an IPv4 address, or an IPv6 address in brackets")]
+    Host(String),
+}
+
+/// An address that leads to no socket address now.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// The resolver does not know the name, or failed.
+    #[error("cannot resolve {host}")]
+    Resolver {
+        /// The name.
+        host: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The zone names no interface of this machine.
+    #[error("no interface for the zone of {address}")]
+    Zone {
+        /// The address with its zone.
+        address: String,
+        /// Which was looked for.
+        source: NoSuchInterface,
+    },
+    /// Dialling needs a host.
+    #[error("{address} names no host to connect to")]
+    NoHost {
+        /// The address.
+        address: String,
+    },
+}
+
+impl AddressDefaults {
+    /// The schemes that an address may have, the first of which is meant when it
+    /// has none, and the port that is meant when it has none.
+    #[must_use]
+    pub const fn new(schemes: &'static [Scheme], port: u16) -> Self {
+        Self {
+            schemes,
+            port: Some(port),
+        }
+    }
+
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// [`AddressError`], which says what to write instead.
+    pub fn parse(self, text: &str) -> Result<Address, AddressError> {
+        let (scheme, rest) = match text.split_once("://") {
+            Some((scheme, rest)) => (self.scheme(scheme)?, rest),
+            None => (self.schemes.first().copied().unwrap_or(Scheme::Tcp), text),
+        };
+        let (host, port) = split_port(rest)?;
+        let port = port
+            .or(self.port)
+            .ok_or_else(|| AddressError::NoPort(text.to_owned()))?;
+        let host = host.parse()?;
+        Ok(Address { scheme, host, port })
+    }
+
+    fn scheme(self, text: &str) -> Result<Scheme, AddressError> {
+        let known = self.schemes.iter().find(|scheme| scheme.as_str() == text);
+        known.copied().ok_or_else(|| AddressError::Scheme {
+            scheme: text.to_owned(),
+            allowed: self
+                .schemes
+                .iter()
+                .map(|scheme| format!("{}://", scheme.as_str()))
+                .collect::<Vec<_>>()
+                .join(" or "),
+        })
+    }
+}
+
+impl Address {
+    /// An address of known parts.
+    pub fn new(scheme: Scheme, host: Host, port: u16) -> Self {
+        Self { scheme, host, port }
+    }
+
+    /// How bytes or messages travel.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// Which machine.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The port; 0 lets the system choose when it is bound.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether it means every address of this machine.
+    pub fn is_unspecified(&self) -> bool {
+        match &self.host {
+            Host::Unspecified => true,
+            Host::V4(ip) => ip.is_unspecified(),
+            Host::V6 { ip, .. } => ip.is_unspecified(),
+            Host::Name(_) => false,
+        }
+    }
+
+    /// The group, if the host is a multicast address.
+    pub fn group(&self) -> Option<IpAddr> {
+        let ip = match &self.host {
+            Host::V4(ip) => IpAddr::from(*ip),
+            Host::V6 { ip, .. } => IpAddr::from(*ip),
+            Host::Unspecified | Host::Name(_) => return None,
+        };
+        ip.is_multicast().then_some(ip)
+    }
+
+    /// The socket addresses to dial, in the resolver's order; never empty.
+    ///
+    /// Waits as long as the system's resolver does: give it a deadline.
+    ///
+    /// # Errors
+    /// [`ResolveError`] if the host is unknown, or if there is none.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn resolve(&self) -> Result<Vec<SocketAddr>, ResolveError> {
+        match &self.host {
+            Host::Unspecified => Err(ResolveError::NoHost {
+                address: self.to_string(),
+            }),
+            Host::V4(_) | Host::V6 { .. } => self.to_bind().await,
+            Host::Name(name) => {
+                let failed = |source| ResolveError::Resolver {
+                    host: name.clone(),
+                    source,
+                };
+                let found = lookup_host((name.as_str(), self.port)).await;
+                let found: Vec<_> = found.map_err(failed)?.collect();
+                if found.is_empty() {
+                    return Err(failed(io::ErrorKind::NotFound.into()));
+                }
+                Ok(found)
+            }
+        }
+    }
+
+    /// The socket addresses to bind; never empty. Without a host that is the
+    /// unspecified address of IPv4 and of IPv6.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn to_bind(&self) -> Result<Vec<SocketAddr>, ResolveError> {
+        Ok(match &self.host {
+            Host::Unspecified => vec![
+                (Ipv4Addr::UNSPECIFIED, self.port).into(),
+                (Ipv6Addr::UNSPECIFIED, self.port).into(),
+            ],
+            Host::V4(ip) => vec![(*ip, self.port).into()],
+            Host::V6 { ip, zone } => {
+                let scope = self.scope(zone.as_deref())?;
+                vec![SocketAddrV6::new(*ip, self.port, 0, scope).into()]
+            }
+            Host::Name(_) => return Box::pin(self.resolve()).await,
+        })
+    }
+
+    fn scope(&self, zone: Option<&str>) -> Result<u32, ResolveError> {
+        let Some(zone) = zone else { return Ok(0) };
+        if let Ok(index) = zone.parse() {
+            return Ok(index);
+        }
+        let selector = InterfaceSelector::Name(zone.to_owned());
+        selector
+            .find()
+            .map(|interface| interface.index)
+            .map_err(|source| ResolveError::Zone {
+                address: self.to_string(),
+                source,
+            })
+    }
+}
+
+/// Takes the port off the end, if there is one. Text of digits alone is a port.
+fn split_port(text: &str) -> Result<(&str, Option<u16>), AddressError> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(("", Some(port(text)?)));
+    }
+    if let Some(bracketed) = text.strip_prefix('[') {
+        let (host, rest) = bracketed
+            .split_once(']')
+            .ok_or_else(|| AddressError::Host(text.to_owned()))?;
+        // Brackets hold an IPv6 address and nothing else.
+        if !host.contains(':') {
+            return Err(AddressError::Host(text.to_owned()));
+        }
+        return match rest.strip_prefix(':') {
+            Some(digits) => Ok((host, Some(port(digits)?))),
+            None if rest.is_empty() => Ok((host, None)),
+            None => Err(AddressError::Host(text.to_owned())),
+        };
+    }
+    match text.split_once(':') {
+        // Two colons: an IPv6 address without brackets, and so without a port.
+        Some((_, rest)) if rest.contains(':') => Ok((text, None)),
+        Some((host, digits)) => Ok((host, Some(port(digits)?))),
+        None => Ok((text, None)),
+    }
+}
+
+fn port(digits: &str) -> Result<u16, AddressError> {
+    let is_plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let port = is_plain.then(|| digits.parse().ok()).flatten();
+    port.ok_or_else(|| AddressError::Port(digits.to_owned()))
+}
+
+impl FromStr for Host {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = || AddressError::Host(text.to_owned());
+        if text.is_empty() || text == "*" {
+            return Ok(Self::Unspecified);
+        }
+        if let Ok(ip) = text.parse() {
+            return Ok(Self::V4(ip));
+        }
+        if text.contains(':') {
+            let (ip, zone) = match text.split_once('%') {
+                Some((ip, zone)) if is_zone(zone) => (ip, Some(zone.to_owned())),
+                Some(_) => return Err(bad()),
+                None => (text, None),
+            };
+            let ip = ip.parse().map_err(|_| bad())?;
+            return Ok(Self::V6 { ip, zone });
+        }
+        if is_name(text) {
+            return Ok(Self::Name(text.to_owned()));
+        }
+        Err(bad())
+    }
+}
+
+/// RFC 1123, section 2.1, and the underscore that real networks use. The last
+/// label is not a number, or 256.1.1.1 would be a name.
+fn is_name(text: &str) -> bool {
+    let labels = text.strip_suffix('.').unwrap_or(text);
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let last = labels.rsplit('.').next().unwrap_or_default();
+    labels.len() <= 253
+        && labels.split('.').all(is_label)
+        && !last.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The name or index of an interface.
+fn is_zone(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b'%' | b'[' | b']'))
+}
+
+impl Scheme {
+    /// As it stands before `://`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Quic => "quic",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+/// Needs scheme and port written out, except after a program's own defaults.
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const ALL: AddressDefaults = AddressDefaults {
+            schemes: &[Scheme::Tcp, Scheme::Tls, Scheme::Quic, Scheme::Udp],
+            port: None,
+        };
+        ALL.parse(text)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}:{}", self.scheme.as_str(), self.host, self.port)
+    }
+}
+
+/// As before a port: an IPv6 address is in brackets.
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unspecified => Ok(()),
+            Self::V4(ip) => ip.fmt(f),
+            Self::V6 { ip, zone: None } => write!(f, "[{ip}]"),
+            Self::V6 {
+                ip,
+                zone: Some(zone),
+            } => write!(f, "[{ip}%{zone}]"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILES: AddressDefaults = AddressDefaults::new(&[Scheme::Tcp, Scheme::Quic], 5010);
+
+    #[test]
+    fn what_is_left_out_is_filled_in() {
+        for (text, full) in [
+            ("desk.lan", "tcp://desk.lan:5010"),
+            ("desk.lan.", "tcp://desk.lan.:5010"),
+            ("my_pc-2:7000", "tcp://my_pc-2:7000"),
+            ("192.168.1.20", "tcp://192.168.1.20:5010"),
+            ("192.168.1.20:0", "tcp://192.168.1.20:0"),
+            ("quic://192.168.1.20", "quic://192.168.1.20:5010"),
+            ("7000", "tcp://:7000"),
+            (":7000", "tcp://:7000"),
+            ("*:7000", "tcp://:7000"),
+            ("", "tcp://:5010"),
+            ("quic://", "quic://:5010"),
+            ("::1", "tcp://[::1]:5010"),
+            ("[::1]", "tcp://[::1]:5010"),
+            ("[::1]:7000", "tcp://[::1]:7000"),
+            ("fe80::1%eth0", "tcp://[fe80::1%eth0]:5010"),
+            ("quic://[fe80::1%2]:7000", "quic://[fe80::1%2]:7000"),
+            ("::ffff:10.0.0.1", "tcp://[::ffff:10.0.0.1]:5010"),
+        ] {
+            assert_eq!(FILES.parse(text).unwrap().to_string(), full, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_full_form_is_read_back() {
+        for text in [
+            "tcp://desk.lan:5010",
+            "tls://[::1]:0",
+            "quic://[fe80::1%eth0]:7000",
+            "udp://239.1.2.3:5006",
+            "udp://:5006",
+        ] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_says_what_is() {
+        let error = |text| FILES.parse(text).unwrap_err();
+        for text in ["udp://desk.lan:5010", "http://desk.lan", "TCP://desk.lan"] {
+            let AddressError::Scheme { allowed, .. } = error(text) else {
+                panic!("{text}: {}", error(text));
+            };
+            assert_eq!(allowed, "tcp:// or quic://");
+        }
+        for text in [
+            "desk.lan:",
+            "desk.lan:65536",
+            "desk.lan:+1",
+            "65536",
+            "[::1]:x",
+        ] {
+            assert!(matches!(error(text), AddressError::Port(_)), "{text}");
+        }
+        for text in [
+            "a b",
+            "user@desk",
+            "desk/path",
+            "-desk",
+            "desk-",
+            "a..b",
+            ".",
+            "256.1.1.1",
+            "1.2.3",
+            "[desk.lan]:1",
+            "[::1",
+            "[::1]7000",
+            ":::",
+            "::1%",
+            "::1%a/b",
+            "한글",
+            "desk\u{1b}[31m",
+            &"a".repeat(64),
+            &["abcdefg"; 33].join("."),
+        ] {
+            assert!(matches!(error(text), AddressError::Host(_)), "{text}");
+        }
+        let error = "tcp://desk.lan".parse::<Address>().unwrap_err();
+        assert!(matches!(error, AddressError::NoPort(_)), "{error}");
+    }
+
+    #[test]
+    fn groups_and_unspecified_addresses_are_told_apart() {
+        let read = |text: &str| text.parse::<Address>().unwrap();
+        assert!(read("udp://239.1.2.3:1").group().is_some());
+        assert!(read("udp://[ff02::1%lo]:1").group().is_some());
+        assert!(read("udp://10.0.0.1:1").group().is_none());
+        for text in ["tcp://:1", "tcp://0.0.0.0:1", "tcp://[::]:1"] {
+            assert!(read(text).is_unspecified(), "{text}");
+        }
+        assert!(!read("tcp://localhost:1").is_unspecified());
+    }
+
+    #[tokio::test]
+    async fn names_and_zones_are_resolved() {
+        let resolve = async |text: &str| text.parse::<Address>().unwrap().resolve().await;
+        let found = resolve("tcp://localhost:5010").await.unwrap();
+        assert!(found.iter().all(|found| found.ip().is_loopback()));
+        assert_eq!(
+            resolve("tcp://[fe80::1%7]:1").await.unwrap()[0].to_string(),
+            "[fe80::1%7]:1"
+        );
+        let error = resolve("tcp://[fe80::1%no-such-interface]:1").await;
+        assert!(matches!(error, Err(ResolveError::Zone { .. })), "{error:?}");
+        let error = resolve("tcp://:1").await;
+        assert!(
+            matches!(error, Err(ResolveError::NoHost { .. })),
+            "{error:?}"
+        );
+        let any: Address = "tcp://:1".parse().unwrap();
+        assert_eq!(any.to_bind().await.unwrap().len(), 2);
+    }
+}

@@ -1,0 +1,296 @@
+//! One reliable stream, whatever carries it.
+
+use std::{
+    fmt,
+    io::{self, IoSlice},
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use sockkit_core::tcp::{self, Counters, End};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Scheme;
+#[cfg(feature = "quic")]
+use super::quic;
+#[cfg(feature = "tls")]
+use super::tls::TlsStream;
+
+/// A reliable stream to a peer, over TCP, TLS or QUIC.
+///
+/// Read and write it by tokio's `AsyncReadExt` and `AsyncWriteExt`. `shutdown`
+/// closes the sending side; dropping the connection closes both.
+///
+/// It is plain unless TLS or QUIC carries it: see [`is_encrypted`](Self::is_encrypted).
+#[derive(Debug)]
+pub struct Connection {
+    stream: Stream,
+    peer: SocketAddr,
+    counters: Counters,
+    end: Option<End>,
+}
+
+/// What carries the bytes.
+enum Stream {
+    Tcp(tcp::Connection),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream<tcp::Connection>>),
+    #[cfg(feature = "quic")]
+    Quic(quic::Connection),
+}
+
+/// What is left to ask of a connection that was given away.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    #[cfg(feature = "quic")]
+    quic: Option<quic::Handle>,
+}
+
+/// The connection has no keys to derive from: it is not encrypted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a connection without encryption has no keying material")]
+pub struct NotEncrypted;
+
+impl Connection {
+    fn new(stream: Stream, peer: SocketAddr) -> Self {
+        Self {
+            stream,
+            peer,
+            counters: Counters::default(),
+            end: None,
+        }
+    }
+
+    /// Wraps a TCP connection.
+    ///
+    /// # Errors
+    /// If the peer's address cannot be read: the connection is closed already.
+    pub fn tcp(connection: tcp::Connection) -> io::Result<Self> {
+        let peer = connection.peer_addr()?;
+        Ok(Self::new(Stream::Tcp(connection), peer))
+    }
+
+    /// Wraps a TLS stream whose handshake is complete, of either side.
+    ///
+    /// # Errors
+    /// As [`tcp`](Self::tcp).
+    #[cfg(feature = "tls")]
+    pub fn tls(stream: impl Into<TlsStream<tcp::Connection>>) -> io::Result<Self> {
+        let stream = stream.into();
+        let peer = stream.get_ref().0.peer_addr()?;
+        Ok(Self::new(Stream::Tls(Box::new(stream)), peer))
+    }
+
+    /// Wraps a QUIC connection.
+    #[cfg(feature = "quic")]
+    pub fn quic(connection: quic::Connection) -> Self {
+        let peer = connection.peer_addr();
+        Self::new(Stream::Quic(connection), peer)
+    }
+
+    /// What carries the bytes.
+    pub fn scheme(&self) -> Scheme {
+        match &self.stream {
+            Stream::Tcp(_) => Scheme::Tcp,
+            #[cfg(feature = "tls")]
+            Stream::Tls(_) => Scheme::Tls,
+            #[cfg(feature = "quic")]
+            Stream::Quic(_) => Scheme::Quic,
+        }
+    }
+
+    /// Whether others on the network can read what it carries.
+    pub fn is_encrypted(&self) -> bool {
+        self.scheme() != Scheme::Tcp
+    }
+
+    /// The peer's address, as it was when the connection was made.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Bytes read and written by the caller, without what encryption adds.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Why it ended, as far as reads and writes have shown.
+    pub fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// Derives bytes that only the two ends of this connection can derive (RFC
+    /// 5705, RFC 8446 section 7.5): both get the same for the same `label`.
+    ///
+    /// # Errors
+    /// [`NotEncrypted`] if there are no keys to derive them from.
+    #[cfg_attr(
+        not(any(feature = "tls", feature = "quic")),
+        expect(unused_variables, reason = "plain connections have no keys")
+    )]
+    pub fn export_keying_material<const BYTES: usize>(
+        &self,
+        label: &str,
+    ) -> Result<[u8; BYTES], NotEncrypted> {
+        match &self.stream {
+            Stream::Tcp(_) => Err(NotEncrypted),
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => {
+                match &**stream {
+                    TlsStream::Client(stream) => stream.get_ref().1.export_keying_material(
+                        [0; BYTES],
+                        label.as_bytes(),
+                        None,
+                    ),
+                    TlsStream::Server(stream) => stream.get_ref().1.export_keying_material(
+                        [0; BYTES],
+                        label.as_bytes(),
+                        None,
+                    ),
+                }
+                // Only an unfinished handshake has none, and that is behind us.
+                .map_err(|_| NotEncrypted)
+            }
+            #[cfg(feature = "quic")]
+            Stream::Quic(connection) => {
+                connection.export_keying_material(label).ok_or(NotEncrypted)
+            }
+        }
+    }
+
+    /// For later, when the connection has been given away.
+    pub fn handle(&self) -> Handle {
+        Handle {
+            #[cfg(feature = "quic")]
+            quic: match &self.stream {
+                Stream::Quic(connection) => Some(connection.handle()),
+                _ => None,
+            },
+        }
+    }
+
+    fn stream(&mut self) -> Pin<&mut (dyn Duplex + '_)> {
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream),
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => Pin::new(stream),
+            #[cfg(feature = "quic")]
+            Stream::Quic(stream) => Pin::new(stream),
+        }
+    }
+
+    /// The first reason stays, but what follows the peer's end tells more.
+    fn note(&mut self, end: End) {
+        if !matches!(end, End::TimedOut(_)) && matches!(self.end, None | Some(End::Finished)) {
+            self.end = Some(end);
+        }
+    }
+
+    fn written(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &result {
+            Poll::Ready(Ok(bytes)) => self.counters.sent_bytes += *bytes as u64,
+            Poll::Ready(Err(error)) => self.note(End::from_io(error)),
+            Poll::Pending => {}
+        }
+        result
+    }
+}
+
+impl Handle {
+    /// Waits, `timeout` at most, until the peer has been told that the dropped
+    /// connection is closed. Returns whether it was.
+    ///
+    /// A program that ends at once after it dropped a QUIC connection should wait
+    /// for this, or its peer may have to wait for its own idle timeout. For TCP
+    /// the kernel does it.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    #[cfg_attr(
+        not(feature = "quic"),
+        expect(clippy::unused_async, unused_variables, reason = "QUIC alone waits")
+    )]
+    pub async fn closed(&self, timeout: Duration) -> bool {
+        #[cfg(feature = "quic")]
+        if let Some(quic) = &self.quic {
+            return quic.closed(timeout).await;
+        }
+        true
+    }
+}
+
+/// Both directions in one, so that a match needs to be written once.
+trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let (room, before) = (buf.remaining(), buf.filled().len());
+        let result = self.stream().poll_read(cx, buf);
+        let bytes = buf.filled().len() - before;
+        self.counters.received_bytes += bytes as u64;
+        match &result {
+            Poll::Ready(Ok(())) if bytes == 0 && room > 0 => self.note(End::Finished),
+            Poll::Ready(Err(error)) => self.note(End::from_io(error)),
+            _ => {}
+        }
+        result
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = self.stream().poll_write(cx, buf);
+        self.written(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = self.stream().poll_write_vectored(cx, bufs);
+        self.written(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "quic")]
+            Stream::Quic(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_shutdown(cx)
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp(_) => "Tcp",
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => "Tls",
+            #[cfg(feature = "quic")]
+            Self::Quic(_) => "Quic",
+        })
+    }
+}
