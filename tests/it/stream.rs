@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use sockkit::{
     latest::{self, Publisher, Subscriber},
     picture::{PixelFormat, Timestamp, VideoFrame},
-    shard::Parity,
+    shard::{Kind, Parity, SplitConfig, Splitter, StreamId},
     stream::{Receiver, ReceiverConfig, Sender, SenderConfig, SenderStats, Stats, StreamError},
 };
 use tokio::{
@@ -162,6 +162,48 @@ async fn a_sender_hears_how_its_receivers_fare() {
         () = publish_forever(&camera) => unreachable!(),
         () = sleep(WITHIN) => panic!("no report"),
     }
+}
+
+#[tokio::test]
+async fn forged_reports_from_three_hundred_ports_hide_no_receiver() {
+    let receiver = receiver();
+    let (camera, sender) = sender(SenderConfig::to(receiver.local_addr()));
+    let to = SocketAddr::from(([127, 0, 0, 1], sender.local_addr().port()));
+    let mut strangers = Vec::new();
+    for stranger in 0..300 {
+        let absurd = if stranger % 2 == 0 { 0 } else { 1 << 63 };
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.send_to(&forged_report(absurd), to).await.unwrap();
+        strangers.push(socket);
+    }
+    let all = async {
+        loop {
+            let reports = sender.reports();
+            let is_ours = |(from, _): &(SocketAddr, _)| *from == receiver.local_addr();
+            if reports.iter().any(is_ours) {
+                return reports;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        reports = all => {
+            assert!(reports.len() <= 65, "{} reports", reports.len());
+            assert!(reports.iter().all(|(_, report)| report.lost == 0), "{reports:?}");
+        }
+        () = publish_forever(&camera) => unreachable!(),
+        () = sleep(WITHIN) => panic!("no report"),
+    }
+}
+
+/// A report of a receiver that says it lost so many, as one datagram.
+fn forged_report(lost: u64) -> Vec<u8> {
+    let head = b"SKCT\x01\x03\0\0";
+    let received = 1u64.to_be_bytes();
+    let message = [&head[..], &received, &lost.to_be_bytes(), &[0; 16]].concat();
+    let mut splitter = Splitter::new(SplitConfig::default(), StreamId(1));
+    let shards = splitter.split(Kind(2), &message, Parity::NONE).unwrap();
+    shards.as_bytes().to_vec()
 }
 
 #[tokio::test]

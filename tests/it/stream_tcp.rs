@@ -114,6 +114,76 @@ async fn a_viewer_that_takes_nothing_for_too_long_is_dropped() {
 }
 
 #[tokio::test]
+async fn a_viewer_that_reads_too_slowly_is_dropped_though_it_reads() {
+    let (camera, pictures) = latest::channel();
+    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap());
+    let sender = TcpSender::bind(config.write_deadline(Duration::from_secs(1)), pictures).unwrap();
+    let mut slow = frugal(sender.local_addr()).await;
+    until(|| sender.stats().viewers == 1).await;
+    // A picture in half a second; a tenth of a second is what it may take.
+    let reading = async {
+        let mut picture = vec![0; 40_000];
+        while slow.read_exact(&mut picture).await.is_ok() {
+            sleep(Duration::from_millis(500)).await;
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        () = publish_forever(&camera, |number| gray(200, 200, number)) => unreachable!(),
+        () = reading => unreachable!(),
+        () = until(|| sender.stats().viewers == 0) => {}
+    }
+}
+
+#[tokio::test]
+async fn a_deadline_of_for_ever_is_none() {
+    let (camera, pictures) = latest::channel();
+    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).write_deadline(Duration::MAX);
+    let sender = TcpSender::bind(config, pictures).unwrap();
+    let receiver = receiver(&sender);
+    let mut shown = receiver.pictures();
+    let mut sleeper = frugal(sender.local_addr()).await;
+    until(|| sender.stats().viewers == 2).await;
+    for number in 1..=10 {
+        camera.publish(large(number));
+        while next(&mut shown).await.number() < number {}
+    }
+    while read_number(&mut sleeper).await < 10 {}
+}
+
+/// Loopback has more than one address on Linux alone.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn one_host_with_a_hundred_and_forty_connections_leaves_room_for_others() {
+    let (camera, sender) = sender();
+    let mut deaf = Vec::new();
+    for _ in 0..140 {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 2], 0).into()).unwrap();
+        // Those beyond its share are reset, some before they know better.
+        deaf.extend(socket.connect(sender.local_addr()).await.ok());
+    }
+    let receiver = receiver(&sender);
+    let mut pictures = receiver.pictures();
+    until(|| sender.stats().viewers == 33).await;
+    for number in 1..=10 {
+        camera.publish(large(number));
+        assert_eq!(next(&mut pictures).await.number(), number);
+    }
+    assert_eq!(sender.stats().dialled, 33);
+}
+
+#[tokio::test]
+async fn the_share_of_one_host_can_be_all_places() {
+    let (_camera, pictures) = latest::channel();
+    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap());
+    let config = config.max_viewers(8).max_viewers_per_host(8);
+    let sender = TcpSender::bind(config, pictures).unwrap();
+    let _receivers: Vec<_> = (0..8).map(|_| receiver(&sender)).collect();
+    until(|| sender.stats().viewers == 8).await;
+}
+
+#[tokio::test]
 async fn one_viewer_too_many_waits_until_there_is_a_place() {
     let (camera, pictures) = latest::channel();
     let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).max_viewers(1);

@@ -169,6 +169,356 @@ async fn foreign_hosts_and_origins_are_refused() {
     );
 }
 
+/// An `<img>` of another site's page on a loopback address, in Chromium 156.
+const FOREIGN_IMAGE: &str = "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n\
+    Sec-Fetch-Dest: image\r\nReferer: http://octopi.local/\r\n";
+
+#[tokio::test]
+async fn a_page_from_elsewhere_shows_no_pictures_unless_it_may() {
+    let (viewer, publisher) = viewer("camera").await;
+    publisher.publish(gray(1));
+    let address = viewer.address();
+    let image = format!("Host: {address}\r\n{FOREIGN_IMAGE}");
+    for path in [
+        "/",
+        "/stream",
+        "/?action=stream",
+        "/streams",
+        "/snapshot",
+        "/state",
+        "/nothing",
+    ] {
+        assert_eq!(request(address, path, &image).await.status, 403, "{path}");
+    }
+    let link = format!(
+        "Host: {address}\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\n\
+         Sec-Fetch-Dest: document\r\nReferer: https://chat.example/\r\n"
+    );
+    assert_eq!(request(address, "/", &link).await.status, 200);
+    assert_eq!(request(address, "/?action=stream", &link).await.status, 403);
+
+    let (publisher, pictures) = latest::channel();
+    let octopi = config().allow_embedding("http://octopi.local".parse().unwrap());
+    let viewer = Viewer::bind(octopi, [ViewerStream::new("camera", pictures)])
+        .await
+        .unwrap();
+    publisher.publish(gray(1));
+    let image = format!("Host: {}\r\n{FOREIGN_IMAGE}", viewer.address());
+    for path in ["/stream", "/snapshot"] {
+        let answer = request(viewer.address(), path, &image).await;
+        assert_eq!(answer.status, 200, "{path}");
+        let policy = answer.header("cross-origin-resource-policy");
+        assert_eq!(policy, Some("cross-origin"), "{path}");
+    }
+    let other = image.replace("octopi.local", "evil.example");
+    assert_eq!(
+        request(viewer.address(), "/stream", &other).await.status,
+        403
+    );
+}
+
+#[tokio::test]
+async fn every_answer_forbids_frames_and_other_sites() {
+    let (viewer, publisher) = viewer("camera").await;
+    publisher.publish(gray(1));
+    let address = viewer.address();
+    for (path, host) in [
+        ("/", address.to_string()),
+        ("/stream", address.to_string()),
+        ("/snapshot", address.to_string()),
+        ("/state", address.to_string()),
+        ("/metrics", address.to_string()),
+        ("/nothing", address.to_string()),
+        ("/", "evil.example".to_owned()),
+    ] {
+        let answer = request(address, path, &format!("Host: {host}\r\n")).await;
+        for (header, value) in [
+            ("x-frame-options", "DENY"),
+            ("cross-origin-resource-policy", "same-origin"),
+            ("x-content-type-options", "nosniff"),
+        ] {
+            assert_eq!(answer.header(header), Some(value), "{path} {host}");
+        }
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(
+            policy.contains("frame-ancestors 'none'"),
+            "{path}: {policy}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_side_after_asking_is_answered_each_time() {
+    let (viewer, publisher) = viewer("camera").await;
+    publisher.publish(gray(1));
+    let address = viewer.address();
+    let headers = format!("Host: {address}\r\n");
+    for round in 0..100 {
+        for path in ["/", "/snapshot", "/state"] {
+            let mut stream = send(address, path, &headers).await;
+            stream.shutdown().await.unwrap();
+            let mut answer = Vec::new();
+            let read = timeout(WITHIN, stream.read_to_end(&mut answer)).await;
+            read.expect("an answer in time").unwrap();
+            assert!(answer.starts_with(b"HTTP/1.0 200"), "{path}, {round}");
+        }
+        let mut stream = send(address, "/stream", &headers).await;
+        stream.shutdown().await.unwrap();
+        let mut watcher = Watcher::of(stream).await;
+        assert_eq!(watcher.status, 200);
+        // It goes on from picture to picture as well.
+        for number in 2 * round + 2..2 * round + 4 {
+            publisher.publish(gray(number));
+            while watcher.number < number {
+                watcher.part().await;
+            }
+        }
+    }
+}
+
+/// What clients send, and whether they show the stream themselves.
+const CLIENTS: [(&str, &str, bool); 10] = [
+    (
+        "curl 8",
+        "User-Agent: curl/8.14.1\r\nAccept: */*\r\n",
+        false,
+    ),
+    (
+        "ffmpeg 7",
+        "User-Agent: Lavf/61.7.100\r\nAccept: */*\r\nRange: bytes=0-\r\nIcy-MetaData: 1\r\n",
+        false,
+    ),
+    (
+        "python-requests",
+        "User-Agent: python-requests/2.32\r\nAccept-Encoding: gzip, deflate\r\nAccept: */*\r\n",
+        false,
+    ),
+    (
+        "urllib",
+        "Accept-Encoding: identity\r\nUser-Agent: Python-urllib/3.13\r\n",
+        false,
+    ),
+    ("no headers", "", false),
+    (
+        "fetch() in Chromium",
+        "Accept: */*\r\nSec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\n",
+        false,
+    ),
+    (
+        "<img> in Chromium",
+        "Accept: image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8\r\nSec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image\r\n",
+        true,
+    ),
+    (
+        "<img> in Chromium, plain HTTP beyond loopback",
+        "Accept: image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8\r\n",
+        true,
+    ),
+    (
+        "<img> in Firefox",
+        "Accept: image/avif,image/webp,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5\r\n",
+        true,
+    ),
+    (
+        "a tab in Chromium",
+        "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8\r\nSec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n",
+        true,
+    ),
+];
+
+#[tokio::test]
+async fn browsers_that_show_the_stream_get_the_next_head_at_once_and_no_other_client() {
+    let (publisher, pictures) = latest::channel();
+    // A place is free again when the next picture cannot be written.
+    let roomy = config().max_viewers(200).max_viewers_per_host(200);
+    let viewer = Viewer::bind(roomy, [ViewerStream::new("camera", pictures)])
+        .await
+        .unwrap();
+    publisher.publish(gray(1));
+    let jpeg = get(viewer.address(), "/snapshot").await.body;
+    let head = format!(
+        "Content-Type: image/jpeg\r\nContent-Length: {}\r\n\
+         X-Timestamp: 1700000000.000042\r\nX-Number: 1\r\nX-Stream: camera\r\n\r\n",
+        jpeg.len()
+    );
+    let late = [
+        b"--sockkit\r\n",
+        head.as_bytes(),
+        &jpeg,
+        b"\r\n--sockkit\r\n",
+    ]
+    .concat();
+    let opening = b"--sockkit\r\nContent-Type: image/jpeg\r\n\r\n";
+    let early = [&opening[..], &jpeg, b"\r\n", opening].concat();
+    for (client, headers, shows_itself) in CLIENTS {
+        for path in ["/stream", "/?action=stream"] {
+            let expected = if shows_itself { &early } else { &late };
+            check_bytes(viewer.address(), path, headers, expected, client).await;
+        }
+        check_bytes(
+            viewer.address(),
+            "/stream?head=early",
+            headers,
+            &early,
+            client,
+        )
+        .await;
+        check_bytes(
+            viewer.address(),
+            "/stream?head=late",
+            headers,
+            &late,
+            client,
+        )
+        .await;
+        check_bytes(viewer.address(), "/streams", headers, &late, client).await;
+    }
+}
+
+async fn check_bytes(
+    address: SocketAddr,
+    path: &str,
+    headers: &str,
+    expected: &[u8],
+    client: &str,
+) {
+    let mut stream = send(address, path, &format!("Host: {address}\r\n{headers}")).await;
+    let (status, _) = read_head(&mut stream).await;
+    assert_eq!(status, 200, "{client}, {path}");
+    let mut bytes = vec![0; expected.len()];
+    timeout(WITHIN, stream.read_exact(&mut bytes))
+        .await
+        .expect("all of it at once")
+        .unwrap();
+    assert!(
+        bytes == expected,
+        "{client}, {path}: {}",
+        bytes.escape_ascii()
+    );
+}
+
+/// Loopback has more than one address on Linux alone.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn one_host_with_a_hundred_and_forty_connections_leaves_room_for_others() {
+    let (viewer, publisher) = viewer("camera").await;
+    publisher.publish(gray(1));
+    let address = viewer.address();
+    let host = format!("Host: {address}\r\n");
+    let mut deaf = Vec::new();
+    for _ in 0..140 {
+        let mut stream = connect_from([127, 0, 0, 2], address).await;
+        let request = format!("GET /stream HTTP/1.0\r\n{host}\r\n");
+        // Those beyond its share are refused.
+        let _ = stream.write_all(request.as_bytes()).await;
+        deaf.push(stream);
+    }
+    let mut watcher = Watcher::open(address, "/stream").await;
+    for number in 2..5 {
+        publisher.publish(gray(number));
+        while watcher.number < number {
+            watcher.part().await;
+        }
+    }
+    get(address, "/snapshot").await.check(200, "image/jpeg");
+    let text = get(address, "/state").await.text();
+    assert!(text.contains("\"viewers\":33"), "{text}");
+}
+
+#[cfg(target_os = "linux")]
+async fn connect_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_share_of_one_host_can_be_all_places() {
+    let (_publisher, pictures) = latest::channel();
+    let config = config().max_viewers(8).max_viewers_per_host(8);
+    let viewer = Viewer::bind(config, [ViewerStream::new("camera", pictures)])
+        .await
+        .unwrap();
+    let mut watchers = Vec::new();
+    for _ in 0..8 {
+        watchers.push(Watcher::open(viewer.address(), "/stream").await);
+    }
+    assert_eq!(get(viewer.address(), "/stream").await.status, 503);
+}
+
+#[tokio::test]
+async fn a_client_that_reads_too_slowly_is_dropped_though_it_reads() {
+    let (publisher, pictures) = latest::channel();
+    let config = config().write_deadline(Duration::from_secs(1));
+    let viewer = Viewer::bind(config, [ViewerStream::new("camera", pictures)])
+        .await
+        .unwrap();
+    let frugal = SocketOptions::new().receive_buffer_bytes(4_096);
+    let connector = Connector::default().options(frugal);
+    let connected = connector.connect(viewer.address()).await.unwrap();
+    let mut stream = connected.into_inner();
+    let request = format!("GET /stream HTTP/1.0\r\nHost: {}\r\n\r\n", viewer.address());
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let pictures = [(); 4].map({
+        let mut number = 0;
+        move |()| {
+            number += 1;
+            noise(number)
+        }
+    });
+    let reading = async {
+        // A picture in half a second; a tenth of a second is what it may take.
+        let mut picture = vec![0; 30_000];
+        while stream.read_exact(&mut picture).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        std::future::pending().await
+    };
+    let publishing = async {
+        for picture in pictures.iter().cycle() {
+            publisher.publish(picture.clone());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let watching = async {
+        for viewers in ["\"viewers\":1", "\"viewers\":0"] {
+            while !get(viewer.address(), "/state")
+                .await
+                .text()
+                .contains(viewers)
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    };
+    tokio::select! {
+        dropped = timeout(WITHIN, watching) => dropped.expect("it is dropped"),
+        () = reading => unreachable!(),
+        () = publishing => unreachable!(),
+    }
+}
+
+#[tokio::test]
+async fn a_deadline_of_for_ever_is_none() {
+    let (publisher, pictures) = latest::channel();
+    let config = config().write_deadline(Duration::MAX);
+    let viewer = Viewer::bind(config, [ViewerStream::new("camera", pictures)])
+        .await
+        .unwrap();
+    let mut sleeper = Watcher::open(viewer.address(), "/stream").await;
+    let mut reader = Watcher::open(viewer.address(), "/stream").await;
+    // Far more than the kernel takes, so that a write has to wait.
+    for number in 1..=100 {
+        publisher.publish(noise(number));
+        while reader.number < number {
+            reader.part().await;
+        }
+    }
+    while sleeper.number < 100 {
+        sleeper.part().await;
+    }
+}
+
 #[tokio::test]
 async fn what_there_is_not_is_said() {
     let (viewer, publisher) = viewer("camera").await;

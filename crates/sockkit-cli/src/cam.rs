@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     endpoint::{Endpoint, Transport},
-    outgoing::Outgoing,
+    outgoing::{Outgoing, Ways},
     say::say,
 };
 
@@ -42,6 +42,10 @@ pub(crate) struct Args {
     /// Parity in per cent of the data, the same for small pictures and large
     #[arg(long, value_name = "PERCENT", conflicts_with = "loss", value_parser = clap::value_parser!(u8).range(0..=100))]
     parity: Option<u8>,
+    /// How many viewers of one host may dial a tcp:// at the same time
+    /// [default: a quarter of all 128]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=128))]
+    viewers_per_host: Option<u8>,
     /// The interface for groups, by name, number or address
     #[arg(long)]
     interface: Option<InterfaceSelector>,
@@ -87,8 +91,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot open the source {}", args.source))?;
     let (camera, pictures) = latest::channel();
-    let outgoing =
-        Outgoing::bind(&args.to, args.parity(), args.interface.as_ref(), &pictures).await?;
+    let ways = Ways {
+        parity: args.parity(),
+        interface: args.interface.as_ref(),
+        viewers_per_host: args.viewers_per_host,
+    };
+    let outgoing = Outgoing::bind(&args.to, ways, &pictures).await?;
     let datagrams = |to: &&Endpoint| to.transport == Transport::Udp;
     for to in args.to.iter().filter(datagrams) {
         say!("sending {} to {to}", args.source);

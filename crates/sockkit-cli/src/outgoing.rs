@@ -15,6 +15,13 @@ use crate::{
     say::say,
 };
 
+/// What was asked for beside the addresses.
+pub(crate) struct Ways<'a> {
+    pub(crate) parity: Option<Parity>,
+    pub(crate) interface: Option<&'a InterfaceSelector>,
+    pub(crate) viewers_per_host: Option<u8>,
+}
+
 /// One socket for all datagrams, and a listener for each TCP address.
 pub(crate) struct Outgoing {
     datagrams: Option<Sender>,
@@ -25,10 +32,12 @@ impl Outgoing {
     /// Binds all of them, and says where.
     pub(crate) async fn bind(
         to: &[Endpoint],
-        parity: Option<Parity>,
-        interface: Option<&InterfaceSelector>,
+        ways: Ways<'_>,
         pictures: &Subscriber<VideoFrame>,
     ) -> anyhow::Result<Self> {
+        let Ways {
+            parity, interface, ..
+        } = ways;
         let of = |transport| to.iter().filter(move |to| to.transport == transport);
         let datagrams = match udp_config(of(Transport::Udp), parity, interface).await? {
             Some(config) => Some(Sender::bind(config, pictures.clone())?),
@@ -42,10 +51,16 @@ impl Outgoing {
         };
         let mut listeners = Vec::new();
         for at in of(Transport::Tcp) {
-            let config = TcpSenderConfig::at(at.resolve().await?);
+            let mut config = TcpSenderConfig::at(at.resolve().await?);
+            if let Some(viewers) = ways.viewers_per_host {
+                config = config.max_viewers_per_host(viewers.into());
+            }
             let listener = TcpSender::bind(config, pictures.clone())?;
             say!("listening on {}", listener.local_addr());
             listeners.push(listener);
+        }
+        if listeners.is_empty() && ways.viewers_per_host.is_some() {
+            bail!("--viewers-per-host is for tcp://, and no --to is one");
         }
         Ok(Self {
             datagrams,

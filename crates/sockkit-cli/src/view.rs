@@ -15,7 +15,7 @@ use sockkit::{
     picture::{PixelFormat, jpeg},
     sink::{
         record::{RecordError, RecordSummary, Recorder, RecorderConfig},
-        web::{Viewer, ViewerConfig, ViewerStream},
+        web::{Embedding, Viewer, ViewerConfig, ViewerStream},
         window::Window,
     },
     stream::{Link, Stats},
@@ -38,6 +38,10 @@ pub(crate) struct Args {
     /// Serve the picture to browsers here
     #[arg(long, value_name = "ADDR")]
     web: Option<SocketAddr>,
+    /// Let pages of this origin (http://HOST[:PORT]) show the picture in an
+    /// <img>, or any page; repeat it for several
+    #[arg(long, value_name = "ORIGIN|any", requires = "web")]
+    allow_embedding: Vec<Embedding>,
     /// Show the picture in a window; q, Escape or its close button ends
     #[arg(long)]
     window: bool,
@@ -85,7 +89,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         return snapshot(&args.url, &receiver, path, limit).await;
     }
     let viewer = match args.web {
-        Some(address) => Some(serve(&receiver, address).await?),
+        Some(address) => Some(serve(&receiver, address, args.allow_embedding).await?),
         None => None,
     };
     let mut recording = match &args.record {
@@ -302,9 +306,17 @@ fn permissions(path: &Path) -> std::fs::Permissions {
     PermissionsExt::from_mode(old.unwrap_or(0o666) & 0o666)
 }
 
-async fn serve(receiver: &Incoming, address: SocketAddr) -> anyhow::Result<Viewer> {
+async fn serve(
+    receiver: &Incoming,
+    address: SocketAddr,
+    embeddings: Vec<Embedding>,
+) -> anyhow::Result<Viewer> {
     let stream = ViewerStream::new("view", receiver.pictures()).stats(receiver.stats());
-    let viewer = Viewer::bind(ViewerConfig::default().address(address), [stream])
+    let config = ViewerConfig::default().address(address);
+    let config = embeddings
+        .into_iter()
+        .fold(config, ViewerConfig::allow_embedding);
+    let viewer = Viewer::bind(config, [stream])
         .await
         .context("cannot serve the browser; choose another address with --web")?;
     say!("watch     http://{}/", viewer.address());

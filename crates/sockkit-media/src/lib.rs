@@ -33,6 +33,7 @@ pub mod fuzzing;
 #[cfg(test)]
 mod hostile;
 pub mod latest;
+mod log_limit;
 pub mod picture;
 pub mod sink;
 pub mod source;

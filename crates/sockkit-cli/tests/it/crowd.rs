@@ -108,7 +108,7 @@ struct Stale {
 
 impl Crowd {
     fn gather() -> Self {
-        let camera = sockkit(&["cam", "--source", "clip", "--to", "tcp://127.0.0.1:0"]);
+        let camera = sockkit(&[&CAMERA[..], &["tcp://127.0.0.1:0"]].concat());
         let address = camera.listening();
         let url = format!("tcp://{address}");
         let web = sockkit(&["view", &url, "--web", "127.0.0.1:0"]);
@@ -203,7 +203,7 @@ impl Crowd {
         {
             let mut camera = self.camera.lock().unwrap();
             camera.kill();
-            *camera = sockkit(&["cam", "--source", "clip", "--to", &url]);
+            *camera = sockkit(&[&CAMERA[..], &[&url]].concat());
             assert_eq!(camera.listening(), self.address);
         }
         let took = self.all_see_what_was_taken_after(now());
@@ -493,3 +493,13 @@ fn now() -> Timestamp {
 const PAGE: &str = "SOCKKIT_CROWD_PAGE";
 
 const WITHIN: Duration = Duration::from_secs(60);
+
+/// All of the crowd is on one host.
+const CAMERA: [&str; 6] = [
+    "cam",
+    "--source",
+    "clip",
+    "--viewers-per-host",
+    "128",
+    "--to",
+];

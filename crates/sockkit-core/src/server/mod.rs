@@ -28,11 +28,11 @@ mod stream;
 mod udp;
 
 use metrics::Counters;
-use slots::Slots;
 
 pub use config::ServerConfig;
 pub use handler::{Handled, Handler, Peer};
 pub use metrics::{Ended, HandlerEnd, Metrics};
+pub use slots::{Slot, Slots, host};
 pub use stream::Stream;
 pub use udp::{Replied, Request, Responder, UdpMetrics, UdpServer, UdpServerConfig};
 

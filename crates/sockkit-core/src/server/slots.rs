@@ -6,9 +6,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// The places for connections or requests; taken when one is accepted.
+/// Places for connections or requests, in all and for each host.
+///
+/// A host is one IPv4 address, mapped into IPv6 or not, or one IPv6 /64
+/// network: see [`host`].
 #[derive(Debug)]
-pub(super) struct Slots {
+pub struct Slots {
     max: usize,
     max_per_address: usize,
     taken: Mutex<Taken>,
@@ -22,13 +25,14 @@ struct Taken {
 
 /// One place; free again when dropped.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub struct Slot {
     slots: Arc<Slots>,
     key: IpAddr,
 }
 
 impl Slots {
-    pub(super) fn new(max: usize, max_per_address: usize) -> Self {
+    /// `max` places, of which one host may take `max_per_address`.
+    pub fn new(max: usize, max_per_address: usize) -> Self {
         Self {
             max,
             max_per_address,
@@ -37,8 +41,8 @@ impl Slots {
     }
 
     /// A place for one from `address`, if there is one.
-    pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Slot> {
-        let key = key(address);
+    pub fn take(self: &Arc<Self>, address: IpAddr) -> Option<Slot> {
+        let key = host(address);
         let mut taken = self.taken();
         if taken.all >= self.max {
             return None;
@@ -56,7 +60,7 @@ impl Slots {
     }
 
     /// Places taken now.
-    pub(super) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.taken().all
     }
 
@@ -78,8 +82,9 @@ impl Drop for Slot {
     }
 }
 
-/// One host has one IPv4 address, but a whole /64 of IPv6 ones.
-fn key(address: IpAddr) -> IpAddr {
+/// What stands for the host at `address`: one host has one IPv4 address, but a
+/// whole /64 of IPv6 ones.
+pub fn host(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),
         ip @ IpAddr::V4(_) => ip,

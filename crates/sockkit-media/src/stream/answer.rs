@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     control::{Control, Report},
-    reports::Reports,
+    reports::{MAX_RECEIVERS, Reports},
 };
 use crate::picture::Timestamp;
 
@@ -23,10 +23,11 @@ pub(super) struct Answerer {
 }
 
 impl Answerer {
-    pub(super) fn new(now: Instant) -> Self {
+    /// Reports of `destinations` always find a place.
+    pub(super) fn new(now: Instant, destinations: Vec<SocketAddr>) -> Self {
         Self {
             paid_at: now,
-            reports: Reports::default(),
+            reports: Reports::new(destinations, MAX_RECEIVERS.div_ceil(4)),
         }
     }
 
@@ -86,7 +87,7 @@ mod tests {
         let wall = Timestamp::from_micros(77);
         let request = Control::ClockRequest { nonce: 5 }.emit();
         assert_eq!(
-            Answerer::new(now).handle_message(now, wall, from(1), &request),
+            Answerer::new(now, Vec::new()).handle_message(now, wall, from(1), &request),
             Some(Control::ClockReply {
                 nonce: 5,
                 received: wall,
@@ -98,7 +99,7 @@ mod tests {
     #[test]
     fn replies_and_garbage_are_not_answered() {
         let now = Instant::now();
-        let mut answerer = Answerer::new(now);
+        let mut answerer = Answerer::new(now, Vec::new());
         let reply = Control::ClockReply {
             nonce: 1,
             received: Timestamp::default(),
@@ -113,7 +114,7 @@ mod tests {
     #[test]
     fn a_flood_gets_few_replies() {
         let start = Instant::now();
-        let mut answerer = Answerer::new(start);
+        let mut answerer = Answerer::new(start, Vec::new());
         let request = Control::ClockRequest { nonce: 5 }.emit();
         let mut replies = 0;
         for millis in 0..1_000 {

@@ -68,6 +68,14 @@ impl Report {
             age_p99: stats.age_p99.unwrap_or_default(),
         }
     }
+
+    /// Whether a receiver can have seen this: anyone can say anything.
+    pub(super) fn is_plausible(&self) -> bool {
+        let counts = [self.received, self.lost, self.late];
+        counts.iter().all(|count| *count <= MAX_PICTURES)
+            && self.age_p50 <= self.age_p99
+            && self.age_p99 <= MAX_AGE
+    }
 }
 
 impl Control {
@@ -155,6 +163,13 @@ const VERSION: u8 = 1;
 const CLOCK_REQUEST: u8 = 1;
 const CLOCK_REPLY: u8 = 2;
 const REPORT: u8 = 3;
+
+/// A thousand pictures a second for 34 years.
+const MAX_PICTURES: u64 = 1 << 40;
+
+/// Older pictures are no live ones. A clock that is wrong, and not known to
+/// be, can make them look so; such an age says nothing.
+const MAX_AGE: Duration = Duration::from_secs(600);
 
 /// Clock request and reply.
 const CLOCK_BYTES: usize = 32;

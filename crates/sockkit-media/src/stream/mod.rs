@@ -22,6 +22,7 @@ mod freshness;
 mod inlet;
 mod intake;
 pub(crate) mod pace;
+pub(crate) mod patience;
 mod receiver;
 mod reports;
 mod sender;

@@ -7,11 +7,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sockkit_core::server::host;
+
 use super::control::Report;
 
 /// The last report of each receiver. Its memory is bounded.
-#[derive(Debug, Default)]
+///
+/// Anyone can send reports, and over datagrams from any address: they have
+/// places for each host, and those that we send to need none.
+#[derive(Debug)]
 pub(super) struct Reports {
+    expected: Vec<SocketAddr>,
+    max_per_host: usize,
     receivers: Vec<Heard>,
 }
 
@@ -23,8 +30,20 @@ struct Heard {
 }
 
 impl Reports {
+    /// Reports of those in `expected`, and of `max_per_host` others of a host.
+    pub(super) fn new(expected: Vec<SocketAddr>, max_per_host: usize) -> Self {
+        Self {
+            expected,
+            max_per_host,
+            receivers: Vec::new(),
+        }
+    }
+
     /// Takes a report in, in the place of the receiver's last one.
     pub(super) fn note(&mut self, now: Instant, from: SocketAddr, report: Report) {
+        if !report.is_plausible() {
+            return;
+        }
         let heard = Heard {
             from,
             at: now,
@@ -33,9 +52,25 @@ impl Reports {
         self.receivers.retain(|other| other.is_recent(now));
         if let Some(known) = self.receivers.iter_mut().find(|other| other.from == from) {
             *known = heard;
-        } else if self.receivers.len() < MAX_RECEIVERS {
+        } else if self.expects(from) || self.has_room(from) {
             self.receivers.push(heard);
         }
+    }
+
+    /// Scope and flow of an IPv6 address may differ.
+    fn expects(&self, from: SocketAddr) -> bool {
+        let same = |to: &SocketAddr| (to.ip(), to.port()) == (from.ip(), from.port());
+        self.expected.iter().any(same)
+    }
+
+    /// A place, in all and for its host, for one that is not expected.
+    fn has_room(&self, from: SocketAddr) -> bool {
+        let host = host(from.ip());
+        let from_there = self
+            .receivers
+            .iter()
+            .filter(|heard| self::host(heard.from.ip()) == host);
+        self.receivers.len() < MAX_RECEIVERS && from_there.count() < self.max_per_host
     }
 
     /// The last report of each receiver that spoke lately.
@@ -54,12 +89,19 @@ impl Heard {
     }
 }
 
-const MAX_RECEIVERS: usize = 256;
+/// Receivers whose reports are kept, beside those that are expected.
+pub(super) const MAX_RECEIVERS: usize = 256;
 const FORGET_AFTER: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
     use super::*;
+
+    fn reports() -> Reports {
+        Reports::new(vec![from(9)], MAX_RECEIVERS / 4)
+    }
 
     fn from(host: u8) -> SocketAddr {
         SocketAddr::from(([10, 0, 0, host], 5006))
@@ -68,7 +110,7 @@ mod tests {
     #[test]
     fn reports_are_kept_by_receiver_and_forgotten() {
         let start = Instant::now();
-        let mut reports = Reports::default();
+        let mut reports = reports();
         let mut report = |now, host, received| {
             let report = Report {
                 received,
@@ -87,11 +129,86 @@ mod tests {
     #[test]
     fn the_table_of_receivers_is_bounded() {
         let now = Instant::now();
-        let mut reports = Reports::default();
-        for port in 0..2_000 {
-            let from = SocketAddr::from(([10, 0, 0, 1], port));
+        let mut reports = reports();
+        for host in 0..2_000 {
+            let from = SocketAddr::from((Ipv4Addr::from_bits(host), 5006));
             reports.note(now, from, Report::default());
         }
         assert_eq!(reports.recent(now).len(), MAX_RECEIVERS);
+    }
+
+    #[test]
+    fn one_host_has_a_quarter_of_the_table() {
+        let now = Instant::now();
+        for host in ["10.0.0.1", "::ffff:10.0.0.1", "2001:db8::7"] {
+            let host: IpAddr = host.parse().unwrap();
+            let mut reports = reports();
+            for port in 1..=300 {
+                reports.note(now, (host, port).into(), Report::default());
+            }
+            assert_eq!(reports.recent(now).len(), MAX_RECEIVERS / 4);
+            reports.note(now, from(2), Report::default());
+            assert_eq!(reports.recent(now).len(), MAX_RECEIVERS / 4 + 1);
+        }
+        let mut reports = reports();
+        for host in 1..=300u128 {
+            let from = Ipv6Addr::from_bits(0x2001_0db8 << 96 | host);
+            reports.note(now, (from, 5006).into(), Report::default());
+        }
+        assert_eq!(reports.recent(now).len(), MAX_RECEIVERS / 4);
+    }
+
+    #[test]
+    fn a_receiver_that_we_send_to_is_never_crowded_out() {
+        let now = Instant::now();
+        let mut reports = reports();
+        for host in 0..2_000 {
+            let from = SocketAddr::from((Ipv4Addr::from_bits(host), 1));
+            reports.note(now, from, Report::default());
+        }
+        for port in 1..=300 {
+            let from = SocketAddr::from(([10, 0, 0, 9], port));
+            reports.note(now, from, Report::default());
+        }
+        reports.note(now, from(9), Report::default());
+        let recent = reports.recent(now);
+        assert!(recent.iter().any(|(receiver, _)| *receiver == from(9)));
+    }
+
+    #[test]
+    fn absurd_figures_are_dropped() {
+        let (now, day) = (Instant::now(), Duration::from_secs(86_400));
+        let hostile = [
+            Report {
+                lost: 1 << 63,
+                ..Report::default()
+            },
+            Report {
+                received: u64::MAX,
+                ..Report::default()
+            },
+            Report {
+                late: u64::MAX,
+                ..Report::default()
+            },
+            Report {
+                age_p50: day,
+                age_p99: day,
+                ..Report::default()
+            },
+            Report {
+                age_p99: Duration::from_micros(u32::MAX.into()),
+                ..Report::default()
+            },
+            Report {
+                age_p50: Duration::from_secs(1),
+                ..Report::default()
+            },
+        ];
+        for report in hostile {
+            let mut reports = reports();
+            reports.note(now, from(1), report);
+            assert_eq!(reports.recent(now), [], "{report:?}");
+        }
     }
 }

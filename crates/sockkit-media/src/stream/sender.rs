@@ -87,7 +87,7 @@ impl Sender {
         let local_addr = endpoint.udp().local_addr()?;
         let shared = Arc::new(Mutex::new(Shared {
             stats: SenderStats::default(),
-            answerer: Answerer::new(now()),
+            answerer: Answerer::new(now(), config.destinations.clone()),
         }));
         let stop = CancellationToken::new();
         let run = run(endpoint, config, pictures, Arc::clone(&shared));
@@ -115,6 +115,10 @@ impl Sender {
 
     /// What receivers last reported; those that are silent for five seconds
     /// are left out.
+    ///
+    /// Reports prove nothing: anyone can send one. Those of the destinations
+    /// always have a place; of all other receivers 256 have, and of one host,
+    /// a quarter of that.
     pub fn reports(&self) -> Vec<(SocketAddr, Report)> {
         lock(&self.shared).answerer.reports(now())
     }

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
@@ -14,19 +15,21 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use sockkit_core::{options::SocketOptions, tcp};
+use sockkit_core::{options::SocketOptions, server::Slots, tcp};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::{Instant, Sleep, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// What all connections together, and each one, may take.
+use crate::{log_limit::LogLimit, stream::patience::Patience};
+
+/// What all connections together, those of one host, and each one may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) max_connections: usize,
+    pub(super) max_connections_per_host: usize,
     pub(super) write_deadline: Duration,
 }
 
@@ -38,7 +41,9 @@ pub(super) async fn serve(
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(limits.max_connections));
+    let places = Slots::new(limits.max_connections, limits.max_connections_per_host);
+    let places = Arc::new(places);
+    let log_limit = LogLimit::default();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -50,8 +55,10 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            tracing::warn!(%peer, "too many connections");
+        let Some(place) = places.take(peer.ip()) else {
+            if let Some(untold) = log_limit.note(now(), "full", peer.ip()) {
+                tracing::warn!(%peer, untold, "too many connections");
+            }
             // Best effort, and never waited for.
             let _ = stream.try_write(BUSY);
             continue;
@@ -59,7 +66,7 @@ pub(super) async fn serve(
         let (app, stop) = (app.clone(), stop.clone());
         tasks.spawn(async move {
             let _place = place;
-            if let Err(error) = serve_one(stream, app, limits.write_deadline, stop).await {
+            if let Err(error) = serve_one(stream, peer, app, limits.write_deadline, stop).await {
                 tracing::debug!(%peer, %error, "browser connection ended");
             }
         });
@@ -68,6 +75,7 @@ pub(super) async fn serve(
 
 async fn serve_one(
     stream: TcpStream,
+    peer: SocketAddr,
     app: Router,
     write_deadline: Duration,
     stop: CancellationToken,
@@ -78,6 +86,7 @@ async fn serve_one(
     let stream = Arc::new(stream);
     let app = app.layer(Extension(Outlet {
         stream: Arc::clone(&stream),
+        peer,
         deadline: write_deadline,
     }));
     let stream = TokioIo::new(WriteDeadline::new(stream, write_deadline));
@@ -85,6 +94,9 @@ async fn serve_one(
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WITHIN)
         .max_buf_size(MAX_BUFFER_BYTES)
+        // What a client asked before it closed its side is answered; one that
+        // has gone altogether is noticed by the next write.
+        .half_close(true)
         .serve_connection(stream, TowerToHyperService::new(app));
     let mut connection = pin!(connection);
     if let Some(ended) = stop.run_until_cancelled(connection.as_mut()).await {
@@ -110,23 +122,37 @@ fn options() -> SocketOptions {
 #[derive(Clone, Debug)]
 pub(super) struct Outlet {
     stream: Arc<TcpStream>,
+    pub(super) peer: SocketAddr,
     deadline: Duration,
 }
 
 impl Outlet {
-    /// Waits until what was written has left this machine, but for a little.
-    pub(super) async fn sent(&self) -> io::Result<()> {
-        timeout(self.deadline, tcp::sent(&self.stream)).await?
+    /// How slowly this client may take pictures.
+    pub(super) fn patience(&self) -> Patience {
+        Patience::new(self.deadline)
+    }
+
+    /// Waits until what was written has left this machine, but for a little,
+    /// if the client takes it in time.
+    pub(super) async fn sent(&self, patience: &mut Patience) -> io::Result<()> {
+        timeout(patience.left(now()), tcp::sent(&self.stream)).await??;
+        patience.handle_taken(now())
     }
 }
 
-/// Fails a write that has made no progress for too long.
+/// The runtime's clock, for what is pure.
+pub(super) fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+/// Fails an answer, or a picture of a stream, that is not taken whole in time.
 #[derive(Debug)]
 struct WriteDeadline {
     /// Shared with the [`Outlet`].
     stream: Arc<TcpStream>,
     limit: Duration,
-    /// Runs while the peer takes nothing.
+    /// Runs from the first write that waits until all is written: a byte now
+    /// and then does not put it off.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
@@ -145,13 +171,11 @@ impl WriteDeadline {
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
-            self.stalled = None;
             return written;
         }
         let limit = self.limit;
-        let stalled = self
-            .stalled
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + limit)));
+        // Not `sleep_until`: a sum would overflow where the limit is none.
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(stalled.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -209,8 +233,9 @@ impl AsyncWrite for WriteDeadline {
         true
     }
 
-    /// The kernel's buffer is flushed by itself.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// The kernel's buffer is flushed by itself, and ours is empty now.
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stalled = None;
         Poll::Ready(Ok(()))
     }
 
@@ -240,4 +265,5 @@ const SEND_BUFFER_BYTES: usize = 256 << 10;
 const NOT_SENT_BYTES: u32 = 8 << 10;
 
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    X-Frame-Options: DENY\r\nCross-Origin-Resource-Policy: same-origin\r\n\
     Connection: close\r\nContent-Length: 20\r\n\r\ntoo many connections";

@@ -6,33 +6,105 @@
 //! machine the way its users do: by address, as `localhost`, or by a name that
 //! was configured. An `Origin` header must say the same.
 //!
+//! Without reading them a page can still show the pictures, and take the
+//! viewers' places. So a browser that says where a request comes from
+//! (`Sec-Fetch-Site`, else `Referer`) must name our own page, or one that was
+//! allowed to embed the pictures. Following a link to our page is no embedding.
+//!
 //! Pure: it looks at header values alone.
+//!
+//! # Source
+//! Fetch Metadata Request Headers, <https://www.w3.org/TR/fetch-metadata/>.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Decides by the names this machine is known under.
+use super::Embedding;
+
+/// Decides by the names this machine is known under, and by the pages that
+/// may embed its pictures.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Guard {
     names: Vec<String>,
+    embeddings: Vec<Embedding>,
+}
+
+/// What a request says of itself. A header that is no text is an empty one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Asking<'a> {
+    /// The request's authority.
+    pub(super) host: Option<&'a str>,
+    pub(super) origin: Option<&'a str>,
+    pub(super) referer: Option<&'a str>,
+    /// `Sec-Fetch-Site`, `-Mode` and `-Dest`.
+    pub(super) site: Option<&'a str>,
+    pub(super) mode: Option<&'a str>,
+    pub(super) dest: Option<&'a str>,
+    /// For `/` itself, not for a picture by way of it.
+    pub(super) is_page: bool,
+}
+
+/// On whose page the answer may be shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Audience {
+    /// Our own, or no page at all.
+    Ours,
+    /// Another that was allowed to embed pictures.
+    Embedder,
 }
 
 impl Guard {
-    pub(super) fn new(names: impl IntoIterator<Item = String>) -> Self {
+    pub(super) fn new(
+        names: impl IntoIterator<Item = String>,
+        embeddings: impl IntoIterator<Item = Embedding>,
+    ) -> Self {
         Self {
             names: names.into_iter().collect(),
+            embeddings: embeddings.into_iter().collect(),
         }
     }
 
-    /// Checks the request's authority and the page it comes from, if it says.
-    pub(super) fn check(&self, host: Option<&str>, origin: Option<&str>) -> Result<(), Refusal> {
-        let host = host.ok_or(Refusal::NoHost)?;
+    /// Checks whom the request is for, and the page it comes from, if it says.
+    pub(super) fn check(&self, asking: Asking<'_>) -> Result<Audience, Refusal> {
+        let host = asking.host.ok_or(Refusal::NoHost)?;
         if !self.knows(host) {
             return Err(Refusal::ForeignHost);
         }
-        match origin {
-            Some(origin) if !self.is_ours(origin, host) => Err(Refusal::ForeignOrigin),
-            _ => Ok(()),
+        if asking
+            .origin
+            .is_some_and(|origin| !self.is_ours(origin, host))
+        {
+            return Err(Refusal::ForeignOrigin);
         }
+        if asking.is_link_to_the_page() || self.comes_from_us(asking, host) {
+            return Ok(Audience::Ours);
+        }
+        if self.embeds(asking) {
+            return Ok(Audience::Embedder);
+        }
+        Err(Refusal::ForeignPage)
+    }
+
+    /// Our own page, the address bar, or a program that is no browser.
+    fn comes_from_us(&self, asking: Asking<'_>, host: &str) -> bool {
+        match (asking.site, asking.referer) {
+            (Some(site), _) => matches!(site, "same-origin" | "none"),
+            // Browsers keep `Sec-Fetch-Site` from plain HTTP beyond loopback.
+            (None, Some(referer)) => self.is_ours(origin_of(referer), host),
+            (None, None) => true,
+        }
+    }
+
+    /// A page that may embed, where the browser says which it is.
+    fn embeds(&self, asking: Asking<'_>) -> bool {
+        let origin = asking.referer.map(origin_of);
+        !asking.is_page
+            && matches!(asking.dest, None | Some("image"))
+            && self.embeddings.iter().any(|allowed| match allowed {
+                Embedding::Anywhere => true,
+                Embedding::Origin(allowed) => {
+                    origin.is_some_and(|origin| origin.eq_ignore_ascii_case(allowed))
+                }
+            })
     }
 
     fn knows(&self, authority: &str) -> bool {
@@ -73,6 +145,41 @@ pub(super) enum Refusal {
     ForeignHost,
     #[error("the request comes from a page of another origin")]
     ForeignOrigin,
+    #[error(
+        "the request comes from another site's page: \
+         allow that page's origin to embed the pictures if it may (--allow-embedding)"
+    )]
+    ForeignPage,
+}
+
+impl Refusal {
+    /// A word for it.
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::NoHost => "no host",
+            Self::ForeignHost => "foreign host",
+            Self::ForeignOrigin => "foreign origin",
+            Self::ForeignPage => "foreign page",
+        }
+    }
+}
+
+impl Asking<'_> {
+    /// A tab of its own, which other pages cannot look into.
+    fn is_link_to_the_page(&self) -> bool {
+        self.is_page
+            && matches!(self.mode, None | Some("navigate"))
+            && matches!(self.dest, None | Some("document"))
+    }
+}
+
+/// `scheme://host[:port]` of a URL, or all of it if it is none.
+fn origin_of(url: &str) -> &str {
+    let rest = url.find("://").map_or(url.len(), |scheme| scheme + 3);
+    let end = url[rest..]
+        .find(['/', '?', '#'])
+        .map_or(url.len(), |path| rest + path);
+    &url[..end]
 }
 
 /// The host of `host[:port]`, without the brackets of an IPv6 address.
@@ -97,15 +204,35 @@ fn is_address(name: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn guard(embeddings: &[&str]) -> Guard {
+        let embeddings = embeddings.iter().map(|text| text.parse().unwrap());
+        Guard::new(["camera.lan".to_owned()], embeddings)
+    }
+
     #[track_caller]
     fn check(host: &str, origin: Option<&str>, expected: Result<(), Refusal>) {
-        let guard = Guard::new(["camera.lan".to_owned()]);
+        let asking = Asking {
+            host: Some(host),
+            origin,
+            ..Asking::default()
+        };
         assert_eq!(
-            guard.check(Some(host), origin),
+            guard(&[]).check(asking).map(drop),
             expected,
             "{host} {origin:?}"
         );
     }
+
+    /// An `<img>` as a browser asks for it.
+    const IMAGE: Asking<'_> = Asking {
+        host: Some("127.0.0.1:8088"),
+        origin: None,
+        referer: None,
+        site: Some("cross-site"),
+        mode: Some("no-cors"),
+        dest: Some("image"),
+        is_page: false,
+    };
 
     #[test]
     fn addresses_localhost_and_configured_names_may_ask() {
@@ -147,7 +274,8 @@ mod tests {
 
     #[test]
     fn a_request_without_host_is_refused() {
-        assert_eq!(Guard::default().check(None, None), Err(Refusal::NoHost));
+        let refused = Guard::default().check(Asking::default());
+        assert_eq!(refused, Err(Refusal::NoHost));
     }
 
     #[test]
@@ -172,5 +300,105 @@ mod tests {
         ] {
             check("127.0.0.1:8088", Some(origin), Err(Refusal::ForeignOrigin));
         }
+    }
+
+    #[test]
+    fn a_page_from_elsewhere_may_not_show_the_pictures() {
+        for site in ["cross-site", "same-site", "", "nonsense"] {
+            for (mode, dest) in [
+                ("no-cors", "image"),
+                ("navigate", "iframe"),
+                ("navigate", "document"),
+            ] {
+                let asking = Asking {
+                    site: Some(site),
+                    mode: Some(mode),
+                    dest: Some(dest),
+                    ..IMAGE
+                };
+                assert_eq!(
+                    guard(&[]).check(asking),
+                    Err(Refusal::ForeignPage),
+                    "{asking:?}"
+                );
+            }
+        }
+        for site in ["same-origin", "none"] {
+            let asking = Asking {
+                site: Some(site),
+                ..IMAGE
+            };
+            assert_eq!(guard(&[]).check(asking), Ok(Audience::Ours), "{site}");
+        }
+    }
+
+    #[test]
+    fn without_fetch_metadata_the_referer_counts() {
+        for (referer, expected) in [
+            (None, Ok(Audience::Ours)),
+            (Some("http://127.0.0.1:8088/"), Ok(Audience::Ours)),
+            (Some("https://camera.lan/live?x#y"), Ok(Audience::Ours)),
+            (Some("http://127.0.0.1/"), Err(Refusal::ForeignPage)),
+            (
+                Some("http://evil.example/127.0.0.1:8088"),
+                Err(Refusal::ForeignPage),
+            ),
+            (
+                Some("http://127.0.0.1:8088@evil.example/"),
+                Err(Refusal::ForeignPage),
+            ),
+            (Some(""), Err(Refusal::ForeignPage)),
+        ] {
+            let asking = Asking {
+                host: IMAGE.host,
+                referer,
+                ..Asking::default()
+            };
+            assert_eq!(guard(&[]).check(asking), expected, "{referer:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_to_the_page_may_be_followed_from_anywhere() {
+        let link = Asking {
+            referer: Some("https://chat.example/"),
+            mode: Some("navigate"),
+            dest: Some("document"),
+            is_page: true,
+            ..IMAGE
+        };
+        assert_eq!(guard(&[]).check(link), Ok(Audience::Ours));
+        for framed in ["iframe", "frame", "embed", "object"] {
+            let asking = Asking {
+                dest: Some(framed),
+                ..link
+            };
+            let refused = guard(&["any"]).check(asking);
+            assert_eq!(refused, Err(Refusal::ForeignPage), "{framed}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_was_allowed_may_embed_pictures_and_no_other() {
+        let from = |referer| Asking { referer, ..IMAGE };
+        let octopi = guard(&["http://octopi.local"]);
+        for referer in ["http://octopi.local/", "http://OctoPi.local/#control"] {
+            assert_eq!(
+                octopi.check(from(Some(referer))),
+                Ok(Audience::Embedder),
+                "{referer}"
+            );
+        }
+        for referer in [
+            None,
+            Some("http://octopi.local:81/"),
+            Some("https://octopi.local/"),
+            Some("http://octopi.local.evil.example/"),
+            Some("http://evil.example/?http://octopi.local/"),
+        ] {
+            let refused = octopi.check(from(referer));
+            assert_eq!(refused, Err(Refusal::ForeignPage), "{referer:?}");
+        }
+        assert_eq!(guard(&["any"]).check(from(None)), Ok(Audience::Embedder));
     }
 }

@@ -8,6 +8,7 @@
 //! What each URL answers is written in `docs/viewer.md`.
 
 mod connection;
+mod embedding;
 mod feed;
 mod figures;
 mod guard;
@@ -21,14 +22,16 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, sync::Semaphore};
+use sockkit_core::server::Slots;
+use tokio::net::TcpListener;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
 
+pub use self::embedding::{Embedding, EmbeddingError};
 use self::{feed::Feed, guard::Guard, routes::Shared};
-use crate::{latest::Subscriber, picture::VideoFrame, stream::StatsHandle};
+use crate::{latest::Subscriber, log_limit::LogLimit, picture::VideoFrame, stream::StatsHandle};
 
 /// Serves live pictures to browsers until it is dropped.
 ///
@@ -81,17 +84,15 @@ impl Viewer {
             .collect();
         let shared = Arc::new(Shared {
             feeds,
-            guard: Guard::new(config.names.iter().cloned()),
-            places: Arc::new(Semaphore::new(config.max_viewers)),
+            guard: Guard::new(config.names.iter().cloned(), config.embeddings.clone()),
+            log_limit: LogLimit::default(),
+            places: Arc::new(Slots::new(config.max_viewers, config.per_host())),
             stop: stop.clone(),
         });
         tasks.spawn(connection::serve(
             listener,
             routes::router(shared),
-            connection::Limits {
-                max_connections: config.max_viewers + SPARE_CONNECTIONS,
-                write_deadline: config.write_deadline,
-            },
+            config.limits(),
             tasks.clone(),
             stop.clone(),
         ));
@@ -156,7 +157,9 @@ impl ViewerStream {
 pub struct ViewerConfig {
     address: SocketAddr,
     names: Vec<String>,
+    embeddings: Vec<Embedding>,
     max_viewers: usize,
+    max_viewers_per_host: Option<usize>,
     write_deadline: Duration,
     jpeg_quality: u8,
 }
@@ -181,6 +184,16 @@ impl ViewerConfig {
         self
     }
 
+    /// Lets other pages show the pictures, as in `<img src="http://…/stream">`.
+    /// May be called several times. Default: none.
+    ///
+    /// Without it a page elsewhere gets nothing: whoever looks at it would
+    /// show it this camera.
+    pub fn allow_embedding(mut self, embedding: Embedding) -> Self {
+        self.embeddings.push(embedding);
+        self
+    }
+
     /// How many may watch at the same time. Default: 128.
     ///
     /// Each costs at most two pictures of memory, and a send buffer.
@@ -189,8 +202,23 @@ impl ViewerConfig {
         self
     }
 
-    /// How long a client may take nothing before it is dropped. Default: 60 s.
+    /// How many of one host may watch at the same time. Default: a quarter of
+    /// all.
     ///
+    /// A host is one IPv4 address or one IPv6 /64 network. Behind a reverse
+    /// proxy all viewers are one host: give it all of them.
+    pub fn max_viewers_per_host(mut self, viewers: usize) -> Self {
+        self.max_viewers_per_host = Some(viewers);
+        self
+    }
+
+    /// How long a client may take over an answer, or be behind with a stream,
+    /// before it is dropped. Default: 60 s; [`Duration::MAX`] is never.
+    ///
+    /// A picture of a stream may take a tenth of that, and a second more for
+    /// each megabyte; a client that needs longer, however its bytes trickle,
+    /// falls behind. By default one that takes nothing is dropped after about
+    /// a minute, and one that needs twelve seconds for each picture after two.
     /// Longer lets a browser tab that was asleep go on where it was.
     pub fn write_deadline(mut self, deadline: Duration) -> Self {
         self.write_deadline = deadline;
@@ -204,6 +232,19 @@ impl ViewerConfig {
         self.jpeg_quality = quality;
         self
     }
+
+    fn per_host(&self) -> usize {
+        self.max_viewers_per_host
+            .unwrap_or_else(|| self.max_viewers.div_ceil(4))
+    }
+
+    fn limits(&self) -> connection::Limits {
+        connection::Limits {
+            max_connections: self.max_viewers.saturating_add(SPARE_CONNECTIONS),
+            max_connections_per_host: self.per_host().saturating_add(SPARE_CONNECTIONS / 4),
+            write_deadline: self.write_deadline,
+        }
+    }
 }
 
 impl Default for ViewerConfig {
@@ -211,7 +252,9 @@ impl Default for ViewerConfig {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8088)),
             names: Vec::new(),
+            embeddings: Vec::new(),
             max_viewers: 128,
+            max_viewers_per_host: None,
             write_deadline: Duration::from_secs(60),
             jpeg_quality: 80,
         }

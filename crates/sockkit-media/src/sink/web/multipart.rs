@@ -3,41 +3,82 @@
 //! # Source
 //! The form that mjpg-streamer and uStreamer use: each part with
 //! `Content-Type`, `Content-Length` and `X-Timestamp`.
+//!
+//! Chromium shows a part when it has read the head of the next one. A browser
+//! that shows the stream itself gets that head at once, which therefore holds
+//! nothing of the picture to come.
 
 use std::{io, sync::Arc};
 
 use axum::body::Body;
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
-use tokio::sync::OwnedSemaphorePermit;
+use serde::Deserialize;
+use sockkit_core::server::Slot;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    connection::Outlet,
+    connection::{Outlet, now},
     feed::{Feed, Picture},
 };
 use crate::picture::Timestamp;
 
 pub(super) const CONTENT_TYPE: &str = "multipart/x-mixed-replace;boundary=sockkit";
 
+/// When the head of a part is sent.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Head {
+    /// With its picture, whose length, time and number it holds.
+    Late,
+    /// Right behind the picture before.
+    Early,
+}
+
+impl Head {
+    fn opening(self) -> &'static [u8] {
+        match self {
+            Self::Late => BOUNDARY,
+            Self::Early => BOUNDARY_AND_HEAD,
+        }
+    }
+
+    fn part(self, picture: Picture, stream: &str) -> [Bytes; 3] {
+        let (head, end) = match self {
+            // The next boundary at once: some clients show a picture when
+            // they see that it is over.
+            Self::Late => (head(&picture, stream), END_AND_BOUNDARY),
+            Self::Early => (Bytes::new(), END_BOUNDARY_AND_HEAD),
+        };
+        [head, picture.jpeg, Bytes::from_static(end)]
+    }
+}
+
 /// The newest picture of each feed whenever the one before has left.
 ///
 /// Of one feed, at most one picture waits here and one in the connection.
 pub(super) fn body(
     feeds: &[Arc<Feed>],
-    place: OwnedSemaphorePermit,
+    head: Head,
+    place: Slot,
     outlet: Outlet,
     stop: CancellationToken,
 ) -> Body {
-    let parts = stream::select_all(feeds.iter().map(|feed| Box::pin(parts_of(feed))));
-    let parts = stream::try_unfold((parts, outlet), async |(mut parts, outlet)| {
-        outlet.sent().await?;
-        Ok::<_, io::Error>(parts.next().await.map(|part| (part, (parts, outlet))))
+    let parts = stream::select_all(feeds.iter().map(|feed| Box::pin(parts_of(feed, head))));
+    let state = (parts, outlet.patience(), outlet);
+    let parts = stream::try_unfold(state, async |(mut parts, mut patience, outlet)| {
+        outlet.sent(&mut patience).await?;
+        let Some(part) = parts.next().await else {
+            return Ok(None);
+        };
+        let bytes = part.iter().map(Bytes::len).sum();
+        patience.handle_picture(now(), bytes);
+        Ok::<_, io::Error>(Some((part, (parts, patience, outlet))))
     })
     .map_ok(|part| stream::iter(part.map(Ok::<_, io::Error>)))
     .try_flatten()
     .take_until(stop.cancelled_owned());
-    let opening = stream::iter([Ok(Bytes::from_static(BOUNDARY))]);
+    let opening = stream::iter([Ok(Bytes::from_static(head.opening()))]);
     let body = opening.chain(parts).map_ok(move |bytes| {
         // The place is free again when the body is dropped.
         let _held = &place;
@@ -46,18 +87,12 @@ pub(super) fn body(
     Body::from_stream(body)
 }
 
-fn parts_of(feed: &Feed) -> impl Stream<Item = [Bytes; 3]> + use<> {
+fn parts_of(feed: &Feed, head: Head) -> impl Stream<Item = [Bytes; 3]> + use<> {
     let name = feed.name.clone();
-    stream::unfold((feed.watch(), name), async |(mut pictures, name)| {
+    let state = (feed.watch(), name, head);
+    stream::unfold(state, async |(mut pictures, name, head)| {
         let picture = pictures.next().await?;
-        let part = [
-            head(&picture, &name),
-            picture.jpeg,
-            // The next boundary at once: some clients show a picture when
-            // they see that it is over.
-            Bytes::from_static(END_AND_BOUNDARY),
-        ];
-        Some((part, (pictures, name)))
+        Some((head.part(picture, &name), (pictures, name, head)))
     })
 }
 
@@ -80,6 +115,8 @@ pub(super) fn seconds(time: Timestamp) -> String {
 
 const BOUNDARY: &[u8] = b"--sockkit\r\n";
 const END_AND_BOUNDARY: &[u8] = b"\r\n--sockkit\r\n";
+const BOUNDARY_AND_HEAD: &[u8] = b"--sockkit\r\nContent-Type: image/jpeg\r\n\r\n";
+const END_BOUNDARY_AND_HEAD: &[u8] = b"\r\n--sockkit\r\nContent-Type: image/jpeg\r\n\r\n";
 
 #[cfg(test)]
 mod tests {

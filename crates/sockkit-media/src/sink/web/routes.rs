@@ -7,31 +7,37 @@ use axum::{
     extract::{Query, Request, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN},
+        header::{
+            ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN, REFERER,
+            X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+        },
     },
     middleware::{self, Next},
     response::{Html, IntoResponse, Response},
     routing::get,
 };
 use serde::Deserialize;
-use tokio::{sync::Semaphore, time::timeout};
+use sockkit_core::server::Slots;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    connection::Outlet,
+    connection::{Outlet, now},
     feed::{Feed, Signal},
     figures,
-    guard::Guard,
-    multipart,
+    guard::{Asking, Audience, Guard, Refusal},
+    multipart::{self, Head},
 };
+use crate::log_limit::LogLimit;
 
 /// What the handlers share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) feeds: Vec<Arc<Feed>>,
     pub(super) guard: Guard,
-    /// One permit for each client that watches.
-    pub(super) places: Arc<Semaphore>,
+    pub(super) log_limit: LogLimit,
+    /// One place for each client that watches.
+    pub(super) places: Arc<Slots>,
     pub(super) stop: CancellationToken,
 }
 
@@ -72,10 +78,38 @@ struct Action {
     action: Option<String>,
 }
 
+/// `?head=late` or `early`; without it, what suits the client.
+#[derive(Debug, Deserialize)]
+struct Form {
+    head: Option<Head>,
+}
+
+impl Form {
+    fn for_client(&self, headers: &HeaderMap) -> Head {
+        self.head.unwrap_or_else(|| match shows_itself(headers) {
+            true => Head::Early,
+            false => Head::Late,
+        })
+    }
+}
+
+/// Whether a browser asks for an `<img>`, or for a tab, and not a script or
+/// another program that reads the parts.
+fn shows_itself(headers: &HeaderMap) -> bool {
+    match text(headers, "sec-fetch-dest") {
+        Some(dest) => matches!(dest, "image" | "document"),
+        // Browsers keep it from plain HTTP beyond loopback; but what they show
+        // they ask for by formats, and what a script reads by `*/*`.
+        None => text(headers, ACCEPT.as_str()).is_some_and(|accept| accept.contains("image/webp")),
+    }
+}
+
 async fn root(
     State(shared): State<Arc<Shared>>,
     Extension(outlet): Extension<Outlet>,
     Query(query): Query<Action>,
+    Query(form): Query<Form>,
+    headers: HeaderMap,
 ) -> Response {
     let Some(action) = query.action else {
         return page().into_response();
@@ -88,7 +122,10 @@ async fn root(
         return Failure::NoSuchStream.into_response();
     };
     match verb {
-        "stream" => stream_of(&shared, std::slice::from_ref(feed), outlet).into_response(),
+        "stream" => {
+            let head = form.for_client(&headers);
+            stream_of(&shared, std::slice::from_ref(feed), head, outlet).into_response()
+        }
         "snapshot" => snapshot_of(feed).await.into_response(),
         _ => Failure::NoSuchAction.into_response(),
     }
@@ -102,9 +139,12 @@ async fn stream(
     State(shared): State<Arc<Shared>>,
     Extension(outlet): Extension<Outlet>,
     Query(which): Query<Which>,
+    Query(form): Query<Form>,
+    headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let feed = which.of(&shared.feeds)?;
-    stream_of(&shared, std::slice::from_ref(feed), outlet)
+    let head = form.for_client(&headers);
+    stream_of(&shared, std::slice::from_ref(feed), head, outlet)
 }
 
 /// All streams in one answer, each part with its `X-Stream`: browsers open six
@@ -113,14 +153,18 @@ async fn all_streams(
     State(shared): State<Arc<Shared>>,
     Extension(outlet): Extension<Outlet>,
 ) -> Result<Response, Failure> {
-    stream_of(&shared, &shared.feeds, outlet)
+    stream_of(&shared, &shared.feeds, Head::Late, outlet)
 }
 
-fn stream_of(shared: &Shared, feeds: &[Arc<Feed>], outlet: Outlet) -> Result<Response, Failure> {
-    let place = Arc::clone(&shared.places)
-        .try_acquire_owned()
-        .map_err(|_| Failure::TooManyViewers)?;
-    let body = multipart::body(feeds, place, outlet, shared.stop.clone());
+fn stream_of(
+    shared: &Shared,
+    feeds: &[Arc<Feed>],
+    head: Head,
+    outlet: Outlet,
+) -> Result<Response, Failure> {
+    let place = shared.places.take(outlet.peer.ip());
+    let place = place.ok_or(Failure::TooManyViewers)?;
+    let body = multipart::body(feeds, head, place, outlet, shared.stop.clone());
     let headers = [
         (CONTENT_TYPE, multipart::CONTENT_TYPE),
         (CACHE_CONTROL, "no-store"),
@@ -165,26 +209,83 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 }
 
 /// Refuses what a web page elsewhere may have sent; see [`Guard`].
-async fn only_ours(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    // An absolute URI counts more than the header (RFC 9112, 3.2.2).
-    let host = match request.uri().authority() {
-        Some(authority) => Some(authority.as_str()),
-        None => text(request.headers(), HOST.as_str()),
+async fn only_ours(
+    State(shared): State<Arc<Shared>>,
+    Extension(outlet): Extension<Outlet>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let asking = asking(&request);
+    let (response, policy) = match shared.guard.check(asking) {
+        Ok(audience) => (next.run(request).await, resource_policy(audience)),
+        Err(refusal) => {
+            shared.tell(refusal, asking, &outlet);
+            let refused = (StatusCode::FORBIDDEN, format!("{refusal}\n"));
+            (refused.into_response(), resource_policy(Audience::Ours))
+        }
     };
-    let origin = request
-        .headers()
-        .get(ORIGIN)
-        .map(|origin| origin.to_str().unwrap_or_default());
-    if let Err(refusal) = shared.guard.check(host, origin) {
-        tracing::warn!(?host, ?origin, %refusal, "request refused");
-        return (StatusCode::FORBIDDEN, format!("{refusal}\n")).into_response();
+    kept_apart(response, policy)
+}
+
+fn asking(request: &Request) -> Asking<'_> {
+    let headers = request.headers();
+    let header = |name| {
+        let value = headers.get(name)?;
+        Some(value.to_str().unwrap_or_default())
+    };
+    let uri = request.uri();
+    Asking {
+        // An absolute URI counts more than the header (RFC 9112, 3.2.2).
+        host: match uri.authority() {
+            Some(authority) => Some(authority.as_str()),
+            None => text(headers, HOST.as_str()),
+        },
+        origin: header(ORIGIN.as_str()),
+        referer: header(REFERER.as_str()),
+        site: header("sec-fetch-site"),
+        mode: header("sec-fetch-mode"),
+        dest: header("sec-fetch-dest"),
+        is_page: uri.path() == "/" && uri.query().is_none(),
     }
-    let mut response = next.run(request).await;
+}
+
+impl Shared {
+    /// One line a minute for each host: any page can make a browser ask.
+    fn tell(&self, refusal: Refusal, asking: Asking<'_>, outlet: &Outlet) {
+        let (peer, kind) = (outlet.peer, refusal.kind());
+        let Some(untold) = self.log_limit.note(now(), kind, peer.ip()) else {
+            return;
+        };
+        let [host, origin, referer] =
+            [asking.host, asking.origin, asking.referer].map(|value| value.map(beginning));
+        tracing::warn!(%peer, ?host, ?origin, ?referer, untold, %refusal, "request refused");
+    }
+}
+
+/// As much of a peer's text as fits a line.
+fn beginning(text: &str) -> &str {
+    match text.char_indices().nth(MAX_TOLD_CHARS) {
+        Some((end, _)) => &text[..end],
+        None => text,
+    }
+}
+
+fn resource_policy(audience: Audience) -> HeaderValue {
+    HeaderValue::from_static(match audience {
+        Audience::Ours => "same-origin",
+        Audience::Embedder => "cross-origin",
+    })
+}
+
+/// Neither framed nor guessed at, and shown where `policy` says.
+fn kept_apart(mut response: Response, policy: HeaderValue) -> Response {
     let headers = response.headers_mut();
-    headers.insert(
-        "x-content-type-options",
-        HeaderValue::from_static("nosniff"),
-    );
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert("cross-origin-resource-policy", policy);
+    headers
+        .entry(CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("frame-ancestors 'none'"));
     response
 }
 
@@ -199,7 +300,7 @@ enum Failure {
     NoSuchStream,
     #[error("no such action: stream and snapshot there are")]
     NoSuchAction,
-    #[error("too many watch already")]
+    #[error("too many watch already, from this host or in all; try again when one has left")]
     TooManyViewers,
     #[error("no picture came in time")]
     NoPicture,
@@ -221,6 +322,9 @@ const PAGE: &str = include_str!("page.html");
 const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src 'self' data:; \
     script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Of a header, in the log.
+const MAX_TOLD_CHARS: usize = 100;
 
 /// A little longer than the silence that makes a placeholder.
 const SNAPSHOT_WITHIN: Duration = Duration::from_secs(3);

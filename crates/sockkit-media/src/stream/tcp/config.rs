@@ -8,7 +8,7 @@ use sockkit_core::{
     tcp::{Connector, ListenConfig, ListenError, Listener},
 };
 
-use crate::stream::StreamError;
+use crate::stream::{StreamError, patience::Patience};
 
 /// Where a sender listens, and what its viewers may take.
 #[derive(Clone, Debug)]
@@ -16,6 +16,7 @@ use crate::stream::StreamError;
 pub struct TcpSenderConfig {
     address: SocketAddr,
     max_viewers: usize,
+    max_viewers_per_host: Option<usize>,
     write_deadline: Duration,
 }
 
@@ -28,6 +29,7 @@ impl TcpSenderConfig {
         Self {
             address,
             max_viewers: 128,
+            max_viewers_per_host: None,
             write_deadline: Duration::from_secs(10),
         }
     }
@@ -41,14 +43,36 @@ impl TcpSenderConfig {
         self
     }
 
-    /// How long a viewer may take nothing, or say nothing while there is
-    /// nothing to show, before it is dropped. Default: 10 s.
+    /// How many of one host may watch at the same time; one more is reset.
+    /// Default: a quarter of all.
     ///
-    /// One on a link so slow that 64 KiB take longer counts as one that takes
-    /// nothing. One that lives dials again, and is shown the newest picture.
+    /// A host is one IPv4 address or one IPv6 /64 network. Behind address
+    /// translation or a relay many viewers are one host.
+    pub fn max_viewers_per_host(mut self, viewers: usize) -> Self {
+        self.max_viewers_per_host = Some(viewers);
+        self
+    }
+
+    /// How far a viewer may be behind, take nothing, or say nothing while there
+    /// is nothing to show, before it is dropped. Default: 10 s;
+    /// [`Duration::MAX`] is never.
+    ///
+    /// A picture may take a tenth of that, and a second more for each megabyte;
+    /// a viewer that needs longer, however its bytes trickle, falls behind. By
+    /// default one that needs two seconds for each picture is dropped after
+    /// twenty. A viewer that lives dials again, and is shown the newest picture.
     pub fn write_deadline(mut self, deadline: Duration) -> Self {
         self.write_deadline = deadline;
         self
+    }
+
+    pub(super) fn patience(&self) -> Patience {
+        Patience::new(self.write_deadline)
+    }
+
+    pub(super) fn per_host(&self) -> usize {
+        self.max_viewers_per_host
+            .unwrap_or_else(|| self.max_viewers.div_ceil(4))
     }
 
     pub(super) fn listen(&self) -> Result<Listener, StreamError> {
@@ -61,7 +85,7 @@ impl TcpSenderConfig {
         #[cfg(target_os = "linux")]
         let options = options
             .not_sent_low_water_bytes(NOT_SENT_BYTES)
-            .user_timeout(Some(self.write_deadline));
+            .user_timeout(Some(self.write_deadline.min(LONGEST_USER_TIMEOUT)));
         let config = ListenConfig::default().options(options);
         Listener::bind_with(self.address, &config).map_err(|error| match error {
             ListenError::Bind { address, source } => StreamError::Listen { address, source },
@@ -74,9 +98,9 @@ impl TcpSenderConfig {
     pub(super) fn limits(&self) -> ServerConfig {
         ServerConfig::default()
             .max_connections(self.max_viewers)
-            .max_connections_per_address(self.max_viewers)
-            .write_timeout(self.write_deadline)
-            .idle_timeout(self.write_deadline)
+            .max_connections_per_address(self.per_host())
+            .write_timeout(self.write_deadline.min(FOR_EVER))
+            .idle_timeout(self.write_deadline.min(FOR_EVER))
             .drain_timeout(DRAIN_WITHIN)
     }
 }
@@ -123,8 +147,8 @@ impl TcpReceiverConfig {
         let options = SocketOptions::new()
             .no_delay(true)
             .receive_buffer_bytes(self.receive_buffer_bytes)
-            .read_timeout(Some(self.silence))
-            .write_timeout(Some(self.silence));
+            .read_timeout(Some(self.silence.min(FOR_EVER)))
+            .write_timeout(Some(self.silence.min(FOR_EVER)));
         Connector::default()
             .options(options)
             .deadline(CONNECT_WITHIN)
@@ -140,9 +164,16 @@ const CONTROL_BUFFER_BYTES: usize = 16 << 10;
 #[cfg(target_os = "linux")]
 const NOT_SENT_BYTES: u32 = 8 << 10;
 
+/// The kernel counts milliseconds in 31 bits.
+#[cfg(target_os = "linux")]
+const LONGEST_USER_TIMEOUT: Duration = Duration::from_secs(24 * 3_600);
+
 /// A host that was switched off is dialled anew after so long: by then it may
 /// be back, and the kernel's own tries come ever more rarely.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+
+/// A century: an instant so far away is one still.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 
 /// What a viewer that does not read holds up a shutdown by.
 const DRAIN_WITHIN: Duration = Duration::from_secs(1);

@@ -62,8 +62,9 @@ impl TcpSender {
         pictures: Subscriber<VideoFrame>,
     ) -> Result<Self, StreamError> {
         let listener = config.listen()?;
-        let viewers = Arc::new(Viewers::default());
-        let server = Server::start(listener.into_inner(), config.limits(), {
+        let limits = config.limits();
+        let viewers = Arc::new(Viewers::new(config));
+        let server = Server::start(listener.into_inner(), limits, {
             let viewers = Arc::clone(&viewers);
             move |stream: Stream, peer: Peer| {
                 let viewers = Arc::clone(&viewers);
@@ -92,7 +93,7 @@ impl TcpSender {
     }
 
     /// What viewers last reported; those that are silent for five seconds are
-    /// left out, and so is whoever is the 257th.
+    /// left out, and so are those beyond 256, or beyond what one host may have.
     pub fn reports(&self) -> Vec<(SocketAddr, Report)> {
         self.viewers.shared().reports.recent(now())
     }

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Buf;
 use sockkit_codec::frame::{FrameConfig, FrameReadError, FrameReader};
 use sockkit_core::server::{Handled, Peer, Stream};
 use tokio::{
@@ -16,35 +17,52 @@ use tokio::{
 };
 
 use super::{
-    TcpSenderStats,
+    TcpSenderConfig, TcpSenderStats,
     flushed::Flushed,
     message::{Message, Outgoing, framed},
 };
 use crate::{
     latest::{self, Publisher, Subscriber},
+    log_limit::LogLimit,
     picture::{MessageError, Timestamp, VideoFrame},
     stream::{
         control::Control,
         inlet::{now, wall},
         pace::Pacer,
+        patience::Patience,
         reports::Reports,
     },
 };
 
 /// What the connections share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Viewers {
+    config: TcpSenderConfig,
     newest: Publisher<Outgoing>,
     shared: Mutex<Shared>,
+    log_limit: LogLimit,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shared {
     pub(super) stats: TcpSenderStats,
     pub(super) reports: Reports,
 }
 
 impl Viewers {
+    pub(super) fn new(config: TcpSenderConfig) -> Self {
+        let shared = Shared {
+            stats: TcpSenderStats::default(),
+            reports: Reports::new(Vec::new(), config.per_host()),
+        };
+        Self {
+            config,
+            newest: Publisher::new(),
+            shared: Mutex::new(shared),
+            log_limit: LogLimit::default(),
+        }
+    }
+
     /// Turns each picture into bytes, once for all, until they end.
     pub(super) async fn prepare(&self, mut pictures: Subscriber<VideoFrame>) {
         while let Some(frame) = pictures.next().await {
@@ -68,7 +86,12 @@ impl Viewers {
         let (asking, asked) = latest::channel();
         let mut listening = pin!(self.listen(reader, peer.address(), asking));
         let spoken = tokio::select! {
-            heard = &mut listening => return Ok(heard?),
+            heard = &mut listening => {
+                if let Err(nonsense) = heard {
+                    self.note(&nonsense, peer.address());
+                }
+                return Ok(());
+            }
             spoken = self.speak(writer, asked, &peer) => spoken,
         };
         // Closing with a report unread would reset the connection, and take
@@ -80,6 +103,13 @@ impl Viewers {
         Ok(())
     }
 
+    /// Dropped alone, and a flood of them is no flood of lines.
+    fn note(&self, nonsense: &Nonsense, peer: SocketAddr) {
+        if let Some(untold) = self.log_limit.note(now(), "nonsense", peer.ip()) {
+            tracing::warn!(%peer, %nonsense, untold, "viewer dropped");
+        }
+    }
+
     /// The newest picture whenever the one before has left; a clock's reply
     /// before it.
     async fn speak(
@@ -89,19 +119,23 @@ impl Viewers {
         peer: &Peer,
     ) -> io::Result<()> {
         let mut pictures = self.newest.subscribe();
+        let mut patience = self.config.patience();
         let mut missed = 0;
         loop {
             tokio::select! {
                 biased;
-                Some(asked) = asked.next() => writer.write_all(&asked.reply()).await?,
+                Some(asked) = asked.next() => {
+                    patience.handle_reply(now());
+                    send(&mut writer, &mut &asked.reply()[..], &mut patience).await?;
+                }
                 Some(picture) = pictures.next() => {
-                    writer.write_all_buf(&mut picture.buf()).await?;
+                    patience.handle_picture(now(), picture.wire_bytes());
+                    send(&mut writer, &mut picture.buf(), &mut patience).await?;
                     self.count(&picture, pictures.missed() - missed);
                     missed = pictures.missed();
                 }
                 () = peer.draining() => break,
             }
-            writer.flush().await?;
         }
         writer.shutdown().await
     }
@@ -153,6 +187,20 @@ impl Viewers {
         // Counters hold no invariant that a panic could break.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Sends all of it, or fails when the viewer has taken too long over it.
+async fn send(
+    writer: &mut WriteHalf<Flushed>,
+    bytes: &mut impl Buf,
+    patience: &mut Patience,
+) -> io::Result<()> {
+    let sent = async {
+        writer.write_all_buf(bytes).await?;
+        writer.flush().await
+    };
+    timeout(patience.left(now()), sent).await??;
+    patience.handle_taken(now())
 }
 
 /// Counts a viewer while it is there.

@@ -1,0 +1,86 @@
+//! Which other pages may show the pictures.
+
+use std::str::FromStr;
+
+/// Whose pages may show the pictures, as in `<img src="http://…/stream">`.
+///
+/// They are shown, and cannot be read: a browser keeps the pixels from a page
+/// of another origin.
+///
+/// ```
+/// use sockkit_media::sink::web::Embedding;
+///
+/// let octoprint: Embedding = "http://octopi.local".parse()?;
+/// assert_eq!(octoprint, Embedding::Origin("http://octopi.local".into()));
+/// assert_eq!("any".parse(), Ok(Embedding::Anywhere));
+/// assert!("octopi.local".parse::<Embedding>().is_err());
+/// # Ok::<(), sockkit_media::sink::web::EmbeddingError>(())
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Embedding {
+    /// Any page: whoever has visited one that asks for it shows the pictures
+    /// on it. Written `any`.
+    Anywhere,
+    /// Pages of one origin, `http://HOST[:PORT]` or `https://…`, which the
+    /// browser names in `Referer`; a page that forbids it to is refused.
+    Origin(String),
+}
+
+impl FromStr for Embedding {
+    type Err = EmbeddingError;
+
+    fn from_str(text: &str) -> Result<Self, EmbeddingError> {
+        if text == "any" {
+            return Ok(Self::Anywhere);
+        }
+        let authority = ["http://", "https://"]
+            .iter()
+            .find_map(|scheme| text.strip_prefix(scheme))
+            .map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+        match authority {
+            Some(authority)
+                if !authority.is_empty() && !authority.contains(['/', '?', '#', '@', '*']) =>
+            {
+                Ok(Self::Origin(
+                    text.strip_suffix('/').unwrap_or(text).to_owned(),
+                ))
+            }
+            _ => Err(EmbeddingError),
+        }
+    }
+}
+
+/// The text is neither an origin nor `any`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not an origin: write http://HOST[:PORT] or https://HOST[:PORT] without a path, or any")]
+pub struct EmbeddingError;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_has_a_scheme_and_no_path() {
+        for text in [
+            "http://octopi.local",
+            "https://ha.example:8123/",
+            "http://[::1]:80",
+        ] {
+            let origin = text.trim_end_matches('/').to_owned();
+            assert_eq!(text.parse(), Ok(Embedding::Origin(origin)));
+        }
+        for text in [
+            "",
+            "*",
+            "http://",
+            "http:///",
+            "http://*",
+            "http://a/b",
+            "http://u@a",
+            "ftp://a",
+            "null",
+        ] {
+            assert_eq!(text.parse::<Embedding>(), Err(EmbeddingError), "{text}");
+        }
+    }
+}
