@@ -38,6 +38,8 @@ pub mod server;
 pub mod tcp;
 pub mod udp;
 
+mod deadline;
+mod dial;
 mod sys;
 
 /// For the network lab of `sockkit-testing`. Not part of the API.
