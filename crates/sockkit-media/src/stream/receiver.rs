@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sockkit_codec::shard::{Message, Older, Reassembler, ReassemblyConfig, SplitConfig, Splitter};
+use sockkit_codec::shard::{
+    Message, Older, Reassembler, ReassemblyConfig, SplitConfig, Splitter, StreamId,
+};
 use sockkit_core::{
     interfaces::InterfaceSelector,
     options::SocketOptions,
@@ -60,7 +62,7 @@ impl Receiver {
         let local_addr = endpoint.udp().local_addr()?;
         let (inlet, pictures, stats) = Inlet::new();
         let stop = CancellationToken::new();
-        let run = Reception::new(endpoint, inlet).run();
+        let run = Reception::new(endpoint, inlet, random_stream()?).run();
         let task = tokio::spawn({
             let stop = stop.clone();
             async move { stop.run_until_cancelled(run).await.unwrap_or(()) }
@@ -154,7 +156,7 @@ struct Peer {
 }
 
 impl Reception {
-    fn new(endpoint: Endpoint, inlet: Inlet) -> Self {
+    fn new(endpoint: Endpoint, inlet: Inlet, stream: StreamId) -> Self {
         let reassembly = ReassemblyConfig::default()
             .max_message_bytes(MAX_PICTURE_BYTES)
             .max_buffered_bytes(MAX_BUFFERED_BYTES)
@@ -165,7 +167,7 @@ impl Reception {
             follower: Follower::default(),
             inlet,
             peer: None,
-            splitter: Splitter::new(SplitConfig::default(), random_stream()),
+            splitter: Splitter::new(SplitConfig::default(), stream),
         }
     }
 
@@ -285,7 +287,9 @@ impl Reception {
 
     async fn ask_for_clock(&mut self) {
         let Some(peer) = &mut self.peer else { return };
-        let Some(request) = peer.clock.poll(now(), wall(), random()) else {
+        // Without a number that cannot be guessed, pictures have no age.
+        let Ok(number) = random() else { return };
+        let Some(request) = peer.clock.poll(now(), wall(), number) else {
             return;
         };
         let to = peer.address;
