@@ -4,14 +4,15 @@ use std::process::Command;
 
 use sockkit::testing::program::{End, Program};
 
-/// Runs `sockkit` where no more than `limit` descriptors may be open.
-fn limited(limit: u32, arguments: &[&str]) -> End {
+/// Runs `sockkit` in `folder`, where no more than `limit` descriptors may be open.
+fn limited(limit: u32, folder: &str, arguments: &[&str]) -> End {
     let mut shell = Command::new("sh");
     shell
         .args(["-c", "ulimit -n \"$0\" && exec \"$@\""])
         .arg(limit.to_string())
         .arg(env!("CARGO_BIN_EXE_sockkit"))
-        .args(arguments);
+        .args(arguments)
+        .current_dir(folder);
     Program::start(&mut shell).end()
 }
 
@@ -26,7 +27,15 @@ fn too_few_descriptors_are_told_by_every_subcommand() {
         &["interfaces"],
         &["options"],
         &["doctor"],
-        &["demo", "--seconds", "1", "--listen", "127.0.0.1:0"],
+        &[
+            "demo",
+            "--seconds",
+            "1",
+            "--source",
+            "pattern",
+            "--web",
+            "127.0.0.1:0",
+        ],
         &[
             "cam",
             "--source",
@@ -42,7 +51,7 @@ fn too_few_descriptors_are_told_by_every_subcommand() {
     ];
     for arguments in all {
         for limit in [6, 7, 8, 9, 10, 12, 14] {
-            let end = limited(limit, arguments);
+            let end = limited(limit, into, arguments);
             assert_eq!(end.status.code(), Some(1), "{limit} {arguments:?}: {end:?}");
             assert_eq!(
                 end.errors.lines().count(),
@@ -55,7 +64,7 @@ fn too_few_descriptors_are_told_by_every_subcommand() {
             );
         }
         for limit in [15, 16, 17, 18, 20, 24] {
-            let end = limited(limit, arguments);
+            let end = limited(limit, into, arguments);
             assert!(
                 matches!(end.status.code(), Some(0 | 1)),
                 "{limit} {arguments:?}: {end:?}"
