@@ -39,7 +39,8 @@ pub mod tcp;
 pub mod udp;
 
 mod deadline;
-mod dial;
+#[doc(hidden)]
+pub mod dial;
 mod sys;
 
 /// For the network lab of `sockkit-testing`. Not part of the API.

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 /// # Errors
 /// Every address that failed and why, in that order. A failure that `is_final`
 /// ends the race at once, and is the last.
-pub(crate) async fn first<T, E, F>(
+pub async fn first<T, E, F>(
     addresses: &[SocketAddr],
     delay: Duration,
     attempt: impl Fn(SocketAddr) -> F,

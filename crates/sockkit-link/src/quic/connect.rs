@@ -8,7 +8,7 @@ use std::{
 };
 
 use quinn::{ClientConfig, rustls::pki_types::CertificateDer};
-use sockkit_core::udp::IcmpListener;
+use sockkit_core::{dial, udp::IcmpListener};
 use tokio::{
     net::{ToSocketAddrs, lookup_host},
     time::{Instant, timeout},
@@ -19,7 +19,6 @@ use super::{
     identity::{self, NAME},
     socket::{self, SocketError},
 };
-use crate::dial;
 
 /// Dials a name or an address, as [`connect_with`] does with the default config.
 ///
@@ -38,7 +37,7 @@ pub async fn connect(to: impl ToSocketAddrs) -> Result<Connection, ConnectError>
 /// Dials a name or an address. Who answers is not known: see
 /// [`Connection::fingerprint`].
 ///
-/// Several addresses are tried as [`tcp::Connector`](crate::tcp::Connector)
+/// Several addresses are tried as [`tcp::Connector`](sockkit_core::tcp::Connector)
 /// tries them: the next as soon as the one before has failed or has been silent
 /// for 250 ms. One that the network says cannot be reached costs no time (on
 /// Linux; elsewhere it is silent too).
