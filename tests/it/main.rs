@@ -27,5 +27,6 @@ mod stream_link;
 mod stream_tcp;
 mod tcp;
 mod tidy;
+mod timeouts;
 mod udp;
 mod web;

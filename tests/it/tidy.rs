@@ -11,14 +11,20 @@ const PURE: [&str; 2] = [
     "crates/sockkit-media/src/picture",
 ];
 
-const BANNED: [&str; 8] = [
+/// `fs::` and `env::` are std's or tokio's, however they were imported.
+const BANNED: [&str; 13] = [
     "Instant::now",
+    "RandomState",
     "SystemTime::now",
     "TcpStream",
     "UdpSocket",
+    "env::",
     "fastrand",
-    "std::fs",
-    "tokio::fs",
+    "fs::",
+    "getrandom",
+    "rustix::",
+    "sleep(",
+    "thread::",
     "tokio::spawn",
 ];
 
@@ -64,6 +70,16 @@ fn unsafe_code_stays_in_core_sys() {
             &["unsafe {", "unsafe fn", "unsafe impl"],
             "unsafe lives in core::sys",
         );
+    }
+}
+
+#[test]
+fn a_poisoned_lock_is_taken_as_it_is() {
+    for path in rust_files(&root().join("crates")) {
+        if !path.components().any(|part| part.as_os_str() == "tests") {
+            let words = [".lock().expect(", ".lock().unwrap()"];
+            refuse(&path, &words, "PoisonError::into_inner");
+        }
     }
 }
 
@@ -215,21 +231,59 @@ fn section<'a>(manifest: &'a str, heading: &str) -> Vec<&'a str> {
 #[track_caller]
 fn refuse(path: &Path, words: &[&str], reason: &str) {
     let source = fs::read_to_string(path).expect("source is UTF-8");
-    // Unit tests sit last in a file and may do what they like.
-    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
-    for (index, line) in code.lines().enumerate() {
-        let line = line.trim_start();
-        if line.starts_with("//") {
-            continue;
+    if let Some((number, word)) = find(&source, words) {
+        panic!("{}:{number}: {word}: {reason}", path.display());
+    }
+}
+
+/// The first line of code that holds one of `words`, and which.
+fn find<'a>(source: &str, words: &[&'a str]) -> Option<(usize, &'a str)> {
+    code_lines(source)
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        .find_map(|(number, line)| {
+            let word = words.iter().find(|word| line.contains(**word))?;
+            Some((number, *word))
+        })
+}
+
+/// Numbered lines without the items that only tests compile, which may do what
+/// they like. rustfmt indents an item's last line as far as its first.
+fn code_lines(source: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut lines = (1..).zip(source.lines());
+    std::iter::from_fn(move || {
+        loop {
+            let (number, line) = lines.next()?;
+            let code = line.trim_start();
+            if !code.starts_with("#[cfg(test)]") && !code.starts_with("#[cfg(all(test,") {
+                return Some((number, line));
+            }
+            let indent = line.len() - code.len();
+            lines.find(|(_, line)| ends_item(line, indent))?;
         }
-        for word in words {
-            assert!(
-                !line.contains(word),
-                "{}:{}: {word}: {reason}",
-                path.display(),
-                index + 1
-            );
-        }
+    })
+}
+
+fn ends_item(line: &str, indent: usize) -> bool {
+    let code = line.trim_start();
+    line.len() - code.len() == indent
+        && !code.starts_with('#')
+        && (code.ends_with(';') || code.ends_with('}') || code.ends_with(','))
+}
+
+#[test]
+fn code_behind_an_item_for_tests_is_code() {
+    let banned = "std::fs::read();";
+    for gated in [
+        "#[cfg(test)]\nmod tests;\n",
+        "#[cfg(test)]\nmod tests {\n    fn a() {\n        std::fs::read();\n    }\n}\n",
+        "#[cfg(test)]\n#[must_use]\nfn a(\n    b: u8,\n) -> u8 {\n    std::fs::read();\n}\n",
+        "#[cfg(all(test, unix))]\nuse a::{\n    std::fs::b,\n};\n",
+        "    #[cfg(test)]\n    std::fs::field: u8,\n",
+    ] {
+        assert_eq!(find(gated, &["fs::"]), None, "{gated}");
+        let behind = format!("{gated}{banned}\n");
+        let line = behind.lines().count();
+        assert_eq!(find(&behind, &["fs::"]), Some((line, "fs::")), "{gated}");
     }
 }
 

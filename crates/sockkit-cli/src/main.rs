@@ -5,11 +5,13 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{ArgAction, Parser, Subcommand};
 
 mod bench;
 mod cam;
 mod demo;
+mod descriptors;
 mod doctor;
 mod endpoint;
 mod incoming;
@@ -52,9 +54,8 @@ enum Command {
     Bench(bench::Args),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run(Cli::parse()).await {
+fn main() -> ExitCode {
+    match start(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // One line: each cause after what it explains.
@@ -62,6 +63,16 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn start(cli: Cli) -> anyhow::Result<()> {
+    // The runtime itself panics where it finds none for its signals.
+    descriptors::check()?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?
+        .block_on(run(cli))
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! What the fuzz targets call: ordinary builds compile it and ordinary tests
+//! What the fuzz targets call: `cargo fuzz` and tests alone compile it, and tests
 //! run it over seeded garbage. Not part of the API.
 
 use std::{net::SocketAddr, time::Instant};

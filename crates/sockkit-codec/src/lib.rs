@@ -19,6 +19,7 @@
 
 pub mod file;
 pub mod frame;
+#[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod pack;

@@ -38,6 +38,9 @@ pub mod server;
 pub mod tcp;
 pub mod udp;
 
+mod deadline;
+#[doc(hidden)]
+pub mod dial;
 mod sys;
 
 /// For the network lab of `sockkit-testing`. Not part of the API.

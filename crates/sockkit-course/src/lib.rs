@@ -11,6 +11,7 @@
 
 pub mod body;
 pub mod file;
+#[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 // One list of bad inputs for all decoders of pictures.

@@ -1,4 +1,4 @@
-//! What the fuzz targets call: ordinary builds compile it and ordinary tests
+//! What the fuzz targets call: `cargo fuzz` and tests alone compile it, and tests
 //! run it over inputs that mean harm. Not part of the API.
 //!
 //! Each function gives the input to one decoder, and says whether it was sound.

@@ -7,14 +7,14 @@ use std::{
 
 use sockkit::{
     server::{Handled, Handler, HandlerEnd, Peer, Server, ServerConfig, Stream},
-    tcp::End,
+    tcp::{End, Timeout},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
 
-use super::{ask, connect, echo, is_closed, start};
+use super::{SOON, ask, bind, connect, echo, is_closed, start};
 
 #[tokio::test]
 async fn one_too_many_is_refused_and_told_at_once() {
@@ -70,6 +70,69 @@ async fn a_panic_ends_its_own_connection_only() {
 
     ask(&mut calm, b"after").await.unwrap();
     assert_eq!(server.metrics().panicked, 1);
+}
+
+/// Panics where the library, not the handler, is running.
+struct PanicsWhenDropped;
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            panic!("dropped");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_panic_outside_the_handler_is_counted_and_told() {
+    let config = ServerConfig::default().idle_timeout(SOON);
+    let (server, mut ends) = start(config, async |stream: Stream, _: Peer| {
+        let _panics = PanicsWhenDropped;
+        stream.readable().await?;
+        Ok(())
+    })
+    .await;
+    // The server stops the handler, and drops what it holds.
+    let mut client = connect(&server).await;
+    let ended = ends.next().await;
+    assert_eq!(ended.handler, HandlerEnd::Panicked);
+    assert!(is_closed(&mut client).await);
+    let metrics = server.metrics();
+    assert_eq!((metrics.panicked, metrics.active), (1, 0));
+}
+
+#[tokio::test]
+async fn a_panic_in_on_end_does_not_stop_the_server() {
+    let config = ServerConfig::default()
+        .max_connections(1)
+        .on_end(|_| panic!("asked to panic"));
+    let server = Server::start(bind().await, config, echo).unwrap();
+    let mut first = connect(&server).await;
+    ask(&mut first, b"in").await.unwrap();
+    // The accept loop itself tells of the one it refuses.
+    assert!(is_closed(&mut connect(&server).await).await);
+    ask(&mut first, b"still").await.unwrap();
+    let served_by = server.local_addr();
+    assert!(tokio::net::TcpStream::connect(served_by).await.is_ok());
+    while server.metrics().panicked < 2 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_in_another_task_is_timed_without_an_idle_timeout() {
+    let config = ServerConfig::default()
+        .idle_timeout(None)
+        .read_timeout(SOON);
+    let (server, mut ends) = start(config, async |mut stream: Stream, _: Peer| {
+        let reading = tokio::spawn(async move { stream.read_u8().await });
+        reading.await??;
+        Ok(())
+    })
+    .await;
+    let _silent = connect(&server).await;
+    let ended = ends.next().await;
+    assert_eq!(ended.end, End::TimedOut(Timeout::Read));
 }
 
 /// What `socketserver` programs write: a type with state and `handle`.

@@ -25,6 +25,11 @@ use super::{Ends, PATIENCE, SOON, bind, connect, ends, is_closed};
 /// A server that answers each line in capitals, with a fresh certificate for
 /// `localhost`, and a client's trust in it.
 async fn start(config: ServerConfig) -> (Server, Ends, TlsConnector) {
+    start_within(config, SOON * 10).await
+}
+
+/// The same, with another limit for the handshake.
+async fn start_within(config: ServerConfig, handshake: Duration) -> (Server, Ends, TlsConnector) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let certificate = made.cert.der().clone();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
@@ -51,7 +56,7 @@ async fn start(config: ServerConfig) -> (Server, Ends, TlsConnector) {
         }
     };
     let (config, ends) = ends(config);
-    let handler = Tls::new(Arc::new(tls), shout).handshake_timeout(SOON * 10);
+    let handler = Tls::new(Arc::new(tls), shout).handshake_timeout(handshake);
     let server = Server::start_handler(bind().await, config, handler).unwrap();
     (server, ends, TlsConnector::from(Arc::new(trust)))
 }
@@ -84,6 +89,13 @@ async fn a_request_is_answered_in_private() {
     assert_eq!(ended.handler, HandlerEnd::Returned);
     // The handshake is counted: these are the bytes on the wire.
     assert!(ended.sent_bytes > 100, "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_handshake_without_a_limit_succeeds() {
+    let (server, _ends, trust) = start_within(ServerConfig::default(), Duration::MAX).await;
+    dial(&server, &trust, "localhost").await.unwrap();
+    assert_eq!(server.metrics().panicked, 0);
 }
 
 #[tokio::test]

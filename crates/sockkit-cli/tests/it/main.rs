@@ -11,6 +11,8 @@ mod cam;
 #[cfg(target_os = "linux")]
 mod crowd;
 mod demo;
+#[cfg(unix)]
+mod descriptors;
 mod doctor;
 mod options;
 #[cfg(target_os = "linux")]

@@ -93,7 +93,7 @@ impl Inbound {
         let (received, expected) = match &self.partial {
             Some(partial) => (
                 partial.payload.len() + PREFIX_BYTES,
-                partial.length + PREFIX_BYTES,
+                partial.length.saturating_add(PREFIX_BYTES),
             ),
             None if self.ahead.is_empty() => return Ok(()),
             None => (self.ahead.len(), PREFIX_BYTES),
@@ -254,5 +254,17 @@ mod tests {
                 })
             ));
         }
+    }
+
+    #[test]
+    fn the_longest_length_there_is_ends_as_truncated() {
+        let config = FrameConfig::default().max_receive_bytes(usize::MAX);
+        let mut inbound = Inbound::new(config);
+        inbound.push(&[0xff; 8]);
+        assert!(inbound.take_frame().expect("within the limit").is_none());
+        let Err(FrameReadError::Truncated { expected, .. }) = inbound.end() else {
+            panic!("a frame without its payload is complete");
+        };
+        assert_eq!(expected, usize::MAX);
     }
 }

@@ -5,15 +5,43 @@
 
 use std::time::{Duration, Instant};
 
-use crate::tcp::{End, Timeout};
+use crate::{
+    deadline::deadline_after,
+    tcp::{End, Timeout},
+};
 
 /// What one connection may wait for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timeouts {
-    pub(super) idle: Duration,
+    pub(super) idle: Option<Duration>,
     pub(super) read: Option<Duration>,
     pub(super) write: Option<Duration>,
     pub(super) lifetime: Option<Duration>,
+}
+
+impl Timeouts {
+    /// One that no connection would survive, by the name of its setter.
+    pub(super) fn zero(&self) -> Option<&'static str> {
+        [
+            ("idle_timeout", self.idle),
+            ("read_timeout", self.read),
+            ("write_timeout", self.write),
+            ("lifetime", self.lifetime),
+        ]
+        .into_iter()
+        .find_map(|(name, timeout)| (timeout == Some(Duration::ZERO)).then_some(name))
+    }
+
+    /// When to look at the activity again: at the deadline, and now and then
+    /// before it, because a stream that was moved to another task begins its
+    /// waits unseen.
+    pub(super) fn next_look(&self, now: Instant, deadline: Option<Instant>) -> Option<Instant> {
+        let unseen = |wait: Option<Duration>| deadline_after(now, wait?);
+        [deadline, unseen(self.read), unseen(self.write)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
 }
 
 /// What one connection did so far.
@@ -85,25 +113,19 @@ impl Activity {
         self.end
     }
 
-    /// The earliest time at which a timeout passes unless something happens.
-    pub(super) fn deadline(&self, timeouts: &Timeouts) -> (Instant, Timeout) {
-        let waits = [
-            timeouts.read.zip(self.reading).map(at(Timeout::Read)),
-            timeouts.write.zip(self.writing).map(at(Timeout::Write)),
-            timeouts
-                .lifetime
-                .map(|wait| (self.started + wait, Timeout::Lifetime)),
-        ];
-        let idle = (self.progress + timeouts.idle, Timeout::Idle);
-        waits.into_iter().flatten().fold(
-            idle,
-            |first, next| if next.0 < first.0 { next } else { first },
-        )
+    /// The earliest time at which a timeout passes unless something happens;
+    /// `None` if none ever does.
+    pub(super) fn deadline(&self, timeouts: &Timeouts) -> Option<(Instant, Timeout)> {
+        [
+            (Some(self.progress), timeouts.idle, Timeout::Idle),
+            (self.reading, timeouts.read, Timeout::Read),
+            (self.writing, timeouts.write, Timeout::Write),
+            (Some(self.started), timeouts.lifetime, Timeout::Lifetime),
+        ]
+        .into_iter()
+        .filter_map(|(since, wait, timeout)| Some((deadline_after(since?, wait?)?, timeout)))
+        .min_by_key(|(deadline, _)| *deadline)
     }
-}
-
-fn at(timeout: Timeout) -> impl Fn((Duration, Instant)) -> (Instant, Timeout) {
-    move |(wait, since)| (since + wait, timeout)
 }
 
 #[cfg(test)]
@@ -113,7 +135,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     const TIMEOUTS: Timeouts = Timeouts {
-        idle: Duration::from_secs(10),
+        idle: Some(Duration::from_secs(10)),
         read: Some(Duration::from_secs(5)),
         write: Some(Duration::from_secs(2)),
         lifetime: Some(Duration::from_secs(60)),
@@ -125,7 +147,7 @@ mod tests {
         let start = Instant::now();
         let mut activity = Activity::new(start);
         happen(&mut activity, start);
-        let (deadline, timeout) = activity.deadline(&TIMEOUTS);
+        let (deadline, timeout) = activity.deadline(&TIMEOUTS).expect("some pass");
         assert_eq!(
             (deadline - start, timeout),
             (SECOND * expected.0, expected.1)
@@ -195,5 +217,21 @@ mod tests {
         activity.handle_end(End::Reset);
         activity.handle_end(End::Finished);
         assert_eq!(activity.end(), Some(End::Reset));
+    }
+
+    #[test]
+    fn what_lasts_for_ever_never_passes() {
+        let now = Instant::now();
+        let mut activity = Activity::new(now);
+        activity.handle_read_waits(now);
+        activity.handle_write_waits(now);
+        let all = |timeout| Timeouts {
+            idle: timeout,
+            read: timeout,
+            write: timeout,
+            lifetime: timeout,
+        };
+        assert_eq!(activity.deadline(&all(None)), None);
+        assert_eq!(activity.deadline(&all(Some(Duration::MAX))), None);
     }
 }

@@ -1,10 +1,13 @@
 //! What a server allows and how long it waits.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, io, sync::Arc, time::Duration};
 
 use super::{Ended, activity::Timeouts};
 
-/// What a server allows and how long it waits. All limits are finite.
+/// What a server allows and how long it waits. All limits are finite by default.
+///
+/// `Duration::MAX` is never. A timeout of zero, except that of the drain, would
+/// end each connection at once: [`Server::start`](super::Server::start) refuses it.
 #[derive(Clone)]
 #[must_use = "a config does nothing until a server is started with it"]
 pub struct ServerConfig {
@@ -34,10 +37,13 @@ impl ServerConfig {
         self
     }
 
-    /// Ends a connection on which no byte went either way for so long.
-    /// Default: 5 minutes.
-    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.idle = timeout;
+    /// Ends a connection on which no byte went either way for so long; `None`
+    /// is for ever. Default: 5 minutes.
+    ///
+    /// Without it, a peer that has vanished keeps its place until a write to it
+    /// fails: set [`read_timeout`](Self::read_timeout) or keepalive then.
+    pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.timeouts.idle = timeout.into();
         self
     }
 
@@ -70,11 +76,25 @@ impl ServerConfig {
         self
     }
 
-    /// Called once for each connection, when it has ended. Must not block.
+    /// Called once for each connection, when it has ended. Must not block. A
+    /// panic in it is logged and counted.
     pub fn on_end(mut self, on_end: impl Fn(&Ended) + Send + Sync + 'static) -> Self {
         self.on_end = Some(Arc::new(on_end));
         self
     }
+
+    /// Whether a server with it can serve anybody.
+    pub(super) fn check(&self) -> io::Result<()> {
+        self.timeouts
+            .zero()
+            .map_or(Ok(()), |name| Err(is_zero(name)))
+    }
+}
+
+/// A timeout that would pass before anything could happen.
+pub(super) fn is_zero(name: &str) -> io::Error {
+    let message = format!("{name} is zero, so nothing would be served; Duration::MAX is no limit");
+    io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
 impl Default for ServerConfig {
@@ -83,7 +103,7 @@ impl Default for ServerConfig {
             max_connections: 10_000,
             max_connections_per_address: 1_000,
             timeouts: Timeouts {
-                idle: Duration::from_secs(300),
+                idle: Some(Duration::from_secs(300)),
                 read: None,
                 write: None,
                 lifetime: None,

@@ -7,14 +7,16 @@ use std::{
     pin::pin,
     sync::Arc,
     task::{Poll, ready},
+    time::Duration,
 };
 
 use futures::FutureExt;
-use tokio::{net::TcpStream, time::sleep_until};
+use tokio::{net::TcpStream, time::sleep};
 
 use super::{
     Control, Ended, Handled, Handler, HandlerEnd, Peer, Stream,
     activity::Activity,
+    panic_message,
     slots::Slot,
     stream::{Watch, now},
 };
@@ -38,7 +40,11 @@ pub(super) async fn serve<H: Handler>(
             draining: control.draining.clone(),
         };
         let running = AssertUnwindSafe(async { handler.handle(stream, peer).await });
-        run_timed(running.catch_unwind(), &watch, &control).await
+        let timed = run_timed(running.catch_unwind(), &watch, &control);
+        // A handler that is stopped is dropped in there, and its values may
+        // panic as well.
+        let timed = AssertUnwindSafe(timed).catch_unwind().await;
+        timed.unwrap_or_else(Stop::Broken)
     };
     let ended = watch.read(|activity| Ended {
         id,
@@ -60,7 +66,9 @@ fn end(stop: &Stop, activity: &Activity) -> End {
     match stop {
         Stop::TimedOut(timeout) => End::TimedOut(*timeout),
         Stop::Aborted => End::Drained,
-        Stop::Panicked(_) | Stop::Returned(Ok(())) => activity.end().unwrap_or(End::Closed),
+        Stop::Panicked(_) | Stop::Broken(_) | Stop::Returned(Ok(())) => {
+            activity.end().unwrap_or(End::Closed)
+        }
         Stop::Returned(Err(error)) => activity
             .end()
             .or_else(|| passed_deadline(&**error))
@@ -77,6 +85,8 @@ fn passed_deadline(error: &(dyn std::error::Error + 'static)) -> Option<End> {
 enum Stop {
     Returned(Handled),
     Panicked(Box<dyn Any + Send>),
+    /// The connection's own task panicked, or the handler while it was dropped.
+    Broken(Box<dyn Any + Send>),
     TimedOut(Timeout),
     Aborted,
 }
@@ -91,9 +101,8 @@ async fn run_timed(
     control: &Control,
 ) -> Stop {
     let timeouts = &control.config.timeouts;
-    let next_deadline = || watch.read(|activity| activity.deadline(timeouts));
     let mut handler = pin!(handler);
-    let mut timer = pin!(sleep_until(next_deadline().0.into()));
+    let mut timer = pin!(sleep(Duration::MAX));
     let mut aborting = pin!(control.aborting.cancelled());
     std::future::poll_fn(|cx| {
         if aborting.as_mut().poll(cx).is_ready() {
@@ -106,12 +115,17 @@ async fn run_timed(
             });
         }
         loop {
-            let (deadline, timeout) = next_deadline();
-            if deadline <= now() {
+            let (next, now) = (watch.read(|activity| activity.deadline(timeouts)), now());
+            if let Some((deadline, timeout)) = next
+                && deadline <= now
+            {
                 return Poll::Ready(Stop::TimedOut(timeout));
             }
-            if timer.is_elapsed() || deadline < timer.deadline().into_std() {
-                timer.as_mut().reset(deadline.into());
+            let Some(look) = timeouts.next_look(now, next.map(|(deadline, _)| deadline)) else {
+                return Poll::Pending;
+            };
+            if timer.is_elapsed() || look < timer.deadline().into_std() {
+                timer.as_mut().reset(look.into());
             }
             ready!(timer.as_mut().poll(cx));
         }
@@ -124,7 +138,7 @@ impl Stop {
         match self {
             Self::Returned(Ok(())) => HandlerEnd::Returned,
             Self::Returned(Err(_)) => HandlerEnd::Failed,
-            Self::Panicked(_) => HandlerEnd::Panicked,
+            Self::Panicked(_) | Self::Broken(_) => HandlerEnd::Panicked,
             Self::TimedOut(_) | Self::Aborted => HandlerEnd::Stopped,
         }
     }
@@ -144,6 +158,10 @@ impl Stop {
                 let message = panic_message(&**panic);
                 tracing::error!(id, %peer, ?end, message, "handler panicked");
             }
+            Self::Broken(panic) => {
+                let message = panic_message(&**panic);
+                tracing::error!(id, %peer, ?end, message, "a connection's task panicked");
+            }
             Self::Returned(Err(error)) => {
                 tracing::warn!(id, %peer, ?end, error = &**error as &dyn std::error::Error, "handler failed");
             }
@@ -151,13 +169,4 @@ impl Stop {
         }
         tracing::debug!(id, %peer, ?end, received_bytes, sent_bytes, ?lasted, "connection ended");
     }
-}
-
-/// What a panic said, if it said it in text.
-pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }

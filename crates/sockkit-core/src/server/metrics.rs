@@ -36,7 +36,7 @@ pub enum HandlerEnd {
     Returned,
     /// It returned an error.
     Failed,
-    /// It panicked; the message is in the log.
+    /// It panicked, or the server around it did; the message is in the log.
     Panicked,
     /// The server stopped it: see [`Ended::end`].
     Stopped,
@@ -56,7 +56,7 @@ pub struct Metrics {
     pub active: u64,
     /// Handlers that returned an error.
     pub failed: u64,
-    /// Handlers that panicked.
+    /// Panics: of handlers, of `on_end`, and of the server itself.
     pub panicked: u64,
     /// Connections ended by a timeout.
     pub timed_out: u64,
@@ -74,7 +74,7 @@ pub(super) struct Counters {
     pub(super) refused: AtomicU64,
     pub(super) accept_errors: AtomicU64,
     failed: AtomicU64,
-    panicked: AtomicU64,
+    pub(super) panicked: AtomicU64,
     timed_out: AtomicU64,
     received_bytes: AtomicU64,
     sent_bytes: AtomicU64,

@@ -5,8 +5,10 @@
 //! handlers.
 
 use std::{
+    any::Any,
     io,
     net::SocketAddr,
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -27,7 +30,7 @@ mod slots;
 mod stream;
 mod udp;
 
-use metrics::Counters;
+use metrics::{Counters, add};
 
 pub use config::ServerConfig;
 pub use handler::{Handled, Handler, Peer};
@@ -82,7 +85,8 @@ impl Server {
     /// Serves connections of `listener` with an async closure or function.
     ///
     /// # Errors
-    /// If the listener's address cannot be read.
+    /// If the listener's address cannot be read, or `config` has a timeout of
+    /// zero.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -97,7 +101,8 @@ impl Server {
     /// Serves connections of `listener` with a [`Handler`] type.
     ///
     /// # Errors
-    /// If the listener's address cannot be read.
+    /// If the listener's address cannot be read, or `config` has a timeout of
+    /// zero.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -106,12 +111,16 @@ impl Server {
         config: ServerConfig,
         handler: impl Handler,
     ) -> io::Result<Self> {
+        config.check()?;
         let local_addr = listener.local_addr()?;
         let control = Arc::new(Control::new(config));
         let accepting = accept::accept(listener, Arc::new(handler), Arc::clone(&control));
+        let task_control = Arc::clone(&control);
         Ok(Self {
             local_addr,
-            accepting: tokio::spawn(accepting),
+            accepting: tokio::spawn(async move {
+                count_panic(accepting, &task_control.counters.panicked).await;
+            }),
             control,
         })
     }
@@ -206,10 +215,34 @@ impl Control {
 
     fn handle_end(&self, ended: &Ended) {
         self.counters.handle_end(ended);
-        if let Some(on_end) = &self.config.on_end {
-            on_end(ended);
+        let Some(on_end) = &self.config.on_end else {
+            return;
+        };
+        if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(|| on_end(ended))) {
+            add(&self.counters.panicked, 1);
+            let message = panic_message(&*panic);
+            tracing::error!(id = ended.id, message, "on_end panicked");
         }
     }
+}
+
+/// Runs a task of the server itself. A panic in it is counted and logged: who
+/// awaits the task learns of it too late, or not at all.
+async fn count_panic(task: impl Future<Output = ()>, panicked: &AtomicU64) {
+    if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
+        add(panicked, 1);
+        let message = panic_message(&*panic);
+        tracing::error!(message, "a task of the server panicked");
+    }
+}
+
+/// What a panic said, if it said it in text.
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
 }
 
 /// How long a stopped handler may take to reach its next await.

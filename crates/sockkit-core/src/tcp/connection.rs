@@ -12,7 +12,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
-    time::{Instant, timeout_at},
+    time::timeout,
 };
 
 use super::{End, Timeout, deadline::Deadline};
@@ -93,12 +93,13 @@ impl Connection {
         self.end
     }
 
-    /// How long one read may wait; `None` is for ever.
+    /// How long one read may wait; `None` and `Duration::MAX` are for ever.
     pub fn read_timeout(&self) -> Option<Duration> {
         self.reads.after()
     }
 
-    /// How long one write may wait for room; `None` is for ever.
+    /// How long one write may wait for room; `None` and `Duration::MAX` are for
+    /// ever.
     pub fn write_timeout(&self) -> Option<Duration> {
         self.writes.after()
     }
@@ -150,7 +151,7 @@ impl Connection {
         let peeking = self.tcp.peek(buffer);
         let result = match self.reads.after() {
             None => peeking.await,
-            Some(after) => match tokio::time::timeout(after, peeking).await {
+            Some(after) => match timeout(after, peeking).await {
                 Ok(result) => result,
                 Err(_) => Err(Timeout::Read.into()),
             },
@@ -191,7 +192,7 @@ impl Connection {
         let sending = super::sendfile::send_some(&self.tcp, file, &mut offset, bytes);
         let result = match self.writes.after() {
             None => sending.await,
-            Some(after) => match tokio::time::timeout(after, sending).await {
+            Some(after) => match timeout(after, sending).await {
                 Ok(result) => result,
                 Err(_) => Err(Timeout::Write.into()),
             },
@@ -212,7 +213,7 @@ impl Connection {
     }
 
     /// Closes in order: says that nothing more comes (FIN), throws away what the
-    /// peer still sends, and waits for its FIN, `patience` at most.
+    /// peer still sends, and waits for its FIN, for `limit` at most.
     ///
     /// Returns how it went: [`End::Finished`] if both sides said all they had,
     /// [`End::TimedOut`] with [`Timeout::Close`] if the peer goes on sending or
@@ -221,10 +222,9 @@ impl Connection {
     ///
     /// # Cancel safety
     /// Cancel safe: the socket is closed in the background either way.
-    pub async fn close(mut self, patience: Duration) -> End {
+    pub async fn close(mut self, limit: Duration) -> End {
         self.reads.set(None);
-        let deadline = Instant::now() + patience;
-        match timeout_at(deadline, self.finish()).await {
+        match timeout(limit, self.finish()).await {
             Ok(Ok(())) => End::Finished,
             Ok(Err(error)) => End::from_io(&error),
             Err(_) => End::TimedOut(Timeout::Close),

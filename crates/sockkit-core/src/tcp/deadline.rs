@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Timeout;
+use crate::deadline::deadline_after;
 
 /// Fails a wait that lasts too long.
 ///
@@ -52,11 +53,15 @@ impl Deadline {
             self.is_waiting = false;
             return result;
         };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(after)));
         if !self.is_waiting {
-            timer.as_mut().reset(Instant::now() + after);
-            self.is_waiting = true;
+            let Some(deadline) = deadline_after(Instant::now().into_std(), after) else {
+                return Poll::Pending;
+            };
+            self.start(deadline.into());
         }
+        let Some(timer) = &mut self.timer else {
+            return Poll::Pending;
+        };
         match timer.as_mut().poll(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) => {
@@ -64,5 +69,13 @@ impl Deadline {
                 Poll::Ready(Err(self.says.into()))
             }
         }
+    }
+
+    fn start(&mut self, deadline: Instant) {
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().reset(deadline),
+            None => self.timer = Some(Box::pin(sleep_until(deadline))),
+        }
+        self.is_waiting = true;
     }
 }

@@ -4,7 +4,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{
-        Mutex, MutexGuard,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -208,7 +208,7 @@ impl UdpEndpoint {
     }
 
     pub(super) fn pop_error(&self) -> Option<PeerError> {
-        self.errors.lock().expect("no panic while held").pop()
+        self.errors().pop()
     }
 
     /// Turns joining on, if it may be and is not yet.
@@ -242,8 +242,12 @@ impl UdpEndpoint {
         &self.socket
     }
 
+    fn errors(&self) -> MutexGuard<'_, PeerErrors> {
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn held(&self) -> MutexGuard<'_, Option<ReceiveBatch>> {
-        self.held.lock().expect("no panic while held")
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Moves what the kernel has queued to `errors`; how many.
@@ -263,7 +267,7 @@ impl UdpEndpoint {
     }
 
     fn push_error(&self, error: PeerError) {
-        self.errors.lock().expect("no panic while held").push(error);
+        self.errors().push(error);
     }
 }
 

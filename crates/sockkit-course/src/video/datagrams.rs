@@ -64,6 +64,7 @@ impl Assembler {
     /// Takes a datagram in; gives the picture that it completes.
     ///
     /// What is no datagram of this format is passed over.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn handle_datagram(&mut self, datagram: &[u8]) -> Option<VideoFrame> {
         self.room()
             .get_mut(..datagram.len())?

@@ -49,10 +49,17 @@ impl Worker {
     }
 }
 
+impl Drop for Worker {
+    /// What is still to be written is not its work.
+    fn drop(&mut self) {
+        self.activity.wait_for_peer(0);
+    }
+}
+
 /// The stream's end.
 #[derive(Debug)]
 pub(super) struct Pump {
-    outbound: mpsc::Receiver<Piece>,
+    pub(super) outbound: mpsc::Receiver<Piece>,
     outbound_spare: mpsc::Sender<Piece>,
     inbound: mpsc::Sender<Vec<u8>>,
     inbound_spare: mpsc::Receiver<Vec<u8>>,
@@ -162,7 +169,7 @@ impl Pump {
             spare: outbound_spare,
             activity: &activity,
             heartbeat: config.heartbeat,
-            quiet: config.idle_timeout / 3,
+            quiet: HEARTBEAT,
         };
         let written = {
             let reading = reads.run();
@@ -230,9 +237,9 @@ impl<S: AsyncRead> Reads<'_, S> {
             }
             self.activity.touch();
             if let Some(inbound) = &self.inbound {
-                self.activity.worker_is_busy.store(true, Relaxed);
+                self.activity.inbound_is_full.store(true, Relaxed);
                 let sent = inbound.send(buffer).await;
-                self.activity.worker_is_busy.store(false, Relaxed);
+                self.activity.inbound_is_full.store(false, Relaxed);
                 self.activity.touch();
                 if sent.is_err() {
                     self.inbound = None;
@@ -289,8 +296,13 @@ pub(super) struct Activity {
     start: Instant,
     any: AtomicU64,
     payload: AtomicU64,
-    /// Our own disk is the slow part: not the peer's fault.
-    worker_is_busy: AtomicBool,
+    /// The worker takes no more for now: not the peer's fault.
+    inbound_is_full: AtomicBool,
+    /// The worker is busy with our own disk: not the peer's fault either.
+    is_working: AtomicBool,
+    work_began: AtomicU64,
+    /// How long the peer may take to read what it compares, beside its patience.
+    comparing: AtomicU64,
 }
 
 impl Activity {
@@ -299,8 +311,32 @@ impl Activity {
             start: Instant::now(),
             any: AtomicU64::new(0),
             payload: AtomicU64::new(0),
-            worker_is_busy: AtomicBool::new(false),
+            inbound_is_full: AtomicBool::new(false),
+            is_working: AtomicBool::new(false),
+            work_began: AtomicU64::new(0),
+            comparing: AtomicU64::new(0),
         }
+    }
+
+    /// The worker waits for the peer, which must read `compared_bytes` of its
+    /// own before it has nothing to do but send. What this side worked until
+    /// now is not counted as the peer's silence.
+    pub(super) fn wait_for_peer(&self, compared_bytes: u64) {
+        let comparing = compared_bytes / COMPARED_BYTES_PER_MILLISECOND;
+        self.comparing.store(comparing, Relaxed);
+        if self.is_working.load(Relaxed) {
+            let worked = self.since(&self.work_began).as_millis();
+            let worked = u64::try_from(worked).unwrap_or(u64::MAX);
+            self.payload.fetch_add(worked, Relaxed);
+            self.touch();
+            self.is_working.store(false, Relaxed);
+        }
+    }
+
+    /// The worker is busy until it waits again.
+    pub(super) fn work(&self) {
+        self.work_began.store(self.now(), Relaxed);
+        self.is_working.store(true, Relaxed);
     }
 
     /// The peer is alive.
@@ -319,13 +355,14 @@ impl Activity {
             sleep(config.idle_timeout.min(config.patience) / 8).await;
             let silence = self.since(&self.any);
             let stall = self.since(&self.payload);
-            if self.worker_is_busy.load(Relaxed) {
+            if self.inbound_is_full.load(Relaxed) || self.is_working.load(Relaxed) {
                 continue;
             }
+            let comparing = Duration::from_millis(self.comparing.load(Relaxed));
             if silence > config.idle_timeout {
                 return LinkError::Silent { silence };
             }
-            if stall > config.patience {
+            if stall > config.patience.saturating_add(comparing) {
                 return LinkError::Stalled { stall };
             }
         }
@@ -343,7 +380,94 @@ impl Activity {
 /// Large enough that handing a piece over costs nothing beside filling it,
 /// small enough that it stays in the cache until it is written.
 pub(super) const PIECE_BYTES: usize = 256 << 10;
+/// After how long without a word to say so. Not by our own timeout: the peer's
+/// may be as short as three of these.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
+/// A disk that reads 10 MB/s is slow, not stalled.
+const COMPARED_BYTES_PER_MILLISECOND: u64 = 10_000;
 /// Pieces under way in each direction.
 const QUEUE: usize = 4;
 /// How long the peer's last words, or its end, are waited for.
 const LINGER: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::WORKING;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn config(idle_timeout: Duration) -> PumpConfig {
+        PumpConfig {
+            idle_timeout,
+            patience: 900 * SECOND,
+            read_buffer_bytes: 1_024,
+            heartbeat: Some(WORKING),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_side_is_heard_within_its_peers_short_timeout() {
+        let (busy, patient) = tokio::io::duplex(1_024);
+        let (busy_pump, busy_worker) = Pump::new(config(30 * SECOND));
+        let (pump, mut worker) = Pump::new(config(5 * SECOND));
+        let twelve_seconds = async {
+            let hearing = async { while worker.inbound.recv().await.is_some() {} };
+            let _ = timeout(12 * SECOND, hearing).await;
+            drop((worker, busy_worker));
+        };
+        let (busy_ended, ended, ()) =
+            tokio::join!(busy_pump.run(busy), pump.run(patient), twelve_seconds);
+        ended.expect("the peer was alive");
+        busy_ended.expect("the peer was alive");
+    }
+
+    /// What ends the watch over a peer that says each second that it works.
+    async fn watch_alive(activity: &Activity) -> (LinkError, Duration) {
+        let start = Instant::now();
+        let alive = async {
+            loop {
+                sleep(SECOND).await;
+                activity.touch();
+            }
+        };
+        let ended = tokio::select! {
+            error = activity.watch(config(30 * SECOND)) => error,
+            () = alive => unreachable!("it never ends"),
+        };
+        (ended, start.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_works_without_a_step_has_stalled() {
+        let (error, after) = watch_alive(&Activity::new()).await;
+        assert!(matches!(error, LinkError::Stalled { .. }), "{error:?}");
+        assert!((900 * SECOND..910 * SECOND).contains(&after), "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_gets_time_to_read_what_it_compares() {
+        let activity = Activity::new();
+        activity.work();
+        activity.wait_for_peer(150_000_000_000);
+        let (error, after) = watch_alive(&activity).await;
+        assert!(matches!(error, LinkError::Stalled { .. }), "{error:?}");
+        let (least, most) = (15_900 * SECOND, 15_910 * SECOND);
+        assert!((least..most).contains(&after), "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn our_own_work_is_neither_silence_nor_stall_of_the_peer() {
+        let activity = Activity::new();
+        activity.work();
+        let watching = activity.watch(config(30 * SECOND));
+        tokio::pin!(watching);
+        let working = timeout(3_600 * SECOND, &mut watching).await;
+        assert!(working.is_err(), "{working:?}");
+        activity.wait_for_peer(0);
+        let start = Instant::now();
+        let error = watching.await;
+        assert!(matches!(error, LinkError::Silent { .. }), "{error:?}");
+        assert!(start.elapsed() >= 30 * SECOND, "{:?}", start.elapsed());
+    }
+}

@@ -8,7 +8,7 @@ use std::{
 };
 
 use quinn::{ClientConfig, rustls::pki_types::CertificateDer};
-use sockkit_core::udp::IcmpListener;
+use sockkit_core::{dial, udp::IcmpListener};
 use tokio::{
     net::{ToSocketAddrs, lookup_host},
     time::{Instant, timeout},
@@ -37,17 +37,18 @@ pub async fn connect(to: impl ToSocketAddrs) -> Result<Connection, ConnectError>
 /// Dials a name or an address. Who answers is not known: see
 /// [`Connection::fingerprint`].
 ///
-/// Of several addresses one is tried after the other. One that is silent is
-/// given its share of what is left of the handshake's deadline; one that the
-/// network says cannot be reached costs no time (on Linux; elsewhere it is
-/// silent too).
+/// Several addresses are tried as [`tcp::Connector`](sockkit_core::tcp::Connector)
+/// tries them: the next as soon as the one before has failed or has been silent
+/// for 250 ms. One that the network says cannot be reached costs no time (on
+/// Linux; elsewhere it is silent too).
 ///
 /// The listener learns of the connection with the first bytes written to it.
 ///
 /// # Errors
-/// What was wrong with the last address: [`ConnectError::Refused`],
-/// [`ConnectError::TimedOut`], [`ConnectError::OtherProtocol`],
-/// [`ConnectError::Busy`] or [`ConnectError::Broken`]; or why none was tried.
+/// What was wrong with an address, with one that answered rather than one that
+/// was silent: [`ConnectError::Refused`], [`ConnectError::TimedOut`],
+/// [`ConnectError::OtherProtocol`], [`ConnectError::Busy`] or
+/// [`ConnectError::Broken`]; or why none was tried.
 ///
 /// # Panics
 /// If called outside a tokio runtime.
@@ -63,24 +64,32 @@ pub async fn connect_with(
         .await
         .unwrap_or_else(|elapsed| Err(elapsed.into()))
         .map_err(ConnectError::Resolve)?;
-    let mut addresses: Vec<SocketAddr> = found.collect();
-    addresses.dedup();
+    let addresses = dial::interleave(found);
     let tls = Arc::new(identity::dialler(&config.protocol)?);
     let mut client = ClientConfig::new(tls);
     client.transport_config(config.transport(0));
 
-    let mut failure = ConnectError::NoAddress;
-    for (index, address) in addresses.iter().enumerate() {
-        let left = config.handshake_timeout.saturating_sub(began.elapsed());
-        let share = left / u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
-        match attempt(*address, client.clone(), config, share).await {
-            Ok(connection) => return Ok(connection),
-            // It would fail for every address.
-            Err(error @ ConnectError::Options(_)) => return Err(error),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
+    let connected = dial::first(
+        &addresses,
+        dial::ATTEMPT_DELAY,
+        |address| {
+            let left = config.handshake_timeout.saturating_sub(began.elapsed());
+            attempt(address, client.clone(), config, left)
+        },
+        |error| matches!(error, ConnectError::Options(_)),
+    );
+    connected.await.map_err(most_telling)
+}
+
+/// A reason that was given tells more than a silence.
+fn most_telling(failed: Vec<(SocketAddr, ConnectError)>) -> ConnectError {
+    let rank = |error: &ConnectError| match error {
+        ConnectError::Options(_) => 0,
+        ConnectError::TimedOut { .. } => 2,
+        _ => 1,
+    };
+    let errors = failed.into_iter().map(|(_, error)| error);
+    errors.min_by_key(rank).unwrap_or(ConnectError::NoAddress)
 }
 
 async fn attempt(
@@ -145,6 +154,7 @@ mod tests {
     use quinn::ServerConfig;
 
     use super::*;
+    use crate::quic;
 
     const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -176,5 +186,29 @@ mod tests {
             matches!(&error, ConnectError::Io(error) if error.kind() == io::ErrorKind::InvalidInput),
             "{error:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_silent_address_does_not_hold_up_the_next() {
+        let silent = std::net::UdpSocket::bind(LOOPBACK).unwrap();
+        let listener = quic::Listener::bind(LOOPBACK).unwrap();
+        let addresses = [silent.local_addr().unwrap(), listener.local_addr().unwrap()];
+        // Without a limit a dialler that waits for the first waits for ever.
+        let config = Config::default().handshake_timeout(Duration::MAX);
+        let connected = connect_with(&addresses[..], &config).await.unwrap();
+        assert_eq!(connected.peer_addr(), addresses[1]);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_rather_than_a_silence() {
+        let silent = std::net::UdpSocket::bind(LOOPBACK).unwrap();
+        let unused = std::net::UdpSocket::bind(LOOPBACK).unwrap();
+        let addresses = [silent.local_addr().unwrap(), unused.local_addr().unwrap()];
+        drop(unused);
+        let config = Config::default().handshake_timeout(Duration::from_secs(2));
+        let error = connect_with(&addresses[..], &config).await.unwrap_err();
+        if cfg!(target_os = "linux") {
+            assert!(matches!(error, ConnectError::Refused { .. }), "{error:?}");
+        }
     }
 }

@@ -1,9 +1,6 @@
 //! A UDP socket for pictures, alone or in a group.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    net::SocketAddr,
-};
+use std::{io, net::SocketAddr};
 
 use sockkit_codec::shard::StreamId;
 use sockkit_core::{
@@ -81,12 +78,15 @@ pub fn unspecified(like: SocketAddr) -> SocketAddr {
     }
 }
 
-/// A stream id that nobody guesses: the system seeds these keys.
-pub(super) fn random_stream() -> StreamId {
-    StreamId(random())
+/// A stream id that cannot be guessed.
+pub(super) fn random_stream() -> io::Result<StreamId> {
+    random().map(StreamId)
 }
 
-/// A number that nobody guesses.
-pub(super) fn random() -> u64 {
-    RandomState::new().hash_one(0)
+/// A number that cannot be guessed, from the operating system.
+///
+/// # Errors
+/// What the system says; it may not let this process have any.
+pub(super) fn random() -> io::Result<u64> {
+    Ok(getrandom::u64()?)
 }

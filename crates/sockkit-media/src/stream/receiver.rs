@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sockkit_codec::shard::{SplitConfig, Splitter};
+use sockkit_codec::shard::{SplitConfig, Splitter, StreamId};
 use sockkit_core::{interfaces::InterfaceSelector, options::SocketOptions, udp::ReceiveBatch};
 use tokio::{
     task::JoinHandle,
@@ -62,7 +62,8 @@ impl Receiver {
             group: Some(config.address.ip()).filter(IpAddr::is_multicast),
             host: config.only_from,
         };
-        let run = Reception::new(endpoint, Intake::new(filter, inlet)).run();
+        let intake = Intake::new(filter, inlet);
+        let run = Reception::new(endpoint, intake, random_stream()?).run();
         let task = tokio::spawn({
             let stop = stop.clone();
             async move { stop.run_until_cancelled(run).await.unwrap_or(()) }
@@ -157,11 +158,11 @@ struct Reception {
 }
 
 impl Reception {
-    fn new(endpoint: Endpoint, intake: Intake) -> Self {
+    fn new(endpoint: Endpoint, intake: Intake, stream: StreamId) -> Self {
         Self {
             endpoint,
             intake,
-            splitter: Splitter::new(SplitConfig::default(), random_stream()),
+            splitter: Splitter::new(SplitConfig::default(), stream),
         }
     }
 
@@ -177,10 +178,14 @@ impl Reception {
                         sleep(RECEIVE_AGAIN_AFTER).await;
                     }
                 },
-                () = sleep_until(self.next_request().into()) => {
-                    let request = self.intake.poll_request(Moment::now(), random());
-                    self.tell(request).await;
-                }
+                () = sleep_until(self.next_request().into()) => match random() {
+                    Ok(nonce) => {
+                        let request = self.intake.poll_request(Moment::now(), nonce);
+                        self.tell(request).await;
+                    }
+                    // Without a number that cannot be guessed, pictures have no age.
+                    Err(_) => sleep(RECEIVE_AGAIN_AFTER).await,
+                },
                 () = sleep_until(report_at.into()) => {
                     report_at = now() + REPORT_EVERY;
                     self.intake.expire(now());

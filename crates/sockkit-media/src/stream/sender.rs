@@ -6,7 +6,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use sockkit_codec::shard::{Kind, Parity, Reassembler, ReassemblyConfig, SplitConfig, Splitter};
+use sockkit_codec::shard::{
+    Kind, Parity, Reassembler, ReassemblyConfig, SplitConfig, Splitter, StreamId,
+};
 use sockkit_core::{
     interfaces::InterfaceSelector,
     options::SocketOptions,
@@ -90,7 +92,8 @@ impl Sender {
             answerer: Answerer::new(now(), config.destinations.clone()),
         }));
         let stop = CancellationToken::new();
-        let run = run(endpoint, config, pictures, Arc::clone(&shared));
+        let streams = [random_stream()?, random_stream()?];
+        let run = run(endpoint, config, pictures, Arc::clone(&shared), streams);
         let task = tokio::spawn({
             let stop = stop.clone();
             async move { stop.run_until_cancelled(run).await.unwrap_or(()) }
@@ -265,10 +268,11 @@ async fn run(
     config: SenderConfig,
     pictures: Subscriber<VideoFrame>,
     shared: Arc<Mutex<Shared>>,
+    [of_pictures, of_answers]: [StreamId; 2],
 ) {
     tokio::select! {
-        () = send_pictures(&endpoint, &config, pictures, &shared) => {}
-        () = answer(&endpoint, &shared) => {}
+        () = send_pictures(&endpoint, &config, pictures, &shared, of_pictures) => {}
+        () = answer(&endpoint, &shared, of_answers) => {}
     }
 }
 
@@ -277,11 +281,12 @@ async fn send_pictures(
     config: &SenderConfig,
     mut pictures: Subscriber<VideoFrame>,
     shared: &Mutex<Shared>,
+    stream: StreamId,
 ) {
     let split = SplitConfig::default()
         .max_datagram_bytes(config.max_datagram_bytes)
         .max_message_bytes(MAX_PICTURE_BYTES);
-    let mut splitter = Splitter::new(split, random_stream());
+    let mut splitter = Splitter::new(split, stream);
     let mut pacer = Pacer::new(config.max_bytes_per_second, now());
     while let Some(frame) = pictures.next().await {
         let sent = send_one(endpoint, config, &mut splitter, &mut pacer, &frame).await;
@@ -340,13 +345,13 @@ async fn send_one(
 
 /// Answers clock requests and takes reports in. Nobody subscribes this way:
 /// whoever asks gets one short reply, and never a picture.
-async fn answer(endpoint: &Endpoint, shared: &Mutex<Shared>) {
+async fn answer(endpoint: &Endpoint, shared: &Mutex<Shared>, stream: StreamId) {
     let mut batch = ReceiveBatch::with_slots(4);
     let small = ReassemblyConfig::default()
         .max_message_bytes(control::REPORT_BYTES)
         .max_buffered_bytes(CONTROL_BUFFER_BYTES);
     let mut reassembler = Reassembler::new(small);
-    let mut splitter = Splitter::new(SplitConfig::default(), random_stream());
+    let mut splitter = Splitter::new(SplitConfig::default(), stream);
     loop {
         if let Err(error) = endpoint.udp().recv_batch(&mut batch).await {
             tracing::debug!(%error, "cannot hear receivers");

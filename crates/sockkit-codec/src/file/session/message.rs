@@ -142,7 +142,10 @@ impl Message {
 /// Version of the protocol, in the first bytes of the first message.
 pub(crate) const VERSION: u16 = 1;
 
-/// A keep-alive as it stands on the wire.
+/// Tells the peer that this side works, though it has nothing else to say: a
+/// keep-alive, as it stands on the wire.
+///
+/// Either side may write it wherever a message may begin.
 pub const WORKING: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 1, MessageKind::Working as u8];
 
 /// Of an entry in an offer, before its path.

@@ -123,11 +123,6 @@ impl ReceiverSession {
         self.state = State::Finished;
     }
 
-    /// Tells the sender that this side still works, though it says nothing.
-    pub fn handle_quiet(&mut self) {
-        Message::Working.encode(&mut self.outbound);
-    }
-
     fn on_message(&mut self, message: Message) -> Result<ReceiverEvent<'static>, SessionError> {
         let kind = message.kind();
         match (self.state, message) {

@@ -108,11 +108,6 @@ impl SenderSession {
         Message::FileFailed { entry, reason }.encode(&mut self.outbound);
     }
 
-    /// Tells the receiver that this side still works, though it sends nothing.
-    pub fn handle_quiet(&mut self) {
-        Message::Working.encode(&mut self.outbound);
-    }
-
     /// Ends the session and tells the receiver why.
     pub fn abort(&mut self, reason: Abort) {
         Message::Abort(reason).encode(&mut self.outbound);

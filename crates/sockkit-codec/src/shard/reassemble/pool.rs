@@ -32,7 +32,7 @@ impl Pool {
     pub(super) fn take_buffer(&mut self, message_bytes: usize) -> BytesMut {
         let buffer = self.idle.pop().or_else(|| self.reclaim());
         // A short message in a long buffer would pin it while the caller reads.
-        let most = message_bytes.saturating_mul(4) + SLACK_BYTES;
+        let most = message_bytes.saturating_mul(4).saturating_add(SLACK_BYTES);
         let fitting = buffer.filter(|buffer| buffer.capacity() <= most);
         let mut buffer = fitting.unwrap_or_default();
         buffer.clear();

@@ -16,7 +16,7 @@ pub struct UdpMetrics {
     pub dropped: u64,
     /// Requests that the responder failed to answer.
     pub failed: u64,
-    /// Requests at which the responder panicked.
+    /// Panics: of the responder, and of the server itself.
     pub panicked: u64,
     /// Answers given up at the reply timeout.
     pub timed_out: u64,

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{ABORT_GRACE, Drained, slots::Slots};
+use super::{ABORT_GRACE, Drained, config::is_zero, count_panic, slots::Slots};
 use crate::udp::UdpEndpoint;
 
 mod metrics;
@@ -53,7 +53,8 @@ pub struct UdpServer {
     control: Arc<Control>,
 }
 
-/// What a UDP server allows and how long it waits. All limits are finite.
+/// What a UDP server allows and how long it waits. All limits are finite by
+/// default; a timeout of `Duration::MAX` is none.
 #[derive(Clone, Debug)]
 #[must_use = "a config does nothing until a server is started with it"]
 pub struct UdpServerConfig {
@@ -67,7 +68,7 @@ impl UdpServer {
     /// Serves the requests of `endpoint` with an async closure or function.
     ///
     /// # Errors
-    /// If the endpoint's address cannot be read.
+    /// If the endpoint's address cannot be read, or the reply timeout is zero.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -86,7 +87,7 @@ impl UdpServer {
     /// Serves the requests of `endpoint` with a [`Responder`] type.
     ///
     /// # Errors
-    /// If the endpoint's address cannot be read.
+    /// If the endpoint's address cannot be read, or the reply timeout is zero.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -95,6 +96,9 @@ impl UdpServer {
         config: UdpServerConfig,
         responder: impl Responder,
     ) -> io::Result<Self> {
+        if config.reply.is_zero() {
+            return Err(is_zero("reply_timeout"));
+        }
         let local_addr = endpoint.local_addr()?;
         let control = Arc::new(Control {
             slots: Arc::new(Slots::new(
@@ -108,9 +112,12 @@ impl UdpServer {
             tasks: TaskTracker::new(),
         });
         let receiving = receive::receive(endpoint, Arc::new(responder), Arc::clone(&control));
+        let task_control = Arc::clone(&control);
         Ok(Self {
             local_addr,
-            receiving: tokio::spawn(receiving),
+            receiving: tokio::spawn(async move {
+                count_panic(receiving, &task_control.counters.panicked).await;
+            }),
             control,
         })
     }

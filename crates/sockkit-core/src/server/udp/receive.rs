@@ -17,7 +17,7 @@ use super::{
     responder::{Request, Responder},
 };
 use crate::{
-    server::{connection::panic_message, metrics::add, slots::Slot},
+    server::{count_panic, metrics::add, panic_message, slots::Slot},
     udp::{Datagram, ReceiveBatch, Transmit, UdpEndpoint, UdpError},
 };
 
@@ -78,9 +78,10 @@ fn admit<R: Responder>(
     };
     let (endpoint, responder) = (Arc::clone(endpoint), Arc::clone(responder));
     let task_control = Arc::clone(control);
-    control
-        .tasks
-        .spawn(answer(request, slot, endpoint, responder, task_control));
+    control.tasks.spawn(async move {
+        let answering = answer(request, slot, endpoint, responder, &task_control);
+        count_panic(answering, &task_control.counters.panicked).await;
+    });
 }
 
 /// Answers one request. `slot` is free again when it returns.
@@ -89,13 +90,13 @@ async fn answer<R: Responder>(
     slot: Slot,
     endpoint: Arc<UdpEndpoint>,
     responder: Arc<R>,
-    control: Arc<Control>,
+    control: &Control,
 ) {
     let (from, to) = (request.from, request.to);
     let replying = AssertUnwindSafe(async { responder.reply(request).await }).catch_unwind();
     let whole = timeout(control.config.reply, async {
         match replying.await {
-            Ok(Ok(Some(bytes))) => send(&endpoint, from, to, &bytes, &control).await,
+            Ok(Ok(Some(bytes))) => send(&endpoint, from, to, &bytes, control).await,
             Ok(Ok(None)) => {}
             Ok(Err(error)) => {
                 add(&control.counters.failed, 1);

@@ -132,7 +132,9 @@ pub(crate) fn receive_messages<'a>(
         // SAFETY: both are written above for every index below `count`, and
         // `filled` is at most that.
         let (header, name) = unsafe { (header.assume_init_ref(), name.assume_init_ref()) };
-        *received = incoming(header, name)?;
+        // SAFETY: the kernel wrote the first `filled` headers, and their control
+        // data is in `controls` until this function ends.
+        *received = unsafe { incoming(header, name) }?;
     }
     Ok(filled)
 }
@@ -174,14 +176,17 @@ pub(crate) fn next_error(socket: &UdpSocket) -> io::Result<Option<QueuedError>> 
     }
     let to = socket_address(&name);
     let mut found = None;
-    for_each_control(&header, |level, kind, data| {
+    let visit = |level, kind, data: &[u8]| {
         if matches!(
             (level, kind),
             (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
         ) {
             found = queued_error(data, to);
         }
-    });
+    };
+    // SAFETY: the kernel has just filled the header, whose control data is in
+    // `control`.
+    unsafe { for_each_control(&header, visit) };
     Ok(found)
 }
 
@@ -306,7 +311,10 @@ impl ControlWriter<'_> {
 }
 
 /// Reads what the kernel wrote about one buffer.
-fn incoming(header: &mmsghdr, name: &sockaddr_in6) -> io::Result<Received> {
+///
+/// # Safety
+/// As [`for_each_control`], of the header in it.
+unsafe fn incoming(header: &mmsghdr, name: &sockaddr_in6) -> io::Result<Received> {
     let from = socket_address(name).ok_or(io::ErrorKind::InvalidData)?;
     let mut received = Received {
         from,
@@ -317,7 +325,7 @@ fn incoming(header: &mmsghdr, name: &sockaddr_in6) -> io::Result<Received> {
         traffic_class: 0,
         drops: 0,
     };
-    for_each_control(&header.msg_hdr, |level, kind, data| match (level, kind) {
+    let visit = |level, kind, data: &[u8]| match (level, kind) {
         (libc::SOL_UDP, libc::UDP_GRO) => {
             received.segment_bytes =
                 read::<c_int>(data).and_then(|bytes| usize::try_from(bytes).ok());
@@ -348,7 +356,9 @@ fn incoming(header: &mmsghdr, name: &sockaddr_in6) -> io::Result<Received> {
             received.drops = read::<u32>(data).unwrap_or(0);
         }
         _ => {}
-    });
+    };
+    // SAFETY: the caller answers for the header.
+    unsafe { for_each_control(&header.msg_hdr, visit) };
     Ok(received)
 }
 
@@ -379,10 +389,14 @@ fn queued_error(data: &[u8], to: Option<SocketAddr>) -> Option<QueuedError> {
 }
 
 /// Calls `visit` with level, type and data of each control message.
-fn for_each_control(header: &msghdr, mut visit: impl FnMut(c_int, c_int, &[u8])) {
-    // SAFETY: the kernel wrote `msg_control` up to `msg_controllen`; the macros
-    // walk inside it and end with null, and each header says how long its data
-    // is. `CMSG_LEN(0)` is arithmetic.
+///
+/// # Safety
+/// `msg_control` must be null, or point to `msg_controllen` readable bytes that
+/// the kernel wrote and that nobody changes meanwhile.
+unsafe fn for_each_control(header: &msghdr, mut visit: impl FnMut(c_int, c_int, &[u8])) {
+    // SAFETY: the macros walk inside what the caller vouches for and end with
+    // null, and each header says how long its data is. `CMSG_LEN(0)` is
+    // arithmetic.
     unsafe {
         let mut next = libc::CMSG_FIRSTHDR(header);
         while !next.is_null() {

@@ -1,8 +1,7 @@
 //! Connecting by name: several addresses, a deadline, further tries.
 
+mod attempt;
 mod error;
-mod order;
-mod race;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -15,9 +14,10 @@ use tokio::{
     time::timeout,
 };
 
+use self::attempt::Failure;
 pub use self::error::{Attempt, ConnectError};
 use super::Connection;
-use crate::options::SocketOptions;
+use crate::{dial, options::SocketOptions};
 
 /// Connects to a name or an address, as [`Connector::default`] does.
 ///
@@ -82,7 +82,8 @@ impl Connector {
         self
     }
 
-    /// How long it may take in all, names and retries included. Default: 10 s.
+    /// How long it may take in all, names and retries included; `Duration::MAX`
+    /// is for ever. Default: 10 s.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
@@ -139,17 +140,19 @@ impl Connector {
         let found = lookup_host(to).await.map_err(ConnectError::Resolve)?;
         let fits =
             |address: &SocketAddr| self.local.is_none_or(|local| same_family(local, *address));
-        let addresses = order::interleave(found.filter(fits));
+        let addresses = dial::interleave(found.filter(fits));
         if addresses.is_empty() {
             return Err(ConnectError::NoAddress {
                 family: self.local.map(|local| local.ip()),
             });
         }
-        let tcp = race::first(&addresses, self.attempt_delay, |address| {
-            race::attempt(address, self.local, &self.options)
-        })
-        .await?;
-        Ok(Connection::new(tcp)?)
+        let tcp = dial::first(
+            &addresses,
+            self.attempt_delay,
+            |address| attempt::attempt(address, self.local, &self.options),
+            |failure| matches!(failure, Failure::Options(_)),
+        );
+        Ok(Connection::new(tcp.await.map_err(connect_error)?)?)
     }
 }
 
@@ -159,10 +162,21 @@ impl Default for Connector {
             options: SocketOptions::new(),
             local: None,
             deadline: Duration::from_secs(10),
-            attempt_delay: Duration::from_millis(250),
+            attempt_delay: dial::ATTEMPT_DELAY,
             retries: 0,
         }
     }
+}
+
+fn connect_error(failed: Vec<(SocketAddr, Failure)>) -> ConnectError {
+    let mut attempts = Vec::with_capacity(failed.len());
+    for (address, failure) in failed {
+        match failure {
+            Failure::Options(error) => return error.into(),
+            Failure::Io(source) => attempts.push(Attempt { address, source }),
+        }
+    }
+    ConnectError::Failed(attempts)
 }
 
 fn same_family(a: SocketAddr, b: SocketAddr) -> bool {

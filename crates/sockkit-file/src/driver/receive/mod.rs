@@ -85,8 +85,9 @@ impl ReceiveConfig {
         self
     }
 
-    /// How long a sender that is alive may send no bytes of files: on resume it
-    /// first reads what is here already. Default: 15 minutes.
+    /// How long a sender that is alive may send no bytes of files. Default: 15
+    /// minutes, and a second more for each 10 MB of files that are here already:
+    /// the sender reads them first, to compare.
     pub fn stall_timeout(mut self, stall_timeout: Duration) -> Self {
         self.stall_timeout = stall_timeout;
         self

@@ -40,6 +40,7 @@ struct Receiving {
     arriving: u32,
     /// Files that are here already and are only compared.
     compared: HashSet<u32>,
+    comparing: Comparing,
     /// Where files are that another one kept from their own names.
     renamed: HashMap<u32, EntryPath>,
     /// What was accepted and could not be kept.
@@ -73,6 +74,7 @@ impl ReceiveWorker {
                 on_progress: config.on_progress.clone(),
                 arriving: 0,
                 compared: HashSet::new(),
+                comparing: Comparing::default(),
                 renamed: HashMap::new(),
                 failures: Vec::new(),
                 moved_bytes: 0,
@@ -97,18 +99,22 @@ impl ReceiveWorker {
     }
 
     fn receive(&mut self) -> Result<(), ReceiveError> {
+        self.link.activity.work();
         let answers = self.state.prepare(&self.link)?;
         self.state.check_space(&answers)?;
         self.state.tell_start(&answers);
+        self.state.comparing = Comparing::of(&self.state.manifest.entries, &answers);
         self.session.answer(answers);
         self.transmit()?;
         while !self.state.done {
+            let left = self.state.comparing.left_bytes;
+            self.link.activity.wait_for_peer(left);
             let bytes = self.link.inbound.blocking_recv().ok_or(LinkError::Closed)?;
+            self.link.activity.work();
             let mut input = bytes.as_slice();
             while let Some(event) = self.session.handle_input(&mut input)? {
-                if matches!(event, ReceiverEvent::Data(_)) {
-                    self.link.activity.touch_payload();
-                }
+                // All of them are a step; a keep-alive gives none.
+                self.link.activity.touch_payload();
                 self.state.on_event(event)?;
             }
             let _ = self.link.inbound_spare.try_send(bytes);
@@ -215,10 +221,9 @@ impl Receiving {
     fn tell_start(&self, answers: &[Answer]) {
         let accepted = self.manifest.entries.iter().zip(answers);
         self.on_progress.tell(Progress::Started {
-            total_bytes: accepted
+            total_bytes: sum(accepted
                 .filter(|(_, answer)| !matches!(answer, Answer::Refuse(_)))
-                .map(|(entry, _)| entry.size_bytes)
-                .sum(),
+                .map(|(entry, _)| entry.size_bytes)),
         });
         for (index, (entry, answer)) in (0..).zip(self.manifest.entries.iter().zip(answers)) {
             let bytes = entry.size_bytes - remaining_bytes(entry, answer);
@@ -232,6 +237,13 @@ impl Receiving {
     }
 
     fn on_event(&mut self, event: ReceiverEvent<'_>) -> Result<(), ReceiveError> {
+        if let ReceiverEvent::Block { entry, .. }
+        | ReceiverEvent::FileVerified { entry, .. }
+        | ReceiverEvent::FileDiffers { entry }
+        | ReceiverEvent::FileFailed { entry, .. } = event
+        {
+            self.comparing.handle_compared(entry);
+        }
         match event {
             ReceiverEvent::Block { entry, index } => self.on_block(entry, index)?,
             ReceiverEvent::Data(bytes) => self.on_data(bytes)?,
@@ -390,6 +402,39 @@ impl Receiving {
             self.moved_bytes,
         )
     }
+}
+
+/// What the sender reads of files that are here already, to compare them,
+/// before it sends more of each.
+#[derive(Default)]
+struct Comparing {
+    bytes: HashMap<u32, u64>,
+    left_bytes: u64,
+}
+
+impl Comparing {
+    fn of(entries: &[Entry], answers: &[Answer]) -> Self {
+        let bytes: HashMap<_, _> = (0..)
+            .zip(entries.iter().zip(answers))
+            .filter(|(_, (_, answer))| matches!(answer, Answer::Compare(_) | Answer::Resume(_)))
+            .map(|(index, (entry, answer))| match answer {
+                Answer::Resume(_) => (index, entry.size_bytes - remaining_bytes(entry, answer)),
+                _ => (index, entry.size_bytes),
+            })
+            .collect();
+        let left_bytes = sum(bytes.values().copied());
+        Self { bytes, left_bytes }
+    }
+
+    fn handle_compared(&mut self, entry: u32) {
+        let bytes = self.bytes.remove(&entry).unwrap_or(0);
+        self.left_bytes = self.left_bytes.saturating_sub(bytes);
+    }
+}
+
+/// Of numbers that the peer chose, and that the caller's limits may allow.
+fn sum(bytes: impl Iterator<Item = u64>) -> u64 {
+    bytes.fold(0, u64::saturating_add)
 }
 
 fn remaining_bytes(entry: &Entry, answer: &Answer) -> u64 {

@@ -4,7 +4,6 @@ use std::{
     collections::HashMap,
     io::{self, Read, Seek, SeekFrom},
     mem,
-    time::Duration,
 };
 
 use tokio::{sync::mpsc::error::TryRecvError, time::Instant};
@@ -14,11 +13,11 @@ use crate::{
     BLOCK_BYTES, Digest, Integrity, Source,
     driver::{
         progress::{FileOutcome, OnProgress, Progress, Summary, set_outcome},
-        pump::{LinkError, PIECE_BYTES, Piece, Worker},
+        pump::{HEARTBEAT, LinkError, PIECE_BYTES, Piece, Worker},
     },
     session::{
         BlockHasher, DigestTree, FailReason, FileEncoder, Job, Plan, RefuseReason, SenderEvent,
-        SenderSession,
+        SenderSession, WORKING,
     },
     store::OpenSource,
 };
@@ -32,8 +31,6 @@ pub(super) struct SendWorker {
     on_progress: OnProgress,
     moved_bytes: u64,
     reported: bool,
-    /// How long to say nothing while hashing what the receiver has.
-    quiet: Duration,
     spoke: Instant,
 }
 
@@ -58,7 +55,6 @@ impl SendWorker {
             on_progress: config.on_progress.clone(),
             moved_bytes: 0,
             reported: false,
-            quiet: config.idle_timeout / 3,
             spoke: Instant::now(),
         }
     }
@@ -242,16 +238,24 @@ impl SendWorker {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => return Ok(Err(fail_reason(&error))),
                 }
+                self.show_life()?;
             }
             tree.push(hasher.finish());
-            self.look_at_inbound()?;
-            if self.spoke.elapsed() > self.quiet {
-                self.session.handle_quiet();
-                self.transmit()?;
-                self.ship()?;
-            }
         }
         Ok(Ok(tree))
+    }
+
+    /// While nothing is sent: says so now and then, and hears whether the
+    /// receiver gives up. Only between messages.
+    fn show_life(&mut self) -> Result<(), SendError> {
+        self.look_at_inbound()?;
+        if self.spoke.elapsed() >= HEARTBEAT {
+            self.outbox.message.clear();
+            self.outbox.message.extend_from_slice(WORKING);
+            self.put_message()?;
+            self.ship()?;
+        }
+        Ok(())
     }
 
     fn fail(&mut self, entry: u32, reason: FailReason) -> Result<(), SendError> {
@@ -389,5 +393,40 @@ fn fail_reason(error: &io::Error) -> FailReason {
             tracing::warn!(%error, "cannot read a file");
             FailReason::Unreadable
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Duration};
+
+    use super::*;
+    use crate::driver::pump::{Pump, PumpConfig};
+
+    #[tokio::test]
+    async fn a_sender_that_compares_says_so_whatever_its_own_timeout() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("film");
+        fs::write(&path, b"frames").unwrap();
+        let source = Source::gather([path]).unwrap();
+        let session = SenderSession::new("", source.manifest().clone());
+        let (mut pump, link) = Pump::new(PumpConfig {
+            idle_timeout: Duration::MAX,
+            patience: Duration::MAX,
+            read_buffer_bytes: 1_024,
+            heartbeat: None,
+        });
+        let config = SendConfig::default().idle_timeout(Duration::MAX);
+        let mut worker = SendWorker::new(source, session, Vec::new(), link, &config);
+        tokio::task::spawn_blocking(move || {
+            worker.show_life().unwrap();
+            worker.spoke -= HEARTBEAT;
+            worker.show_life().unwrap();
+        })
+        .await
+        .unwrap();
+        let said = pump.outbound.recv().await.unwrap();
+        assert_eq!(said.buffer[..said.filled], *WORKING);
+        assert!(pump.outbound.recv().await.is_none());
     }
 }

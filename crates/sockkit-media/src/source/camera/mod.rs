@@ -197,7 +197,7 @@ impl Camera {
         let (publisher, pictures) = latest::channel();
         let (signal_sender, signal) = watch::channel(Signal::Live);
         let (opened, open) = oneshot::channel();
-        let patience = config.silence + SLACK;
+        let patience = config.silence.saturating_add(SLACK);
         let worker = Worker::new(id.clone(), config, publisher, signal_sender);
         let failed = |source: std::io::Error| CameraError::Failed {
             camera: id.clone(),

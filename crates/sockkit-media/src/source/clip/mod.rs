@@ -130,6 +130,7 @@ impl ClipFormat {
 
 /// Plays the bytes of a clip once through, or until so many pictures were
 /// shown; says how many.
+#[cfg(any(test, fuzzing))]
 pub(crate) fn play_through(
     format: ClipFormat,
     bytes: Vec<u8>,

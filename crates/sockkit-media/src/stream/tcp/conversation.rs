@@ -157,7 +157,7 @@ impl Conversation {
     async fn speak(&mut self, inlet: &Inlet, quiet: bool) -> std::io::Result<()> {
         let now = now();
         if (quiet || now >= self.clock.deadline() + ASK_ANYWAY_AFTER)
-            && let Some(request) = self.clock.poll(now, wall(), random())
+            && let Some(request) = self.clock.poll(now, wall(), random()?)
         {
             self.writer.write_all(&framed(request)).await?;
         }

@@ -135,7 +135,8 @@ impl Dialler {
                 }
             };
             self.link.publish(Link::Down { why });
-            sleep(self.backoff.pause(random())).await;
+            // It spreads many receivers; one alone may do without.
+            sleep(self.backoff.pause(random().unwrap_or_default())).await;
         }
     }
 

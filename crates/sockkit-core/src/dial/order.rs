@@ -4,7 +4,7 @@ use std::{collections::HashSet, net::SocketAddr};
 
 /// IPv6 and IPv4 by turns, beginning with the family of the first; within a
 /// family as they came, each once (RFC 8305, section 4).
-pub(super) fn interleave(addresses: impl IntoIterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+pub fn interleave(addresses: impl IntoIterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let mut seen = HashSet::new();
     let unique = addresses
         .into_iter()

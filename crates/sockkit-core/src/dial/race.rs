@@ -1,34 +1,24 @@
 //! Several attempts beside one another, of which the first success wins.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use tokio::{
-    net::{TcpSocket, TcpStream},
-    time::sleep,
-};
-
-use super::{Attempt, ConnectError};
-use crate::options::{OptionError, SocketOptions};
-
-/// Why one attempt failed.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// It would fail for every address.
-    Options(OptionError),
-    Io(io::Error),
-}
+use tokio::time::sleep;
 
 /// Begins an attempt for one address after the other, the next when one fails or
 /// `delay` has passed; the first that succeeds ends the rest.
-pub(super) async fn first<T, F>(
+///
+/// # Errors
+/// Every address that failed and why, in that order. A failure that `is_final`
+/// ends the race at once, and is the last.
+pub async fn first<T, E, F>(
     addresses: &[SocketAddr],
     delay: Duration,
     attempt: impl Fn(SocketAddr) -> F,
-) -> Result<T, ConnectError>
+    is_final: impl Fn(&E) -> bool,
+) -> Result<T, Vec<(SocketAddr, E)>>
 where
-    F: Future<Output = Result<T, Failure>>,
+    F: Future<Output = Result<T, E>>,
 {
     let mut waiting = addresses.iter().copied();
     let mut running = FuturesUnordered::new();
@@ -44,9 +34,12 @@ where
             tokio::select! {
                 Some((address, result)) = running.next() => match result {
                     Ok(done) => return Ok(done),
-                    Err(Failure::Options(error)) => return Err(error.into()),
-                    Err(Failure::Io(source)) => {
-                        failed.push(Attempt { address, source });
+                    Err(error) => {
+                        let ends_all = is_final(&error);
+                        failed.push((address, error));
+                        if ends_all {
+                            return Err(failed);
+                        }
                         if running.is_empty() || waiting.len() > 0 {
                             break;
                         }
@@ -57,34 +50,9 @@ where
             }
         }
         if running.is_empty() && waiting.len() == 0 {
-            return Err(ConnectError::Failed(failed));
+            return Err(failed);
         }
     }
-}
-
-/// One address, with the options set before.
-pub(super) async fn attempt(
-    address: SocketAddr,
-    local: Option<SocketAddr>,
-    options: &SocketOptions,
-) -> Result<TcpStream, Failure> {
-    let socket = open(address, local, options)?;
-    socket.connect(address).await.map_err(Failure::Io)
-}
-
-fn open(
-    address: SocketAddr,
-    local: Option<SocketAddr>,
-    options: &SocketOptions,
-) -> Result<TcpSocket, Failure> {
-    let domain = Domain::for_address(address);
-    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).map_err(Failure::Io)?;
-    options.apply(&socket).map_err(Failure::Options)?;
-    let bound = local.map_or(Ok(()), |local| socket.bind(&SockAddr::from(local)));
-    bound
-        .and_then(|()| socket.set_nonblocking(true))
-        .map_err(Failure::Io)?;
-    Ok(TcpSocket::from_std_stream(socket.into()))
 }
 
 #[cfg(test)]
@@ -98,6 +66,8 @@ mod tests {
     enum Peer {
         Answers(u64),
         Refuses(u64),
+        /// In a way that every address would.
+        Breaks(u64),
         Silent,
     }
 
@@ -118,17 +88,19 @@ mod tests {
                     }
                     Peer::Refuses(after) => {
                         sleep(Duration::from_millis(after)).await;
-                        Err(Failure::Io(io::ErrorKind::ConnectionRefused.into()))
+                        Err("refused")
+                    }
+                    Peer::Breaks(after) => {
+                        sleep(Duration::from_millis(after)).await;
+                        Err("broken for all")
                     }
                     Peer::Silent => std::future::pending().await,
                 }
             },
+            |error| *error == "broken for all",
         )
         .await;
-        let result = result.map_err(|error| match error {
-            ConnectError::Failed(attempts) => attempts.len(),
-            other => panic!("{other}"),
-        });
+        let result = result.map_err(|failed| failed.len());
         (result, start.elapsed().as_millis())
     }
 
@@ -165,5 +137,11 @@ mod tests {
     async fn every_failure_is_told() {
         let peers = [Peer::Refuses(400), Peer::Refuses(1), Peer::Refuses(1)];
         assert_eq!(race(&peers).await, (Err(3), 400));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_would_fail_for_every_address_ends_it() {
+        let peers = [Peer::Silent, Peer::Breaks(10), Peer::Answers(500)];
+        assert_eq!(race(&peers).await, (Err(1), 260));
     }
 }
