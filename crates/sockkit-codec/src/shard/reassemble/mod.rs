@@ -8,6 +8,7 @@ use super::{Kind, ShardError, StreamId, header::MessageHeader};
 
 mod assembly;
 mod config;
+mod engine;
 mod limits;
 mod pool;
 mod repair;

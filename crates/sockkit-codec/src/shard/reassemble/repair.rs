@@ -1,16 +1,21 @@
 //! Shards that came in any order become the message.
 
 use bytes::BytesMut;
-use reed_solomon_simd::{DecoderResult, ReedSolomonDecoder};
+use reed_solomon_simd::{
+    DecoderResult,
+    rate::{DefaultRateDecoder, RateDecoder},
+};
 
 use super::super::header::MessageHeader;
-use super::assembly::Storage;
+use super::{assembly::Storage, engine::SmallEngine};
+
+type Decoder = DefaultRateDecoder<SmallEngine>;
 
 /// Puts shards in order and computes those that are missing.
 #[derive(Default)]
 pub(super) struct Repairer {
     /// Made by the first message that needs it.
-    decoder: Option<ReedSolomonDecoder>,
+    decoder: Option<Decoder>,
     /// For each data shard, its place among those that came.
     places: Vec<Option<u16>>,
 }
@@ -84,10 +89,7 @@ fn gather(
 }
 
 /// The decoder, ready for this message's counts; its memory is used again.
-fn ready_decoder<'a>(
-    decoder: &'a mut Option<ReedSolomonDecoder>,
-    header: &MessageHeader,
-) -> &'a mut ReedSolomonDecoder {
+fn ready_decoder<'a>(decoder: &'a mut Option<Decoder>, header: &MessageHeader) -> &'a mut Decoder {
     let (data, parity) = (usize::from(header.data), usize::from(header.parity));
     let shard_bytes = header.shard_bytes();
     match decoder {
@@ -98,7 +100,7 @@ fn ready_decoder<'a>(
             decoder
         }
         None => decoder.insert(
-            ReedSolomonDecoder::new(data, parity, shard_bytes)
+            Decoder::new(data, parity, shard_bytes, SmallEngine::default(), None)
                 .expect("counts are within the code, length is even"),
         ),
     }
