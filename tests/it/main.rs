@@ -9,6 +9,8 @@ mod camera;
 mod file;
 mod frame;
 mod from_python;
+#[cfg(target_os = "linux")]
+mod gate;
 mod interfaces;
 mod lab;
 mod links;

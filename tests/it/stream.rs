@@ -71,12 +71,17 @@ async fn a_group_is_joined_and_reached() {
 }
 
 #[tokio::test]
-async fn a_restarted_sender_is_shown_within_a_second() {
+async fn a_restarted_sender_is_shown() {
+    restart_a_sender().await;
+}
+
+/// How long it takes until a picture of the second one is shown.
+async fn restart_a_sender() -> Duration {
     let receiver = receiver();
     let mut pictures = receiver.pictures();
     let (camera, first) = sender(SenderConfig::to(receiver.local_addr()));
-    camera.publish(raw(1_000));
-    assert_eq!(next(&mut pictures).await.number(), 1_000);
+    camera.publish(raw(1 << 32));
+    assert_eq!(next(&mut pictures).await.number(), 1 << 32);
     first.shutdown().await;
 
     let restarted = Instant::now();
@@ -84,29 +89,39 @@ async fn a_restarted_sender_is_shown_within_a_second() {
     let publish = publish_forever(&camera);
     let again = async { next(&mut pictures).await };
     tokio::select! {
-        picture = again => assert!(picture.number() < 100, "{picture:?}"),
+        picture = again => assert!(picture.number() < 1 << 32, "{picture:?}"),
         () = publish => unreachable!(),
     }
-    assert!(restarted.elapsed() < Duration::from_secs(1));
     assert_eq!(receiver.stats().snapshot().restarts, 1);
+    restarted.elapsed()
 }
 
 #[tokio::test]
-async fn a_restarted_receiver_sees_pictures_within_a_second() {
+async fn a_restarted_receiver_sees_pictures() {
+    restart_a_receiver().await;
+}
+
+/// How long it takes until the second one shows a picture.
+async fn restart_a_receiver() -> Duration {
     let first = receiver();
     let address = first.local_addr();
-    let (camera, _sender) = sender(SenderConfig::to(address));
+    let (camera, sender) = sender(SenderConfig::to(address));
     let run = async {
         next(&mut first.pictures()).await;
         first.shutdown().await;
-        // Long enough for the sender to be told that nobody is there.
-        sleep(Duration::from_millis(100)).await;
+        // On loopback each of them is answered that the port is closed, and the
+        // answer is there before the next one is sent.
+        let sent = sender.stats().sent;
+        while sender.stats().sent < sent + 3 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let restarted = Instant::now();
         let second = Receiver::bind(ReceiverConfig::at(address)).unwrap();
-        let pictures = &mut second.pictures();
-        timeout(Duration::from_secs(1), pictures.next()).await
+        next(&mut second.pictures()).await;
+        restarted.elapsed()
     };
     tokio::select! {
-        picture = run => assert!(picture.expect("within a second").is_some()),
+        took = run => took,
         () = publish_forever(&camera) => unreachable!(),
     }
 }
@@ -136,9 +151,14 @@ async fn the_age_is_that_of_the_capture() {
     let taken = Timestamp::from(std::time::SystemTime::now() - Duration::from_millis(250));
     camera.publish(raw(1).captured_at(taken));
     next(&mut receiver.pictures()).await;
+    let now = Timestamp::from(std::time::SystemTime::now());
     let stats = receiver.stats().snapshot();
     let age = stats.age_p50.unwrap();
-    assert!((250..500).contains(&age.as_millis()), "{age:?}");
+    let most = now.saturating_since(taken);
+    assert!(
+        (Duration::from_millis(250)..=most).contains(&age),
+        "{age:?}"
+    );
     assert_eq!(stats.age_error, Some(Duration::ZERO));
 }
 
@@ -238,30 +258,6 @@ async fn addresses_that_cannot_be_are_refused() {
     ));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn raw_vga_at_sixty_a_second_loses_none() {
-    check_none_lost(PixelFormat::Bgr, (640, 480), 2 * 60).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hd_jpeg_at_sixty_a_second_loses_none() {
-    check_none_lost(PixelFormat::Jpeg, (1_280, 720), 2 * 60).await;
-}
-
-/// A machine that is busy elsewhere may starve the receiver for longer than
-/// its buffer lasts, which says nothing about the stream: hence the tries.
-async fn check_none_lost(format: PixelFormat, size_px: (u32, u32), pictures: u64) {
-    let mut seen = Vec::new();
-    for _ in 0..5 {
-        let (stats, sent) = stream_for(format, size_px, pictures).await;
-        if (stats.lost, stats.received) == (0, sent.sent) {
-            return;
-        }
-        seen.push((stats, sent));
-    }
-    panic!("lost some every time: {seen:#?}");
-}
-
 /// Streams pictures at 60 a second, until the last one has arrived.
 async fn stream_for(
     format: PixelFormat,
@@ -286,6 +282,63 @@ async fn stream_for(
     // The last one may be the one that is lost.
     let _ = timeout(Duration::from_secs(1), last).await;
     (receiver.stats().snapshot(), sender.stats())
+}
+
+mod real_time {
+    use sockkit::testing::real_time::check;
+
+    use super::*;
+
+    #[test]
+    #[ignore = "real time"]
+    fn a_restarted_sender_is_shown_within_a_second() {
+        check("stream: a restarted sender is shown", || {
+            within_a_second(run(restart_a_sender()))
+        });
+    }
+
+    #[test]
+    #[ignore = "real time"]
+    fn a_restarted_receiver_sees_pictures_within_a_second() {
+        check("stream: a restarted receiver sees pictures", || {
+            within_a_second(run(restart_a_receiver()))
+        });
+    }
+
+    #[test]
+    #[ignore = "real time"]
+    fn raw_vga_at_sixty_a_second_loses_none() {
+        check("stream: raw VGA at 60 a second", || {
+            none_lost(PixelFormat::Bgr, (640, 480))
+        });
+    }
+
+    #[test]
+    #[ignore = "real time"]
+    fn hd_jpeg_at_sixty_a_second_loses_none() {
+        check("stream: HD JPEG at 60 a second", || {
+            none_lost(PixelFormat::Jpeg, (1_280, 720))
+        });
+    }
+
+    fn none_lost(format: PixelFormat, size_px: (u32, u32)) -> Result<(), String> {
+        let (stats, sent) = run(stream_for(format, size_px, 2 * 60));
+        if (stats.lost, stats.received) == (0, sent.sent) {
+            return Ok(());
+        }
+        Err(format!("{stats:?}, {sent:?}"))
+    }
+
+    fn within_a_second(took: Duration) -> Result<(), String> {
+        if took < Duration::from_secs(1) {
+            return Ok(());
+        }
+        Err(format!("it took {took:?}"))
+    }
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Runtime::new().unwrap().block_on(future)
+    }
 }
 
 fn receiver() -> Receiver {

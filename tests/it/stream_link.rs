@@ -23,7 +23,7 @@ use sockkit::{
     },
 };
 use tokio::{
-    sync::oneshot,
+    sync::{oneshot, watch},
     time::{interval, timeout},
 };
 
@@ -39,16 +39,26 @@ fn two_hosts(test: &str) -> Option<Lab> {
     Some(lab)
 }
 
+/// When the next picture is sent.
+#[derive(Clone, Copy)]
+enum Pace {
+    /// So many a second, whether the receiver keeps up or not.
+    PerSecond(u32),
+    /// When the one before has arrived, or has not for so long.
+    AfterArrival(Duration),
+}
+
 /// What both ends say after `count` pictures, which repeat `pictures`.
 fn stream_over(
     lab: &Lab,
     pictures: &[VideoFrame],
     parity: Parity,
-    rate_hz: u32,
+    pace: Pace,
     count: u64,
 ) -> (Stats, SenderStats) {
     let at = SocketAddr::from((lab.host(1).port(0).ipv4(), 0));
     let (bound, is_bound) = mpsc::channel();
+    let (arrive, mut arrived) = watch::channel(None);
     let (end, ended) = oneshot::channel::<()>();
     let receiving = lab.host(1).spawn(async move || {
         let receiver = Receiver::bind(ReceiverConfig::at(at)).unwrap();
@@ -56,6 +66,7 @@ fn stream_over(
         let last = async {
             let mut shown = receiver.pictures();
             while let Some(picture) = shown.next().await {
+                arrive.send_replace(Some(picture.number()));
                 if picture.number() == count - 1 {
                     return;
                 }
@@ -72,11 +83,26 @@ fn stream_over(
     let sent = lab.host(0).block_on(async || {
         let (camera, newest) = latest::channel();
         let sender = Sender::bind(config, newest).unwrap();
+        let rate_hz = if let Pace::PerSecond(rate_hz) = pace {
+            rate_hz
+        } else {
+            1_000
+        };
         let mut ticks = interval(Duration::from_secs(1) / rate_hz);
         for (number, picture) in (0..count).zip(pictures.iter().cycle()) {
-            ticks.tick().await;
+            if let Pace::PerSecond(_) = pace {
+                ticks.tick().await;
+            }
             let now = SystemTime::now().into();
             camera.publish(picture.clone().numbered(number).captured_at(now));
+            if let Pace::AfterArrival(at_most) = pace {
+                while sender.stats().sent + sender.stats().failed <= number {
+                    ticks.tick().await;
+                }
+                let is_shown = arrived.wait_for(|last| *last >= Some(number));
+                // The last one may be the one that is lost.
+                let _ = timeout(at_most, is_shown).await;
+            }
         }
         // The channel holds one picture: it is sent before the sender ends.
         drop(camera);
@@ -109,7 +135,7 @@ fn hd_jpegs() -> Vec<VideoFrame> {
 
 #[test]
 fn parity_brings_999_of_1000_pictures_through_five_per_cent_loss() {
-    check_loss("stream: pictures at 5 % loss", 5_000);
+    check_loss("stream: pictures at 5 % loss", 2_000);
 }
 
 #[test]
@@ -124,7 +150,10 @@ fn check_loss(test: &str, count: u64) {
     let pictures = hd_jpegs();
     // Short pictures need more parity than long ones for the same chance.
     let parity = Parity::for_loss(0.05, 3e-4);
-    let (stats, sent) = stream_over(&lab, &pictures, parity, 250, count);
+    // One in a thousand may be missing; no other waits so long, unless this
+    // machine is busy, and then the receiver's buffer holds what comes.
+    let pace = Pace::AfterArrival(Duration::from_millis(200));
+    let (stats, sent) = stream_over(&lab, &pictures, parity, pace, count);
     let bytes: usize = pictures.iter().map(|picture| picture.data().len()).sum();
     let mean = bytes as f64 / pictures.len() as f64;
     let overhead = sent.bytes as f64 / (mean * sent.sent as f64) - 1.0;
@@ -134,13 +163,10 @@ fn check_loss(test: &str, count: u64) {
         sent.sent,
         100.0 * overhead
     );
-    assert_eq!(sent.failed, 0);
-    assert!(
-        sent.sent * 100 >= count * 95,
-        "the sender keeps up: {sent:?}"
-    );
+    assert_eq!((sent.sent, sent.failed), (count, 0));
     assert!(overhead <= 0.30, "{overhead}");
-    let lost = sent.sent - stats.received;
+    // Late is what arrived whole and was not shown.
+    let lost = sent.sent - stats.received - stats.late;
     assert!(lost * 1_000 <= sent.sent, "{lost} lost: {stats:?}");
 }
 
@@ -151,22 +177,54 @@ fn without_loss_none_is_lost_on_a_cable() {
     };
     let raw = VideoFrame::new(PixelFormat::Bgr, 640, 480, vec![90; 640 * 480 * 3]).unwrap();
     for pictures in [&[raw][..], &hd_jpegs()] {
-        // A machine that is busy elsewhere may starve the receiver for longer
-        // than its buffer lasts, which says nothing about the stream.
-        let mut seen = Vec::new();
-        let none_lost = (0..5).any(|_| {
-            let (stats, sent) = stream_over(&lab, pictures, Parity::NONE, 60, 120);
-            let none_lost = (stats.received, stats.lost, sent.skipped) == (120, 0, 0);
-            seen.push((stats, sent));
-            none_lost
-        });
-        assert!(none_lost, "lost some every time: {seen:#?}");
+        let pace = Pace::AfterArrival(PATIENCE);
+        let (stats, sent) = stream_over(&lab, pictures, Parity::NONE, pace, 120);
+        let arrived = stats.received + stats.late;
+        assert_eq!((arrived, stats.lost, sent.sent), (120, 0, 120), "{stats:?}");
     }
 }
 
-/// Both are medians, of the same pictures.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_reported_age_is_that_of_the_clock_in_the_picture() {
+mod real_time {
+    use sockkit::testing::real_time::check;
+
+    use super::*;
+
+    #[test]
+    #[ignore = "real time"]
+    fn without_loss_none_is_lost_at_sixty_a_second() {
+        let Some(lab) = two_hosts("stream: no loss at 60 a second") else {
+            return;
+        };
+        let raw = VideoFrame::new(PixelFormat::Bgr, 640, 480, vec![90; 640 * 480 * 3]).unwrap();
+        for pictures in [&[raw][..], &hd_jpegs()] {
+            check("stream: no loss at 60 a second", || {
+                let (stats, sent) =
+                    stream_over(&lab, pictures, Parity::NONE, Pace::PerSecond(60), 120);
+                if (stats.received, stats.lost, sent.skipped) == (120, 0, 0) {
+                    return Ok(());
+                }
+                Err(format!("{stats:?}, {sent:?}"))
+            });
+        }
+    }
+
+    /// Both are medians, of the same pictures.
+    #[test]
+    #[ignore = "real time"]
+    fn the_reported_age_is_that_of_the_clock_in_the_picture() {
+        check("stream: the reported age", || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let (painted, reported) = runtime.block_on(painted_and_reported_age());
+            println!("{painted:?} by the picture, {reported:?} reported");
+            if painted.abs_diff(reported) < Duration::from_millis(2) {
+                return Ok(());
+            }
+            Err(format!("{painted:?} by the picture, {reported:?} reported"))
+        });
+    }
+}
+
+async fn painted_and_reported_age() -> (Duration, Duration) {
     let receiver = Receiver::bind(ReceiverConfig::at(([127, 0, 0, 1], 0).into())).unwrap();
     let mut shown = receiver.pictures();
     let (camera, newest) = latest::channel();
@@ -192,10 +250,8 @@ async fn the_reported_age_is_that_of_the_clock_in_the_picture() {
     let stats = receiver.stats().snapshot();
     painter.await.unwrap();
     ages.sort_unstable();
-    let (painted, reported) = (ages[ages.len() / 2], stats.age_p50.unwrap());
-    println!("{painted:?} by the picture, {reported:?} reported");
-    assert!(painted.abs_diff(reported) < Duration::from_millis(2));
     assert_eq!(stats.age_error, Some(Duration::ZERO));
+    (ages[ages.len() / 2], stats.age_p50.unwrap())
 }
 
 const PAINTED: u64 = 100;

@@ -1,4 +1,5 @@
-//! For tests: what the machine lacks, a simulated link, a network lab, programs as processes.
+//! For tests: what the machine lacks, a simulated link, a network lab, programs as processes,
+//! real time.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -7,3 +8,4 @@ pub mod lab;
 pub mod link;
 pub mod needs;
 pub mod program;
+pub mod real_time;

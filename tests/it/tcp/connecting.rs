@@ -95,7 +95,8 @@ async fn nobody_by_that_name_is_not_tried_for_ever() {
         ),
         "{error:?}"
     );
-    assert!(begun.elapsed() <= PATIENCE + Duration::from_secs(1));
+    // Not for ever; how soon after its deadline is a matter of how busy the machine is.
+    assert!(begun.elapsed() <= PATIENCE * 4);
 }
 
 #[tokio::test]

@@ -478,8 +478,12 @@ fn kill_at_random_moments(kills: usize) {
         let sender = send(&[&path], &address);
         let (moment, side) = (random.f64(), random.bool());
         let moment = longest.mul_f64(moment);
-        // The moment of the kill, not a wait for anything.
-        std::thread::sleep(moment);
+        if number % 2 == 0 {
+            // The moment of the kill, not a wait for anything.
+            std::thread::sleep(moment);
+        } else {
+            desk.wait_for_blocks(random.usize(1..BLOCKS / 2));
+        }
         let told = format!("kill {number}, the receiver: {side}, after {moment:?}");
         let ends = if side {
             receiver.kill();
@@ -525,6 +529,21 @@ fn kill_at_random_moments(kills: usize) {
 }
 
 impl Desk {
+    /// Until so many are verified, or all: then there is no record any more.
+    fn wait_for_blocks(&self, blocks: usize) {
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        let mut begun = false;
+        while self.verified_blocks() < blocks {
+            let over = begun && self.names() == ["big"];
+            begun |= self.verified_blocks() > 0;
+            if over {
+                return;
+            }
+            assert!(std::time::Instant::now() < deadline, "nothing comes");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// By the record beside the part: a head of 28 bytes, 32 for each block.
     pub(crate) fn verified_blocks(&self) -> usize {
         let names = self.names().into_iter();

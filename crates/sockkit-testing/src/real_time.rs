@@ -1,0 +1,171 @@
+//! Tests of real time, which a busy machine does not give.
+//!
+//! An ordinary test asserts what happens and in which order, never how fast: it
+//! passes on a machine that is busy elsewhere. What is promised in seconds or
+//! pictures a second is tested here: such a test is in a module `real_time` and
+//! is `#[ignore = "real time"]`, and `scripts/test` runs those alone, one after
+//! the other, when everything else is done.
+
+use std::{
+    io::Write,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Repeats `attempt` until it succeeds.
+///
+/// Before and after each attempt the machine is measured. A failure counts only
+/// if both times every core was ours; on a machine that is too busy for that,
+/// standard error says that nothing was measured, and the test passes, under
+/// `SOCKKIT_TEST_ALL=1` too.
+///
+/// ```no_run
+/// use std::time::{Duration, Instant};
+///
+/// use sockkit_testing::real_time;
+///
+/// real_time::check("a restart is seen within a second", || {
+///     let begun = Instant::now();
+///     // Restart it, and wait until it is seen.
+///     let took = begun.elapsed();
+///     if took < Duration::from_secs(1) {
+///         Ok(())
+///     } else {
+///         Err(format!("took {took:?}"))
+///     }
+/// });
+/// ```
+///
+/// # Panics
+/// If [`FAILURES`] attempts failed while the machine gave them its time.
+#[track_caller]
+pub fn check(test: &str, attempt: impl FnMut() -> Result<(), String>) {
+    // Whatever keeps the machine busy may be over soon.
+    let measure = || machine_is_ours().inspect_err(|_| thread::sleep(PAUSE));
+    match judge(measure, attempt) {
+        Verdict::Passed => {}
+        Verdict::Failed(why) => panic!("{test}: {}", why.join("; ")),
+        Verdict::NotMeasured(why) => {
+            // `eprintln!` would be captured and lost with the passing test's output.
+            let line = format!(
+                "NOT MEASURED {test}: the machine is busy ({})\n",
+                why.join("; ")
+            );
+            let _ = std::io::stderr().write_all(line.as_bytes());
+        }
+    }
+}
+
+/// Attempts that must fail on an idle machine before a test fails.
+pub const FAILURES: usize = 3;
+
+/// What the attempts came to.
+#[derive(Debug, Eq, PartialEq)]
+enum Verdict {
+    Passed,
+    /// What each attempt said that failed on an idle machine.
+    Failed(Vec<String>),
+    /// What kept each attempt from counting.
+    NotMeasured(Vec<String>),
+}
+
+fn judge(
+    mut machine_is_ours: impl FnMut() -> Result<(), String>,
+    mut attempt: impl FnMut() -> Result<(), String>,
+) -> Verdict {
+    let (mut failed, mut busy) = (Vec::new(), Vec::new());
+    while failed.len() < FAILURES {
+        if busy.len() == BUSY_TRIES {
+            return Verdict::NotMeasured(busy);
+        }
+        if let Err(why) = machine_is_ours() {
+            busy.push(why);
+            continue;
+        }
+        let Err(why) = attempt() else {
+            return Verdict::Passed;
+        };
+        match machine_is_ours() {
+            Ok(()) => failed.push(why),
+            Err(machine) => busy.push(format!("{why}, {machine}")),
+        }
+    }
+    Verdict::Failed(failed)
+}
+
+/// Whether each core can run a thread of ours without a break.
+///
+/// # Errors
+/// How long the one that fared worst was kept waiting.
+fn machine_is_ours() -> Result<(), String> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let spinning: Vec<_> = (0..cores).map(|_| thread::spawn(time_taken_away)).collect();
+    let away = spinning
+        .into_iter()
+        .map(|thread| thread.join().unwrap_or(PROBE));
+    let longest = away.max().unwrap_or_default();
+    if longest <= PROBE / 10 {
+        return Ok(());
+    }
+    Err(format!("a thread waited {longest:.0?} of {PROBE:?}"))
+}
+
+/// How long this thread did not run while it wanted to.
+fn time_taken_away() -> Duration {
+    let begun = Instant::now();
+    let (mut last, mut away) = (begun, Duration::ZERO);
+    while last - begun < PROBE {
+        let now = Instant::now();
+        // Reading the clock takes less by far.
+        if now - last > Duration::from_micros(200) {
+            away += now - last;
+        }
+        last = now;
+    }
+    away
+}
+
+/// How long the machine is measured. Long enough for several turns of a scheduler.
+const PROBE: Duration = Duration::from_millis(200);
+
+/// Waited when the machine is busy.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Times that a machine may be busy before a test is given up.
+const BUSY_TRIES: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(machine: &[bool], attempts: &[bool], expected: &str) {
+        let (mut machine, mut attempts) = (machine.iter().cycle(), attempts.iter().cycle());
+        let said = |value: Option<&bool>, why: &str| match value {
+            Some(true) => Ok(()),
+            _ => Err(why.to_owned()),
+        };
+        let verdict = judge(
+            || said(machine.next(), "busy"),
+            || said(attempts.next(), "slow"),
+        );
+        let name = match verdict {
+            Verdict::Passed => "passed",
+            Verdict::Failed(_) => "failed",
+            Verdict::NotMeasured(_) => "not measured",
+        };
+        assert_eq!(name, expected);
+    }
+
+    #[test]
+    fn only_failures_on_an_idle_machine_count() {
+        check(&[true], &[true], "passed");
+        check(&[true], &[false, false, true], "passed");
+        check(&[true], &[false], "failed");
+        check(&[false], &[false], "not measured");
+        // Busy before each attempt, and busy after each.
+        check(&[false], &[true], "not measured");
+        check(&[true, false], &[false], "not measured");
+        check(&[false, true, true, false], &[false, true], "passed");
+    }
+}
