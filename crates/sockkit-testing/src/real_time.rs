@@ -47,9 +47,9 @@ pub fn check(test: &str, attempt: impl FnMut() -> Result<(), String>) {
         Verdict::Failed(why) => panic!("{test}: {}", why.join("; ")),
         Verdict::NotMeasured(why) => {
             // `eprintln!` would be captured and lost with the passing test's output.
+            let (times, last) = (why.len(), why.last().map_or("", String::as_str));
             let line = format!(
-                "NOT MEASURED {test}: the machine is busy ({})\n",
-                why.join("; ")
+                "NOT MEASURED {test}: the machine is busy, {times} times; at last {last}\n"
             );
             let _ = std::io::stderr().write_all(line.as_bytes());
         }
