@@ -226,6 +226,59 @@ mod tests {
         }
     }
 
+    /// With the first bytes of a payload of 1,000.
+    fn begun(came: usize) -> Inbound {
+        let mut inbound = Inbound::new(FrameConfig::default());
+        inbound.push(&frame(&[5; 1_000])[..PREFIX_BYTES + came]);
+        assert_eq!(inbound.take_frame().unwrap(), None);
+        inbound
+    }
+
+    #[test]
+    fn a_payload_is_read_to_directly_once_that_is_worth_it() {
+        assert!(begun(60).spare(61).is_none());
+        assert!(begun(60).spare(60).is_some());
+        // Never more than is missing.
+        assert!(begun(960).spare(41).is_none());
+        let mut nearly = begun(960);
+        assert_eq!(nearly.spare(40).unwrap().remaining_mut(), 40);
+    }
+
+    #[test]
+    fn a_buffer_grows_when_less_than_half_of_it_is_free() {
+        let mut inbound = begun(60);
+        assert_eq!(inbound.spare(1).unwrap().remaining_mut(), 60);
+        inbound.spare(1).unwrap().put_slice(&[5; 20]);
+        // Of 80 that came, room for 40 is enough, and for 39 is not.
+        assert_eq!(inbound.spare(1).unwrap().remaining_mut(), 40);
+        inbound.spare(1).unwrap().put_slice(&[5]);
+        assert_eq!(inbound.spare(1).unwrap().remaining_mut(), 81);
+        // What fits exactly moves nothing.
+        let mut inbound = begun(60);
+        inbound.push(&[5; 60]);
+        assert_eq!(inbound.partial.as_ref().unwrap().payload.capacity(), 120);
+    }
+
+    #[test]
+    fn an_end_inside_a_frame_says_how_much_of_it_came() {
+        for (came, expected) in [(3, 8), (8, 28), (13, 28)] {
+            let mut inbound = Inbound::new(FrameConfig::default());
+            inbound.push(&frame(b"ok"));
+            inbound.push(&frame(&[1; 20])[..came]);
+            assert_eq!(inbound.take_frame().unwrap().unwrap(), "ok");
+            assert_eq!(inbound.take_frame().unwrap(), None);
+            let FrameReadError::Truncated {
+                offset,
+                received,
+                expected: announced,
+            } = inbound.end().unwrap_err()
+            else {
+                panic!("the frame is cut");
+            };
+            assert_eq!((offset, received, announced), (10, came, expected));
+        }
+    }
+
     #[test]
     fn a_payload_ends_up_in_a_buffer_of_its_size() {
         let mut inbound = Inbound::new(FrameConfig::default());

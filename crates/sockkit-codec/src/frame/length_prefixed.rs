@@ -109,6 +109,17 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_is_encoded_into_a_buffer_of_its_size() {
+        let (mut codec, mut wire) = (LengthPrefixed::default(), BytesMut::new());
+        codec
+            .encode(Bytes::from(vec![7; 100]), &mut wire)
+            .expect("under the limit");
+        assert_eq!(wire[..PREFIX_BYTES], *b"\0\0\0\0\0\0\0\x64");
+        assert_eq!(wire[PREFIX_BYTES..], [7; 100]);
+        assert_eq!(wire.capacity(), PREFIX_BYTES + 100);
+    }
+
+    #[test]
     fn an_empty_frame_is_a_frame() {
         check(&[0; 8], &[b""]);
     }

@@ -144,6 +144,25 @@ mod tests {
     }
 
     #[test]
+    fn short_frames_are_one_piece_whose_buffer_is_kept() {
+        let mut outbound = Outbound::new(FrameConfig::default());
+        outbound
+            .push(Bytes::from_static(b"hi"))
+            .expect("under the limit");
+        let mut slices = [IoSlice::new(&[]); 2];
+        assert_eq!(outbound.chunks_vectored(&mut slices), 1);
+        outbound.advance(3);
+        assert_eq!(outbound.chunk(), b"\0\0\0\0\x02hi");
+        let capacity = outbound.tail.capacity();
+        outbound.advance(7);
+        assert_eq!(
+            (outbound.remaining(), outbound.tail.capacity()),
+            (0, capacity)
+        );
+        assert_eq!(outbound.chunks_vectored(&mut [IoSlice::new(&[])]), 0);
+    }
+
+    #[test]
     fn a_refused_frame_leaves_no_trace() {
         let mut outbound = Outbound::new(FrameConfig::default().max_send_bytes(2));
         assert!(outbound.push(Bytes::from_static(b"abc")).is_err());
