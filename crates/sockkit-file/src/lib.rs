@@ -13,10 +13,11 @@
 //! // Any stream: a TCP or QUIC connection, or this one in memory.
 //! let (near, far) = tokio::io::duplex(1 << 16);
 //! let receiving = async {
-//!     let incoming = receive(far, ReceiveConfig::default()).await?;
+//!     let incoming = receive(far, &ReceiveConfig::default()).await?;
 //!     incoming.accept(&destination).await
 //! };
-//! let (sent, received) = tokio::join!(send(near, source, SendConfig::default()), receiving);
+//! let config = SendConfig::default();
+//! let (sent, received) = tokio::join!(send(near, source, &config), receiving);
 //! (sent?, received?);
 //! assert_eq!(std::fs::read_to_string(there.path().join("note"))?, "hello");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
