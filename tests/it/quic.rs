@@ -317,7 +317,9 @@ async fn whoever_says_nothing_keeps_nobody_out() {
 
 #[tokio::test]
 async fn more_connections_than_allowed_are_told_so() {
-    let config = Config::default().max_connections(2);
+    let config = Config::default()
+        .max_connections(2)
+        .max_connections_per_address(2);
     let listener = Listener::bind_with(LOOPBACK, &config).unwrap();
     let to = listener.local_addr().unwrap();
     let first = pair(&listener, to, &config).await;

@@ -10,6 +10,17 @@ use std::{
 ///
 /// A host is one IPv4 address, mapped into IPv6 or not, or one IPv6 /64
 /// network: see [`host`].
+///
+/// ```
+/// # use std::sync::Arc;
+/// use sockkit_core::server::Slots;
+///
+/// let slots = Arc::new(Slots::shared(8));
+/// let stranger = "192.0.2.7".parse().unwrap();
+/// let taken: Vec<_> = (0..8).map_while(|_| slots.take(stranger)).collect();
+/// assert_eq!(taken.len(), 2);
+/// assert!(slots.take("192.0.2.8".parse().unwrap()).is_some());
+/// ```
 #[derive(Debug)]
 pub struct Slots {
     max: usize,
@@ -25,6 +36,7 @@ struct Taken {
 
 /// One place; free again when dropped.
 #[derive(Debug)]
+#[must_use = "the place is free again when this is dropped"]
 pub struct Slot {
     slots: Arc<Slots>,
     key: IpAddr,
@@ -38,6 +50,11 @@ impl Slots {
             max_per_address,
             taken: Mutex::default(),
         }
+    }
+
+    /// So many places, of which one host gets a quarter, and one at least.
+    pub fn shared(max: usize) -> Self {
+        Self::new(max, max.div_ceil(4))
     }
 
     /// A place for one from `address`, if there is one.
@@ -62,6 +79,12 @@ impl Slots {
     /// Places taken now.
     pub fn count(&self) -> usize {
         self.taken().all
+    }
+
+    /// Places that the host of `address` has taken.
+    pub fn count_of(&self, address: IpAddr) -> usize {
+        let taken = self.taken();
+        taken.by_address.get(&host(address)).copied().unwrap_or(0)
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {

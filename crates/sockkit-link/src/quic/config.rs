@@ -6,7 +6,7 @@ use quinn::{
     AckFrequencyConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt,
     congestion::{BbrConfig, CubicConfig, NewRenoConfig},
 };
-use sockkit_core::options::SocketOptions;
+use sockkit_core::{options::SocketOptions, server::Slots};
 
 use super::PROTOCOL;
 
@@ -18,6 +18,7 @@ pub struct Config {
     pub(super) protocol: Vec<u8>,
     pub(super) handshake_timeout: Duration,
     pub(super) max_connections: usize,
+    max_connections_per_address: Option<usize>,
     idle_timeout: Duration,
     window_bytes: u32,
     congestion: Congestion,
@@ -79,11 +80,27 @@ impl Config {
     }
 
     /// How many connections a listener has open at a time, handshakes included,
-    /// and how many wait to be accepted; more are refused. From a quarter of it on a dialler must first show that
-    /// its address is its own (RFC 9000, section 8.1). Default: 64.
+    /// and how many wait to be accepted; more are refused. From a quarter of it
+    /// on, and from its second connection on, a dialler must first show that its
+    /// address is its own (RFC 9000, section 8.1). Default: 64.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
         self
+    }
+
+    /// How many of these one host has, that is an IPv4 address or the /64 of an
+    /// IPv6 one. Default: a quarter of [`max_connections`](Self::max_connections),
+    /// and one at least.
+    pub fn max_connections_per_address(mut self, connections: usize) -> Self {
+        self.max_connections_per_address = Some(connections);
+        self
+    }
+
+    pub(super) fn slots(&self) -> Slots {
+        match self.max_connections_per_address {
+            Some(per_address) => Slots::new(self.max_connections, per_address),
+            None => Slots::shared(self.max_connections),
+        }
     }
 
     /// How this side, as a sender, shares the link. Default: [`Congestion::Bbr`].
@@ -134,6 +151,7 @@ impl Default for Config {
             protocol: PROTOCOL.to_vec(),
             handshake_timeout: Duration::from_secs(10),
             max_connections: 64,
+            max_connections_per_address: None,
             idle_timeout: Duration::from_secs(20),
             window_bytes: 4 << 20,
             congestion: Congestion::default(),

@@ -11,6 +11,7 @@ use std::{
 use quinn::{
     ConnectionError, Endpoint, ReadError, RecvStream, SendStream, StoppedError, VarInt, WriteError,
 };
+use sockkit_core::server::Slot;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::timeout,
@@ -41,6 +42,8 @@ pub struct Connection {
     has_read_all: bool,
     peer_is_gone: bool,
     goodbye: Goodbye,
+    /// Its place at the listener that accepted it.
+    slot: Option<Slot>,
 }
 
 /// Where the sending side is with its end.
@@ -99,7 +102,13 @@ impl Connection {
             has_read_all: false,
             peer_is_gone: false,
             goodbye: Goodbye::NotSaid,
+            slot: None,
         }
+    }
+
+    pub(super) fn holding(mut self, slot: Slot) -> Self {
+        self.slot = Some(slot);
+        self
     }
 
     /// The other side's address.

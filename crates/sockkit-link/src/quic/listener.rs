@@ -4,6 +4,7 @@ use std::{io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use quinn::{Endpoint, Incoming, ServerConfig};
+use sockkit_core::server::{Slot, Slots};
 use tokio::{
     sync::{Mutex, mpsc},
     task::JoinHandle,
@@ -20,9 +21,9 @@ use super::{
 /// A UDP socket that accepts connections.
 ///
 /// Handshakes run in the background from the moment it is bound, several beside
-/// one another, each with a deadline: whoever sends garbage, or begins and does
-/// not go on, keeps nobody out. Dropping it ends them; connections that were
-/// accepted stay.
+/// one another, each with a deadline, and one host has only its share of the
+/// places: who sends garbage, or begins and does not continue, keeps no one out.
+/// Dropping it ends them; connections that were accepted stay.
 #[derive(Debug)]
 pub struct Listener {
     endpoint: Endpoint,
@@ -73,6 +74,7 @@ impl Listener {
             endpoint: endpoint.clone(),
             fingerprint,
             max_connections: config.max_connections,
+            slots: Arc::new(config.slots()),
             handshake_timeout: config.handshake_timeout,
             ready: sender,
         };
@@ -126,6 +128,7 @@ struct Door {
     endpoint: Endpoint,
     fingerprint: Fingerprint,
     max_connections: usize,
+    slots: Arc<Slots>,
     handshake_timeout: Duration,
     ready: mpsc::Sender<Connection>,
 }
@@ -140,7 +143,7 @@ impl Door {
             tokio::select! {
                 incoming = self.endpoint.accept() => match incoming {
                     Some(incoming) => {
-                        handshakes.extend(self.answer(incoming, handshakes.len()));
+                        handshakes.extend(self.answer(incoming));
                     }
                     None => return,
                 },
@@ -150,25 +153,32 @@ impl Door {
     }
 
     /// No, not before you have shown that your address is your own, or yes.
-    fn answer(&self, incoming: Incoming, unaccepted: usize) -> Option<Handshake<'_>> {
-        // Those that nobody has accepted are kept, even if their peer has left.
-        let open = self.endpoint.open_connections().max(unaccepted);
-        if open >= self.max_connections {
-            tracing::debug!(peer = %incoming.remote_address(), open, "refused: no room");
-            incoming.refuse();
-            return None;
-        }
-        if open >= self.max_connections / 4 && !incoming.remote_address_validated() {
+    fn answer(&self, incoming: Incoming) -> Option<Handshake<'_>> {
+        // Those that have ended linger; those that have left before they were
+        // accepted keep their slots.
+        let open = self.endpoint.open_connections().max(self.slots.count());
+        let peer = incoming.remote_address();
+        // What a forged address takes would be the real host's places.
+        let must_validate = open >= self.max_connections / 4 || self.slots.count_of(peer.ip()) > 0;
+        if must_validate && !incoming.remote_address_validated() && open < self.max_connections {
             // Cannot fail: an address that is not validated may be asked to be.
             let _ = incoming.retry();
             return None;
         }
-        Some(Box::pin(self.admit(incoming)))
+        let slot = self.slots.take(peer.ip());
+        match slot.filter(|_| open < self.max_connections) {
+            Some(slot) => Some(Box::pin(self.admit(incoming, slot))),
+            None => {
+                tracing::debug!(%peer, open, "refused: no room");
+                incoming.refuse();
+                None
+            }
+        }
     }
 
     /// Takes part in the handshake, waits for the first byte, and keeps the
     /// connection until somebody takes it.
-    async fn admit(&self, incoming: Incoming) {
+    async fn admit(&self, incoming: Incoming, slot: Slot) {
         let peer = incoming.remote_address();
         let begun = async {
             let connection = incoming.accept()?.await?;
@@ -181,7 +191,8 @@ impl Door {
             Ok(Ok((connection, send, recv))) => {
                 let endpoint = self.endpoint.clone();
                 let connection =
-                    Connection::new(endpoint, connection, send, recv, self.fingerprint);
+                    Connection::new(endpoint, connection, send, recv, self.fingerprint)
+                        .holding(slot);
                 // Without a listener nobody wants it.
                 let _ = self.ready.send(connection).await;
             }
@@ -208,21 +219,49 @@ mod tests {
         let config = Config::default().max_connections(1);
         let listener = Listener::bind_with(([127, 0, 0, 1], 0).into(), &config).unwrap();
         let to = listener.local_addr().unwrap();
-        // One is ready to be accepted, and one waits behind it.
+        connect(to).await.unwrap().write_all(b"!").await.unwrap();
+        let left = async {
+            while listener.endpoint.open_connections() > 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), left).await.unwrap();
+        let error = connect(to).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Busy { .. }), "{error:?}");
+        listener.accept().await.unwrap();
+        connect(to).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn one_host_does_not_close_the_door_to_another() {
+        let config = Config::default().max_connections(8);
+        let listener = Listener::bind_with(([127, 0, 0, 1], 0).into(), &config).unwrap();
+        let to = listener.local_addr().unwrap();
+        let mut held = Vec::new();
         for _ in 0..2 {
-            connect(to).await.unwrap().write_all(b"!").await.unwrap();
-            let left = async {
-                while listener.endpoint.open_connections() > 0 {
-                    sleep(Duration::from_millis(1)).await;
-                }
-            };
-            timeout(Duration::from_secs(10), left).await.unwrap();
+            held.push(connect(to).await.unwrap());
         }
         let error = connect(to).await.unwrap_err();
         assert!(matches!(error, ConnectError::Busy { .. }), "{error:?}");
-        for _ in 0..2 {
-            listener.accept().await.unwrap();
-        }
-        connect(to).await.unwrap();
+        let honest = dial_from([127, 0, 0, 2], to).await;
+        let mut stream = honest.0.open_bi().await.unwrap().0;
+        stream.write_all(b"!").await.unwrap();
+        let (_connection, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer.ip(), std::net::Ipv4Addr::new(127, 0, 0, 2));
+        honest.1.close(0_u8.into(), b"");
+    }
+
+    /// Dials from another of loopback's addresses.
+    async fn dial_from(from: [u8; 4], to: SocketAddr) -> (quinn::Connection, Endpoint) {
+        let config = Config::default();
+        let tls = Arc::new(identity::dialler(&config.protocol).unwrap());
+        let mut client = quinn::ClientConfig::new(tls);
+        client.transport_config(config.transport(0));
+        let socket = socket::bind((from, 0).into(), &config.options)
+            .ok()
+            .unwrap();
+        let endpoint = socket::endpoint(socket, None).unwrap();
+        let connecting = endpoint.connect_with(client, to, identity::NAME).unwrap();
+        (connecting.await.unwrap(), endpoint)
     }
 }
