@@ -42,6 +42,7 @@ pub use self::{
     driver::{
         FileOutcome, FileSummary, Incoming, LinkError, OnProgress, Outgoing, Progress,
         ReceiveConfig, ReceiveError, SendConfig, SendError, Summary, greet, receive, send,
+        turn_away,
     },
     store::{Destination, OnConflict, Planned, SkipReason, Skipped, Source, SourceError, Whole},
 };

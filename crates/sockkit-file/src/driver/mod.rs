@@ -9,10 +9,14 @@ mod progress;
 mod pump;
 mod receive;
 mod send;
+#[cfg(test)]
+mod tests;
+mod turn_away;
 
 pub use self::{
     progress::{FileOutcome, FileSummary, OnProgress, Progress, Summary},
     pump::LinkError,
     receive::{Incoming, ReceiveConfig, ReceiveError, receive},
     send::{Outgoing, SendConfig, SendError, greet, send},
+    turn_away::turn_away,
 };

@@ -11,6 +11,11 @@ use crate::{
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Progress {
+    /// The receiver is there, and now has to answer; only a sender is told.
+    Waiting {
+        /// Others come first there.
+        busy: bool,
+    },
     /// What is about to move, after the receiver has answered. Receiver and
     /// sender may differ if a resumed file turns out to have changed.
     Started {

@@ -108,6 +108,13 @@ pub enum LinkError {
         /// For how long.
         silence: Duration,
     },
+    /// The peer did not come to the point: a port scanner, a peer that
+    /// trickles, or a link that carries nearly nothing.
+    #[error("peer did not complete its handshake within {} s", timeout.as_secs())]
+    Slow {
+        /// The time that it had, without what its bytes earned.
+        timeout: Duration,
+    },
     /// The peer says that it works, but the transfer does not move.
     #[error("peer is alive, but the transfer has not moved for {} s", stall.as_secs())]
     Stalled {

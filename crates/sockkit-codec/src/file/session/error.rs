@@ -152,6 +152,8 @@ pub enum Abort {
     Cancelled,
     /// It gave up waiting.
     TimedOut,
+    /// It serves others and takes no more.
+    Busy,
     /// A code from a later minor revision.
     Other(u8),
 }
@@ -170,6 +172,7 @@ impl Abort {
             Self::Io => (9, 0, 0),
             Self::Cancelled => (10, 0, 0),
             Self::TimedOut => (11, 0, 0),
+            Self::Busy => (12, 0, 0),
             Self::Other(code) => (code, 0, 0),
         };
         out.put_u8(code);
@@ -200,6 +203,7 @@ impl Abort {
             9 => Self::Io,
             10 => Self::Cancelled,
             11 => Self::TimedOut,
+            12 => Self::Busy,
             code => Self::Other(code),
         })
     }
@@ -224,6 +228,7 @@ impl fmt::Display for Abort {
             Self::Io => f.write_str("its file system failed"),
             Self::Cancelled => f.write_str("it was stopped there, and can be resumed"),
             Self::TimedOut => f.write_str("it gave up waiting"),
+            Self::Busy => f.write_str("it is busy with others and takes no more; try again later"),
             Self::Other(code) => write!(f, "reason {code}, unknown to this version"),
         }
     }

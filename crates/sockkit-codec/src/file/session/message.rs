@@ -18,6 +18,8 @@ pub struct Hello {
     /// Whether it knows which entries of an offer are private: one that does not
     /// takes no offer that says so.
     pub knows_private: bool,
+    /// Others come before this peer: it will have to wait for its answer.
+    pub busy: bool,
 }
 
 /// Which side of the transfer a peer is; independent of who listened.
@@ -76,8 +78,14 @@ impl Message {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let mut body = vec![self.kind() as u8];
         self.put_body(&mut body);
-        out.put_u64(body.len() as u64);
-        out.put_slice(&body);
+        put_frame(&body, out);
+    }
+
+    /// As [`encode`](Self::encode) for an offer, which is too long to copy.
+    pub(crate) fn encode_offer(manifest: &Manifest, out: &mut Vec<u8>) {
+        let mut body = vec![MessageKind::Offer as u8];
+        put_manifest(manifest, &mut body);
+        put_frame(&body, out);
     }
 
     fn put_body(&self, out: &mut Vec<u8>) {
@@ -162,6 +170,11 @@ fn put_count(count: usize, out: &mut Vec<u8>) {
     out.put_u32(u32::try_from(count).expect("a manifest has fewer than 2^32 entries"));
 }
 
+fn put_frame(body: &[u8], out: &mut Vec<u8>) {
+    out.put_u64(body.len() as u64);
+    out.put_slice(body);
+}
+
 fn put_hello(hello: &Hello, out: &mut Vec<u8>) {
     out.put_slice(MAGIC);
     out.put_u16(VERSION);
@@ -176,6 +189,10 @@ fn put_hello(hello: &Hello, out: &mut Vec<u8>) {
     }
     out.put_u8(u8::try_from(name.len()).expect("cut above"));
     out.put_slice(name.as_bytes());
+    if hello.busy {
+        out.put_u16(BUSY_EXTENSION);
+        out.put_u16(0);
+    }
     if hello.knows_private {
         out.put_u16(PRIVATE_EXTENSION);
         out.put_u16(0);
@@ -209,6 +226,7 @@ fn take_hello(input: &mut &[u8]) -> Result<Hello, SessionError> {
             return Err(malformed(MessageKind::Hello));
         };
         match kind {
+            BUSY_EXTENSION => hello.busy = true,
             PRIVATE_EXTENSION => hello.knows_private = true,
             CRITICAL_EXTENSION.. => return Err(SessionError::UnknownExtension { kind }),
             _ => {}
@@ -231,6 +249,7 @@ fn take_hello_body(input: &mut &[u8]) -> Option<Hello> {
         role,
         name: take_text(input, length)?,
         knows_private: false,
+        busy: false,
     })
 }
 
@@ -362,4 +381,5 @@ fn take_text(input: &mut &[u8], length: usize) -> Option<String> {
 const MAGIC: &[u8; 4] = b"SKFT";
 const CRITICAL_EXTENSION: u16 = 0x8000;
 /// Its being there says it; the value is empty.
+const BUSY_EXTENSION: u16 = 1;
 const PRIVATE_EXTENSION: u16 = 2;

@@ -34,16 +34,27 @@ pub struct ReceiverSession {
     /// The files that must come, in order.
     awaited: VecDeque<(u32, Answer)>,
     current: Option<Current>,
+    peer_beats: bool,
 }
 
 impl ReceiverSession {
     /// Waits for an offer within `limits`. `name` tells the sender who it is.
     pub fn new(name: &str, limits: Limits) -> Self {
+        Self::greeting(name, limits, false)
+    }
+
+    /// As [`new`](Self::new), and tells the sender that others come first.
+    pub fn busy(name: &str, limits: Limits) -> Self {
+        Self::greeting(name, limits, true)
+    }
+
+    fn greeting(name: &str, limits: Limits, busy: bool) -> Self {
         let mut outbound = Vec::new();
         let hello = Hello {
             role: Role::Receiver,
             name: name.to_owned(),
             knows_private: true,
+            busy,
         };
         Message::Hello(hello).encode(&mut outbound);
         Self {
@@ -55,6 +66,7 @@ impl ReceiverSession {
             sizes: Vec::new(),
             awaited: VecDeque::new(),
             current: None,
+            peer_beats: false,
         }
     }
 
@@ -84,7 +96,10 @@ impl ReceiverSession {
                     Some(event) => event,
                     None => continue,
                 },
-                Item::Message(Message::Working) => continue,
+                Item::Message(Message::Working) => {
+                    self.peer_beats = true;
+                    continue;
+                }
                 Item::Message(message) => self.on_message(message)?,
             }));
         }
@@ -121,6 +136,11 @@ impl ReceiverSession {
     pub fn abort(&mut self, reason: Abort) {
         Message::Abort(reason).encode(&mut self.outbound);
         self.state = State::Finished;
+    }
+
+    /// Whether the sender has ever said that it is alive.
+    pub fn peer_beats(&self) -> bool {
+        self.peer_beats
     }
 
     fn on_message(&mut self, message: Message) -> Result<ReceiverEvent<'static>, SessionError> {

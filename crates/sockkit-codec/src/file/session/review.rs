@@ -30,6 +30,12 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// How long an offer may be on the wire: what
+    /// [`max_manifest_bytes`](Self::max_manifest_bytes) was set to.
+    pub fn offer_bytes(&self) -> u64 {
+        self.max_manifest_bytes
+    }
+
     /// Files and folders in one offer. Default: 100,000.
     ///
     /// A folder that no entry is, but that a path leads through, counts too.

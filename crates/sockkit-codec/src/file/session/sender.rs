@@ -1,6 +1,6 @@
 //! The side that has the files.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::BufMut;
 
@@ -24,21 +24,25 @@ use crate::file::{
 /// - After the last job it says done, and [`SenderEvent::Reported`] ends it.
 #[derive(Debug)]
 pub struct SenderSession {
-    manifest: Manifest,
+    manifest: Arc<Manifest>,
     reader: Reader,
     outbound: Vec<u8>,
     state: State,
     jobs: VecDeque<Job>,
+    peer_beats: bool,
+    receiver_knows_private: bool,
 }
 
 impl SenderSession {
     /// Offers `manifest`. `name` tells the receiver's person who it is.
-    pub fn new(name: &str, manifest: Manifest) -> Self {
+    pub fn new(name: &str, manifest: impl Into<Arc<Manifest>>) -> Self {
+        let manifest = manifest.into();
         let mut outbound = Vec::new();
         let hello = Hello {
             role: Role::Sender,
             name: name.to_owned(),
             knows_private: false,
+            busy: false,
         };
         Message::Hello(hello).encode(&mut outbound);
         // The receiver's lists name our entries: at most 41 bytes for each.
@@ -49,6 +53,8 @@ impl SenderSession {
             outbound,
             state: State::Hello,
             jobs: VecDeque::new(),
+            peer_beats: false,
+            receiver_knows_private: false,
         }
     }
 
@@ -57,8 +63,14 @@ impl SenderSession {
         &self.manifest
     }
 
-    /// Bytes to write before anything else; `None` when there are none.
+    /// Bytes to write before anything else; `None` when there are none. After
+    /// [`SenderEvent::Peer`] it makes the offer.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        // Not made earlier: a peer that may yet be turned away costs no memory.
+        if self.state == State::Greeted {
+            self.offer();
+            self.state = State::Offered;
+        }
         (!self.outbound.is_empty()).then(|| std::mem::take(&mut self.outbound))
     }
 
@@ -74,7 +86,10 @@ impl SenderSession {
             };
             let kind = message.kind();
             let event = match (self.state, message) {
-                (_, Message::Working) => continue,
+                (_, Message::Working) => {
+                    self.peer_beats = true;
+                    continue;
+                }
                 (_, Message::Abort(abort)) => return Err(SessionError::Aborted(abort)),
                 (State::Hello, Message::Hello(hello)) => self.on_hello(hello)?,
                 (State::Offered, Message::Answer(answers)) => self.on_answer(answers)?,
@@ -114,19 +129,35 @@ impl SenderSession {
         self.state = State::Finished;
     }
 
+    /// Whether the receiver has ever said that it is alive.
+    pub fn peer_beats(&self) -> bool {
+        self.peer_beats
+    }
+
+    /// Whether the receiver has said hello.
+    pub fn is_greeted(&self) -> bool {
+        self.state != State::Hello
+    }
+
+    fn offer(&mut self) {
+        if self.receiver_knows_private {
+            Message::encode_offer(&self.manifest, &mut self.outbound);
+            return;
+        }
+        // It would refuse the whole offer, and can keep nothing private.
+        let mut offered = Manifest::clone(&self.manifest);
+        for entry in &mut offered.entries {
+            entry.is_private = false;
+        }
+        Message::encode_offer(&offered, &mut self.outbound);
+    }
+
     fn on_hello(&mut self, hello: Hello) -> Result<SenderEvent, SessionError> {
         if hello.role != Role::Receiver {
             return Err(SessionError::SameRole);
         }
-        let mut offered = self.manifest.clone();
-        if !hello.knows_private {
-            // It would refuse the whole offer, and can keep nothing private.
-            for entry in &mut offered.entries {
-                entry.is_private = false;
-            }
-        }
-        Message::Offer(offered).encode(&mut self.outbound);
-        self.state = State::Offered;
+        self.receiver_knows_private = hello.knows_private;
+        self.state = State::Greeted;
         Ok(SenderEvent::Peer(hello))
     }
 
@@ -182,7 +213,8 @@ impl SenderSession {
 /// What the receiver said.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum SenderEvent {
-    /// Who it is. The offer goes out next.
+    /// Who it is. The offer goes out with the next
+    /// [`poll_transmit`](SenderSession::poll_transmit).
     Peer(Hello),
     /// It has decided; these it does not want.
     Answered {
@@ -315,6 +347,7 @@ impl FileEncoder {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
     Hello,
+    Greeted,
     Offered,
     Answered,
     Done,

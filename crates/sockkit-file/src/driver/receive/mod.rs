@@ -12,7 +12,7 @@ use tokio::{
 
 use self::worker::ReceiveWorker;
 use super::{
-    handshake,
+    handshake::{self, Allowance, Conversation},
     progress::{OnProgress, Summary},
     pump::{LinkError, PIECE_BYTES, Pump, PumpConfig},
 };
@@ -32,6 +32,9 @@ pub struct ReceiveConfig {
     limits: Limits,
     on_conflict: OnConflict,
     keep_executable: bool,
+    busy: bool,
+    handshake_timeout: Duration,
+    offer_timeout: Option<Duration>,
     idle_timeout: Duration,
     stall_timeout: Duration,
     on_progress: OnProgress,
@@ -44,6 +47,9 @@ impl Default for ReceiveConfig {
             limits: Limits::default(),
             on_conflict: OnConflict::default(),
             keep_executable: false,
+            busy: false,
+            handshake_timeout: Duration::from_secs(10),
+            offer_timeout: None,
             idle_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(900),
             on_progress: OnProgress::default(),
@@ -75,6 +81,30 @@ impl ReceiveConfig {
     /// Default: no, for a file should become a program only when its receiver says so.
     pub fn keep_executable(mut self, keep_executable: bool) -> Self {
         self.keep_executable = keep_executable;
+        self
+    }
+
+    /// Whether the sender is told at once that others come first. Default: it
+    /// is not.
+    pub fn busy(mut self, busy: bool) -> Self {
+        self.busy = busy;
+        self
+    }
+
+    /// How long the sender may take to the end of its offer, in all; each
+    /// 256 KiB that arrive earn it a second more, up to the
+    /// [limit](Limits::max_manifest_bytes) of an offer. Default: 10 s.
+    pub fn handshake_timeout(mut self, handshake_timeout: Duration) -> Self {
+        self.handshake_timeout = handshake_timeout;
+        self
+    }
+
+    /// How long a sender that has said hello may take to offer, as one that
+    /// first asks its user. Default: no longer than
+    /// [`handshake_timeout`](Self::handshake_timeout), which then counts from
+    /// the beginning to the offer. For receivers that dial.
+    pub fn offer_timeout(mut self, offer_timeout: Duration) -> Self {
+        self.offer_timeout = Some(offer_timeout);
         self
     }
 
@@ -111,52 +141,77 @@ impl ReceiveConfig {
 /// # Cancel safety
 /// Not cancel safe; dropping the future drops the connection, and nothing has
 /// been written.
-pub async fn receive<S>(mut stream: S, config: &ReceiveConfig) -> Result<Incoming<S>, ReceiveError>
+pub async fn receive<S>(stream: S, config: &ReceiveConfig) -> Result<Incoming<S>, ReceiveError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut session = ReceiverSession::new(&config.name, config.limits.clone());
-    let mut buffer = Vec::new();
-    let mut peer = String::new();
-    let offered = async {
-        let mut offered = None;
-        loop {
-            while let Some(bytes) = session.poll_transmit() {
-                handshake::write(&mut stream, &bytes, config.idle_timeout).await?;
-            }
-            handshake::read(&mut stream, &mut buffer, config.idle_timeout).await?;
-            let mut input = buffer.as_slice();
-            while let Some(event) = session.handle_input(&mut input)? {
-                match event {
-                    ReceiverEvent::Peer(hello) => peer = hello.name,
-                    // What came after it in the same read is the session's too.
-                    ReceiverEvent::Offered(manifest) => offered = Some(manifest),
-                    _ => unreachable!("nothing was accepted yet"),
-                }
-            }
-            if let Some(manifest) = offered.take() {
-                return Ok(manifest);
-            }
-        }
+    let limits = config.limits.clone();
+    let mut session = if config.busy {
+        ReceiverSession::busy(&config.name, limits)
+    } else {
+        ReceiverSession::new(&config.name, limits)
     };
-    match offered.await {
-        Ok(manifest) => Ok(Incoming {
+    let mut talk = Conversation::new(stream, config.idle_timeout);
+    match offered(&mut talk, &mut session, config).await {
+        Ok((peer, manifest)) => Ok(Incoming {
             reviewed: review(&manifest),
-            stream,
+            talk,
             session,
             manifest,
             peer,
             config: config.clone(),
         }),
         Err(error) => {
-            if let ReceiveError::Session(error) = &error {
-                error
-                    .abort()
-                    .into_iter()
-                    .for_each(|abort| session.abort(abort));
-                handshake::part(&mut stream, session.poll_transmit()).await;
-            }
+            let reason = match &error {
+                ReceiveError::Session(error) => error.abort(),
+                ReceiveError::Link(LinkError::Slow { .. }) => Some(Abort::TimedOut),
+                _ => return Err(error),
+            };
+            reason.into_iter().for_each(|reason| session.abort(reason));
+            talk.part(session.poll_transmit()).await;
             Err(error)
+        }
+    }
+}
+
+/// Up to the offer; returns who makes it.
+async fn offered<S>(
+    talk: &mut Conversation<S>,
+    session: &mut ReceiverSession,
+    config: &ReceiveConfig,
+) -> Result<(String, Manifest), ReceiveError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let max_bytes = config.limits.offer_bytes();
+    let mut allowance = Allowance::begin(config.handshake_timeout, max_bytes);
+    let mut max_silence = Some(config.idle_timeout);
+    let mut peer = String::new();
+    let mut offered = None;
+    while let Some(bytes) = session.poll_transmit() {
+        talk.say(bytes);
+    }
+    loop {
+        let mut input = talk.hear(max_silence, Some(allowance)).await?;
+        while let Some(event) = session.handle_input(&mut input)? {
+            match event {
+                ReceiverEvent::Peer(hello) => {
+                    peer = hello.name;
+                    if let Some(timeout) = config.offer_timeout {
+                        allowance = Allowance::begin(timeout, max_bytes);
+                        max_silence = None;
+                    }
+                }
+                // What came after it in the same read is the session's too.
+                ReceiverEvent::Offered(manifest) => offered = Some(manifest),
+                _ => unreachable!("nothing was accepted yet"),
+            }
+        }
+        if let Some(manifest) = offered.take() {
+            return Ok((peer, manifest));
+        }
+        if config.offer_timeout.is_some() && session.peer_beats() {
+            max_silence = handshake::max_silence(true, config.idle_timeout);
         }
     }
 }
@@ -165,7 +220,7 @@ where
 #[derive(Debug)]
 #[must_use = "the sender waits for an answer"]
 pub struct Incoming<S> {
-    stream: S,
+    talk: Conversation<S>,
     session: ReceiverSession,
     manifest: Manifest,
     reviewed: Vec<Reviewed>,
@@ -209,13 +264,37 @@ where
             .collect()
     }
 
+    /// Waits for `decision`, such as a user's, and tells the sender meanwhile
+    /// that this side is alive. How long it takes is the caller's to bound.
+    ///
+    /// # Errors
+    /// If the sender leaves first, or breaks the protocol.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: hold it again, accept or decline.
+    pub async fn hold<T>(&mut self, decision: impl Future<Output = T>) -> Result<T, ReceiveError> {
+        tokio::select! {
+            biased;
+            error = self.watch() => Err(error),
+            decided = decision => Ok(decided),
+        }
+    }
+
     /// Says no.
     ///
     /// # Cancel safety
     /// Cancel safe in so far as the connection closes either way.
-    pub async fn decline(mut self) {
-        self.session.abort(Abort::Declined);
-        handshake::part(&mut self.stream, self.session.poll_transmit()).await;
+    pub async fn decline(self) {
+        self.refuse(Abort::Declined).await;
+    }
+
+    /// Says no, and why.
+    ///
+    /// # Cancel safety
+    /// Cancel safe in so far as the connection closes either way.
+    pub async fn refuse(mut self, reason: Abort) {
+        self.session.abort(reason);
+        self.talk.part(self.session.poll_transmit()).await;
     }
 
     /// Receives what is on offer into `destination`.
@@ -232,6 +311,7 @@ where
     /// dropping the future is the way to stop a transfer. The worker thread
     /// ends at its next piece and keeps a part that can be resumed.
     pub async fn accept(self, destination: &Destination) -> Result<Summary, ReceiveError> {
+        let stream = self.talk.into_stream().await?;
         let (pump, link) = Pump::new(PumpConfig {
             idle_timeout: self.config.idle_timeout,
             patience: self.config.stall_timeout,
@@ -247,12 +327,29 @@ where
             &self.config,
         );
         let worker = spawn_blocking(move || worker.run());
-        let pumped = pump.run(self.stream).await;
+        let pumped = pump.run(stream).await;
         let worked = worker.await.unwrap_or(Err(ReceiveError::Worker));
         match (worked, pumped) {
             // The worker only saw its channel close; the pump knows why.
             (Err(ReceiveError::Link(LinkError::Closed)), Err(error)) => Err(error.into()),
             (worked, _) => worked,
+        }
+    }
+
+    /// Returns why when the sender has left.
+    async fn watch(&mut self) -> ReceiveError {
+        loop {
+            let beats = self.session.peer_beats();
+            let max_silence = handshake::max_silence(beats, self.config.idle_timeout);
+            let mut input = match self.talk.hear(max_silence, None).await {
+                Ok(input) => input,
+                Err(error) => return error.into(),
+            };
+            match self.session.handle_input(&mut input) {
+                Ok(None) => {}
+                Ok(Some(_)) => unreachable!("nothing was accepted yet"),
+                Err(error) => return error.into(),
+            }
         }
     }
 }

@@ -20,7 +20,9 @@ use crate::{Source, session::SessionError};
 pub struct SendConfig {
     name: String,
     idle_timeout: Duration,
+    handshake_timeout: Duration,
     answer_timeout: Duration,
+    stall_timeout: Duration,
     on_progress: OnProgress,
 }
 
@@ -29,7 +31,9 @@ impl Default for SendConfig {
         Self {
             name: String::new(),
             idle_timeout: Duration::from_secs(30),
-            answer_timeout: Duration::from_secs(300),
+            handshake_timeout: Duration::from_secs(10),
+            answer_timeout: Duration::from_secs(3600),
+            stall_timeout: Duration::from_secs(300),
             on_progress: OnProgress::default(),
         }
     }
@@ -49,10 +53,23 @@ impl SendConfig {
         self
     }
 
-    /// How long a peer that is alive may let the transfer stand: while a person
-    /// decides, or while a slow disk is synced. Default: 5 minutes.
+    /// How long the receiver may take to say hello, in all. Default: 10 s.
+    pub fn handshake_timeout(mut self, handshake_timeout: Duration) -> Self {
+        self.handshake_timeout = handshake_timeout;
+        self
+    }
+
+    /// How long the receiver may take to answer the offer, in all: while others
+    /// come first there, and while a person decides. Default: an hour.
     pub fn answer_timeout(mut self, answer_timeout: Duration) -> Self {
         self.answer_timeout = answer_timeout;
+        self
+    }
+
+    /// How long a receiver that is alive may let the transfer stand, as while a
+    /// slow disk is synced. Default: 5 minutes.
+    pub fn stall_timeout(mut self, stall_timeout: Duration) -> Self {
+        self.stall_timeout = stall_timeout;
         self
     }
 

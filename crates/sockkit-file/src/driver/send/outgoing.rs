@@ -1,21 +1,20 @@
 //! A receiver that has said hello, and is offered something, or not.
 
-use std::{pin::pin, time::Duration};
+use std::sync::Arc;
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::spawn_blocking,
-    time::{MissedTickBehavior, interval},
 };
 
 use super::{SendConfig, SendError, worker::SendWorker};
 use crate::{
-    Manifest, OnProgress, RefuseReason, Source, Summary,
+    Manifest, OnProgress, Progress, Source, Summary,
     driver::{
-        handshake,
+        handshake::{self, Allowance, Conversation},
         pump::{LinkError, Pump, PumpConfig},
     },
-    session::{Abort, MessageKind, SenderEvent, SenderSession, SessionError, WORKING},
+    session::{Abort, RefuseReason, SenderEvent, SenderSession},
 };
 
 /// Waits for the receiver at the other end of `stream` to say hello. It is told
@@ -28,21 +27,22 @@ use crate::{
 /// Not cancel safe; dropping the future drops the connection.
 pub async fn greet<S>(
     stream: S,
-    manifest: Manifest,
+    manifest: impl Into<Arc<Manifest>>,
     config: &SendConfig,
 ) -> Result<Outgoing<S>, SendError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut outgoing = Outgoing {
-        stream,
         session: SenderSession::new(&config.name, manifest),
-        peer: None,
+        talk: Conversation::new(stream, config.idle_timeout),
+        peer: String::new(),
+        busy: false,
         config: config.clone(),
     };
-    match outgoing.hear_hello().await {
+    match outgoing.hello().await {
         Ok(()) => Ok(outgoing),
-        Err(error) => Err(outgoing.fail(error).await),
+        Err(error) => Err(outgoing.part(error).await),
     }
 }
 
@@ -50,10 +50,10 @@ where
 #[derive(Debug)]
 #[must_use = "the receiver waits for an offer"]
 pub struct Outgoing<S> {
-    stream: S,
+    talk: Conversation<S>,
     session: SenderSession,
-    /// `None` until its hello has come.
-    peer: Option<String>,
+    peer: String,
+    busy: bool,
     config: SendConfig,
 }
 
@@ -64,69 +64,66 @@ where
     /// What the peer calls itself, as it came: unproved, and to be shown through
     /// [`quote`](sockkit_codec::text::quote) only.
     pub fn peer(&self) -> &str {
-        self.peer.as_deref().unwrap_or_default()
+        &self.peer
     }
 
-    /// Waits for `decision`, such as a user's, and tells the peer meanwhile that this
-    /// side is there. How long it takes is the caller's to bound.
+    /// Waits for `decision`, such as a user's, and tells the receiver meanwhile
+    /// that this side is alive. How long it takes is the caller's to bound.
     ///
     /// # Errors
-    /// If the peer leaves first, or breaks the protocol.
+    /// If the receiver leaves first, or breaks the protocol.
     ///
     /// # Cancel safety
-    /// Not cancel safe; dropping the future may leave a message cut.
+    /// Cancel safe: hold it again, offer or decline.
     pub async fn hold<T>(&mut self, decision: impl Future<Output = T>) -> Result<T, SendError> {
-        let mut decision = pin!(decision);
-        let mut alive = interval(HEARTBEAT);
-        alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut buffer = Vec::new();
-        loop {
-            tokio::select! {
-                biased;
-                decided = &mut decision => return Ok(decided),
-                _ = alive.tick() => {
-                    handshake::write(&mut self.stream, WORKING, self.config.idle_timeout).await?;
-                }
-                // A receiver that waits for an offer has nothing to say.
-                read = handshake::read(&mut self.stream, &mut buffer, Duration::MAX) => {
-                    read?;
-                    self.expect_no_answer(&buffer)?;
-                }
-            }
+        tokio::select! {
+            biased;
+            error = self.watch() => Err(error),
+            decided = decision => Ok(decided),
         }
     }
 
-    /// Says no. The peer has been told nothing of what there is.
+    /// Says no.
     ///
     /// # Cancel safety
     /// Cancel safe in so far as the connection closes either way.
-    pub async fn decline(mut self) {
-        self.part(Some(Abort::Declined)).await;
+    pub async fn decline(self) {
+        self.refuse(Abort::Declined).await;
     }
 
-    /// Offers the source whose manifest was given to [`greet`] and sends what the
-    /// receiver accepts.
-    ///
-    /// # Errors
-    /// As [`send`](super::send).
+    /// Says no, and why.
     ///
     /// # Cancel safety
-    /// As [`send`](super::send).
+    /// Cancel safe in so far as the connection closes either way.
+    pub async fn refuse(mut self, reason: Abort) {
+        self.session.abort(reason);
+        self.talk.part(self.session.poll_transmit()).await;
+    }
+
+    /// Offers the source whose manifest was given to [`greet`], and sends what
+    /// the receiver accepts.
+    ///
+    /// # Errors
+    /// As [`send`](super::send()).
+    ///
+    /// # Cancel safety
+    /// As [`send`](super::send()).
     pub async fn offer(mut self, source: Source) -> Result<Summary, SendError> {
-        let refused = match self.hear_answer().await {
+        let refused = match self.answer().await {
             Ok(refused) => refused,
-            Err(error) => return Err(self.fail(error).await),
+            Err(error) => return Err(self.part(error).await),
         };
         let (pump, link) = Pump::new(PumpConfig {
             idle_timeout: self.config.idle_timeout,
-            patience: self.config.answer_timeout,
+            patience: self.config.stall_timeout,
             read_buffer_bytes: CONTROL_BUFFER_BYTES,
             // Only the worker knows where a message ends.
             heartbeat: None,
         });
+        let stream = self.talk.into_stream().await?;
         let worker = SendWorker::new(source, self.session, refused, link, &self.config);
         let worker = spawn_blocking(move || worker.run());
-        let pumped = pump.run(self.stream).await;
+        let pumped = pump.run(stream).await;
         let worked = worker.await.unwrap_or(Err(SendError::Worker));
         match (worked, pumped) {
             // The worker only saw its channel close; the pump knows why.
@@ -135,68 +132,80 @@ where
         }
     }
 
-    async fn hear_hello(&mut self) -> Result<(), SendError> {
-        let mut buffer = Vec::new();
-        self.transmit().await?;
-        while self.peer.is_none() {
-            handshake::read(&mut self.stream, &mut buffer, self.config.idle_timeout).await?;
-            self.expect_no_answer(&buffer)?;
-        }
-        Ok(())
-    }
-
-    /// Takes what comes before the offer.
-    fn expect_no_answer(&mut self, mut input: &[u8]) -> Result<(), SendError> {
-        while let Some(event) = self.session.handle_input(&mut input)? {
-            let SenderEvent::Peer(hello) = event else {
-                let kind = MessageKind::Answer;
-                return Err(SessionError::Unexpected { kind }.into());
-            };
-            self.peer = Some(hello.name);
-        }
-        Ok(())
-    }
-
-    /// Up to the receiver's answer; returns what it refuses.
-    async fn hear_answer(&mut self) -> Result<Vec<(u32, RefuseReason)>, SendError> {
-        let mut buffer = Vec::new();
-        self.transmit().await?;
+    /// Returns why when the receiver has left.
+    async fn watch(&mut self) -> SendError {
         loop {
-            // A user may be thinking.
-            handshake::read(&mut self.stream, &mut buffer, self.config.answer_timeout).await?;
-            let mut input = buffer.as_slice();
-            match self.session.handle_input(&mut input)? {
-                None => {}
-                Some(SenderEvent::Answered { refused }) => return Ok(refused),
-                Some(SenderEvent::Peer(_) | SenderEvent::Reported(_)) => {
-                    unreachable!("it said hello once, and nothing was sent yet")
-                }
+            if let Err(error) = self.hear_any(None).await {
+                return error;
             }
         }
     }
 
-    async fn transmit(&mut self) -> Result<(), SendError> {
+    /// Up to the receiver's hello.
+    async fn hello(&mut self) -> Result<(), SendError> {
+        let allowance = Allowance::begin(self.config.handshake_timeout, 0);
+        self.transmit();
+        loop {
+            if let Some(SenderEvent::Peer(hello)) = self.hear_any(Some(allowance)).await? {
+                self.peer = hello.name;
+                self.busy = hello.busy;
+                return Ok(());
+            }
+        }
+    }
+
+    /// Up to the receiver's answer; returns what it refuses.
+    async fn answer(&mut self) -> Result<Vec<(u32, RefuseReason)>, SendError> {
+        let allowance = Allowance::begin(self.config.answer_timeout, 0);
+        self.transmit();
+        let busy = self.busy;
+        self.config.on_progress.tell(Progress::Waiting { busy });
+        loop {
+            if let Some(SenderEvent::Answered { refused }) = self.hear_any(Some(allowance)).await? {
+                return Ok(refused);
+            }
+        }
+    }
+
+    fn transmit(&mut self) {
         while let Some(bytes) = self.session.poll_transmit() {
-            handshake::write(&mut self.stream, &bytes, self.config.idle_timeout).await?;
+            self.talk.say(bytes);
         }
-        Ok(())
     }
 
-    /// Tells the peer what is wrong with it, if it has to be told.
-    async fn fail(mut self, error: SendError) -> SendError {
-        if let SendError::Session(error) = &error {
-            self.part(error.abort()).await;
+    /// What the receiver says next, or keeps saying. Cancel safe.
+    async fn hear_any(
+        &mut self,
+        allowance: Option<Allowance>,
+    ) -> Result<Option<SenderEvent>, SendError> {
+        let idle_timeout = self.config.idle_timeout;
+        let max_silence = if self.session.is_greeted() {
+            // A user may be thinking.
+            handshake::max_silence(self.session.peer_beats(), idle_timeout)
+        } else {
+            Some(idle_timeout)
+        };
+        let mut input = self.talk.hear(max_silence, allowance).await?;
+        let mut told = None;
+        // What came after it in the same read is the session's too.
+        while let Some(event) = self.session.handle_input(&mut input)? {
+            told = Some(event);
         }
+        Ok(told)
+    }
+
+    /// Tells the peer what was wrong, if it can be told.
+    async fn part(mut self, error: SendError) -> SendError {
+        let reason = match &error {
+            SendError::Session(error) => error.abort(),
+            SendError::Link(LinkError::Slow { .. }) => Some(Abort::TimedOut),
+            _ => return error,
+        };
+        reason
+            .into_iter()
+            .for_each(|reason| self.session.abort(reason));
+        self.talk.part(self.session.poll_transmit()).await;
         error
-    }
-
-    async fn part(&mut self, abort: Option<Abort>) {
-        // An offer that has not been written stays untold.
-        let _ = self.session.poll_transmit();
-        if let Some(abort) = abort {
-            self.session.abort(abort);
-        }
-        handshake::part(&mut self.stream, self.session.poll_transmit()).await;
     }
 }
 
@@ -209,6 +218,3 @@ impl<S> Outgoing<S> {
 }
 
 const CONTROL_BUFFER_BYTES: usize = 16 << 10;
-
-/// What the protocol asks of a side that has nothing to say.
-const HEARTBEAT: Duration = Duration::from_secs(10);

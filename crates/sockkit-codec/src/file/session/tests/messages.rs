@@ -7,7 +7,7 @@ use crate::file::{
     Digest, Entry, EntryKind, FileTime, Integrity, Manifest,
     session::{
         Abort, FailReason, Limits, MessageKind, ReceiverEvent, ReceiverSession, RefuseReason,
-        SenderSession, SessionError,
+        SenderEvent, SenderSession, SessionError,
         message::{Hello, Message, Role, VERSION, WORKING, WireAnswer},
         reader::{Item, Reader},
     },
@@ -102,6 +102,7 @@ fn the_bytes_are_those_of_the_page() {
         role: Role::Sender,
         name,
         knows_private: false,
+        busy: false,
     })
     .encode(&mut bytes);
     assert_eq!(bytes, b"\0\0\0\0\0\0\0\x0a\x01SKFT\0\x01\0\x01a");
@@ -187,6 +188,7 @@ fn a_long_name_is_cut_at_a_character() {
         role: Role::Sender,
         name,
         knows_private: false,
+        busy: false,
     };
     Message::Hello(hello(name)).encode(&mut bytes);
     let mut receiver = ReceiverSession::new("", Limits::default());
@@ -415,4 +417,21 @@ proptest! {
         let mut input = bytes.as_slice();
         while let Ok(Some(_)) = sender.handle_input(&mut input) {}
     }
+}
+
+#[test]
+fn a_busy_receiver_says_so_and_an_older_sender_reads_on() {
+    let mut receiver = ReceiverSession::busy("", Limits::default());
+    let said = receiver.poll_transmit().unwrap();
+    // A hello of version 1, and an extension that may be skipped.
+    assert_eq!(
+        said,
+        b"\0\0\0\0\0\0\0\x11\x01SKFT\0\x01\x01\0\0\x01\0\0\0\x02\0\0"
+    );
+    let mut sender = SenderSession::new("", Manifest::default());
+    let heard = sender.handle_input(&mut said.as_slice());
+    assert!(
+        matches!(&heard, Ok(Some(SenderEvent::Peer(hello))) if hello.busy),
+        "{heard:?}"
+    );
 }

@@ -45,6 +45,7 @@ fn hello(role: Role) -> Message {
         role,
         name: "이름".to_owned(),
         knows_private: true,
+        busy: false,
     })
 }
 

@@ -150,7 +150,10 @@ fn answered(
     super::hello(Role::Receiver).encode(&mut bytes);
     Message::Answer(answers).encode(&mut bytes);
     let mut input = bytes.as_slice();
-    while sender.handle_input(&mut input)?.is_some() {}
+    while sender.handle_input(&mut input)?.is_some() {
+        // The offer goes out in between.
+        sender.poll_transmit();
+    }
     Ok(sender)
 }
 

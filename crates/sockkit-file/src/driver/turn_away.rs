@@ -1,0 +1,35 @@
+//! A peer that there is no room for.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::handshake::Conversation;
+use crate::{
+    Manifest,
+    session::{Abort, Limits, ReceiverSession, Role, SenderSession},
+};
+
+/// Tells the peer at the other end of `stream` why this side, which would have
+/// been the `role`, does not talk to it; takes two seconds at most.
+///
+/// # Cancel safety
+/// Cancel safe in so far as the connection closes either way.
+pub async fn turn_away<S>(stream: S, role: Role, reason: Abort)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let words = match role {
+        Role::Sender => {
+            let mut session = SenderSession::new("", Manifest::default());
+            session.abort(reason);
+            session.poll_transmit()
+        }
+        Role::Receiver => {
+            let mut session = ReceiverSession::new("", Limits::default());
+            session.abort(reason);
+            session.poll_transmit()
+        }
+    };
+    Conversation::new(stream, Duration::MAX).part(words).await;
+}
