@@ -3,16 +3,17 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
 use sockkit::file::{
     Destination, Incoming, OnConflict, ReceiveConfig, ReceiveError, escape_name, receive,
-    session::Limits,
+    session::{Abort, Limits},
 };
 
 use crate::{
-    link::{self, Goodbye, Link, Listener, Local, Remote},
+    link::{self, Goodbye, Link, Local, Remote},
     prompt::{self, Offer, Question},
     transfer::{self, Bar},
 };
@@ -23,6 +24,9 @@ use crate::{
 /// is written outside the folder, whatever the names; no file may be run as a
 /// program unless --keep-executable says so; an old file stays until the new one is
 /// complete and verified. Prints the BLAKE3 digest of each file, as b3sum does.
+///
+/// Takes one offer at a time, the first that is complete; other senders are told
+/// that they wait. A peer that offers nothing within ten seconds is dropped.
 ///
 /// ADDR:PORT is TCP. quic://ADDR:PORT is for links that lose packets, such as
 /// crowded Wi-Fi: it is over UDP, does not take a lost packet for a full link, and
@@ -82,30 +86,34 @@ async fn receive_into(args: Args, goodbye: &Goodbye) -> anyhow::Result<()> {
         )
     })?;
     prompt::can_ask(args.yes)?;
+    let config = config(&args);
     if let Some(from) = &args.from {
         let link = link::dial(from).await?;
         goodbye.remember(&link);
-        let incoming = receive(link, &config(&args)).await?;
-        return receive_one(incoming, &from.to_string(), &destination, &args).await;
-    }
-    let listener = Listener::bind(args.listen).await?;
-    loop {
-        let (link, peer) = listener.accept().await?;
-        goodbye.remember(&link);
-        // Whoever offers nothing must not end the wait for somebody who does.
-        let incoming = match receive(link, &config(&args)).await {
-            Ok(incoming) => incoming,
-            Err(error) => {
-                eprintln!("{peer}: {:#}", anyhow::Error::new(error));
-                continue;
-            }
+        let waiting = format!("waiting for an offer from {from}");
+        // Its user may be asked first.
+        let config = config.offer_timeout(OFFER_TIMEOUT);
+        let incoming = transfer::patiently(&waiting, receive(link, &config)).await?;
+        let address = from.to_string();
+        return match receive_one(incoming, &address, &destination, &args).await? {
+            Ended::Received => Ok(()),
+            Ended::Left => bail!("nothing was received"),
         };
-        let received = receive_one(incoming, &peer.to_string(), &destination, &args).await;
-        if !args.keep_listening {
-            return received;
-        }
-        if let Err(error) = received {
-            eprintln!("{peer}: {error:#}");
+    }
+    let mut acceptor = link::listen::<Incoming<Link>>(args.listen, config, goodbye).await?;
+    loop {
+        let visitor = link::next_visitor(&mut acceptor).await?;
+        goodbye.remember_handle(visitor.handle);
+        let peer = visitor.peer.to_string();
+        let ended = receive_one(visitor.guest, &peer, &destination, &args).await;
+        match ended {
+            Ok(Ended::Left) => {}
+            ended if !args.keep_listening => {
+                acceptor.close(Abort::Busy);
+                return ended.map(|_received| ());
+            }
+            Ok(Ended::Received) => {}
+            Err(error) => eprintln!("{peer}: {error:#}"),
         }
     }
 }
@@ -123,25 +131,43 @@ fn open(folder: &Path) -> io::Result<Destination> {
     Ok(destination)
 }
 
+/// How it went with one offer.
+enum Ended {
+    Received,
+    /// The sender did not wait for the answer.
+    Left,
+}
+
 async fn receive_one(
-    incoming: Incoming<Link>,
+    mut incoming: Incoming<Link>,
     address: &str,
     destination: &Destination,
     args: &Args,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Ended> {
     let question = show(&incoming, address, destination, args);
-    if !args.yes && !question.ask().await? {
-        incoming.decline().await;
-        bail!("declined");
+    if !args.yes {
+        let answer = match incoming.hold(question.ask()).await {
+            Ok(answer) => answer?,
+            Err(error) => {
+                let why = anyhow::Error::new(error);
+                eprintln!("\n{address} has left; its offer is dropped ({why:#})");
+                return Ok(Ended::Left);
+            }
+        };
+        if !answer {
+            incoming.decline().await;
+            bail!("declined");
+        }
     }
     let (bar, on_progress) = Bar::new(incoming.manifest());
     let received = incoming.on_progress(on_progress).accept(destination).await;
     let elapsed = bar.finish();
     let received = received.map_err(|error| match error {
-        ReceiveError::Link(_) => transfer::interrupted(error),
+        ReceiveError::Link(_) => transfer::interrupted(error, elapsed),
         error => error.into(),
     })?;
-    transfer::summarise(&received, elapsed, "received")
+    transfer::summarise(&received, elapsed.unwrap_or_default(), "received")?;
+    Ok(Ended::Received)
 }
 
 fn show(
@@ -181,3 +207,6 @@ fn config(args: &Args) -> ReceiveConfig {
         .on_conflict(on_conflict)
         .keep_executable(args.keep_executable)
 }
+
+/// For a user at the sender to decide.
+const OFFER_TIMEOUT: Duration = Duration::from_secs(3600);

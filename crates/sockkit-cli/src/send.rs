@@ -1,13 +1,15 @@
 //! `sockkit send`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail};
-use sockkit::file::{Manifest, Outgoing, SendConfig, SendError, Source, escape_name, greet};
+use sockkit::file::{
+    Manifest, Outgoing, SendConfig, SendError, Source, escape_name, greet, session::Abort,
+};
 use tokio::task::spawn_blocking;
 
 use crate::{
-    link::{self, Goodbye, Link, Listener, Local, Remote},
+    link::{self, Goodbye, Link, Local, Remote, Visitor},
     prompt::{self, Request},
     transfer::{self, Bar},
 };
@@ -65,71 +67,76 @@ async fn send_to(args: Args, goodbye: &Goodbye) -> anyhow::Result<()> {
         prompt::can_ask(yes)?;
     }
     eprintln!("offering {}", transfer::count(manifest));
-    let config = SendConfig::default().name(transfer::own_name());
-    let outgoing = match listen {
+    let (bar, on_progress) = Bar::new(manifest);
+    let config = SendConfig::default()
+        .name(transfer::own_name())
+        .on_progress(on_progress);
+    let manifest = Arc::new(manifest.clone());
+    let sent = match listen {
         None => {
             let link = link::dial(&to).await?;
             goodbye.remember(&link);
-            greet(link, manifest.clone(), &config)
-                .await
-                .map_err(explain)?
+            let sending = async {
+                let outgoing = greet(link, manifest, &config).await?;
+                outgoing.offer(source).await
+            };
+            bar.beside(&to.to_string(), sending).await
         }
-        Some(place) => wait_for_receiver(place, manifest, &config, yes, goodbye).await?,
+        Some(place) => {
+            let visitor = wait_for_receiver(place, manifest, config, yes, goodbye).await?;
+            let whom = visitor.peer.to_string();
+            bar.beside(&whom, visitor.guest.offer(source)).await
+        }
     };
-    let (bar, on_progress) = Bar::new(manifest);
-    let sent = outgoing.on_progress(on_progress).offer(source).await;
     let elapsed = bar.finish();
-    let sent = sent.map_err(explain)?;
-    transfer::summarise(&sent, elapsed, "sent")
+    let sent = sent.map_err(|error| match error {
+        SendError::Link(_) => transfer::interrupted(error, elapsed),
+        error => error.into(),
+    })?;
+    transfer::summarise(&sent, elapsed.unwrap_or_default(), "sent")
 }
 
-/// The first receiver that the user says yes to.
+/// The first receiver that the user says yes to; the others are told that it is
+/// not them.
 async fn wait_for_receiver(
     place: Local,
-    manifest: &Manifest,
-    config: &SendConfig,
+    manifest: Arc<Manifest>,
+    config: SendConfig,
     yes: bool,
     goodbye: &Goodbye,
-) -> anyhow::Result<Outgoing<Link>> {
-    let listener = Listener::bind(place).await?;
+) -> anyhow::Result<Visitor<Outgoing<Link>>> {
+    let config = (Arc::clone(&manifest), config);
+    let mut acceptor = link::listen::<Outgoing<Link>>(place, config, goodbye).await?;
     loop {
-        let (link, peer) = listener.accept().await?;
-        goodbye.remember(&link);
-        let outgoing = greet(link, manifest.clone(), config).await;
-        // A peer that leaves, or is no receiver, must not end the wait for one.
-        match consent(outgoing, &peer.to_string(), manifest, yes).await {
-            Ok(Some(outgoing)) => return Ok(outgoing),
-            Ok(None) => eprintln!("{peer}: declined; waiting for another receiver"),
+        let mut visitor = link::next_visitor(&mut acceptor).await?;
+        goodbye.remember_handle(visitor.handle.take());
+        let peer = visitor.peer;
+        // A peer that leaves must not end the wait for one that stays.
+        match consent(&mut visitor, &manifest, yes).await {
+            Ok(true) => {
+                acceptor.close(Abort::Busy);
+                return Ok(visitor);
+            }
+            Ok(false) => {
+                visitor.guest.decline().await;
+                eprintln!("{peer}: declined; waiting for another receiver");
+            }
             Err(error) => eprintln!("{peer}: {error:#}"),
         }
     }
 }
 
-/// Shows who asks, and asks; `None` is a no.
+/// Shows who asks, and asks.
 async fn consent(
-    outgoing: Result<Outgoing<Link>, SendError>,
-    address: &str,
+    visitor: &mut Visitor<Outgoing<Link>>,
     manifest: &Manifest,
     yes: bool,
-) -> anyhow::Result<Option<Outgoing<Link>>> {
-    let mut outgoing = outgoing?;
-    let peer = outgoing.peer();
+) -> anyhow::Result<bool> {
     let question = Request {
-        address,
-        peer,
+        address: &visitor.peer.to_string(),
+        peer: visitor.guest.peer(),
         manifest,
     }
     .show();
-    if yes || outgoing.hold(question.ask()).await?? {
-        return Ok(Some(outgoing));
-    }
-    outgoing.decline().await;
-    Ok(None)
-}
-
-fn explain(error: SendError) -> anyhow::Error {
-    match error {
-        SendError::Link(_) => transfer::interrupted(error),
-        error => error.into(),
-    }
+    Ok(yes || visitor.guest.hold(question.ask()).await??)
 }

@@ -1,11 +1,13 @@
 //! What `send` and `receive` share: the bar, Ctrl-C, the summary.
 
 use std::{
+    future::pending,
+    pin::pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{anyhow, bail};
@@ -13,6 +15,8 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use sockkit::file::{
     Entry, EntryKind, FileOutcome, Manifest, OnProgress, Progress, Summary, escape_name,
 };
+
+use tokio::time::{sleep, timeout};
 
 use crate::{link::Goodbye, say::say};
 
@@ -22,25 +26,37 @@ pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:5010";
 /// A bar on standard error, fed by a transfer's progress.
 pub(crate) struct Bar {
     bar: ProgressBar,
+    stages: Arc<Stages>,
+}
+
+/// How far a transfer has come.
+#[derive(Default)]
+struct Stages {
+    /// The peer said that others come first there.
+    peer_is_busy: AtomicBool,
     /// The transfer may end while no bar has been drawn.
-    started: Arc<AtomicBool>,
+    started: AtomicBool,
+    /// Waiting for an answer is no time of the transfer's.
+    first_byte: OnceLock<Instant>,
 }
 
 impl Bar {
     /// Names files by their place in `manifest`.
     pub(crate) fn new(manifest: &Manifest) -> (Self, OnProgress) {
         let bar = ProgressBar::no_length().with_style(style());
-        let started = Arc::new(AtomicBool::new(false));
+        let stages = Arc::new(Stages::default());
         let names: Vec<String> = manifest
             .entries
             .iter()
             .map(|entry| escape_name(&entry.path))
             .collect();
-        let (shown, seen) = (bar.clone(), Arc::clone(&started));
+        let (shown, reached) = (bar.clone(), Arc::clone(&stages));
         let on_progress = OnProgress::new(move |progress| match progress {
+            Progress::Waiting { busy } => reached.peer_is_busy.store(busy, Ordering::Relaxed),
             Progress::Started { total_bytes } => {
                 shown.set_length(total_bytes);
-                seen.store(true, Ordering::Relaxed);
+                shown.reset_elapsed();
+                reached.started.store(true, Ordering::Relaxed);
             }
             Progress::Resumed { bytes, .. } => {
                 shown.inc(bytes);
@@ -48,6 +64,7 @@ impl Bar {
                 shown.reset_eta();
             }
             Progress::Moved { entry, bytes } => {
+                reached.first_byte.get_or_init(Instant::now);
                 if let Some(name) = names.get(entry as usize)
                     && shown.message() != *name
                 {
@@ -61,17 +78,44 @@ impl Bar {
             }),
             _ => {}
         });
-        (Self { bar, started }, on_progress)
+        (Self { bar, stages }, on_progress)
     }
 
-    /// Takes the bar away.
-    pub(crate) fn finish(self) -> Duration {
-        let elapsed = self.bar.elapsed();
-        if self.started.load(Ordering::Relaxed) {
+    /// Runs `transfer`, and says so when `peer` keeps it waiting.
+    pub(crate) async fn beside<T>(&self, peer: &str, transfer: impl Future<Output = T>) -> T {
+        let waiting = async {
+            sleep(A_MOMENT).await;
+            if self.stages.peer_is_busy.load(Ordering::Relaxed) {
+                eprintln!("{peer} is busy with others; waiting for its answer");
+            } else if !self.stages.started.load(Ordering::Relaxed) {
+                eprintln!("waiting for an answer from {peer}");
+            }
+            pending().await
+        };
+        tokio::select! {
+            biased;
+            ended = transfer => ended,
+            ended = waiting => ended,
+        }
+    }
+
+    /// Takes the bar away; returns how long bytes moved, if any did.
+    pub(crate) fn finish(self) -> Option<Duration> {
+        if self.stages.started.load(Ordering::Relaxed) {
             self.bar.finish_and_clear();
         }
-        elapsed
+        self.stages.first_byte.get().map(Instant::elapsed)
     }
+}
+
+/// Runs `wait`, and says what it is if it takes more than a moment.
+pub(crate) async fn patiently<T>(what: &str, wait: impl Future<Output = T>) -> T {
+    let mut wait = pin!(wait);
+    if let Ok(ended) = timeout(A_MOMENT, &mut wait).await {
+        return ended;
+    }
+    eprintln!("{what}");
+    wait.await
 }
 
 /// Runs a transfer until it ends or Ctrl-C is pressed, and parts from the other
@@ -92,11 +136,20 @@ pub(crate) async fn until_ctrl_c(
     ended
 }
 
-/// An error after which the transfer can go on.
-pub(crate) fn interrupted(error: impl std::error::Error + Send + Sync + 'static) -> anyhow::Error {
+/// An error of the connection. If bytes have `moved`, the transfer can go on.
+pub(crate) fn interrupted(
+    error: impl std::error::Error + Send + Sync + 'static,
+    moved: Option<Duration>,
+) -> anyhow::Error {
     let error = anyhow::Error::new(error);
-    anyhow!("{error:#}; {GO_ON}")
+    match moved {
+        Some(_) => anyhow!("{error:#}; {GO_ON}"),
+        None => error,
+    }
 }
+
+/// A wait that a person notices.
+const A_MOMENT: Duration = Duration::from_millis(300);
 
 const GO_ON: &str = "the same command goes on from there";
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use sockkit::{
     quic::{self, ConnectError},
     tcp::{self, Connector, End},
@@ -40,7 +41,7 @@ async fn dial_tcp(address: &str) -> anyhow::Result<Link> {
         };
         anyhow::Error::new(error).context(told)
     })?;
-    Link::tcp(connection.into_inner())
+    Link::tcp(connection.into_inner()).context("cannot set TCP_NODELAY")
 }
 
 async fn dial_quic(place: &Remote) -> anyhow::Result<quic::Connection> {

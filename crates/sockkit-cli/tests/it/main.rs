@@ -21,6 +21,7 @@ mod prompt;
 mod quic;
 mod send_receive;
 mod soak;
+mod strangers;
 mod viewer;
 mod window;
 

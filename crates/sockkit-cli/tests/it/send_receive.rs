@@ -51,7 +51,7 @@ impl Desk {
     }
 
     /// Starts a receiver and waits until it listens.
-    fn receiver(&self, arguments: &[&str]) -> (Program, String) {
+    pub(crate) fn receiver(&self, arguments: &[&str]) -> (Program, String) {
         let into = self.into.path().to_str().unwrap();
         let fixed = ["receive", "--into", into, "--listen", "127.0.0.1:0"];
         let program = sockkit(&[&fixed, arguments].concat());
@@ -380,7 +380,7 @@ fn a_stranger_does_not_end_the_receivers_wait() {
 }
 
 /// Reads frames up to the answer, message 3.
-fn wait_for_answer(stream: &mut TcpStream) {
+pub(crate) fn wait_for_answer(stream: &mut TcpStream) {
     let mut kind = 0;
     while kind != 3 {
         let mut length = [0; 8];

@@ -1,0 +1,202 @@
+//! Peers that hold a transfer's listener up, leave, or come second.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+};
+
+use sockkit::quic;
+
+use crate::{
+    send_receive::{Desk, send, wait_for_answer},
+    sockkit,
+};
+
+/// What a sender says first.
+const HELLO: &[u8] = b"\0\0\0\0\0\0\0\x09\x01SKFT\0\x01\0\0";
+const WORKING: &[u8] = b"\0\0\0\0\0\0\0\x01\x09";
+
+/// Hello, and an offer of one file of a byte called `x`.
+fn hello_and_offer() -> Vec<u8> {
+    let mut said = HELLO.to_vec();
+    said.extend_from_slice(b"\0\0\0\0\0\0\0\x1e\x02\x01\0\0\0\x01\0");
+    said.extend_from_slice(&1_u64.to_be_bytes());
+    said.extend_from_slice(&[0; 12]);
+    said.extend_from_slice(b"\0\x01x");
+    said
+}
+
+/// Dials `address` and says `words`.
+fn stranger(address: &str, words: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(words).unwrap();
+    stream
+}
+
+/// The next message's kind and body.
+fn frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+    let mut length = [0; 8];
+    stream.read_exact(&mut length).unwrap();
+    let length = usize::try_from(u64::from_be_bytes(length)).unwrap();
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
+    (body[0], body[1..].to_vec())
+}
+
+#[test]
+fn strangers_that_offer_nothing_hold_no_sender_up() {
+    let desk = Desk::new();
+    let path = desk.write("a", &vec![7; 1 << 20]);
+    let (receiver, address) = desk.receiver(&["--yes"]);
+    let strangers = [
+        stranger(&address, b""),
+        stranger(&address, b""),
+        stranger(&address, &HELLO[..3]),
+        stranger(&address, &[HELLO, WORKING].concat()),
+    ];
+    let sent = send(&[&path], &address).end();
+    assert!(sent.status.success(), "{sent:?}");
+    drop(strangers);
+    assert!(receiver.end().status.success());
+    assert_eq!(fs::read(desk.arrived("a")).unwrap().len(), 1 << 20);
+}
+
+#[test]
+fn one_host_takes_only_its_share_of_the_places() {
+    let desk = Desk::new();
+    let path = desk.write("a", b"a");
+    let into = desk.into.path().to_str().unwrap();
+    // Both versions at one port: two hosts without a second machine.
+    let receiver = sockkit(&["receive", "--into", into, "--yes", "--listen", "[::]:0"]);
+    let port = receiver.listening().port();
+    let crowd: Vec<_> = (0..70)
+        .map(|_| stranger(&format!("[::1]:{port}"), HELLO))
+        .collect();
+    let sent = send(&[&path], &format!("127.0.0.1:{port}")).end();
+    assert!(sent.status.success(), "{sent:?}");
+    drop(crowd);
+    assert!(receiver.end().status.success());
+}
+
+#[test]
+fn seventy_quic_connections_of_one_host_hold_no_sender_up() {
+    let desk = Desk::new();
+    let path = desk.write("a", &vec![7; 1 << 20]);
+    let into = desk.into.path().to_str().unwrap();
+    let listen = ["--listen", "quic://[::]:0"];
+    let receiver = sockkit(&[&["receive", "--into", into, "--yes"], &listen[..]].concat());
+    let place = receiver.line_after("listening on ");
+    let port = place.rsplit(':').next().unwrap().to_owned();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let to = format!("[::1]:{port}");
+    let crowd = runtime.block_on(async {
+        let mut crowd = Vec::new();
+        for _ in 0..70 {
+            if let Ok(mut connection) = quic::connect(to.as_str()).await {
+                let _ = tokio::io::AsyncWriteExt::write_all(&mut connection, HELLO).await;
+                crowd.push(connection);
+            }
+        }
+        crowd
+    });
+    assert!((1..=16).contains(&crowd.len()), "{}", crowd.len());
+    let sent = send(&[&path], &format!("quic://127.0.0.1:{port}")).end();
+    assert!(sent.status.success(), "{sent:?}");
+    drop((crowd, runtime));
+    assert!(receiver.end().status.success());
+}
+
+#[test]
+fn those_that_left_before_their_turn_are_not_asked_about() {
+    let desk = Desk::new();
+    let path = desk.write("a", b"a");
+    let (mut receiver, address) = desk.receiver(&["--keep-listening"]);
+    let mut first = stranger(&address, &hello_and_offer());
+    receiver.type_line("y");
+    wait_for_answer(&mut first);
+    for _ in 0..20 {
+        let mut passer_by = stranger(&address, &hello_and_offer());
+        assert_eq!(frame(&mut passer_by).0, 1, "a hello");
+    }
+    let honest = send(&[&path], &address);
+    drop(first);
+    receiver.type_line("y");
+    let sent = honest.end();
+    assert!(sent.status.success(), "{sent:?}");
+    receiver.interrupt();
+    let received = receiver.end();
+    assert_eq!(received.errors.matches("[y/N]").count(), 2, "{received:?}");
+}
+
+#[test]
+fn an_offer_whose_sender_leaves_while_the_user_thinks_is_dropped() {
+    let desk = Desk::new();
+    let (mut receiver, address) = desk.receiver(&["--keep-listening"]);
+    let mut first = stranger(&address, &hello_and_offer());
+    assert_eq!(frame(&mut first).0, 1, "a hello");
+    drop(first);
+    let mut second = stranger(&address, &hello_and_offer());
+    assert_eq!(frame(&mut second).0, 1, "a hello");
+    receiver.type_line("n");
+    while frame(&mut second).0 != 10 {}
+    receiver.interrupt();
+    let received = receiver.end();
+    assert!(received.errors.contains("has left"), "{received:?}");
+    assert!(received.errors.contains("declined"), "{received:?}");
+}
+
+#[test]
+fn who_waits_behind_the_last_transfer_is_told_why_it_ends() {
+    let desk = Desk::new();
+    let (receiver, address) = desk.receiver(&["--yes"]);
+    let mut first = stranger(&address, &hello_and_offer());
+    wait_for_answer(&mut first);
+    let mut second = stranger(&address, &hello_and_offer());
+    let (kind, hello) = frame(&mut second);
+    // The hello ends in the extension that says busy.
+    assert_eq!((kind, &hello[hello.len() - 4..]), (1, &[0, 1, 0, 0][..]));
+    drop(first);
+    let mut said = frame(&mut second);
+    while said.0 == 9 {
+        said = frame(&mut second);
+    }
+    assert_eq!((said.0, said.1[0]), (10, 12), "an abort that says busy");
+    drop(second);
+    assert!(!receiver.end().status.success());
+}
+
+#[test]
+fn ctrl_c_tells_those_who_wait() {
+    let desk = Desk::new();
+    let (receiver, address) = desk.receiver(&[]);
+    let _first = stranger(&address, &hello_and_offer());
+    let mut second = stranger(&address, &hello_and_offer());
+    assert_eq!(frame(&mut second).0, 1, "a hello");
+    receiver.interrupt();
+    let end = receiver.end();
+    assert!(!end.status.success(), "{end:?}");
+    assert_eq!(desk.names(), [""; 0]);
+}
+
+#[test]
+fn a_silent_dialler_does_not_take_the_real_receivers_place() {
+    let desk = Desk::new();
+    let path = desk.write("a", b"contents");
+    for transport in ["", "quic://"] {
+        let listen = format!("{transport}127.0.0.1:0");
+        let sender = sockkit(&["send", "--listen", &listen, &path]);
+        let place = sender.line_after("listening on ");
+        let silent = match transport {
+            "" => Some(stranger(&place, b"")),
+            _ => None,
+        };
+        let into = tempfile::tempdir().unwrap();
+        let folder = into.path().to_str().unwrap();
+        let received = sockkit(&["receive", "--from", &place, "--yes", "--into", folder]).end();
+        assert!(received.status.success(), "{received:?}");
+        assert!(sender.end().status.success());
+        drop(silent);
+        assert_eq!(fs::read(into.path().join("a")).unwrap(), b"contents");
+    }
+}
