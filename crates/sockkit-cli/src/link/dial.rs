@@ -20,7 +20,7 @@ pub(crate) async fn dial(place: &Remote) -> anyhow::Result<Link> {
         Over::Quic => {
             let connection = dial_quic(place).await?;
             say_encrypted(connection.fingerprint());
-            Ok(Link::Quic(connection))
+            Ok(Link::Quic(Box::new(connection)))
         }
     }
 }

@@ -25,11 +25,11 @@ impl Guest for Incoming<Link> {
         &mut self,
         decision: impl Future<Output = T> + Send,
     ) -> Result<T, ReceiveError> {
-        Incoming::hold(self, decision).await
+        Self::hold(self, decision).await
     }
 
     async fn refuse(self, reason: Abort) {
-        Incoming::refuse(self, reason).await;
+        Self::refuse(self, reason).await;
     }
 }
 
@@ -49,10 +49,10 @@ impl Guest for Outgoing<Link> {
         &mut self,
         decision: impl Future<Output = T> + Send,
     ) -> Result<T, SendError> {
-        Outgoing::hold(self, decision).await
+        Self::hold(self, decision).await
     }
 
     async fn refuse(self, reason: Abort) {
-        Outgoing::refuse(self, reason).await;
+        Self::refuse(self, reason).await;
     }
 }

@@ -39,7 +39,7 @@ use self::{
 #[derive(Debug)]
 pub(crate) enum Link {
     Tcp(TcpStream),
-    Quic(quic::Connection),
+    Quic(Box<quic::Connection>),
 }
 
 /// Where the other side is waited for.
@@ -76,7 +76,7 @@ impl Listener {
             },
             Self::Quic(listener) => {
                 let (connection, peer) = listener.accept().await?;
-                (Link::Quic(connection), peer)
+                (Link::Quic(Box::new(connection)), peer)
             }
         })
     }
