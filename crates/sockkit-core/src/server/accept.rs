@@ -17,7 +17,7 @@ pub(super) async fn accept<H: Handler>(
 ) {
     let mut reserve = Reserve::new();
     let mut pause = SHORTEST_PAUSE;
-    let mut draining = pin!(control.draining.cancelled());
+    let mut draining = pin!(control.lifecycle.draining.cancelled());
     loop {
         let accepted = tokio::select! {
             biased;
@@ -72,7 +72,7 @@ fn admit<H: Handler>(
     control: &Arc<Control>,
 ) {
     let id = control.next_id();
-    let Some(slot) = control.slots.take(address.ip()) else {
+    let Some(slot) = control.lifecycle.slots.take(address.ip()) else {
         add(&control.counters.refused, 1);
         reset(tcp);
         tracing::debug!(id, %address, "refused: too many connections");
@@ -90,7 +90,7 @@ fn admit<H: Handler>(
     add(&control.counters.accepted, 1);
     let (handler, task_control) = (Arc::clone(handler), Arc::clone(control));
     let task = serve(tcp, address, id, slot, handler, task_control);
-    control.tasks.spawn(task);
+    control.lifecycle.tasks.spawn(task);
 }
 
 /// A descriptor kept back, so that at the limit those who wait can be told.

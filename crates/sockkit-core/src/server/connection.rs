@@ -37,7 +37,7 @@ pub(super) async fn serve<H: Handler>(
         let peer = Peer {
             id,
             address,
-            draining: control.draining.clone(),
+            draining: control.lifecycle.draining.clone(),
         };
         let running = AssertUnwindSafe(async { handler.handle(stream, peer).await });
         let timed = run_timed(running.catch_unwind(), &watch, &control);
@@ -103,7 +103,7 @@ async fn run_timed(
     let timeouts = &control.config.timeouts;
     let mut handler = pin!(handler);
     let mut timer = pin!(sleep(Duration::MAX));
-    let mut aborting = pin!(control.aborting.cancelled());
+    let mut aborting = pin!(control.lifecycle.aborting.cancelled());
     std::future::poll_fn(|cx| {
         if aborting.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Stop::Aborted);

@@ -5,7 +5,6 @@
 //! handlers.
 
 use std::{
-    any::Any,
     io,
     net::SocketAddr,
     panic::AssertUnwindSafe,
@@ -13,27 +12,27 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
-use futures::FutureExt;
-use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::net::TcpListener;
 
 mod accept;
 mod activity;
 mod config;
 mod connection;
 mod handler;
+mod lifecycle;
 mod metrics;
 mod slots;
 mod stream;
 mod udp;
 
-use metrics::{Counters, add};
+use lifecycle::{Lifecycle, Running, panic_message};
+use metrics::Counters;
 
 pub use config::ServerConfig;
 pub use handler::{Handled, Handler, Peer};
+pub use lifecycle::Drained;
 pub use metrics::{Ended, HandlerEnd, Metrics};
 pub use slots::{Slot, Slots, host};
 pub use stream::Stream;
@@ -66,19 +65,8 @@ pub use udp::{Replied, Request, Responder, UdpMetrics, UdpServer, UdpServerConfi
 #[derive(Debug)]
 pub struct Server {
     local_addr: SocketAddr,
-    accepting: JoinHandle<()>,
+    running: Running,
     control: Arc<Control>,
-}
-
-/// What a shutdown left behind.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Drained {
-    /// Connections that did not end within the drain timeout and were cut off.
-    pub aborted: usize,
-    /// Of those, handlers that cannot be stopped, because they block their
-    /// thread instead of awaiting.
-    pub stuck: usize,
 }
 
 impl Server {
@@ -115,12 +103,9 @@ impl Server {
         let local_addr = listener.local_addr()?;
         let control = Arc::new(Control::new(config));
         let accepting = accept::accept(listener, Arc::new(handler), Arc::clone(&control));
-        let task_control = Arc::clone(&control);
         Ok(Self {
             local_addr,
-            accepting: tokio::spawn(async move {
-                count_panic(accepting, &task_control.counters.panicked).await;
-            }),
+            running: control.lifecycle.clone().run(accepting),
             control,
         })
     }
@@ -132,7 +117,7 @@ impl Server {
 
     /// What the server did so far.
     pub fn metrics(&self) -> Metrics {
-        self.control.counters.metrics(self.control.slots.count())
+        self.control.counters.metrics(&self.control.lifecycle)
     }
 
     /// Stops in order: serves those already connected, refuses all others.
@@ -143,39 +128,8 @@ impl Server {
     ///
     /// # Cancel safety
     /// Not cancel safe: if dropped, what still runs is stopped at once.
-    pub async fn shutdown(mut self) -> Drained {
-        let Control {
-            config,
-            slots,
-            draining,
-            aborting,
-            tasks,
-            ..
-        } = &*self.control;
-        draining.cancel();
-        // Only a panic can fail it, and then the listener is closed as well.
-        let _ = (&mut self.accepting).await;
-        tasks.close();
-        if timeout(config.drain, tasks.wait()).await.is_ok() {
-            return Drained {
-                aborted: 0,
-                stuck: 0,
-            };
-        }
-        let aborted = slots.count();
-        aborting.cancel();
-        let _ = timeout(ABORT_GRACE, tasks.wait()).await;
-        Drained {
-            aborted,
-            stuck: tasks.len(),
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.accepting.abort();
-        self.control.aborting.cancel();
+    pub async fn shutdown(self) -> Drained {
+        self.running.shutdown().await
     }
 }
 
@@ -183,27 +137,17 @@ impl Drop for Server {
 #[derive(Debug)]
 struct Control {
     config: ServerConfig,
-    slots: Arc<Slots>,
+    lifecycle: Lifecycle,
     counters: Counters,
-    /// Handlers should come to an end.
-    draining: CancellationToken,
-    /// Handlers are stopped.
-    aborting: CancellationToken,
-    tasks: TaskTracker,
     next_id: AtomicU64,
 }
 
 impl Control {
     fn new(config: ServerConfig) -> Self {
+        let slots = Slots::new(config.max_connections, config.max_connections_per_address);
         Self {
-            slots: Arc::new(Slots::new(
-                config.max_connections,
-                config.max_connections_per_address,
-            )),
+            lifecycle: Lifecycle::new(slots, config.drain),
             counters: Counters::default(),
-            draining: CancellationToken::new(),
-            aborting: CancellationToken::new(),
-            tasks: TaskTracker::new(),
             next_id: AtomicU64::new(0),
             config,
         }
@@ -215,35 +159,16 @@ impl Control {
 
     fn handle_end(&self, ended: &Ended) {
         self.counters.handle_end(ended);
+        if ended.handler == HandlerEnd::Panicked {
+            self.lifecycle.panicked();
+        }
         let Some(on_end) = &self.config.on_end else {
             return;
         };
         if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(|| on_end(ended))) {
-            add(&self.counters.panicked, 1);
+            self.lifecycle.panicked();
             let message = panic_message(&*panic);
             tracing::error!(id = ended.id, message, "on_end panicked");
         }
     }
 }
-
-/// Runs a task of the server itself. A panic in it is counted and logged: who
-/// awaits the task learns of it too late, or not at all.
-async fn count_panic(task: impl Future<Output = ()>, panicked: &AtomicU64) {
-    if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
-        add(panicked, 1);
-        let message = panic_message(&*panic);
-        tracing::error!(message, "a task of the server panicked");
-    }
-}
-
-/// What a panic said, if it said it in text.
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
-}
-
-/// How long a stopped handler may take to reach its next await.
-const ABORT_GRACE: Duration = Duration::from_secs(1);
