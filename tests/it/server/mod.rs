@@ -15,6 +15,7 @@ mod crowd;
 mod drain;
 mod ends;
 mod limits;
+mod listeners;
 mod tls;
 mod udp;
 

@@ -31,7 +31,7 @@ impl ServerConfig {
     }
 
     /// Connections held at once from one IPv4 address or one IPv6 /64 network.
-    /// Default: 1,000.
+    /// Default: 1,000. Peers on a Unix socket have no such limit.
     pub fn max_connections_per_address(mut self, connections: usize) -> Self {
         self.max_connections_per_address = connections;
         self

@@ -1,12 +1,11 @@
 //! What a server did so far, and how each connection ended.
 
 use std::{
-    net::SocketAddr,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-use super::lifecycle::Lifecycle;
+use super::{PeerAddress, lifecycle::Lifecycle};
 use crate::tcp::End;
 
 /// How one connection ended, for [`ServerConfig::on_end`](super::ServerConfig::on_end).
@@ -16,7 +15,7 @@ pub struct Ended {
     /// The number of the connection, as in [`Peer::id`](super::Peer::id).
     pub id: u64,
     /// The peer's address.
-    pub peer: SocketAddr,
+    pub peer: PeerAddress,
     /// Why the connection ended.
     pub end: End,
     /// What became of the handler.

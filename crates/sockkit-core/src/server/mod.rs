@@ -14,15 +14,15 @@ use std::{
     },
 };
 
-use tokio::net::TcpListener;
-
 mod accept;
 mod activity;
 mod config;
 mod connection;
 mod handler;
+mod intake;
 mod lifecycle;
 mod metrics;
+mod peer_address;
 mod slots;
 mod stream;
 mod udp;
@@ -30,22 +30,27 @@ mod udp;
 use lifecycle::{Lifecycle, Running, panic_message};
 use metrics::Counters;
 
+pub use accept::{Accept, Accepted, Transport};
 pub use config::ServerConfig;
 pub use handler::{Handled, Handler, Peer};
 pub use lifecycle::Drained;
 pub use metrics::{Ended, HandlerEnd, Metrics};
+pub use peer_address::PeerAddress;
 pub use slots::{Slot, Slots, host};
 pub use stream::Stream;
 pub use udp::{Replied, Request, Responder, UdpMetrics, UdpServer, UdpServerConfig};
 
-/// A running TCP server. Dropping it stops everything at once.
+/// A running server. Dropping it stops everything at once.
+///
+/// It serves what [accepts](Accept): TCP, Unix sockets, several listeners under
+/// one set of limits.
 ///
 /// ```
-/// # async fn example() -> std::io::Result<()> {
-/// use sockkit_core::server::{Server, ServerConfig};
-/// use tokio::{io, net::TcpListener};
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use sockkit_core::{server::{Server, ServerConfig}, tcp::Listener};
+/// use tokio::io;
 ///
-/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
 /// let echo = Server::start(listener, ServerConfig::default(), async |stream, _peer| {
 ///     let (mut reader, mut writer) = io::split(stream);
 ///     io::copy(&mut reader, &mut writer).await?;
@@ -63,13 +68,13 @@ pub use udp::{Replied, Request, Responder, UdpMetrics, UdpServer, UdpServerConfi
 /// The server stays up: it resets those who wait, by means of a descriptor kept
 /// back, pauses for 10 ms to 1 s, and serves again when descriptors return.
 #[derive(Debug)]
-pub struct Server {
-    local_addr: SocketAddr,
+pub struct Server<A = SocketAddr> {
+    local_addr: A,
     running: Running,
     control: Arc<Control>,
 }
 
-impl Server {
+impl<A: Clone> Server<A> {
     /// Serves connections of `listener` with an async closure or function.
     ///
     /// # Errors
@@ -78,9 +83,10 @@ impl Server {
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn start<F, Fut>(listener: TcpListener, config: ServerConfig, handle: F) -> io::Result<Self>
+    pub fn start<L, F, Fut>(listener: L, config: ServerConfig, handle: F) -> io::Result<Self>
     where
-        F: Fn(Stream, Peer) -> Fut + Send + Sync + 'static,
+        L: Accept<Address = A>,
+        F: Fn(Stream<L::Transport>, Peer) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Handled> + Send + 'static,
     {
         Self::start_handler(listener, config, handle)
@@ -94,15 +100,15 @@ impl Server {
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn start_handler(
-        listener: TcpListener,
+    pub fn start_handler<L: Accept<Address = A>>(
+        listener: L,
         config: ServerConfig,
-        handler: impl Handler,
+        handler: impl Handler<Stream<L::Transport>>,
     ) -> io::Result<Self> {
         config.check()?;
         let local_addr = listener.local_addr()?;
         let control = Arc::new(Control::new(config));
-        let accepting = accept::accept(listener, Arc::new(handler), Arc::clone(&control));
+        let accepting = intake::accept(listener, Arc::new(handler), Arc::clone(&control));
         Ok(Self {
             local_addr,
             running: control.lifecycle.clone().run(accepting),
@@ -110,9 +116,10 @@ impl Server {
         })
     }
 
-    /// The address that clients connect to.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+    /// The address that clients connect to; one for each listener, if there
+    /// are several.
+    pub fn local_addr(&self) -> A {
+        self.local_addr.clone()
     }
 
     /// What the server did so far.
