@@ -14,6 +14,7 @@ use tokio::{
 mod crowd;
 mod drain;
 mod ends;
+mod hosts;
 mod limits;
 mod listeners;
 mod tls;
