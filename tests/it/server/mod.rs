@@ -17,6 +17,7 @@ mod ends;
 mod hosts;
 mod limits;
 mod listeners;
+mod signals;
 mod tls;
 mod udp;
 

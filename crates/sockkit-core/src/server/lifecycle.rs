@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    io,
     panic::AssertUnwindSafe,
     sync::{
         Arc,
@@ -14,7 +15,7 @@ use futures::FutureExt;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{metrics::add, slots::Slots};
+use super::{metrics::add, slots::Slots, stop_signals::StopSignals};
 
 /// What a shutdown left behind.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -93,7 +94,25 @@ pub(super) struct Running {
 impl Running {
     /// Takes in nothing more, waits for the handlers as long as the drain
     /// timeout lets it, and stops those that are left.
-    pub(super) async fn shutdown(mut self) -> Drained {
+    pub(super) async fn shutdown(self) -> Drained {
+        self.shutdown_until(std::future::pending()).await
+    }
+
+    /// Shuts down when a user or the system asks this program to stop. Asked
+    /// again, it waits no longer.
+    ///
+    /// The signals are caught from the call on, and not from the first poll.
+    pub(super) fn run_until_ctrl_c(self) -> impl Future<Output = io::Result<Drained>> + Send {
+        let signals = StopSignals::catch();
+        async move {
+            let mut signals = signals?;
+            signals.recv().await;
+            Ok(self.shutdown_until(signals.recv()).await)
+        }
+    }
+
+    /// Waits for the handlers no longer than `hurry`, either.
+    async fn shutdown_until(mut self, hurry: impl Future<Output = ()>) -> Drained {
         let Lifecycle {
             slots,
             draining,
@@ -106,7 +125,11 @@ impl Running {
         // Only a panic can fail it, and then it takes in no more either.
         let _ = (&mut self.intake).await;
         tasks.close();
-        if timeout(*drain, tasks.wait()).await.is_ok() {
+        let in_time = tokio::select! {
+            waited = timeout(*drain, tasks.wait()) => waited.is_ok(),
+            () = hurry => false,
+        };
+        if in_time {
             return Drained {
                 aborted: 0,
                 stuck: 0,

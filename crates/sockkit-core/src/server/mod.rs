@@ -24,6 +24,7 @@ mod lifecycle;
 mod metrics;
 mod peer_address;
 mod slots;
+mod stop_signals;
 mod stream;
 mod udp;
 
@@ -137,6 +138,41 @@ impl<A: Clone> Server<A> {
     /// Not cancel safe: if dropped, what still runs is stopped at once.
     pub async fn shutdown(self) -> Drained {
         self.running.shutdown().await
+    }
+
+    /// Serves until Ctrl-C is pressed or, on Unix, SIGTERM comes; then as
+    /// [`shutdown`](Self::shutdown). A second one ends it without waiting for
+    /// the handlers.
+    ///
+    /// Signals are caught from the call on, and from then on no longer end the
+    /// program by themselves.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sockkit_core::{server::{Peer, Server, ServerConfig, Stream}, tcp::Listener};
+    /// use tokio::io::AsyncWriteExt;
+    ///
+    /// let listener = Listener::bind(([127, 0, 0, 1], 7).into())?;
+    /// let server = Server::start(listener, ServerConfig::default(), async |mut stream: Stream, _: Peer| {
+    ///     stream.write_all(b"hello\n").await?;
+    ///     Ok(())
+    /// })?;
+    /// let drained = server.run_until_ctrl_c().await?;
+    /// println!("{} connections were cut off", drained.aborted);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the system does not tell of signals.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: if dropped, what still runs is stopped at once.
+    pub fn run_until_ctrl_c(self) -> impl Future<Output = io::Result<Drained>> + Send {
+        self.running.run_until_ctrl_c()
     }
 }
 

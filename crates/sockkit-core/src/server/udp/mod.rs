@@ -136,6 +136,36 @@ impl UdpServer {
     pub async fn shutdown(self) -> Drained {
         self.running.shutdown().await
     }
+
+    /// Serves until Ctrl-C is pressed or, on Unix, SIGTERM comes; then as
+    /// [`shutdown`](Self::shutdown). A second one ends it without waiting for
+    /// the answers.
+    ///
+    /// Signals are caught from the call on, and from then on no longer end the
+    /// program by themselves.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sockkit_core::{server::{Request, UdpServer, UdpServerConfig}, udp::UdpEndpoint};
+    ///
+    /// let endpoint = UdpEndpoint::bind(([127, 0, 0, 1], 7).into())?;
+    /// let echo = async |request: Request| Ok(Some(request.bytes));
+    /// UdpServer::start(endpoint, UdpServerConfig::default(), echo)?.run_until_ctrl_c().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the system does not tell of signals.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: if dropped, what still runs is stopped at once.
+    pub fn run_until_ctrl_c(self) -> impl Future<Output = io::Result<Drained>> + Send {
+        self.running.run_until_ctrl_c()
+    }
 }
 
 impl UdpServerConfig {
