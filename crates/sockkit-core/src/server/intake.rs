@@ -62,7 +62,10 @@ fn admit<T: Transport, H: Handler<Stream<T>>>(
     let id = control.next_id();
     let Some(slot) = control.lifecycle.slots.take(accepted.peer.ip()) else {
         add(&control.counters.refused, 1);
-        accepted.transport.abort();
+        match &control.config.refusal {
+            Some(refusal) => accepted.transport.refuse(refusal),
+            None => accepted.transport.abort(),
+        }
         let peer = accepted.peer;
         tracing::debug!(id, %peer, "refused: too many connections");
         control.handle_end(&Ended {

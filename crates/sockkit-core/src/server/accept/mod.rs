@@ -118,6 +118,9 @@ pub trait Transport: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static {
         Poll::Ready(Ok(()))
     }
 
+    /// Writes as much of `refusal` as there is room for at once, and closes.
+    fn refuse(self, refusal: &[u8]);
+
     /// Closes at once, and tells the peer that it was no orderly end (RST)
     /// where there is a way.
     fn abort(self);

@@ -83,6 +83,13 @@ impl<L: Transport, R: Transport> Transport for Either<L, R> {
         }
     }
 
+    fn refuse(self, refusal: &[u8]) {
+        match self {
+            Self::Left(transport) => transport.refuse(refusal),
+            Self::Right(transport) => transport.refuse(refusal),
+        }
+    }
+
     fn abort(self) {
         match self {
             Self::Left(transport) => transport.abort(),

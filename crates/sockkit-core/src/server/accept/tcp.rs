@@ -82,6 +82,11 @@ impl Transport for TcpStream {
         poll_sent(self, cx)
     }
 
+    fn refuse(self, refusal: &[u8]) {
+        // The runtime does not know yet that there is room.
+        let _ = SockRef::from(&self).send(refusal);
+    }
+
     fn abort(self) {
         // Fails on a socket that is reset already.
         let _ = self.set_zero_linger();

@@ -43,6 +43,10 @@ impl Transport for UnixStream {
         peeked(peek(self))
     }
 
+    fn refuse(self, refusal: &[u8]) {
+        let _ = SockRef::from(&self).send(refusal);
+    }
+
     /// There is no RST: the peer sees an end, or a reset if this side has not
     /// read everything.
     fn abort(self) {}
