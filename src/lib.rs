@@ -10,7 +10,7 @@
 //! };
 //!
 //! // Whole messages come back, to as many clients as the limits allow.
-//! let listener = Listener::bind("127.0.0.1:0".parse()?)?.into_inner();
+//! let listener = Listener::bind("127.0.0.1:0".parse()?)?;
 //! let server = Server::start(listener, ServerConfig::default(), async |stream, _peer| {
 //!     let (reader, writer) = tokio::io::split(stream);
 //!     let (mut reader, mut writer) = (FrameReader::new(reader), FrameWriter::new(writer));

@@ -433,6 +433,33 @@ async fn connect_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
 }
 
 #[tokio::test]
+async fn a_connection_too_many_is_told_so() {
+    let (_publisher, pictures) = latest::channel();
+    let config = config().max_viewers(1);
+    let viewer = Viewer::bind(config, [ViewerStream::new("camera", pictures)])
+        .await
+        .unwrap();
+    // One that watches, and a quarter of those to spare.
+    let mut held = Vec::new();
+    for _ in 0..17 {
+        let mut client = TcpStream::connect(viewer.address()).await.unwrap();
+        // Of this version of HTTP, connections stay.
+        let request = format!("GET /state HTTP/1.1\r\nHost: {}\r\n\r\n", viewer.address());
+        client.write_all(request.as_bytes()).await.unwrap();
+        assert_eq!(read_head(&mut client).await.0, 200);
+        held.push(client);
+    }
+    let mut client = TcpStream::connect(viewer.address()).await.unwrap();
+    let mut refused = String::new();
+    timeout(WITHIN, client.read_to_string(&mut refused))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+    assert!(refused.ends_with("too many connections"), "{refused}");
+}
+
+#[tokio::test]
 async fn the_share_of_one_host_can_be_all_places() {
     let (_publisher, pictures) = latest::channel();
     let config = config().max_viewers(8).max_viewers_per_host(8);

@@ -14,7 +14,10 @@ use tokio::{
 mod crowd;
 mod drain;
 mod ends;
+mod hosts;
 mod limits;
+mod listeners;
+mod signals;
 mod tls;
 mod udp;
 

@@ -32,6 +32,16 @@ impl Timeouts {
         .find_map(|(name, timeout)| (timeout == Some(Duration::ZERO)).then_some(name))
     }
 
+    /// With those of a listener as well: the shorter one holds.
+    pub(super) fn shortened(self, read: Option<Duration>, write: Option<Duration>) -> Self {
+        let shorter = |ours: Option<Duration>, theirs| [ours, theirs].into_iter().flatten().min();
+        Self {
+            read: shorter(self.read, read),
+            write: shorter(self.write, write),
+            ..self
+        }
+    }
+
     /// When to look at the activity again: at the deadline, and now and then
     /// before it, because a stream that was moved to another task begins its
     /// waits unseen.
@@ -217,6 +227,18 @@ mod tests {
         activity.handle_end(End::Reset);
         activity.handle_end(End::Finished);
         assert_eq!(activity.end(), Some(End::Reset));
+    }
+
+    #[test]
+    fn of_the_servers_and_the_listeners_timeouts_the_shorter_one_holds() {
+        let both = TIMEOUTS.shortened(Some(SECOND), Some(SECOND * 3));
+        assert_eq!((both.read, both.write), (Some(SECOND), TIMEOUTS.write));
+        let none = Timeouts {
+            read: None,
+            ..TIMEOUTS
+        };
+        assert_eq!(none.shortened(Some(SECOND), None).read, Some(SECOND));
+        assert_eq!(none.shortened(None, None).read, None);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
+use bytes::Bytes;
+
 use super::{Ended, activity::Timeouts};
 
 /// What a server allows and how long it waits. All limits are finite by default.
@@ -16,6 +18,7 @@ pub struct ServerConfig {
     pub(super) timeouts: Timeouts,
     pub(super) drain: Duration,
     pub(super) on_end: Option<OnEnd>,
+    pub(super) refusal: Option<Bytes>,
 }
 
 pub(super) type OnEnd = Arc<dyn Fn(&Ended) + Send + Sync>;
@@ -23,15 +26,16 @@ pub(super) type OnEnd = Arc<dyn Fn(&Ended) + Send + Sync>;
 impl ServerConfig {
     /// Connections held at once. Default: 10,000.
     ///
-    /// One more is accepted and reset at once, so that the client knows. Each
-    /// takes a descriptor: see `ulimit -n`.
+    /// One more is accepted and reset at once, so that the client knows, or
+    /// told with a [`refusal`](Self::refusal). Each takes a descriptor: see
+    /// `ulimit -n`.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
         self
     }
 
     /// Connections held at once from one IPv4 address or one IPv6 /64 network.
-    /// Default: 1,000.
+    /// Default: 1,000. Peers on a Unix socket have no such limit.
     pub fn max_connections_per_address(mut self, connections: usize) -> Self {
         self.max_connections_per_address = connections;
         self
@@ -83,6 +87,16 @@ impl ServerConfig {
         self
     }
 
+    /// What a client is told that is refused for a limit, such as HTTP's 503.
+    /// Default: nothing, its connection is reset.
+    ///
+    /// As much as there is room for at once, and then the connection is closed;
+    /// a client that has written something already may see a reset instead.
+    pub fn refusal(mut self, refusal: impl Into<Bytes>) -> Self {
+        self.refusal = Some(refusal.into());
+        self
+    }
+
     /// Whether a server with it can serve anybody.
     pub(super) fn check(&self) -> io::Result<()> {
         self.timeouts
@@ -110,6 +124,7 @@ impl Default for ServerConfig {
             },
             drain: Duration::from_secs(10),
             on_end: None,
+            refusal: None,
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     any::Any,
-    net::SocketAddr,
     panic::AssertUnwindSafe,
     pin::pin,
     sync::Arc,
@@ -11,11 +10,11 @@ use std::{
 };
 
 use futures::FutureExt;
-use tokio::{net::TcpStream, time::sleep};
+use tokio::time::sleep;
 
 use super::{
-    Control, Ended, Handled, Handler, HandlerEnd, Peer, Stream,
-    activity::Activity,
+    Accepted, Control, Ended, Handled, Handler, HandlerEnd, Peer, Stream, Transport,
+    activity::{Activity, Timeouts},
     panic_message,
     slots::Slot,
     stream::{Watch, now},
@@ -23,24 +22,27 @@ use super::{
 use crate::tcp::{End, Timeout};
 
 /// Serves one connection to its end. `slot` is free again when it returns.
-pub(super) async fn serve<H: Handler>(
-    tcp: TcpStream,
-    address: SocketAddr,
+pub(super) async fn serve<T: Transport, H: Handler<Stream<T>>>(
+    accepted: Accepted<T>,
     id: u64,
     slot: Slot,
     handler: Arc<H>,
     control: Arc<Control>,
 ) {
     let watch = Arc::new(Watch::new(Activity::new(now())));
+    let timeouts =
+        (control.config.timeouts).shortened(accepted.read_timeout, accepted.write_timeout);
+    let address = accepted.peer;
     let stop = {
-        let stream = Stream::new(tcp, Arc::clone(&watch));
+        let stream = Stream::new(accepted.transport, Arc::clone(&watch));
         let peer = Peer {
             id,
-            address,
-            draining: control.draining.clone(),
+            address: address.clone(),
+            draining: control.lifecycle.draining.clone(),
         };
         let running = AssertUnwindSafe(async { handler.handle(stream, peer).await });
-        let timed = run_timed(running.catch_unwind(), &watch, &control);
+        let aborting = control.lifecycle.aborting.cancelled();
+        let timed = run_timed(running.catch_unwind(), &watch, &timeouts, aborting);
         // A handler that is stopped is dropped in there, and its values may
         // panic as well.
         let timed = AssertUnwindSafe(timed).catch_unwind().await;
@@ -98,12 +100,12 @@ enum Stop {
 async fn run_timed(
     handler: impl Future<Output = Result<Handled, Box<dyn Any + Send>>>,
     watch: &Watch,
-    control: &Control,
+    timeouts: &Timeouts,
+    aborting: impl Future<Output = ()>,
 ) -> Stop {
-    let timeouts = &control.config.timeouts;
     let mut handler = pin!(handler);
     let mut timer = pin!(sleep(Duration::MAX));
-    let mut aborting = pin!(control.aborting.cancelled());
+    let mut aborting = pin!(aborting);
     std::future::poll_fn(|cx| {
         if aborting.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Stop::Aborted);

@@ -1,17 +1,17 @@
 //! What a server does with each connection.
 
-use std::{error::Error, io, net::SocketAddr};
+use std::{error::Error, io};
 
 use tokio_util::sync::CancellationToken;
 
-use super::Stream;
+use super::{PeerAddress, Stream, Transport};
 
 /// Serves connections: what Python's `socketserver` calls `handle()`.
 ///
 /// Implemented by any `Fn(Stream, Peer) -> Future`, so an async closure will
 /// do; a type of its own is for handlers with state and a name. `S` is what
-/// the handler reads and writes: TCP, or what a wrapper such as
-/// TLS makes of it.
+/// the handler reads and writes: a [`Stream`] over TCP or another
+/// [`Transport`], or what a wrapper such as TLS makes of it.
 ///
 /// The future is dropped, at an await, when a timeout passes or a shutdown does
 /// not wait longer. A panic ends its own connection only.
@@ -40,7 +40,7 @@ where
 #[derive(Clone, Debug)]
 pub struct Peer {
     pub(super) id: u64,
-    pub(super) address: SocketAddr,
+    pub(super) address: PeerAddress,
     pub(super) draining: CancellationToken,
 }
 
@@ -51,8 +51,8 @@ impl Peer {
     }
 
     /// The peer's address.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> &PeerAddress {
+        &self.address
     }
 
     /// Waits for the next request: whether one has begun to arrive, or the
@@ -82,7 +82,7 @@ impl Peer {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn has_request(&self, stream: &Stream) -> io::Result<bool> {
+    pub async fn has_request<T: Transport>(&self, stream: &Stream<T>) -> io::Result<bool> {
         tokio::select! {
             biased;
             readable = stream.readable() => readable.map(|()| true),

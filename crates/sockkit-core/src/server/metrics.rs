@@ -1,11 +1,11 @@
 //! What a server did so far, and how each connection ended.
 
 use std::{
-    net::SocketAddr,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
+use super::{PeerAddress, lifecycle::Lifecycle};
 use crate::tcp::End;
 
 /// How one connection ended, for [`ServerConfig::on_end`](super::ServerConfig::on_end).
@@ -15,7 +15,7 @@ pub struct Ended {
     /// The number of the connection, as in [`Peer::id`](super::Peer::id).
     pub id: u64,
     /// The peer's address.
-    pub peer: SocketAddr,
+    pub peer: PeerAddress,
     /// Why the connection ended.
     pub end: End,
     /// What became of the handler.
@@ -74,7 +74,6 @@ pub(super) struct Counters {
     pub(super) refused: AtomicU64,
     pub(super) accept_errors: AtomicU64,
     failed: AtomicU64,
-    pub(super) panicked: AtomicU64,
     timed_out: AtomicU64,
     received_bytes: AtomicU64,
     sent_bytes: AtomicU64,
@@ -82,10 +81,8 @@ pub(super) struct Counters {
 
 impl Counters {
     pub(super) fn handle_end(&self, ended: &Ended) {
-        match ended.handler {
-            HandlerEnd::Failed => add(&self.failed, 1),
-            HandlerEnd::Panicked => add(&self.panicked, 1),
-            _ => {}
+        if ended.handler == HandlerEnd::Failed {
+            add(&self.failed, 1);
         }
         if matches!(ended.end, End::TimedOut(_)) {
             add(&self.timed_out, 1);
@@ -94,14 +91,14 @@ impl Counters {
         add(&self.sent_bytes, ended.sent_bytes);
     }
 
-    pub(super) fn metrics(&self, active: usize) -> Metrics {
+    pub(super) fn metrics(&self, lifecycle: &Lifecycle) -> Metrics {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Metrics {
             accepted: load(&self.accepted),
             refused: load(&self.refused),
-            active: active as u64,
+            active: lifecycle.slots.count() as u64,
             failed: load(&self.failed),
-            panicked: load(&self.panicked),
+            panicked: lifecycle.panics(),
             timed_out: load(&self.timed_out),
             accept_errors: load(&self.accept_errors),
             received_bytes: load(&self.received_bytes),

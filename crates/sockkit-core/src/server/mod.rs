@@ -5,7 +5,6 @@
 //! handlers.
 
 use std::{
-    any::Any,
     io,
     net::SocketAddr,
     panic::AssertUnwindSafe,
@@ -13,40 +12,46 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
-
-use futures::FutureExt;
-use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 mod accept;
 mod activity;
 mod config;
 mod connection;
 mod handler;
+mod intake;
+mod lifecycle;
 mod metrics;
+mod peer_address;
 mod slots;
+mod stop_signals;
 mod stream;
 mod udp;
 
-use metrics::{Counters, add};
+use lifecycle::{Lifecycle, Running, panic_message};
+use metrics::Counters;
 
+pub use accept::{Accept, Accepted, Transport};
 pub use config::ServerConfig;
 pub use handler::{Handled, Handler, Peer};
+pub use lifecycle::Drained;
 pub use metrics::{Ended, HandlerEnd, Metrics};
+pub use peer_address::PeerAddress;
 pub use slots::{Slot, Slots, host};
 pub use stream::Stream;
 pub use udp::{Replied, Request, Responder, UdpMetrics, UdpServer, UdpServerConfig};
 
-/// A running TCP server. Dropping it stops everything at once.
+/// A running server. Dropping it stops everything at once.
+///
+/// It serves what [accepts](Accept): TCP, Unix sockets, several listeners under
+/// one set of limits.
 ///
 /// ```
-/// # async fn example() -> std::io::Result<()> {
-/// use sockkit_core::server::{Server, ServerConfig};
-/// use tokio::{io, net::TcpListener};
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use sockkit_core::{server::{Server, ServerConfig}, tcp::Listener};
+/// use tokio::io;
 ///
-/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
 /// let echo = Server::start(listener, ServerConfig::default(), async |stream, _peer| {
 ///     let (mut reader, mut writer) = io::split(stream);
 ///     io::copy(&mut reader, &mut writer).await?;
@@ -64,24 +69,13 @@ pub use udp::{Replied, Request, Responder, UdpMetrics, UdpServer, UdpServerConfi
 /// The server stays up: it resets those who wait, by means of a descriptor kept
 /// back, pauses for 10 ms to 1 s, and serves again when descriptors return.
 #[derive(Debug)]
-pub struct Server {
-    local_addr: SocketAddr,
-    accepting: JoinHandle<()>,
+pub struct Server<A = SocketAddr> {
+    local_addr: A,
+    running: Running,
     control: Arc<Control>,
 }
 
-/// What a shutdown left behind.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Drained {
-    /// Connections that did not end within the drain timeout and were cut off.
-    pub aborted: usize,
-    /// Of those, handlers that cannot be stopped, because they block their
-    /// thread instead of awaiting.
-    pub stuck: usize,
-}
-
-impl Server {
+impl<A: Clone> Server<A> {
     /// Serves connections of `listener` with an async closure or function.
     ///
     /// # Errors
@@ -90,9 +84,10 @@ impl Server {
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn start<F, Fut>(listener: TcpListener, config: ServerConfig, handle: F) -> io::Result<Self>
+    pub fn start<L, F, Fut>(listener: L, config: ServerConfig, handle: F) -> io::Result<Self>
     where
-        F: Fn(Stream, Peer) -> Fut + Send + Sync + 'static,
+        L: Accept<Address = A>,
+        F: Fn(Stream<L::Transport>, Peer) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Handled> + Send + 'static,
     {
         Self::start_handler(listener, config, handle)
@@ -106,33 +101,31 @@ impl Server {
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn start_handler(
-        listener: TcpListener,
+    pub fn start_handler<L: Accept<Address = A>>(
+        listener: L,
         config: ServerConfig,
-        handler: impl Handler,
+        handler: impl Handler<Stream<L::Transport>>,
     ) -> io::Result<Self> {
         config.check()?;
         let local_addr = listener.local_addr()?;
         let control = Arc::new(Control::new(config));
-        let accepting = accept::accept(listener, Arc::new(handler), Arc::clone(&control));
-        let task_control = Arc::clone(&control);
+        let accepting = intake::accept(listener, Arc::new(handler), Arc::clone(&control));
         Ok(Self {
             local_addr,
-            accepting: tokio::spawn(async move {
-                count_panic(accepting, &task_control.counters.panicked).await;
-            }),
+            running: control.lifecycle.clone().run(accepting),
             control,
         })
     }
 
-    /// The address that clients connect to.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+    /// The address that clients connect to; one for each listener, if there
+    /// are several.
+    pub fn local_addr(&self) -> A {
+        self.local_addr.clone()
     }
 
     /// What the server did so far.
     pub fn metrics(&self) -> Metrics {
-        self.control.counters.metrics(self.control.slots.count())
+        self.control.counters.metrics(&self.control.lifecycle)
     }
 
     /// Stops in order: serves those already connected, refuses all others.
@@ -143,39 +136,43 @@ impl Server {
     ///
     /// # Cancel safety
     /// Not cancel safe: if dropped, what still runs is stopped at once.
-    pub async fn shutdown(mut self) -> Drained {
-        let Control {
-            config,
-            slots,
-            draining,
-            aborting,
-            tasks,
-            ..
-        } = &*self.control;
-        draining.cancel();
-        // Only a panic can fail it, and then the listener is closed as well.
-        let _ = (&mut self.accepting).await;
-        tasks.close();
-        if timeout(config.drain, tasks.wait()).await.is_ok() {
-            return Drained {
-                aborted: 0,
-                stuck: 0,
-            };
-        }
-        let aborted = slots.count();
-        aborting.cancel();
-        let _ = timeout(ABORT_GRACE, tasks.wait()).await;
-        Drained {
-            aborted,
-            stuck: tasks.len(),
-        }
+    pub async fn shutdown(self) -> Drained {
+        self.running.shutdown().await
     }
-}
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.accepting.abort();
-        self.control.aborting.cancel();
+    /// Serves until Ctrl-C is pressed or, on Unix, SIGTERM comes; then as
+    /// [`shutdown`](Self::shutdown). A second one ends it without waiting for
+    /// the handlers.
+    ///
+    /// Signals are caught from the call on, and from then on no longer end the
+    /// program by themselves.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sockkit_core::{server::{Peer, Server, ServerConfig, Stream}, tcp::Listener};
+    /// use tokio::io::AsyncWriteExt;
+    ///
+    /// let listener = Listener::bind(([127, 0, 0, 1], 7).into())?;
+    /// let server = Server::start(listener, ServerConfig::default(), async |mut stream: Stream, _: Peer| {
+    ///     stream.write_all(b"hello\n").await?;
+    ///     Ok(())
+    /// })?;
+    /// let drained = server.run_until_ctrl_c().await?;
+    /// println!("{} connections were cut off", drained.aborted);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the system does not tell of signals.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: if dropped, what still runs is stopped at once.
+    pub fn run_until_ctrl_c(self) -> impl Future<Output = io::Result<Drained>> + Send {
+        self.running.run_until_ctrl_c()
     }
 }
 
@@ -183,27 +180,17 @@ impl Drop for Server {
 #[derive(Debug)]
 struct Control {
     config: ServerConfig,
-    slots: Arc<Slots>,
+    lifecycle: Lifecycle,
     counters: Counters,
-    /// Handlers should come to an end.
-    draining: CancellationToken,
-    /// Handlers are stopped.
-    aborting: CancellationToken,
-    tasks: TaskTracker,
     next_id: AtomicU64,
 }
 
 impl Control {
     fn new(config: ServerConfig) -> Self {
+        let slots = Slots::new(config.max_connections, config.max_connections_per_address);
         Self {
-            slots: Arc::new(Slots::new(
-                config.max_connections,
-                config.max_connections_per_address,
-            )),
+            lifecycle: Lifecycle::new(slots, config.drain),
             counters: Counters::default(),
-            draining: CancellationToken::new(),
-            aborting: CancellationToken::new(),
-            tasks: TaskTracker::new(),
             next_id: AtomicU64::new(0),
             config,
         }
@@ -215,35 +202,16 @@ impl Control {
 
     fn handle_end(&self, ended: &Ended) {
         self.counters.handle_end(ended);
+        if ended.handler == HandlerEnd::Panicked {
+            self.lifecycle.panicked();
+        }
         let Some(on_end) = &self.config.on_end else {
             return;
         };
         if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(|| on_end(ended))) {
-            add(&self.counters.panicked, 1);
+            self.lifecycle.panicked();
             let message = panic_message(&*panic);
             tracing::error!(id = ended.id, message, "on_end panicked");
         }
     }
 }
-
-/// Runs a task of the server itself. A panic in it is counted and logged: who
-/// awaits the task learns of it too late, or not at all.
-async fn count_panic(task: impl Future<Output = ()>, panicked: &AtomicU64) {
-    if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
-        add(panicked, 1);
-        let message = panic_message(&*panic);
-        tracing::error!(message, "a task of the server panicked");
-    }
-}
-
-/// What a panic said, if it said it in text.
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
-}
-
-/// How long a stopped handler may take to reach its next await.
-const ABORT_GRACE: Duration = Duration::from_secs(1);

@@ -39,7 +39,7 @@ struct Taken {
 #[must_use = "the place is free again when this is dropped"]
 pub struct Slot {
     slots: Arc<Slots>,
-    key: IpAddr,
+    key: Option<IpAddr>,
 }
 
 impl Slots {
@@ -57,18 +57,21 @@ impl Slots {
         Self::new(max, max.div_ceil(4))
     }
 
-    /// A place for one from `address`, if there is one.
-    pub fn take(self: &Arc<Self>, address: IpAddr) -> Option<Slot> {
-        let key = host(address);
+    /// A place for one from `address`, if there is one. `None` is this machine
+    /// by another way than IP, to which only the limit in all applies.
+    pub fn take(self: &Arc<Self>, address: impl Into<Option<IpAddr>>) -> Option<Slot> {
+        let key = address.into().map(host);
         let mut taken = self.taken();
         if taken.all >= self.max {
             return None;
         }
-        let from_here = taken.by_address.get(&key).copied().unwrap_or_default();
-        if from_here >= self.max_per_address {
-            return None;
+        if let Some(key) = key {
+            let from_here = taken.by_address.get(&key).copied().unwrap_or_default();
+            if from_here >= self.max_per_address {
+                return None;
+            }
+            taken.by_address.insert(key, from_here + 1);
         }
-        taken.by_address.insert(key, from_here + 1);
         taken.all += 1;
         Some(Slot {
             slots: Arc::clone(self),
@@ -96,10 +99,13 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut taken = self.slots.taken();
         taken.all -= 1;
-        if let Some(from_here) = taken.by_address.get_mut(&self.key) {
+        let Some(key) = self.key else {
+            return;
+        };
+        if let Some(from_here) = taken.by_address.get_mut(&key) {
             *from_here -= 1;
             if *from_here == 0 {
-                taken.by_address.remove(&self.key);
+                taken.by_address.remove(&key);
             }
         }
     }
@@ -152,6 +158,17 @@ mod tests {
         let _first = slots.take(ip("2001:db8::1")).unwrap();
         assert!(slots.take(ip("2001:db8::2")).is_none());
         assert!(slots.take(ip("2001:db8:0:1::1")).is_some());
+    }
+
+    #[test]
+    fn what_has_no_address_is_held_by_the_total_alone() {
+        let slots = slots(2, 1);
+        let first = slots.take(None);
+        assert!(first.is_some() && slots.take(None).is_some());
+        let _second = slots.take(None).unwrap();
+        assert!(slots.take(None).is_none());
+        drop(first);
+        assert_eq!(slots.count(), 1);
     }
 
     #[test]

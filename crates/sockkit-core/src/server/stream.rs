@@ -1,8 +1,7 @@
-//! The stream a handler gets: TCP, with its activity watched.
+//! The stream a handler gets: a connection with its activity watched.
 
 use std::{
     io::{self, IoSlice},
-    mem::MaybeUninit,
     net::SocketAddr,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
@@ -10,22 +9,22 @@ use std::{
     time::Instant,
 };
 
-use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
 
-use super::activity::Activity;
-use crate::tcp::{End, poll_sent};
+use super::{Transport, activity::Activity};
+use crate::tcp::End;
 
-/// One accepted TCP connection, as its handler sees it.
+/// One accepted connection, as its handler sees it: TCP, or another
+/// [`Transport`].
 ///
 /// Reading and writing keeps the server's timeouts and counters; dropping it
 /// closes the connection. The stream holds no buffer.
 #[derive(Debug)]
-pub struct Stream {
-    tcp: TcpStream,
+pub struct Stream<T = TcpStream> {
+    transport: T,
     watch: Arc<Watch>,
 }
 
@@ -34,23 +33,25 @@ pub struct Stream {
 pub(super) struct Watch(Mutex<Activity>);
 
 impl Stream {
-    pub(super) fn new(tcp: TcpStream, watch: Arc<Watch>) -> Self {
-        Self { tcp, watch }
-    }
-
-    /// The socket below, to look at and to set options of.
-    ///
-    /// What is read or written past this stream escapes its timeouts.
-    pub fn get_ref(&self) -> &TcpStream {
-        &self.tcp
-    }
-
     /// This side's address.
     ///
     /// # Errors
     /// If the operating system does not tell.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.tcp.local_addr()
+        self.transport.local_addr()
+    }
+}
+
+impl<T: Transport> Stream<T> {
+    pub(super) fn new(transport: T, watch: Arc<Watch>) -> Self {
+        Self { transport, watch }
+    }
+
+    /// The socket below, to look at and to set options of.
+    ///
+    /// What is read or written past this stream escapes its timeouts.
+    pub fn get_ref(&self) -> &T {
+        &self.transport
     }
 
     /// Throws the connection away (RST): what is not delivered yet is lost, and
@@ -58,7 +59,7 @@ impl Stream {
     pub fn abort(self) {
         self.watch
             .update(|activity, _| activity.handle_end(End::Aborted));
-        let _ = self.tcp.set_zero_linger();
+        self.transport.abort();
     }
 
     /// Waits until there is something to read, or the peer's close.
@@ -73,13 +74,12 @@ impl Stream {
     /// Cancel safe.
     pub async fn readable(&self) -> io::Result<()> {
         self.watch.update(Activity::handle_read_waits);
-        // The runtime's own readiness is a guess that only a look confirms.
-        let result = self.tcp.peek(&mut [0]).await;
+        let result = self.transport.readable().await;
         self.watch.update(|activity, _| match &result {
-            Ok(_) => activity.handle_readable(),
+            Ok(()) => activity.handle_readable(),
             Err(error) => activity.handle_end(End::from_io(error)),
         });
-        result.map(drop)
+        result
     }
 
     /// Waits until the kernel has sent what it took, as [`tcp::sent`](crate::tcp::sent)
@@ -90,7 +90,7 @@ impl Stream {
     /// # Errors
     /// If the socket has failed.
     pub fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = poll_sent(&self.tcp, cx);
+        let result = self.transport.poll_sent(cx);
         self.watch.update(|activity, now| match &result {
             Poll::Ready(Ok(())) => activity.handle_sent(now, 0),
             Poll::Ready(Err(error)) => activity.handle_end(End::from_io(error)),
@@ -102,15 +102,12 @@ impl Stream {
     /// Whether the kernel holds bytes or the peer's close, by its own word: the
     /// runtime hears of them a moment later.
     pub(super) fn has_arrived(&self) -> io::Result<bool> {
-        match SockRef::from(&self.tcp).peek(&mut [MaybeUninit::uninit()]) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(error) => {
-                let end = End::from_io(&error);
-                self.watch.update(|activity, _| activity.handle_end(end));
-                Err(error)
-            }
+        let result = self.transport.has_arrived();
+        if let Err(error) = &result {
+            let end = End::from_io(error);
+            self.watch.update(|activity, _| activity.handle_end(end));
         }
+        result
     }
 
     /// Takes note of what became of a write.
@@ -124,14 +121,14 @@ impl Stream {
     }
 }
 
-impl AsyncRead for Stream {
+impl<T: Transport> AsyncRead for Stream<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let (room, before) = (buf.remaining(), buf.filled().len());
-        let result = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        let result = Pin::new(&mut self.transport).poll_read(cx, buf);
         let bytes = buf.filled().len() - before;
         self.watch.update(|activity, now| match &result {
             Poll::Ready(Ok(())) if bytes > 0 => activity.handle_received(now, bytes),
@@ -144,13 +141,13 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl<T: Transport> AsyncWrite for Stream<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.tcp).poll_write(cx, buf);
+        let result = Pin::new(&mut self.transport).poll_write(cx, buf);
         self.written(result)
     }
 
@@ -159,20 +156,20 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
+        let result = Pin::new(&mut self.transport).poll_write_vectored(cx, bufs);
         self.written(result)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.transport.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        Pin::new(&mut self.transport).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = ready!(Pin::new(&mut self.tcp).poll_shutdown(cx));
+        let result = ready!(Pin::new(&mut self.transport).poll_shutdown(cx));
         Poll::Ready(result)
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener as StdListener},
+    time::Duration,
 };
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -14,11 +15,12 @@ use crate::options::{OptionError, SocketOptions};
 /// A socket that accepts connections.
 ///
 /// It accepts and nothing more: limits, timeouts and an orderly shutdown are
-/// the business of [`Server`](crate::server::Server), which
-/// [`into_inner`](Self::into_inner) is for.
+/// the business of [`Server`](crate::server::Server), which takes it.
 #[derive(Debug)]
 pub struct Listener {
     tcp: TcpListener,
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
 }
 
 /// How to listen.
@@ -98,7 +100,11 @@ impl Listener {
         socket.listen(config.backlog.into()).map_err(failed)?;
         socket.set_nonblocking(true)?;
         let tcp = TcpListener::from_std(StdListener::from(socket))?;
-        Ok(Self { tcp })
+        Ok(Self {
+            tcp,
+            read_timeout: config.options.read_deadline(),
+            write_timeout: config.options.write_deadline(),
+        })
     }
 
     /// Waits for the next connection.
@@ -123,12 +129,17 @@ impl Listener {
         self.tcp.local_addr()
     }
 
+    /// The deadlines of reads and writes that its options ask for.
+    pub(crate) fn timeouts(&self) -> (Option<Duration>, Option<Duration>) {
+        (self.read_timeout, self.write_timeout)
+    }
+
     /// The socket below, to look at and to set options of.
     pub fn get_ref(&self) -> &TcpListener {
         &self.tcp
     }
 
-    /// The socket itself, which goes on listening.
+    /// The socket itself, which still listens, without deadlines.
     pub fn into_inner(self) -> TcpListener {
         self.tcp
     }

@@ -25,8 +25,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A server that should keep limits and end in order takes the listener's
-//! socket: [`Server::start`](crate::server::Server::start).
+//! A server that should keep limits and end in order takes the listener:
+//! [`Server::start`](crate::server::Server::start).
 
 mod connect;
 mod connection;

@@ -68,7 +68,7 @@ async fn compare(args: Args) -> anyhow::Result<()> {
     report("a task a client (asyncio)", args.clients, address).await?;
     serving.abort();
 
-    let listener = Listener::bind(LOOPBACK)?.into_inner();
+    let listener = Listener::bind(LOOPBACK)?;
     let server = Server::start_handler(listener, ServerConfig::default(), Echo { work })?;
     report(
         "a handler class (socketserver)",

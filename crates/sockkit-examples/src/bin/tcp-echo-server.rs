@@ -5,16 +5,12 @@
 //! their two questions. A client that ends with `q` has finished (FIN); one
 //! whose terminal is closed is reset (RST) if bytes for it were on their way,
 //! and otherwise finished too, because the kernel closes what a killed program
-//! leaves behind.
-
-use std::net::SocketAddr;
+//! leaves behind. Ctrl-C lets the clients have their answers first.
 
 use clap::Parser;
-use sockkit::{
-    server::{Ended, Handled, Peer, Server, ServerConfig, Stream},
-    tcp::Listener,
-};
-use sockkit_examples::{terminal::line, until_ctrl_c};
+use sockkit::server::{Handled, Peer, Server, ServerConfig, Stream};
+use sockkit::tcp::Listener;
+use sockkit_examples::terminal::line;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_echoserver.py: sends back what each client sends, says how each one left
@@ -22,38 +18,28 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 struct Args {
     /// Where to listen
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001")]
-    bind: SocketAddr,
+    bind: std::net::SocketAddr,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    until_ctrl_c(serve(args.bind)).await
-}
-
-async fn serve(bind: SocketAddr) -> anyhow::Result<()> {
-    let listener = Listener::bind(bind)?.into_inner();
-    let config = ServerConfig::default().on_end(report);
-    let server = Server::start(listener, config, echo)?;
-    println!("listening on {}", server.local_addr());
-    // Ctrl-C drops the server, and that ends its connections.
-    std::future::pending().await
+    let config = ServerConfig::default().on_end(|end| println!("{} left: {}", end.peer, end.end));
+    let server = Server::start(Listener::bind(Args::parse().bind)?, config, echo)?;
+    let address = server.local_addr();
+    // Ctrl-C is caught before the program says that it is ready.
+    let stopped = server.run_until_ctrl_c();
+    println!("listening on {address}");
+    Ok(stopped.await.map(drop)?)
 }
 
 async fn echo(mut stream: Stream, peer: Peer) -> Handled {
     println!("{} connected", peer.address());
     let mut buffer = [0; 1024];
-    while peer.has_request(&stream).await? {
-        let bytes = stream.read(&mut buffer).await?;
-        if bytes == 0 {
-            break;
-        }
+    while peer.has_request(&stream).await?
+        && let bytes @ 1.. = stream.read(&mut buffer).await?
+    {
         println!("{}: {}", peer.address(), line(&buffer[..bytes]));
         stream.write_all(&buffer[..bytes]).await?;
     }
     Ok(())
-}
-
-fn report(ended: &Ended) {
-    println!("{} left: {}", ended.peer, ended.end);
 }

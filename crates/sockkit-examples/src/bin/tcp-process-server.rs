@@ -11,7 +11,7 @@ use sockkit::{
     server::{Ended, Handled, Peer, Server, ServerConfig, Stream},
     tcp::Listener,
 };
-use sockkit_examples::{terminal::line, until_ctrl_c};
+use sockkit_examples::terminal::line;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_processs_server.py: answers 1 to 10 with the English word
@@ -24,17 +24,14 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    until_ctrl_c(serve(args.bind)).await
-}
-
-async fn serve(bind: SocketAddr) -> anyhow::Result<()> {
-    let listener = Listener::bind(bind)?.into_inner();
+    let listener = Listener::bind(Args::parse().bind)?;
     let config = ServerConfig::default().on_end(report);
     let server = Server::start(listener, config, answer)?;
-    println!("listening on {}", server.local_addr());
-    // Ctrl-C drops the server, and that ends its connections.
-    std::future::pending().await
+    let address = server.local_addr();
+    // Ctrl-C is caught before the program says that it is ready.
+    let stopped = server.run_until_ctrl_c();
+    println!("listening on {address}");
+    Ok(stopped.await.map(drop)?)
 }
 
 // ANCHOR: answer

@@ -14,7 +14,6 @@ use sockkit::{
     server::{Handled, Peer, Server, ServerConfig, Stream},
     tcp::Listener,
 };
-use sockkit_examples::until_ctrl_c;
 use tokio::io::AsyncWriteExt;
 
 /// time_server.py: sends the local time to each client, as C's ctime writes it
@@ -27,21 +26,18 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    until_ctrl_c(serve(args.bind)).await
-}
-
-async fn serve(bind: SocketAddr) -> anyhow::Result<()> {
-    let listener = Listener::bind(bind)?.into_inner();
+    let listener = Listener::bind(Args::parse().bind)?;
     let server = Server::start(listener, ServerConfig::default(), tell_time)?;
     for interface in interfaces::list()? {
         for address in interface.addresses {
             println!("server address {}", address.ip);
         }
     }
-    println!("listening on {}", server.local_addr());
-    // Ctrl-C drops the server, and that ends its connections.
-    std::future::pending().await
+    let address = server.local_addr();
+    // Ctrl-C is caught before the program says that it is ready.
+    let stopped = server.run_until_ctrl_c();
+    println!("listening on {address}");
+    Ok(stopped.await.map(drop)?)
 }
 
 // ANCHOR: tell_time

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::server::lifecycle::Lifecycle;
+
 /// What a UDP server did so far.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
@@ -32,22 +34,21 @@ pub(super) struct Counters {
     pub(super) replies: AtomicU64,
     pub(super) dropped: AtomicU64,
     pub(super) failed: AtomicU64,
-    pub(super) panicked: AtomicU64,
     pub(super) timed_out: AtomicU64,
     pub(super) send_errors: AtomicU64,
     pub(super) receive_errors: AtomicU64,
 }
 
 impl Counters {
-    pub(super) fn metrics(&self, in_flight: usize) -> UdpMetrics {
+    pub(super) fn metrics(&self, lifecycle: &Lifecycle) -> UdpMetrics {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         UdpMetrics {
             requests: load(&self.requests),
             replies: load(&self.replies),
-            in_flight: in_flight as u64,
+            in_flight: lifecycle.slots.count() as u64,
             dropped: load(&self.dropped),
             failed: load(&self.failed),
-            panicked: load(&self.panicked),
+            panicked: lifecycle.panics(),
             timed_out: load(&self.timed_out),
             send_errors: load(&self.send_errors),
             receive_errors: load(&self.receive_errors),

@@ -2,10 +2,12 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{task::JoinHandle, time::timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-use super::{ABORT_GRACE, Drained, config::is_zero, count_panic, slots::Slots};
+use super::{
+    Drained,
+    config::is_zero,
+    lifecycle::{Lifecycle, Running},
+    slots::Slots,
+};
 use crate::udp::UdpEndpoint;
 
 mod metrics;
@@ -49,7 +51,7 @@ pub use responder::{Replied, Request, Responder};
 #[derive(Debug)]
 pub struct UdpServer {
     local_addr: SocketAddr,
-    receiving: JoinHandle<()>,
+    running: Running,
     control: Arc<Control>,
 }
 
@@ -100,24 +102,16 @@ impl UdpServer {
             return Err(is_zero("reply_timeout"));
         }
         let local_addr = endpoint.local_addr()?;
+        let slots = Slots::new(config.max_in_flight, config.max_in_flight_per_address);
         let control = Arc::new(Control {
-            slots: Arc::new(Slots::new(
-                config.max_in_flight,
-                config.max_in_flight_per_address,
-            )),
-            config,
+            lifecycle: Lifecycle::new(slots, config.drain),
             counters: Counters::default(),
-            draining: CancellationToken::new(),
-            aborting: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            config,
         });
         let receiving = receive::receive(endpoint, Arc::new(responder), Arc::clone(&control));
-        let task_control = Arc::clone(&control);
         Ok(Self {
             local_addr,
-            receiving: tokio::spawn(async move {
-                count_panic(receiving, &task_control.counters.panicked).await;
-            }),
+            running: control.lifecycle.clone().run(receiving),
             control,
         })
     }
@@ -129,7 +123,7 @@ impl UdpServer {
 
     /// What the server did so far.
     pub fn metrics(&self) -> UdpMetrics {
-        self.control.counters.metrics(self.control.slots.count())
+        self.control.counters.metrics(&self.control.lifecycle)
     }
 
     /// Stops in order: takes no more requests, and answers those it has taken.
@@ -139,36 +133,38 @@ impl UdpServer {
     ///
     /// # Cancel safety
     /// Not cancel safe: if dropped, what still runs is stopped at once.
-    pub async fn shutdown(mut self) -> Drained {
-        let Control {
-            config,
-            slots,
-            draining,
-            aborting,
-            tasks,
-            ..
-        } = &*self.control;
-        draining.cancel();
-        // Only a panic can fail it, and then it receives no more either.
-        let _ = (&mut self.receiving).await;
-        tasks.close();
-        let aborted = match timeout(config.drain, tasks.wait()).await {
-            Ok(()) => 0,
-            Err(_) => slots.count(),
-        };
-        aborting.cancel();
-        let _ = timeout(ABORT_GRACE, tasks.wait()).await;
-        Drained {
-            aborted,
-            stuck: tasks.len(),
-        }
+    pub async fn shutdown(self) -> Drained {
+        self.running.shutdown().await
     }
-}
 
-impl Drop for UdpServer {
-    fn drop(&mut self) {
-        self.receiving.abort();
-        self.control.aborting.cancel();
+    /// Serves until Ctrl-C is pressed or, on Unix, SIGTERM comes; then as
+    /// [`shutdown`](Self::shutdown). A second one ends it without waiting for
+    /// the answers.
+    ///
+    /// Signals are caught from the call on, and from then on no longer end the
+    /// program by themselves.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sockkit_core::{server::{Request, UdpServer, UdpServerConfig}, udp::UdpEndpoint};
+    ///
+    /// let endpoint = UdpEndpoint::bind(([127, 0, 0, 1], 7).into())?;
+    /// let echo = async |request: Request| Ok(Some(request.bytes));
+    /// UdpServer::start(endpoint, UdpServerConfig::default(), echo)?.run_until_ctrl_c().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the system does not tell of signals.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: if dropped, what still runs is stopped at once.
+    pub fn run_until_ctrl_c(self) -> impl Future<Output = io::Result<Drained>> + Send {
+        self.running.run_until_ctrl_c()
     }
 }
 
@@ -218,11 +214,6 @@ impl Default for UdpServerConfig {
 #[derive(Debug)]
 struct Control {
     config: UdpServerConfig,
-    slots: Arc<Slots>,
+    lifecycle: Lifecycle,
     counters: Counters,
-    /// No more requests are taken.
-    draining: CancellationToken,
-    /// Answers are given up.
-    aborting: CancellationToken,
-    tasks: TaskTracker,
 }

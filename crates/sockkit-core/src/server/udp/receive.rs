@@ -17,7 +17,7 @@ use super::{
     responder::{Request, Responder},
 };
 use crate::{
-    server::{count_panic, metrics::add, panic_message, slots::Slot},
+    server::{lifecycle::panic_message, metrics::add, slots::Slot},
     udp::{Datagram, ReceiveBatch, Transmit, UdpEndpoint, UdpError},
 };
 
@@ -29,7 +29,7 @@ pub(super) async fn receive<R: Responder>(
 ) {
     let endpoint = Arc::new(endpoint);
     let mut batch = ReceiveBatch::new();
-    let mut draining = pin!(control.draining.cancelled());
+    let mut draining = pin!(control.lifecycle.draining.cancelled());
     loop {
         let received = tokio::select! {
             biased;
@@ -64,7 +64,7 @@ fn admit<R: Responder>(
     responder: &Arc<R>,
     control: &Arc<Control>,
 ) {
-    let Some(slot) = control.slots.take(datagram.from.ip()) else {
+    let Some(slot) = control.lifecycle.slots.take(datagram.from.ip()) else {
         add(&control.counters.dropped, 1);
         tracing::debug!(from = %datagram.from, "dropped: too many requests in flight");
         return;
@@ -78,9 +78,9 @@ fn admit<R: Responder>(
     };
     let (endpoint, responder) = (Arc::clone(endpoint), Arc::clone(responder));
     let task_control = Arc::clone(control);
-    control.tasks.spawn(async move {
+    control.lifecycle.tasks.spawn(async move {
         let answering = answer(request, slot, endpoint, responder, &task_control);
-        count_panic(answering, &task_control.counters.panicked).await;
+        task_control.lifecycle.count_panic(answering).await;
     });
 }
 
@@ -103,14 +103,14 @@ async fn answer<R: Responder>(
                 tracing::warn!(%from, error = &*error as &dyn std::error::Error, "no answer");
             }
             Err(panic) => {
-                add(&control.counters.panicked, 1);
+                control.lifecycle.panicked();
                 tracing::error!(%from, message = panic_message(&*panic), "responder panicked");
             }
         }
     });
     tokio::select! {
         biased;
-        () = control.aborting.cancelled() => {}
+        () = control.lifecycle.aborting.cancelled() => {}
         outcome = whole => if outcome.is_err() {
             add(&control.counters.timed_out, 1);
             tracing::debug!(%from, "the answer took too long");

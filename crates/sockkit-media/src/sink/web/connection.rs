@@ -1,4 +1,4 @@
-//! Accepts connections and bounds what each one may take.
+//! Serves connections and bounds what each one may take.
 
 use std::{
     io,
@@ -15,13 +15,16 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use sockkit_core::{options::SocketOptions, server::Slots, tcp};
+use sockkit_core::{
+    options::SocketOptions,
+    server::{Ended, Peer, Server, ServerConfig, Stream},
+    tcp::{self, End},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     time::{Instant, Sleep, sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{log_limit::LogLimit, stream::patience::Patience};
 
@@ -33,60 +36,47 @@ pub(super) struct Limits {
     pub(super) write_deadline: Duration,
 }
 
-/// Accepts until `stop`.
-pub(super) async fn serve(
-    listener: TcpListener,
-    app: Router,
-    limits: Limits,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-) {
-    let places = Slots::new(limits.max_connections, limits.max_connections_per_host);
-    let places = Arc::new(places);
+/// Serves `app` to browsers, until the server is shut down.
+pub(super) fn serve(listener: TcpListener, app: Router, limits: Limits) -> io::Result<Server> {
     let log_limit = LogLimit::default();
-    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of descriptors, or the client has gone: either way
-                // asking again at once would only spin.
-                tracing::warn!(%error, "cannot accept a browser");
-                sleep(ACCEPT_AGAIN_AFTER).await;
-                continue;
-            }
-        };
-        let Some(place) = places.take(peer.ip()) else {
-            if let Some(untold) = log_limit.note(now(), "full", peer.ip()) {
-                tracing::warn!(%peer, untold, "too many connections");
-            }
-            // Best effort, and never waited for.
-            let _ = stream.try_write(BUSY);
-            continue;
-        };
-        let (app, stop) = (app.clone(), stop.clone());
-        tasks.spawn(async move {
-            let _place = place;
-            if let Err(error) = serve_one(stream, peer, app, limits.write_deadline, stop).await {
-                tracing::debug!(%peer, %error, "browser connection ended");
-            }
-        });
+    let config = ServerConfig::default()
+        .max_connections(limits.max_connections)
+        .max_connections_per_address(limits.max_connections_per_host)
+        // Each wait has a limit of its own: that for a request, that for an
+        // answer to be taken.
+        .idle_timeout(None)
+        .drain_timeout(SHUTDOWN_WITHIN)
+        .refusal(BUSY)
+        .on_end(move |ended| note_refused(ended, &log_limit));
+    Server::start(listener, config, move |stream: Stream, peer: Peer| {
+        let app = app.clone();
+        async move {
+            serve_one(stream, peer, app, limits.write_deadline).await;
+            Ok(())
+        }
+    })
+}
+
+fn note_refused(ended: &Ended, log_limit: &LogLimit) {
+    if let (End::Limit, Some(ip)) = (ended.end, ended.peer.ip())
+        && let Some(untold) = log_limit.note(now(), "full", ip)
+    {
+        tracing::warn!(peer = %ended.peer, untold, "too many connections");
     }
 }
 
-async fn serve_one(
-    stream: TcpStream,
-    peer: SocketAddr,
-    app: Router,
-    write_deadline: Duration,
-    stop: CancellationToken,
-) -> hyper::Result<()> {
-    if let Err(error) = options().apply(&stream) {
+/// What it reads and writes escapes the server's timeouts: it has its own.
+async fn serve_one(stream: Stream, peer: Peer, app: Router, write_deadline: Duration) {
+    let Some(address) = peer.address().socket_addr() else {
+        return;
+    };
+    if let Err(error) = options().apply(stream.get_ref()) {
         tracing::debug!(%error, "cannot set the socket up");
     }
     let stream = Arc::new(stream);
     let app = app.layer(Extension(Outlet {
         stream: Arc::clone(&stream),
-        peer,
+        peer: address,
         deadline: write_deadline,
     }));
     let stream = TokioIo::new(WriteDeadline::new(stream, write_deadline));
@@ -99,11 +89,16 @@ async fn serve_one(
         .half_close(true)
         .serve_connection(stream, TowerToHyperService::new(app));
     let mut connection = pin!(connection);
-    if let Some(ended) = stop.run_until_cancelled(connection.as_mut()).await {
-        return ended;
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = peer.draining() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(peer = %address, %error, "browser connection ended");
     }
-    connection.as_mut().graceful_shutdown();
-    timeout(SHUTDOWN_WITHIN, connection).await.unwrap_or(Ok(()))
 }
 
 fn options() -> SocketOptions {
@@ -121,7 +116,7 @@ fn options() -> SocketOptions {
 /// send by the time that the last bytes have left.
 #[derive(Clone, Debug)]
 pub(super) struct Outlet {
-    stream: Arc<TcpStream>,
+    stream: Arc<Stream>,
     pub(super) peer: SocketAddr,
     deadline: Duration,
 }
@@ -135,7 +130,7 @@ impl Outlet {
     /// Waits until what was written has left this machine, but for a little,
     /// if the client takes it in time.
     pub(super) async fn sent(&self, patience: &mut Patience) -> io::Result<()> {
-        timeout(patience.left(now()), tcp::sent(&self.stream)).await??;
+        timeout(patience.left(now()), tcp::sent(self.stream.get_ref())).await??;
         patience.handle_taken(now())
     }
 }
@@ -149,7 +144,7 @@ pub(super) fn now() -> std::time::Instant {
 #[derive(Debug)]
 struct WriteDeadline {
     /// Shared with the [`Outlet`].
-    stream: Arc<TcpStream>,
+    stream: Arc<Stream>,
     limit: Duration,
     /// Runs from the first write that waits until all is written: a byte now
     /// and then does not put it off.
@@ -157,7 +152,7 @@ struct WriteDeadline {
 }
 
 impl WriteDeadline {
-    fn new(stream: Arc<TcpStream>, limit: Duration) -> Self {
+    fn new(stream: Arc<Stream>, limit: Duration) -> Self {
         Self {
             stream,
             limit,
@@ -188,8 +183,8 @@ impl AsyncRead for WriteDeadline {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.stream.poll_read_ready(context))?;
-            match self.stream.try_read(buffer.initialize_unfilled()) {
+            ready!(self.stream.get_ref().poll_read_ready(context))?;
+            match self.stream.get_ref().try_read(buffer.initialize_unfilled()) {
                 Ok(bytes) => {
                     buffer.advance(bytes);
                     return Poll::Ready(Ok(()));
@@ -215,13 +210,14 @@ impl AsyncWrite for WriteDeadline {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let tcp = self.stream.get_ref();
         let written = loop {
-            match self.stream.poll_write_ready(context) {
+            match tcp.poll_write_ready(context) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
                 Poll::Pending => break Poll::Pending,
             }
-            match self.stream.try_write_vectored(parts) {
+            match tcp.try_write_vectored(parts) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 written => break Poll::Ready(written),
             }
@@ -250,8 +246,6 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(15);
 
 /// How long a client may take to swallow the last bytes.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(1);
-
-const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// Bounds the request's headers, and how much of an answer waits beyond the
 /// picture being written.

@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use sockkit_core::server::Slots;
+use sockkit_core::server::{Server, Slots};
 use tokio::net::TcpListener;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -52,6 +52,7 @@ use crate::{latest::Subscriber, log_limit::LogLimit, picture::VideoFrame, stream
 #[must_use = "a viewer that is dropped serves nobody"]
 pub struct Viewer {
     address: SocketAddr,
+    server: Server,
     tasks: TaskTracker,
     stop: DropGuard,
 }
@@ -89,17 +90,13 @@ impl Viewer {
             places: Arc::new(Slots::new(config.max_viewers, config.per_host())),
             stop: stop.clone(),
         });
-        tasks.spawn(connection::serve(
-            listener,
-            routes::router(shared),
-            config.limits(),
-            tasks.clone(),
-            stop.clone(),
-        ));
         tasks.close();
+        let server = connection::serve(listener, routes::router(shared), config.limits())
+            .map_err(ViewerError::Io)?;
         tracing::info!(%address, "browser viewer listens");
         Ok(Self {
             address,
+            server,
             tasks,
             stop: stop.drop_guard(),
         })
@@ -117,6 +114,7 @@ impl Viewer {
     /// Cancel safe: the viewer stops either way.
     pub async fn shutdown(self) {
         drop(self.stop);
+        self.server.shutdown().await;
         self.tasks.wait().await;
     }
 }

@@ -64,7 +64,7 @@ impl TcpSender {
         let listener = config.listen()?;
         let limits = config.limits();
         let viewers = Arc::new(Viewers::new(config));
-        let server = Server::start(listener.into_inner(), limits, {
+        let server = Server::start(listener, limits, {
             let viewers = Arc::clone(&viewers);
             move |stream: Stream, peer: Peer| {
                 let viewers = Arc::clone(&viewers);

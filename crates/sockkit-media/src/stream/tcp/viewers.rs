@@ -81,14 +81,17 @@ impl Viewers {
 
     /// Serves one viewer until it leaves or the server drains.
     pub(super) async fn show(&self, stream: Stream, peer: Peer) -> Handled {
+        let Some(from) = peer.address().socket_addr() else {
+            return Ok(());
+        };
         let _present = Present::enter(self);
         let (reader, writer) = split(Flushed(stream));
         let (asking, asked) = latest::channel();
-        let mut listening = pin!(self.listen(reader, peer.address(), asking));
+        let mut listening = pin!(self.listen(reader, from, asking));
         let spoken = tokio::select! {
             heard = &mut listening => {
                 if let Err(nonsense) = heard {
-                    self.note(&nonsense, peer.address());
+                    self.note(&nonsense, from);
                 }
                 return Ok(());
             }

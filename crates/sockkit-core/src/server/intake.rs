@@ -1,23 +1,24 @@
 //! The accept loop: limits, and what to do when descriptors run out.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
-use futures::FutureExt;
 use socket2::{Domain, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
 
-use super::{Control, Ended, Handler, HandlerEnd, connection::serve, metrics::add};
+use super::{
+    Accept, Accepted, Control, Ended, Handler, HandlerEnd, Stream, Transport, connection::serve,
+    metrics::add,
+};
 use crate::tcp::End;
 
 /// Accepts until the server drains; closes the listener before it returns.
-pub(super) async fn accept<H: Handler>(
-    listener: TcpListener,
+pub(super) async fn accept<L: Accept, H: Handler<Stream<L::Transport>>>(
+    mut listener: L,
     handler: Arc<H>,
     control: Arc<Control>,
 ) {
     let mut reserve = Reserve::new();
     let mut pause = SHORTEST_PAUSE;
-    let mut draining = pin!(control.draining.cancelled());
+    let mut draining = pin!(control.lifecycle.draining.cancelled());
     loop {
         let accepted = tokio::select! {
             biased;
@@ -25,17 +26,17 @@ pub(super) async fn accept<H: Handler>(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((tcp, address)) => {
+            Ok(accepted) => {
                 pause = SHORTEST_PAUSE;
                 reserve.refill();
-                admit(tcp, address, &handler, &control);
+                admit(accepted, &handler, &control);
             }
             Err(error) if concerns_one_connection(&error) => {
                 add(&control.counters.accept_errors, 1);
             }
             Err(error) => {
                 add(&control.counters.accept_errors, 1);
-                let refused = reserve.refuse_waiting(&listener);
+                let refused = reserve.refuse_waiting(&mut listener);
                 add(&control.counters.refused, refused);
                 tracing::warn!(%error, refused, ?pause, "cannot accept");
                 tokio::select! {
@@ -46,39 +47,30 @@ pub(super) async fn accept<H: Handler>(
             }
         }
     }
-    admit_waiting(listener, &handler, &control);
-}
-
-/// Those whose handshake is complete believe that they are connected: they are
-/// served, and only then is the listener closed.
-fn admit_waiting<H: Handler>(listener: TcpListener, handler: &Arc<H>, control: &Arc<Control>) {
-    let Ok(listener) = listener.into_std() else {
-        return;
-    };
-    while let Ok((tcp, address)) = listener.accept() {
-        let tcp = tcp
-            .set_nonblocking(true)
-            .and_then(|()| TcpStream::from_std(tcp));
-        if let Ok(tcp) = tcp {
-            admit(tcp, address, handler, control);
-        }
+    // Those whose handshake is complete believe that they are connected: they
+    // are served, and only then is the listener closed.
+    while let Some(accepted) = listener.accept_waiting() {
+        admit(accepted, &handler, &control);
     }
 }
 
-fn admit<H: Handler>(
-    tcp: TcpStream,
-    address: SocketAddr,
+fn admit<T: Transport, H: Handler<Stream<T>>>(
+    accepted: Accepted<T>,
     handler: &Arc<H>,
     control: &Arc<Control>,
 ) {
     let id = control.next_id();
-    let Some(slot) = control.slots.take(address.ip()) else {
+    let Some(slot) = control.lifecycle.slots.take(accepted.peer.ip()) else {
         add(&control.counters.refused, 1);
-        reset(tcp);
-        tracing::debug!(id, %address, "refused: too many connections");
+        match &control.config.refusal {
+            Some(refusal) => accepted.transport.refuse(refusal),
+            None => accepted.transport.abort(),
+        }
+        let peer = accepted.peer;
+        tracing::debug!(id, %peer, "refused: too many connections");
         control.handle_end(&Ended {
             id,
-            peer: address,
+            peer,
             end: End::Limit,
             handler: HandlerEnd::NotRun,
             received_bytes: 0,
@@ -88,9 +80,8 @@ fn admit<H: Handler>(
         return;
     };
     add(&control.counters.accepted, 1);
-    let (handler, task_control) = (Arc::clone(handler), Arc::clone(control));
-    let task = serve(tcp, address, id, slot, handler, task_control);
-    control.tasks.spawn(task);
+    let task = serve(accepted, id, slot, Arc::clone(handler), Arc::clone(control));
+    control.lifecycle.tasks.spawn(task);
 }
 
 /// A descriptor kept back, so that at the limit those who wait can be told.
@@ -103,11 +94,12 @@ impl Reserve {
 
     /// Resets the connections that wait, instead of leaving them to hang until
     /// descriptors return. Returns how many.
-    fn refuse_waiting(&mut self, listener: &TcpListener) -> u64 {
+    fn refuse_waiting(&mut self, listener: &mut impl Accept) -> u64 {
         self.0 = None;
         let mut refused = 0;
-        while let Some(Ok((tcp, _))) = listener.accept().now_or_never() {
-            reset(tcp);
+        // Closes with RST: the peer learns at once, and no TIME_WAIT stays.
+        while let Some(accepted) = listener.accept_waiting() {
+            accepted.transport.abort();
             refused += 1;
         }
         self.refill();
@@ -120,12 +112,6 @@ impl Reserve {
             *self = Self::new();
         }
     }
-}
-
-/// Closes with RST: the peer learns at once, and no TIME_WAIT stays behind.
-fn reset(tcp: TcpStream) {
-    let _ = tcp.set_zero_linger();
-    drop(tcp);
 }
 
 /// Whether the next accept may well succeed: this error belonged to one peer.

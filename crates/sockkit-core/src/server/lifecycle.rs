@@ -1,0 +1,165 @@
+//! How every server runs and stops: TCP and UDP, whatever they take in.
+
+use std::{
+    any::Any,
+    io,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::FutureExt;
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{metrics::add, slots::Slots, stop_signals::StopSignals};
+
+/// What a shutdown left behind.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Drained {
+    /// Connections, or answers, that did not end within the drain timeout and
+    /// were cut off.
+    pub aborted: usize,
+    /// Of those, handlers that cannot be stopped, because they block their
+    /// thread instead of awaiting.
+    pub stuck: usize,
+}
+
+/// What the tasks of a server share with its owner. Clones are the same one.
+#[derive(Clone, Debug)]
+pub(super) struct Lifecycle {
+    pub(super) slots: Arc<Slots>,
+    /// Nothing more is taken in; handlers should come to an end.
+    pub(super) draining: CancellationToken,
+    /// Handlers are stopped.
+    pub(super) aborting: CancellationToken,
+    pub(super) tasks: TaskTracker,
+    panicked: Arc<AtomicU64>,
+    drain: Duration,
+}
+
+impl Lifecycle {
+    pub(super) fn new(slots: Slots, drain: Duration) -> Self {
+        Self {
+            slots: Arc::new(slots),
+            draining: CancellationToken::new(),
+            aborting: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            panicked: Arc::default(),
+            drain,
+        }
+    }
+
+    /// Starts the task that takes in connections or requests until `draining`.
+    pub(super) fn run(self, intake: impl Future<Output = ()> + Send + 'static) -> Running {
+        let lifecycle = self.clone();
+        Running {
+            intake: tokio::spawn(async move { lifecycle.count_panic(intake).await }),
+            lifecycle: self,
+        }
+    }
+
+    /// Runs a task of the server itself. A panic in it is counted and logged: who
+    /// awaits the task learns of it too late, or not at all.
+    pub(super) async fn count_panic(&self, task: impl Future<Output = ()>) {
+        if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
+            self.panicked();
+            let message = panic_message(&*panic);
+            tracing::error!(message, "a task of the server panicked");
+        }
+    }
+
+    /// A handler panicked, or the server itself.
+    pub(super) fn panicked(&self) {
+        add(&self.panicked, 1);
+    }
+
+    /// How often [`panicked`](Self::panicked) was called.
+    pub(super) fn panics(&self) -> u64 {
+        self.panicked.load(Ordering::Relaxed)
+    }
+}
+
+/// The owner's side of a server. Dropping it stops everything at once.
+#[derive(Debug)]
+pub(super) struct Running {
+    intake: JoinHandle<()>,
+    lifecycle: Lifecycle,
+}
+
+impl Running {
+    /// Takes in nothing more, waits for the handlers as long as the drain
+    /// timeout lets it, and stops those that are left.
+    pub(super) async fn shutdown(self) -> Drained {
+        self.shutdown_until(std::future::pending()).await
+    }
+
+    /// Shuts down when a user or the system asks this program to stop. Asked
+    /// again, it waits no longer.
+    ///
+    /// The signals are caught from the call on, and not from the first poll.
+    pub(super) fn run_until_ctrl_c(self) -> impl Future<Output = io::Result<Drained>> + Send {
+        let signals = StopSignals::catch();
+        async move {
+            let mut signals = signals?;
+            signals.recv().await;
+            Ok(self.shutdown_until(signals.recv()).await)
+        }
+    }
+
+    /// Waits for the handlers no longer than `hurry`, either.
+    async fn shutdown_until(mut self, hurry: impl Future<Output = ()>) -> Drained {
+        let Lifecycle {
+            slots,
+            draining,
+            aborting,
+            tasks,
+            drain,
+            ..
+        } = &self.lifecycle;
+        draining.cancel();
+        // Only a panic can fail it, and then it takes in no more either.
+        let _ = (&mut self.intake).await;
+        tasks.close();
+        let in_time = tokio::select! {
+            waited = timeout(*drain, tasks.wait()) => waited.is_ok(),
+            () = hurry => false,
+        };
+        if in_time {
+            return Drained {
+                aborted: 0,
+                stuck: 0,
+            };
+        }
+        let aborted = slots.count();
+        aborting.cancel();
+        let _ = timeout(ABORT_GRACE, tasks.wait()).await;
+        Drained {
+            aborted,
+            stuck: tasks.len(),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.intake.abort();
+        self.lifecycle.aborting.cancel();
+    }
+}
+
+/// What a panic said, if it said it in text.
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+/// How long a stopped handler may take to reach its next await.
+const ABORT_GRACE: Duration = Duration::from_secs(1);
