@@ -5,7 +5,7 @@ use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 use sockkit::{
     latest::{self, Publisher, Subscriber},
     options::SocketOptions,
-    picture::{PixelFormat, Timestamp, VideoFrame},
+    picture::{Picture, PixelFormat, Timestamp, jpeg},
     stream::{Link, StreamError, TcpReceiver, TcpReceiverConfig, TcpSender, TcpSenderConfig},
     tcp::{Connector, End, Timeout},
 };
@@ -20,11 +20,14 @@ async fn a_picture_arrives_as_it_was() {
     let (camera, sender) = sender();
     let receiver = receiver(&sender);
     let mut pictures = receiver.pictures();
-    for (number, format) in (1..).zip(PixelFormat::ALL) {
-        let picture = raw(number).convert(format).unwrap();
+    for picture in every_encoding() {
         camera.publish(picture.clone());
         // Not `assert_eq`, which would print every pixel.
-        assert!(next(&mut pictures).await == picture, "{format}");
+        assert!(
+            next(&mut pictures).await == picture,
+            "{}",
+            picture.encoding()
+        );
     }
     let stats = receiver.stats().snapshot();
     assert_eq!((stats.received, stats.lost, stats.refused), (8, 0, 0));
@@ -281,7 +284,7 @@ async fn a_sender_of_garbage_is_counted_dropped_and_dialled_again() {
     let address = impostor.local_addr().unwrap();
     let receiver = TcpReceiver::dial(TcpReceiverConfig::to(address.to_string()));
     let random: Vec<u8> = (0..200).map(|_| fastrand::u8(..)).collect();
-    let mut unknown_codec = raw(1).to_message().to_vec();
+    let mut unknown_codec = raw(1).to_message().unwrap().to_vec();
     unknown_codec[6] = 9;
     let nonsense: [&[u8]; 5] = [
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
@@ -299,7 +302,7 @@ async fn a_sender_of_garbage_is_counted_dropped_and_dialled_again() {
     let later = [b"SKCT\x01\x63\0\0", &[7; 40][..]].concat();
     connection.write_all(&framed(&later)).await.unwrap();
     connection
-        .write_all(&framed(&raw(1).to_message()))
+        .write_all(&framed(&raw(1).to_message().unwrap()))
         .await
         .unwrap();
     next(&mut receiver.pictures()).await;
@@ -314,7 +317,7 @@ async fn a_sender_that_says_nothing_or_stalls_is_dialled_again() {
     let config = TcpReceiverConfig::to(address).silence(Duration::from_millis(100));
     let receiver = TcpReceiver::dial(config);
     let mut link = receiver.link();
-    let picture = framed(&raw(1).to_message());
+    let picture = framed(&raw(1).to_message().unwrap());
     for said in [&[][..], &picture[..3], &picture[..1_000]] {
         let mut connection = timeout(WITHIN, impostor.accept()).await.unwrap().unwrap().0;
         connection.write_all(said).await.unwrap();
@@ -337,7 +340,7 @@ async fn a_sender_that_trickles_is_given_up_after_twelve_seconds() {
     let connected = Instant::now();
     let trickle = async {
         let mut seconds = interval(Duration::from_secs(1));
-        for byte in framed(&raw(1).to_message()) {
+        for byte in framed(&raw(1).to_message().unwrap()) {
             seconds.tick().await;
             connection.write_all(&[byte]).await.unwrap();
         }
@@ -378,7 +381,7 @@ async fn a_viewer_that_talks_nonsense_is_dropped_alone() {
         b"GET / HTTP/1.1\r\n\r\n",
         &u64::MAX.to_be_bytes(),
         &framed(&[0; 1_025]),
-        &framed(&raw(1).to_message()),
+        &framed(&raw(1).to_message().unwrap()),
     ];
     for bytes in nonsense {
         let mut stranger = TcpStream::connect(sender.local_addr()).await.unwrap();
@@ -533,7 +536,7 @@ mod real_time {
     }
 }
 
-fn sender() -> (Publisher<VideoFrame>, TcpSender) {
+fn sender() -> (Publisher<Picture>, TcpSender) {
     let (camera, pictures) = latest::channel();
     let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap());
     (camera, TcpSender::bind(config, pictures).unwrap())
@@ -549,7 +552,7 @@ async fn frugal(sender: SocketAddr) -> TcpStream {
     connector.connect(sender).await.unwrap().into_inner()
 }
 
-async fn next(pictures: &mut Subscriber<VideoFrame>) -> VideoFrame {
+async fn next(pictures: &mut Subscriber<Picture>) -> Picture {
     timeout(WITHIN, pictures.next())
         .await
         .expect("a picture in time")
@@ -570,7 +573,7 @@ async fn until_link(link: &mut Subscriber<Link>, state: Link) {
     timeout(WITHIN, wait).await.expect("it comes to be so");
 }
 
-async fn publish_forever(camera: &Publisher<VideoFrame>, picture: impl Fn(u64) -> VideoFrame) {
+async fn publish_forever(camera: &Publisher<Picture>, picture: impl Fn(u64) -> Picture) {
     let mut ticks = interval(Duration::from_millis(20));
     for number in 0.. {
         ticks.tick().await;
@@ -601,7 +604,7 @@ async fn read_number(from: &mut TcpStream) -> u64 {
 }
 
 fn number_of(message: Vec<u8>) -> u64 {
-    VideoFrame::from_message(message.into()).unwrap().number()
+    Picture::from_message(message.into()).unwrap().number()
 }
 
 async fn closed_port() -> SocketAddr {
@@ -613,18 +616,25 @@ fn framed(payload: &[u8]) -> Vec<u8> {
     [&(payload.len() as u64).to_be_bytes()[..], payload].concat()
 }
 
-fn raw(number: u64) -> VideoFrame {
+/// One picture of each pixel format, and a JPEG.
+fn every_encoding() -> impl Iterator<Item = Picture> {
+    let formats = PixelFormat::ALL.into_iter().zip(1..);
+    let raw = formats.map(|(format, number)| raw(number).convert(format).unwrap());
+    raw.chain([jpeg::encode(&self::raw(8), jpeg::DEFAULT_QUALITY).unwrap()])
+}
+
+fn raw(number: u64) -> Picture {
     gray(64, 48, number)
 }
 
 /// More than the kernel takes for a viewer that does not read.
-fn large(number: u64) -> VideoFrame {
+fn large(number: u64) -> Picture {
     gray(1_920, 1_080, number)
 }
 
-fn gray(width: u32, height: u32, number: u64) -> VideoFrame {
+fn gray(width: u32, height: u32, number: u64) -> Picture {
     let pixels = vec![100; (width * height) as usize];
-    VideoFrame::new(PixelFormat::Gray, width, height, pixels)
+    Picture::new(PixelFormat::Gray, width, height, pixels)
         .unwrap()
         .captured_at(std::time::SystemTime::now().into())
         .numbered(number)

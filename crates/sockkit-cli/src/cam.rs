@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use sockkit::{
     interfaces::InterfaceSelector,
     latest,
-    picture::{PixelFormat, VideoFrame, jpeg},
+    picture::{Encoding, Picture, jpeg},
     shard::Parity,
     source::{Source, SourceConfig, SourceSpec, camera},
 };
@@ -134,8 +134,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// The picture as JPEG; one that is so already is passed through.
-fn compressed(frame: VideoFrame) -> anyhow::Result<VideoFrame> {
-    if frame.format() == PixelFormat::Jpeg {
+fn compressed(frame: Picture) -> anyhow::Result<Picture> {
+    if frame.encoding() == Encoding::Jpeg {
         return Ok(frame);
     }
     Ok(jpeg::encode(&frame, jpeg::DEFAULT_QUALITY)?)

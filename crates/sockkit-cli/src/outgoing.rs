@@ -5,7 +5,7 @@ use indicatif::HumanBytes;
 use sockkit::{
     interfaces::InterfaceSelector,
     latest::Subscriber,
-    picture::VideoFrame,
+    picture::Picture,
     shard::Parity,
     stream::{Report, Sender, SenderConfig, TcpSender, TcpSenderConfig},
 };
@@ -33,7 +33,7 @@ impl Outgoing {
     pub(crate) async fn bind(
         to: &[Endpoint],
         ways: Ways<'_>,
-        pictures: &Subscriber<VideoFrame>,
+        pictures: &Subscriber<Picture>,
     ) -> anyhow::Result<Self> {
         let Ways {
             parity, interface, ..

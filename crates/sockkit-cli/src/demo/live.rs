@@ -9,7 +9,7 @@ use anyhow::Context;
 use indicatif::ProgressBar;
 use sockkit::{
     latest::{self, Publisher, Subscriber},
-    picture::{PixelFormat, VideoFrame, jpeg},
+    picture::{Encoding, Picture, jpeg},
     sink::web::{Viewer, ViewerConfig, ViewerStream},
     source::Source,
     stream::{Receiver, ReceiverConfig, Sender, SenderConfig, SenderStats, Stats},
@@ -23,7 +23,7 @@ use super::one_line;
 
 /// A running picture path: sender, receiver and viewer.
 pub(super) struct Live {
-    camera: Publisher<VideoFrame>,
+    camera: Publisher<Picture>,
     sender: Sender,
     receiver: Receiver,
     viewer: Viewer,
@@ -60,7 +60,7 @@ impl Live {
     }
 
     /// What arrived, as the viewer sees it.
-    pub(super) fn pictures(&self) -> Subscriber<VideoFrame> {
+    pub(super) fn pictures(&self) -> Subscriber<Picture> {
         self.receiver.pictures()
     }
 
@@ -122,8 +122,8 @@ impl Live {
 }
 
 /// The picture as JPEG; one that is so already is passed through.
-fn compressed(frame: VideoFrame) -> anyhow::Result<VideoFrame> {
-    if frame.format() == PixelFormat::Jpeg {
+fn compressed(frame: Picture) -> anyhow::Result<Picture> {
+    if frame.encoding() == Encoding::Jpeg {
         return Ok(frame);
     }
     Ok(jpeg::encode(&frame, jpeg::DEFAULT_QUALITY)?)

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     latest::Subscriber,
-    picture::{PictureHeader, VideoFrame},
+    picture::{Picture, PictureHeader},
 };
 
 /// Sends the newest picture to one address or many, until it is dropped.
@@ -38,7 +38,7 @@ use crate::{
 ///
 /// ```
 /// use sockkit_media::{
-///     latest, picture::{PixelFormat, VideoFrame},
+///     latest, picture::{PixelFormat, Picture},
 ///     stream::{Receiver, ReceiverConfig, Sender, SenderConfig},
 /// };
 ///
@@ -48,7 +48,7 @@ use crate::{
 /// let (camera, pictures) = latest::channel();
 /// let sender = Sender::bind(SenderConfig::to(receiver.local_addr()), pictures)?;
 ///
-/// let picture = VideoFrame::new(PixelFormat::Gray, 2, 1, vec![7, 9])?;
+/// let picture = Picture::new(PixelFormat::Gray, 2, 1, vec![7, 9])?;
 /// camera.publish(picture.clone());
 /// assert_eq!(receiver.pictures().next().await, Some(picture));
 /// # Ok(())
@@ -75,10 +75,7 @@ impl Sender {
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn bind(
-        config: SenderConfig,
-        pictures: Subscriber<VideoFrame>,
-    ) -> Result<Self, StreamError> {
+    pub fn bind(config: SenderConfig, pictures: Subscriber<Picture>) -> Result<Self, StreamError> {
         let bind = config.checked_bind()?;
         let endpoint = Endpoint::sending(
             bind,
@@ -266,7 +263,7 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 async fn run(
     endpoint: Endpoint,
     config: SenderConfig,
-    pictures: Subscriber<VideoFrame>,
+    pictures: Subscriber<Picture>,
     shared: Arc<Mutex<Shared>>,
     [of_pictures, of_answers]: [StreamId; 2],
 ) {
@@ -279,7 +276,7 @@ async fn run(
 async fn send_pictures(
     endpoint: &Endpoint,
     config: &SenderConfig,
-    mut pictures: Subscriber<VideoFrame>,
+    mut pictures: Subscriber<Picture>,
     shared: &Mutex<Shared>,
     stream: StreamId,
 ) {
@@ -315,10 +312,12 @@ async fn send_one(
     config: &SenderConfig,
     splitter: &mut Splitter,
     pacer: &mut Pacer,
-    frame: &VideoFrame,
+    frame: &Picture,
 ) -> Result<u64, StreamError> {
+    let header = PictureHeader::of(frame)
+        .emit()
+        .map_err(std::io::Error::other)?;
     let frame = frame.packed();
-    let header = PictureHeader::of(&frame).emit();
     let shards = splitter
         .split_parts(PICTURE, &[&header, frame.data()], config.parity)
         .map_err(std::io::Error::other)?;

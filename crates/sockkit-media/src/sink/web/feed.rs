@@ -10,7 +10,7 @@ use tokio::{sync::Notify, task::spawn_blocking, time::Instant};
 
 use crate::{
     latest::{Publisher, Subscriber},
-    picture::{PixelFormat, Timestamp, VideoFrame, jpeg},
+    picture::{Encoding, Picture, Timestamp, jpeg},
     stream::StatsHandle,
 };
 
@@ -21,7 +21,7 @@ pub(super) struct Feed {
     pub(super) stats: StatsHandle,
     counts_itself: bool,
     jpeg_quality: u8,
-    publisher: Publisher<Picture>,
+    publisher: Publisher<ShownPicture>,
     /// Somebody began to watch.
     wanted: Notify,
     showing: Mutex<Showing>,
@@ -29,7 +29,7 @@ pub(super) struct Feed {
 
 /// What a client gets: a JPEG, and the stamps that go into the headers.
 #[derive(Clone, Debug)]
-pub(super) struct Picture {
+pub(super) struct ShownPicture {
     pub(super) jpeg: Bytes,
     pub(super) captured: Timestamp,
     pub(super) number: u64,
@@ -66,7 +66,7 @@ impl Feed {
     }
 
     /// Begins to watch. Pictures are compressed while the subscriber lives.
-    pub(super) fn watch(&self) -> Subscriber<Picture> {
+    pub(super) fn watch(&self) -> Subscriber<ShownPicture> {
         let subscriber = self.publisher.subscribe();
         self.wanted.notify_one();
         subscriber
@@ -81,7 +81,7 @@ impl Feed {
     }
 
     /// Serves until it is dropped.
-    pub(super) async fn run(self: Arc<Self>, mut source: Subscriber<VideoFrame>) {
+    pub(super) async fn run(self: Arc<Self>, mut source: Subscriber<Picture>) {
         let mut newest = None;
         let mut silent_at = Instant::now() + NO_SIGNAL_AFTER;
         let mut source_ended = false;
@@ -119,7 +119,7 @@ impl Feed {
     }
 
     /// Says whether there was something to publish.
-    async fn publish(&self, newest: Option<VideoFrame>) -> bool {
+    async fn publish(&self, newest: Option<Picture>) -> bool {
         let picture = match newest {
             Some(frame) => self.compress(frame).await,
             None if self.showing().signal == Signal::None => self.placeholder(),
@@ -132,9 +132,9 @@ impl Feed {
         true
     }
 
-    async fn compress(&self, frame: VideoFrame) -> Option<Picture> {
+    async fn compress(&self, frame: Picture) -> Option<ShownPicture> {
         let quality = self.jpeg_quality;
-        let jpeg = if frame.format() == PixelFormat::Jpeg {
+        let jpeg = if frame.encoding() == Encoding::Jpeg {
             frame
         } else {
             // Milliseconds of work: they would hold up the other streams.
@@ -144,7 +144,7 @@ impl Feed {
                 .inspect_err(|error| tracing::warn!(stream = self.name, %error, "cannot compress"))
                 .ok()?
         };
-        Some(Picture {
+        Some(ShownPicture {
             captured: jpeg.captured(),
             number: jpeg.number(),
             jpeg: jpeg.into_data(),
@@ -152,8 +152,8 @@ impl Feed {
         })
     }
 
-    fn placeholder(&self) -> Option<Picture> {
-        Some(Picture {
+    fn placeholder(&self) -> Option<ShownPicture> {
+        Some(ShownPicture {
             jpeg: Bytes::from_static(NO_SIGNAL),
             captured: Timestamp::default(),
             number: 0,
@@ -161,7 +161,7 @@ impl Feed {
         })
     }
 
-    fn note(&self, frame: &VideoFrame) {
+    fn note(&self, frame: &Picture) {
         if self.counts_itself {
             self.stats.observe(frame);
         }

@@ -9,7 +9,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{TcpSenderConfig, viewers::Viewers};
 use crate::{
     latest::Subscriber,
-    picture::VideoFrame,
+    picture::Picture,
     stream::{Report, StreamError, inlet::now},
 };
 
@@ -20,7 +20,7 @@ use crate::{
 ///
 /// ```
 /// use sockkit_media::{
-///     latest, picture::{PixelFormat, VideoFrame},
+///     latest, picture::{PixelFormat, Picture},
 ///     stream::{TcpReceiver, TcpReceiverConfig, TcpSender, TcpSenderConfig},
 /// };
 ///
@@ -31,7 +31,7 @@ use crate::{
 /// let address = sender.local_addr().to_string();
 /// let receiver = TcpReceiver::dial(TcpReceiverConfig::to(address));
 ///
-/// let picture = VideoFrame::new(PixelFormat::Gray, 2, 1, vec![7, 9])?;
+/// let picture = Picture::new(PixelFormat::Gray, 2, 1, vec![7, 9])?;
 /// camera.publish(picture.clone());
 /// assert_eq!(receiver.pictures().next().await, Some(picture));
 /// # Ok(())
@@ -59,7 +59,7 @@ impl TcpSender {
     /// If called outside a tokio runtime.
     pub fn bind(
         config: TcpSenderConfig,
-        pictures: Subscriber<VideoFrame>,
+        pictures: Subscriber<Picture>,
     ) -> Result<Self, StreamError> {
         let listener = config.listen()?;
         let limits = config.limits();
@@ -134,7 +134,7 @@ pub struct TcpSenderStats {
 async fn run(
     server: Server,
     viewers: Arc<Viewers>,
-    pictures: Subscriber<VideoFrame>,
+    pictures: Subscriber<Picture>,
     stop: CancellationToken,
 ) {
     stop.run_until_cancelled(viewers.prepare(pictures)).await;

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     latest::{self, Publisher, Subscriber},
     log_limit::LogLimit,
-    picture::{MessageError, Timestamp, VideoFrame},
+    picture::{MessageError, Picture, Timestamp},
     stream::{
         control::Control,
         inlet::{now, wall},
@@ -64,17 +64,15 @@ impl Viewers {
     }
 
     /// Turns each picture into bytes, once for all, until they end.
-    pub(super) async fn prepare(&self, mut pictures: Subscriber<VideoFrame>) {
+    pub(super) async fn prepare(&self, mut pictures: Subscriber<Picture>) {
         while let Some(frame) = pictures.next().await {
-            let outgoing = Outgoing::of(&frame);
-            {
-                let stats = &mut self.shared().stats;
-                stats.pictures += 1;
-                stats.failed += u64::from(outgoing.is_none());
-            }
-            match outgoing {
-                Some(outgoing) => self.newest.publish(outgoing),
-                None => tracing::debug!(number = frame.number(), "picture too long"),
+            self.shared().stats.pictures += 1;
+            match Outgoing::of(&frame) {
+                Ok(outgoing) => self.newest.publish(outgoing),
+                Err(error) => {
+                    self.shared().stats.failed += 1;
+                    tracing::debug!(number = frame.number(), %error, "picture not sent");
+                }
             }
         }
     }
