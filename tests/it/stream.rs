@@ -32,6 +32,58 @@ async fn a_picture_arrives_as_it_was() {
 }
 
 #[tokio::test]
+async fn raw_pictures_arrive_as_jpeg_unless_told_otherwise() {
+    let receiver = receiver();
+    let mut arrived = receiver.pictures();
+    let (camera, pictures) = latest::channel();
+    let config = SenderConfig::to(receiver.local_addr()).jpeg_quality(35);
+    let _sender = Sender::bind(config, pictures).unwrap();
+    for picture in every_encoding() {
+        camera.publish(picture.clone());
+        let expected = jpeg::encode(&picture, 35).unwrap();
+        assert!(
+            next(&mut arrived).await == expected,
+            "{}",
+            picture.encoding()
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_last_picture_goes_out_before_the_sender_has_finished() {
+    let receiver = receiver();
+    let mut arrived = receiver.pictures();
+    let (camera, pictures) = latest::channel();
+    let sender = Sender::bind(SenderConfig::to(receiver.local_addr()), pictures).unwrap();
+    for number in 1..=150 {
+        camera.publish(raw(number));
+    }
+    drop(camera);
+    timeout(Duration::from_secs(10), sender.finished())
+        .await
+        .unwrap();
+    let stats = sender.stats();
+    assert_eq!((stats.sent + stats.skipped, stats.failed), (150, 0));
+    while next(&mut arrived).await.number() < 150 {}
+}
+
+#[tokio::test]
+async fn h264_is_refused_and_counted() {
+    for config in [SenderConfig::raw, std::convert::identity] {
+        let (camera, pictures) = latest::channel();
+        let config = config(SenderConfig::to(receiver().local_addr()));
+        let sender = Sender::bind(config, pictures).unwrap();
+        camera.publish(Picture::from_h264(true, 64, 48, vec![0, 0, 1, 0x65]).unwrap());
+        drop(camera);
+        timeout(Duration::from_secs(10), sender.finished())
+            .await
+            .unwrap();
+        let stats = sender.stats();
+        assert_eq!((stats.sent, stats.failed), (0, 1));
+    }
+}
+
+#[tokio::test]
 async fn one_sender_reaches_many() {
     let receivers = [receiver(), receiver(), receiver()];
     let config = receivers[1..].iter().fold(
@@ -353,7 +405,7 @@ fn receiver() -> Receiver {
 
 fn sender(config: SenderConfig) -> (Publisher<Picture>, Sender) {
     let (camera, pictures) = latest::channel();
-    (camera, Sender::bind(config, pictures).unwrap())
+    (camera, Sender::bind(config.raw(), pictures).unwrap())
 }
 
 async fn next(pictures: &mut Subscriber<Picture>) -> Picture {

@@ -79,7 +79,9 @@ fn stream_over(
         }
         receiver.stats().snapshot()
     });
-    let config = SenderConfig::to(is_bound.recv().unwrap()).parity(parity);
+    let config = SenderConfig::to(is_bound.recv().unwrap())
+        .parity(parity)
+        .raw();
     let sent = lab.host(0).block_on(async || {
         let (camera, newest) = latest::channel();
         let sender = Sender::bind(config, newest).unwrap();

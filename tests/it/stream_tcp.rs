@@ -35,6 +35,55 @@ async fn a_picture_arrives_as_it_was() {
 }
 
 #[tokio::test]
+async fn raw_pictures_arrive_as_jpeg_unless_told_otherwise() {
+    let (camera, pictures) = latest::channel();
+    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).jpeg_quality(35);
+    let sender = TcpSender::bind(config, pictures).unwrap();
+    let receiver = receiver(&sender);
+    let mut pictures = receiver.pictures();
+    for picture in every_encoding() {
+        camera.publish(picture.clone());
+        let expected = jpeg::encode(&picture, 35).unwrap();
+        assert!(
+            next(&mut pictures).await == expected,
+            "{}",
+            picture.encoding()
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_last_picture_goes_out_before_the_sender_has_finished() {
+    let (camera, sender) = sender();
+    let receiver = receiver(&sender);
+    let mut pictures = receiver.pictures();
+    camera.publish(raw(1));
+    next(&mut pictures).await;
+    for number in 2..=150 {
+        camera.publish(large(number));
+    }
+    drop(camera);
+    timeout(WITHIN, sender.finished()).await.unwrap();
+    while next(&mut pictures).await.number() < 150 {}
+    let stats = sender.stats();
+    assert_eq!((stats.sent + stats.skipped, stats.failed), (150, 0));
+}
+
+#[tokio::test]
+async fn h264_is_refused_and_counted() {
+    for config in [TcpSenderConfig::raw, std::convert::identity] {
+        let (camera, pictures) = latest::channel();
+        let config = config(TcpSenderConfig::at(LOOPBACK.parse().unwrap()));
+        let sender = TcpSender::bind(config, pictures).unwrap();
+        camera.publish(Picture::from_h264(true, 64, 48, vec![0, 0, 1, 0x65]).unwrap());
+        drop(camera);
+        timeout(WITHIN, sender.finished()).await.unwrap();
+        let stats = sender.stats();
+        assert_eq!((stats.sent, stats.failed), (0, 1));
+    }
+}
+
+#[tokio::test]
 async fn many_watch_one_sender() {
     let (camera, sender) = sender();
     let receivers: Vec<_> = (0..20).map(|_| receiver(&sender)).collect();
@@ -102,7 +151,9 @@ async fn small_pictures_do_not_queue_here_for_a_viewer_that_does_not_read() {
 async fn a_viewer_that_takes_nothing_for_too_long_is_dropped() {
     let (camera, pictures) = latest::channel();
     let patience = Duration::from_millis(300);
-    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).write_deadline(patience);
+    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap())
+        .raw()
+        .write_deadline(patience);
     let sender = TcpSender::bind(config, pictures).unwrap();
     let mut sleeper = frugal(sender.local_addr()).await;
     until(|| sender.stats().viewers == 1).await;
@@ -119,7 +170,7 @@ async fn a_viewer_that_takes_nothing_for_too_long_is_dropped() {
 #[tokio::test]
 async fn a_viewer_that_reads_too_slowly_is_dropped_though_it_reads() {
     let (camera, pictures) = latest::channel();
-    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap());
+    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).raw();
     let sender = TcpSender::bind(config.write_deadline(Duration::from_secs(1)), pictures).unwrap();
     let mut slow = frugal(sender.local_addr()).await;
     until(|| sender.stats().viewers == 1).await;
@@ -141,7 +192,9 @@ async fn a_viewer_that_reads_too_slowly_is_dropped_though_it_reads() {
 #[tokio::test]
 async fn a_deadline_of_for_ever_is_none() {
     let (camera, pictures) = latest::channel();
-    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).write_deadline(Duration::MAX);
+    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap())
+        .raw()
+        .write_deadline(Duration::MAX);
     let sender = TcpSender::bind(config, pictures).unwrap();
     let receiver = receiver(&sender);
     let mut shown = receiver.pictures();
@@ -179,7 +232,7 @@ async fn one_host_with_a_hundred_and_forty_connections_leaves_room_for_others() 
 #[tokio::test]
 async fn the_share_of_one_host_can_be_all_places() {
     let (_camera, pictures) = latest::channel();
-    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap());
+    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).raw();
     let config = config.max_viewers(8).max_viewers_per_host(8);
     let sender = TcpSender::bind(config, pictures).unwrap();
     let _receivers: Vec<_> = (0..8).map(|_| receiver(&sender)).collect();
@@ -189,7 +242,9 @@ async fn the_share_of_one_host_can_be_all_places() {
 #[tokio::test]
 async fn one_viewer_too_many_waits_until_there_is_a_place() {
     let (camera, pictures) = latest::channel();
-    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).max_viewers(1);
+    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap())
+        .raw()
+        .max_viewers(1);
     let sender = TcpSender::bind(config, pictures).unwrap();
     let first = receiver(&sender);
     camera.publish(raw(1));
@@ -219,7 +274,7 @@ async fn restart_a_sender() -> Duration {
 
     let (camera, pictures_of_second) = latest::channel();
     let restarted = Instant::now();
-    let _second = TcpSender::bind(TcpSenderConfig::at(address), pictures_of_second).unwrap();
+    let _second = TcpSender::bind(TcpSenderConfig::at(address).raw(), pictures_of_second).unwrap();
     tokio::select! {
         picture = next(&mut pictures) => assert!(picture.number() < 1 << 32, "{picture:?}"),
         () = publish_forever(&camera, raw) => unreachable!(),
@@ -243,7 +298,7 @@ async fn begin_after_the_receiver() -> Duration {
     assert_eq!(link.next().await, Some(refused));
 
     let (camera, pictures) = latest::channel();
-    let _sender = TcpSender::bind(TcpSenderConfig::at(address), pictures).unwrap();
+    let _sender = TcpSender::bind(TcpSenderConfig::at(address).raw(), pictures).unwrap();
     camera.publish(raw(7));
     let begun = Instant::now();
     assert_eq!(next(&mut receiver.pictures()).await.number(), 7);
@@ -538,7 +593,7 @@ mod real_time {
 
 fn sender() -> (Publisher<Picture>, TcpSender) {
     let (camera, pictures) = latest::channel();
-    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap());
+    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).raw();
     (camera, TcpSender::bind(config, pictures).unwrap())
 }
 

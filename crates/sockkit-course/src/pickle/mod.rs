@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use sockkit_course::pickle;
-//! use sockkit_media::picture::{PixelFormat, Picture};
+//! use sockkit_media::picture::{Picture, PixelFormat};
 //!
 //! let frame = Picture::new(PixelFormat::Bgr, 2, 1, vec![1, 2, 3, 4, 5, 6])?;
 //! let body = pickle::encode(&frame)?; // `pickle.loads(body)` gives an array

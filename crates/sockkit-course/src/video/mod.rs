@@ -3,7 +3,7 @@
 //!
 //! ```
 //! use sockkit_course::video::{Receiver, Sender};
-//! use sockkit_media::picture::{PixelFormat, Picture};
+//! use sockkit_media::picture::{Picture, PixelFormat};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {

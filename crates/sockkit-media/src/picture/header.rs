@@ -26,7 +26,7 @@ use super::{Encoding, Picture, PictureError, PixelFormat, Timestamp};
 /// What a picture message says before the picture's bytes.
 ///
 /// ```
-/// use sockkit_media::picture::{PixelFormat, Picture};
+/// use sockkit_media::picture::{Picture, PixelFormat};
 ///
 /// let frame = Picture::new(PixelFormat::Gray, 2, 1, vec![7, 9])?.numbered(3);
 /// let message = frame.to_message()?;

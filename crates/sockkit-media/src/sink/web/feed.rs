@@ -6,11 +6,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{sync::Notify, task::spawn_blocking, time::Instant};
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
+    encode,
     latest::{Publisher, Subscriber},
-    picture::{Encoding, Picture, Timestamp, jpeg},
+    picture::{Picture, Timestamp},
     stream::StatsHandle,
 };
 
@@ -133,17 +134,10 @@ impl Feed {
     }
 
     async fn compress(&self, frame: Picture) -> Option<ShownPicture> {
-        let quality = self.jpeg_quality;
-        let jpeg = if frame.encoding() == Encoding::Jpeg {
-            frame
-        } else {
-            // Milliseconds of work: they would hold up the other streams.
-            spawn_blocking(move || jpeg::encode(&frame, quality))
-                .await
-                .ok()?
-                .inspect_err(|error| tracing::warn!(stream = self.name, %error, "cannot compress"))
-                .ok()?
-        };
+        let jpeg = encode::to_jpeg(frame, self.jpeg_quality)
+            .await
+            .inspect_err(|error| tracing::warn!(stream = self.name, %error, "cannot compress"))
+            .ok()?;
         Some(ShownPicture {
             captured: jpeg.captured(),
             number: jpeg.number(),

@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes};
 use sockkit_codec::frame::{FrameConfig, FrameWriteError};
 
 use crate::{
-    picture::{MessageError, Picture, PictureHeader},
+    picture::{MessageError, Picture, PictureError, PictureHeader},
     stream::{control::Control, sender::MAX_PICTURE_BYTES},
 };
 
@@ -63,6 +63,9 @@ impl Outgoing {
 /// Why a picture is sent to no viewer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unsendable {
+    /// It does not compress.
+    #[error(transparent)]
+    Compress(#[from] PictureError),
     /// It is longer than any receiver accepts.
     #[error(transparent)]
     Frame(#[from] FrameWriteError),
