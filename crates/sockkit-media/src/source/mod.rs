@@ -118,6 +118,16 @@ impl Source {
         Ok(frame)
     }
 
+    /// Pictures of a camera that newer ones replaced before they were asked for.
+    /// Other sources wait.
+    pub fn missed(&self) -> u64 {
+        match &self.kind {
+            #[cfg(feature = "camera")]
+            Kind::Camera(camera) => camera.missed(),
+            _ => 0,
+        }
+    }
+
     /// Keeps to the rate on average; gives up what is too late to make up for.
     fn set_due(&mut self, duration: Option<Duration>) {
         self.due += match self.pace {
