@@ -60,7 +60,7 @@ pub use sockkit_codec::{frame, pack, shard, text};
 pub use sockkit_file as file;
 
 #[cfg(feature = "media")]
-pub use sockkit_media::{latest, picture, sink, source, stream};
+pub use sockkit_media::{encode, latest, picture, sink, source, stream};
 
 #[cfg(feature = "course")]
 #[doc(inline)]

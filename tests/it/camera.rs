@@ -11,7 +11,7 @@ use std::{
 };
 
 use sockkit::{
-    picture::PixelFormat,
+    picture::Encoding,
     source::camera::{self, Camera, CameraConfig, CameraError, CameraId},
     stream::{Receiver, ReceiverConfig},
     testing::needs::{Need, met},
@@ -188,7 +188,7 @@ async fn a_camera_that_is_not_there_is_told_at_once() {
 mod in_guest {
     use sockkit::{
         latest,
-        picture::{VideoFrame, jpeg},
+        picture::{Picture, jpeg},
         source::{
             Source, SourceConfig, SourceSpec,
             camera::{Signal, SignalLoss},
@@ -201,7 +201,7 @@ mod in_guest {
     use super::*;
 
     /// The number that the emulated webcam painted into a picture.
-    pub(super) fn painted(frame: &VideoFrame) -> u32 {
+    pub(super) fn painted(frame: &Picture) -> u32 {
         read_blocks(frame).unwrap()
     }
 
@@ -217,7 +217,7 @@ mod in_guest {
     }
 
     /// The next picture, however often the signal is lost until then.
-    async fn next_picture(camera: &mut Camera) -> VideoFrame {
+    async fn next_picture(camera: &mut Camera) -> Picture {
         timeout(Duration::from_secs(15), async {
             loop {
                 match camera.next().await {
@@ -384,7 +384,7 @@ mod in_guest {
         first.close().await.unwrap();
         let spec: SourceSpec = "/dev/video0".parse().unwrap();
         let mut source = Source::open(&spec, SourceConfig::default()).await.unwrap();
-        assert_eq!(source.next().await.unwrap().format(), PixelFormat::Jpeg);
+        assert_eq!(source.next().await.unwrap().encoding(), Encoding::Jpeg);
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use std::{
 
 use sockkit::{
     latest,
-    picture::{PixelFormat, Timestamp, VideoFrame, jpeg},
+    picture::{Picture, PixelFormat, Timestamp, jpeg},
     sink::record::{Existing, RecordError, Recorder, RecorderConfig, Timing},
     source::{
         Source, SourceConfig, SourceError, SourceSpec,
@@ -21,7 +21,7 @@ use sockkit::{
 use tokio::time::timeout;
 
 /// A pattern picture taken `micros` after some day in 2023.
-fn picture(number: u64, micros: u64) -> VideoFrame {
+fn picture(number: u64, micros: u64) -> Picture {
     let clock = Timestamp::from_micros(1_700_000_000_000_000 + micros);
     paint(320, 240, Stamp { number, clock }).unwrap()
 }
@@ -271,7 +271,7 @@ async fn the_newest_pictures_are_followed_to_their_end() {
         tokio::task::yield_now().await;
     }
     // One that does not fit is left out.
-    publisher.publish(VideoFrame::new(PixelFormat::Gray, 8, 8, vec![0; 64]).unwrap());
+    publisher.publish(Picture::new(PixelFormat::Gray, 8, 8, vec![0; 64]).unwrap());
     drop(publisher);
     let (summary, missed) = recording.await.unwrap();
     assert!((1..=20).contains(&summary.frames));
@@ -296,7 +296,7 @@ async fn bad_pictures_are_refused_and_good_ones_go_on() {
     let mut recorder = create(folder.path().join("a.mp4")).await.unwrap();
     recorder.push(&picture(0, 0)).await.unwrap();
 
-    let small = VideoFrame::new(PixelFormat::Gray, 8, 8, vec![0; 64]).unwrap();
+    let small = Picture::new(PixelFormat::Gray, 8, 8, vec![0; 64]).unwrap();
     let error = recorder.push(&small).await.unwrap_err();
     assert!(matches!(
         error,
@@ -307,7 +307,7 @@ async fn bad_pictures_are_refused_and_good_ones_go_on() {
     ));
 
     let whole = jpeg::encode(&picture(1, 40_000), 80).unwrap().into_data();
-    let cut = VideoFrame::from_jpeg(whole.slice(..whole.len() / 2)).unwrap();
+    let cut = Picture::from_jpeg(whole.slice(..whole.len() / 2)).unwrap();
     let error = recorder.push(&cut).await.unwrap_err();
     assert!(matches!(error, RecordError::Picture { .. }), "{error}");
 

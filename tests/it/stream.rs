@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use sockkit::{
     latest::{self, Publisher, Subscriber},
-    picture::{PixelFormat, Timestamp, VideoFrame},
+    picture::{Encoding, Picture, PixelFormat, Timestamp, jpeg},
     shard::{Kind, Parity, SplitConfig, Splitter, StreamId},
     stream::{Receiver, ReceiverConfig, Sender, SenderConfig, SenderStats, Stats, StreamError},
 };
@@ -18,14 +18,69 @@ async fn a_picture_arrives_as_it_was() {
     let receiver = receiver();
     let mut pictures = receiver.pictures();
     let (camera, _sender) = sender(SenderConfig::to(receiver.local_addr()));
-    for (number, format) in (1..).zip(PixelFormat::ALL) {
-        let picture = raw(number).convert(format).unwrap();
+    for picture in every_encoding() {
         camera.publish(picture.clone());
         // Not `assert_eq`, which would print every pixel.
-        assert!(next(&mut pictures).await == picture, "{format}");
+        assert!(
+            next(&mut pictures).await == picture,
+            "{}",
+            picture.encoding()
+        );
     }
     let stats = receiver.stats().snapshot();
     assert_eq!((stats.received, stats.lost, stats.refused), (8, 0, 0));
+}
+
+#[tokio::test]
+async fn raw_pictures_arrive_as_jpeg_unless_told_otherwise() {
+    let receiver = receiver();
+    let mut arrived = receiver.pictures();
+    let (camera, pictures) = latest::channel();
+    let config = SenderConfig::to(receiver.local_addr()).jpeg_quality(35);
+    let _sender = Sender::bind(config, pictures).unwrap();
+    for picture in every_encoding() {
+        camera.publish(picture.clone());
+        let expected = jpeg::encode(&picture, 35).unwrap();
+        assert!(
+            next(&mut arrived).await == expected,
+            "{}",
+            picture.encoding()
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_last_picture_goes_out_before_the_sender_has_finished() {
+    let receiver = receiver();
+    let mut arrived = receiver.pictures();
+    let (camera, pictures) = latest::channel();
+    let sender = Sender::bind(SenderConfig::to(receiver.local_addr()), pictures).unwrap();
+    for number in 1..=150 {
+        camera.publish(raw(number));
+    }
+    drop(camera);
+    timeout(Duration::from_secs(10), sender.finished())
+        .await
+        .unwrap();
+    let stats = sender.stats();
+    assert_eq!((stats.sent + stats.skipped, stats.failed), (150, 0));
+    while next(&mut arrived).await.number() < 150 {}
+}
+
+#[tokio::test]
+async fn h264_is_refused_and_counted() {
+    for config in [SenderConfig::raw, std::convert::identity] {
+        let (camera, pictures) = latest::channel();
+        let config = config(SenderConfig::to(receiver().local_addr()));
+        let sender = Sender::bind(config, pictures).unwrap();
+        camera.publish(Picture::from_h264(true, 64, 48, vec![0, 0, 1, 0x65]).unwrap());
+        drop(camera);
+        timeout(Duration::from_secs(10), sender.finished())
+            .await
+            .unwrap();
+        let stats = sender.stats();
+        assert_eq!((stats.sent, stats.failed), (0, 1));
+    }
 }
 
 #[tokio::test]
@@ -260,15 +315,18 @@ async fn addresses_that_cannot_be_are_refused() {
 
 /// Streams pictures at 60 a second, until the last one has arrived.
 async fn stream_for(
-    format: PixelFormat,
+    encoding: Encoding,
     (width, height): (u32, u32),
     pictures: u64,
 ) -> (Stats, SenderStats) {
     let texture: Vec<u8> = (0..width * height * 3)
         .map(|at| (at / 7 % 251) as u8)
         .collect();
-    let rgb = VideoFrame::new(PixelFormat::Rgb, width, height, texture).unwrap();
-    let picture = rgb.convert(format).unwrap();
+    let rgb = Picture::new(PixelFormat::Rgb, width, height, texture).unwrap();
+    let picture = match encoding {
+        Encoding::Raw(format) => rgb.convert(format).unwrap(),
+        _ => jpeg::encode(&rgb, jpeg::DEFAULT_QUALITY).unwrap(),
+    };
     let receiver = receiver();
     let mut shown = receiver.pictures();
     let (camera, sender) = sender(SenderConfig::to(receiver.local_addr()));
@@ -309,7 +367,7 @@ mod real_time {
     #[ignore = "real time"]
     fn raw_vga_at_sixty_a_second_loses_none() {
         check("stream: raw VGA at 60 a second", || {
-            none_lost(PixelFormat::Bgr, (640, 480))
+            none_lost(PixelFormat::Bgr.into(), (640, 480))
         });
     }
 
@@ -317,12 +375,12 @@ mod real_time {
     #[ignore = "real time"]
     fn hd_jpeg_at_sixty_a_second_loses_none() {
         check("stream: HD JPEG at 60 a second", || {
-            none_lost(PixelFormat::Jpeg, (1_280, 720))
+            none_lost(Encoding::Jpeg, (1_280, 720))
         });
     }
 
-    fn none_lost(format: PixelFormat, size_px: (u32, u32)) -> Result<(), String> {
-        let (stats, sent) = run(stream_for(format, size_px, 2 * 60));
+    fn none_lost(encoding: Encoding, size_px: (u32, u32)) -> Result<(), String> {
+        let (stats, sent) = run(stream_for(encoding, size_px, 2 * 60));
         if (stats.lost, stats.received) == (0, sent.sent) {
             return Ok(());
         }
@@ -345,19 +403,19 @@ fn receiver() -> Receiver {
     Receiver::bind(ReceiverConfig::at("127.0.0.1:0".parse().unwrap())).unwrap()
 }
 
-fn sender(config: SenderConfig) -> (Publisher<VideoFrame>, Sender) {
+fn sender(config: SenderConfig) -> (Publisher<Picture>, Sender) {
     let (camera, pictures) = latest::channel();
-    (camera, Sender::bind(config, pictures).unwrap())
+    (camera, Sender::bind(config.raw(), pictures).unwrap())
 }
 
-async fn next(pictures: &mut Subscriber<VideoFrame>) -> VideoFrame {
+async fn next(pictures: &mut Subscriber<Picture>) -> Picture {
     timeout(WITHIN, pictures.next())
         .await
         .expect("a picture in time")
         .expect("the receiver runs")
 }
 
-async fn publish_forever(camera: &Publisher<VideoFrame>) {
+async fn publish_forever(camera: &Publisher<Picture>) {
     let mut ticks = interval(Duration::from_millis(20));
     for number in 0.. {
         ticks.tick().await;
@@ -370,8 +428,15 @@ async fn closed_port() -> SocketAddr {
     socket.local_addr().unwrap()
 }
 
-fn raw(number: u64) -> VideoFrame {
-    VideoFrame::new(PixelFormat::Rgb, 64, 48, vec![100; 64 * 48 * 3])
+/// One picture of each pixel format, and a JPEG.
+fn every_encoding() -> impl Iterator<Item = Picture> {
+    let formats = PixelFormat::ALL.into_iter().zip(1..);
+    let raw = formats.map(|(format, number)| raw(number).convert(format).unwrap());
+    raw.chain([jpeg::encode(&self::raw(8), jpeg::DEFAULT_QUALITY).unwrap()])
+}
+
+fn raw(number: u64) -> Picture {
+    Picture::new(PixelFormat::Rgb, 64, 48, vec![100; 64 * 48 * 3])
         .unwrap()
         .captured_at(std::time::SystemTime::now().into())
         .numbered(number)

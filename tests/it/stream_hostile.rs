@@ -10,7 +10,7 @@ use std::{
 
 use sockkit::{
     latest::Subscriber,
-    picture::{PixelFormat, Timestamp, VideoFrame},
+    picture::{Picture, PixelFormat, Timestamp},
     shard::{HEADER_BYTES, Kind, Parity, SplitConfig, Splitter, StreamId},
     stream::{Receiver, ReceiverConfig},
 };
@@ -80,7 +80,7 @@ async fn a_stranger_does_not_take_over_while_the_camera_is_away() {
             continue;
         }
         let mut pictures = receiver.pictures();
-        let is_back = |picture: &VideoFrame| picture.number() >= 1_000;
+        let is_back = |picture: &Picture| picture.number() >= 1_000;
         while !is_back(&pictures.next().await.unwrap()) {}
         let stats = receiver.stats().snapshot();
         assert_eq!(stats.sender, Some(camera.address), "{stats:?}");
@@ -209,8 +209,12 @@ impl Camera {
 
     fn datagrams(&self, number: u64, captured: Timestamp) -> Vec<Vec<u8>> {
         let pixels = vec![100; 64 * 48];
-        let picture = VideoFrame::new(PixelFormat::Gray, 64, 48, pixels).unwrap();
-        let message = picture.captured_at(captured).numbered(number).to_message();
+        let picture = Picture::new(PixelFormat::Gray, 64, 48, pixels).unwrap();
+        let message = picture
+            .captured_at(captured)
+            .numbered(number)
+            .to_message()
+            .unwrap();
         let mut splitter = Splitter::new(SplitConfig::default(), self.stream);
         let shards = splitter.split(Kind(1), &message, Parity::NONE).unwrap();
         let mut datagrams: Vec<_> = shards.datagrams().map(<[u8]>::to_vec).collect();
@@ -226,7 +230,7 @@ impl Camera {
 
     /// Whether the picture of this number is shown, within a time that is long
     /// enough for any machine.
-    async fn is_shown(&self, pictures: &mut Subscriber<VideoFrame>, number: u64) -> bool {
+    async fn is_shown(&self, pictures: &mut Subscriber<Picture>, number: u64) -> bool {
         let shown = async {
             while let Some(picture) = pictures.next().await {
                 if picture.number() == number {

@@ -10,7 +10,7 @@ use std::{
 
 use sockkit::{
     latest,
-    picture::{PixelFormat, Timestamp, VideoFrame, jpeg},
+    picture::{Picture, PixelFormat, Timestamp, jpeg},
     shard::Parity,
     source::{
         Source, SourceConfig, SourceSpec,
@@ -51,7 +51,7 @@ enum Pace {
 /// What both ends say after `count` pictures, which repeat `pictures`.
 fn stream_over(
     lab: &Lab,
-    pictures: &[VideoFrame],
+    pictures: &[Picture],
     parity: Parity,
     pace: Pace,
     count: u64,
@@ -79,7 +79,9 @@ fn stream_over(
         }
         receiver.stats().snapshot()
     });
-    let config = SenderConfig::to(is_bound.recv().unwrap()).parity(parity);
+    let config = SenderConfig::to(is_bound.recv().unwrap())
+        .parity(parity)
+        .raw();
     let sent = lab.host(0).block_on(async || {
         let (camera, newest) = latest::channel();
         let sender = Sender::bind(config, newest).unwrap();
@@ -116,7 +118,7 @@ fn stream_over(
 }
 
 /// 1280x720 as a webcam compresses it.
-fn hd_jpegs() -> Vec<VideoFrame> {
+fn hd_jpegs() -> Vec<Picture> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -175,7 +177,7 @@ fn without_loss_none_is_lost_on_a_cable() {
     let Some(lab) = two_hosts("stream: no loss on a cable") else {
         return;
     };
-    let raw = VideoFrame::new(PixelFormat::Bgr, 640, 480, vec![90; 640 * 480 * 3]).unwrap();
+    let raw = Picture::new(PixelFormat::Bgr, 640, 480, vec![90; 640 * 480 * 3]).unwrap();
     for pictures in [&[raw][..], &hd_jpegs()] {
         let pace = Pace::AfterArrival(PATIENCE);
         let (stats, sent) = stream_over(&lab, pictures, Parity::NONE, pace, 120);
@@ -195,7 +197,7 @@ mod real_time {
         let Some(lab) = two_hosts("stream: no loss at 60 a second") else {
             return;
         };
-        let raw = VideoFrame::new(PixelFormat::Bgr, 640, 480, vec![90; 640 * 480 * 3]).unwrap();
+        let raw = Picture::new(PixelFormat::Bgr, 640, 480, vec![90; 640 * 480 * 3]).unwrap();
         for pictures in [&[raw][..], &hd_jpegs()] {
             check("stream: no loss at 60 a second", || {
                 let (stats, sent) =

@@ -5,7 +5,7 @@ use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 use sockkit::{
     latest::{self, Publisher, Subscriber},
     options::SocketOptions,
-    picture::{PixelFormat, Timestamp, VideoFrame},
+    picture::{Picture, PixelFormat, Timestamp, jpeg},
     stream::{Link, StreamError, TcpReceiver, TcpReceiverConfig, TcpSender, TcpSenderConfig},
     tcp::{Connector, End, Timeout},
 };
@@ -20,15 +20,67 @@ async fn a_picture_arrives_as_it_was() {
     let (camera, sender) = sender();
     let receiver = receiver(&sender);
     let mut pictures = receiver.pictures();
-    for (number, format) in (1..).zip(PixelFormat::ALL) {
-        let picture = raw(number).convert(format).unwrap();
+    for picture in every_encoding() {
         camera.publish(picture.clone());
         // Not `assert_eq`, which would print every pixel.
-        assert!(next(&mut pictures).await == picture, "{format}");
+        assert!(
+            next(&mut pictures).await == picture,
+            "{}",
+            picture.encoding()
+        );
     }
     let stats = receiver.stats().snapshot();
     assert_eq!((stats.received, stats.lost, stats.refused), (8, 0, 0));
     assert_eq!(sender.stats().sent, 8);
+}
+
+#[tokio::test]
+async fn raw_pictures_arrive_as_jpeg_unless_told_otherwise() {
+    let (camera, pictures) = latest::channel();
+    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).jpeg_quality(35);
+    let sender = TcpSender::bind(config, pictures).unwrap();
+    let receiver = receiver(&sender);
+    let mut pictures = receiver.pictures();
+    for picture in every_encoding() {
+        camera.publish(picture.clone());
+        let expected = jpeg::encode(&picture, 35).unwrap();
+        assert!(
+            next(&mut pictures).await == expected,
+            "{}",
+            picture.encoding()
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_last_picture_goes_out_before_the_sender_has_finished() {
+    let (camera, sender) = sender();
+    let receiver = receiver(&sender);
+    let mut pictures = receiver.pictures();
+    camera.publish(raw(1));
+    next(&mut pictures).await;
+    for number in 2..=150 {
+        camera.publish(large(number));
+    }
+    drop(camera);
+    timeout(WITHIN, sender.finished()).await.unwrap();
+    while next(&mut pictures).await.number() < 150 {}
+    let stats = sender.stats();
+    assert_eq!((stats.sent + stats.skipped, stats.failed), (150, 0));
+}
+
+#[tokio::test]
+async fn h264_is_refused_and_counted() {
+    for config in [TcpSenderConfig::raw, std::convert::identity] {
+        let (camera, pictures) = latest::channel();
+        let config = config(TcpSenderConfig::at(LOOPBACK.parse().unwrap()));
+        let sender = TcpSender::bind(config, pictures).unwrap();
+        camera.publish(Picture::from_h264(true, 64, 48, vec![0, 0, 1, 0x65]).unwrap());
+        drop(camera);
+        timeout(WITHIN, sender.finished()).await.unwrap();
+        let stats = sender.stats();
+        assert_eq!((stats.sent, stats.failed), (0, 1));
+    }
 }
 
 #[tokio::test]
@@ -99,7 +151,9 @@ async fn small_pictures_do_not_queue_here_for_a_viewer_that_does_not_read() {
 async fn a_viewer_that_takes_nothing_for_too_long_is_dropped() {
     let (camera, pictures) = latest::channel();
     let patience = Duration::from_millis(300);
-    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).write_deadline(patience);
+    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap())
+        .raw()
+        .write_deadline(patience);
     let sender = TcpSender::bind(config, pictures).unwrap();
     let mut sleeper = frugal(sender.local_addr()).await;
     until(|| sender.stats().viewers == 1).await;
@@ -116,7 +170,7 @@ async fn a_viewer_that_takes_nothing_for_too_long_is_dropped() {
 #[tokio::test]
 async fn a_viewer_that_reads_too_slowly_is_dropped_though_it_reads() {
     let (camera, pictures) = latest::channel();
-    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap());
+    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).raw();
     let sender = TcpSender::bind(config.write_deadline(Duration::from_secs(1)), pictures).unwrap();
     let mut slow = frugal(sender.local_addr()).await;
     until(|| sender.stats().viewers == 1).await;
@@ -138,7 +192,9 @@ async fn a_viewer_that_reads_too_slowly_is_dropped_though_it_reads() {
 #[tokio::test]
 async fn a_deadline_of_for_ever_is_none() {
     let (camera, pictures) = latest::channel();
-    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).write_deadline(Duration::MAX);
+    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap())
+        .raw()
+        .write_deadline(Duration::MAX);
     let sender = TcpSender::bind(config, pictures).unwrap();
     let receiver = receiver(&sender);
     let mut shown = receiver.pictures();
@@ -176,7 +232,7 @@ async fn one_host_with_a_hundred_and_forty_connections_leaves_room_for_others() 
 #[tokio::test]
 async fn the_share_of_one_host_can_be_all_places() {
     let (_camera, pictures) = latest::channel();
-    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap());
+    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).raw();
     let config = config.max_viewers(8).max_viewers_per_host(8);
     let sender = TcpSender::bind(config, pictures).unwrap();
     let _receivers: Vec<_> = (0..8).map(|_| receiver(&sender)).collect();
@@ -186,7 +242,9 @@ async fn the_share_of_one_host_can_be_all_places() {
 #[tokio::test]
 async fn one_viewer_too_many_waits_until_there_is_a_place() {
     let (camera, pictures) = latest::channel();
-    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).max_viewers(1);
+    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap())
+        .raw()
+        .max_viewers(1);
     let sender = TcpSender::bind(config, pictures).unwrap();
     let first = receiver(&sender);
     camera.publish(raw(1));
@@ -216,7 +274,7 @@ async fn restart_a_sender() -> Duration {
 
     let (camera, pictures_of_second) = latest::channel();
     let restarted = Instant::now();
-    let _second = TcpSender::bind(TcpSenderConfig::at(address), pictures_of_second).unwrap();
+    let _second = TcpSender::bind(TcpSenderConfig::at(address).raw(), pictures_of_second).unwrap();
     tokio::select! {
         picture = next(&mut pictures) => assert!(picture.number() < 1 << 32, "{picture:?}"),
         () = publish_forever(&camera, raw) => unreachable!(),
@@ -240,7 +298,7 @@ async fn begin_after_the_receiver() -> Duration {
     assert_eq!(link.next().await, Some(refused));
 
     let (camera, pictures) = latest::channel();
-    let _sender = TcpSender::bind(TcpSenderConfig::at(address), pictures).unwrap();
+    let _sender = TcpSender::bind(TcpSenderConfig::at(address).raw(), pictures).unwrap();
     camera.publish(raw(7));
     let begun = Instant::now();
     assert_eq!(next(&mut receiver.pictures()).await.number(), 7);
@@ -281,7 +339,7 @@ async fn a_sender_of_garbage_is_counted_dropped_and_dialled_again() {
     let address = impostor.local_addr().unwrap();
     let receiver = TcpReceiver::dial(TcpReceiverConfig::to(address.to_string()));
     let random: Vec<u8> = (0..200).map(|_| fastrand::u8(..)).collect();
-    let mut unknown_codec = raw(1).to_message().to_vec();
+    let mut unknown_codec = raw(1).to_message().unwrap().to_vec();
     unknown_codec[6] = 9;
     let nonsense: [&[u8]; 5] = [
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
@@ -299,7 +357,7 @@ async fn a_sender_of_garbage_is_counted_dropped_and_dialled_again() {
     let later = [b"SKCT\x01\x63\0\0", &[7; 40][..]].concat();
     connection.write_all(&framed(&later)).await.unwrap();
     connection
-        .write_all(&framed(&raw(1).to_message()))
+        .write_all(&framed(&raw(1).to_message().unwrap()))
         .await
         .unwrap();
     next(&mut receiver.pictures()).await;
@@ -314,7 +372,7 @@ async fn a_sender_that_says_nothing_or_stalls_is_dialled_again() {
     let config = TcpReceiverConfig::to(address).silence(Duration::from_millis(100));
     let receiver = TcpReceiver::dial(config);
     let mut link = receiver.link();
-    let picture = framed(&raw(1).to_message());
+    let picture = framed(&raw(1).to_message().unwrap());
     for said in [&[][..], &picture[..3], &picture[..1_000]] {
         let mut connection = timeout(WITHIN, impostor.accept()).await.unwrap().unwrap().0;
         connection.write_all(said).await.unwrap();
@@ -337,7 +395,7 @@ async fn a_sender_that_trickles_is_given_up_after_twelve_seconds() {
     let connected = Instant::now();
     let trickle = async {
         let mut seconds = interval(Duration::from_secs(1));
-        for byte in framed(&raw(1).to_message()) {
+        for byte in framed(&raw(1).to_message().unwrap()) {
             seconds.tick().await;
             connection.write_all(&[byte]).await.unwrap();
         }
@@ -378,7 +436,7 @@ async fn a_viewer_that_talks_nonsense_is_dropped_alone() {
         b"GET / HTTP/1.1\r\n\r\n",
         &u64::MAX.to_be_bytes(),
         &framed(&[0; 1_025]),
-        &framed(&raw(1).to_message()),
+        &framed(&raw(1).to_message().unwrap()),
     ];
     for bytes in nonsense {
         let mut stranger = TcpStream::connect(sender.local_addr()).await.unwrap();
@@ -533,9 +591,9 @@ mod real_time {
     }
 }
 
-fn sender() -> (Publisher<VideoFrame>, TcpSender) {
+fn sender() -> (Publisher<Picture>, TcpSender) {
     let (camera, pictures) = latest::channel();
-    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap());
+    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).raw();
     (camera, TcpSender::bind(config, pictures).unwrap())
 }
 
@@ -549,7 +607,7 @@ async fn frugal(sender: SocketAddr) -> TcpStream {
     connector.connect(sender).await.unwrap().into_inner()
 }
 
-async fn next(pictures: &mut Subscriber<VideoFrame>) -> VideoFrame {
+async fn next(pictures: &mut Subscriber<Picture>) -> Picture {
     timeout(WITHIN, pictures.next())
         .await
         .expect("a picture in time")
@@ -570,7 +628,7 @@ async fn until_link(link: &mut Subscriber<Link>, state: Link) {
     timeout(WITHIN, wait).await.expect("it comes to be so");
 }
 
-async fn publish_forever(camera: &Publisher<VideoFrame>, picture: impl Fn(u64) -> VideoFrame) {
+async fn publish_forever(camera: &Publisher<Picture>, picture: impl Fn(u64) -> Picture) {
     let mut ticks = interval(Duration::from_millis(20));
     for number in 0.. {
         ticks.tick().await;
@@ -601,7 +659,7 @@ async fn read_number(from: &mut TcpStream) -> u64 {
 }
 
 fn number_of(message: Vec<u8>) -> u64 {
-    VideoFrame::from_message(message.into()).unwrap().number()
+    Picture::from_message(message.into()).unwrap().number()
 }
 
 async fn closed_port() -> SocketAddr {
@@ -613,18 +671,25 @@ fn framed(payload: &[u8]) -> Vec<u8> {
     [&(payload.len() as u64).to_be_bytes()[..], payload].concat()
 }
 
-fn raw(number: u64) -> VideoFrame {
+/// One picture of each pixel format, and a JPEG.
+fn every_encoding() -> impl Iterator<Item = Picture> {
+    let formats = PixelFormat::ALL.into_iter().zip(1..);
+    let raw = formats.map(|(format, number)| raw(number).convert(format).unwrap());
+    raw.chain([jpeg::encode(&self::raw(8), jpeg::DEFAULT_QUALITY).unwrap()])
+}
+
+fn raw(number: u64) -> Picture {
     gray(64, 48, number)
 }
 
 /// More than the kernel takes for a viewer that does not read.
-fn large(number: u64) -> VideoFrame {
+fn large(number: u64) -> Picture {
     gray(1_920, 1_080, number)
 }
 
-fn gray(width: u32, height: u32, number: u64) -> VideoFrame {
+fn gray(width: u32, height: u32, number: u64) -> Picture {
     let pixels = vec![100; (width * height) as usize];
-    VideoFrame::new(PixelFormat::Gray, width, height, pixels)
+    Picture::new(PixelFormat::Gray, width, height, pixels)
         .unwrap()
         .captured_at(std::time::SystemTime::now().into())
         .numbered(number)

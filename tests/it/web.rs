@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use sockkit::{
     latest::{self, Publisher},
     options::SocketOptions,
-    picture::{PixelFormat, Timestamp, VideoFrame, jpeg},
+    picture::{Picture, PixelFormat, Timestamp, jpeg},
     sink::web::{Viewer, ViewerConfig, ViewerError, ViewerStream},
     tcp::Connector,
 };
@@ -23,7 +23,7 @@ async fn a_snapshot_is_the_newest_picture_as_jpeg() {
     let answer = get(viewer.address(), "/snapshot").await;
     answer.check(200, "image/jpeg");
     assert_eq!(answer.header("x-number"), Some("2"));
-    let shown = VideoFrame::from_jpeg(answer.body).unwrap();
+    let shown = Picture::from_jpeg(answer.body).unwrap();
     assert_eq!((shown.width_px(), shown.height_px()), (64, 48));
 }
 
@@ -63,7 +63,7 @@ async fn the_stream_is_multipart_with_lengths_and_stamps() {
             );
             assert!(head.contains("X-Stream: camera\r\n"), "{head}");
             assert_eq!(watcher.number, number);
-            VideoFrame::from_jpeg(jpeg).unwrap();
+            Picture::from_jpeg(jpeg).unwrap();
         }
     }
 }
@@ -73,7 +73,7 @@ async fn jpeg_passes_untouched() {
     let (viewer, publisher) = viewer("camera").await;
     publisher.publish(gray(1));
     let jpeg = get(viewer.address(), "/snapshot").await.body;
-    publisher.publish(VideoFrame::from_jpeg(jpeg.clone()).unwrap().numbered(2));
+    publisher.publish(Picture::from_jpeg(jpeg.clone()).unwrap().numbered(2));
     let answer = get(viewer.address(), "/?action=snapshot").await;
     assert_eq!(answer.header("x-number"), Some("2"));
     assert_eq!(answer.body, jpeg);
@@ -567,7 +567,7 @@ async fn silence_becomes_a_placeholder_and_pictures_come_back() {
     let mut watcher = Watcher::open(viewer.address(), "/stream").await;
     watcher.part().await;
     let (_, placeholder) = watcher.part().await;
-    let placeholder = VideoFrame::from_jpeg(placeholder).unwrap();
+    let placeholder = Picture::from_jpeg(placeholder).unwrap();
     assert_eq!((placeholder.width_px(), watcher.number), (640, 0));
     get(viewer.address(), "/snapshot")
         .await
@@ -647,7 +647,7 @@ async fn small_pictures_do_not_queue_for_a_client_that_did_not_read() {
 }
 
 /// Wakes a client after a hundred pictures: it sees so many until the newest.
-async fn check_sleeper(picture: fn(u64) -> VideoFrame, most: usize) {
+async fn check_sleeper(picture: fn(u64) -> Picture, most: usize) {
     let (viewer, publisher) = viewer("camera").await;
     let mut reader = Watcher::open(viewer.address(), "/stream").await;
     let frugal = SocketOptions::new().receive_buffer_bytes(4_096);
@@ -735,7 +735,7 @@ fn config() -> ViewerConfig {
         .name("camera.lan")
 }
 
-async fn viewer(name: &str) -> (Viewer, Publisher<VideoFrame>) {
+async fn viewer(name: &str) -> (Viewer, Publisher<Picture>) {
     let (publisher, pictures) = latest::channel();
     let viewer = Viewer::bind(config(), [ViewerStream::new(name, pictures)])
         .await
@@ -744,18 +744,18 @@ async fn viewer(name: &str) -> (Viewer, Publisher<VideoFrame>) {
 }
 
 /// A raw picture, 64 × 48.
-fn gray(number: u64) -> VideoFrame {
-    VideoFrame::new(PixelFormat::Gray, 64, 48, vec![128; 64 * 48])
+fn gray(number: u64) -> Picture {
+    Picture::new(PixelFormat::Gray, 64, 48, vec![128; 64 * 48])
         .unwrap()
         .captured_at(Timestamp::from_micros(1_700_000_000_000_042))
         .numbered(number)
 }
 
 /// A JPEG of some 30 KB, as cameras have them.
-fn noise(number: u64) -> VideoFrame {
+fn noise(number: u64) -> Picture {
     let mut random = fastrand::Rng::with_seed(number);
     let pixels: Vec<u8> = (0..240 * 180).map(|_| random.u8(..)).collect();
-    let raw = VideoFrame::new(PixelFormat::Gray, 240, 180, pixels).unwrap();
+    let raw = Picture::new(PixelFormat::Gray, 240, 180, pixels).unwrap();
     jpeg::encode(&raw, 80).unwrap().numbered(number)
 }
 

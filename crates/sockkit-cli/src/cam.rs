@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::Context;
 use indicatif::ProgressBar;
 use sockkit::{
+    encode,
     interfaces::InterfaceSelector,
     latest,
-    picture::{PixelFormat, VideoFrame, jpeg},
+    picture::jpeg,
     shard::Parity,
     source::{Source, SourceConfig, SourceSpec, camera},
 };
@@ -91,6 +92,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot open the source {}", args.source))?;
     let (camera, pictures) = latest::channel();
+    // Once for all ways, and not where the sockets are served.
+    let pictures = encode::as_jpeg(pictures, jpeg::DEFAULT_QUALITY);
     let ways = Ways {
         parity: args.parity(),
         interface: args.interface.as_ref(),
@@ -109,7 +112,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             frame = source.next() => {
-                camera.publish(compressed(frame?)?);
+                camera.publish(frame?);
                 progress.set_message(one_line(&outgoing));
                 progress.tick();
             }
@@ -118,6 +121,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         }
     }
     progress.finish_and_clear();
+    drop(camera);
+    outgoing.finished().await;
+    if source.missed() > 0 {
+        say!("missed  {} pictures of the source", source.missed());
+    }
     for sent in outgoing.sent() {
         say!("sent    {sent}");
     }
@@ -131,14 +139,6 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     }
     outgoing.shutdown().await;
     Ok(())
-}
-
-/// The picture as JPEG; one that is so already is passed through.
-fn compressed(frame: VideoFrame) -> anyhow::Result<VideoFrame> {
-    if frame.format() == PixelFormat::Jpeg {
-        return Ok(frame);
-    }
-    Ok(jpeg::encode(&frame, jpeg::DEFAULT_QUALITY)?)
 }
 
 fn one_line(outgoing: &Outgoing) -> String {

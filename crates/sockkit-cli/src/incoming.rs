@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use sockkit::{
     interfaces::InterfaceSelector,
     latest::Subscriber,
-    picture::VideoFrame,
+    picture::Picture,
     stream::{Link, Receiver, ReceiverConfig, StatsHandle, TcpReceiver, TcpReceiverConfig},
 };
 
@@ -61,7 +61,7 @@ impl Incoming {
         Ok(Self::Datagrams(receiver))
     }
 
-    pub(crate) fn pictures(&self) -> Subscriber<VideoFrame> {
+    pub(crate) fn pictures(&self) -> Subscriber<Picture> {
         match self {
             Self::Datagrams(receiver) => receiver.pictures(),
             Self::Dialled(receiver) => receiver.pictures(),

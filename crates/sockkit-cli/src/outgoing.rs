@@ -1,14 +1,17 @@
 //! The ways on which `cam` sends at once.
 
+use std::time::Duration;
+
 use anyhow::bail;
 use indicatif::HumanBytes;
 use sockkit::{
     interfaces::InterfaceSelector,
     latest::Subscriber,
-    picture::VideoFrame,
+    picture::Picture,
     shard::Parity,
     stream::{Report, Sender, SenderConfig, TcpSender, TcpSenderConfig},
 };
+use tokio::time::timeout;
 
 use crate::{
     endpoint::{Endpoint, Transport},
@@ -33,7 +36,7 @@ impl Outgoing {
     pub(crate) async fn bind(
         to: &[Endpoint],
         ways: Ways<'_>,
-        pictures: &Subscriber<VideoFrame>,
+        pictures: &Subscriber<Picture>,
     ) -> anyhow::Result<Self> {
         let Ways {
             parity, interface, ..
@@ -101,11 +104,21 @@ impl Outgoing {
         datagrams.chain(listeners).collect()
     }
 
+    /// Waits until the datagrams of the last picture are sent. Viewers over TCP
+    /// get theirs, or not, while [`shutdown`](Self::shutdown) waits for them.
+    pub(crate) async fn finished(&self) {
+        if let Some(sender) = &self.datagrams {
+            let _ = timeout(FINISH_WITHIN, sender.finished()).await;
+        }
+    }
+
+    /// After the publisher is gone.
     pub(crate) async fn shutdown(self) {
         if let Some(sender) = self.datagrams {
             sender.shutdown().await;
         }
         for listener in self.listeners {
+            let _ = timeout(FINISH_WITHIN, listener.finished()).await;
             listener.shutdown().await;
         }
     }
@@ -133,3 +146,6 @@ async fn udp_config(
         None => config,
     }))
 }
+
+/// A picture takes milliseconds; a viewer that does not read is not waited for.
+const FINISH_WITHIN: Duration = Duration::from_secs(2);

@@ -12,7 +12,7 @@ use indicatif::ProgressBar;
 use sockkit::{
     interfaces::InterfaceSelector,
     latest::Subscriber,
-    picture::{PixelFormat, jpeg},
+    picture::jpeg,
     sink::{
         record::{RecordError, RecordSummary, Recorder, RecorderConfig},
         web::{Embedding, Viewer, ViewerConfig, ViewerStream},
@@ -247,10 +247,7 @@ async fn snapshot(
             _ => bail!("no picture came from {url}{}", left_out(receiver)),
         }
     };
-    let jpeg = match picture.format() {
-        PixelFormat::Jpeg => picture,
-        _ => jpeg::encode(&picture, jpeg::DEFAULT_QUALITY)?,
-    };
+    let jpeg = jpeg::encode(&picture, jpeg::DEFAULT_QUALITY)?;
     write_whole(path, jpeg.data())
         .await
         .with_context(|| format!("cannot write {}", path.display()))?;

@@ -19,7 +19,7 @@ use std::{
 };
 
 use sockkit_course::video::{Receiver, Sender};
-use sockkit_media::picture::{PixelFormat, VideoFrame};
+use sockkit_media::picture::{Picture, PixelFormat};
 use tokio::time::{interval, timeout};
 
 #[path = "../../sockkit-media/benches/ends/mod.rs"]
@@ -196,10 +196,10 @@ async fn course_receive() {
 }
 
 async fn course_send(port: u64, rate: u64, count: u64) {
-    let pictures: Vec<VideoFrame> = (0..25)
+    let pictures: Vec<Picture> = (0..25)
         .map(|shade| {
             let pixels = vec![shade; 640 * 480 * 3];
-            VideoFrame::new(PixelFormat::Bgr, 640, 480, pixels).unwrap()
+            Picture::new(PixelFormat::Bgr, 640, 480, pixels).unwrap()
         })
         .collect();
     let to = format!("127.0.0.1:{port}").parse().unwrap();

@@ -3,7 +3,7 @@
 use std::{num::TryFromIntError, str::FromStr};
 
 use bytes::Bytes;
-use sockkit_media::picture::{PictureError, PixelFormat, VideoFrame};
+use sockkit_media::picture::{Picture, PictureError, PixelFormat, jpeg};
 
 use crate::pickle::{self, PickleError};
 
@@ -23,9 +23,9 @@ impl Body {
     ///
     /// # Errors
     /// If it is a broken JPEG.
-    pub fn encode(self, picture: &VideoFrame) -> Result<Bytes, PictureError> {
+    pub fn encode(self, picture: &Picture) -> Result<Bytes, PictureError> {
         Ok(match self {
-            Self::Jpeg => picture.convert(PixelFormat::Jpeg)?.into_data(),
+            Self::Jpeg => jpeg::encode(picture, jpeg::DEFAULT_QUALITY)?.into_data(),
             Self::Raw => picture.convert(PixelFormat::Bgr)?.packed().into_data(),
             Self::Pickle => pickle::encode(picture)?.into(),
         })
@@ -35,9 +35,9 @@ impl Body {
     ///
     /// # Errors
     /// If the bytes are no such picture.
-    pub fn decode(self, body: Bytes, raw_width_px: u32) -> Result<VideoFrame, BodyError> {
+    pub fn decode(self, body: Bytes, raw_width_px: u32) -> Result<Picture, BodyError> {
         Ok(match self {
-            Self::Jpeg => VideoFrame::from_jpeg(body)?,
+            Self::Jpeg => Picture::from_jpeg(body)?,
             Self::Pickle => pickle::decode(&body)?,
             Self::Raw => {
                 let row = (raw_width_px as usize)
@@ -48,7 +48,7 @@ impl Body {
                         width_px: raw_width_px,
                     })?;
                 let height_px = u32::try_from(body.len() / row)?;
-                VideoFrame::new(PixelFormat::Bgr, raw_width_px, height_px, body)?
+                Picture::new(PixelFormat::Bgr, raw_width_px, height_px, body)?
             }
         })
     }

@@ -17,7 +17,7 @@ use std::{
 
 use criterion::{Criterion, SamplingMode};
 use sockkit_media::{
-    picture::{PixelFormat, Timestamp, VideoFrame, jpeg},
+    picture::{Picture, PixelFormat, Timestamp, jpeg},
     sink::record::{Codec, H264Config, Recorder, RecorderConfig},
     source::{Source, SourceConfig, SourceSpec, clip::bundled},
 };
@@ -67,13 +67,13 @@ fn main() {
 }
 
 /// The clip's pictures, 25 a second.
-fn pictures(width_px: u32, height_px: u32) -> Vec<VideoFrame> {
+fn pictures(width_px: u32, height_px: u32) -> Vec<Picture> {
     let mut splitter = jpeg::Splitter::new(1 << 20);
     splitter.push(bundled());
     (0..u64::from(PICTURES))
         .map(|number| {
             let image = splitter.take().unwrap().unwrap();
-            let rgb = VideoFrame::from_jpeg(image).unwrap().to_rgb().unwrap();
+            let rgb = Picture::from_jpeg(image).unwrap().to_rgb().unwrap();
             let resized = rgb.resize(width_px, height_px).unwrap();
             let frame = resized.convert(PixelFormat::I420).unwrap();
             frame.captured_at(Timestamp::from_micros(number * 40_000))
@@ -81,7 +81,7 @@ fn pictures(width_px: u32, height_px: u32) -> Vec<VideoFrame> {
         .collect()
 }
 
-async fn record(path: &Path, frames: &[VideoFrame]) -> Duration {
+async fn record(path: &Path, frames: &[Picture]) -> Duration {
     // Nobody may mind that there is none yet.
     let _ = std::fs::remove_file(path);
     let config = RecorderConfig::default().codec(Codec::H264(H264Config::default()));

@@ -13,7 +13,7 @@ use std::{hint::black_box, time::Duration};
 
 use criterion::{BenchmarkGroup, Criterion, measurement::WallTime};
 use sockkit_media::{
-    picture::{PixelFormat, VideoFrame, jpeg},
+    picture::{Picture, PixelFormat, jpeg},
     source::clip::bundled,
 };
 
@@ -39,14 +39,14 @@ fn main() {
 }
 
 /// The clip's first picture, as RGB.
-fn camera_picture() -> VideoFrame {
+fn camera_picture() -> Picture {
     let mut splitter = jpeg::Splitter::new(1 << 20);
     splitter.push(bundled());
     let first = splitter.take().unwrap().unwrap();
-    VideoFrame::from_jpeg(first).unwrap().to_rgb().unwrap()
+    Picture::from_jpeg(first).unwrap().to_rgb().unwrap()
 }
 
-fn decode(group: &mut BenchmarkGroup<'_, WallTime>, rgb: &VideoFrame) {
+fn decode(group: &mut BenchmarkGroup<'_, WallTime>, rgb: &Picture) {
     let image = jpeg::encode(rgb, QUALITY).unwrap();
     group.bench_function("decode: sockkit (zune-jpeg)", |bencher| {
         bencher.iter(|| jpeg::decode(black_box(&image)).unwrap());
@@ -59,7 +59,7 @@ fn decode(group: &mut BenchmarkGroup<'_, WallTime>, rgb: &VideoFrame) {
     });
 }
 
-fn encode(group: &mut BenchmarkGroup<'_, WallTime>, rgb: &VideoFrame) {
+fn encode(group: &mut BenchmarkGroup<'_, WallTime>, rgb: &Picture) {
     group.bench_function("encode: sockkit (libjpeg-turbo-rs)", |bencher| {
         bencher.iter(|| jpeg::encode(black_box(rgb), QUALITY).unwrap());
     });
@@ -79,7 +79,7 @@ fn encode(group: &mut BenchmarkGroup<'_, WallTime>, rgb: &VideoFrame) {
     });
 }
 
-fn convert(group: &mut BenchmarkGroup<'_, WallTime>, rgb: &VideoFrame) {
+fn convert(group: &mut BenchmarkGroup<'_, WallTime>, rgb: &Picture) {
     for format in [PixelFormat::Yuyv, PixelFormat::Nv12] {
         let picture = rgb.convert(format).unwrap();
         group.bench_function(format!("{format} to rgb"), |bencher| {

@@ -20,7 +20,7 @@ use std::{
 
 use sockkit_media::{
     latest,
-    picture::{Timestamp, VideoFrame, jpeg},
+    picture::{Picture, Timestamp, jpeg},
     source::{Source, SourceConfig, SourceSpec},
     stream::{Receiver, ReceiverConfig, Sender, SenderConfig},
 };
@@ -147,7 +147,7 @@ async fn jpeg_send(port: u64, size: &str, rate: u64, count: u64) {
 }
 
 /// The bundled clip's first second, in that size.
-async fn jpegs(width_px: u32, height_px: u32) -> Vec<VideoFrame> {
+async fn jpegs(width_px: u32, height_px: u32) -> Vec<Picture> {
     let config = SourceConfig::default().rate_hz(1_000.0);
     let mut clip = Source::open(&SourceSpec::Clip, config).await.unwrap();
     let mut pictures = Vec::new();

@@ -6,14 +6,14 @@
 use bytes::Bytes;
 
 use crate::{
-    picture::{PictureHeader, VideoFrame, jpeg},
+    picture::{Picture, PictureHeader, jpeg},
     source::clip::{self, ClipFormat},
     stream::control::Control,
 };
 
 pub fn jpeg(input: &[u8]) -> bool {
     let whole = jpeg::tidy(input).is_ok();
-    let frame = VideoFrame::from_jpeg(Bytes::copy_from_slice(input));
+    let frame = Picture::from_jpeg(Bytes::copy_from_slice(input));
     let Ok(pixels) = frame.and_then(|frame| jpeg::decode(&frame)) else {
         return false;
     };
@@ -41,10 +41,10 @@ pub fn jpeg_stream(input: &[u8]) -> bool {
 
 /// A picture behind its header.
 pub fn picture(input: &[u8]) -> bool {
-    let Ok(frame) = VideoFrame::from_message(Bytes::copy_from_slice(input)) else {
+    let Ok(frame) = Picture::from_message(Bytes::copy_from_slice(input)) else {
         return false;
     };
-    assert!(frame.width_px() <= VideoFrame::MAX_SIDE_PX);
+    assert!(frame.width_px() <= Picture::MAX_SIDE_PX);
     assert!(frame.data().len() <= input.len() - PictureHeader::BYTES);
     true
 }

@@ -28,6 +28,7 @@
 // A library does not print; the programs do.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
+pub mod encode;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;

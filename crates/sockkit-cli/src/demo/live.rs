@@ -9,7 +9,7 @@ use anyhow::Context;
 use indicatif::ProgressBar;
 use sockkit::{
     latest::{self, Publisher, Subscriber},
-    picture::{PixelFormat, VideoFrame, jpeg},
+    picture::Picture,
     sink::web::{Viewer, ViewerConfig, ViewerStream},
     source::Source,
     stream::{Receiver, ReceiverConfig, Sender, SenderConfig, SenderStats, Stats},
@@ -23,11 +23,10 @@ use super::one_line;
 
 /// A running picture path: sender, receiver and viewer.
 pub(super) struct Live {
-    camera: Publisher<VideoFrame>,
+    camera: Publisher<Picture>,
     sender: Sender,
     receiver: Receiver,
     viewer: Viewer,
-    published: u64,
 }
 
 /// What both ends counted.
@@ -50,7 +49,6 @@ impl Live {
             sender,
             receiver,
             viewer,
-            published: 0,
         })
     }
 
@@ -60,12 +58,12 @@ impl Live {
     }
 
     /// What arrived, as the viewer sees it.
-    pub(super) fn pictures(&self) -> Subscriber<VideoFrame> {
+    pub(super) fn pictures(&self) -> Subscriber<Picture> {
         self.receiver.pictures()
     }
 
     /// Sends what `source` brings until `limit` or Ctrl-C.
-    pub(super) async fn run(&mut self, source: &mut Source, limit: Duration) -> anyhow::Result<()> {
+    pub(super) async fn run(&self, source: &mut Source, limit: Duration) -> anyhow::Result<()> {
         let progress = ProgressBar::new_spinner();
         let stats = self.receiver.stats();
         let mut arrived = self.receiver.pictures();
@@ -75,11 +73,10 @@ impl Live {
         let ran = loop {
             tokio::select! {
                 frame = source.next() => {
-                    match frame.map_err(Into::into).and_then(compressed) {
+                    match frame {
                         Ok(frame) => self.camera.publish(frame),
-                        Err(error) => break Err(error),
-                    };
-                    self.published += 1;
+                        Err(error) => break Err(error.into()),
+                    }
                 }
                 Some(_) = arrived.next() => {
                     progress.set_message(one_line(&stats.snapshot(), progress.elapsed()));
@@ -96,37 +93,22 @@ impl Live {
     /// Waits for what is on its way, and stops.
     pub(super) async fn end(self) -> Figures {
         let mut arrived = self.receiver.pictures();
-        while self.is_under_way()
+        drop(self.camera);
+        let _ = timeout(LAST_PICTURE, self.sender.finished()).await;
+        let stats = self.receiver.stats();
+        let sent = self.sender.stats();
+        while stats.snapshot().received < sent.sent
             && let Ok(Some(_)) = timeout(LAST_PICTURE, arrived.next()).await
         {}
-        let figures = self.figures();
+        let figures = Figures {
+            sender: sent,
+            stats: stats.snapshot(),
+        };
         self.sender.shutdown().await;
         self.viewer.shutdown().await;
         self.receiver.shutdown().await;
         figures
     }
-
-    /// Whether a picture still is between the source and the receiver.
-    fn is_under_way(&self) -> bool {
-        let Figures { sender, stats } = self.figures();
-        sender.sent + sender.skipped + sender.failed < self.published
-            || stats.received < sender.sent
-    }
-
-    fn figures(&self) -> Figures {
-        Figures {
-            sender: self.sender.stats(),
-            stats: self.receiver.stats().snapshot(),
-        }
-    }
-}
-
-/// The picture as JPEG; one that is so already is passed through.
-fn compressed(frame: VideoFrame) -> anyhow::Result<VideoFrame> {
-    if frame.format() == PixelFormat::Jpeg {
-        return Ok(frame);
-    }
-    Ok(jpeg::encode(&frame, jpeg::DEFAULT_QUALITY)?)
 }
 
 /// How long to wait for a picture that was sent last.

@@ -46,7 +46,7 @@ pub(crate) struct Args {
 /// Runs the demo and prints what it saw.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let (spec, mut source) = open(args.source).await?;
-    let mut live = Live::start(args.web).await?;
+    let live = Live::start(args.web).await?;
     let recording = Recording::start(args.record, live.pictures()).await?;
     say!("source    {spec}");
     say!("watch     http://{}/", live.web());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use sockkit::{
     latest::Subscriber,
-    picture::VideoFrame,
+    picture::Picture,
     sink::record::{RecordError, RecordSummary, Recorder, RecorderConfig},
 };
 use tokio::task::JoinHandle;
@@ -26,7 +26,7 @@ impl Recording {
     /// Records to `path`, or to the first of our own names that is free.
     pub(super) async fn start(
         path: Option<PathBuf>,
-        mut pictures: Subscriber<VideoFrame>,
+        mut pictures: Subscriber<Picture>,
     ) -> anyhow::Result<Self> {
         let mut recorder = match path {
             Some(path) => create(&path).await,

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use sockkit::{picture::VideoFrame, source::pattern::read_stamp, testing::program::Program};
+use sockkit::{picture::Picture, source::pattern::read_stamp, testing::program::Program};
 
 use crate::{fails, sockkit, sockkit_in, sockkit_under};
 
@@ -63,7 +63,7 @@ fn save_snapshot(folder: &Path) {
     let end = view.end();
     assert!(end.status.success(), "{end:?}");
     let jpeg = std::fs::read(folder.join("one.jpg")).unwrap();
-    read_stamp(&VideoFrame::from_jpeg(jpeg).unwrap()).expect("the pattern's stamp");
+    read_stamp(&Picture::from_jpeg(jpeg).unwrap()).expect("the pattern's stamp");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn datagrams_and_connections_are_mixed_freely() {
     assert!(bound.end().status.success());
     for name in ["udp.jpg", "first.jpg", "second.jpg"] {
         let jpeg = std::fs::read(folder.path().join(name)).unwrap();
-        read_stamp(&VideoFrame::from_jpeg(jpeg).unwrap()).expect("the pattern's stamp");
+        read_stamp(&Picture::from_jpeg(jpeg).unwrap()).expect("the pattern's stamp");
     }
 }
 

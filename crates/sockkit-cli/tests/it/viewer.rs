@@ -7,7 +7,7 @@ use std::{
 };
 
 use sockkit::{
-    picture::{PixelFormat, Timestamp, VideoFrame},
+    picture::{Picture, PixelFormat, Timestamp},
     source::pattern::{Stamp, read_stamp},
     testing::{
         needs::{Need, met},
@@ -122,7 +122,7 @@ fn snapshot(address: SocketAddr) -> Stamp {
         "{}",
         answer.head
     );
-    let jpeg = VideoFrame::from_jpeg(answer.body).unwrap();
+    let jpeg = Picture::from_jpeg(answer.body).unwrap();
     read_stamp(&jpeg).expect("a stamp in the picture")
 }
 
@@ -207,7 +207,7 @@ fn shown(page: &mut Page, enough: impl Fn(&Stamp) -> bool) -> Stamp {
             .bytes()
             .map(|bit| if bit == b'1' { 255 } else { 0 })
             .collect();
-        let stamp = VideoFrame::new(PixelFormat::Gray, 256, 40, gray)
+        let stamp = Picture::new(PixelFormat::Gray, 256, 40, gray)
             .ok()
             .and_then(|frame| read_stamp(&frame));
         match stamp {
@@ -278,7 +278,7 @@ fn read_part(reader: &mut impl BufRead) -> Option<Stamp> {
         if let (true, Some(length)) = (line.is_empty(), length) {
             let mut jpeg = vec![0; length];
             reader.read_exact(&mut jpeg).unwrap();
-            return read_stamp(&VideoFrame::from_jpeg(jpeg).unwrap());
+            return read_stamp(&Picture::from_jpeg(jpeg).unwrap());
         }
     }
 }

@@ -66,8 +66,12 @@ impl FrameConfig {
             })
     }
 
-    /// The prefix of a payload of `length` bytes, if this side may send it.
-    pub(super) fn prefix(self, length: usize) -> Result<[u8; PREFIX_BYTES], FrameWriteError> {
+    /// The bytes of a frame before a payload of `length` bytes, for programs that
+    /// write the payload themselves, such as one that many connections share.
+    ///
+    /// # Errors
+    /// [`FrameWriteError::TooLong`] if the payload is over the send limit.
+    pub fn prefix(&self, length: usize) -> Result<[u8; PREFIX_BYTES], FrameWriteError> {
         if length > self.max_send_bytes {
             return Err(FrameWriteError::TooLong {
                 length,

@@ -14,6 +14,7 @@ use std::{fs::File, io::Read, net::SocketAddr, path::Path, time::Duration};
 use sockkit_codec::file::course::{MAX_NAME_BYTES, OK};
 use sockkit_core::udp::{Transmit, UdpEndpoint};
 use sockkit_file::{Destination, Whole};
+use sockkit_media::shared::Pacer;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Awaited, CourseError, End, Received, name_of, on_disk, parse_name, saved_as};
@@ -37,7 +38,8 @@ pub async fn send(endpoint: &UdpEndpoint, to: SocketAddr, path: &Path) -> Result
         .await?;
     wait_for_ok(endpoint, to).await?;
 
-    let (mut sent, mut due) = (0, Instant::now());
+    let mut sent = 0;
+    let mut pacer = Pacer::with_burst(BYTES_PER_SECOND, BURST_BYTES, Instant::now().into_std());
     let mut buffer = vec![0; BURST_BYTES];
     loop {
         let read;
@@ -53,8 +55,9 @@ pub async fn send(endpoint: &UdpEndpoint, to: SocketAddr, path: &Path) -> Result
             endpoint.send(Transmit::new(to, datagram)).await?;
         }
         sent += read as u64;
-        due += BURST_TIME;
-        sleep_until(due).await;
+        if let Some(until) = pacer.on_sent(Instant::now().into_std(), read) {
+            sleep_until(until.into()).await;
+        }
     }
     endpoint.send(Transmit::new(to, &[])).await?;
     Ok(sent)
@@ -163,8 +166,8 @@ const END_BY_SILENCE: Duration = Duration::from_secs(2);
 /// No IP fragments on Ethernet, so that one lost packet costs one datagram.
 const DATAGRAM_BYTES: usize = 1_400;
 const MAX_DATAGRAM_BYTES: usize = 65_535;
-/// 28,000 bytes each 2.8 ms are 10 MB/s: a default receive buffer holds seven
-/// bursts, and a Fast Ethernet link carries them.
+/// A default receive buffer holds seven of these, and two may come at once.
 const BURST_BYTES: usize = 20 * DATAGRAM_BYTES;
-const BURST_TIME: Duration = Duration::from_micros(2_800);
+/// A Fast Ethernet link carries it.
+const BYTES_PER_SECOND: u64 = 10_000_000;
 const FLUSH_BYTES: usize = 256 << 10;

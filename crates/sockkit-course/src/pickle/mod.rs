@@ -7,9 +7,9 @@
 //!
 //! ```
 //! use sockkit_course::pickle;
-//! use sockkit_media::picture::{PixelFormat, VideoFrame};
+//! use sockkit_media::picture::{Picture, PixelFormat};
 //!
-//! let frame = VideoFrame::new(PixelFormat::Bgr, 2, 1, vec![1, 2, 3, 4, 5, 6])?;
+//! let frame = Picture::new(PixelFormat::Bgr, 2, 1, vec![1, 2, 3, 4, 5, 6])?;
 //! let body = pickle::encode(&frame)?; // `pickle.loads(body)` gives an array
 //! assert_eq!(pickle::decode(&body.into())?.data(), frame.data());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -23,7 +23,7 @@ mod machine;
 
 use bytes::Bytes;
 
-use sockkit_media::picture::{PictureError, PixelFormat, VideoFrame};
+use sockkit_media::picture::{Picture, PictureError, PixelFormat};
 
 /// Why bytes are no pickled picture.
 #[derive(Debug, thiserror::Error)]
@@ -65,12 +65,12 @@ pub enum PickleError {
 ///
 /// # Errors
 /// [`PickleError`], whatever the bytes are.
-pub fn decode(body: &Bytes) -> Result<VideoFrame, PickleError> {
+pub fn decode(body: &Bytes) -> Result<Picture, PickleError> {
     let array = machine::run(body)?;
     let [height_px, width_px, 3] = array.shape else {
         return Err(PickleError::NotAPicture("its last dimension is not 3"));
     };
-    Ok(VideoFrame::new(
+    Ok(Picture::new(
         PixelFormat::Bgr,
         width_px,
         height_px,
@@ -82,7 +82,7 @@ pub fn decode(body: &Bytes) -> Result<VideoFrame, PickleError> {
 ///
 /// # Errors
 /// [`PictureError`] if this is a broken JPEG.
-pub fn encode(frame: &VideoFrame) -> Result<Vec<u8>, PictureError> {
+pub fn encode(frame: &Picture) -> Result<Vec<u8>, PictureError> {
     let bgr = frame.convert(PixelFormat::Bgr)?.packed();
     let data = bgr.data();
     let mut out = Vec::with_capacity(HEAD.len() + DTYPE.len() + data.len() + 32);
@@ -126,7 +126,7 @@ mod tests {
         b"\x80\x05\x95\x8a\x00\x00\x00\x00\x00\x00\x00\x8c\x13numpy._core.numeric\x94\x8c\x0b_frombuffer\x94\x93\x94(\x96\x12\x00\x00\x00\x00\x00\x00\x00\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\x0b\x0c\r\x0e\x0f\x10\x11\x94\x8c\x05numpy\x94\x8c\x05dtype\x94\x93\x94\x8c\x02u1\x94\x89\x88\x87\x94R\x94(K\x03\x8c\x01|\x94NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t\x94bK\x02K\x03K\x03\x87\x94\x8c\x01C\x94t\x94R\x94.",
     ];
 
-    fn read(bytes: &[u8]) -> Result<VideoFrame, PickleError> {
+    fn read(bytes: &[u8]) -> Result<Picture, PickleError> {
         decode(&Bytes::copy_from_slice(bytes))
     }
 
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let data: Vec<u8> = (0..=255).cycle().take(640 * 480 * 3).collect();
-        let frame = VideoFrame::new(PixelFormat::Bgr, 640, 480, data).unwrap();
+        let frame = Picture::new(PixelFormat::Bgr, 640, 480, data).unwrap();
         let again = read(&encode(&frame).unwrap()).unwrap();
         assert_eq!((again.width_px(), again.height_px()), (640, 480));
         assert!(again.data() == frame.data());
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn shapes_that_lie_are_refused() {
-        let frame = VideoFrame::new(PixelFormat::Bgr, 3, 2, vec![7; 18]).unwrap();
+        let frame = Picture::new(PixelFormat::Bgr, 3, 2, vec![7; 18]).unwrap();
         let sound = encode(&frame).unwrap();
         let height = HEAD.len() + 1;
         for lie in [0, 1, 3, 70_000, i32::MAX, -1] {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use sockkit_media::picture::{PixelFormat, VideoFrame};
+use sockkit_media::picture::{Picture, PixelFormat};
 
 /// Width of the course's pictures.
 pub const WIDTH_PX: u32 = 640;
@@ -65,7 +65,7 @@ impl Assembler {
     ///
     /// What is no datagram of this format is passed over.
     #[cfg(any(test, fuzzing))]
-    pub(crate) fn handle_datagram(&mut self, datagram: &[u8]) -> Option<VideoFrame> {
+    pub(crate) fn handle_datagram(&mut self, datagram: &[u8]) -> Option<Picture> {
         self.room()
             .get_mut(..datagram.len())?
             .copy_from_slice(datagram);
@@ -83,7 +83,7 @@ impl Assembler {
 
     /// Takes in the datagram of that length that was received into
     /// [`room`](Self::room), like [`handle_datagram`](Self::handle_datagram).
-    pub(crate) fn handle_filled(&mut self, bytes: usize) -> Option<VideoFrame> {
+    pub(crate) fn handle_filled(&mut self, bytes: usize) -> Option<Picture> {
         let (due, overlapped) = (self.due(), self.overlapped);
         let index = std::mem::replace(self.room_at(due).first_mut()?, overlapped);
         if bytes != DATAGRAM_BYTES || usize::from(index) >= BLOCKS {
@@ -108,7 +108,7 @@ impl Assembler {
         let spare = self.spare();
         let whole = std::mem::replace(&mut self.pixels, spare).freeze();
         self.given.push_back(whole.clone());
-        VideoFrame::new(PixelFormat::Bgr, WIDTH_PX, HEIGHT_PX, whole.slice(1..)).ok()
+        Picture::new(PixelFormat::Bgr, WIDTH_PX, HEIGHT_PX, whole.slice(1..)).ok()
     }
 
     /// The first block that is missing: there always is one.
@@ -171,10 +171,10 @@ mod tests {
     use super::*;
     use crate::{fuzzing, hostile};
 
-    fn picture(shade: u8) -> VideoFrame {
+    fn picture(shade: u8) -> Picture {
         let texture = (0..=250_u8).cycle().take(921_600);
         let pixels: Vec<u8> = texture.map(|at| at.wrapping_add(shade)).collect();
-        VideoFrame::new(PixelFormat::Bgr, 640, 480, pixels).unwrap()
+        Picture::new(PixelFormat::Bgr, 640, 480, pixels).unwrap()
     }
 
     fn datagrams(shade: u8) -> Vec<Vec<u8>> {

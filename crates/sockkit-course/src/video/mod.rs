@@ -3,13 +3,13 @@
 //!
 //! ```
 //! use sockkit_course::video::{Receiver, Sender};
-//! use sockkit_media::picture::{PixelFormat, VideoFrame};
+//! use sockkit_media::picture::{Picture, PixelFormat};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut receiver = Receiver::bind("127.0.0.1:0".parse()?)?;
 //! let mut sender = Sender::bind(receiver.local_addr()?)?;
-//! let grey = VideoFrame::new(PixelFormat::Bgr, 640, 480, vec![128; 921_600])?;
+//! let grey = Picture::new(PixelFormat::Bgr, 640, 480, vec![128; 921_600])?;
 //! sender.send(&grey).await?;
 //! assert_eq!(receiver.next().await?.data(), grey.data());
 //! # Ok(())

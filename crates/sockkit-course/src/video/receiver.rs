@@ -6,7 +6,7 @@ use sockkit_core::{
     options::SocketOptions,
     udp::{UdpEndpoint, UdpError},
 };
-use sockkit_media::{picture::VideoFrame, stream::StreamError};
+use sockkit_media::{picture::Picture, stream::StreamError};
 
 use super::Assembler;
 
@@ -54,7 +54,7 @@ impl Receiver {
     ///
     /// # Cancel safety
     /// Cancel safe: datagrams already received stay.
-    pub async fn next(&mut self) -> Result<VideoFrame, UdpError> {
+    pub async fn next(&mut self) -> Result<Picture, UdpError> {
         loop {
             let datagram = self.endpoint.recv(self.assembler.room()).await?;
             let bytes = datagram.wire_bytes;

@@ -7,7 +7,7 @@ use sockkit_core::{
     udp::{Transmit, UdpEndpoint, UdpError},
 };
 use sockkit_media::{
-    picture::{PictureError, PixelFormat, VideoFrame},
+    picture::{Picture, PictureError, PixelFormat},
     shared::{GIGABIT, Pacer, unspecified},
     stream::StreamError,
 };
@@ -63,7 +63,7 @@ impl Sender {
     ///
     /// # Cancel safety
     /// Not cancel safe: the rest of the picture is then not sent.
-    pub async fn send(&mut self, picture: &VideoFrame) -> Result<(), SendError> {
+    pub async fn send(&mut self, picture: &Picture) -> Result<(), SendError> {
         let (width_px, height_px) = (picture.width_px(), picture.height_px());
         if (width_px, height_px) != (WIDTH_PX, HEIGHT_PX) {
             return Err(SendError::Size {
@@ -129,7 +129,7 @@ mod tests {
         let mut sender = Sender::bind(([127, 0, 0, 1], 9).into()).unwrap();
         for (width, height) in [(2, 2), (480, 640)] {
             let pixels = vec![0; 3 * width as usize * height as usize];
-            let picture = VideoFrame::new(PixelFormat::Bgr, width, height, pixels).unwrap();
+            let picture = Picture::new(PixelFormat::Bgr, width, height, pixels).unwrap();
             let error = sender.send(&picture).await.unwrap_err();
             assert!(
                 matches!(error, SendError::Size { width_px, .. } if width_px == width),

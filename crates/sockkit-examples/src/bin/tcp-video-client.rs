@@ -12,7 +12,7 @@ use sockkit::{
     course::body::Body,
     frame::{FrameConfig, FrameReader, LengthOrder},
     latest::{self, Publisher},
-    picture::VideoFrame,
+    picture::Picture,
     sink::{
         record::{Recorder, RecorderConfig},
         window::Window,
@@ -64,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
     .await
 }
 
-async fn receive(args: Args, screen: Publisher<VideoFrame>) -> anyhow::Result<()> {
+async fn receive(args: Args, screen: Publisher<Picture>) -> anyhow::Result<()> {
     let order = match args.order.as_str() {
         "le" => LengthOrder::LittleEndian,
         _ => LengthOrder::BigEndian,

@@ -11,7 +11,7 @@ use clap::Parser;
 use sockkit::{
     course::video::Receiver,
     latest::{self, Publisher},
-    picture::VideoFrame,
+    picture::Picture,
     sink::{
         record::{Existing, Recorder, RecorderConfig, Timing},
         window::Window,
@@ -66,7 +66,7 @@ async fn receive(
     receiver: &mut Receiver,
     frames: Option<u64>,
     recorder: &mut Recorder,
-    screen: Publisher<VideoFrame>,
+    screen: Publisher<Picture>,
 ) -> anyhow::Result<()> {
     let mut received = 0;
     while frames != Some(received) {

@@ -46,9 +46,15 @@ impl<T> Publisher<T> {
 
     /// Replaces the value and wakes every subscriber that waits. Never blocks.
     pub fn publish(&self, value: T) {
+        self.publish_after(0, value);
+    }
+
+    /// Publishes, and counts `missed` values as published before: a stage
+    /// between two channels passes on what it missed itself.
+    pub(crate) fn publish_after(&self, missed: u64, value: T) {
         self.sender.send_modify(|slot| {
             slot.value = Some(value);
-            slot.published += 1;
+            slot.published += missed + 1;
         });
     }
 

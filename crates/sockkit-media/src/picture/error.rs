@@ -11,7 +11,7 @@ use super::PixelFormat;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PictureError {
-    /// A side is zero or over [`VideoFrame::MAX_SIDE_PX`](super::VideoFrame::MAX_SIDE_PX).
+    /// A side is zero or over [`Picture::MAX_SIDE_PX`](super::Picture::MAX_SIDE_PX).
     #[error("picture of {width_px}x{height_px} px: each side must be 1 to {limit_px}")]
     BadSize {
         /// Width asked for, in pixels.
@@ -100,6 +100,9 @@ pub enum PictureError {
     /// The JPEG decoder refused the bytes.
     #[error("jpeg does not decode")]
     Decode(#[source] Box<dyn Error + Send + Sync>),
+    /// The picture is one of an H.264 stream, which no picture alone decodes.
+    #[error("h264 picture: it decodes only with the stream before it")]
+    NotAlone,
     /// The picture cannot be resized.
     #[error("picture does not resize")]
     Resize(#[source] Box<dyn Error + Send + Sync>),

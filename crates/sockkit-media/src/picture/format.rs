@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::PictureError;
 
-/// How the pixels of a picture lie in memory.
+/// How the pixels of a raw picture lie in memory.
 ///
 /// Rows go top to bottom, pixels left to right. Samples have eight bits.
 /// The Y'CbCr formats are BT.601 in limited range (luma 16 to 235), as cameras
@@ -26,13 +26,11 @@ pub enum PixelFormat {
     I420,
     /// Luma alone, full range.
     Gray,
-    /// A compressed JPEG image.
-    Jpeg,
 }
 
 impl PixelFormat {
     /// Every format.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::Rgb,
         Self::Bgr,
         Self::Yuyv,
@@ -40,17 +38,15 @@ impl PixelFormat {
         Self::Nv12,
         Self::I420,
         Self::Gray,
-        Self::Jpeg,
     ];
 
-    /// Bytes in one unpadded row of the first plane; 0 for JPEG.
+    /// Bytes in one unpadded row of the first plane.
     pub const fn row_bytes(self, width_px: u32) -> usize {
         let width = width_px as usize;
         match self {
             Self::Rgb | Self::Bgr => 3 * width,
             Self::Yuyv | Self::Uyvy => 2 * width,
             Self::Nv12 | Self::I420 | Self::Gray => width,
-            Self::Jpeg => 0,
         }
     }
 
@@ -114,7 +110,6 @@ impl fmt::Display for PixelFormat {
             Self::Nv12 => "nv12",
             Self::I420 => "i420",
             Self::Gray => "gray",
-            Self::Jpeg => "jpeg",
         })
     }
 }

@@ -21,22 +21,22 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{PictureError, PixelFormat, Timestamp, VideoFrame};
+use super::{Encoding, Picture, PictureError, PixelFormat, Timestamp};
 
 /// What a picture message says before the picture's bytes.
 ///
 /// ```
-/// use sockkit_media::picture::{PixelFormat, VideoFrame};
+/// use sockkit_media::picture::{Picture, PixelFormat};
 ///
-/// let frame = VideoFrame::new(PixelFormat::Gray, 2, 1, vec![7, 9])?.numbered(3);
-/// let message = frame.to_message();
-/// assert_eq!(VideoFrame::from_message(message)?, frame);
+/// let frame = Picture::new(PixelFormat::Gray, 2, 1, vec![7, 9])?.numbered(3);
+/// let message = frame.to_message()?;
+/// assert_eq!(Picture::from_message(message)?, frame);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PictureHeader {
     /// How the bytes after the header are to be read.
-    pub format: PixelFormat,
+    pub encoding: Encoding,
     /// Width in pixels.
     pub width_px: u32,
     /// Height in pixels.
@@ -52,9 +52,9 @@ impl PictureHeader {
     pub const BYTES: usize = 32;
 
     /// The header of a picture whose rows are unpadded.
-    pub const fn of(frame: &VideoFrame) -> Self {
+    pub const fn of(frame: &Picture) -> Self {
         Self {
-            format: frame.format(),
+            encoding: frame.encoding(),
             width_px: frame.width_px(),
             height_px: frame.height_px(),
             captured: frame.captured(),
@@ -63,8 +63,12 @@ impl PictureHeader {
     }
 
     /// Writes the header.
-    pub fn emit(&self) -> [u8; Self::BYTES] {
-        let (codec, format) = codes_of(self.format);
+    ///
+    /// # Errors
+    /// [`MessageError::NoCode`] if the wire has no code for the encoding: H.264.
+    pub fn emit(&self) -> Result<[u8; Self::BYTES], MessageError> {
+        let Self { encoding, .. } = *self;
+        let (codec, format) = codes_of(encoding).ok_or(MessageError::NoCode { encoding })?;
         let mut header = [0; Self::BYTES];
         let fields: [&[u8]; 6] = [
             &MAGIC,
@@ -77,7 +81,7 @@ impl PictureHeader {
         for (slot, &byte) in header.iter_mut().zip(fields.iter().copied().flatten()) {
             *slot = byte;
         }
-        header
+        Ok(header)
     }
 
     /// Reads a header from the start of a message; also gives its length, which
@@ -115,12 +119,11 @@ impl PictureHeader {
                 needed: length,
             });
         }
-        let format = PixelFormat::ALL
-            .into_iter()
-            .find(|&known| codes_of(known) == (codec, format))
+        let encoding = encodings()
+            .find(|&known| codes_of(known) == Some((codec, format)))
             .ok_or(MessageError::UnknownFormat { codec, format })?;
         let header = Self {
-            format,
+            encoding,
             width_px: u32::from_be_bytes([w0, w1, w2, w3]),
             height_px: u32::from_be_bytes([h0, h1, h2, h3]),
             captured: Timestamp::from_micros(u64::from_be_bytes([c0, c1, c2, c3, c4, c5, c6, c7])),
@@ -128,17 +131,34 @@ impl PictureHeader {
         };
         Ok((header, length))
     }
+
+    /// The picture that the header and these bytes are; without its stamps.
+    fn picture(&self, data: Bytes) -> Result<Picture, MessageError> {
+        let (width_px, height_px) = (self.width_px, self.height_px);
+        let picture = match self.encoding {
+            Encoding::Raw(format) => Picture::new(format, width_px, height_px, data),
+            Encoding::Jpeg => {
+                Picture::from_jpeg(data).and_then(|jpeg| jpeg.announced_as(width_px, height_px))
+            }
+            encoding @ Encoding::H264 => return Err(MessageError::NoCode { encoding }),
+        };
+        Ok(picture?)
+    }
 }
 
-impl VideoFrame {
+impl Picture {
     /// The picture as one message. Copies the picture; to send header and bytes
     /// apart, use [`PictureHeader::emit`] and the data of [`packed`](Self::packed).
-    pub fn to_message(&self) -> Bytes {
+    ///
+    /// # Errors
+    /// [`MessageError::NoCode`] if no message carries such a picture: H.264.
+    pub fn to_message(&self) -> Result<Bytes, MessageError> {
+        let header = PictureHeader::of(self).emit()?;
         let frame = self.packed();
-        let mut message = BytesMut::with_capacity(PictureHeader::BYTES + frame.data().len());
-        message.extend_from_slice(&PictureHeader::of(&frame).emit());
+        let mut message = BytesMut::with_capacity(header.len() + frame.data().len());
+        message.extend_from_slice(&header);
         message.extend_from_slice(frame.data());
-        message.freeze()
+        Ok(message.freeze())
     }
 
     /// Reads a message; the picture shares its bytes.
@@ -149,15 +169,15 @@ impl VideoFrame {
     pub fn from_message(mut message: Bytes) -> Result<Self, MessageError> {
         let (header, length) = PictureHeader::parse(&message)?;
         let data = message.split_off(length);
-        Ok(
-            Self::new(header.format, header.width_px, header.height_px, data)?
-                .captured_at(header.captured)
-                .numbered(header.number),
-        )
+        Ok(header
+            .picture(data)?
+            .captured_at(header.captured)
+            .numbered(header.number))
     }
 }
 
-/// Why a message is no picture: all of them the sender's fault.
+/// Why a message is no picture, or a picture no message: all of them the
+/// sender's fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
@@ -195,23 +215,36 @@ pub enum MessageError {
         /// The pixel format's number.
         format: u8,
     },
+    /// The wire has no code for this encoding, so it cannot be sent.
+    #[error("no picture message carries {encoding}: send jpeg or raw pixels")]
+    NoCode {
+        /// How the picture's bytes are to be read.
+        encoding: Encoding,
+    },
     /// The bytes are not the picture that the header describes.
     #[error("picture message does not fit its header")]
     Picture(#[from] PictureError),
 }
 
+/// Every encoding that the wire has a code for.
+fn encodings() -> impl Iterator<Item = Encoding> {
+    let raw = PixelFormat::ALL.into_iter().map(Encoding::Raw);
+    raw.chain([Encoding::Jpeg])
+}
+
 /// Codec and pixel format as the wire has them. Never change one.
-const fn codes_of(format: PixelFormat) -> (u8, u8) {
-    match format {
-        PixelFormat::Rgb => (0, 1),
-        PixelFormat::Bgr => (0, 2),
-        PixelFormat::Yuyv => (0, 3),
-        PixelFormat::Uyvy => (0, 4),
-        PixelFormat::Nv12 => (0, 5),
-        PixelFormat::I420 => (0, 6),
-        PixelFormat::Gray => (0, 7),
-        PixelFormat::Jpeg => (1, 0),
-    }
+const fn codes_of(encoding: Encoding) -> Option<(u8, u8)> {
+    Some(match encoding {
+        Encoding::Raw(PixelFormat::Rgb) => (0, 1),
+        Encoding::Raw(PixelFormat::Bgr) => (0, 2),
+        Encoding::Raw(PixelFormat::Yuyv) => (0, 3),
+        Encoding::Raw(PixelFormat::Uyvy) => (0, 4),
+        Encoding::Raw(PixelFormat::Nv12) => (0, 5),
+        Encoding::Raw(PixelFormat::I420) => (0, 6),
+        Encoding::Raw(PixelFormat::Gray) => (0, 7),
+        Encoding::Jpeg => (1, 0),
+        Encoding::H264 => return None,
+    })
 }
 
 const MAGIC: [u8; 4] = *b"SKPI";
@@ -223,9 +256,10 @@ const OWN_LENGTH: u8 = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::picture::jpeg;
 
-    fn gray() -> VideoFrame {
-        VideoFrame::new(PixelFormat::Gray, 2, 1, vec![7, 9])
+    fn gray() -> Picture {
+        Picture::new(PixelFormat::Gray, 2, 1, vec![7, 9])
             .unwrap()
             .captured_at(Timestamp::from_micros(0x0102_0304_0506_0708))
             .numbered(0x1112_1314_1516_1718)
@@ -238,28 +272,39 @@ mod tests {
 
     #[test]
     fn bytes_are_those_of_the_document() {
-        assert_eq!(gray().to_message()[..], GRAY);
+        assert_eq!(gray().to_message().unwrap()[..], GRAY);
         assert_eq!(
-            VideoFrame::from_message(Bytes::from_static(&GRAY)).unwrap(),
+            Picture::from_message(Bytes::from_static(&GRAY)).unwrap(),
             gray()
         );
     }
 
     #[test]
-    fn every_format_comes_back() {
-        for format in PixelFormat::ALL {
-            let frame = VideoFrame::new(PixelFormat::Gray, 16, 16, vec![99; 256])
-                .unwrap()
-                .convert(format)
-                .unwrap();
-            assert_eq!(VideoFrame::from_message(frame.to_message()).unwrap(), frame);
+    fn every_encoding_comes_back() {
+        let gray = Picture::new(PixelFormat::Gray, 16, 16, vec![99; 256]).unwrap();
+        let raw = PixelFormat::ALL.map(|format| gray.convert(format).unwrap());
+        let jpeg = jpeg::encode(&gray, jpeg::DEFAULT_QUALITY).unwrap();
+        for frame in raw.into_iter().chain([jpeg]) {
+            let message = frame.to_message().unwrap();
+            assert_eq!(Picture::from_message(message).unwrap(), frame);
         }
+    }
+
+    #[test]
+    fn h264_has_no_code_yet() {
+        let frame = Picture::from_h264(true, 16, 16, vec![0, 0, 1, 0x65]).unwrap();
+        assert!(matches!(
+            frame.to_message(),
+            Err(MessageError::NoCode {
+                encoding: Encoding::H264
+            })
+        ));
     }
 
     #[test]
     fn every_cut_is_an_error() {
         for cut in 0..GRAY.len() {
-            let error = VideoFrame::from_message(Bytes::from_static(&GRAY[..cut])).unwrap_err();
+            let error = Picture::from_message(Bytes::from_static(&GRAY[..cut])).unwrap_err();
             assert_eq!(
                 cut < 32,
                 matches!(error, MessageError::CutOff { .. }),
@@ -273,14 +318,14 @@ mod tests {
         let mut longer = GRAY.to_vec();
         longer[5] = 35;
         longer.splice(32..32, [1, 2, 3]);
-        assert_eq!(VideoFrame::from_message(longer.into()).unwrap(), gray());
+        assert_eq!(Picture::from_message(longer.into()).unwrap(), gray());
     }
 
     #[track_caller]
     fn refused(at: usize, byte: u8) -> MessageError {
         let mut message = GRAY;
         message[at] = byte;
-        VideoFrame::from_message(Bytes::copy_from_slice(&message)).unwrap_err()
+        Picture::from_message(Bytes::copy_from_slice(&message)).unwrap_err()
     }
 
     #[test]
@@ -322,11 +367,11 @@ mod tests {
 
     #[test]
     fn a_jpeg_of_another_size_is_refused() {
-        let frame = gray().convert(PixelFormat::Jpeg).unwrap();
-        let mut message = frame.to_message().to_vec();
+        let frame = jpeg::encode(&gray(), jpeg::DEFAULT_QUALITY).unwrap();
+        let mut message = frame.to_message().unwrap().to_vec();
         message[11] = 3;
         assert!(matches!(
-            VideoFrame::from_message(message.into()),
+            Picture::from_message(message.into()),
             Err(MessageError::Picture(PictureError::SizeMismatch { .. }))
         ));
     }

@@ -1,12 +1,12 @@
 //! Ten thousand bad pictures and messages.
 
-use super::{PixelFormat, Timestamp, VideoFrame, jpeg};
+use super::{Picture, PixelFormat, Timestamp, jpeg};
 use crate::{
     fuzzing, hostile,
     source::pattern::{Stamp, paint},
 };
 
-fn image(quality: u8) -> VideoFrame {
+fn image(quality: u8) -> Picture {
     let stamp = Stamp {
         number: 7,
         clock: Timestamp::from_micros(1),
@@ -31,7 +31,7 @@ fn splitters() {
 
 #[test]
 fn messages() {
-    let raw = VideoFrame::new(PixelFormat::Yuyv, 16, 4, vec![9; 128]).unwrap();
-    let sound = [raw, image(30)].map(|frame| frame.to_message().to_vec());
+    let raw = Picture::new(PixelFormat::Yuyv, 16, 4, vec![9; 128]).unwrap();
+    let sound = [raw, image(30)].map(|frame| frame.to_message().unwrap().to_vec());
     hostile::check(&sound, fuzzing::picture, |length| 2 * length + 1_024);
 }

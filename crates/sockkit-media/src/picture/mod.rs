@@ -1,23 +1,25 @@
-//! Pictures: pixel formats, conversion, JPEG.
+//! Pictures: payloads, pixel formats, conversion, JPEG.
 //!
-//! Pure: nothing here opens, waits, or reads a clock. A [`VideoFrame`] carries
+//! Pure: nothing here opens, waits, or reads a clock. A [`Picture`] carries
 //! the [`Timestamp`] its capturer gave it.
 
 mod convert;
 mod error;
 mod format;
-mod frame;
 mod header;
 #[cfg(test)]
 mod hostile;
 pub mod jpeg;
+mod payload;
 mod resize;
+mod shape;
 mod timestamp;
 
 pub use self::{
     error::PictureError,
     format::PixelFormat,
-    frame::VideoFrame,
     header::{MessageError, PictureHeader},
+    payload::{Encoding, Payload},
+    shape::Picture,
     timestamp::Timestamp,
 };

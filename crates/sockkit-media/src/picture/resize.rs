@@ -5,9 +5,9 @@ use fast_image_resize::{
     images::{Image, ImageRef},
 };
 
-use super::{PictureError, PixelFormat, VideoFrame, format::check_size};
+use super::{Encoding, Picture, PictureError, PixelFormat, format::check_size};
 
-impl VideoFrame {
+impl Picture {
     /// The picture in another size; capture time and number stay.
     ///
     /// RGB, BGR and gray keep their format, all others become RGB. The sides'
@@ -21,10 +21,12 @@ impl VideoFrame {
         if (width_px, height_px) == (self.width_px(), self.height_px()) {
             return Ok(self.clone());
         }
-        let (source, pixels) = match self.format() {
-            PixelFormat::Rgb | PixelFormat::Bgr => (self.packed(), PixelType::U8x3),
-            PixelFormat::Gray => (self.packed(), PixelType::U8),
-            _ => (self.to_rgb()?, PixelType::U8x3),
+        let (source, format, pixels) = match self.encoding() {
+            Encoding::Raw(format @ (PixelFormat::Rgb | PixelFormat::Bgr)) => {
+                (self.packed(), format, PixelType::U8x3)
+            }
+            Encoding::Raw(PixelFormat::Gray) => (self.packed(), PixelFormat::Gray, PixelType::U8),
+            _ => (self.to_rgb()?, PixelFormat::Rgb, PixelType::U8x3),
         };
         let from = ImageRef::new(self.width_px(), self.height_px(), source.data(), pixels)
             .map_err(|error| PictureError::Resize(error.into()))?;
@@ -33,7 +35,7 @@ impl VideoFrame {
         Resizer::new()
             .resize(&from, &mut to, &options)
             .map_err(|error| PictureError::Resize(error.into()))?;
-        Ok(Self::new(source.format(), width_px, height_px, to.into_vec())?.stamped_like(self))
+        Ok(Self::new(format, width_px, height_px, to.into_vec())?.stamped_like(self))
     }
 
     /// The picture in that width, with the ratio of its sides kept: Python's
@@ -53,11 +55,12 @@ impl VideoFrame {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::picture::jpeg;
 
     #[test]
     fn halves_keep_their_colours() {
         let row = [[200, 0, 0].repeat(32), [0, 0, 200].repeat(32)].concat();
-        let frame = VideoFrame::new(PixelFormat::Bgr, 64, 32, row.repeat(32))
+        let frame = Picture::new(PixelFormat::Bgr, 64, 32, row.repeat(32))
             .unwrap()
             .numbered(5);
         let small = frame.resize(16, 8).unwrap();
@@ -65,24 +68,28 @@ mod tests {
             (small.width_px(), small.height_px(), small.number()),
             (16, 8, 5)
         );
-        assert_eq!(small.format(), PixelFormat::Bgr);
+        assert_eq!(small.encoding(), PixelFormat::Bgr.into());
         assert_eq!(small.data()[..3], [200, 0, 0]);
         assert_eq!(small.data()[45..48], [0, 0, 200]);
     }
 
     #[test]
     fn compressed_and_shared_colours_become_rgb() {
-        let gray = VideoFrame::new(PixelFormat::Gray, 16, 16, vec![128; 256]).unwrap();
-        assert_eq!(gray.resize(8, 8).unwrap().format(), PixelFormat::Gray);
-        for format in [PixelFormat::Jpeg, PixelFormat::Nv12] {
-            let frame = gray.convert(format).unwrap();
-            assert_eq!(frame.resize(8, 8).unwrap().format(), PixelFormat::Rgb);
+        let gray = Picture::new(PixelFormat::Gray, 16, 16, vec![128; 256]).unwrap();
+        assert_eq!(
+            gray.resize(8, 8).unwrap().encoding(),
+            PixelFormat::Gray.into()
+        );
+        let nv12 = gray.convert(PixelFormat::Nv12).unwrap();
+        for frame in [nv12, jpeg::encode(&gray, 80).unwrap()] {
+            let small = frame.resize(8, 8).unwrap();
+            assert_eq!(small.encoding(), PixelFormat::Rgb.into());
         }
     }
 
     #[test]
     fn a_width_alone_keeps_the_shape() {
-        let frame = VideoFrame::new(PixelFormat::Gray, 640, 480, vec![9; 640 * 480]).unwrap();
+        let frame = Picture::new(PixelFormat::Gray, 640, 480, vec![9; 640 * 480]).unwrap();
         for (width, height) in [(320, 240), (400, 300), (333, 249), (1, 1), (640, 480)] {
             let small = frame.resize_to_width(width).unwrap();
             assert_eq!((small.width_px(), small.height_px()), (width, height));
@@ -93,7 +100,7 @@ mod tests {
 
     #[test]
     fn absurd_sizes_are_refused() {
-        let gray = VideoFrame::new(PixelFormat::Gray, 1, 1, vec![1]).unwrap();
+        let gray = Picture::new(PixelFormat::Gray, 1, 1, vec![1]).unwrap();
         assert!(matches!(
             gray.resize(0, 1),
             Err(PictureError::BadSize { .. })

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     latest::Subscriber,
-    picture::{PictureError, PixelFormat, VideoFrame},
+    picture::{Picture, PictureError, PixelFormat},
 };
 
 /// An open window. Dropping it closes it.
@@ -70,7 +70,7 @@ impl Window {
     /// Cancel safe: the window closes again.
     pub async fn open(
         title: impl Into<String>,
-        pictures: Subscriber<VideoFrame>,
+        pictures: Subscriber<Picture>,
     ) -> Result<Self, WindowError> {
         let (title, stop) = (title.into(), Arc::new(AtomicBool::new(false)));
         let (opened, is_open) = oneshot::channel();
@@ -130,7 +130,7 @@ fn create(title: &str) -> minifb::Result<minifb::Window> {
 
 fn show(
     mut screen: minifb::Window,
-    pictures: &Subscriber<VideoFrame>,
+    pictures: &Subscriber<Picture>,
     stop: &AtomicBool,
 ) -> Result<(), WindowError> {
     let mut shown = None;
@@ -140,7 +140,7 @@ fn show(
         && !screen.is_key_down(Key::Q)
     {
         let newest = pictures.latest();
-        let number = newest.as_ref().map(VideoFrame::number);
+        let number = newest.as_ref().map(Picture::number);
         let result = match newest.filter(|_| number != shown) {
             Some(picture) => {
                 shown = number;
@@ -165,7 +165,7 @@ fn show(
 }
 
 /// As the display wants them: a word a pixel, 0RGB.
-fn pixels(picture: &VideoFrame) -> Result<(Vec<u32>, usize, usize), PictureError> {
+fn pixels(picture: &Picture) -> Result<(Vec<u32>, usize, usize), PictureError> {
     let rgb = picture.convert(PixelFormat::Rgb)?.packed();
     let words = rgb.data().as_chunks::<3>().0.iter();
     let words = words.map(|&[red, green, blue]| u32::from_be_bytes([0, red, green, blue]));

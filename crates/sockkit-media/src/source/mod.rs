@@ -28,7 +28,7 @@ use self::{
     still::StillFormat,
 };
 pub use self::{config::SourceConfig, error::SourceError, spec::SourceSpec};
-use crate::picture::VideoFrame;
+use crate::picture::Picture;
 
 /// A running source of pictures.
 ///
@@ -89,7 +89,7 @@ impl Source {
     ///
     /// # Cancel safety
     /// Cancel safe: a picture not taken is given next time.
-    pub async fn next(&mut self) -> Result<VideoFrame, SourceError> {
+    pub async fn next(&mut self) -> Result<Picture, SourceError> {
         sleep_until(self.due).await;
         let ClipFrame { frame, duration } = match &mut self.kind {
             Kind::Clip(clip) => clip.next().await?,
@@ -116,6 +116,16 @@ impl Source {
         let frame = frame.numbered(self.next_number);
         self.next_number += 1;
         Ok(frame)
+    }
+
+    /// Pictures of a camera that newer ones replaced before they were asked for.
+    /// Other sources wait.
+    pub fn missed(&self) -> u64 {
+        match &self.kind {
+            #[cfg(feature = "camera")]
+            Kind::Camera(camera) => camera.missed(),
+            _ => 0,
+        }
     }
 
     /// Keeps to the rate on average; gives up what is too late to make up for.
@@ -146,7 +156,7 @@ enum Kind {
         height_px: u32,
     },
     Clip(Clip),
-    Still(VideoFrame),
+    Still(Picture),
     #[cfg(feature = "camera")]
     Camera(Box<Camera>),
 }
@@ -201,7 +211,7 @@ async fn open_camera(id: CameraId, config: &SourceConfig) -> Result<Kind, Source
 }
 
 #[cfg(feature = "camera")]
-async fn next_of(camera: &mut Camera) -> Result<VideoFrame, SourceError> {
+async fn next_of(camera: &mut Camera) -> Result<Picture, SourceError> {
     loop {
         match camera.next().await {
             // The capture thread has logged it and opens the camera anew.

@@ -9,21 +9,21 @@ use std::{
 use image::{ImageFormat, ImageReader, Limits};
 
 use super::clip::ClipError;
-use crate::picture::{PixelFormat, VideoFrame};
+use crate::picture::{Picture, PixelFormat};
 
 /// Reads a JPEG, which stays one, or a PNG.
 pub(super) fn read(
     path: &Path,
     format: StillFormat,
     size_px: Option<(u32, u32)>,
-) -> Result<VideoFrame, ClipError> {
+) -> Result<Picture, ClipError> {
     let mut bytes = Vec::new();
     File::open(path)?
         .take(MAX_FILE_BYTES)
         .read_to_end(&mut bytes)?;
     let frame = match format {
         StillFormat::Jpeg => {
-            let frame = VideoFrame::from_jpeg(bytes)?;
+            let frame = Picture::from_jpeg(bytes)?;
             // A broken image is found here, not by each receiver.
             frame.to_rgb()?;
             frame
@@ -43,10 +43,10 @@ pub(super) enum StillFormat {
     Png,
 }
 
-fn read_png(bytes: Vec<u8>) -> Result<VideoFrame, ClipError> {
+fn read_png(bytes: Vec<u8>) -> Result<Picture, ClipError> {
     let mut limits = Limits::default();
-    limits.max_image_width = Some(VideoFrame::MAX_SIDE_PX);
-    limits.max_image_height = Some(VideoFrame::MAX_SIDE_PX);
+    limits.max_image_width = Some(Picture::MAX_SIDE_PX);
+    limits.max_image_height = Some(Picture::MAX_SIDE_PX);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
     reader.limits(limits);
     let pixels = reader
@@ -54,7 +54,7 @@ fn read_png(bytes: Vec<u8>) -> Result<VideoFrame, ClipError> {
         .map_err(|error| ClipError::Png(error.into()))?
         .into_rgb8();
     let (width_px, height_px) = pixels.dimensions();
-    Ok(VideoFrame::new(
+    Ok(Picture::new(
         PixelFormat::Rgb,
         width_px,
         height_px,

@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     control::{Control, Report},
+    pace::TokenBucket,
     reports::{MAX_RECEIVERS, Reports},
 };
 use crate::picture::Timestamp;
@@ -17,8 +18,8 @@ use crate::picture::Timestamp;
 /// Answers what receivers say.
 #[derive(Debug)]
 pub(super) struct Answerer {
-    /// When every reply so far is paid for.
-    paid_at: Instant,
+    /// Bounds what strangers can make us send.
+    replies: TokenBucket,
     reports: Reports,
 }
 
@@ -26,7 +27,7 @@ impl Answerer {
     /// Reports of `destinations` always find a place.
     pub(super) fn new(now: Instant, destinations: Vec<SocketAddr>) -> Self {
         Self {
-            paid_at: now,
+            replies: TokenBucket::new(REPLY_BURST * REPLY_COST, now),
             reports: Reports::new(destinations, MAX_RECEIVERS.div_ceil(4)),
         }
     }
@@ -40,11 +41,14 @@ impl Answerer {
         message: &[u8],
     ) -> Option<Control> {
         match Control::parse(message)? {
-            Control::ClockRequest { nonce } => self.may_reply(now).then_some(Control::ClockReply {
-                nonce,
-                received: wall,
-                sent: wall,
-            }),
+            Control::ClockRequest { nonce } => {
+                let may_reply = self.replies.try_spend(now, REPLY_COST);
+                may_reply.then_some(Control::ClockReply {
+                    nonce,
+                    received: wall,
+                    sent: wall,
+                })
+            }
             Control::Report(report) => {
                 self.reports.note(now, from, report);
                 None
@@ -56,16 +60,6 @@ impl Answerer {
     /// The last report of each receiver that spoke lately.
     pub(super) fn reports(&self, now: Instant) -> Vec<(SocketAddr, Report)> {
         self.reports.recent(now)
-    }
-
-    /// Bounds what strangers can make us send.
-    fn may_reply(&mut self, now: Instant) -> bool {
-        let paid_at = self.paid_at.max(now) + REPLY_COST;
-        let may = paid_at <= now + REPLY_BURST * REPLY_COST;
-        if may {
-            self.paid_at = paid_at;
-        }
-        may
     }
 }
 

@@ -11,20 +11,20 @@ use super::{
 };
 use crate::{
     latest::{Publisher, Subscriber},
-    picture::{Timestamp, VideoFrame},
+    picture::{Picture, Timestamp},
 };
 
 /// Counts pictures and passes on those that are worth showing.
 #[derive(Debug)]
 pub(super) struct Inlet {
-    publisher: Publisher<VideoFrame>,
+    publisher: Publisher<Picture>,
     stats: StatsHandle,
     last_number: Option<u64>,
     told_at: Instant,
 }
 
 impl Inlet {
-    pub(super) fn new() -> (Self, Subscriber<VideoFrame>, StatsHandle) {
+    pub(super) fn new() -> (Self, Subscriber<Picture>, StatsHandle) {
         let publisher = Publisher::new();
         let (pictures, stats) = (publisher.subscribe(), StatsHandle::default());
         let inlet = Self {
@@ -54,7 +54,7 @@ impl Inlet {
     pub(super) fn on_picture(
         &mut self,
         at: Moment,
-        frame: VideoFrame,
+        frame: Picture,
         lost: u64,
         clock: Option<Offset>,
     ) {

@@ -2,7 +2,9 @@
 //!
 //! A source publishes pictures into a [`latest`](crate::latest) channel; a
 //! sender takes the newest from there whenever it is free, and a receiver
-//! publishes what arrives into another. Nothing queues anywhere, so what is
+//! publishes what arrives into another. Raw pictures are compressed as JPEG by
+//! the sender, or once for several by [`encode::as_jpeg`](crate::encode::as_jpeg).
+//! Nothing queues anywhere, so what is
 //! shown is as new as the link allows.
 //!
 //! | over | sends | receives | take it when |

@@ -21,7 +21,7 @@ use super::{
     intake::{Filter, Incoming, Intake},
     sender::send_control,
 };
-use crate::{latest::Subscriber, picture::VideoFrame};
+use crate::{latest::Subscriber, picture::Picture};
 
 /// Receives pictures from datagrams until it is dropped.
 ///
@@ -37,7 +37,7 @@ use crate::{latest::Subscriber, picture::VideoFrame};
 #[must_use = "a receiver that is dropped receives nothing"]
 pub struct Receiver {
     local_addr: SocketAddr,
-    pictures: Subscriber<VideoFrame>,
+    pictures: Subscriber<Picture>,
     stats: StatsHandle,
     task: JoinHandle<()>,
     stop: DropGuard,
@@ -85,7 +85,7 @@ impl Receiver {
     /// A place in the sequence of pictures; take as many as needed.
     ///
     /// It begins with the newest picture and ends when the receiver does.
-    pub fn pictures(&self) -> Subscriber<VideoFrame> {
+    pub fn pictures(&self) -> Subscriber<Picture> {
         self.pictures.clone()
     }
 

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use crate::picture::{Timestamp, VideoFrame};
+use crate::picture::{Picture, Timestamp};
 
 /// What a stream has done so far.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -165,7 +165,7 @@ impl StatsHandle {
 
     /// Counts a picture that was taken on this machine: its age by this
     /// machine's clock, and gaps in the numbers as lost.
-    pub fn observe(&self, frame: &VideoFrame) {
+    pub fn observe(&self, frame: &Picture) {
         let age = Timestamp::from(SystemTime::now()).saturating_since(frame.captured());
         let mut meter = self.meter();
         meter.on_number(frame.number());

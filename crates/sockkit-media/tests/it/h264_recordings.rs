@@ -9,7 +9,7 @@ use std::{
 };
 
 use sockkit_media::{
-    picture::{PixelFormat, Timestamp, VideoFrame, jpeg},
+    picture::{Picture, PixelFormat, Timestamp, jpeg},
     sink::record::{Codec, H264Config, RecordError, Recorder, RecorderConfig, Timing},
     source::{Source, SourceConfig, SourceSpec},
 };
@@ -119,11 +119,11 @@ while True:
 /// Four broad bars, whose colours no codec may change by much.
 const BARS: [[u8; 3]; 4] = [[200, 30, 30], [30, 180, 60], [40, 60, 190], [128, 128, 128]];
 
-fn bars(width_px: u32, height_px: u32) -> VideoFrame {
+fn bars(width_px: u32, height_px: u32) -> Picture {
     let width = width_px as usize;
     let row: Vec<u8> = (0..width).flat_map(|x| BARS[x * 4 / width]).collect();
     let pixels = row.repeat(height_px as usize);
-    VideoFrame::new(PixelFormat::Rgb, width_px, height_px, pixels).unwrap()
+    Picture::new(PixelFormat::Rgb, width_px, height_px, pixels).unwrap()
 }
 
 /// Fails if the middle of a bar is not what it was.
@@ -154,7 +154,7 @@ async fn colours_are_right_in_ffmpeg_and_here() {
 
         let (width, height) = (width as usize, height as usize);
         let frame = open(&path).await.unwrap().next().await.unwrap();
-        assert_eq!(frame.format(), PixelFormat::I420);
+        assert_eq!(frame.encoding(), PixelFormat::I420.into());
         check_colours(frame.to_rgb().unwrap().data(), width, height);
 
         if !met("colours in ffmpeg", &[Need::Program("ffmpeg")]) {
@@ -171,7 +171,7 @@ async fn colours_are_right_in_ffmpeg_and_here() {
 }
 
 #[tokio::test]
-async fn every_pixel_format_is_recorded() {
+async fn every_encoding_is_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("formats.mp4");
     let mut recorder = Recorder::create(&path, h264()).await.unwrap();
@@ -179,6 +179,11 @@ async fn every_pixel_format_is_recorded() {
         let frame = picture(number, number * 40_000).convert(format).unwrap();
         recorder.push(&frame).await.unwrap();
     }
+    let last = picture(7, 7 * 40_000);
+    recorder
+        .push(&jpeg::encode(&last, 80).unwrap())
+        .await
+        .unwrap();
     recorder.finish().await.unwrap();
     assert_eq!(
         numbers_in(&path).await.unwrap(),
@@ -205,7 +210,7 @@ async fn it_is_much_smaller() {
 async fn sizes_that_the_encoder_cannot_do_are_refused_and_others_go_on() {
     let gray = |width_px, height_px| {
         let pixels = vec![128; (width_px * height_px) as usize];
-        VideoFrame::new(PixelFormat::Gray, width_px, height_px, pixels).unwrap()
+        Picture::new(PixelFormat::Gray, width_px, height_px, pixels).unwrap()
     };
     let folder = tempfile::tempdir().unwrap();
     for (good, bad) in [
@@ -265,7 +270,7 @@ async fn no_picture_is_left_out_however_few_the_bits() {
     for number in 0..60 {
         let mut noise = vec![0; 320 * 240];
         random.fill(&mut noise);
-        let frame = VideoFrame::new(PixelFormat::Gray, 320, 240, noise)
+        let frame = Picture::new(PixelFormat::Gray, 320, 240, noise)
             .unwrap()
             .captured_at(Timestamp::from_micros(number * 40_000));
         recorder.push(&frame).await.unwrap();
@@ -291,7 +296,7 @@ async fn a_jpeg_that_does_not_decode_is_left_out() {
                 pair.copy_from_slice(&[0xff, 0x00]);
             }
         }
-        let image = VideoFrame::from_jpeg(data).unwrap().stamped_like(&frame);
+        let image = Picture::from_jpeg(data).unwrap().stamped_like(&frame);
         recorder.push(&image).await.unwrap();
     }
     let summary = recorder.finish().await.unwrap();

@@ -9,7 +9,7 @@ mod h264_recordings;
 use std::{path::Path, process::Command};
 
 use sockkit_media::{
-    picture::{Timestamp, VideoFrame},
+    picture::{Picture, Timestamp},
     sink::record::{Codec, H264Config, Recorder, RecorderConfig},
     source::{
         Source, SourceConfig, SourceError, SourceSpec,
@@ -18,7 +18,7 @@ use sockkit_media::{
 };
 
 /// A pattern picture taken `micros` after some day in 2023.
-fn picture(number: u64, micros: u64) -> VideoFrame {
+fn picture(number: u64, micros: u64) -> Picture {
     let clock = Timestamp::from_micros(1_700_000_000_000_000 + micros);
     paint(320, 240, Stamp { number, clock }).unwrap()
 }

@@ -3,9 +3,9 @@
 mod rgb;
 mod yuv;
 
-use super::{PictureError, PixelFormat, VideoFrame, jpeg};
+use super::{Encoding, Picture, PictureError, PixelFormat, jpeg};
 
-impl VideoFrame {
+impl Picture {
     /// The picture as packed RGB; shares the bytes if it is that already.
     ///
     /// # Errors
@@ -16,26 +16,28 @@ impl VideoFrame {
 
     /// The picture in another format, rows unpadded; capture time and number stay.
     ///
-    /// JPEG is made at [`jpeg::DEFAULT_QUALITY`].
+    /// A JPEG is decoded; [`jpeg::encode`] makes one.
     ///
     /// # Errors
     /// [`PictureError::OddSize`] if the format cannot have this size;
-    /// [`PictureError::Decode`] and its like if this is a broken JPEG.
+    /// [`PictureError::Decode`] and its like if this is a broken JPEG;
+    /// [`PictureError::NotAlone`] if it is H.264.
     pub fn convert(&self, to: PixelFormat) -> Result<Self, PictureError> {
-        use PixelFormat::{Bgr, Gray, I420, Jpeg, Nv12, Rgb, Uyvy, Yuyv};
-        if self.format() == to {
-            return Ok(self.packed());
-        }
+        use PixelFormat::{Bgr, Gray, I420, Nv12, Rgb, Uyvy, Yuyv};
+        let format = match self.encoding() {
+            Encoding::Raw(format) if format == to => return Ok(self.packed()),
+            Encoding::Raw(format) => format,
+            Encoding::Jpeg => return jpeg::decode_as(self, to),
+            Encoding::H264 => return Err(PictureError::NotAlone),
+        };
         let (width, height) = (self.width_px(), self.height_px());
         let source = self.packed();
         let from = source.data();
-        let pixels = match (self.format(), to) {
-            (Jpeg, _) => return jpeg::decode_as(self, to),
-            (_, Jpeg) => return jpeg::encode(self, jpeg::DEFAULT_QUALITY),
+        let pixels = match (format, to) {
             (Rgb, Bgr) | (Bgr, Rgb) => rgb::swap_ends(from),
             (Yuyv, Uyvy) | (Uyvy, Yuyv) => yuv::swap_pairs(from),
-            (Nv12 | I420 | Yuyv | Uyvy, Gray) => yuv::to_gray(&source),
-            (Nv12 | I420 | Yuyv | Uyvy, Rgb) => yuv::to_rgb(&source),
+            (Nv12 | I420 | Yuyv | Uyvy, Gray) => yuv::to_gray(format, &source),
+            (Nv12 | I420 | Yuyv | Uyvy, Rgb) => yuv::to_rgb(format, &source),
             (Gray, Rgb | Bgr) => rgb::from_gray(from),
             (Rgb, Gray) => rgb::to_gray(from),
             (Rgb, Nv12 | I420 | Yuyv | Uyvy) => {

@@ -3,7 +3,7 @@
 //! # Source
 //! ITU-R BT.601, limited range, in 8-bit fixed point.
 
-use crate::picture::{PixelFormat, VideoFrame};
+use crate::picture::{Picture, PixelFormat};
 
 /// YUYV to UYVY, and back.
 pub(super) fn swap_pairs(pixels: &[u8]) -> Vec<u8> {
@@ -15,10 +15,10 @@ pub(super) fn swap_pairs(pixels: &[u8]) -> Vec<u8> {
 }
 
 /// The luma alone, spread to the full range.
-pub(super) fn to_gray(frame: &VideoFrame) -> Vec<u8> {
+pub(super) fn to_gray(format: PixelFormat, frame: &Picture) -> Vec<u8> {
     let (data, size) = (frame.data(), size_of_luma(frame));
     let spread = |&luma: &u8| clamp(298 * (i32::from(luma) - 16) + 128);
-    match frame.format() {
+    match format {
         PixelFormat::Yuyv => data.iter().step_by(2).map(spread).collect(),
         PixelFormat::Uyvy => data.iter().skip(1).step_by(2).map(spread).collect(),
         _ => data[..size].iter().map(spread).collect(),
@@ -26,11 +26,11 @@ pub(super) fn to_gray(frame: &VideoFrame) -> Vec<u8> {
 }
 
 /// Any of them to packed RGB.
-pub(super) fn to_rgb(frame: &VideoFrame) -> Vec<u8> {
+pub(super) fn to_rgb(format: PixelFormat, frame: &Picture) -> Vec<u8> {
     let (data, luma_bytes) = (frame.data(), size_of_luma(frame));
     let width = frame.width_px() as usize;
     let mut pixels = vec![0; luma_bytes * 3];
-    match frame.format() {
+    match format {
         PixelFormat::Yuyv => packed_to_rgb(data, &mut pixels, |[y0, u, y1, v]| [y0, y1, u, v]),
         PixelFormat::Uyvy => packed_to_rgb(data, &mut pixels, |[u, y0, v, y1]| [y0, y1, u, v]),
         PixelFormat::Nv12 => {
@@ -56,7 +56,7 @@ pub(super) fn to_rgb(frame: &VideoFrame) -> Vec<u8> {
 }
 
 /// Packed RGB to any of them. The colours of neighbours are averaged.
-pub(super) fn from_rgb(frame: &VideoFrame, to: PixelFormat) -> Vec<u8> {
+pub(super) fn from_rgb(frame: &Picture, to: PixelFormat) -> Vec<u8> {
     let (pixels, width) = (frame.data(), frame.width_px() as usize);
     match to {
         PixelFormat::Yuyv => rgb_to_packed(pixels, |[y0, y1, u, v]| [y0, u, y1, v]),
@@ -76,7 +76,7 @@ pub(super) fn from_rgb(frame: &VideoFrame, to: PixelFormat) -> Vec<u8> {
     }
 }
 
-fn size_of_luma(frame: &VideoFrame) -> usize {
+fn size_of_luma(frame: &Picture) -> usize {
     frame.width_px() as usize * frame.height_px() as usize
 }
 
@@ -175,7 +175,7 @@ mod tests {
     /// Four pixels of one colour, there and back.
     #[track_caller]
     fn check(rgb: [u8; 3]) {
-        let frame = VideoFrame::new(PixelFormat::Rgb, 2, 2, rgb.repeat(4)).unwrap();
+        let frame = Picture::new(PixelFormat::Rgb, 2, 2, rgb.repeat(4)).unwrap();
         for format in FORMATS {
             let back = frame.convert(format).unwrap().to_rgb().unwrap();
             for (a, b) in back.data().iter().zip(frame.data()) {
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn black_and_white_are_the_standards() {
-        let rgb = VideoFrame::new(PixelFormat::Rgb, 2, 1, vec![0, 0, 0, 255, 255, 255]).unwrap();
+        let rgb = Picture::new(PixelFormat::Rgb, 2, 1, vec![0, 0, 0, 255, 255, 255]).unwrap();
         let yuyv = rgb.convert(PixelFormat::Yuyv).unwrap();
         assert_eq!(yuyv.data()[..], [16, 128, 235, 128]);
         let uyvy = yuyv.convert(PixelFormat::Uyvy).unwrap();
@@ -219,7 +219,7 @@ mod tests {
     fn planes_are_where_they_belong() {
         // Left half red, right half blue.
         let row = [[255, 0, 0], [255, 0, 0], [0, 0, 255], [0, 0, 255]].concat();
-        let rgb = VideoFrame::new(PixelFormat::Rgb, 4, 2, row.repeat(2)).unwrap();
+        let rgb = Picture::new(PixelFormat::Rgb, 4, 2, row.repeat(2)).unwrap();
         let nv12 = rgb.convert(PixelFormat::Nv12).unwrap();
         let i420 = rgb.convert(PixelFormat::I420).unwrap();
         assert_eq!(nv12.data()[..8], i420.data()[..8]);

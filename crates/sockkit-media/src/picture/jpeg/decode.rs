@@ -4,7 +4,7 @@ use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOpt
 use zune_jpeg::JpegDecoder;
 
 use super::tidy;
-use crate::picture::{PictureError, PixelFormat, VideoFrame};
+use crate::picture::{Encoding, Picture, PictureError, PixelFormat};
 
 /// Decompresses a JPEG to [`PixelFormat::Rgb`]; capture time and number stay.
 ///
@@ -12,7 +12,7 @@ use crate::picture::{PictureError, PixelFormat, VideoFrame};
 ///
 /// # Errors
 /// [`PictureError`] if the bytes are cut off or broken.
-pub fn decode(frame: &VideoFrame) -> Result<VideoFrame, PictureError> {
+pub fn decode(frame: &Picture) -> Result<Picture, PictureError> {
     decode_as(frame, PixelFormat::Rgb)
 }
 
@@ -24,12 +24,11 @@ pub fn decode(frame: &VideoFrame) -> Result<VideoFrame, PictureError> {
 /// # Errors
 /// [`PictureError`] if the bytes are cut off or broken, or if the JPEG's size
 /// is none the format can have.
-pub fn decode_as(frame: &VideoFrame, format: PixelFormat) -> Result<VideoFrame, PictureError> {
-    if frame.format() != PixelFormat::Jpeg {
+pub fn decode_as(frame: &Picture, format: PixelFormat) -> Result<Picture, PictureError> {
+    if frame.encoding() != Encoding::Jpeg {
         return frame.convert(format);
     }
     let colours = match format {
-        PixelFormat::Jpeg => return Ok(frame.clone()),
         PixelFormat::Bgr => ColorSpace::BGR,
         PixelFormat::Gray => ColorSpace::Luma,
         PixelFormat::Rgb => ColorSpace::RGB,
@@ -46,11 +45,11 @@ pub fn decode_as(frame: &VideoFrame, format: PixelFormat) -> Result<VideoFrame, 
     let pixels = JpegDecoder::new_with_options(ZCursor::new(jpeg.as_ref()), options)
         .decode()
         .map_err(|error| PictureError::Decode(error.into()))?;
-    Ok(VideoFrame::new(format, frame.width_px(), frame.height_px(), pixels)?.stamped_like(frame))
+    Ok(Picture::new(format, frame.width_px(), frame.height_px(), pixels)?.stamped_like(frame))
 }
 
 /// Refuses a size that so few bytes cannot hold, before memory is reserved for it.
-fn check_density(frame: &VideoFrame) -> Result<(), PictureError> {
+fn check_density(frame: &Picture) -> Result<(), PictureError> {
     let pixels = frame.width_px() as usize * frame.height_px() as usize;
     if frame.data().len() >= pixels / MAX_PIXELS_PER_BYTE {
         return Ok(());

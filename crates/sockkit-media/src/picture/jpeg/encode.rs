@@ -2,7 +2,7 @@
 
 use libjpeg_turbo_rs as turbo;
 
-use crate::picture::{PictureError, PixelFormat, VideoFrame};
+use crate::picture::{Encoding, Picture, PictureError, PixelFormat};
 
 /// Compresses a picture; capture time and number stay.
 ///
@@ -13,10 +13,15 @@ use crate::picture::{PictureError, PixelFormat, VideoFrame};
 /// Below 50 blocks show, above 95 the size runs away.
 ///
 /// # Errors
-/// [`PictureError::Encode`] if the encoder refuses the picture.
-pub fn encode(frame: &VideoFrame, quality: u8) -> Result<VideoFrame, PictureError> {
-    let (pixels, order) = match frame.format() {
-        PixelFormat::Jpeg => return Ok(frame.clone()),
+/// [`PictureError::Encode`] if the encoder refuses the picture,
+/// [`PictureError::NotAlone`] if it is H.264.
+pub fn encode(frame: &Picture, quality: u8) -> Result<Picture, PictureError> {
+    let format = match frame.encoding() {
+        Encoding::Raw(format) => format,
+        Encoding::Jpeg => return Ok(frame.clone()),
+        Encoding::H264 => return Err(PictureError::NotAlone),
+    };
+    let (pixels, order) = match format {
         PixelFormat::Rgb => (frame.packed(), turbo::PixelFormat::Rgb),
         PixelFormat::Bgr => (frame.packed(), turbo::PixelFormat::Bgr),
         PixelFormat::Gray => (frame.packed(), turbo::PixelFormat::Grayscale),
@@ -31,5 +36,5 @@ pub fn encode(frame: &VideoFrame, quality: u8) -> Result<VideoFrame, PictureErro
         turbo::Subsampling::S420,
     )
     .map_err(|error| PictureError::Encode(error.into()))?;
-    Ok(VideoFrame::from_jpeg(jpeg)?.stamped_like(frame))
+    Ok(Picture::from_jpeg(jpeg)?.stamped_like(frame))
 }

@@ -12,8 +12,8 @@ use crate::picture::PictureError;
 /// the largest image and what was pushed after it.
 ///
 /// ```
-/// # use sockkit_media::picture::{PixelFormat, VideoFrame, jpeg};
-/// # let image = VideoFrame::new(PixelFormat::Gray, 8, 8, vec![0; 64])?;
+/// # use sockkit_media::picture::{PixelFormat, Picture, jpeg};
+/// # let image = Picture::new(PixelFormat::Gray, 8, 8, vec![0; 64])?;
 /// # let image = jpeg::encode(&image, 80)?.into_data();
 /// let mut splitter = jpeg::Splitter::new(1 << 20);
 /// splitter.push(&[&image[..], &image[..9]].concat());
@@ -124,10 +124,10 @@ pub(super) fn end_of_image(jpeg: &[u8], from: &mut usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::{PixelFormat, VideoFrame, jpeg};
+    use crate::picture::{Picture, PixelFormat, jpeg};
 
     fn image(shade: u8) -> Bytes {
-        let gray = VideoFrame::new(PixelFormat::Gray, 8, 8, vec![shade; 64]).unwrap();
+        let gray = Picture::new(PixelFormat::Gray, 8, 8, vec![shade; 64]).unwrap();
         jpeg::encode(&gray, 80).unwrap().into_data()
     }
 

@@ -58,7 +58,7 @@ pub(super) fn start(entry: SampleEntry, width_px: u16, height_px: u16) -> io::Re
 
 /// One picture of a fragment: its length in the file, and how long it is shown.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Picture {
+pub(super) struct Sample {
     pub(super) bytes: u32,
     pub(super) micros: u32,
     pub(super) stands: Stands,
@@ -91,7 +91,7 @@ impl Stands {
 pub(super) fn fragment(
     number: u32,
     begins_micros: u64,
-    pictures: &[Picture],
+    pictures: &[Sample],
 ) -> io::Result<Vec<u8>> {
     let payload: u64 = pictures
         .iter()
@@ -108,7 +108,7 @@ pub(super) fn fragment(
 }
 
 /// `offset` is where the first picture is, from the start of this box.
-fn moof(number: u32, begins_micros: u64, pictures: &[Picture], offset: i32) -> MoofBox {
+fn moof(number: u32, begins_micros: u64, pictures: &[Sample], offset: i32) -> MoofBox {
     // Said once if it is so of all.
     let alone = pictures
         .iter()
@@ -146,7 +146,7 @@ fn moof(number: u32, begins_micros: u64, pictures: &[Picture], offset: i32) -> M
     }
 }
 
-fn run_entry(picture: &Picture, flags_are_said: bool) -> TrunSample {
+fn run_entry(picture: &Sample, flags_are_said: bool) -> TrunSample {
     TrunSample {
         duration: Some(picture.micros),
         size: Some(picture.bytes),
@@ -290,7 +290,7 @@ mod tests {
     /// A player's own parser may find out, so no player shows a wrong mark.
     #[test]
     fn h264_pictures_that_need_others_are_marked_as_non_sync() {
-        let pictures = [Stands::Alone, Stands::OnOthers].map(|stands| Picture {
+        let pictures = [Stands::Alone, Stands::OnOthers].map(|stands| Sample {
             bytes: 1,
             micros: 1,
             stands,

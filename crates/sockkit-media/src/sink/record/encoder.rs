@@ -8,7 +8,7 @@ use shiguredo_mp4::boxes::SampleEntry;
 #[cfg(feature = "h264")]
 use super::h264::{self, H264};
 use super::{Codec, RecordError, RecorderConfig, boxes, boxes::Stands};
-use crate::picture::{PictureError, VideoFrame, jpeg};
+use crate::picture::{Picture, PictureError, jpeg};
 
 /// Compresses the pictures of one recording.
 pub(super) enum Encoder {
@@ -45,7 +45,7 @@ impl Encoder {
     }
 
     /// The picture in the form that [`encode`](Self::encode) takes.
-    pub(super) fn prepare(&self, frame: &VideoFrame) -> Result<VideoFrame, PictureError> {
+    pub(super) fn prepare(&self, frame: &Picture) -> Result<Picture, PictureError> {
         match self {
             Self::MotionJpeg { quality } => jpeg::encode(frame, *quality),
             #[cfg(feature = "h264")]
@@ -58,7 +58,7 @@ impl Encoder {
         not(feature = "h264"),
         expect(clippy::needless_pass_by_ref_mut, reason = "h264 remembers pictures")
     )]
-    pub(super) fn encode(&mut self, frame: &VideoFrame, place: Place) -> io::Result<Encoded> {
+    pub(super) fn encode(&mut self, frame: &Picture, place: Place) -> io::Result<Encoded> {
         match self {
             Self::MotionJpeg { .. } => {
                 // Each stands alone, wherever it comes.
@@ -84,7 +84,7 @@ impl Encoder {
 }
 
 /// Refuses a picture that the codec cannot hold.
-pub(super) fn check_size(codec: &Codec, frame: &VideoFrame) -> Result<(), RecordError> {
+pub(super) fn check_size(codec: &Codec, frame: &Picture) -> Result<(), RecordError> {
     match codec {
         // It takes whatever a frame can be.
         Codec::MotionJpeg => {

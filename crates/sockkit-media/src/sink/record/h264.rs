@@ -30,7 +30,7 @@ use super::{
     boxes::Stands,
     encoder::{Encoded, Place},
 };
-use crate::picture::VideoFrame;
+use crate::picture::Picture;
 
 /// How H.264 is to be made.
 ///
@@ -103,7 +103,7 @@ impl H264 {
     }
 
     /// Compresses one I420 picture.
-    pub(super) fn encode(&mut self, frame: &VideoFrame, place: Place) -> io::Result<Encoded> {
+    pub(super) fn encode(&mut self, frame: &Picture, place: Place) -> io::Result<Encoded> {
         let mut encoder = match self.encoder.take() {
             Some(encoder) => encoder,
             None => self.make_encoder(frame)?,
@@ -173,7 +173,7 @@ impl H264 {
         clippy::cast_sign_loss,
         reason = "a cast from a float saturates, and both are positive"
     )]
-    fn make_encoder(&self, frame: &VideoFrame) -> io::Result<Encoder> {
+    fn make_encoder(&self, frame: &Picture) -> io::Result<Encoder> {
         let pixels = f64::from(frame.width_px()) * f64::from(frame.height_px());
         let usual = (pixels * self.rate_hz / PIXELS_PER_BIT) as u32;
         let bitrate_bps = self.config.bitrate_bps.unwrap_or(usual);
@@ -211,7 +211,7 @@ pub(super) fn check_size(width_px: u32, height_px: u32) -> Result<(), RecordErro
 }
 
 /// The three planes of an I420 picture with unpadded rows and even sides.
-fn planes(frame: &VideoFrame) -> YUVSlices<'_> {
+fn planes(frame: &Picture) -> YUVSlices<'_> {
     let (width, height) = (frame.width_px() as usize, frame.height_px() as usize);
     let (luma, colour) = frame.data().split_at(width * height);
     let (blue, red) = colour.split_at(colour.len() / 2);

@@ -37,7 +37,7 @@ pub use self::{
     config::{Codec, Existing, RecorderConfig, Timing},
     error::RecordError,
 };
-use crate::{latest::Subscriber, picture::VideoFrame};
+use crate::{latest::Subscriber, picture::Picture};
 
 /// Records pictures to an MP4 file.
 ///
@@ -142,7 +142,7 @@ impl Recorder {
     ///
     /// # Cancel safety
     /// Cancel safe: the picture then is not recorded.
-    pub async fn push(&mut self, frame: &VideoFrame) -> Result<(), RecordError> {
+    pub async fn push(&mut self, frame: &Picture) -> Result<(), RecordError> {
         let number = frame.number();
         let frame = tidied(frame).map_err(|source| RecordError::Picture { number, source })?;
         let (width_px, height_px) = (frame.width_px(), frame.height_px());
@@ -184,10 +184,7 @@ impl Recorder {
     ///
     /// # Cancel safety
     /// Cancel safe but for one picture, which may not be recorded.
-    pub async fn follow(
-        &mut self,
-        pictures: &mut Subscriber<VideoFrame>,
-    ) -> Result<(), RecordError> {
+    pub async fn follow(&mut self, pictures: &mut Subscriber<Picture>) -> Result<(), RecordError> {
         while let Some(frame) = pictures.next().await {
             match self.push(&frame).await {
                 Err(error @ (RecordError::Picture { .. } | RecordError::SizeChanged { .. })) => {

@@ -11,15 +11,15 @@ use std::{
 
 use super::{
     Existing, RecordError, RecordSummary, RecorderConfig,
-    boxes::{self, Picture},
+    boxes::{self, Sample},
     encoder::{Encoded, Encoder, Place},
     timeline::Timeline,
 };
-use crate::picture::{PictureError, PixelFormat, VideoFrame, jpeg};
+use crate::picture::{Encoding, Picture, PictureError, jpeg};
 
 /// A picture on its way to the file; the permit is its place in the queue.
 pub(super) struct Queued {
-    pub(super) frame: VideoFrame,
+    pub(super) frame: Picture,
     pub(super) _place: tokio::sync::OwnedSemaphorePermit,
 }
 
@@ -33,8 +33,8 @@ pub(super) struct Writer {
     timeline: Timeline,
     encoder: Encoder,
     /// Not written yet, for nobody knows how long it is shown.
-    waiting: Option<VideoFrame>,
-    fragment: Vec<Picture>,
+    waiting: Option<Picture>,
+    fragment: Vec<Sample>,
     /// The pictures of `fragment`, one after the other.
     payload: Vec<u8>,
     fragment_micros: u64,
@@ -95,7 +95,7 @@ impl Writer {
         }
     }
 
-    fn handle_picture(&mut self, frame: &VideoFrame) -> io::Result<()> {
+    fn handle_picture(&mut self, frame: &Picture) -> io::Result<()> {
         let frame = match self.encoder.prepare(frame) {
             Ok(frame) => frame,
             // The picture before is shown in its place.
@@ -122,7 +122,7 @@ impl Writer {
         Ok(())
     }
 
-    fn append(&mut self, frame: &VideoFrame, micros: u32) -> io::Result<()> {
+    fn append(&mut self, frame: &Picture, micros: u32) -> io::Result<()> {
         let place = match self.fragment.is_empty() {
             true => Place::First,
             false => Place::Later,
@@ -137,7 +137,7 @@ impl Writer {
             self.count(&start);
         }
         self.payload.extend_from_slice(&data);
-        self.fragment.push(Picture {
+        self.fragment.push(Sample {
             bytes: u32::try_from(data.len()).map_err(io::Error::other)?,
             micros,
             stands,
@@ -191,15 +191,15 @@ impl Writer {
 }
 
 /// Makes sound JPEGs of pictures that come from anywhere.
-pub(super) fn tidied(frame: &VideoFrame) -> Result<VideoFrame, PictureError> {
-    if frame.format() != PixelFormat::Jpeg {
+pub(super) fn tidied(frame: &Picture) -> Result<Picture, PictureError> {
+    if frame.encoding() != Encoding::Jpeg {
         return Ok(frame.clone());
     }
     let tidy = jpeg::tidy(frame.data())?;
     if tidy.len() == frame.data().len() {
         return Ok(frame.clone());
     }
-    Ok(VideoFrame::from_jpeg(tidy.into_owned())?.stamped_like(frame))
+    Ok(Picture::from_jpeg(tidy.into_owned())?.stamped_like(frame))
 }
 
 /// Makes the file that will grow, and says where it is until it is whole.

@@ -6,11 +6,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{sync::Notify, task::spawn_blocking, time::Instant};
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
+    encode,
     latest::{Publisher, Subscriber},
-    picture::{PixelFormat, Timestamp, VideoFrame, jpeg},
+    picture::{Picture, Timestamp},
     stream::StatsHandle,
 };
 
@@ -21,7 +22,7 @@ pub(super) struct Feed {
     pub(super) stats: StatsHandle,
     counts_itself: bool,
     jpeg_quality: u8,
-    publisher: Publisher<Picture>,
+    publisher: Publisher<ShownPicture>,
     /// Somebody began to watch.
     wanted: Notify,
     showing: Mutex<Showing>,
@@ -29,7 +30,7 @@ pub(super) struct Feed {
 
 /// What a client gets: a JPEG, and the stamps that go into the headers.
 #[derive(Clone, Debug)]
-pub(super) struct Picture {
+pub(super) struct ShownPicture {
     pub(super) jpeg: Bytes,
     pub(super) captured: Timestamp,
     pub(super) number: u64,
@@ -66,7 +67,7 @@ impl Feed {
     }
 
     /// Begins to watch. Pictures are compressed while the subscriber lives.
-    pub(super) fn watch(&self) -> Subscriber<Picture> {
+    pub(super) fn watch(&self) -> Subscriber<ShownPicture> {
         let subscriber = self.publisher.subscribe();
         self.wanted.notify_one();
         subscriber
@@ -81,7 +82,7 @@ impl Feed {
     }
 
     /// Serves until it is dropped.
-    pub(super) async fn run(self: Arc<Self>, mut source: Subscriber<VideoFrame>) {
+    pub(super) async fn run(self: Arc<Self>, mut source: Subscriber<Picture>) {
         let mut newest = None;
         let mut silent_at = Instant::now() + NO_SIGNAL_AFTER;
         let mut source_ended = false;
@@ -119,7 +120,7 @@ impl Feed {
     }
 
     /// Says whether there was something to publish.
-    async fn publish(&self, newest: Option<VideoFrame>) -> bool {
+    async fn publish(&self, newest: Option<Picture>) -> bool {
         let picture = match newest {
             Some(frame) => self.compress(frame).await,
             None if self.showing().signal == Signal::None => self.placeholder(),
@@ -132,19 +133,12 @@ impl Feed {
         true
     }
 
-    async fn compress(&self, frame: VideoFrame) -> Option<Picture> {
-        let quality = self.jpeg_quality;
-        let jpeg = if frame.format() == PixelFormat::Jpeg {
-            frame
-        } else {
-            // Milliseconds of work: they would hold up the other streams.
-            spawn_blocking(move || jpeg::encode(&frame, quality))
-                .await
-                .ok()?
-                .inspect_err(|error| tracing::warn!(stream = self.name, %error, "cannot compress"))
-                .ok()?
-        };
-        Some(Picture {
+    async fn compress(&self, frame: Picture) -> Option<ShownPicture> {
+        let jpeg = encode::to_jpeg(frame, self.jpeg_quality)
+            .await
+            .inspect_err(|error| tracing::warn!(stream = self.name, %error, "cannot compress"))
+            .ok()?;
+        Some(ShownPicture {
             captured: jpeg.captured(),
             number: jpeg.number(),
             jpeg: jpeg.into_data(),
@@ -152,8 +146,8 @@ impl Feed {
         })
     }
 
-    fn placeholder(&self) -> Option<Picture> {
-        Some(Picture {
+    fn placeholder(&self) -> Option<ShownPicture> {
+        Some(ShownPicture {
             jpeg: Bytes::from_static(NO_SIGNAL),
             captured: Timestamp::default(),
             number: 0,
@@ -161,7 +155,7 @@ impl Feed {
         })
     }
 
-    fn note(&self, frame: &VideoFrame) {
+    fn note(&self, frame: &Picture) {
         if self.counts_itself {
             self.stats.observe(frame);
         }

@@ -31,7 +31,7 @@ use tokio_util::{
 
 pub use self::embedding::{Embedding, EmbeddingError};
 use self::{feed::Feed, guard::Guard, routes::Shared};
-use crate::{latest::Subscriber, log_limit::LogLimit, picture::VideoFrame, stream::StatsHandle};
+use crate::{latest::Subscriber, log_limit::LogLimit, picture::Picture, stream::StatsHandle};
 
 /// Serves live pictures to browsers until it is dropped.
 ///
@@ -123,7 +123,7 @@ impl Viewer {
 #[derive(Debug)]
 pub struct ViewerStream {
     name: String,
-    pictures: Subscriber<VideoFrame>,
+    pictures: Subscriber<Picture>,
     stats: Option<StatsHandle>,
 }
 
@@ -133,7 +133,7 @@ impl ViewerStream {
     ///
     /// The figures are the viewer's own: age by this machine's clock, and gaps
     /// in the pictures' numbers as lost.
-    pub fn new(name: impl Into<String>, pictures: Subscriber<VideoFrame>) -> Self {
+    pub fn new(name: impl Into<String>, pictures: Subscriber<Picture>) -> Self {
         Self {
             name: name.into(),
             pictures,

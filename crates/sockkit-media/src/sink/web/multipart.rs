@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     connection::{Outlet, now},
-    feed::{Feed, Picture},
+    feed::{Feed, ShownPicture},
 };
 use crate::picture::Timestamp;
 
@@ -43,7 +43,7 @@ impl Head {
         }
     }
 
-    fn part(self, picture: Picture, stream: &str) -> [Bytes; 3] {
+    fn part(self, picture: ShownPicture, stream: &str) -> [Bytes; 3] {
         let (head, end) = match self {
             // The next boundary at once: some clients show a picture when
             // they see that it is over.
@@ -96,7 +96,7 @@ fn parts_of(feed: &Feed, head: Head) -> impl Stream<Item = [Bytes; 3]> + use<> {
     })
 }
 
-fn head(picture: &Picture, stream: &str) -> Bytes {
+fn head(picture: &ShownPicture, stream: &str) -> Bytes {
     format!(
         "Content-Type: image/jpeg\r\nContent-Length: {}\r\nX-Timestamp: {}\r\n\
          X-Number: {}\r\nX-Stream: {stream}\r\n\r\n",

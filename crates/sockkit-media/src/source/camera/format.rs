@@ -2,13 +2,13 @@
 
 use std::{cmp::Reverse, fmt};
 
-use crate::picture::PixelFormat;
+use crate::picture::{Encoding, PixelFormat};
 
 /// One way in which a camera can deliver pictures.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CameraFormat {
-    /// How the pixels come; [`PixelFormat::Jpeg`] for Motion JPEG.
-    pub pixels: PixelFormat,
+    /// How a picture comes; [`Encoding::Jpeg`] for Motion JPEG.
+    pub encoding: Encoding,
     /// Width in pixels.
     pub width_px: u32,
     /// Height in pixels.
@@ -20,14 +20,14 @@ pub struct CameraFormat {
 impl fmt::Display for CameraFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            pixels,
+            encoding,
             width_px,
             height_px,
             rate_hz,
         } = self;
         // Two digits, but only where the rate has them: 25 and 29.97.
         let rate_hz = (rate_hz * 100.0).round() / 100.0;
-        write!(f, "{pixels} {width_px}x{height_px} at {rate_hz}/s")
+        write!(f, "{encoding} {width_px}x{height_px} at {rate_hz}/s")
     }
 }
 
@@ -71,7 +71,7 @@ fn rank(offer: &CameraFormat, wish: Wish) -> Rank {
     let too_slow = offer.rate_hz < wish.rate_hz * 0.99;
     let pixels = PREFERENCE
         .iter()
-        .position(|&pixels| pixels == offer.pixels)
+        .position(|&encoding| encoding == offer.encoding)
         .unwrap_or(PREFERENCE.len());
     (
         size,
@@ -92,15 +92,15 @@ fn millihertz(difference_hz: f64) -> u64 {
 }
 
 /// The fewer bytes, the better.
-const PREFERENCE: [PixelFormat; 8] = [
-    PixelFormat::Jpeg,
-    PixelFormat::Nv12,
-    PixelFormat::I420,
-    PixelFormat::Yuyv,
-    PixelFormat::Uyvy,
-    PixelFormat::Bgr,
-    PixelFormat::Rgb,
-    PixelFormat::Gray,
+const PREFERENCE: [Encoding; 8] = [
+    Encoding::Jpeg,
+    Encoding::Raw(PixelFormat::Nv12),
+    Encoding::Raw(PixelFormat::I420),
+    Encoding::Raw(PixelFormat::Yuyv),
+    Encoding::Raw(PixelFormat::Uyvy),
+    Encoding::Raw(PixelFormat::Bgr),
+    Encoding::Raw(PixelFormat::Rgb),
+    Encoding::Raw(PixelFormat::Gray),
 ];
 
 #[cfg(test)]
@@ -108,11 +108,11 @@ mod tests {
     use super::*;
 
     /// `jpeg 640x480 at 30/s` as a tuple.
-    type Offer = (PixelFormat, u32, u32, f64);
+    type Offer = (Encoding, u32, u32, f64);
 
-    fn format((pixels, width_px, height_px, rate_hz): Offer) -> CameraFormat {
+    fn format((encoding, width_px, height_px, rate_hz): Offer) -> CameraFormat {
         CameraFormat {
-            pixels,
+            encoding,
             width_px,
             height_px,
             rate_hz,
@@ -127,12 +127,12 @@ mod tests {
     }
 
     const WEBCAM: [Offer; 6] = [
-        (PixelFormat::Yuyv, 640, 480, 30.0),
-        (PixelFormat::Yuyv, 1280, 720, 10.0),
-        (PixelFormat::Jpeg, 640, 480, 15.0),
-        (PixelFormat::Jpeg, 640, 480, 29.97),
-        (PixelFormat::Jpeg, 1280, 720, 30.0),
-        (PixelFormat::Gray, 320, 240, 60.0),
+        (Encoding::Raw(PixelFormat::Yuyv), 640, 480, 30.0),
+        (Encoding::Raw(PixelFormat::Yuyv), 1280, 720, 10.0),
+        (Encoding::Jpeg, 640, 480, 15.0),
+        (Encoding::Jpeg, 640, 480, 29.97),
+        (Encoding::Jpeg, 1280, 720, 30.0),
+        (Encoding::Raw(PixelFormat::Gray), 320, 240, 60.0),
     ];
 
     #[test]

@@ -39,7 +39,7 @@ pub use self::{
 use self::{format::Wish, worker::Worker};
 use crate::{
     latest::{self, Subscriber},
-    picture::VideoFrame,
+    picture::Picture,
 };
 
 /// Lists the cameras of this machine, with what they offer.
@@ -170,7 +170,7 @@ impl Default for CameraConfig {
 pub struct Camera {
     id: CameraId,
     format: CameraFormat,
-    pictures: Subscriber<VideoFrame>,
+    pictures: Subscriber<Picture>,
     signal: watch::Receiver<Signal>,
     patience: Duration,
 }
@@ -237,7 +237,7 @@ impl Camera {
     /// # Cancel safety
     /// Cancel safe: a picture not taken is given next time, unless there is a
     /// newer one.
-    pub async fn next(&mut self) -> Result<VideoFrame, CameraError> {
+    pub async fn next(&mut self) -> Result<Picture, CameraError> {
         let patience = tokio::time::sleep(self.patience);
         tokio::pin!(patience);
         loop {

@@ -15,7 +15,7 @@ use super::{
     device::{Beside, Device, Identity, Told},
     format::choose,
 };
-use crate::picture::PixelFormat;
+use crate::picture::{Encoding, PixelFormat};
 
 /// Opens what nokhwa calls `index`, and starts it.
 pub(super) fn open(
@@ -29,7 +29,7 @@ pub(super) fn open(
     let format = choose(&offers, config.wish())
         .ok_or_else(|| CameraError::NoFormat { camera: id.clone() })?;
     let name =
-        name_of(format.pixels).ok_or_else(|| CameraError::NoFormat { camera: id.clone() })?;
+        name_of(format.encoding).ok_or_else(|| CameraError::NoFormat { camera: id.clone() })?;
     let wanted = NokhwaFormat::new_from(
         format.width_px,
         format.height_px,
@@ -51,7 +51,7 @@ pub(super) fn open(
         }),
         identity,
         format,
-        stride_bytes: format.pixels.row_bytes(format.width_px),
+        stride_bytes: row_bytes(format),
     })
 }
 
@@ -70,9 +70,9 @@ pub(super) fn offers(id: &CameraId, camera: &mut Camera) -> Result<Vec<CameraFor
     let mut offers: Vec<CameraFormat> = formats
         .iter()
         .filter_map(|format| {
-            let &(_, pixels) = NAMES.iter().find(|(name, _)| *name == format.format())?;
+            let &(_, encoding) = NAMES.iter().find(|(name, _)| *name == format.format())?;
             Some(CameraFormat {
-                pixels,
+                encoding,
                 width_px: format.width(),
                 height_px: format.height(),
                 rate_hz: f64::from(format.frame_rate()),
@@ -117,14 +117,21 @@ impl Beside for Clock {
 
 /// A buffer may be longer than the picture in it; a JPEG tells its end itself.
 fn picture_bytes(format: CameraFormat) -> Option<usize> {
-    let (pixels, width_px) = (format.pixels, format.width_px);
-    let row = pixels.row_bytes(width_px);
-    let raw = pixels != PixelFormat::Jpeg;
-    raw.then(|| pixels.picture_bytes(width_px, format.height_px, row).ok())?
+    let pixels = format.encoding.pixel_format()?;
+    let row = row_bytes(format);
+    pixels
+        .picture_bytes(format.width_px, format.height_px, row)
+        .ok()
 }
 
-fn name_of(pixels: PixelFormat) -> Option<FrameFormat> {
-    let name = NAMES.iter().find(|(_, format)| *format == pixels);
+/// Bytes in one row of raw pixels; 0 if compressed.
+fn row_bytes(format: CameraFormat) -> usize {
+    let pixels = format.encoding.pixel_format();
+    pixels.map_or(0, |pixels| pixels.row_bytes(format.width_px))
+}
+
+fn name_of(encoding: Encoding) -> Option<FrameFormat> {
+    let name = NAMES.iter().find(|(_, known)| *known == encoding);
     name.map(|&(name, _)| name)
 }
 
@@ -137,11 +144,11 @@ fn whole_rate(rate_hz: f64) -> u32 {
     rate_hz.round() as u32
 }
 
-const NAMES: [(FrameFormat, PixelFormat); 6] = [
-    (FrameFormat::MJPEG, PixelFormat::Jpeg),
-    (FrameFormat::NV12, PixelFormat::Nv12),
-    (FrameFormat::YUYV, PixelFormat::Yuyv),
-    (FrameFormat::RAWBGR, PixelFormat::Bgr),
-    (FrameFormat::RAWRGB, PixelFormat::Rgb),
-    (FrameFormat::GRAY, PixelFormat::Gray),
+const NAMES: [(FrameFormat, Encoding); 6] = [
+    (FrameFormat::MJPEG, Encoding::Jpeg),
+    (FrameFormat::NV12, Encoding::Raw(PixelFormat::Nv12)),
+    (FrameFormat::YUYV, Encoding::Raw(PixelFormat::Yuyv)),
+    (FrameFormat::RAWBGR, Encoding::Raw(PixelFormat::Bgr)),
+    (FrameFormat::RAWRGB, Encoding::Raw(PixelFormat::Rgb)),
+    (FrameFormat::GRAY, Encoding::Raw(PixelFormat::Gray)),
 ];

@@ -15,14 +15,14 @@ use super::{
 };
 use crate::{
     latest::Publisher,
-    picture::{PictureError, PixelFormat, VideoFrame, jpeg},
+    picture::{Picture, PictureError, jpeg},
 };
 
 /// Keeps one camera open for as long as somebody listens.
 pub(super) struct Worker {
     id: CameraId,
     config: CameraConfig,
-    pictures: Publisher<VideoFrame>,
+    pictures: Publisher<Picture>,
     signal: watch::Sender<Signal>,
     numbers: Numbers,
 }
@@ -31,7 +31,7 @@ impl Worker {
     pub(super) fn new(
         id: CameraId,
         config: CameraConfig,
-        pictures: Publisher<VideoFrame>,
+        pictures: Publisher<Picture>,
         signal: watch::Sender<Signal>,
     ) -> Self {
         Self {
@@ -164,23 +164,26 @@ impl Numbers {
 }
 
 /// Makes a sound picture of what the driver gave.
-fn whole(shot: Shot, numbers: &mut Numbers) -> Result<VideoFrame, PictureError> {
+fn whole(shot: Shot, numbers: &mut Numbers) -> Result<Picture, PictureError> {
     let number = numbers.number(shot.sequence);
-    let frame = if shot.format.pixels == PixelFormat::Jpeg {
-        let tidy = jpeg::tidy(&shot.data)?;
-        if tidy.len() == shot.data.len() {
-            VideoFrame::from_jpeg(shot.data)?
-        } else {
-            VideoFrame::from_jpeg(tidy.into_owned())?
+    let CameraFormat {
+        encoding,
+        width_px,
+        height_px,
+        ..
+    } = shot.format;
+    let frame = match encoding.pixel_format() {
+        Some(pixels) => {
+            Picture::with_stride(pixels, width_px, height_px, shot.stride_bytes, shot.data)?
         }
-    } else {
-        let CameraFormat {
-            pixels,
-            width_px,
-            height_px,
-            ..
-        } = shot.format;
-        VideoFrame::with_stride(pixels, width_px, height_px, shot.stride_bytes, shot.data)?
+        None => {
+            let tidy = jpeg::tidy(&shot.data)?;
+            if tidy.len() == shot.data.len() {
+                Picture::from_jpeg(shot.data)?
+            } else {
+                Picture::from_jpeg(tidy.into_owned())?
+            }
+        }
     };
     Ok(frame.captured_at(shot.captured).numbered(number))
 }

@@ -24,7 +24,7 @@ use super::{
     ClipError, ClipFrame,
     mp4::{Place, duration},
 };
-use crate::picture::{PixelFormat, VideoFrame};
+use crate::picture::{Picture, PixelFormat};
 
 /// Decodes one track.
 ///
@@ -113,7 +113,7 @@ struct Timing {
     /// When those are shown that went in and did not come out.
     shown_at: BinaryHeap<Reverse<i64>>,
     /// Held back until it is known when the next one is shown.
-    waiting: Option<(VideoFrame, i64)>,
+    waiting: Option<(Picture, i64)>,
     ticks_per_second: u32,
     /// How long a picture lasts if the file makes no sense.
     ticks: u32,
@@ -131,7 +131,7 @@ impl Timing {
     }
 
     /// Takes in the next picture to show; gives the one before.
-    fn handle_decoded(&mut self, frame: VideoFrame) -> Option<ClipFrame> {
+    fn handle_decoded(&mut self, frame: Picture) -> Option<ClipFrame> {
         let Reverse(shown_at) = self.shown_at.pop()?;
         let (before, began) = self.waiting.replace((frame, shown_at))?;
         let ticks = u32::try_from(shown_at.saturating_sub(began)).unwrap_or(self.ticks);
@@ -143,7 +143,7 @@ impl Timing {
         Some(self.shown(last, self.ticks))
     }
 
-    fn shown(&self, frame: VideoFrame, ticks: u32) -> ClipFrame {
+    fn shown(&self, frame: Picture, ticks: u32) -> ClipFrame {
         ClipFrame {
             frame,
             duration: Some(duration(ticks, self.ticks_per_second)),
@@ -164,7 +164,7 @@ fn push_unit(stream: &mut Vec<u8>, unit: &[u8]) -> Result<(), ClipError> {
     Ok(())
 }
 
-/// Refuses sizes and colours that no [`VideoFrame`] has, before memory is
+/// Refuses sizes and colours that no [`Picture`] has, before memory is
 /// reserved for them.
 ///
 /// The size before cropping is the decoder's own affair: it refuses what is over
@@ -200,7 +200,7 @@ fn units(mut sample: &[u8], length_size: LengthSize) -> impl Iterator<Item = Opt
 }
 
 /// Copies the visible part of a picture out of the decoder.
-fn copied(decoded: &DecodedYUV<'_>) -> Result<VideoFrame, ClipError> {
+fn copied(decoded: &DecodedYUV<'_>) -> Result<Picture, ClipError> {
     let (width, height) = decoded.dimensions();
     let (luma_stride, blue_stride, red_stride) = decoded.strides();
     let mut data = Vec::with_capacity(width * height * 3 / 2);
@@ -214,7 +214,7 @@ fn copied(decoded: &DecodedYUV<'_>) -> Result<VideoFrame, ClipError> {
         }
     }
     let side = |px: usize| u32::try_from(px).unwrap_or(u32::MAX);
-    Ok(VideoFrame::new(
+    Ok(Picture::new(
         PixelFormat::I420,
         side(width),
         side(height),
@@ -263,7 +263,7 @@ mod tests {
     /// Durations, in milliseconds, of pictures stored in this order.
     #[track_caller]
     fn check_durations(stored: &[i64], expected: &[u64]) {
-        let frame = || VideoFrame::new(PixelFormat::I420, 2, 2, vec![0; 6]).unwrap();
+        let frame = || Picture::new(PixelFormat::I420, 2, 2, vec![0; 6]).unwrap();
         let mut timing = Timing::default();
         for &shown_at in stored {
             timing.handle_picture(&place(shown_at), 0).unwrap();

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::{ClipError, ClipFrame, MAX_IMAGE_BYTES, Pictures};
-use crate::picture::{VideoFrame, jpeg::Splitter};
+use crate::picture::{Picture, jpeg::Splitter};
 
 /// Reads concatenated JPEGs. The format knows no rate.
 pub(super) struct Mjpeg<R> {
@@ -26,7 +26,7 @@ impl<R: Read> Pictures for Mjpeg<R> {
     fn next(&mut self) -> Result<Option<ClipFrame>, ClipError> {
         loop {
             if let Some(image) = self.splitter.take()? {
-                return Ok(Some(VideoFrame::from_jpeg(image)?.into()));
+                return Ok(Some(Picture::from_jpeg(image)?.into()));
             }
             let length = self.input.read(&mut self.chunk)?;
             if length == 0 {

@@ -28,7 +28,7 @@ use tokio::{
 
 pub use self::error::ClipError;
 use super::{SourceError, config::SourceConfig};
-use crate::picture::VideoFrame;
+use crate::picture::Picture;
 
 /// The clip that comes with this crate: Motion JPEG of 640x480 pixels, made for
 /// 25 pictures a second.
@@ -51,13 +51,13 @@ pub(super) struct Clip {
 /// One picture of a clip, and how long it is shown if the clip says so.
 #[derive(Clone, Debug)]
 pub(super) struct ClipFrame {
-    pub(super) frame: VideoFrame,
+    pub(super) frame: Picture,
     pub(super) duration: Option<Duration>,
 }
 
 /// A picture that does not say how long it is shown.
-impl From<VideoFrame> for ClipFrame {
-    fn from(frame: VideoFrame) -> Self {
+impl From<Picture> for ClipFrame {
+    fn from(frame: Picture) -> Self {
         Self {
             frame,
             duration: None,

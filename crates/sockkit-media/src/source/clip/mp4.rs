@@ -19,7 +19,7 @@ use shiguredo_mp4::{
 #[cfg(feature = "h264")]
 use super::h264::H264;
 use super::{ClipError, ClipFrame, Input, MAX_IMAGE_BYTES, Pictures};
-use crate::picture::VideoFrame;
+use crate::picture::Picture;
 
 /// Reads the video track of an MP4 file.
 pub(super) struct Mp4<R> {
@@ -179,7 +179,7 @@ fn motion_jpeg(image: Vec<u8>, place: &Place) -> Result<ClipFrame, ClipError> {
         return Err(ClipError::NotMotionJpeg);
     }
     Ok(ClipFrame {
-        frame: VideoFrame::from_jpeg(image)?,
+        frame: Picture::from_jpeg(image)?,
         duration: Some(place.duration()),
     })
 }

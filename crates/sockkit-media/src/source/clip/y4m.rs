@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{ClipError, ClipFrame, Pictures};
-use crate::picture::{PixelFormat, VideoFrame};
+use crate::picture::{Picture, PixelFormat};
 
 /// Reads Y4M with 4:2:0 or gray pictures, 8 bits a sample.
 pub(super) struct Y4m<R> {
@@ -56,7 +56,7 @@ impl<R: BufRead> Pictures for Y4m<R> {
             return Ok(None);
         }
         self.next += 1;
-        let frame = VideoFrame::new(format, width_px, height_px, data)?;
+        let frame = Picture::new(format, width_px, height_px, data)?;
         Ok(Some(ClipFrame { frame, duration }))
     }
 }
@@ -153,7 +153,7 @@ mod tests {
     fn pictures_come_with_their_duration() {
         let frames = frames_of(CLIP).unwrap();
         assert_eq!(frames.len(), 2);
-        assert_eq!(frames[1].frame.format(), PixelFormat::I420);
+        assert_eq!(frames[1].frame.encoding(), PixelFormat::I420.into());
         assert_eq!(frames[1].frame.data()[..], b"89abcdefUUVV"[..]);
         assert_eq!(frames[1].duration, Some(Duration::from_micros(33_366)));
     }

@@ -20,7 +20,7 @@ pub(super) const DEFAULT_SIZE_PX: (u32, u32) = (640, 480);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::{PixelFormat, Timestamp, VideoFrame, jpeg};
+    use crate::picture::{Picture, PixelFormat, Timestamp, jpeg};
 
     const STAMP: Stamp = Stamp {
         number: 0x0123_4567_89ab_cdef,
@@ -57,10 +57,10 @@ mod tests {
     #[test]
     fn other_pictures_have_no_stamp() {
         for shade in [0, 127, 255] {
-            let plain = VideoFrame::new(PixelFormat::Gray, 256, 40, vec![shade; 10_240]).unwrap();
+            let plain = Picture::new(PixelFormat::Gray, 256, 40, vec![shade; 10_240]).unwrap();
             assert_eq!(read_stamp(&plain), None);
         }
-        let small = VideoFrame::new(PixelFormat::Gray, 255, 40, vec![0; 10_200]).unwrap();
+        let small = Picture::new(PixelFormat::Gray, 255, 40, vec![0; 10_200]).unwrap();
         assert_eq!(read_stamp(&small), None);
     }
 
@@ -73,7 +73,7 @@ mod tests {
                 *sample = !*sample;
             }
         }
-        let broken = VideoFrame::new(PixelFormat::Rgb, 256, 40, pixels).unwrap();
+        let broken = Picture::new(PixelFormat::Rgb, 256, 40, pixels).unwrap();
         assert_eq!(read_stamp(&broken), None);
     }
 

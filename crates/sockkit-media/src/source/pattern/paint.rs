@@ -2,7 +2,7 @@
 
 use super::{MIN_HEIGHT_PX, MIN_WIDTH_PX, Stamp};
 use crate::{
-    picture::{PixelFormat, VideoFrame},
+    picture::{Picture, PixelFormat},
     source::SourceError,
 };
 
@@ -21,7 +21,7 @@ use crate::{
 /// # Errors
 /// [`SourceError::PatternTooSmall`] if the stamp does not fit, or
 /// [`SourceError::Picture`] if the size is out of bounds.
-pub fn paint(width_px: u32, height_px: u32, stamp: Stamp) -> Result<VideoFrame, SourceError> {
+pub fn paint(width_px: u32, height_px: u32, stamp: Stamp) -> Result<Picture, SourceError> {
     if width_px < MIN_WIDTH_PX || height_px < MIN_HEIGHT_PX {
         return Err(SourceError::PatternTooSmall {
             width_px,
@@ -35,7 +35,7 @@ pub fn paint(width_px: u32, height_px: u32, stamp: Stamp) -> Result<VideoFrame, 
     let row = bars(width_px, stamp.number);
     let mut pixels = row.repeat(length / row.len());
     stamp.paint(&mut pixels, width_px);
-    Ok(VideoFrame::new(format, width_px, height_px, pixels)?
+    Ok(Picture::new(format, width_px, height_px, pixels)?
         .captured_at(stamp.clock)
         .numbered(stamp.number))
 }

@@ -13,7 +13,7 @@
 
 use std::ops::Range;
 
-use crate::picture::{PixelFormat, Timestamp, VideoFrame};
+use crate::picture::{Encoding, Picture, PixelFormat, Timestamp};
 
 /// What a pattern says of itself.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -63,7 +63,7 @@ impl Stamp {
 /// arrived.
 ///
 /// `None` if there is none, or if a bit did not survive.
-pub fn read_stamp(frame: &VideoFrame) -> Option<Stamp> {
+pub fn read_stamp(frame: &Picture) -> Option<Stamp> {
     let frame = pixels_of(frame)?;
     let mut rows = [0; ROWS as usize];
     for (row, word) in (0..).zip(&mut rows) {
@@ -79,19 +79,19 @@ pub fn read_stamp(frame: &VideoFrame) -> Option<Stamp> {
 
 /// Reads 32 blocks of 8x8 pixels along the top of a picture, most significant
 /// first: what an emulated camera paints. Unlike a stamp it is not checked.
-pub fn read_blocks(frame: &VideoFrame) -> Option<u32> {
+pub fn read_blocks(frame: &Picture) -> Option<u32> {
     read_row(&pixels_of(frame)?, 0)
 }
 
 /// Gray, if it is not pixels yet.
-fn pixels_of(frame: &VideoFrame) -> Option<VideoFrame> {
-    match frame.format() {
-        PixelFormat::Jpeg => frame.convert(PixelFormat::Gray).ok(),
-        _ => Some(frame.clone()),
+fn pixels_of(frame: &Picture) -> Option<Picture> {
+    match frame.encoding() {
+        Encoding::Raw(_) => Some(frame.clone()),
+        _ => frame.convert(PixelFormat::Gray).ok(),
     }
 }
 
-fn read_row(frame: &VideoFrame, row: u32) -> Option<u32> {
+fn read_row(frame: &Picture, row: u32) -> Option<u32> {
     let fits =
         frame.width_px() >= BLOCK_PX * BITS_PER_ROW && frame.height_px() >= BLOCK_PX * (row + 1);
     fits.then(|| {
@@ -102,12 +102,12 @@ fn read_row(frame: &VideoFrame, row: u32) -> Option<u32> {
 }
 
 /// Whether the middle of the block at `(x, y)` is more white than black.
-fn is_white(frame: &VideoFrame, x: u32, y: u32) -> bool {
+fn is_white(frame: &Picture, x: u32, y: u32) -> bool {
     // Where the sample that tells black from white is, and how far to the next.
-    let (first, step) = match frame.format() {
-        PixelFormat::Rgb | PixelFormat::Bgr => (1, 3),
-        PixelFormat::Yuyv => (0, 2),
-        PixelFormat::Uyvy => (1, 2),
+    let (first, step) = match frame.encoding().pixel_format() {
+        Some(PixelFormat::Rgb | PixelFormat::Bgr) => (1, 3),
+        Some(PixelFormat::Yuyv) => (0, 2),
+        Some(PixelFormat::Uyvy) => (1, 2),
         _ => (0, 1),
     };
     let sum: u32 = MIDDLE

@@ -11,7 +11,7 @@ use sockkit_codec::shard::{Kind, Parity, SplitConfig, Splitter, StreamId};
 use super::{Filter, Incoming, Intake};
 use crate::{
     latest::Subscriber,
-    picture::{PixelFormat, Timestamp, VideoFrame},
+    picture::{Picture, PixelFormat, Timestamp},
     stream::{
         Report, Stats,
         control::Control,
@@ -169,7 +169,7 @@ pub(super) struct Sim {
     /// Where datagrams are sent to.
     pub(super) to: Option<IpAddr>,
     at: Moment,
-    pictures: Subscriber<VideoFrame>,
+    pictures: Subscriber<Picture>,
 }
 
 impl Sim {
@@ -265,9 +265,13 @@ impl Camera {
     }
 
     fn picture(&mut self, captured: Timestamp) -> Vec<Vec<u8>> {
-        let picture = VideoFrame::new(PixelFormat::Gray, 64, 48, vec![HONEST; 64 * 48]);
+        let picture = Picture::new(PixelFormat::Gray, 64, 48, vec![HONEST; 64 * 48]);
         let picture = picture.unwrap().captured_at(captured).numbered(self.number);
-        let mut datagrams = split(StreamId(self.stream), PICTURE, &picture.to_message());
+        let mut datagrams = split(
+            StreamId(self.stream),
+            PICTURE,
+            &picture.to_message().unwrap(),
+        );
         for datagram in &mut datagrams {
             set_number(datagram, self.number);
         }
@@ -281,10 +285,10 @@ pub(super) fn address(host: u8) -> SocketAddr {
 }
 
 fn forged(number: u64, captured: u64) -> Vec<u8> {
-    let picture = VideoFrame::new(PixelFormat::Gray, 2, 1, vec![FORGED; 2]).unwrap();
+    let picture = Picture::new(PixelFormat::Gray, 2, 1, vec![FORGED; 2]).unwrap();
     let captured = Timestamp::from_micros(captured);
     let picture = picture.captured_at(captured).numbered(number);
-    picture.to_message().to_vec()
+    picture.to_message().unwrap().to_vec()
 }
 
 fn split(stream: StreamId, kind: Kind, message: &[u8]) -> Vec<Vec<u8>> {

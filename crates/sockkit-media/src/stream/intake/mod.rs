@@ -20,7 +20,7 @@ use super::{
     sender::{CONTROL, MAX_PICTURE_BYTES, PICTURE},
     stats::Event,
 };
-use crate::picture::VideoFrame;
+use crate::picture::Picture;
 
 #[cfg(test)]
 mod hostile;
@@ -133,7 +133,7 @@ impl Intake {
 
     fn take_picture(&mut self, at: Moment, last: &Incoming<'_>, message: Message) {
         let (from, stream, number) = (message.from, message.stream, message.number);
-        let frame = match VideoFrame::from_message(message.bytes) {
+        let frame = match Picture::from_message(message.bytes) {
             Ok(frame) => frame,
             Err(error) => {
                 self.inlet.count(Event::Refused);

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::message::{Message, framed};
 use crate::{
-    picture::VideoFrame,
+    picture::Picture,
     stream::{
         Event, Report,
         clock::{Clock, Offset},
@@ -135,7 +135,7 @@ impl Conversation {
         Ok(())
     }
 
-    fn take_picture(&mut self, frame: VideoFrame, inlet: &mut Inlet) {
+    fn take_picture(&mut self, frame: Picture, inlet: &mut Inlet) {
         let at = Moment::now();
         let transit_micros = at.wall.micros_since(frame.captured());
         // TCP loses nothing: a gap is what the sender left out.

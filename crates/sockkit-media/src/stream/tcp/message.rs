@@ -1,16 +1,17 @@
 //! What a frame holds: a picture, or a control message. Pure.
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, Bytes};
+use sockkit_codec::frame::{FrameConfig, FrameWriteError};
 
 use crate::{
-    picture::{MessageError, PictureHeader, VideoFrame},
+    picture::{MessageError, Picture, PictureError, PictureHeader},
     stream::{control::Control, sender::MAX_PICTURE_BYTES},
 };
 
 /// One received message.
 #[derive(Debug)]
 pub(super) enum Message {
-    Picture(VideoFrame),
+    Picture(Picture),
     Control(Control),
     /// A control message of a later day.
     Unknown,
@@ -22,7 +23,7 @@ impl Message {
         if Control::is_one(&payload) {
             return Ok(Control::parse(&payload).map_or(Self::Unknown, Self::Control));
         }
-        VideoFrame::from_message(payload).map(Self::Picture)
+        Picture::from_message(payload).map(Self::Picture)
     }
 }
 
@@ -36,16 +37,14 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// `None` if no receiver would take it.
-    pub(super) fn of(frame: &VideoFrame) -> Option<Self> {
+    /// Frames a picture that receivers accept.
+    pub(super) fn of(frame: &Picture) -> Result<Self, Unsendable> {
+        let header = PictureHeader::of(frame).emit()?;
         let frame = frame.packed();
-        let header = PictureHeader::of(&frame).emit();
-        let length = header.len() + frame.data().len();
-        if length > MAX_PICTURE_BYTES {
-            return None;
-        }
-        Some(Self {
-            head: [&prefix(length), &header[..]].concat().into(),
+        let limit = FrameConfig::default().max_send_bytes(MAX_PICTURE_BYTES);
+        let prefix = limit.prefix(header.len() + frame.data().len())?;
+        Ok(Self {
+            head: [&prefix[..], &header[..]].concat().into(),
             picture: frame.into_data(),
         })
     }
@@ -61,29 +60,36 @@ impl Outgoing {
     }
 }
 
+/// Why a picture is sent to no viewer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unsendable {
+    /// It does not compress.
+    #[error(transparent)]
+    Compress(#[from] PictureError),
+    /// It is longer than any receiver accepts.
+    #[error(transparent)]
+    Frame(#[from] FrameWriteError),
+    /// No message carries it.
+    #[error(transparent)]
+    Message(#[from] MessageError),
+}
+
 /// A control message's frame.
 pub(super) fn framed(control: Control) -> Vec<u8> {
     let message = control.emit();
-    let mut frame = Vec::with_capacity(PREFIX_BYTES + message.len());
-    frame.put_slice(&prefix(message.len()));
-    frame.put_slice(&message);
-    frame
+    let prefix = FrameConfig::default()
+        .prefix(message.len())
+        .expect("a control message is short");
+    [&prefix[..], &message[..]].concat()
 }
-
-fn prefix(length: usize) -> [u8; PREFIX_BYTES] {
-    (length as u64).to_be_bytes()
-}
-
-/// Bytes of a frame before its payload: the length, big-endian.
-const PREFIX_BYTES: usize = 8;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::picture::{PixelFormat, Timestamp};
 
-    fn picture() -> VideoFrame {
-        VideoFrame::new(PixelFormat::Gray, 2, 1, vec![7, 9]).unwrap()
+    fn picture() -> Picture {
+        Picture::new(PixelFormat::Gray, 2, 1, vec![7, 9]).unwrap()
     }
 
     fn payload(frame: &[u8]) -> Bytes {
@@ -132,9 +138,17 @@ mod tests {
     fn what_no_receiver_takes_is_not_sent() {
         let side = |height| {
             let pixels = vec![0; 8_192 * height as usize];
-            VideoFrame::new(PixelFormat::Gray, 8_192, height, pixels).unwrap()
+            Picture::new(PixelFormat::Gray, 8_192, height, pixels).unwrap()
         };
-        assert!(Outgoing::of(&side(8_191)).is_some());
-        assert!(Outgoing::of(&side(8_192)).is_none());
+        assert!(Outgoing::of(&side(8_191)).is_ok());
+        assert!(matches!(
+            Outgoing::of(&side(8_192)),
+            Err(Unsendable::Frame(FrameWriteError::TooLong { .. }))
+        ));
+        let h264 = Picture::from_h264(true, 16, 16, vec![0, 0, 1, 0x65]).unwrap();
+        assert!(matches!(
+            Outgoing::of(&h264),
+            Err(Unsendable::Message(MessageError::NoCode { .. }))
+        ));
     }
 }

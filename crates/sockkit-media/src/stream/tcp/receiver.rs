@@ -9,7 +9,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{TcpReceiverConfig, backoff::Backoff, conversation::Conversation};
 use crate::{
     latest::{Publisher, Subscriber},
-    picture::VideoFrame,
+    picture::Picture,
     stream::{Event, StatsHandle, endpoint::random, inlet::Inlet},
 };
 
@@ -24,7 +24,7 @@ use crate::{
 #[must_use = "a receiver that is dropped receives nothing"]
 pub struct TcpReceiver {
     link: Subscriber<Link>,
-    pictures: Subscriber<VideoFrame>,
+    pictures: Subscriber<Picture>,
     stats: StatsHandle,
     task: JoinHandle<()>,
     stop: DropGuard,
@@ -74,7 +74,7 @@ impl TcpReceiver {
     /// A place in the sequence of pictures; take as many as needed.
     ///
     /// It begins with the newest picture and ends when the receiver does.
-    pub fn pictures(&self) -> Subscriber<VideoFrame> {
+    pub fn pictures(&self) -> Subscriber<Picture> {
         self.pictures.clone()
     }
 

@@ -9,18 +9,20 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{TcpSenderConfig, viewers::Viewers};
 use crate::{
     latest::Subscriber,
-    picture::VideoFrame,
+    picture::Picture,
     stream::{Report, StreamError, inlet::now},
 };
 
 /// Shows the newest picture to everybody who dials, until it is dropped.
 ///
-/// A viewer gets the next picture when the one before has left this machine,
+/// Raw pictures are compressed as JPEG, once for all, unless the config says
+/// otherwise; JPEG pictures are sent as they are, without a copy. A viewer gets
+/// the next picture when the one before has left this machine,
 /// and then the newest: a slow one sees fewer, and costs the others nothing.
 ///
 /// ```
 /// use sockkit_media::{
-///     latest, picture::{PixelFormat, VideoFrame},
+///     latest, picture::{Encoding, Picture, PixelFormat},
 ///     stream::{TcpReceiver, TcpReceiverConfig, TcpSender, TcpSenderConfig},
 /// };
 ///
@@ -31,9 +33,9 @@ use crate::{
 /// let address = sender.local_addr().to_string();
 /// let receiver = TcpReceiver::dial(TcpReceiverConfig::to(address));
 ///
-/// let picture = VideoFrame::new(PixelFormat::Gray, 2, 1, vec![7, 9])?;
-/// camera.publish(picture.clone());
-/// assert_eq!(receiver.pictures().next().await, Some(picture));
+/// camera.publish(Picture::new(PixelFormat::Gray, 8, 8, vec![9; 64])?.numbered(7));
+/// let arrived = receiver.pictures().next().await.expect("the receiver runs");
+/// assert_eq!((arrived.number(), arrived.encoding()), (7, Encoding::Jpeg));
 /// # Ok(())
 /// # }
 /// ```
@@ -43,13 +45,15 @@ pub struct TcpSender {
     local_addr: SocketAddr,
     viewers: Arc<Viewers>,
     task: JoinHandle<()>,
+    finished: CancellationToken,
     stop: DropGuard,
 }
 
 impl TcpSender {
     /// Listens, and begins to show what `pictures` brings.
     ///
-    /// It ends when the publisher of `pictures` is gone.
+    /// It ends when the publisher of `pictures` is gone and viewers have the last
+    /// picture, which [`finished`](Self::finished) waits for.
     ///
     /// # Errors
     /// [`StreamError::Listen`] if the address is taken or not this machine's,
@@ -59,7 +63,7 @@ impl TcpSender {
     /// If called outside a tokio runtime.
     pub fn bind(
         config: TcpSenderConfig,
-        pictures: Subscriber<VideoFrame>,
+        pictures: Subscriber<Picture>,
     ) -> Result<Self, StreamError> {
         let listener = config.listen()?;
         let limits = config.limits();
@@ -72,12 +76,20 @@ impl TcpSender {
             }
         })?;
         let local_addr = server.local_addr();
-        let stop = CancellationToken::new();
+        let (stop, finished) = (CancellationToken::new(), CancellationToken::new());
         let run = run(server, Arc::clone(&viewers), pictures, stop.clone());
+        let task = tokio::spawn({
+            let finished = finished.clone().drop_guard();
+            async move {
+                run.await;
+                drop(finished);
+            }
+        });
         Ok(Self {
             local_addr,
             viewers,
-            task: tokio::spawn(run),
+            task,
+            finished,
             stop: stop.drop_guard(),
         })
     }
@@ -96,6 +108,17 @@ impl TcpSender {
     /// left out, and so are those beyond 256, or beyond what one host may have.
     pub fn reports(&self) -> Vec<(SocketAddr, Report)> {
         self.viewers.shared().reports.recent(now())
+    }
+
+    /// Waits until the publisher is gone and each viewer has the last picture; for
+    /// one that does not take it, one second at most. The port is free then.
+    ///
+    /// While the publisher lives this waits for ever.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only waits.
+    pub async fn finished(&self) {
+        self.finished.cancelled().await;
     }
 
     /// Stops and frees the port. Whoever reads gets the rest of its picture; a
@@ -125,7 +148,8 @@ pub struct TcpSenderStats {
     /// Pictures that a newer one replaced before a viewer's turn came, of all
     /// viewers together.
     pub skipped: u64,
-    /// Pictures too long for any receiver.
+    /// Pictures too long for any receiver, not compressible, or of an encoding
+    /// that no message carries.
     pub failed: u64,
     /// Bytes of the pictures sent, headers included.
     pub bytes: u64,
@@ -134,7 +158,7 @@ pub struct TcpSenderStats {
 async fn run(
     server: Server,
     viewers: Arc<Viewers>,
-    pictures: Subscriber<VideoFrame>,
+    pictures: Subscriber<Picture>,
     stop: CancellationToken,
 ) {
     stop.run_until_cancelled(viewers.prepare(pictures)).await;

@@ -19,12 +19,13 @@ use tokio::{
 use super::{
     TcpSenderConfig, TcpSenderStats,
     flushed::Flushed,
-    message::{Message, Outgoing, framed},
+    message::{Message, Outgoing, Unsendable, framed},
 };
 use crate::{
+    encode::Encoder,
     latest::{self, Publisher, Subscriber},
     log_limit::LogLimit,
-    picture::{MessageError, Timestamp, VideoFrame},
+    picture::{MessageError, Picture, Timestamp},
     stream::{
         control::Control,
         inlet::{now, wall},
@@ -64,18 +65,34 @@ impl Viewers {
     }
 
     /// Turns each picture into bytes, once for all, until they end.
-    pub(super) async fn prepare(&self, mut pictures: Subscriber<VideoFrame>) {
-        while let Some(frame) = pictures.next().await {
-            let outgoing = Outgoing::of(&frame);
-            {
-                let stats = &mut self.shared().stats;
-                stats.pictures += 1;
-                stats.failed += u64::from(outgoing.is_none());
+    ///
+    /// What it missed itself counts as skipped at each viewer.
+    pub(super) async fn prepare(&self, pictures: Subscriber<Picture>) {
+        let mut pictures = Encoder::new(pictures, self.config.compression);
+        let mut missed = 0;
+        while let Some(encoded) = pictures.next().await {
+            let prepared = encoded
+                .map_err(Unsendable::from)
+                .and_then(|frame| Outgoing::of(&frame));
+            self.shared().stats.pictures += 1;
+            match prepared {
+                Ok(outgoing) => {
+                    self.newest
+                        .publish_after(pictures.missed() - missed, outgoing);
+                    missed = pictures.missed();
+                }
+                Err(error) => self.refuse(&error),
             }
-            match outgoing {
-                Some(outgoing) => self.newest.publish(outgoing),
-                None => tracing::debug!(number = frame.number(), "picture too long"),
-            }
+        }
+    }
+
+    /// Said aloud once: the next picture is probably no better.
+    fn refuse(&self, error: &Unsendable) {
+        let stats = &mut self.shared().stats;
+        stats.failed += 1;
+        match stats.failed {
+            1 => tracing::warn!(%error, "picture not sent"),
+            _ => tracing::debug!(%error, "picture not sent"),
         }
     }
 

@@ -12,7 +12,7 @@ use nokhwa::{
 };
 
 use super::{CameraFormat, Identity, SharedStream};
-use crate::picture::PixelFormat;
+use crate::picture::{Encoding, PixelFormat};
 
 /// A camera that is set and started.
 ///
@@ -69,7 +69,7 @@ impl CaptureBackendTrait for Backend {
     ) -> Result<HashMap<Resolution, Vec<u32>>, NokhwaError> {
         let mut rates: HashMap<Resolution, Vec<u32>> = HashMap::new();
         for offer in &self.offers {
-            if name_of(offer.pixels) == fourcc {
+            if name_of(offer.encoding) == fourcc {
                 rates
                     .entry(Resolution::new(offer.width_px, offer.height_px))
                     .or_default()
@@ -83,7 +83,7 @@ impl CaptureBackendTrait for Backend {
         let mut names: Vec<_> = self
             .offers
             .iter()
-            .map(|offer| name_of(offer.pixels))
+            .map(|offer| name_of(offer.encoding))
             .collect();
         names.sort_unstable();
         names.dedup();
@@ -107,7 +107,7 @@ impl CaptureBackendTrait for Backend {
     }
 
     fn frame_format(&self) -> FrameFormat {
-        name_of(self.format.pixels)
+        name_of(self.format.encoding)
     }
 
     fn set_frame_format(&mut self, _: FrameFormat) -> Result<(), NokhwaError> {
@@ -159,9 +159,12 @@ fn unsupported() -> NokhwaError {
 }
 
 /// nokhwa's name. It has none for UYVY and I420; we read those by our own.
-const fn name_of(pixels: PixelFormat) -> FrameFormat {
+const fn name_of(encoding: Encoding) -> FrameFormat {
+    let Encoding::Raw(pixels) = encoding else {
+        // The only compressed one that we ask a camera for.
+        return FrameFormat::MJPEG;
+    };
     match pixels {
-        PixelFormat::Jpeg => FrameFormat::MJPEG,
         PixelFormat::Yuyv | PixelFormat::Uyvy => FrameFormat::YUYV,
         PixelFormat::Nv12 | PixelFormat::I420 => FrameFormat::NV12,
         PixelFormat::Rgb => FrameFormat::RAWRGB,

@@ -26,7 +26,6 @@ use super::{
     device::{Device, Identity},
     format::choose,
 };
-use crate::picture::PixelFormat;
 
 pub(super) fn list() -> Vec<CameraInfo> {
     let infos = (0..).zip(node::cameras()).map(|(index, node)| {
@@ -120,27 +119,29 @@ fn open_node(id: &CameraId, node: Node, config: &CameraConfig) -> Result<Device,
 
 /// Sets size, pixels and rate; says what the driver made of it.
 fn set(handle: &Handle, format: CameraFormat) -> io::Result<(CameraFormat, usize)> {
-    let fourcc = offers::fourcc(format.pixels);
+    let fourcc = offers::fourcc(format.encoding);
     let wanted = moq_v4l::Format::new(format.width_px, format.height_px, fourcc);
     let set = handle.set_format(&wanted)?;
-    let pixels = offers::pixels(set.fourcc).ok_or(io::ErrorKind::Unsupported)?;
+    let encoding = offers::encoding(set.fourcc).ok_or(io::ErrorKind::Unsupported)?;
     // Some drivers have one rate and no way to say so.
     let rate_hz = handle
         .set_params(&offers::interval(format.rate_hz))
         .map(|set| set.interval)
         .ok()
         .and_then(|interval| offers::rate(&interval));
-    let stride_bytes = match pixels {
-        PixelFormat::Jpeg => 0,
-        _ => usize::try_from(set.stride).map_err(io::Error::other)?,
+    let stride_bytes = match encoding.pixel_format() {
+        Some(pixels) => usize::try_from(set.stride)
+            .map_err(io::Error::other)?
+            .max(pixels.row_bytes(set.width)),
+        None => 0,
     };
     let format = CameraFormat {
-        pixels,
+        encoding,
         width_px: set.width,
         height_px: set.height,
         rate_hz: rate_hz.unwrap_or(format.rate_hz),
     };
-    Ok((format, stride_bytes.max(pixels.row_bytes(set.width))))
+    Ok((format, stride_bytes))
 }
 
 /// The programs that hold a device open, as far as this user may see them.

@@ -8,19 +8,19 @@ use moq_v4l::{
 };
 
 use super::CameraFormat;
-use crate::picture::{PixelFormat, VideoFrame};
+use crate::picture::{Encoding, Picture, PixelFormat};
 
 /// Every format that can be read here, largest last.
 pub(super) fn of(handle: &Handle) -> Vec<CameraFormat> {
     let mut offers = Vec::new();
     for offered in handle.enum_formats().unwrap_or_default() {
-        let Some(pixels) = pixels(offered.fourcc) else {
+        let Some(encoding) = encoding(offered.fourcc) else {
             continue;
         };
         for (width_px, height_px) in sizes(handle, offered.fourcc) {
             for rate_hz in rates(handle, offered.fourcc, width_px, height_px) {
                 offers.push(CameraFormat {
-                    pixels,
+                    encoding,
                     width_px,
                     height_px,
                     rate_hz,
@@ -46,7 +46,7 @@ fn sizes(handle: &Handle, fourcc: FourCC) -> Vec<(u32, u32)> {
                 .filter(|&size| fits(&range, size))
                 .collect(),
         })
-        .filter(|&(width, height)| width.max(height) <= VideoFrame::MAX_SIDE_PX)
+        .filter(|&(width, height)| width.max(height) <= Picture::MAX_SIDE_PX)
         .collect();
     sizes.dedup();
     sizes
@@ -112,28 +112,28 @@ pub(super) fn interval(rate_hz: f64) -> Parameters {
     })
 }
 
-/// The driver's name of a pixel format.
-pub(super) fn fourcc(pixels: PixelFormat) -> FourCC {
-    let name = NAMES.iter().find(|(_, format)| *format == pixels);
+/// The driver's name of an encoding.
+pub(super) fn fourcc(encoding: Encoding) -> FourCC {
+    let name = NAMES.iter().find(|(_, known)| *known == encoding);
     FourCC::new(name.map_or(b"MJPG", |(name, _)| name))
 }
 
-pub(super) fn pixels(fourcc: FourCC) -> Option<PixelFormat> {
+pub(super) fn encoding(fourcc: FourCC) -> Option<Encoding> {
     let name = NAMES.iter().find(|(name, _)| **name == fourcc.repr);
-    name.map(|&(_, pixels)| pixels)
+    name.map(|&(_, encoding)| encoding)
 }
 
 /// The first of two names of one format is the one we ask for.
-const NAMES: [(&[u8; 4], PixelFormat); 9] = [
-    (b"MJPG", PixelFormat::Jpeg),
-    (b"JPEG", PixelFormat::Jpeg),
-    (b"NV12", PixelFormat::Nv12),
-    (b"YU12", PixelFormat::I420),
-    (b"YUYV", PixelFormat::Yuyv),
-    (b"UYVY", PixelFormat::Uyvy),
-    (b"BGR3", PixelFormat::Bgr),
-    (b"RGB3", PixelFormat::Rgb),
-    (b"GREY", PixelFormat::Gray),
+const NAMES: [(&[u8; 4], Encoding); 9] = [
+    (b"MJPG", Encoding::Jpeg),
+    (b"JPEG", Encoding::Jpeg),
+    (b"NV12", Encoding::Raw(PixelFormat::Nv12)),
+    (b"YU12", Encoding::Raw(PixelFormat::I420)),
+    (b"YUYV", Encoding::Raw(PixelFormat::Yuyv)),
+    (b"UYVY", Encoding::Raw(PixelFormat::Uyvy)),
+    (b"BGR3", Encoding::Raw(PixelFormat::Bgr)),
+    (b"RGB3", Encoding::Raw(PixelFormat::Rgb)),
+    (b"GREY", Encoding::Raw(PixelFormat::Gray)),
 ];
 
 /// What to offer of a device that takes any size in a range.

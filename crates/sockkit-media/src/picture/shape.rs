@@ -3,46 +3,42 @@
 use bytes::Bytes;
 
 use super::{
-    PictureError, PixelFormat, Timestamp,
+    Encoding, Payload, PictureError, PixelFormat, Timestamp,
     format::{MAX_SIDE_PX, check_size},
     jpeg,
 };
 
-/// One picture: its bytes, their shape, when it was taken, and its number.
+/// One picture: its payload, its size, when it was taken, and its number.
 ///
 /// Cheap to clone: clones share the bytes.
 ///
 /// ```
-/// use sockkit_media::picture::{PixelFormat, Timestamp, VideoFrame};
+/// use sockkit_media::picture::{PixelFormat, Timestamp, Picture};
 ///
-/// let black = VideoFrame::new(PixelFormat::Rgb, 640, 480, vec![0; 640 * 480 * 3])?
+/// let black = Picture::new(PixelFormat::Rgb, 640, 480, vec![0; 640 * 480 * 3])?
 ///     .captured_at(Timestamp::from_micros(1_700_000_000_000_000))
 ///     .numbered(7);
 /// assert_eq!(black.stride_bytes(), 1920);
-/// assert!(VideoFrame::new(PixelFormat::Rgb, 640, 480, vec![0; 12]).is_err());
+/// assert!(Picture::new(PixelFormat::Rgb, 640, 480, vec![0; 12]).is_err());
 /// # Ok::<(), sockkit_media::picture::PictureError>(())
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct VideoFrame {
-    format: PixelFormat,
+pub struct Picture {
+    payload: Payload,
     width_px: u32,
     height_px: u32,
-    /// Bytes from one row of the first plane to the next; 0 for JPEG.
-    stride_bytes: usize,
     captured: Timestamp,
     number: u64,
-    data: Bytes,
 }
 
-impl VideoFrame {
+impl Picture {
     /// The longest side of a picture, in pixels.
     pub const MAX_SIDE_PX: u32 = MAX_SIDE_PX;
 
-    /// Wraps one picture whose rows are unpadded, without copying it.
+    /// Wraps raw pixels whose rows are unpadded, without copying them.
     ///
     /// # Shapes
-    /// `data` holds exactly the picture. For [`PixelFormat::Jpeg`] it is the
-    /// compressed image, whose own size must be the one given.
+    /// `data` holds exactly the picture.
     ///
     /// # Errors
     /// [`PictureError`] if the size is out of bounds or the bytes do not fit it.
@@ -61,11 +57,11 @@ impl VideoFrame {
         )
     }
 
-    /// Wraps one picture whose rows begin `stride_bytes` apart.
+    /// Wraps raw pixels whose rows begin `stride_bytes` apart.
     ///
     /// # Shapes
     /// Every row is padded, the last one included. The colour rows of NV12 have
-    /// the same stride, those of I420 half of it. JPEG has no stride.
+    /// the same stride, those of I420 half of it.
     ///
     /// # Errors
     /// [`PictureError`] if the size is out of bounds or the bytes do not fit it.
@@ -77,9 +73,6 @@ impl VideoFrame {
         data: impl Into<Bytes>,
     ) -> Result<Self, PictureError> {
         let data = data.into();
-        if format == PixelFormat::Jpeg {
-            return Self::from_jpeg(data)?.announced_as(width_px, height_px);
-        }
         let expected = format.picture_bytes(width_px, height_px, stride_bytes)?;
         if data.len() != expected {
             return Err(PictureError::WrongLength {
@@ -90,15 +83,12 @@ impl VideoFrame {
                 actual: data.len(),
             });
         }
-        Ok(Self {
+        let payload = Payload::Raw {
             format,
-            width_px,
-            height_px,
             stride_bytes,
-            captured: Timestamp::default(),
-            number: 0,
             data,
-        })
+        };
+        Ok(Self::of(payload, width_px, height_px))
     }
 
     /// Wraps a JPEG, whose header says its size.
@@ -113,15 +103,34 @@ impl VideoFrame {
         let data = data.into();
         let (width_px, height_px) = jpeg::dimensions(&data)?;
         check_size(width_px, height_px)?;
-        Ok(Self {
-            format: PixelFormat::Jpeg,
+        Ok(Self::of(Payload::Jpeg(data), width_px, height_px))
+    }
+
+    /// Wraps one picture of an H.264 stream, NAL units in Annex B form.
+    ///
+    /// `key` says that a decoder can start here. The bytes are not looked at.
+    ///
+    /// # Errors
+    /// [`PictureError::BadSize`] if the size is out of bounds.
+    pub fn from_h264(
+        key: bool,
+        width_px: u32,
+        height_px: u32,
+        data: impl Into<Bytes>,
+    ) -> Result<Self, PictureError> {
+        check_size(width_px, height_px)?;
+        let data = data.into();
+        Ok(Self::of(Payload::H264 { key, data }, width_px, height_px))
+    }
+
+    const fn of(payload: Payload, width_px: u32, height_px: u32) -> Self {
+        Self {
+            payload,
             width_px,
             height_px,
-            stride_bytes: 0,
-            captured: Timestamp::default(),
+            captured: Timestamp::from_micros(0),
             number: 0,
-            data,
-        })
+        }
     }
 
     /// Sets when the picture was taken, by the capturer's clock.
@@ -145,9 +154,14 @@ impl VideoFrame {
             .numbered(original.number)
     }
 
-    /// How the pixels lie in memory.
-    pub const fn format(&self) -> PixelFormat {
-        self.format
+    /// The bytes, and what they are.
+    pub const fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// How the bytes are to be read.
+    pub const fn encoding(&self) -> Encoding {
+        self.payload.encoding()
     }
 
     /// Width in pixels.
@@ -160,9 +174,12 @@ impl VideoFrame {
         self.height_px
     }
 
-    /// Bytes from one row of the first plane to the next; 0 for JPEG.
+    /// Bytes from one row of the first plane to the next; 0 if compressed.
     pub const fn stride_bytes(&self) -> usize {
-        self.stride_bytes
+        match self.payload {
+            Payload::Raw { stride_bytes, .. } => stride_bytes,
+            Payload::Jpeg(_) | Payload::H264 { .. } => 0,
+        }
     }
 
     /// When the picture was taken, by the capturer's clock.
@@ -177,43 +194,52 @@ impl VideoFrame {
 
     /// The bytes.
     pub const fn data(&self) -> &Bytes {
-        &self.data
+        self.payload.data()
     }
 
     /// Gives the bytes up.
     pub fn into_data(self) -> Bytes {
-        self.data
+        self.payload.into_data()
     }
 
-    /// The same picture with unpadded rows; shares the bytes if they are so already.
+    /// The same picture with unpadded rows; shares the bytes if they are so
+    /// already, or compressed.
     #[must_use]
     pub fn packed(&self) -> Self {
-        let row = self.format.row_bytes(self.width_px);
-        if self.stride_bytes == row {
+        let Payload::Raw {
+            format,
+            stride_bytes,
+            data,
+        } = &self.payload
+        else {
+            return self.clone();
+        };
+        let row = format.row_bytes(self.width_px);
+        if *stride_bytes == row {
             return self.clone();
         }
-        let luma = self.stride_bytes * self.height_px as usize;
-        let (first, colour) = self.data.split_at(luma);
-        let (colour_row, colour_stride) = match self.format {
-            PixelFormat::I420 => (row / 2, self.stride_bytes / 2),
-            _ => (row, self.stride_bytes),
+        let (first, colour) = data.split_at(stride_bytes * self.height_px as usize);
+        let (colour_row, colour_stride) = match format {
+            PixelFormat::I420 => (row / 2, stride_bytes / 2),
+            _ => (row, *stride_bytes),
         };
         let mut data = Vec::with_capacity(row * self.height_px as usize * 3 / 2);
-        for padded in first.chunks_exact(self.stride_bytes) {
+        for padded in first.chunks_exact(*stride_bytes) {
             data.extend_from_slice(&padded[..row]);
         }
         for padded in colour.chunks_exact(colour_stride) {
             data.extend_from_slice(&padded[..colour_row]);
         }
-        Self {
+        let payload = Payload::Raw {
+            format: *format,
             stride_bytes: row,
             data: data.into(),
-            ..self.clone()
-        }
+        };
+        Self::of(payload, self.width_px, self.height_px).stamped_like(self)
     }
 
     /// Refuses a JPEG whose header disagrees with what was announced.
-    fn announced_as(self, width_px: u32, height_px: u32) -> Result<Self, PictureError> {
+    pub(super) fn announced_as(self, width_px: u32, height_px: u32) -> Result<Self, PictureError> {
         if (self.width_px, self.height_px) == (width_px, height_px) {
             return Ok(self);
         }
@@ -234,10 +260,10 @@ mod tests {
     fn length_of(format: PixelFormat, width_px: u32, height_px: u32) -> usize {
         let row = format.row_bytes(width_px);
         let length = format.picture_bytes(width_px, height_px, row).unwrap();
-        assert!(VideoFrame::new(format, width_px, height_px, vec![0; length]).is_ok());
+        assert!(Picture::new(format, width_px, height_px, vec![0; length]).is_ok());
         for wrong in [length - 1, length + 1] {
             assert!(matches!(
-                VideoFrame::new(format, width_px, height_px, vec![0; wrong]),
+                Picture::new(format, width_px, height_px, vec![0; wrong]),
                 Err(PictureError::WrongLength { expected, actual, .. })
                     if expected == length && actual == wrong
             ));
@@ -258,8 +284,8 @@ mod tests {
 
     #[test]
     fn sides_are_one_to_the_limit() {
-        let limit = VideoFrame::MAX_SIDE_PX;
-        assert!(VideoFrame::new(PixelFormat::Gray, limit, 1, vec![0; 8_192]).is_ok());
+        let limit = Picture::MAX_SIDE_PX;
+        assert!(Picture::new(PixelFormat::Gray, limit, 1, vec![0; 8_192]).is_ok());
         for (width, height) in [
             (0, 1),
             (1, 0),
@@ -268,7 +294,7 @@ mod tests {
             (u32::MAX, 2),
         ] {
             assert!(matches!(
-                VideoFrame::new(PixelFormat::Gray, width, height, vec![]),
+                Picture::new(PixelFormat::Gray, width, height, vec![]),
                 Err(PictureError::BadSize { .. })
             ));
         }
@@ -283,7 +309,7 @@ mod tests {
             (PixelFormat::I420, 5, 4),
         ] {
             assert!(matches!(
-                VideoFrame::new(format, width, height, vec![0; 99]),
+                Picture::new(format, width, height, vec![0; 99]),
                 Err(PictureError::OddSize { .. })
             ));
         }
@@ -291,7 +317,7 @@ mod tests {
 
     #[test]
     fn padding_is_taken_out() {
-        let padded = VideoFrame::with_stride(
+        let padded = Picture::with_stride(
             PixelFormat::I420,
             2,
             2,
@@ -303,14 +329,14 @@ mod tests {
         assert_eq!(packed.stride_bytes(), 2);
         assert_eq!(packed.data()[..], [1, 2, 3, 4, 5, 6]);
         assert!(matches!(
-            VideoFrame::with_stride(PixelFormat::Rgb, 2, 2, 5, vec![0; 10]),
+            Picture::with_stride(PixelFormat::Rgb, 2, 2, 5, vec![0; 10]),
             Err(PictureError::StrideTooShort { needed: 6, .. })
         ));
     }
 
     #[test]
     fn unpadded_pictures_share_their_bytes() {
-        let frame = VideoFrame::new(PixelFormat::Gray, 2, 1, vec![1, 2]).unwrap();
+        let frame = Picture::new(PixelFormat::Gray, 2, 1, vec![1, 2]).unwrap();
         assert_eq!(frame.packed().data().as_ptr(), frame.data().as_ptr());
     }
 }
