@@ -6,6 +6,7 @@
 
 mod broadcast;
 mod camera;
+#[cfg(unix)]
 mod file;
 mod frame;
 mod from_python;

@@ -21,7 +21,6 @@ use std::{
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
-use rustix::time::{ClockId, clock_gettime};
 use sockkit_codec::frame::{FrameReader, FrameWriter};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -231,8 +230,16 @@ fn run(end: impl AsyncFnOnce(TcpStream), stream: std::net::TcpStream) {
     });
 }
 
+#[cfg(unix)]
 fn cpu_time() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+
     clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
+}
+
+#[cfg(not(unix))]
+fn cpu_time() -> Duration {
+    panic!("this bench reads the CPU time of a process on Unix alone")
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

@@ -3,7 +3,6 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(target_os = "linux")]
 pub mod lab;
 pub mod link;
 pub mod needs;

@@ -9,6 +9,8 @@ use std::{env, io::Write, path::Path};
 /// Something a test cannot do without.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Need<'a> {
+    /// Linux itself: namespaces, `/proc`.
+    Linux,
     /// A program on `PATH`.
     Program(&'a str),
     /// A module that `python3` can import.
@@ -47,6 +49,7 @@ pub fn met(test: &str, needs: &[Need<'_>]) -> bool {
 impl Need<'_> {
     fn is_met(self) -> bool {
         match self {
+            Need::Linux => cfg!(target_os = "linux"),
             Need::Program(name) => on_path(name),
             Need::PythonModule(name) => std::process::Command::new("python3")
                 .args(["-c", &format!("import {name}")])

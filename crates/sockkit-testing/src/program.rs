@@ -339,7 +339,15 @@ fn terminal() -> rustix::io::Result<(std::fs::File, std::fs::File)> {
         pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     };
 
-    let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    #[cfg(target_os = "linux")]
+    let keyboard = openpt(flags | OpenptFlags::CLOEXEC)?;
+    #[cfg(not(target_os = "linux"))]
+    let keyboard = {
+        let keyboard = openpt(flags)?;
+        rustix::io::fcntl_setfd(&keyboard, rustix::io::FdFlags::CLOEXEC)?;
+        keyboard
+    };
     grantpt(&keyboard)?;
     unlockpt(&keyboard)?;
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;

@@ -3,13 +3,11 @@
 use std::{
     error::Error as _,
     io::{IoSlice, Write as _},
-    time::Duration,
 };
 
 use sockkit::{
-    options::{Live, OptionError, SocketOptions, TcpState},
+    options::SocketOptions,
     tcp::{End, Timeout},
-    udp::UdpEndpoint,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -201,6 +199,13 @@ async fn a_file_to_a_peer_that_does_not_read_meets_the_write_deadline() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_kernel_reports_on_the_connection() {
+    use std::time::Duration;
+
+    use sockkit::{
+        options::{Live, OptionError, TcpState},
+        udp::UdpEndpoint,
+    };
+
     let (mut ours, mut theirs) = pair().await;
     ours.write_all(&[1; 5000]).await.unwrap();
     theirs.read_exact(&mut [0; 5000]).await.unwrap();

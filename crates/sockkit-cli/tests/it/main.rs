@@ -1,5 +1,7 @@
 //! The command as a process, the way a person runs it.
 
+// They type on a terminal and send signals.
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{path::Path, process::Command};
@@ -11,7 +13,6 @@ mod cam;
 #[cfg(target_os = "linux")]
 mod crowd;
 mod demo;
-#[cfg(unix)]
 mod descriptors;
 mod doctor;
 mod options;

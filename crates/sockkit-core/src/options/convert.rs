@@ -43,6 +43,19 @@ pub(super) fn whole_seconds(time: Duration) -> Duration {
     Duration::from_secs(time.as_secs() + u64::from(time.subsec_nanos() > 0))
 }
 
+#[cfg(not(windows))]
+pub(super) fn keepalive_time(socket: &Socket) -> io::Result<Duration> {
+    socket.tcp_keepalive_time()
+}
+
+#[cfg(not(windows))]
+pub(super) fn keepalive_interval(socket: &Socket) -> io::Result<Duration> {
+    socket.tcp_keepalive_interval()
+}
+
+#[cfg(windows)]
+pub(super) use crate::sys::winsock::{keepalive_interval, keepalive_time};
+
 pub(super) fn linger(socket: &Socket) -> io::Result<Linger> {
     Ok(match socket.linger()? {
         None => Linger::Background,

@@ -215,8 +215,14 @@ fn domain(socket: &SockRef<'_>) -> io::Result<Domain> {
     socket.domain()
 }
 
+/// Windows gives an unbound socket no local address.
+#[cfg(windows)]
+fn domain(socket: &SockRef<'_>) -> io::Result<Domain> {
+    crate::sys::winsock::family(&**socket).map(Domain::from)
+}
+
 /// Elsewhere the family shows in the local address, bound or not.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", windows)))]
 fn domain(socket: &SockRef<'_>) -> io::Result<Domain> {
     socket.local_addr().map(|address| address.domain())
 }

@@ -63,14 +63,14 @@ settable:
     /// Whole seconds, rounded up.
     TCP_KEEPIDLE: keepalive_idle(Duration) -> Duration,
         Tcp, TCP, Everywhere, "", "2 h",
-        via calls(Socket::tcp_keepalive_time, |socket, idle| {
+        via calls(convert::keepalive_time, |socket, idle| {
             socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(convert::whole_seconds(idle)))
         });
     /// Time between keep-alive probes; also turns keep-alive on. Whole seconds,
     /// rounded up.
     TCP_KEEPINTVL: keepalive_interval(Duration) -> Duration,
         Tcp, TCP, Everywhere, "", "75 s",
-        via calls(Socket::tcp_keepalive_interval, |socket, interval| {
+        via calls(convert::keepalive_interval, |socket, interval| {
             let interval = convert::whole_seconds(interval);
             socket.set_tcp_keepalive(&TcpKeepalive::new().with_interval(interval))
         });

@@ -93,6 +93,7 @@ impl Live<'_> {
     }
 }
 
+#[cfg(target_os = "linux")]
 impl TcpInfo {
     fn parse(report: &[u8; REPORT_BYTES]) -> Self {
         let u32_at = |at: usize| {
@@ -126,6 +127,7 @@ impl TcpInfo {
     }
 }
 
+#[cfg(target_os = "linux")]
 impl TcpState {
     fn from_kernel(number: u8) -> Self {
         match number {
@@ -152,4 +154,5 @@ const IDENTITY: Identity = Identity {
 };
 
 /// To the end of the last field that is read.
+#[cfg(target_os = "linux")]
 const REPORT_BYTES: usize = 168;

@@ -8,3 +8,5 @@ pub(crate) mod group;
 pub(crate) mod namespace;
 #[cfg(unix)]
 pub(crate) mod option;
+#[cfg(windows)]
+pub(crate) mod winsock;

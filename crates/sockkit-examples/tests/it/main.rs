@@ -6,6 +6,7 @@
 mod course;
 mod file;
 mod help;
+#[cfg(unix)]
 mod hostile;
 mod pack;
 mod run;

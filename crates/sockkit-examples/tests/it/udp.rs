@@ -10,6 +10,7 @@ const MULTICAST_SENDER: &str = env!("CARGO_BIN_EXE_multicast-sender");
 const MULTICAST_RECEIVER: &str = env!("CARGO_BIN_EXE_multicast-receiver");
 const INTERFACES: &str = env!("CARGO_BIN_EXE_interfaces");
 
+#[cfg(unix)]
 #[test]
 fn echo_client_with_echo_server() {
     let server = program(ECHO_SERVER, &["--bind", "127.0.0.1:0"]);

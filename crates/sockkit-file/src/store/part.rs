@@ -18,16 +18,12 @@
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::FileExt,
     sync::Arc,
 };
 
-use rustix::fs::{Mode, Stat, Timespec, Timestamps};
-
-use super::folder::{Folder, fresh_stem, set_mode};
+use super::folder::{self, FileExt, Folder, Mode, Stat, fresh_stem};
 use crate::{
-    BLOCK_BYTES, BlockHasher, Digest, DigestTree, Entry, EntryPath, FileTime, TEMPORARY_PREFIX,
-    block_count,
+    BLOCK_BYTES, BlockHasher, Digest, DigestTree, Entry, EntryPath, TEMPORARY_PREFIX, block_count,
 };
 
 /// An unfinished file, locked against other transfers.
@@ -134,13 +130,8 @@ impl Part {
         mode: Mode,
     ) -> io::Result<Completed> {
         self.file.set_len(entry.size_bytes)?;
-        let modified = timespec(entry.modified);
-        let times = Timestamps {
-            last_access: modified,
-            last_modification: modified,
-        };
-        rustix::fs::futimens(&self.file, &times)?;
-        let stat = rustix::fs::fstat(&self.file)?;
+        folder::set_modified(&self.file, entry.modified)?;
+        let stat = folder::stat_of(&self.file)?;
         Ok(Completed {
             leftover: self.leftover,
             folder: self.folder,
@@ -231,9 +222,7 @@ impl Completed {
     /// Lets others at it, as far as they may; no further than at the file that it
     /// replaces.
     pub(crate) fn open_up(&self, replaced: Option<&Stat>) {
-        let old = replaced.map_or(Mode::all(), |old| Mode::from_raw_mode(old.st_mode));
-        // A file system without modes keeps its own.
-        set_mode(&self.file, self.mode & old);
+        folder::open_up(&self.file, self.mode, replaced);
     }
 
     /// The temporary name is gone: the file has its final one.
@@ -323,13 +312,6 @@ fn record_head(entry: &Entry) -> [u8; RECORD_HEAD_BYTES] {
     head[16..24].copy_from_slice(&entry.modified.seconds.to_be_bytes());
     head[24..].copy_from_slice(&entry.modified.nanoseconds.to_be_bytes());
     head
-}
-
-fn timespec(time: FileTime) -> Timespec {
-    Timespec {
-        tv_sec: time.seconds,
-        tv_nsec: time.nanoseconds.into(),
-    }
 }
 
 pub(super) const PART: &str = ".part";

@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 
 use super::{
     destination::{Destination, MAX_RENAMES, OnConflict, numbered, refusal},
-    folder::{Folder, is_file},
+    folder::{Folder, is_file, size_bytes},
 };
 use crate::{Entry, EntryKind, EntryPath, RefuseReason};
 
@@ -63,7 +63,7 @@ impl Planner {
             OnConflict::Refuse => Planned::Refuse(RefuseReason::Exists),
             OnConflict::Overwrite => Planned::Replace(path.clone()),
             OnConflict::Rename => Planned::Write(free_name(folder, path)?),
-            OnConflict::Resume if u64::try_from(there.st_size) == Ok(entry.size_bytes) => {
+            OnConflict::Resume if size_bytes(&there) == Some(entry.size_bytes) => {
                 Planned::Compare(path.clone())
             }
             OnConflict::Resume => Planned::Refuse(RefuseReason::Differs),

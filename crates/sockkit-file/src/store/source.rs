@@ -4,12 +4,11 @@ use std::{
     collections::HashMap,
     fs::{self, File, Metadata},
     io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use super::folder::Folder;
+use super::folder::{self, Folder, change_time, file_time};
 use crate::{Entry, EntryKind, EntryPath, FailReason, FileTime, Integrity, Manifest, NameError};
 
 /// Files and folders to offer.
@@ -31,6 +30,7 @@ impl Source {
     /// # Errors
     /// If a named path does not exist or cannot be read, or two of them have
     /// the same name. What is wrong inside a folder is [skipped](Self::skipped).
+    /// On Windows, for now, always: [`io::ErrorKind::Unsupported`].
     pub fn gather<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, SourceError> {
         let mut source = Self {
             manifest: Manifest::default(),
@@ -135,10 +135,8 @@ impl Source {
             kind,
             size_bytes: if is_file { metadata.len() } else { 0 },
             modified: file_time(&metadata),
-            executable: is_file && metadata.mode() & 0o111 != 0,
-            // The receiver's groups are others, so what a group may read here
-            // alone is for the owner alone there.
-            is_private: metadata.mode() & 0o044 != 0o044,
+            executable: is_file && folder::is_executable(&metadata),
+            is_private: folder::is_for_owner(&metadata),
         });
         if kind == EntryKind::Folder {
             self.add_folder(root, real, path);
@@ -265,20 +263,8 @@ impl OpenSource {
 }
 
 /// Size, and the times of the last change to contents and inode.
-type Stamp = (u64, FileTime, i64, i64);
+type Stamp = (u64, FileTime, (i64, i64));
 
 fn stamp(metadata: &Metadata) -> Stamp {
-    (
-        metadata.len(),
-        file_time(metadata),
-        metadata.ctime(),
-        metadata.ctime_nsec(),
-    )
-}
-
-fn file_time(metadata: &Metadata) -> FileTime {
-    FileTime {
-        seconds: metadata.mtime(),
-        nanoseconds: u32::try_from(metadata.mtime_nsec()).unwrap_or(0),
-    }
+    (metadata.len(), file_time(metadata), change_time(metadata))
 }

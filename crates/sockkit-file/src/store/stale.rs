@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    folder::{Folder, is_file, is_own},
+    folder::{Folder, is_file, is_own, modified_seconds},
     part::{PART, PartNames, RECORD},
 };
 use crate::TEMPORARY_PREFIX;
@@ -61,7 +61,7 @@ fn unfinished(folder: &Folder) -> io::Result<HashMap<String, Found>> {
         if let Some(stem) = name.strip_suffix(PART) {
             found.entry(stem.to_owned()).or_default().part = true;
         } else if let Some(stem) = name.strip_suffix(RECORD) {
-            found.entry(stem.to_owned()).or_default().record = Some(stat.st_mtime);
+            found.entry(stem.to_owned()).or_default().record = Some(modified_seconds(&stat));
         }
     }
     Ok(found)

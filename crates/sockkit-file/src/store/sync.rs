@@ -2,13 +2,19 @@
 
 use std::{collections::BTreeMap, io};
 
-use super::part::Completed;
+use super::{
+    folder::{Dev, file_system},
+    part::Completed,
+};
 
 /// A folder below the destination may be where another file system begins.
-pub(super) fn by_file_system(batch: &[(u32, Completed)]) -> BTreeMap<u64, Vec<&Completed>> {
-    let mut groups: BTreeMap<u64, Vec<&Completed>> = BTreeMap::new();
+pub(super) fn by_file_system(batch: &[(u32, Completed)]) -> BTreeMap<Dev, Vec<&Completed>> {
+    let mut groups: BTreeMap<Dev, Vec<&Completed>> = BTreeMap::new();
     for (_, file) in batch {
-        groups.entry(file.stat.st_dev).or_default().push(file);
+        groups
+            .entry(file_system(&file.stat))
+            .or_default()
+            .push(file);
     }
     groups
 }

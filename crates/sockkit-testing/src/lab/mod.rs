@@ -9,6 +9,9 @@
 
 use super::needs::{Need, met};
 
+#[cfg_attr(target_os = "linux", path = "kernel_linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "kernel_absent.rs")]
+mod kernel;
 mod namespace;
 mod port;
 
@@ -90,4 +93,4 @@ impl Lab {
 
 /// What building a lab takes; [`Port::loss`] and [`Port::offloads_off`] want a
 /// program more each.
-const NEEDS: &[Need<'_>] = &[Need::Root, Need::Program("ip")];
+const NEEDS: &[Need<'_>] = &[Need::Linux, Need::Root, Need::Program("ip")];

@@ -3,17 +3,13 @@
 use std::{
     fs::File,
     io::Write,
-    os::fd::{AsFd, AsRawFd},
     panic::resume_unwind,
     process::{Command, Stdio},
     sync::Arc,
     thread::{self, JoinHandle},
 };
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-
-use super::Port;
-use sockkit_core::enter_new_network_namespace;
+use super::{Port, kernel};
 
 /// One host of a [`Lab`](super::Lab): a network namespace.
 #[derive(Debug)]
@@ -94,12 +90,7 @@ impl Namespace {
     /// Makes one with its loopback interface up.
     pub(super) fn new() -> Self {
         // A thread of its own, because entering is for good.
-        let file = thread::spawn(|| {
-            enter_new_network_namespace().expect("root may make namespaces");
-            // Addresses are usable at once; without conflicts nothing is lost.
-            let _ = std::fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
-            File::open("/proc/thread-self/ns/net").expect("a thread has a network namespace")
-        });
+        let file = thread::spawn(kernel::enter_new_namespace);
         let namespace = Self {
             file: Arc::new(file.join().expect("making a namespace")),
         };
@@ -119,13 +110,12 @@ impl Namespace {
 
     /// Moves the calling thread here, for good.
     fn enter(&self) {
-        move_into_link_name_space(self.file.as_fd(), Some(LinkNameSpaceType::Network))
-            .expect("root may enter namespaces");
+        kernel::enter(&self.file);
     }
 
     /// The path by which other programs find the namespace.
     pub(super) fn path(&self) -> String {
-        format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
+        kernel::path_of(&self.file)
     }
 
     /// Runs lines of `ip` commands here.

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Host;
+use super::{Host, kernel};
 
 /// One host's interface on one network, and the cable behind it.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ impl Port<'_> {
     pub fn index(&self) -> u32 {
         let interface = self.interface();
         self.host
-            .run(|| rustix::net::netdevice::name_to_index(new_socket(), &interface))
+            .run(|| kernel::index_of(&interface))
             .unwrap_or_else(|error| panic!("{interface}: {error}"))
     }
 
@@ -210,16 +210,6 @@ impl Port<'_> {
     fn far_end(&self) -> String {
         format!("h{}n{}", self.host.index, self.network)
     }
-}
-
-/// Any socket of this namespace: the interface calls need one.
-fn new_socket() -> rustix::fd::OwnedFd {
-    rustix::net::socket(
-        rustix::net::AddressFamily::INET,
-        rustix::net::SocketType::DGRAM,
-        None,
-    )
-    .expect("a socket needs a descriptor only")
 }
 
 /// How long the kernel may take to note a cable.

@@ -76,6 +76,10 @@ pub(crate) struct QueuedError {
 
 /// Who put an entry into the error queue.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "Linux alone has such a queue")
+)]
 pub(crate) enum ErrorOrigin {
     Icmp,
     Icmpv6,

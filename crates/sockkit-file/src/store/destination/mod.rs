@@ -4,7 +4,7 @@
 //! name in its own folder, is synced, and is then renamed: whoever looks sees
 //! the old file or the complete new one, never a part.
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 
 use std::{
@@ -16,10 +16,8 @@ use std::{
     time::SystemTime,
 };
 
-use rustix::fs::{Mode, Stat};
-
 use super::{
-    folder::{Folder, Room, is_file, is_in_the_way},
+    folder::{self, Folder, Mode, Room, Stat, is_file, is_in_the_way},
     part::{Completed, Part, PartNames},
     stale,
     sync::{by_file_system, sync_files},
@@ -42,7 +40,8 @@ impl Destination {
     /// are the user's own.
     ///
     /// # Errors
-    /// If it is not a folder or may not be read.
+    /// If it is not a folder or may not be read; [`io::ErrorKind::Unsupported`] on
+    /// Windows, for now.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
         Ok(Self {
@@ -234,22 +233,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Never wider than at the sender: what is private there is for the owner
-    /// alone here.
     fn mode_of(&mut self, entry: &Entry) -> io::Result<Mode> {
-        let mut mode = match self.file_mode {
+        let mode = match self.file_mode {
             Some(mode) => mode,
             None => *self.file_mode.insert(self.root.new_file_mode()?),
         };
-        if entry.is_private {
-            mode &= Mode::RWXU;
-        }
-        if entry.executable {
-            // Who may read it may run it, as the umask decided.
-            let readable = mode.as_raw_mode() & 0o444;
-            mode |= Mode::from_raw_mode(readable >> 2);
-        }
-        Ok(mode)
+        Ok(folder::mode_of(entry, mode))
     }
 
     /// Whether enough has gathered for one sync.
@@ -398,7 +387,7 @@ pub(crate) fn refusal(path: &EntryPath, error: &io::Error) -> RefuseReason {
 
 /// A file of the same size may be the same file; its digest tells.
 fn compare(folder: &Folder, name: &str, there: &Stat, entry: &Entry) -> io::Result<Answer> {
-    if u64::try_from(there.st_size) != Ok(entry.size_bytes) {
+    if folder::size_bytes(there) != Some(entry.size_bytes) {
         return Ok(Answer::Refuse(RefuseReason::Differs));
     }
     // An attempt that died between renaming and cleaning up left it.

@@ -1,24 +1,26 @@
-//! One open folder, and the few things that are done in it.
-//!
-//! Every call names a single component and never follows a link, so nothing a
-//! peer sends and nothing that is swapped in meanwhile leads elsewhere.
+//! By calls relative to a descriptor.
 
 use std::{
-    collections::hash_map::RandomState,
     ffi::OsStr,
-    fs::File,
-    hash::BuildHasher,
+    fs::{File, Metadata},
     io::{self, ErrorKind},
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
     path::Path,
 };
 
+pub(crate) use rustix::fs::{Dev, Mode, Stat};
 use rustix::{
-    fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, Stat},
+    fs::{AtFlags, Dir, FileType, FlockOperation, OFlags, RenameFlags, Timespec, Timestamps},
     io::Errno,
 };
 
-use crate::{EntryPath, TEMPORARY_PREFIX};
+pub(crate) use std::os::unix::fs::FileExt;
+
+use super::{Room, fresh_stem};
+use crate::{Entry, EntryPath, FileTime};
 
 /// A folder, held open by its descriptor.
 #[derive(Debug)]
@@ -160,7 +162,7 @@ impl Folder {
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if another transfer has it.
-    pub(super) fn lock(&self, name: &str) -> io::Result<Option<File>> {
+    pub(in crate::store) fn lock(&self, name: &str) -> io::Result<Option<File>> {
         // What was looked at may be another thing by now: a pipe would block.
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&self.0, name, flags, Mode::empty()) {
@@ -174,7 +176,7 @@ impl Folder {
     }
 
     /// Whether `name` is, here and now, the file that `stat` is of.
-    pub(super) fn names(&self, name: &str, stat: &Stat) -> io::Result<bool> {
+    pub(in crate::store) fn names(&self, name: &str, stat: &Stat) -> io::Result<bool> {
         let there = self.find(name)?;
         Ok(there.is_some_and(|there| (there.st_dev, there.st_ino) == (stat.st_dev, stat.st_ino)))
     }
@@ -192,7 +194,7 @@ impl Folder {
 
     /// The names in this folder that begin with `prefix`; those that are not
     /// Unicode do not.
-    pub(super) fn names_with(&self, prefix: &str) -> io::Result<Vec<String>> {
+    pub(in crate::store) fn names_with(&self, prefix: &str) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.0)? {
             if let Ok(name) = entry?.file_name().to_str()
@@ -261,17 +263,6 @@ impl Folder {
     }
 }
 
-/// What a file system has left.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Room {
-    pub(crate) bytes: u64,
-    /// What the smallest file or folder takes.
-    pub(crate) unit_bytes: u64,
-    /// Files and folders that may still be made; `None` if only the bytes limit
-    /// them.
-    pub(crate) inodes: Option<u64>,
-}
-
 /// What has a temporary file's name.
 enum Existing {
     /// A file of ours, locked.
@@ -300,20 +291,93 @@ fn is_private(file: &File) -> io::Result<bool> {
 }
 
 /// Whether it belongs to the user that this program runs as.
-pub(super) fn is_own(stat: &Stat) -> bool {
+pub(in crate::store) fn is_own(stat: &Stat) -> bool {
     stat.st_uid == rustix::process::geteuid().as_raw()
 }
 
+/// `mode`, as a received file has it: never wider than at the sender, so that what
+/// is private there is for the owner alone here.
+pub(in crate::store) fn mode_of(entry: &Entry, mut mode: Mode) -> Mode {
+    if entry.is_private {
+        mode &= Mode::RWXU;
+    }
+    if entry.executable {
+        // Who may read it may run it, as the umask decided.
+        let readable = mode.as_raw_mode() & 0o444;
+        mode |= Mode::from_raw_mode(readable >> 2);
+    }
+    mode
+}
+
+/// Lets others at the file, as far as they may; no further than at the file that
+/// it replaces.
+pub(in crate::store) fn open_up(file: &File, mode: Mode, replaced: Option<&Stat>) {
+    let old = replaced.map_or(Mode::all(), |old| Mode::from_raw_mode(old.st_mode));
+    // A file system without modes keeps its own.
+    set_mode(file, mode & old);
+}
+
 /// Gives the file a mode; `false` where the file system keeps another one.
-pub(super) fn set_mode(file: &impl AsFd, mode: Mode) -> bool {
+fn set_mode(file: &impl AsFd, mode: Mode) -> bool {
     rustix::fs::fchmod(file, mode).is_ok()
         && rustix::fs::fstat(file).is_ok_and(|stat| stat.st_mode & 0o777 == mode.as_raw_mode())
 }
 
-/// The beginning of a temporary name that cannot be foreseen.
-pub(super) fn fresh_stem() -> String {
-    let random = RandomState::new().hash_one(std::process::id());
-    format!("{TEMPORARY_PREFIX}{random:016x}")
+/// The file as it is now.
+pub(in crate::store) fn stat_of(file: &File) -> io::Result<Stat> {
+    Ok(rustix::fs::fstat(file)?)
+}
+
+/// Dates the file.
+pub(in crate::store) fn set_modified(file: &File, modified: FileTime) -> io::Result<()> {
+    let modified = Timespec {
+        tv_sec: modified.seconds,
+        tv_nsec: modified.nanoseconds.into(),
+    };
+    let times = Timestamps {
+        last_access: modified,
+        last_modification: modified,
+    };
+    Ok(rustix::fs::futimens(file, &times)?)
+}
+
+/// Its length; `None` if the file system says that it is negative.
+pub(in crate::store) fn size_bytes(stat: &Stat) -> Option<u64> {
+    u64::try_from(stat.st_size).ok()
+}
+
+/// When its contents last changed, in seconds since 1970.
+pub(in crate::store) fn modified_seconds(stat: &Stat) -> i64 {
+    stat.st_mtime
+}
+
+/// The file system it is on.
+pub(in crate::store) fn file_system(stat: &Stat) -> Dev {
+    stat.st_dev
+}
+
+/// When the contents of a file to send last changed.
+pub(in crate::store) fn file_time(metadata: &Metadata) -> FileTime {
+    FileTime {
+        seconds: metadata.mtime(),
+        nanoseconds: u32::try_from(metadata.mtime_nsec()).unwrap_or(0),
+    }
+}
+
+/// When anything about a file to send last changed, as seconds and nanoseconds.
+pub(in crate::store) fn change_time(metadata: &Metadata) -> (i64, i64) {
+    (metadata.ctime(), metadata.ctime_nsec())
+}
+
+/// Whether anybody may run it.
+pub(in crate::store) fn is_executable(metadata: &Metadata) -> bool {
+    metadata.mode() & 0o111 != 0
+}
+
+/// Whether it is not for everybody to read. The receiver's groups are others, so
+/// what a group may read here alone is for the owner alone there.
+pub(in crate::store) fn is_for_owner(metadata: &Metadata) -> bool {
+    metadata.mode() & 0o044 != 0o044
 }
 
 /// Whether it is a regular file.

@@ -1,0 +1,21 @@
+//! Other systems have no network namespaces, so no lab is ever built there.
+
+use std::{fs::File, io};
+
+pub(super) fn enter_new_namespace() -> File {
+    unreachable!("{NEEDS_LINUX}")
+}
+
+pub(super) fn enter(_namespace: &File) {
+    unreachable!("{NEEDS_LINUX}")
+}
+
+pub(super) fn path_of(_file: &File) -> String {
+    unreachable!("{NEEDS_LINUX}")
+}
+
+pub(super) fn index_of(_interface: &str) -> io::Result<u32> {
+    unreachable!("{NEEDS_LINUX}")
+}
+
+const NEEDS_LINUX: &str = "a lab needs Linux, and `Lab::new` looks first";

@@ -1,0 +1,38 @@
+//! What the kernel does for a lab.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::fd::{AsFd, AsRawFd},
+};
+
+use rustix::{
+    net::{AddressFamily, SocketType, netdevice::name_to_index, socket},
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
+
+/// Moves the calling thread into a network namespace that nothing else is in.
+pub(super) fn enter_new_namespace() -> File {
+    sockkit_core::enter_new_network_namespace().expect("root may make namespaces");
+    // Addresses are usable at once; without conflicts nothing is lost.
+    let _ = fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
+    File::open("/proc/thread-self/ns/net").expect("a thread has a network namespace")
+}
+
+/// Moves the calling thread into that namespace.
+pub(super) fn enter(namespace: &File) {
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+        .expect("root may enter namespaces");
+}
+
+/// The path by which other programs find a file that this one has open.
+pub(super) fn path_of(file: &File) -> String {
+    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
+}
+
+/// The index of an interface of the calling thread's namespace.
+pub(super) fn index_of(interface: &str) -> io::Result<u32> {
+    // The call needs a socket of the namespace, whichever.
+    let any = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
+    Ok(name_to_index(any, interface)?)
+}
