@@ -370,7 +370,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::process::ExitStatusExt;
 

@@ -4,7 +4,8 @@
 //! name in its own folder, is synced, and is then renamed: whoever looks sees
 //! the old file or the complete new one, never a part.
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
 
 use std::{
