@@ -43,13 +43,15 @@ fn read_line(answered: &oneshot::Sender<io::Result<String>>) -> io::Result<Optio
     let stdin = io::stdin();
     loop {
         let mut watched = [PollFd::new(&stdin, PollFlags::IN)];
-        match poll(&mut watched, Some(&WATCH)) {
+        let polled = poll(&mut watched, Some(&WATCH));
+        // Looked at before the line is read: it may be the next question's answer.
+        if answered.is_closed() {
+            return Ok(None);
+        }
+        match polled {
             Ok(0) | Err(rustix::io::Errno::INTR) => {}
             Ok(_) => break,
             Err(error) => return Err(error.into()),
-        }
-        if answered.is_closed() {
-            return Ok(None);
         }
     }
     // Past std's buffer, which would keep a line for the next question. A terminal

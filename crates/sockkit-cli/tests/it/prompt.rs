@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Starts a receiver that asks, and waits until it listens.
-fn receiver(desk: &Desk, arguments: &[&str]) -> (Program, String) {
+pub(crate) fn receiver(desk: &Desk, arguments: &[&str]) -> (Program, String) {
     let into = desk.into.path().to_str().unwrap();
     let fixed = ["receive", "--into", into, "--listen", "127.0.0.1:0"];
     let program = sockkit_on_terminal(&[&fixed, arguments].concat());

@@ -9,6 +9,7 @@ use std::{
 use sockkit::quic;
 
 use crate::{
+    prompt,
     send_receive::{Desk, send, wait_for_answer},
     sockkit,
 };
@@ -44,9 +45,10 @@ fn frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     (body[0], body[1..].to_vec())
 }
 
-/// Whether a hello ends in the extension that says busy.
+/// Whether a hello has the extension that says busy.
 fn says_busy(hello: &[u8]) -> bool {
-    hello.ends_with(&[0, 1, 0, 0])
+    // The last is known to every receiver of today.
+    hello.ends_with(&[0, 1, 0, 0, 0, 2, 0, 0])
 }
 
 #[test]
@@ -113,46 +115,28 @@ fn seventy_quic_connections_of_one_host_hold_no_sender_up() {
 }
 
 #[test]
-fn those_that_left_before_their_turn_are_not_asked_about() {
+fn offers_whose_senders_left_are_not_asked_about() {
     let desk = Desk::new();
     let path = desk.write("a", b"a");
-    let (mut receiver, address) = desk.receiver(&["--keep-listening"]);
-    let mut first = stranger(&address, &hello_and_offer());
-    receiver.type_line("y");
-    wait_for_answer(&mut first);
+    let (mut receiver, address) = prompt::receiver(&desk, &[]);
+    let first = stranger(&address, &hello_and_offer());
+    receiver.wait_for_error("[y/N]");
     for _ in 0..20 {
         let mut passer_by = stranger(&address, &hello_and_offer());
         assert_eq!(frame(&mut passer_by).0, 1, "a hello");
     }
     let honest = send(&[&path], &address);
+    honest.wait_for_error("is busy with others");
+    // It leaves while the user thinks.
     drop(first);
+    receiver.wait_for_error("has left");
+    receiver.wait_for_error("[y/N]");
     receiver.type_line("y");
-    let sent = honest.end();
-    assert!(sent.status.success(), "{sent:?}");
-    receiver.interrupt();
-    let received = receiver.end();
+    let (sent, received) = (honest.end(), receiver.end());
+    assert!(sent.status.success(), "{sent:?} {received:?}");
+    assert!(received.status.success(), "{received:?}");
     assert_eq!(received.errors.matches("[y/N]").count(), 2, "{received:?}");
-}
-
-#[test]
-fn an_offer_whose_sender_leaves_while_the_user_thinks_is_dropped() {
-    let desk = Desk::new();
-    let (mut receiver, address) = desk.receiver(&["--keep-listening"]);
-    // The first may leave before the receiver is through with its start.
-    for _ in 0..10 {
-        let passer_by = stranger(&address, &hello_and_offer());
-        // Others are told that they come later once its offer is there.
-        while !says_busy(&frame(&mut stranger(&address, b"")).1) {}
-        drop(passer_by);
-    }
-    let mut second = stranger(&address, &hello_and_offer());
-    assert_eq!(frame(&mut second).0, 1, "a hello");
-    // The last one's question may not have been dropped yet.
-    (0..3).for_each(|_| receiver.type_line("n"));
-    while frame(&mut second).0 != 10 {}
-    receiver.interrupt();
-    let received = receiver.end();
-    assert!(received.errors.contains("has left"), "{received:?}");
+    assert_eq!(desk.names(), ["a"]);
 }
 
 #[test]
@@ -175,13 +159,20 @@ fn who_waits_behind_the_last_transfer_is_told_why_it_ends() {
 }
 
 #[test]
-fn ctrl_c_tells_those_who_wait() {
+fn ctrl_c_while_the_user_is_asked_tells_those_who_wait() {
     let desk = Desk::new();
-    let (receiver, address) = desk.receiver(&[]);
+    let (receiver, address) = prompt::receiver(&desk, &[]);
     let _first = stranger(&address, &hello_and_offer());
+    receiver.wait_for_error("[y/N]");
     let mut second = stranger(&address, &hello_and_offer());
-    assert_eq!(frame(&mut second).0, 1, "a hello");
+    assert!(says_busy(&frame(&mut second).1));
     receiver.interrupt();
+    let mut said = frame(&mut second);
+    while said.0 == 9 {
+        said = frame(&mut second);
+    }
+    assert_eq!((said.0, said.1[0]), (10, 10), "an abort that says stopped");
+    drop(second);
     let end = receiver.end();
     assert!(!end.status.success(), "{end:?}");
     assert_eq!(desk.names(), [""; 0]);
@@ -193,7 +184,7 @@ fn a_silent_dialler_does_not_take_the_real_receivers_place() {
     let path = desk.write("a", b"contents");
     for transport in ["", "quic://"] {
         let listen = format!("{transport}127.0.0.1:0");
-        let sender = sockkit(&["send", "--listen", &listen, &path]);
+        let sender = sockkit(&["send", "--yes", "--listen", &listen, &path]);
         let place = sender.line_after("listening on ");
         let silent = match transport {
             "" => Some(stranger(&place, b"")),

@@ -130,6 +130,7 @@ fn the_bytes_are_those_of_the_page() {
         role: Role::Receiver,
         name: "b".to_owned(),
         knows_private: true,
+        busy: false,
     })
     .encode(&mut bytes);
     assert_eq!(
@@ -160,6 +161,7 @@ fn offered_flags(knows_private: bool) -> Vec<u8> {
         role: Role::Receiver,
         name,
         knows_private,
+        busy: false,
     })
     .encode(&mut bytes);
     sender.handle_input(&mut bytes.as_slice()).unwrap();
