@@ -150,6 +150,33 @@ mod tests {
     }
 
     #[test]
+    fn the_next_datagram_gives_up_what_is_overdue() {
+        for (late, given_up) in [(0, 1), (1, 0)] {
+            let age = Duration::from_millis(100);
+            let mut reassembler = Reassembler::new(ReassemblyConfig::default().max_age(age));
+            let start = Instant::now();
+            let begun = datagrams(&mut splitter(1), &bytes(9_000), Parity::NONE);
+            let other = datagrams(&mut splitter(2), &bytes(9_000), Parity::NONE);
+            let _ = reassembler.handle_datagram(start, peer(1), &begun[0]);
+            let now = start + age - Duration::from_nanos(late);
+            let _ = reassembler.handle_datagram(now, peer(2), &other[0]);
+            let stats = reassembler.stats();
+            assert_eq!((stats.datagrams, stats.given_up), (2, given_up));
+            // The older one decides when there is something to do again.
+            let since = if given_up == 1 { now } else { start };
+            assert_eq!(reassembler.deadline(), Some(since + age));
+        }
+    }
+
+    #[test]
+    fn a_message_of_one_datagram_holds_nothing() {
+        let mut reassembler = reassembler();
+        let set = datagrams(&mut splitter(1), &bytes(1_000), Parity::NONE);
+        assert_eq!(take(&mut reassembler, &set).len(), 1);
+        assert_eq!(reassembler.buffered_bytes(), 0);
+    }
+
+    #[test]
     fn an_announced_length_reserves_nothing() {
         let mut reassembler = reassembler();
         let huge = datagrams(&mut splitter(1), &vec![1; 16 << 20], Parity::percent(10));
