@@ -329,6 +329,19 @@ mod tests {
     }
 
     #[test]
+    fn a_path_comes_apart_at_its_last_separator() {
+        let path = EntryPath::parse("a/b/c.txt").unwrap();
+        assert_eq!(path.file_name(), "c.txt");
+        assert_eq!(path.parent(), Some(EntryPath::parse("a/b").unwrap()));
+        assert!(path.components().eq(["a", "b", "c.txt"]));
+        assert_eq!(path.with_file_name("d").unwrap().as_str(), "a/b/d");
+        assert_eq!(Borrow::<str>::borrow(&path), "a/b/c.txt");
+        let top = EntryPath::parse("c.txt").unwrap();
+        assert_eq!((top.file_name(), top.parent()), ("c.txt", None));
+        assert_eq!(top.with_file_name("d").unwrap().as_str(), "d");
+    }
+
+    #[test]
     fn a_path_is_shown_escaped() {
         // A joiner is allowed, and is not seen.
         let path = EntryPath::parse("a\u{200d}b").unwrap();

@@ -253,10 +253,12 @@ mod tests {
         assert_eq!(inbound.spare(1).unwrap().remaining_mut(), 40);
         inbound.spare(1).unwrap().put_slice(&[5]);
         assert_eq!(inbound.spare(1).unwrap().remaining_mut(), 81);
-        // What fits exactly moves nothing.
+        // What is pushed makes room for as much again, and what fits moves nothing.
         let mut inbound = begun(60);
+        let capacity = |inbound: &Inbound| inbound.partial.as_ref().unwrap().payload.capacity();
+        assert_eq!(capacity(&inbound), 120);
         inbound.push(&[5; 60]);
-        assert_eq!(inbound.partial.as_ref().unwrap().payload.capacity(), 120);
+        assert_eq!(capacity(&inbound), 120);
     }
 
     #[test]

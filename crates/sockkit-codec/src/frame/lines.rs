@@ -149,6 +149,17 @@ mod tests {
         Ok(lines)
     }
 
+    #[test]
+    fn a_line_is_encoded_into_a_buffer_of_its_size() {
+        let mut wire = BytesMut::new();
+        let line = "x".repeat(100);
+        Lines::default()
+            .encode(&line, &mut wire)
+            .expect("under the limit");
+        assert_eq!(wire, format!("{line}\n"));
+        assert_eq!(wire.capacity(), 101);
+    }
+
     #[track_caller]
     fn check(wire: &[u8], expected: &[&str]) {
         for cut in 0..=wire.len() {

@@ -149,6 +149,7 @@ mod tests {
         outbound
             .push(Bytes::from_static(b"hi"))
             .expect("under the limit");
+        assert_eq!(outbound.tail.capacity(), PREFIX_BYTES + 2);
         let mut slices = [IoSlice::new(&[]); 2];
         assert_eq!(outbound.chunks_vectored(&mut slices), 1);
         outbound.advance(3);

@@ -258,6 +258,9 @@ mod tests {
         check(30, &[0, 0], counts(5, 0, 1));
         // Four data shards of two bytes: the last would be empty.
         check(30, &[0, 4], counts(5, 4, 1));
+        // And three, of a message that two of them hold.
+        let of_four = [0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 3];
+        check(20, &of_four, counts(4, 3, 1));
         check(30, &[0xff, 0xff], counts(5, 0xffff, 1));
         check(32, &[0xff, 0xff], counts(5, 2, 0xffff));
         check(32, &[0, 35], counts(5, 2, 35));

@@ -131,6 +131,12 @@ mod tests {
     }
 
     #[test]
+    fn a_target_that_is_met_exactly_is_met() {
+        assert_eq!(Parity::for_loss(0.5, 0.5).shards(1), 0);
+        assert_eq!(Parity::for_loss(0.5, 0.25).shards(1), 1);
+    }
+
+    #[test]
     fn long_messages_do_not_underflow() {
         // Mean 3,000 losses before the 12,000th arrival, deviation 61.
         let parity = Parity::for_loss(0.2, 1e-6).shards(12_000);

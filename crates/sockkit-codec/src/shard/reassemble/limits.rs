@@ -123,7 +123,7 @@ mod tests {
     use super::super::{
         super::{Parity, ShardError},
         Older, ReassemblyConfig,
-        tests::{bytes, datagrams, peer, reassembler, splitter, take},
+        tests::{bytes, datagrams, peer, reassembler, splitter, start, take},
     };
     use super::*;
 
@@ -131,13 +131,13 @@ mod tests {
     fn too_many_losses_yield_nothing_until_the_time_is_over() {
         let mut reassembler =
             Reassembler::new(ReassemblyConfig::default().max_age(Duration::from_millis(100)));
-        let start = Instant::now();
+        let begun_at = start();
         let lost = datagrams(&mut splitter(1), &bytes(60_000), Parity::percent(20));
         for datagram in &lost[10..] {
-            let taken = reassembler.handle_datagram(start, peer(1), datagram);
+            let taken = reassembler.handle_datagram(begun_at, peer(1), datagram);
             assert_eq!(taken, Ok(None));
         }
-        let deadline = start + Duration::from_millis(100);
+        let deadline = begun_at + Duration::from_millis(100);
         assert_eq!(reassembler.deadline(), Some(deadline));
         reassembler.expire(deadline - Duration::from_nanos(1));
         assert_eq!(reassembler.stats().given_up, 0);
@@ -150,11 +150,38 @@ mod tests {
     }
 
     #[test]
+    fn the_next_datagram_gives_up_what_is_overdue() {
+        for (late, given_up) in [(0, 1), (1, 0)] {
+            let age = Duration::from_millis(100);
+            let mut reassembler = Reassembler::new(ReassemblyConfig::default().max_age(age));
+            let begun_at = start();
+            let begun = datagrams(&mut splitter(1), &bytes(9_000), Parity::NONE);
+            let other = datagrams(&mut splitter(2), &bytes(9_000), Parity::NONE);
+            let _ = reassembler.handle_datagram(begun_at, peer(1), &begun[0]);
+            let now = begun_at + age - Duration::from_nanos(late);
+            let _ = reassembler.handle_datagram(now, peer(2), &other[0]);
+            let stats = reassembler.stats();
+            assert_eq!((stats.datagrams, stats.given_up), (2, given_up));
+            // The older one decides when there is something to do again.
+            let since = if given_up == 1 { now } else { begun_at };
+            assert_eq!(reassembler.deadline(), Some(since + age));
+        }
+    }
+
+    #[test]
+    fn a_message_of_one_datagram_holds_nothing() {
+        let mut reassembler = reassembler();
+        let set = datagrams(&mut splitter(1), &bytes(1_000), Parity::NONE);
+        assert_eq!(take(&mut reassembler, &set).len(), 1);
+        assert_eq!(reassembler.buffered_bytes(), 0);
+    }
+
+    #[test]
     fn an_announced_length_reserves_nothing() {
         let mut reassembler = reassembler();
         let huge = datagrams(&mut splitter(1), &vec![1; 16 << 20], Parity::percent(10));
         for datagram in [&huge[0], &huge[12_000], huge.last().unwrap()] {
-            let _ = reassembler.handle_datagram(Instant::now(), peer(1), datagram);
+            let _ = reassembler.handle_datagram(start(), peer(1), datagram);
         }
         assert!(reassembler.buffered_bytes() < 16 << 10);
     }
@@ -167,7 +194,7 @@ mod tests {
         let over = datagrams(&mut splitter(2), &bytes(9_001), Parity::NONE);
         assert_eq!(take(&mut reassembler, &fits).len(), 1);
         assert_eq!(
-            reassembler.handle_datagram(Instant::now(), peer(1), &over[0]),
+            reassembler.handle_datagram(start(), peer(1), &over[0]),
             Err(ShardError::MessageTooLong {
                 announced: 9_001,
                 limit: 9_000
@@ -179,7 +206,7 @@ mod tests {
     #[test]
     fn a_peer_that_floods_pushes_out_its_own_messages() {
         let mut reassembler = Reassembler::new(ReassemblyConfig::default().max_messages(8));
-        let now = Instant::now();
+        let now = start();
         let honest = datagrams(&mut splitter(1), &bytes(9_000), Parity::NONE);
         for datagram in &honest[..6] {
             let _ = reassembler.handle_datagram(now, peer(1), datagram);
@@ -199,7 +226,7 @@ mod tests {
         let limit = 100_000;
         let mut reassembler =
             Reassembler::new(ReassemblyConfig::default().max_buffered_bytes(limit));
-        let now = Instant::now();
+        let now = start();
         let mut senders = [splitter(1), splitter(2), splitter(3)];
         for round in 0..50 {
             for (host, sender) in (0..).zip(&mut senders) {
@@ -243,7 +270,7 @@ mod tests {
     fn survives(config: ReassemblyConfig, preferred: bool, flood: &[SocketAddr]) -> bool {
         let mut reassembler = Reassembler::new(config);
         reassembler.prefer(preferred.then(|| peer(1)));
-        let now = Instant::now();
+        let now = start();
         let honest = datagrams(&mut splitter(1), &bytes(9_000), Parity::NONE);
         assert_eq!(take(&mut reassembler, &honest[..5]).len(), 0);
         for (stream, from) in (2..).zip(flood) {
