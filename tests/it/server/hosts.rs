@@ -87,7 +87,7 @@ fn connections_are_limited_by_host_and_not_by_address() {
                 }
             }
             assert_eq!(clients.len(), served);
-            assert_eq!(server.metrics().refused as usize, 12 - served);
+            assert_eq!(server.metrics().refused, 12 - served as u64);
         }
     });
 }
