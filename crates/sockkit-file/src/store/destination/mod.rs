@@ -5,7 +5,7 @@
 //! the old file or the complete new one, never a part.
 
 #[cfg(test)]
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod tests;
 
 use std::{
