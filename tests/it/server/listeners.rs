@@ -1,6 +1,6 @@
 //! What a server can serve: each kind of listener, and several at once.
 
-use std::{io, net::Ipv4Addr, time::Duration};
+use std::{io, net::Ipv4Addr};
 
 use sockkit::{
     options::SocketOptions,
@@ -9,7 +9,7 @@ use sockkit::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::{SOON, bind, ends, is_closed};
+use super::{SOON, ends, is_closed};
 
 /// Echoes over whatever the listener accepts.
 async fn echo<T: Transport>(mut stream: Stream<T>, peer: Peer) -> Handled {
@@ -93,10 +93,12 @@ async fn a_server_of_no_listener_does_not_start() {
 
 #[cfg(unix)]
 mod unix {
+    use std::time::Duration;
+
     use sockkit::server::PeerAddress;
     use tokio::net::{UnixListener, UnixStream};
 
-    use super::*;
+    use super::{super::bind, *};
 
     #[tokio::test]
     async fn a_unix_socket_has_no_limit_for_each_host_and_ends_in_order() {
