@@ -177,6 +177,23 @@ mod tests {
     }
 
     #[test]
+    fn room_for_a_message_doubles_up_to_its_size() {
+        let mut reassembler = reassembler();
+        let set = datagrams(&mut splitter(1), &bytes(60_000), Parity::NONE);
+        for (came, datagram) in (1..44).zip(&set) {
+            assert_eq!(take(&mut reassembler, [datagram]).len(), 0);
+            let shards = match came {
+                ..=4 => 4,
+                ..=8 => 8,
+                ..=16 => 16,
+                ..=32 => 32,
+                _ => 44,
+            };
+            assert_eq!(reassembler.buffered_bytes(), shards * 1_364, "{came}");
+        }
+    }
+
+    #[test]
     fn an_announced_length_reserves_nothing() {
         let mut reassembler = reassembler();
         let huge = datagrams(&mut splitter(1), &vec![1; 16 << 20], Parity::percent(10));
