@@ -263,6 +263,29 @@ mod tests {
     }
 
     #[test]
+    fn the_limit_of_buffered_bytes_is_usable_to_its_last_byte() {
+        // Seven shards of 1,286 bytes.
+        for (limit, arrived) in [(9_002, 1), (9_001, 0)] {
+            let config = ReassemblyConfig::default().max_buffered_bytes(limit);
+            let mut reassembler = Reassembler::new(config);
+            let set = datagrams(&mut splitter(1), &bytes(9_000), Parity::NONE);
+            assert_eq!(take(&mut reassembler, &set).len(), arrived, "{limit}");
+        }
+    }
+
+    #[test]
+    fn one_stream_too_many_is_one_forgotten() {
+        for (streams, again) in [(1, 1), (2, 0)] {
+            let config = ReassemblyConfig::default().max_streams(streams);
+            let mut reassembler = Reassembler::new(config);
+            let first = datagrams(&mut splitter(1), &bytes(9_000), Parity::NONE);
+            let second = datagrams(&mut splitter(2), &bytes(9_000), Parity::NONE);
+            assert_eq!(take(&mut reassembler, first.iter().chain(&second)).len(), 2);
+            assert_eq!(take(&mut reassembler, &first).len(), again, "{streams}");
+        }
+    }
+
+    #[test]
     fn a_newer_picture_gives_up_the_older_one() {
         for (policy, given_up) in [(Older::Keep, 0), (Older::GiveUp, 1)] {
             let mut reassembler = Reassembler::new(ReassemblyConfig::default().older(policy));
