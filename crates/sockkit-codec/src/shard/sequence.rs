@@ -101,6 +101,10 @@ mod tests {
         let mut sequence = Sequence::new(first, window);
         let steps: Vec<_> = numbers.iter().map(|&n| sequence.step(n)).collect();
         assert_eq!(steps, expected, "{numbers:?}");
+        let moves = |(_, step): &(_, &Step)| matches!(step, Next { .. } | Moved);
+        let moved = numbers.iter().zip(expected).filter(moves).last();
+        let newest = moved.map_or(first, |(&number, _)| number);
+        assert_eq!(sequence.newest(), newest, "{numbers:?}");
     }
 
     #[test]

@@ -233,6 +233,16 @@ mod tests {
     }
 
     #[test]
+    fn the_sender_is_the_one_that_is_followed() {
+        let mut follower = Follower::default();
+        assert_eq!(follower.sender(), None);
+        let now = Instant::now();
+        admit(&mut follower, now, A, 7);
+        admit(&mut follower, now, B, 7);
+        assert_eq!(follower.sender(), Some(arrived(A, 7).from));
+    }
+
+    #[test]
     fn both_numbers_of_a_jump_are_needed_and_the_way_back_is_as_short() {
         let far = 1 << 40;
         check(

@@ -128,3 +128,32 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
 
 /// Bytes queued before `feed` writes on its own.
 const WRITE_BYTES: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn frames_leave_when_they_are_sent_or_when_64_kib_wait() {
+        let mut writer = FrameWriter::new(Vec::new());
+        let zeros = |length| Bytes::from(vec![0; length]);
+        writer.feed(Bytes::from_static(b"hi")).await.unwrap();
+        assert!(writer.stream.is_empty());
+        writer.flush().await.unwrap();
+        assert_eq!(writer.stream, b"\0\0\0\0\0\0\0\x02hi");
+        writer.stream.clear();
+        // One byte below the 64 KiB, and then exactly as many.
+        writer.feed(zeros(WRITE_BYTES - 9)).await.unwrap();
+        assert!(writer.stream.is_empty());
+        writer.flush().await.unwrap();
+        writer.stream.clear();
+        writer.feed(zeros(WRITE_BYTES - 8)).await.unwrap();
+        assert_eq!(writer.stream.len(), WRITE_BYTES);
+        writer.stream.clear();
+        writer.send(zeros(1)).await.unwrap();
+        assert_eq!(writer.stream.len(), 9);
+        writer.feed(zeros(2)).await.unwrap();
+        writer.shutdown().await.unwrap();
+        assert_eq!(writer.stream.len(), 19);
+    }
+}

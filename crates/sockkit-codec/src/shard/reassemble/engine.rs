@@ -199,9 +199,23 @@ mod tests {
             truncated_size,
             read,
         } = marks(random, data, parity, high);
-        let (mut ours, mut crates) = (erasures.clone(), erasures);
+        let (mut ours, mut crates) = (erasures.clone(), erasures.clone());
         SmallEngine::eval_poly(&mut ours, truncated_size);
         DefaultEngine::eval_poly(&mut crates, truncated_size);
+        // The work was no more than that: what lies behind was not touched.
+        let in_use = if high {
+            read
+        } else {
+            read.next_multiple_of(CHUNK)
+        };
+        let size = in_use.next_power_of_two();
+        if size < GF_ORDER {
+            assert_eq!(
+                ours[size..],
+                erasures[size..],
+                "{data} + {parity}, high {high}"
+            );
+        }
         for position in 0..read {
             // Zero has two forms.
             let pair = [ours[position], crates[position]].map(|value| value % GF_MODULUS);

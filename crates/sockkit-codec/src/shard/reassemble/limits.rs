@@ -177,6 +177,23 @@ mod tests {
     }
 
     #[test]
+    fn room_for_a_message_doubles_up_to_its_size() {
+        let mut reassembler = reassembler();
+        let set = datagrams(&mut splitter(1), &bytes(60_000), Parity::NONE);
+        for (came, datagram) in (1..44).zip(&set) {
+            assert_eq!(take(&mut reassembler, [datagram]).len(), 0);
+            let shards = match came {
+                ..=4 => 4,
+                ..=8 => 8,
+                ..=16 => 16,
+                ..=32 => 32,
+                _ => 44,
+            };
+            assert_eq!(reassembler.buffered_bytes(), shards * 1_364, "{came}");
+        }
+    }
+
+    #[test]
     fn an_announced_length_reserves_nothing() {
         let mut reassembler = reassembler();
         let huge = datagrams(&mut splitter(1), &vec![1; 16 << 20], Parity::percent(10));
@@ -243,6 +260,29 @@ mod tests {
         // One longer than the limit never does, and holds nothing.
         let set = datagrams(&mut senders[0], &bytes(120_000), Parity::NONE);
         assert_eq!(take(&mut reassembler, &set).len(), 0);
+    }
+
+    #[test]
+    fn the_limit_of_buffered_bytes_is_usable_to_its_last_byte() {
+        // Seven shards of 1,286 bytes.
+        for (limit, arrived) in [(9_002, 1), (9_001, 0)] {
+            let config = ReassemblyConfig::default().max_buffered_bytes(limit);
+            let mut reassembler = Reassembler::new(config);
+            let set = datagrams(&mut splitter(1), &bytes(9_000), Parity::NONE);
+            assert_eq!(take(&mut reassembler, &set).len(), arrived, "{limit}");
+        }
+    }
+
+    #[test]
+    fn one_stream_too_many_is_one_forgotten() {
+        for (streams, again) in [(1, 1), (2, 0)] {
+            let config = ReassemblyConfig::default().max_streams(streams);
+            let mut reassembler = Reassembler::new(config);
+            let first = datagrams(&mut splitter(1), &bytes(9_000), Parity::NONE);
+            let second = datagrams(&mut splitter(2), &bytes(9_000), Parity::NONE);
+            assert_eq!(take(&mut reassembler, first.iter().chain(&second)).len(), 2);
+            assert_eq!(take(&mut reassembler, &first).len(), again, "{streams}");
+        }
     }
 
     #[test]

@@ -530,14 +530,26 @@ mod tests {
     fn messages_never_delivered_are_lost() {
         let mut reassembler = reassembler();
         let mut sender = splitter(1);
-        let sets: Vec<_> = (0..5)
+        let sets: Vec<_> = (0..8)
             .map(|_| datagrams(&mut sender, &bytes(3_000), Parity::NONE))
             .collect();
-        for number in [0, 3, 2, 4] {
+        for number in [0, 3, 2, 4, 7] {
             assert_eq!(take(&mut reassembler, &sets[number]).len(), 1);
         }
         let stats = reassembler.stats();
-        assert_eq!((stats.delivered, stats.lost), (4, 1));
+        assert_eq!((stats.delivered, stats.lost), (5, 3));
+    }
+
+    #[test]
+    fn a_message_is_put_in_order_in_a_buffer_of_its_size() {
+        let mut reassembler = reassembler();
+        let mut set = datagrams(&mut splitter(1), &bytes(9_000), Parity::NONE);
+        set.reverse();
+        assert_eq!(take(&mut reassembler, &set).len(), 1);
+        // Seven shards of 1,286 bytes, as they came and in order.
+        assert_eq!(reassembler.buffered_bytes(), 2 * 7 * 1_286);
+        let shown = format!("{reassembler:?}");
+        assert!(shown.contains("buffered_bytes: 18004"), "{shown}");
     }
 
     #[test]

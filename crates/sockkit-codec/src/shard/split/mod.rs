@@ -300,6 +300,22 @@ mod tests {
             SplitError::MessageTooLong { got: 11, limit: 10 }
         );
         assert_eq!(splitter.next_number(), 1);
+        let second = splitter.split(Kind(0), &[0; 10], Parity::NONE).unwrap();
+        assert_eq!(second.number(), 1);
+        assert_eq!(splitter.next_number(), 2);
+        let shown = format!("{splitter:?}");
+        assert!(shown.contains("next_number: 2"), "{shown}");
+    }
+
+    #[test]
+    fn the_datagrams_lie_one_after_the_other() {
+        let mut splitter = splitter(64);
+        let shards = splitter
+            .split(Kind(0), &[7; 60], Parity::percent(40))
+            .unwrap();
+        let one_by_one: Vec<_> = shards.datagrams().collect();
+        assert_eq!((shards.segment_bytes(), one_by_one.len()), (56, 5));
+        assert_eq!(shards.as_bytes(), one_by_one.concat());
     }
 
     #[test]
