@@ -12,14 +12,14 @@ use std::{
 /// network: see [`host`].
 ///
 /// ```
-/// # use std::sync::Arc;
+/// # use std::{net::IpAddr, sync::Arc};
 /// use sockkit_core::server::Slots;
 ///
 /// let slots = Arc::new(Slots::shared(8));
-/// let stranger = "192.0.2.7".parse().unwrap();
+/// let (stranger, other) = (IpAddr::from([192, 0, 2, 7]), IpAddr::from([192, 0, 2, 8]));
 /// let taken: Vec<_> = (0..8).map_while(|_| slots.take(stranger)).collect();
 /// assert_eq!(taken.len(), 2);
-/// assert!(slots.take("192.0.2.8".parse().unwrap()).is_some());
+/// assert!(slots.take(other).is_some());
 /// ```
 #[derive(Debug)]
 pub struct Slots {
