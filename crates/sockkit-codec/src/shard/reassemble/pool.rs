@@ -98,3 +98,93 @@ const SLACK_BYTES: usize = 64 << 10;
 
 /// Block for messages of one datagram; a message that is kept pins its block.
 const SMALL_BLOCK_BYTES: usize = 16 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn storage(capacity: usize) -> Storage {
+        let mut storage = Storage::default();
+        storage.shards.reserve(capacity);
+        storage
+    }
+
+    fn message(text: &[u8], capacity: usize) -> BytesMut {
+        let mut message = BytesMut::with_capacity(capacity);
+        message.extend_from_slice(text);
+        message
+    }
+
+    #[test]
+    fn what_was_put_is_taken_again_and_is_empty() {
+        let mut pool = Pool::default();
+        let mut used = storage(1_000);
+        used.shards.extend_from_slice(b"old");
+        used.order.push(3);
+        pool.put(used);
+        assert_eq!(pool.capacity_bytes(), 1_000);
+        let taken = pool.take(1_000);
+        let shards = (taken.shards.len(), taken.shards.capacity());
+        assert_eq!(shards, (0, 1_000));
+        assert!(taken.order.is_empty() && taken.order.capacity() > 0 && taken.in_order);
+        assert_eq!(pool.capacity_bytes(), 0);
+    }
+
+    #[test]
+    fn four_of_each_sort_are_kept() {
+        let mut pool = Pool::default();
+        for put in 1..=6 {
+            pool.put(storage(100));
+            assert_eq!(pool.capacity_bytes(), 100 * put.min(4));
+            assert_eq!(pool.storages.len(), put.min(4));
+        }
+        let mut read = Vec::new();
+        for lent in 1..=6 {
+            read.push(pool.lend(message(b"", 50)));
+            assert_eq!(pool.capacity_bytes(), 400 + 50 * lent.min(4));
+        }
+        let mut released = 0;
+        while pool.release_one() {
+            released += 1;
+        }
+        assert_eq!((released, pool.capacity_bytes()), (8, 0));
+        // A message that was moved out leaves bookkeeping, and no buffer.
+        let mut pool = Pool::default();
+        pool.put(Storage::default());
+        assert_eq!((pool.storages.len(), pool.idle.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_short_message_gets_no_long_buffer() {
+        let longest = 4 * 10_000 + 65_536;
+        for (capacity, given) in [(longest, longest), (longest + 1, 0)] {
+            let mut pool = Pool::default();
+            pool.put(storage(capacity));
+            assert_eq!(pool.take_buffer(10_000).capacity(), given);
+        }
+    }
+
+    #[test]
+    fn a_message_comes_back_once_it_is_dropped() {
+        let mut pool = Pool::default();
+        let first = pool.lend(message(b"first", 700));
+        let second = pool.lend(message(b"second", 800));
+        assert_eq!(pool.take_buffer(500).capacity(), 0);
+        drop(second);
+        let again = pool.take_buffer(500);
+        assert_eq!((again.len(), again.capacity()), (0, 800));
+        assert_eq!(first, "first");
+        assert_eq!(pool.capacity_bytes(), 700);
+    }
+
+    #[test]
+    fn short_messages_fill_a_block_to_its_last_byte() {
+        let mut pool = Pool::default();
+        let first = pool.copy_small(&[1; 100]);
+        assert_eq!(pool.small.capacity(), 16_384 - 100);
+        let rest = pool.copy_small(&[2; 16_384 - 100]);
+        assert_eq!(rest.as_ptr(), first.as_ptr_range().end);
+        assert_eq!(first, [1; 100][..]);
+        assert_eq!(pool.copy_small(&[3; 20_000]), [3; 20_000][..]);
+    }
+}

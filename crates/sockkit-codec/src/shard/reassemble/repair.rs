@@ -108,3 +108,26 @@ fn ready_decoder<'a>(decoder: &'a mut Option<Decoder>, header: &MessageHeader) -
 
 /// After a message longer than this the decoder's memory is let go.
 const KEPT_MESSAGE_BYTES: usize = 2 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::super::{
+        super::{Parity, SplitConfig, Splitter, StreamId},
+        tests::{bytes, datagrams, reassembler, take},
+    };
+
+    #[test]
+    fn the_decoder_is_kept_up_to_two_mebibytes() {
+        // Shards of 1,024 bytes: 2,048 of them, and one more.
+        for (message_bytes, kept) in [(2 << 20, true), ((2 << 20) + 1, false)] {
+            let config = SplitConfig::default().max_datagram_bytes(1_060);
+            let mut splitter = Splitter::new(config, StreamId(1));
+            let mut set = datagrams(&mut splitter, &bytes(message_bytes), Parity::percent(1));
+            set.remove(7);
+            let mut reassembler = reassembler();
+            assert_eq!(take(&mut reassembler, &set).len(), 1);
+            assert_eq!(reassembler.stats().repaired, 1);
+            assert_eq!(reassembler.repairer.decoder.is_some(), kept);
+        }
+    }
+}
