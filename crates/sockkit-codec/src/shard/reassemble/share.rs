@@ -114,6 +114,7 @@ mod tests {
         check(&[A, B, C, B, B, C, D, D], A, None, 1);
         // At its share exactly it does not.
         check(&[A, B, C, D, B, C, D, A2], "10.0.0.5:1", None, 0);
+        check(&[B, A, A2, C, C, D, D, "10.0.0.6:1"], "10.0.0.5:1", None, 0);
     }
 
     #[test]
@@ -128,6 +129,8 @@ mod tests {
     fn the_preferred_sender_has_half_and_pays_last() {
         check(&[A, A, A, B, B, B, C, C], A, Some(A), 3);
         check(&[A, A, A, A, B, B, C, C], A, Some(A), 0);
+        // The share of every other host stays a quarter.
+        check(&[C, B, B, C, D, D, A, A], B, Some(A), 1);
         // The others of its host pay before it, and so do all.
         check(&[A, A, A2, A, B, B, C, C], A2, Some(A), 2);
         check(&[A, B, C, D], "10.0.0.5:1", Some(A), 1);

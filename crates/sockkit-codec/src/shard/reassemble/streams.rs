@@ -288,6 +288,38 @@ mod tests {
     }
 
     #[test]
+    fn a_late_comer_is_over_like_those_around_it() {
+        let mut finished = Finished::new(4, 4);
+        for number in [10, 14, 12] {
+            deliver(&mut finished, id(1, 1, number));
+        }
+        let over: Vec<_> = (9..16)
+            .filter(|&number| finished.contains(&id(1, 1, number)))
+            .collect();
+        assert_eq!(over, [10, 12, 14]);
+    }
+
+    #[test]
+    fn a_message_is_older_by_its_number_and_hopeless_by_the_window() {
+        let five = id(1, 1, 5);
+        for (other, older, hopeless) in [
+            (id(1, 1, 4), false, false),
+            (id(1, 1, 5), false, false),
+            (id(1, 1, 6), true, false),
+            (id(1, 1, 4 + WINDOW), true, false),
+            (id(1, 1, 5 + WINDOW), true, true),
+            (id(1, 2, 5 + WINDOW), false, false),
+            (id(2, 1, 5 + WINDOW), false, false),
+        ] {
+            let said = (
+                five.is_older_in_stream(&other),
+                five.is_out_of_window(&other),
+            );
+            assert_eq!(said, (older, hopeless), "{other:?}");
+        }
+    }
+
+    #[test]
     fn a_jump_moves_the_window_at_the_second_number() {
         let mut finished = Finished::new(4, 4);
         deliver(&mut finished, id(1, 1, 5));
