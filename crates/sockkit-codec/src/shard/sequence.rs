@@ -102,7 +102,7 @@ mod tests {
         let steps: Vec<_> = numbers.iter().map(|&n| sequence.step(n)).collect();
         assert_eq!(steps, expected, "{numbers:?}");
         let moves = |(_, step): &(_, &Step)| matches!(step, Next { .. } | Moved);
-        let moved = numbers.iter().zip(expected).filter(moves).last();
+        let moved = numbers.iter().zip(expected).rfind(moves);
         let newest = moved.map_or(first, |(&number, _)| number);
         assert_eq!(sequence.newest(), newest, "{numbers:?}");
     }

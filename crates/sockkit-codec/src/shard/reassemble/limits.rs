@@ -183,10 +183,10 @@ mod tests {
         for (came, datagram) in (1..44).zip(&set) {
             assert_eq!(take(&mut reassembler, [datagram]).len(), 0);
             let shards = match came {
-                ..=4 => 4,
-                ..=8 => 8,
-                ..=16 => 16,
-                ..=32 => 32,
+                0..=4 => 4,
+                5..=8 => 8,
+                9..=16 => 16,
+                17..=32 => 32,
                 _ => 44,
             };
             assert_eq!(reassembler.buffered_bytes(), shards * 1_364, "{came}");
