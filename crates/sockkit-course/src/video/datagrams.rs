@@ -82,7 +82,9 @@ impl Assembler {
     }
 
     /// Takes in the datagram of that length that was received into
-    /// [`room`](Self::room), like [`handle_datagram`](Self::handle_datagram).
+    /// [`room`](Self::room); gives the picture that it completes.
+    ///
+    /// What is no datagram of this format is passed over.
     pub(crate) fn handle_filled(&mut self, bytes: usize) -> Option<Picture> {
         let (due, overlapped) = (self.due(), self.overlapped);
         let index = std::mem::replace(self.room_at(due).first_mut()?, overlapped);
