@@ -77,6 +77,7 @@ async fn pass_on(mut encoder: Encoder, publisher: &Publisher<Picture>) {
 ///
 /// # Cancel safety
 /// Cancel safe: the work is then for nothing.
+#[cfg(feature = "web")]
 pub(crate) async fn to_jpeg(picture: Picture, quality: u8) -> Result<Picture, PictureError> {
     match picture.encoding() {
         Encoding::Jpeg => Ok(picture),
