@@ -68,7 +68,7 @@ pub(crate) struct Acceptor<G: Guest> {
     ready: mpsc::UnboundedReceiver<io::Result<Visitor<G>>>,
     failed: mpsc::Receiver<Failed<G>>,
     shared: Arc<Shared>,
-    /// Somebody has been called in who has not come out yet.
+    /// A turn was given out, and no peer has come for it yet.
     called: bool,
     closing: watch::Sender<Option<Abort>>,
     door: Option<JoinHandle<()>>,

@@ -392,7 +392,7 @@ fn queued_error(data: &[u8], to: Option<SocketAddr>) -> Option<QueuedError> {
 ///
 /// # Safety
 /// `msg_control` must be null, or point to `msg_controllen` readable bytes that
-/// the kernel wrote and that nobody changes meanwhile.
+/// the kernel wrote and that nothing changes meanwhile.
 unsafe fn for_each_control(header: &msghdr, mut visit: impl FnMut(c_int, c_int, &[u8])) {
     // SAFETY: the macros walk inside what the caller vouches for and end with
     // null, and each header says how long its data is. `CMSG_LEN(0)` is

@@ -58,7 +58,7 @@ impl Default for ReceiveConfig {
 }
 
 impl ReceiveConfig {
-    /// Who the sender's person is told that it is. Default: nobody.
+    /// Display name shown to the user at the sender. Default: empty.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
@@ -123,7 +123,7 @@ impl ReceiveConfig {
         self
     }
 
-    /// Who is told of progress. Default: nobody.
+    /// Called with each step of progress. Default: not called.
     pub fn on_progress(mut self, on_progress: OnProgress) -> Self {
         self.on_progress = on_progress;
         self
@@ -304,7 +304,7 @@ where
     ///
     /// # Errors
     /// If the connection, the peer or the disk failed as a whole. What was
-    /// verified by then is kept, and the next attempt goes on from it.
+    /// verified by then is kept, and the next attempt resumes there.
     ///
     /// # Cancel safety
     /// Not cancel safe in the sense that the session cannot be continued; but
@@ -361,7 +361,7 @@ impl<S> Incoming<S> {
         self
     }
 
-    /// Who is told of this transfer's progress.
+    /// Called with each step of this transfer's progress.
     pub fn on_progress(mut self, on_progress: OnProgress) -> Self {
         self.config.on_progress = on_progress;
         self

@@ -40,7 +40,7 @@ impl Default for SendConfig {
 }
 
 impl SendConfig {
-    /// Who the receiver's person is told that it is. Default: nobody.
+    /// Display name shown to the user at the receiver. Default: empty.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
@@ -73,7 +73,7 @@ impl SendConfig {
         self
     }
 
-    /// Who is told of progress. Default: nobody.
+    /// Called with each step of progress. Default: not called.
     pub fn on_progress(mut self, on_progress: OnProgress) -> Self {
         self.on_progress = on_progress;
         self
@@ -89,7 +89,7 @@ impl SendConfig {
 ///
 /// # Errors
 /// If the connection or the peer failed. What the receiver had verified by
-/// then stays there, and the next attempt goes on from it.
+/// then stays there, and the next attempt resumes from it.
 ///
 /// # Cancel safety
 /// Not cancel safe in the sense that the session cannot be continued; but

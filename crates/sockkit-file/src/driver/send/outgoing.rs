@@ -210,7 +210,7 @@ where
 }
 
 impl<S> Outgoing<S> {
-    /// Who is told of this transfer's progress.
+    /// Called with each step of this transfer's progress.
     pub fn on_progress(mut self, on_progress: OnProgress) -> Self {
         self.config.on_progress = on_progress;
         self
