@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
+    time::{Duration, Instant},
 };
 
 use sockkit::quic;
@@ -51,50 +52,49 @@ fn says_busy(hello: &[u8]) -> bool {
     hello.ends_with(&[0, 1, 0, 0, 0, 2, 0, 0])
 }
 
-#[test]
-fn strangers_that_offer_nothing_hold_no_sender_up() {
+/// Strangers that offer nothing, held until they are dropped.
+type Strangers = Box<dyn std::any::Any>;
+
+/// Sends 1 MB to a receiver on both IP versions while the strangers, whom its
+/// port is told, hold on to it. Returns how long the send took.
+fn send_beside(scheme: &str, strangers: impl FnOnce(u16) -> Strangers) -> Duration {
     let desk = Desk::new();
     let path = desk.write("a", &vec![7; 1 << 20]);
-    let (receiver, address) = desk.receiver(&["--yes"]);
-    let strangers = [
-        stranger(&address, b""),
-        stranger(&address, b""),
-        stranger(&address, &HELLO[..3]),
-        stranger(&address, &[HELLO, WORKING].concat()),
-    ];
-    let sent = send(&[&path], &address).end();
+    let into = desk.into.path().to_str().unwrap();
+    // Both versions at one port: two hosts without a second machine.
+    let listen = format!("{scheme}[::]:0");
+    let receiver = sockkit(&["receive", "--into", into, "--yes", "--listen", &listen]);
+    let place = receiver.line_after("listening on ");
+    let port = place.rsplit(':').next().unwrap().parse().unwrap();
+    let strangers = strangers(port);
+    let begun = Instant::now();
+    let sent = send(&[&path], &format!("{scheme}127.0.0.1:{port}")).end();
+    let took = begun.elapsed();
     assert!(sent.status.success(), "{sent:?}");
     drop(strangers);
     assert!(receiver.end().status.success());
     assert_eq!(fs::read(desk.arrived("a")).unwrap().len(), 1 << 20);
+    took
 }
 
-#[test]
-fn one_host_takes_only_its_share_of_the_places() {
-    let desk = Desk::new();
-    let path = desk.write("a", b"a");
-    let into = desk.into.path().to_str().unwrap();
-    // Both versions at one port: two hosts without a second machine.
-    let receiver = sockkit(&["receive", "--into", into, "--yes", "--listen", "[::]:0"]);
-    let port = receiver.listening().port();
-    let crowd: Vec<_> = (0..70)
-        .map(|_| stranger(&format!("[::1]:{port}"), HELLO))
-        .collect();
-    let sent = send(&[&path], &format!("127.0.0.1:{port}")).end();
-    assert!(sent.status.success(), "{sent:?}");
-    drop(crowd);
-    assert!(receiver.end().status.success());
+/// One of each kind, from the address of the honest sender.
+fn silent_slow_and_working(port: u16) -> Strangers {
+    let address = format!("127.0.0.1:{port}");
+    Box::new([
+        stranger(&address, b""),
+        stranger(&address, b""),
+        stranger(&address, &HELLO[..3]),
+        stranger(&address, &[HELLO, WORKING].concat()),
+    ])
 }
 
-#[test]
-fn seventy_quic_connections_of_one_host_hold_no_sender_up() {
-    let desk = Desk::new();
-    let path = desk.write("a", &vec![7; 1 << 20]);
-    let into = desk.into.path().to_str().unwrap();
-    let listen = ["--listen", "quic://[::]:0"];
-    let receiver = sockkit(&[&["receive", "--into", into, "--yes"], &listen[..]].concat());
-    let place = receiver.line_after("listening on ");
-    let port = place.rsplit(':').next().unwrap().to_owned();
+fn seventy_over_tcp(port: u16) -> Strangers {
+    let address = format!("[::1]:{port}");
+    let crowd: Vec<_> = (0..70).map(|_| stranger(&address, HELLO)).collect();
+    Box::new(crowd)
+}
+
+fn seventy_over_quic(port: u16) -> Strangers {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let to = format!("[::1]:{port}");
     let crowd = runtime.block_on(async {
@@ -108,10 +108,49 @@ fn seventy_quic_connections_of_one_host_hold_no_sender_up() {
         crowd
     });
     assert!((1..=16).contains(&crowd.len()), "{}", crowd.len());
-    let sent = send(&[&path], &format!("quic://127.0.0.1:{port}")).end();
-    assert!(sent.status.success(), "{sent:?}");
-    drop((crowd, runtime));
-    assert!(receiver.end().status.success());
+    Box::new((crowd, runtime))
+}
+
+#[test]
+fn strangers_that_offer_nothing_hold_no_sender_up() {
+    send_beside("", silent_slow_and_working);
+}
+
+#[test]
+fn one_host_takes_only_its_share_of_the_places() {
+    send_beside("", seventy_over_tcp);
+}
+
+#[test]
+fn seventy_quic_connections_of_one_host_hold_no_sender_up() {
+    send_beside("quic://", seventy_over_quic);
+}
+
+mod real_time {
+    use sockkit::testing::real_time::check;
+
+    use super::*;
+
+    #[test]
+    #[ignore = "real time"]
+    fn beside_strangers_a_file_is_through_within_a_second() {
+        let cases: [(&str, &str, fn(u16) -> Strangers); 4] = [
+            ("none", "", |_| Box::new(())),
+            ("silent, slow and working", "", silent_slow_and_working),
+            ("seventy over TCP", "", seventy_over_tcp),
+            ("seventy over QUIC", "quic://", seventy_over_quic),
+        ];
+        for (who, scheme, strangers) in cases {
+            check("strangers: a file is through", || {
+                let took = send_beside(scheme, strangers);
+                println!("{who}: {took:?}");
+                if took < Duration::from_secs(1) {
+                    return Ok(());
+                }
+                Err(format!("{who}: it took {took:?}"))
+            });
+        }
+    }
 }
 
 #[test]

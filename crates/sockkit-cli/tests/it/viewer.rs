@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
+    process::{Command, Output},
     time::{Duration, Instant},
 };
 
@@ -163,6 +164,63 @@ fn the_stream_goes_on_from_picture_to_picture() {
         }
         assert!(numbers.is_sorted_by(|a, b| a < b), "{path}: {numbers:?}");
     }
+}
+
+/// The programs that others watch a stream with, themselves: each part's length
+/// comes before its picture, as they need it.
+#[test]
+fn ffmpeg_opencv_curl_and_python_read_the_stream() {
+    let needs = ["ffmpeg", "curl", "python3"].map(Need::Program);
+    let needs = [&needs[..], &[Need::PythonModule("cv2")]].concat();
+    if !met("other programs read the stream", &needs) {
+        return;
+    }
+    let (_demo, _folder, address) = demo();
+    first_snapshot(address);
+    let url = format!("http://{address}/stream");
+    let ffmpeg = ["-v", "error", "-f", "mpjpeg", "-i", &url, "-frames:v", "5"];
+    let end = output("ffmpeg", &[&ffmpeg[..], &["-f", "null", "-"]].concat());
+    assert!(end.status.success(), "{end:?}");
+    let opencv = output("python3", &["-c", OPENCV, &url]);
+    assert_eq!(opencv.stdout, b"5 (480, 640, 3)\n", "{opencv:?}");
+    let python = output("python3", &["-c", PARTS_BY_LENGTH, &url]);
+    assert_eq!(python.stdout, b"5\n", "{python:?}");
+    // It reads until it is stopped.
+    let curl = output("curl", &["--silent", "--max-time", "2", &url]);
+    assert_eq!(curl.status.code(), Some(28), "timed out: {:?}", curl.stderr);
+    let heads = curl
+        .stdout
+        .windows(16)
+        .filter(|at| at.eq_ignore_ascii_case(b"content-length: "));
+    assert!(heads.count() >= 5);
+}
+
+const OPENCV: &str = "
+import cv2, sys
+stream, shapes = cv2.VideoCapture(sys.argv[1]), []
+while len(shapes) < 5:
+    got, picture = stream.read()
+    assert got
+    shapes.append(picture.shape)
+print(len(shapes), shapes[0])";
+
+/// As scripts read it: a part's head, then as many bytes as it says.
+const PARTS_BY_LENGTH: &str = "
+import sys, urllib.request
+stream, pictures = urllib.request.urlopen(sys.argv[1], timeout=30), 0
+while pictures < 5:
+    line = stream.readline()
+    if line.lower().startswith(b'content-length:'):
+        length = int(line.split(b':')[1])
+        while stream.readline().strip():
+            pass
+        picture = stream.read(length)
+        assert picture[:2] == b'\\xff\\xd8' and picture[-2:] == b'\\xff\\xd9'
+        pictures += 1
+print(pictures)";
+
+fn output(program: &str, arguments: &[&str]) -> Output {
+    Command::new(program).args(arguments).output().unwrap()
 }
 
 #[test]
