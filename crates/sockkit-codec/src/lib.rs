@@ -17,6 +17,7 @@
 // A library does not print; the programs do.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
+#[cfg(feature = "file")]
 pub mod file;
 pub mod frame;
 #[cfg(any(test, fuzzing))]
