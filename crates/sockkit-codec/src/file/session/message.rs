@@ -182,13 +182,12 @@ fn put_hello(hello: &Hello, out: &mut Vec<u8>) {
         Role::Sender => 0,
         Role::Receiver => 1,
     });
-    let mut name = hello.name.as_str();
-    while name.len() > usize::from(u8::MAX) {
-        // Cut at a character, never inside one.
-        name = &name[..name.floor_char_boundary(usize::from(u8::MAX))];
+    let mut cut = hello.name.len().min(usize::from(u8::MAX));
+    while !hello.name.is_char_boundary(cut) {
+        cut -= 1;
     }
-    out.put_u8(u8::try_from(name.len()).expect("cut above"));
-    out.put_slice(name.as_bytes());
+    out.put_u8(u8::try_from(cut).expect("cut above"));
+    out.put_slice(&hello.name.as_bytes()[..cut]);
     if hello.busy {
         out.put_u16(BUSY_EXTENSION);
         out.put_u16(0);
