@@ -160,6 +160,8 @@ fn codec_is_built_from_pure_crates() {
             "blake3"
             | "bytes"
             | "crc32c"
+            | "futures-core"
+            | "futures-sink"
             | "reed-solomon-simd"
             | "thiserror"
             | "unicode-normalization" => "",

@@ -78,11 +78,15 @@ impl FrameConfig {
                 limit: self.max_send_bytes,
             });
         }
+        Ok(self.write_prefix(length))
+    }
+
+    pub(super) fn write_prefix(self, length: usize) -> [u8; PREFIX_BYTES] {
         let length = length as u64;
-        Ok(match self.order {
+        match self.order {
             LengthOrder::BigEndian => length.to_be_bytes(),
             LengthOrder::LittleEndian => length.to_le_bytes(),
-        })
+        }
     }
 }
 
@@ -98,6 +102,7 @@ impl Default for FrameConfig {
 
 /// Which byte of the length comes first.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum LengthOrder {
     /// The most significant: network order, Python's `'!Q'`.
     #[default]

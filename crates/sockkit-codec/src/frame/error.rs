@@ -115,3 +115,78 @@ pub enum LineWriteError {
     #[error("stream failed")]
     Io(#[from] io::Error),
 }
+
+/// An `io::Error` of the nearest kind, with all that is known in its text.
+macro_rules! into_io {
+    ($($error:ident { $($variant:pat => $kind:ident),+ $(,)? })+) => {$(
+        impl From<$error> for io::Error {
+            fn from(error: $error) -> Self {
+                let kind = match &error {
+                    $($variant => io::ErrorKind::$kind,)+
+                    $error::Io(source) => source.kind(),
+                };
+                Self::new(kind, error)
+            }
+        }
+    )+};
+}
+
+into_io! {
+    FrameReadError {
+        FrameReadError::TooLong { .. } => InvalidData,
+        FrameReadError::Truncated { .. } => UnexpectedEof,
+    }
+    FrameWriteError {
+        FrameWriteError::TooLong { .. } => InvalidInput,
+    }
+    LineReadError {
+        LineReadError::TooLong { .. } | LineReadError::NotUtf8 { .. } => InvalidData,
+        LineReadError::Truncated { .. } => UnexpectedEof,
+    }
+    LineWriteError {
+        LineWriteError::TooLong { .. } | LineWriteError::LineEnd { .. } => InvalidInput,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(error: impl Into<io::Error> + std::error::Error, kind: io::ErrorKind) {
+        let text = error.to_string();
+        let error = error.into();
+        assert_eq!((error.kind(), error.to_string()), (kind, text));
+    }
+
+    #[test]
+    fn an_io_error_has_the_nearest_kind_and_the_whole_text() {
+        let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
+        let too_long = FrameReadError::TooLong {
+            offset: 1,
+            announced: 9,
+            limit: 8,
+        };
+        check(too_long, io::ErrorKind::InvalidData);
+        let cut = FrameReadError::Truncated {
+            offset: 1,
+            received: 2,
+            expected: 8,
+        };
+        check(cut, io::ErrorKind::UnexpectedEof);
+        check(FrameReadError::Io(reset()), io::ErrorKind::ConnectionReset);
+        let too_long = FrameWriteError::TooLong {
+            length: 9,
+            limit: 8,
+        };
+        check(too_long, io::ErrorKind::InvalidInput);
+        check(FrameWriteError::Io(reset()), io::ErrorKind::ConnectionReset);
+        let no_text = LineReadError::NotUtf8 {
+            offset: 1,
+            valid_bytes: 0,
+        };
+        check(no_text, io::ErrorKind::InvalidData);
+        let two_lines = LineWriteError::LineEnd { index: 3 };
+        check(two_lines, io::ErrorKind::InvalidInput);
+    }
+}

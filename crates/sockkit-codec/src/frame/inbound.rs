@@ -88,6 +88,17 @@ impl Inbound {
         Some(partial.spare())
     }
 
+    /// All bytes that came and are in no frame that was taken.
+    pub(super) fn into_ahead(self) -> Bytes {
+        match self.partial {
+            Some(partial) => {
+                let prefix = self.config.write_prefix(partial.length);
+                [&prefix[..], &partial.payload, &self.ahead].concat().into()
+            }
+            None => self.ahead,
+        }
+    }
+
     /// Whether the stream may end here.
     pub(super) fn end(&self) -> Result<(), FrameReadError> {
         let (received, expected) = match &self.partial {

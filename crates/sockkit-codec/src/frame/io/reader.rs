@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_core::Stream;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
@@ -42,6 +43,8 @@ use crate::frame::{FrameConfig, FrameReadError, inbound::Inbound};
 pub struct FrameReader<R> {
     stream: R,
     inbound: Inbound,
+    /// Whether the [`Stream`] of frames is over.
+    is_over: bool,
 }
 
 impl<R> FrameReader<R> {
@@ -55,12 +58,55 @@ impl<R> FrameReader<R> {
         Self {
             stream,
             inbound: Inbound::new(config),
+            is_over: false,
         }
     }
 
     /// The stream, for its address or options.
     pub fn get_ref(&self) -> &R {
         &self.stream
+    }
+
+    /// The stream, to change its options or to write to it. What is read from it
+    /// is missing in the frames.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.stream
+    }
+
+    /// The stream. What was read ahead is lost: see
+    /// [`into_parts`](Self::into_parts).
+    pub fn into_inner(self) -> R {
+        self.stream
+    }
+
+    /// The stream, and what was read from it beyond the frames received: the
+    /// beginning of whatever follows them.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use sockkit_codec::frame::{FrameReader, FrameWriter};
+    /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    ///
+    /// let (client, server) = tokio::io::duplex(1024);
+    /// let mut writer = FrameWriter::new(client);
+    /// writer.send("hello".into()).await?;
+    /// // From here on it speaks something else.
+    /// let mut client = writer.into_inner();
+    /// client.write_all(b"no frames").await?;
+    /// drop(client);
+    ///
+    /// let mut reader = FrameReader::new(server);
+    /// assert_eq!(reader.recv().await?.as_deref(), Some(&b"hello"[..]));
+    /// let (server, ahead) = reader.into_parts();
+    /// let mut rest = String::new();
+    /// (&ahead[..]).chain(server).read_to_string(&mut rest).await?;
+    /// assert_eq!(rest, "no frames");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn into_parts(self) -> (R, Bytes) {
+        (self.stream, self.inbound.into_ahead())
     }
 }
 
@@ -112,6 +158,103 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     }
 }
 
+/// The frames until the peer closes, or until the first error, which ends them.
+impl<R: AsyncRead + Unpin> Stream for FrameReader<R> {
+    type Item = Result<Bytes, FrameReadError>;
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, FrameReadError>>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(self.poll_recv(context));
+        self.is_over = !matches!(frame, Ok(Some(_)));
+        Poll::Ready(frame.transpose())
+    }
+}
+
 /// Bytes asked for at once while short frames are expected. Twice as many leave
 /// the processor's first caches on their way to the frames, and cost more.
 const READ_BYTES: usize = 32 << 10;
+
+#[cfg(test)]
+mod tests {
+    use futures::{SinkExt, StreamExt, TryStreamExt};
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::frame::FrameWriter;
+
+    async fn wire(frames: &[&[u8]]) -> Vec<u8> {
+        let mut writer = FrameWriter::new(Vec::new());
+        for frame in frames {
+            writer.send(Bytes::copy_from_slice(frame)).await.unwrap();
+        }
+        writer.into_inner()
+    }
+
+    #[tokio::test]
+    async fn nothing_that_was_read_is_lost_wherever_it_stops() {
+        let bytes = wire(&[b"one", b"", &[7; 100]]).await;
+        for received in 0..=3 {
+            for cut in 0..=bytes.len() {
+                let (first, rest) = bytes.split_at(cut);
+                let mut reader = FrameReader::new(first.chain(rest));
+                let mut taken = 0;
+                for _ in 0..received {
+                    taken += 8 + reader.recv().await.unwrap().unwrap().len();
+                }
+                // A read that is given up leaves part of a frame behind.
+                let (stream, ahead) = reader.into_parts();
+                let mut left = Vec::new();
+                (&ahead[..])
+                    .chain(stream)
+                    .read_to_end(&mut left)
+                    .await
+                    .unwrap();
+                assert_eq!(left, bytes[taken..], "{received} frames, cut at {cut}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn part_of_a_frame_is_handed_back_with_its_prefix() {
+        let bytes = wire(&[&[7; 100]]).await;
+        for cut in 0..bytes.len() {
+            let (mut client, server) = tokio::io::duplex(1024);
+            tokio::io::AsyncWriteExt::write_all(&mut client, &bytes[..cut])
+                .await
+                .unwrap();
+            let mut reader = FrameReader::new(server);
+            assert!(futures::poll!(Box::pin(reader.recv())).is_pending());
+            let (_, ahead) = reader.into_parts();
+            assert_eq!(ahead, bytes[..cut]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_of_frames_ends_with_the_first_error() {
+        let mut bytes = wire(&[b"one", b"two"]).await;
+        bytes.extend([255; 8]);
+        let mut reader = FrameReader::new(&bytes[..]);
+        assert_eq!(reader.next().await.unwrap().unwrap(), "one");
+        assert_eq!(reader.next().await.unwrap().unwrap(), "two");
+        assert!(reader.next().await.unwrap().is_err());
+        assert!(reader.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn frames_are_forwarded_from_a_stream_to_a_sink() {
+        let bytes = wire(&[b"one", b"", b"three"]).await;
+        let reader = FrameReader::new(&bytes[..]);
+        let mut writer = FrameWriter::new(Vec::new());
+        reader
+            .err_into::<io::Error>()
+            .forward((&mut writer).sink_err_into())
+            .await
+            .unwrap();
+        assert_eq!(writer.into_inner(), bytes);
+    }
+}

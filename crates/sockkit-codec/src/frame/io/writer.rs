@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use futures_sink::Sink;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio_util::io::poll_write_buf;
 
@@ -54,6 +55,17 @@ impl<W> FrameWriter<W> {
     /// The stream, for its address or options.
     pub fn get_ref(&self) -> &W {
         &self.stream
+    }
+
+    /// The stream, to change its options or to read from it. What is written to
+    /// it may end up inside a frame that has left in part.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.stream
+    }
+
+    /// The stream. What is queued is lost: [`flush`](Self::flush) first.
+    pub fn into_inner(self) -> W {
+        self.stream
     }
 }
 
@@ -122,6 +134,44 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
         }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// As [`feed`](FrameWriter::feed), [`flush`](FrameWriter::flush) and
+/// [`shutdown`](FrameWriter::shutdown).
+impl<W: AsyncWrite + Unpin> Sink<Bytes> for FrameWriter<W> {
+    type Error = FrameWriteError;
+
+    fn poll_ready(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), FrameWriteError>> {
+        if self.outbound.remaining() >= WRITE_BYTES {
+            ready!(self.poll_write(context))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, payload: Bytes) -> Result<(), FrameWriteError> {
+        self.outbound.push(payload)
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), FrameWriteError>> {
+        ready!(self.poll_write(context))?;
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), FrameWriteError>> {
+        ready!(self.poll_write(context))?;
+        ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
         Poll::Ready(Ok(()))
     }
 }

@@ -81,6 +81,7 @@ impl Default for ReassemblyConfig {
 /// What becomes of a stream's unfinished messages when a newer one of the same
 /// kind is delivered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Older {
     /// They may still complete: every message matters.
     Keep,

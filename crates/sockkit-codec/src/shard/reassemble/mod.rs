@@ -261,6 +261,7 @@ impl fmt::Debug for Reassembler {
 
 /// A message as it was sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Message {
     /// The sender's address.
     pub from: SocketAddr,
