@@ -32,4 +32,5 @@ mod tcp;
 mod tidy;
 mod timeouts;
 mod udp;
+mod wait;
 mod web;

@@ -1,6 +1,6 @@
 //! The same server over TLS.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
 use sockkit_core::{
     server::{Handled, Handler, Peer, Stream},
@@ -57,11 +57,29 @@ impl<H: Handler<server::TlsStream<Stream>>> Tls<H> {
 
 impl<H: Handler<server::TlsStream<Stream>>> Handler for Tls<H> {
     async fn handle(&self, stream: Stream, peer: Peer) -> Handled {
+        let handled = self.handle_secured(stream, peer.clone()).await;
+        match handled {
+            // The server's drain has ended the reads, which TLS cannot tell from
+            // a peer that was cut off.
+            Err(error) if peer.is_draining() && is_unexpected_end(&*error) => Ok(()),
+            handled => handled,
+        }
+    }
+}
+
+impl<H: Handler<server::TlsStream<Stream>>> Tls<H> {
+    async fn handle_secured(&self, stream: Stream, peer: Peer) -> Handled {
         let stream = timeout(self.handshake_timeout, self.acceptor.accept(stream))
             .await
             .map_err(|_| io::Error::from(Timeout::Handshake))??;
         self.handler.handle(stream, peer).await
     }
+}
+
+/// Whether `error`, or what is behind it, is the end of a stream.
+fn is_unexpected_end(error: &(dyn Error + 'static)) -> bool {
+    let is_end = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
+    error.downcast_ref().is_some_and(is_end) || error.source().is_some_and(is_unexpected_end)
 }
 
 impl<H> fmt::Debug for Tls<H> {

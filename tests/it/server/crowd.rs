@@ -169,16 +169,16 @@ fn child() {
 }
 
 /// Takes its buffer only when there is something to put into it.
-async fn echo(mut stream: Stream, peer: Peer) -> Handled {
-    while peer.has_request(&stream).await? {
+async fn echo(mut stream: Stream, _: Peer) -> Handled {
+    loop {
+        stream.readable().await?;
         let mut buffer = vec![0; 1024];
         let bytes = stream.read(&mut buffer).await?;
         if bytes == 0 {
-            break;
+            return Ok(());
         }
         stream.write_all(&buffer[..bytes]).await?;
     }
-    Ok(())
 }
 
 /// As many as asked for, else as many as the system lets this process have.

@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -20,7 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{PATIENCE, SOON, ask, connect, echo, is_closed, start};
+use super::{PATIENCE, SOON, ask, connect, echo, is_closed, refused, start};
 
 const NEVER: Duration = Duration::from_secs(3600);
 
@@ -82,7 +81,8 @@ async fn a_handler_that_blocks_its_thread_does_not_hold_the_shutdown_up() {
 
 #[tokio::test]
 async fn a_client_that_resets_during_the_drain_is_no_trouble() {
-    let (server, mut ends) = start(ServerConfig::default(), async |mut stream, _peer| {
+    let config = ServerConfig::default().quiet_period(None);
+    let (server, mut ends) = start(config, async |mut stream, _peer| {
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).await?;
         Ok(())
@@ -111,25 +111,14 @@ async fn a_dropped_server_takes_its_connections_along() {
     refused(address).await;
 }
 
-/// Waits until `address` refuses: the listener's task has been told to end.
-async fn refused(address: SocketAddr) {
-    timeout(PATIENCE, async {
-        while TcpStream::connect(address).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
-    .expect("it still accepts");
-}
-
 /// `clients` clients, each always with a request in flight, and a shutdown in
 /// the middle of it. Every request that a connected client sent is answered.
 async fn drain_under_load(clients: usize) {
     let (server, _ends) = start(
         ServerConfig::default(),
-        async |mut stream: Stream, peer: Peer| {
+        async |mut stream: Stream, _: Peer| {
             let mut request = [0; 8];
-            while peer.has_request(&stream).await? {
+            loop {
                 match stream.read_exact(&mut request).await {
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
                     read => drop(read?),
@@ -184,5 +173,192 @@ async fn a_drain_under_load_loses_no_accepted_request() {
 async fn thirty_drains_under_load_lose_no_accepted_request() {
     for _ in 0..30 {
         drain_under_load(200).await;
+    }
+}
+
+#[tokio::test]
+async fn reads_stay_open_without_a_quiet_period() {
+    let config = ServerConfig::default()
+        .quiet_period(None)
+        .drain_timeout(SOON);
+    let (server, mut ends) = start(config, echo).await;
+    let mut client = connect(&server).await;
+    ask(&mut client, b"hello").await.unwrap();
+    assert_eq!(server.shutdown().await.aborted, 1);
+    assert_eq!(ends.next().await.end, End::Drained);
+}
+
+#[tokio::test]
+async fn a_stream_that_another_task_reads_ends_too() {
+    let (server, mut ends) = start(ServerConfig::default(), async |stream, _peer| {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let reading = tokio::spawn(async move { reader.read_to_end(&mut Vec::new()).await });
+        writer.write_all(b"!").await?;
+        reading.await??;
+        Ok(())
+    })
+    .await;
+    let mut client = connect(&server).await;
+    assert_eq!(client.read_u8().await.unwrap(), b'!');
+    let drained = timeout(PATIENCE, server.shutdown()).await.unwrap();
+    assert_eq!(drained.aborted, 0);
+    let ended = ends.next().await;
+    assert_eq!(
+        (ended.end, ended.handler),
+        (End::Closed, HandlerEnd::Returned)
+    );
+}
+
+#[tokio::test]
+async fn the_end_of_a_drained_stream_stays_its_end() {
+    let (server, mut ends) = start(ServerConfig::default(), async |mut stream, peer| {
+        assert_eq!(stream.read(&mut [0]).await?, 0);
+        assert!(peer.is_draining());
+        // What comes later is not read by accident.
+        stream.write_all(b"!").await?;
+        stream.get_ref().readable().await?;
+        assert_eq!(stream.read(&mut [0]).await?, 0);
+        Ok(())
+    })
+    .await;
+    let mut client = connect(&server).await;
+    while server.metrics().active == 0 {
+        tokio::task::yield_now().await;
+    }
+    let shutdown = tokio::spawn(server.shutdown());
+    assert_eq!(client.read_u8().await.unwrap(), b'!');
+    client.write_all(b"too late").await.unwrap();
+    assert_eq!(shutdown.await.unwrap().aborted, 0);
+    assert_eq!(ends.next().await.handler, HandlerEnd::Returned);
+}
+
+/// Unix sockets, whose bytes arrive at once, under a clock that stands still:
+/// when exactly reads end.
+#[cfg(unix)]
+mod paused {
+    use sockkit::server::{Drained, Server};
+    use tokio::{
+        net::{UnixListener, UnixStream},
+        time::{Instant, sleep},
+    };
+
+    use super::*;
+
+    /// A server that answers each two bytes with the same two, a client of it,
+    /// and the folder of their socket.
+    async fn pair() -> (
+        Server<sockkit::server::PeerAddress>,
+        UnixStream,
+        tempfile::TempDir,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("echo.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let handle = async |mut stream: Stream<UnixStream>, _: Peer| {
+            let mut request = [0; 2];
+            loop {
+                match stream.read_exact(&mut request).await {
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+                    read => drop(read?),
+                }
+                stream.write_all(&request).await?;
+            }
+        };
+        let server = Server::start(listener, ServerConfig::default(), handle).unwrap();
+        let client = UnixStream::connect(&path).await.unwrap();
+        while server.metrics().active == 0 {
+            tokio::task::yield_now().await;
+        }
+        (server, client, folder)
+    }
+
+    /// How long the shutdown takes by the clock; nothing may be cut off.
+    async fn shutdown(server: Server<sockkit::server::PeerAddress>) -> u128 {
+        let begun = Instant::now();
+        let Drained { aborted, .. } = server.shutdown().await;
+        assert_eq!(aborted, 0);
+        begun.elapsed().as_millis()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_never_said_anything_ends_at_once() {
+        let (server, mut client, _folder) = pair().await;
+        assert_eq!(shutdown(server).await, 0);
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_was_quiet_ends_at_once() {
+        let (server, mut client, _folder) = pair().await;
+        client.write_all(b"hi").await.unwrap();
+        client.read_exact(&mut [0; 2]).await.unwrap();
+        sleep(Duration::from_millis(250)).await;
+        assert_eq!(shutdown(server).await, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_spoke_just_now_has_200_ms_to_go_on() {
+        let (server, mut client, _folder) = pair().await;
+        client.write_all(b"h").await.unwrap();
+        let asking = async {
+            sleep(Duration::from_millis(150)).await;
+            client.write_all(b"i").await.unwrap();
+            let mut answer = [0; 2];
+            client.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"hi");
+        };
+        let (took, ()) = tokio::join!(shutdown(server), asking);
+        // Counted from the last byte, with the timer's millisecond.
+        assert!((350..=352).contains(&took), "{took} ms");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_never_pauses_is_served_for_half_of_the_drain() {
+        let (server, mut client, _folder) = pair().await;
+        let asking = async {
+            let mut answers = 0;
+            while client.write_all(b"hi").await.is_ok()
+                && client.read_exact(&mut [0; 2]).await.is_ok()
+            {
+                answers += 1;
+                sleep(Duration::from_millis(100)).await;
+            }
+            answers
+        };
+        let (took, answers) = tokio::join!(shutdown(server), asking);
+        assert!((5_000..5_100).contains(&took), "{took} ms");
+        assert!(answers >= 49, "{answers}");
+    }
+}
+
+mod real_time {
+    use std::time::Instant;
+
+    use sockkit::{server::Server, tcp::Listener, testing::real_time::check};
+
+    use super::{Duration, ServerConfig, TcpStream, echo};
+
+    #[test]
+    #[ignore = "real time"]
+    fn a_server_with_an_idle_client_ends_within_100_ms() {
+        check("a server with an idle client ends within 100 ms", || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let took = runtime.block_on(async {
+                let listener = Listener::bind(([127, 0, 0, 1], 0).into()).unwrap();
+                let server = Server::start(listener, ServerConfig::default(), echo).unwrap();
+                let _idle = TcpStream::connect(server.local_addr()).await.unwrap();
+                while server.metrics().active == 0 {
+                    tokio::task::yield_now().await;
+                }
+                let begun = Instant::now();
+                assert_eq!(server.shutdown().await.aborted, 0);
+                begun.elapsed()
+            });
+            if took < Duration::from_millis(100) {
+                Ok(())
+            } else {
+                Err(format!("took {took:?}"))
+            }
+        });
     }
 }

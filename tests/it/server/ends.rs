@@ -83,14 +83,14 @@ async fn a_talking_peer_is_not_idle() {
 }
 
 #[tokio::test]
-async fn a_request_that_does_not_come_passes_the_read_deadline() {
+async fn a_request_that_does_not_come_passes_the_read_timeout() {
     let (server, mut ends) = start(ServerConfig::default().read_timeout(SOON), echo).await;
     let _client = connect(&server).await;
     assert_eq!(ends.next().await.end, End::TimedOut(Timeout::Read));
 }
 
 #[tokio::test]
-async fn waiting_to_be_readable_has_the_read_deadline_too() {
+async fn waiting_to_be_readable_has_the_read_timeout_too() {
     let config = ServerConfig::default().read_timeout(SOON);
     let (server, mut ends) =
         start(config, async |stream, _peer| Ok(stream.readable().await?)).await;
@@ -99,7 +99,7 @@ async fn waiting_to_be_readable_has_the_read_deadline_too() {
 }
 
 #[tokio::test]
-async fn a_peer_that_takes_nothing_passes_the_write_deadline() {
+async fn a_peer_that_takes_nothing_passes_the_write_timeout() {
     let (server, mut ends) = start(
         ServerConfig::default().write_timeout(SOON),
         async |mut stream, _peer| loop {

@@ -12,11 +12,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::{SOON, ends, is_closed};
 
 /// Echoes over whatever the listener accepts.
-async fn echo<T: Transport>(mut stream: Stream<T>, peer: Peer) -> Handled {
+async fn echo<T: Transport>(mut stream: Stream<T>, _: Peer) -> Handled {
     let mut buffer = [0; 1024];
-    while peer.has_request(&stream).await?
-        && let bytes @ 1.. = stream.read(&mut buffer).await?
-    {
+    while let bytes @ 1.. = stream.read(&mut buffer).await? {
         stream.write_all(&buffer[..bytes]).await?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Servers: how each connection ends, limits, draining, running out of
 //! descriptors, ten thousand who say nothing.
 
-use std::{io, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use sockkit::server::{Ended, Handled, Peer, Server, ServerConfig, Stream};
 use tokio::{
@@ -17,18 +17,15 @@ mod ends;
 mod hosts;
 mod limits;
 mod listeners;
+mod pipelined;
 mod signals;
 mod tls;
 mod udp;
 
-/// Echoes until the peer closes, or until the server drains between requests.
-async fn echo(mut stream: Stream, peer: Peer) -> Handled {
+/// Echoes until the peer closes, or the server has drained the connection.
+async fn echo(mut stream: Stream, _: Peer) -> Handled {
     let mut buffer = [0; 1024];
-    while peer.has_request(&stream).await? {
-        let bytes = stream.read(&mut buffer).await?;
-        if bytes == 0 {
-            break;
-        }
+    while let bytes @ 1.. = stream.read(&mut buffer).await? {
         stream.write_all(&buffer[..bytes]).await?;
     }
     Ok(())
@@ -82,6 +79,17 @@ async fn is_closed(client: &mut TcpStream) -> bool {
         timeout(PATIENCE, client.read(&mut [0; 16])).await,
         Ok(Ok(0) | Err(_))
     )
+}
+
+/// Waits until `address` refuses: the listener's task has been told to end.
+async fn refused(address: SocketAddr) {
+    timeout(PATIENCE, async {
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("it still accepts");
 }
 
 async fn ask(client: &mut TcpStream, request: &[u8]) -> io::Result<()> {

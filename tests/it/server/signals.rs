@@ -67,7 +67,9 @@ fn child() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let drained = runtime.block_on(async {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let config = ServerConfig::default().drain_timeout(Duration::MAX);
+        let config = ServerConfig::default()
+            .drain_timeout(Duration::MAX)
+            .quiet_period(None);
         let server = Server::start(listener, config, async |mut stream: Stream, peer: Peer| {
             let first = stream.read_u8().await?;
             println!("\nbegun");

@@ -30,19 +30,7 @@ async fn start(config: ServerConfig) -> (Server, Ends, TlsConnector) {
 
 /// The same, with another limit for the handshake.
 async fn start_within(config: ServerConfig, handshake: Duration) -> (Server, Ends, TlsConnector) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let certificate = made.cert.der().clone();
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let tls = rustls::ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.clone()], key)
-        .unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate).unwrap();
-    let trust = rustls::ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-
+    let (tls, trust) = certificates();
     let shout = async |mut stream: TlsStream<Stream>, _: Peer| {
         let mut buffer = [0; 1024];
         loop {
@@ -61,7 +49,24 @@ async fn start_within(config: ServerConfig, handshake: Duration) -> (Server, End
     (server, ends, TlsConnector::from(Arc::new(trust)))
 }
 
-async fn dial(
+/// A server's certificate for `localhost`, and a client's trust in it.
+pub(super) fn certificates() -> (rustls::ServerConfig, rustls::ClientConfig) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = made.cert.der().clone();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let tls = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key)
+        .unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let trust = rustls::ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    (tls, trust)
+}
+
+pub(super) async fn dial(
     server: &Server,
     trust: &TlsConnector,
     name: &'static str,

@@ -1,6 +1,6 @@
 //! UDP request and reply.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use sockkit::{
@@ -10,6 +10,7 @@ use sockkit::{
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::{PATIENCE, SOON};
+use crate::wait::until;
 
 fn bind(address: &str) -> UdpEndpoint {
     UdpEndpoint::bind(address.parse().unwrap()).unwrap()
@@ -57,17 +58,6 @@ impl Client {
         self.say(text).await;
         self.hear().await
     }
-}
-
-/// Waits until `reached` says so: an event of the server, not a moment.
-async fn until(reached: impl Fn() -> bool) {
-    timeout(PATIENCE, async {
-        while !reached() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await
-    .expect("it never came to that");
 }
 
 #[tokio::test]

@@ -17,6 +17,10 @@ pub(super) struct Timeouts {
     pub(super) read: Option<Duration>,
     pub(super) write: Option<Duration>,
     pub(super) lifetime: Option<Duration>,
+    /// How long nothing must have come before a drain ends the reads.
+    pub(super) quiet: Option<Duration>,
+    /// How long a drain may take in all.
+    pub(super) drain: Duration,
 }
 
 impl Timeouts {
@@ -41,17 +45,6 @@ impl Timeouts {
             ..self
         }
     }
-
-    /// When to look at the activity again: at the deadline, and now and then
-    /// before it, because a stream that was moved to another task begins its
-    /// waits unseen.
-    pub(super) fn next_look(&self, now: Instant, deadline: Option<Instant>) -> Option<Instant> {
-        let unseen = |wait: Option<Duration>| deadline_after(now, wait?);
-        [deadline, unseen(self.read), unseen(self.write)]
-            .into_iter()
-            .flatten()
-            .min()
-    }
 }
 
 /// What one connection did so far.
@@ -60,6 +53,10 @@ pub(super) struct Activity {
     pub(super) started: Instant,
     /// The last time a byte went either way.
     progress: Instant,
+    /// The last time a byte came.
+    received: Option<Instant>,
+    /// Since when the server drains.
+    draining: Option<Instant>,
     /// Since when a read waits.
     reading: Option<Instant>,
     /// Since when a write waits.
@@ -75,6 +72,8 @@ impl Activity {
         Self {
             started: now,
             progress: now,
+            received: None,
+            draining: None,
             reading: None,
             writing: None,
             received_bytes: 0,
@@ -85,6 +84,7 @@ impl Activity {
 
     pub(super) fn handle_received(&mut self, now: Instant, bytes: usize) {
         self.received_bytes += bytes as u64;
+        self.received = Some(now);
         self.progress = now;
         self.reading = None;
     }
@@ -106,6 +106,55 @@ impl Activity {
 
     pub(super) fn handle_write_waits(&mut self, now: Instant) {
         self.writing.get_or_insert(now);
+    }
+
+    /// The server has begun to drain.
+    pub(super) fn handle_drain(&mut self, now: Instant) {
+        self.draining.get_or_insert(now);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.is_some()
+    }
+
+    /// From when on a read that waits is at its end; `None` unless the server
+    /// drains.
+    ///
+    /// A request may be on its way in several pieces, and its beginning makes
+    /// the rest likely. A peer that never pauses is cut off between two reads,
+    /// with half of the drain left to answer it.
+    pub(super) fn reads_end(&self, timeouts: &Timeouts) -> Option<Instant> {
+        let (since, quiet) = (self.draining?, timeouts.quiet?);
+        let is_quiet = match self.received {
+            Some(last) => deadline_after(last, quiet),
+            None => Some(since),
+        };
+        let at_the_latest = deadline_after(since, timeouts.drain / 2);
+        [is_quiet, at_the_latest].into_iter().flatten().min()
+    }
+
+    /// When to look at the activity again: at the next deadline, and now and
+    /// then before it, because a stream that was moved to another task begins
+    /// its waits unseen.
+    ///
+    /// Whatever happens until then, no deadline comes to lie before it, unless
+    /// the server begins to drain.
+    pub(super) fn next_look(&self, timeouts: &Timeouts, now: Instant) -> Option<Instant> {
+        let unseen = |wait: Option<Duration>| deadline_after(now, wait?);
+        let deadline = self.deadline(timeouts).map(|(deadline, _)| deadline);
+        let reads_end = self.reads_end(timeouts).filter(|end| *end > now);
+        // Without a quiet period a read is at its end whenever it waits.
+        let received = (timeouts.quiet).filter(|quiet| self.is_draining() && !quiet.is_zero());
+        [
+            deadline,
+            reads_end,
+            unseen(timeouts.read),
+            unseen(timeouts.write),
+            unseen(received),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// The peer has closed, or the socket has failed. What came first is kept,
@@ -149,6 +198,8 @@ mod tests {
         read: Some(Duration::from_secs(5)),
         write: Some(Duration::from_secs(2)),
         lifetime: Some(Duration::from_secs(60)),
+        quiet: Some(Duration::from_secs(1)),
+        drain: Duration::from_secs(20),
     };
 
     /// What passes first after `happen`, and how many seconds after the start.
@@ -252,8 +303,73 @@ mod tests {
             read: timeout,
             write: timeout,
             lifetime: timeout,
+            quiet: timeout,
+            drain: Duration::MAX,
         };
         assert_eq!(activity.deadline(&all(None)), None);
-        assert_eq!(activity.deadline(&all(Some(Duration::MAX))), None);
+        activity.handle_received(now, 1);
+        activity.handle_drain(now);
+        for never in [all(None), all(Some(Duration::MAX))] {
+            assert_eq!(activity.deadline(&never), None);
+            assert_eq!(activity.reads_end(&never), None);
+            assert_eq!(activity.next_look(&never, now), None);
+        }
+    }
+
+    /// When the reads of a connection end, in seconds after the start, that got
+    /// its last byte at `received` and whose server drains from `drain` on.
+    #[track_caller]
+    fn check_reads_end(received: Option<u32>, drain: u32, expected: u32) {
+        let start = Instant::now();
+        let mut activity = Activity::new(start);
+        if let Some(seconds) = received {
+            activity.handle_received(start + SECOND * seconds, 1);
+        }
+        assert_eq!(activity.reads_end(&TIMEOUTS), None);
+        activity.handle_drain(start + SECOND * drain);
+        activity.handle_drain(start + SECOND * (drain + 1));
+        let end = activity.reads_end(&TIMEOUTS).expect("it drains");
+        assert_eq!(end - start, SECOND * expected);
+    }
+
+    #[test]
+    fn a_drain_ends_reads_when_nothing_came_for_a_while() {
+        // Nothing ever came.
+        check_reads_end(None, 5, 5);
+        // The quiet period is over, or still to pass.
+        check_reads_end(Some(3), 5, 4);
+        check_reads_end(Some(5), 5, 6);
+        check_reads_end(Some(9), 5, 10);
+        // Half of the drain is over, and the peer has not paused yet.
+        check_reads_end(Some(30), 5, 15);
+    }
+
+    #[test]
+    fn reads_go_on_where_the_drain_shall_not_end_them() {
+        let now = Instant::now();
+        let mut activity = Activity::new(now);
+        activity.handle_drain(now);
+        let timeouts = Timeouts {
+            quiet: None,
+            ..TIMEOUTS
+        };
+        assert_eq!(activity.reads_end(&timeouts), None);
+    }
+
+    #[test]
+    fn the_next_look_is_never_after_what_may_pass() {
+        let start = Instant::now();
+        let mut activity = Activity::new(start);
+        let look = |activity: &Activity, seconds| {
+            let look = activity.next_look(&TIMEOUTS, start + SECOND * seconds);
+            (look.expect("some pass") - start).as_secs()
+        };
+        // A write that begins at once would be late at 2.
+        assert_eq!(look(&activity, 0), 2);
+        activity.handle_drain(start);
+        // Reads have ended: only what may come by then moves the end.
+        assert_eq!(look(&activity, 0), 1);
+        activity.handle_received(start + SECOND, 1);
+        assert_eq!(look(&activity, 1), 2);
     }
 }

@@ -16,7 +16,6 @@ pub struct ServerConfig {
     pub(super) max_connections: usize,
     pub(super) max_connections_per_address: usize,
     pub(super) timeouts: Timeouts,
-    pub(super) drain: Duration,
     pub(super) on_end: Option<OnEnd>,
     pub(super) refusal: Option<Bytes>,
 }
@@ -76,7 +75,23 @@ impl ServerConfig {
     /// How long [`Server::shutdown`](super::Server::shutdown) waits for handlers
     /// to return by themselves. Default: 10 s.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
-        self.drain = timeout;
+        self.timeouts.drain = timeout;
+        self
+    }
+
+    /// How long nothing must have come on a connection before its reads end
+    /// because the server shuts down; `None` leaves them open. Default: 200 ms.
+    ///
+    /// A read that waits then gives the end of the stream, as if the peer had
+    /// closed, once the kernel holds nothing more either: at once if the
+    /// connection was quiet already. A peer that never pauses is served for half
+    /// of the [drain timeout](Self::drain_timeout).
+    ///
+    /// Take `None` where the end of the stream ends a message, such as a file
+    /// without a length, or where reads wait beside other work: the handler
+    /// then watches [`Peer::draining`](super::Peer::draining).
+    pub fn quiet_period(mut self, period: impl Into<Option<Duration>>) -> Self {
+        self.timeouts.quiet = period.into();
         self
     }
 
@@ -121,8 +136,9 @@ impl Default for ServerConfig {
                 read: None,
                 write: None,
                 lifetime: None,
+                quiet: Some(Duration::from_millis(200)),
+                drain: Duration::from_secs(10),
             },
-            drain: Duration::from_secs(10),
             on_end: None,
             refusal: None,
         }
@@ -138,7 +154,6 @@ impl fmt::Debug for ServerConfig {
                 &self.max_connections_per_address,
             )
             .field("timeouts", &self.timeouts)
-            .field("drain", &self.drain)
             .finish_non_exhaustive()
     }
 }

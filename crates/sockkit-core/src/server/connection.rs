@@ -3,18 +3,20 @@
 use std::{
     any::Any,
     panic::AssertUnwindSafe,
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
-    task::{Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
 use futures::FutureExt;
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep};
+use tracing::Instrument;
 
 use super::{
     Accepted, Control, Ended, Handled, Handler, HandlerEnd, Peer, Stream, Transport,
-    activity::{Activity, Timeouts},
+    activity::Activity,
+    lifecycle::Lifecycle,
     panic_message,
     slots::Slot,
     stream::{Watch, now},
@@ -29,9 +31,9 @@ pub(super) async fn serve<T: Transport, H: Handler<Stream<T>>>(
     handler: Arc<H>,
     control: Arc<Control>,
 ) {
-    let watch = Arc::new(Watch::new(Activity::new(now())));
-    let timeouts =
-        (control.config.timeouts).shortened(accepted.read_timeout, accepted.write_timeout);
+    let timeouts = control.config.timeouts;
+    let timeouts = timeouts.shortened(accepted.read_timeout, accepted.write_timeout);
+    let watch = Arc::new(Watch::new(timeouts));
     let address = accepted.peer;
     let stop = {
         let stream = Stream::new(accepted.transport, Arc::clone(&watch));
@@ -40,15 +42,17 @@ pub(super) async fn serve<T: Transport, H: Handler<Stream<T>>>(
             address: address.clone(),
             draining: control.lifecycle.draining.clone(),
         };
-        let running = AssertUnwindSafe(async { handler.handle(stream, peer).await });
-        let aborting = control.lifecycle.aborting.cancelled();
-        let timed = run_timed(running.catch_unwind(), &watch, &timeouts, aborting);
+        // What the handler logs says which connection it is about.
+        let span = tracing::info_span!("connection", id, peer = %address);
+        let running = async { handler.handle(stream, peer).await }.instrument(span);
+        let running = AssertUnwindSafe(running).catch_unwind();
+        let timed = run_timed(running, &watch, &control.lifecycle);
         // A handler that is stopped is dropped in there, and its values may
         // panic as well.
         let timed = AssertUnwindSafe(timed).catch_unwind().await;
         timed.unwrap_or_else(Stop::Broken)
     };
-    let ended = watch.read(|activity| Ended {
+    let ended = watch.look(|activity| Ended {
         id,
         peer: address,
         end: end(&stop, activity),
@@ -93,22 +97,35 @@ enum Stop {
     Aborted,
 }
 
-/// Polls the handler, and beside it one timer for all deadlines.
-///
-/// The timer is moved only when it must ring sooner. Traffic puts deadlines
-/// off, and the timer finds that out when it rings: a byte costs no timer.
+/// Polls the handler, and beside it one timer for all deadlines and the server's
+/// end.
 async fn run_timed(
     handler: impl Future<Output = Result<Handled, Box<dyn Any + Send>>>,
     watch: &Watch,
-    timeouts: &Timeouts,
-    aborting: impl Future<Output = ()>,
+    lifecycle: &Lifecycle,
 ) -> Stop {
     let mut handler = pin!(handler);
-    let mut timer = pin!(sleep(Duration::MAX));
-    let mut aborting = pin!(aborting);
+    let mut timer = Timer {
+        sleep: pin!(sleep(Duration::MAX)),
+        is_set: false,
+    };
+    let mut aborting = pin!(lifecycle.aborting.cancelled());
+    let mut draining = pin!(lifecycle.draining.cancelled());
+    let mut is_draining = false;
+    let mut known = None;
     std::future::poll_fn(|cx| {
-        if aborting.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Stop::Aborted);
+        // Each of these costs a lock or more to poll. They wake this task, and
+        // until then only another waker is news to them.
+        let is_heard = is_known(&mut known, cx.waker());
+        if !is_heard || lifecycle.is_stopping() {
+            if aborting.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Stop::Aborted);
+            }
+            if !is_draining && draining.as_mut().poll(cx).is_ready() {
+                is_draining = true;
+                watch.drain();
+                timer.is_set = false;
+            }
         }
         if let Poll::Ready(result) = handler.as_mut().poll(cx) {
             return Poll::Ready(match result {
@@ -116,23 +133,61 @@ async fn run_timed(
                 Err(panic) => Stop::Panicked(panic),
             });
         }
+        if is_heard && timer.is_set && !timer.sleep.is_elapsed() {
+            return Poll::Pending;
+        }
+        timer.poll(cx, watch)
+    })
+    .await
+}
+
+/// Whether futures that were polled before will wake this task.
+fn is_known(known: &mut Option<Waker>, waker: &Waker) -> bool {
+    if known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+        return true;
+    }
+    *known = Some(waker.clone());
+    false
+}
+
+/// The timer of one connection.
+///
+/// It is never moved to ring sooner. Traffic puts deadlines off, and the timer
+/// finds that out when it rings: a byte costs no timer.
+struct Timer<'a> {
+    sleep: Pin<&'a mut Sleep>,
+    /// Whether it rings when the next look is due.
+    is_set: bool,
+}
+
+impl Timer<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>, watch: &Watch) -> Poll<Stop> {
         loop {
-            let (next, now) = (watch.read(|activity| activity.deadline(timeouts)), now());
+            if self.is_set {
+                ready!(self.sleep.as_mut().poll(cx));
+                self.is_set = false;
+            }
+            let (timeouts, now) = (watch.timeouts(), now());
+            let (next, reads_end, look) = watch.look(|activity| {
+                (
+                    activity.deadline(timeouts),
+                    activity.reads_end(timeouts),
+                    activity.next_look(timeouts, now),
+                )
+            });
             if let Some((deadline, timeout)) = next
                 && deadline <= now
             {
                 return Poll::Ready(Stop::TimedOut(timeout));
             }
-            let Some(look) = timeouts.next_look(now, next.map(|(deadline, _)| deadline)) else {
-                return Poll::Pending;
-            };
-            if timer.is_elapsed() || look < timer.deadline().into_std() {
-                timer.as_mut().reset(look.into());
+            if reads_end.is_some_and(|end| end <= now) {
+                watch.wake_reader();
             }
-            ready!(timer.as_mut().poll(cx));
+            let look = look.unwrap_or(now + LONGEST_LOOK);
+            self.sleep.as_mut().reset(look.into());
+            self.is_set = true;
         }
-    })
-    .await
+    }
 }
 
 impl Stop {
@@ -172,3 +227,6 @@ impl Stop {
         tracing::debug!(id, %peer, ?end, received_bytes, sent_bytes, ?lasted, "connection ended");
     }
 }
+
+/// Until the next look at a connection that has no deadline.
+const LONGEST_LOOK: Duration = Duration::from_secs(24 * 60 * 60);

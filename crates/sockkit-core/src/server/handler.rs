@@ -1,17 +1,17 @@
 //! What a server does with each connection.
 
-use std::{error::Error, io};
+use std::error::Error;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{PeerAddress, Stream, Transport};
+use super::{PeerAddress, Stream};
 
 /// Serves connections: what Python's `socketserver` calls `handle()`.
 ///
 /// Implemented by any `Fn(Stream, Peer) -> Future`, so an async closure will
 /// do; a type of its own is for handlers with state and a name. `S` is what
 /// the handler reads and writes: a [`Stream`] over TCP or another
-/// [`Transport`], or what a wrapper such as TLS makes of it.
+/// [`Transport`](super::Transport), or what a wrapper such as TLS makes of it.
 ///
 /// The future is dropped, at an await, when a timeout passes or a shutdown does
 /// not wait longer. A panic ends its own connection only.
@@ -45,6 +45,45 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// A peer of no server, which never drains: to call a handler in a test.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use sockkit_core::server::{Handled, Peer};
+    /// use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
+    ///
+    /// async fn greet<S: AsyncWrite + Unpin>(mut stream: S, peer: Peer) -> Handled {
+    ///     stream.write_all(format!("hello, {}", peer.address()).as_bytes()).await?;
+    ///     Ok(())
+    /// }
+    ///
+    /// let (mut client, server) = duplex(64);
+    /// let address = std::net::SocketAddr::from(([192, 0, 2, 1], 5000));
+    /// greet(server, Peer::new(address)).await?;
+    /// let mut heard = String::new();
+    /// client.read_to_string(&mut heard).await?;
+    /// assert_eq!(heard, "hello, 192.0.2.1:5000");
+    /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+    /// ```
+    pub fn new(address: impl Into<PeerAddress>) -> Self {
+        Self {
+            id: 0,
+            address: address.into(),
+            draining: CancellationToken::new(),
+        }
+    }
+
+    /// The same peer at another address, such as a handler around another one
+    /// learns from a proxy's header. The server's own limits and
+    /// [`Ended`](super::Ended) keep the address of the connection.
+    #[must_use = "the peer is returned"]
+    pub fn with_address(mut self, address: impl Into<PeerAddress>) -> Self {
+        self.address = address.into();
+        self
+    }
+
     /// The number of this connection, counted from 0 since the server started.
     pub fn id(&self) -> u64 {
         self.id
@@ -55,46 +94,12 @@ impl Peer {
         &self.address
     }
 
-    /// Waits for the next request: whether one has begun to arrive, or the
-    /// peer's close. Not so if the server shuts down first: then return.
-    ///
-    /// No request that had arrived by then is passed over. Call it when all
-    /// that was read before is answered:
-    ///
-    /// ```
-    /// # use sockkit_core::server::{Handled, Peer, Stream};
-    /// # use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    /// async fn echo(mut stream: Stream, peer: Peer) -> Handled {
-    ///     while peer.has_request(&stream).await? {
-    ///         let mut buffer = [0; 1024];
-    ///         let bytes = stream.read(&mut buffer).await?;
-    ///         if bytes == 0 {
-    ///             break;
-    ///         }
-    ///         stream.write_all(&buffer[..bytes]).await?;
-    ///     }
-    ///     Ok(())
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    /// If the socket has failed.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn has_request<T: Transport>(&self, stream: &Stream<T>) -> io::Result<bool> {
-        tokio::select! {
-            biased;
-            readable = stream.readable() => readable.map(|()| true),
-            () = self.draining() => stream.has_arrived(),
-        }
-    }
-
     /// Returns once the server shuts down: finish what is begun, then return.
     ///
-    /// A handler that waits for anything else than
-    /// [`has_request`](Self::has_request) waits for this too, or it holds the
-    /// shutdown up until the [drain timeout](super::ServerConfig::drain_timeout).
+    /// A handler that reads to the end of its [`Stream`] needs none of this: the
+    /// shutdown ends its reads. One that waits for anything else waits for this
+    /// too, or it holds the shutdown up until the
+    /// [drain timeout](super::ServerConfig::drain_timeout).
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -105,5 +110,35 @@ impl Peer {
     /// Whether the server is shutting down.
     pub fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_layer_can_tell_another_address() {
+        /// Stands for one that reads a proxy's header first.
+        struct Proxied<H>(H, SocketAddr);
+
+        impl<S: Send + 'static, H: Handler<S>> Handler<S> for Proxied<H> {
+            async fn handle(&self, stream: S, peer: Peer) -> Handled {
+                self.0.handle(stream, peer.with_address(self.1)).await
+            }
+        }
+
+        const REAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5000);
+
+        let proxy = SocketAddr::from(([127, 0, 0, 1], 80));
+        let handler = async |(): (), peer: Peer| {
+            assert_eq!(peer.address(), &PeerAddress::from(REAL));
+            assert_eq!((peer.id(), peer.is_draining()), (0, false));
+            Ok(())
+        };
+        let handled = Proxied(handler, REAL).handle((), Peer::new(proxy)).await;
+        handled.expect("the assertions hold");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{io, pin::pin, sync::Arc, time::Duration};
 
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use socket2::{Domain, Socket, Type};
 
 use super::{
@@ -17,7 +18,7 @@ pub(super) async fn accept<L: Accept, H: Handler<Stream<L::Transport>>>(
     control: Arc<Control>,
 ) {
     let mut reserve = Reserve::new();
-    let mut pause = SHORTEST_PAUSE;
+    let mut pauses = pauses();
     let mut draining = pin!(control.lifecycle.draining.cancelled());
     loop {
         let accepted = tokio::select! {
@@ -27,7 +28,7 @@ pub(super) async fn accept<L: Accept, H: Handler<Stream<L::Transport>>>(
         };
         match accepted {
             Ok(accepted) => {
-                pause = SHORTEST_PAUSE;
+                pauses = self::pauses();
                 reserve.refill();
                 admit(accepted, &handler, &control);
             }
@@ -37,13 +38,13 @@ pub(super) async fn accept<L: Accept, H: Handler<Stream<L::Transport>>>(
             Err(error) => {
                 add(&control.counters.accept_errors, 1);
                 let refused = reserve.refuse_waiting(&mut listener);
+                let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
                 add(&control.counters.refused, refused);
                 tracing::warn!(%error, refused, ?pause, "cannot accept");
                 tokio::select! {
                     () = &mut draining => break,
                     () = tokio::time::sleep(pause) => {}
                 }
-                pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
     }
@@ -82,6 +83,15 @@ fn admit<T: Transport, H: Handler<Stream<T>>>(
     add(&control.counters.accepted, 1);
     let task = serve(accepted, id, slot, Arc::clone(handler), Arc::clone(control));
     control.lifecycle.tasks.spawn(task);
+}
+
+/// Between tries while none can be accepted: each twice as long.
+fn pauses() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(SHORTEST_PAUSE)
+        .with_max_delay(LONGEST_PAUSE)
+        .without_max_times()
+        .build()
 }
 
 /// A descriptor kept back, so that at the limit those who wait can be told.

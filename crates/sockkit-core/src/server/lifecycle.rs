@@ -6,7 +6,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -37,20 +37,23 @@ pub(super) struct Lifecycle {
     pub(super) draining: CancellationToken,
     /// Handlers are stopped.
     pub(super) aborting: CancellationToken,
+    /// Whether one of the two may be cancelled: a look costs no lock.
+    is_stopping: Arc<AtomicBool>,
     pub(super) tasks: TaskTracker,
     panicked: Arc<AtomicU64>,
-    drain: Duration,
+    drain_timeout: Duration,
 }
 
 impl Lifecycle {
-    pub(super) fn new(slots: Slots, drain: Duration) -> Self {
+    pub(super) fn new(slots: Slots, drain_timeout: Duration) -> Self {
         Self {
             slots: Arc::new(slots),
             draining: CancellationToken::new(),
             aborting: CancellationToken::new(),
+            is_stopping: Arc::default(),
             tasks: TaskTracker::new(),
             panicked: Arc::default(),
-            drain,
+            drain_timeout,
         }
     }
 
@@ -71,6 +74,24 @@ impl Lifecycle {
             let message = panic_message(&*panic);
             tracing::error!(message, "a task of the server panicked");
         }
+    }
+
+    /// Begins to drain.
+    fn drain(&self) {
+        self.is_stopping.store(true, Ordering::Release);
+        self.draining.cancel();
+    }
+
+    /// Stops the handlers.
+    fn abort(&self) {
+        self.is_stopping.store(true, Ordering::Release);
+        self.aborting.cancel();
+    }
+
+    /// Whether the server drains or aborts; seen by each task that one of the
+    /// tokens has woken.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Acquire)
     }
 
     /// A handler panicked, or the server itself.
@@ -113,20 +134,18 @@ impl Running {
 
     /// Waits for the handlers no longer than `hurry`, either.
     async fn shutdown_until(mut self, hurry: impl Future<Output = ()>) -> Drained {
-        let Lifecycle {
-            slots,
-            draining,
-            aborting,
-            tasks,
-            drain,
-            ..
-        } = &self.lifecycle;
-        draining.cancel();
+        self.lifecycle.drain();
         // Only a panic can fail it, and then it takes in no more either.
         let _ = (&mut self.intake).await;
+        let Lifecycle {
+            slots,
+            tasks,
+            drain_timeout,
+            ..
+        } = &self.lifecycle;
         tasks.close();
         let in_time = tokio::select! {
-            waited = timeout(*drain, tasks.wait()) => waited.is_ok(),
+            waited = timeout(*drain_timeout, tasks.wait()) => waited.is_ok(),
             () = hurry => false,
         };
         if in_time {
@@ -136,7 +155,7 @@ impl Running {
             };
         }
         let aborted = slots.count();
-        aborting.cancel();
+        self.lifecycle.abort();
         let _ = timeout(ABORT_GRACE, tasks.wait()).await;
         Drained {
             aborted,
@@ -148,7 +167,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.intake.abort();
-        self.lifecycle.aborting.cancel();
+        self.lifecycle.abort();
     }
 }
 

@@ -54,6 +54,7 @@ pub use udp::{Replied, Request, Responder, UdpMetrics, UdpServer, UdpServerConfi
 /// let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
 /// let echo = Server::start(listener, ServerConfig::default(), async |stream, _peer| {
 ///     let (mut reader, mut writer) = io::split(stream);
+///     // Ends when the client closes, and when the server shuts down.
 ///     io::copy(&mut reader, &mut writer).await?;
 ///     Ok(())
 /// })?;
@@ -130,9 +131,12 @@ impl<A: Clone> Server<A> {
 
     /// Stops in order: serves those already connected, refuses all others.
     ///
-    /// The listener is closed first. Then [`Peer::draining`] tells the handlers,
-    /// which have the [drain timeout](ServerConfig::drain_timeout) to return;
-    /// those that do not are dropped.
+    /// The listener is closed first. Then the reads of each connection end, as
+    /// if its peer had closed, once it has been
+    /// [quiet](ServerConfig::quiet_period) and all that had arrived is read: a
+    /// handler that reads to the end answers every request. Handlers have the
+    /// [drain timeout](ServerConfig::drain_timeout) to return; those that do
+    /// not are dropped.
     ///
     /// # Cancel safety
     /// Not cancel safe: if dropped, what still runs is stopped at once.
@@ -189,7 +193,7 @@ impl Control {
     fn new(config: ServerConfig) -> Self {
         let slots = Slots::new(config.max_connections, config.max_connections_per_address);
         Self {
-            lifecycle: Lifecycle::new(slots, config.drain),
+            lifecycle: Lifecycle::new(slots, config.timeouts.drain),
             counters: Counters::default(),
             next_id: AtomicU64::new(0),
             config,

@@ -1,11 +1,12 @@
 //! The stream a handler gets: a connection with its activity watched.
 
 use std::{
+    future::poll_fn,
     io::{self, IoSlice},
     net::SocketAddr,
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll, ready},
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
     time::Instant,
 };
 
@@ -14,7 +15,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{Transport, activity::Activity};
+use super::{
+    Transport,
+    activity::{Activity, Timeouts},
+};
 use crate::tcp::End;
 
 /// One accepted connection, as its handler sees it: TCP, or another
@@ -22,15 +26,30 @@ use crate::tcp::End;
 ///
 /// Reading and writing keeps the server's timeouts and counters; dropping it
 /// closes the connection. The stream holds no buffer.
+///
+/// When the server shuts down, reads end as if the peer had closed, after all
+/// that has arrived: see [`quiet_period`](super::ServerConfig::quiet_period).
 #[derive(Debug)]
 pub struct Stream<T = TcpStream> {
     transport: T,
     watch: Arc<Watch>,
+    /// Whether the drain has ended the reads.
+    is_at_end: bool,
 }
 
 /// The activity, shared by the stream and the task that times it.
 #[derive(Debug)]
-pub(super) struct Watch(Mutex<Activity>);
+pub(super) struct Watch {
+    timeouts: Timeouts,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    activity: Activity,
+    /// The task whose read waits: it may be another than the connection's.
+    reader: Option<Waker>,
+}
 
 impl Stream {
     /// This side's address.
@@ -44,7 +63,11 @@ impl Stream {
 
 impl<T: Transport> Stream<T> {
     pub(super) fn new(transport: T, watch: Arc<Watch>) -> Self {
-        Self { transport, watch }
+        Self {
+            transport,
+            watch,
+            is_at_end: false,
+        }
     }
 
     /// The socket below, to look at and to set options of.
@@ -58,11 +81,11 @@ impl<T: Transport> Stream<T> {
     /// the peer learns at once that it is.
     pub fn abort(self) {
         self.watch
-            .update(|activity, _| activity.handle_end(End::Aborted));
+            .look(|activity| activity.handle_end(End::Aborted));
         self.transport.abort();
     }
 
-    /// Waits until there is something to read, or the peer's close.
+    /// Waits until there is something to read, or the end of the stream.
     ///
     /// A handler that waits here and takes a buffer only then costs next to no
     /// memory while its peer is silent.
@@ -73,13 +96,18 @@ impl<T: Transport> Stream<T> {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn readable(&self) -> io::Result<()> {
-        self.watch.update(Activity::handle_read_waits);
-        let result = self.transport.readable().await;
-        self.watch.update(|activity, _| match &result {
-            Ok(()) => activity.handle_readable(),
-            Err(error) => activity.handle_end(End::from_io(error)),
-        });
-        result
+        let mut readable = pin!(self.transport.readable());
+        poll_fn(|cx| match readable.as_mut().poll(cx) {
+            Poll::Pending => self.poll_drained(cx),
+            Poll::Ready(result) => {
+                match &result {
+                    Ok(()) => self.watch.look(Activity::handle_readable),
+                    Err(error) => self.failed(error),
+                }
+                Poll::Ready(result)
+            }
+        })
+        .await
     }
 
     /// Waits until the kernel has sent what it took, as [`tcp::sent`](crate::tcp::sent)
@@ -91,33 +119,53 @@ impl<T: Transport> Stream<T> {
     /// If the socket has failed.
     pub fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = self.transport.poll_sent(cx);
-        self.watch.update(|activity, now| match &result {
-            Poll::Ready(Ok(())) => activity.handle_sent(now, 0),
-            Poll::Ready(Err(error)) => activity.handle_end(End::from_io(error)),
-            Poll::Pending => activity.handle_write_waits(now),
-        });
-        result
-    }
-
-    /// Whether the kernel holds bytes or the peer's close, by its own word: the
-    /// runtime hears of them a moment later.
-    pub(super) fn has_arrived(&self) -> io::Result<bool> {
-        let result = self.transport.has_arrived();
-        if let Err(error) = &result {
-            let end = End::from_io(error);
-            self.watch.update(|activity, _| activity.handle_end(end));
+        match &result {
+            Poll::Ready(Ok(())) => self
+                .watch
+                .update(|activity, now| activity.handle_sent(now, 0)),
+            Poll::Ready(Err(error)) => self.failed(error),
+            Poll::Pending => self.watch.write_waits(),
         }
         result
     }
 
+    /// What becomes of a read that has to wait: it is at its end if the server
+    /// drains and nothing is coming any more.
+    fn poll_drained(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        if !self.watch.read_waits(cx.waker()) {
+            return Poll::Pending;
+        }
+        // By the kernel's word: the runtime hears of bytes a moment later, and
+        // then the read has them.
+        match self.transport.has_arrived() {
+            Ok(false) => Poll::Ready(Ok(())),
+            Ok(true) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Err(error) => {
+                self.failed(&error);
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+
     /// Takes note of what became of a write.
     fn written(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        self.watch.update(|activity, now| match &result {
-            Poll::Ready(Ok(bytes)) => activity.handle_sent(now, *bytes),
-            Poll::Ready(Err(error)) => activity.handle_end(End::from_io(error)),
-            Poll::Pending => activity.handle_write_waits(now),
-        });
+        match &result {
+            Poll::Ready(Ok(bytes)) => {
+                self.watch
+                    .update(|activity, now| activity.handle_sent(now, *bytes));
+            }
+            Poll::Ready(Err(error)) => self.failed(error),
+            Poll::Pending => self.watch.write_waits(),
+        }
         result
+    }
+
+    fn failed(&self, error: &io::Error) {
+        let end = End::from_io(error);
+        self.watch.look(|activity| activity.handle_end(end));
     }
 }
 
@@ -128,16 +176,28 @@ impl<T: Transport> AsyncRead for Stream<T> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let (room, before) = (buf.remaining(), buf.filled().len());
-        let result = Pin::new(&mut self.transport).poll_read(cx, buf);
-        let bytes = buf.filled().len() - before;
-        self.watch.update(|activity, now| match &result {
-            Poll::Ready(Ok(())) if bytes > 0 => activity.handle_received(now, bytes),
-            Poll::Ready(Ok(())) if room > 0 => activity.handle_end(End::Finished),
+        if self.is_at_end || room == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        match Pin::new(&mut self.transport).poll_read(cx, buf) {
+            Poll::Pending => {
+                let drained = self.poll_drained(cx);
+                self.is_at_end = matches!(drained, Poll::Ready(Ok(())));
+                return drained;
+            }
+            Poll::Ready(Err(error)) => {
+                self.failed(&error);
+                return Poll::Ready(Err(error));
+            }
             Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(error)) => activity.handle_end(End::from_io(error)),
-            Poll::Pending => activity.handle_read_waits(now),
-        });
-        result
+        }
+        match buf.filled().len() - before {
+            0 => self
+                .watch
+                .look(|activity| activity.handle_end(End::Finished)),
+            bytes => (self.watch).update(|activity, now| activity.handle_received(now, bytes)),
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -169,23 +229,76 @@ impl<T: Transport> AsyncWrite for Stream<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = ready!(Pin::new(&mut self.transport).poll_shutdown(cx));
-        Poll::Ready(result)
+        Pin::new(&mut self.transport).poll_shutdown(cx)
     }
 }
 
 impl Watch {
-    pub(super) fn new(activity: Activity) -> Self {
-        Self(Mutex::new(activity))
+    pub(super) fn new(timeouts: Timeouts) -> Self {
+        Self {
+            timeouts,
+            state: Mutex::new(State {
+                activity: Activity::new(now()),
+                reader: None,
+            }),
+        }
     }
 
-    pub(super) fn update(&self, update: impl FnOnce(&mut Activity, Instant)) {
-        self.read(|activity| update(activity, now()));
+    pub(super) fn timeouts(&self) -> &Timeouts {
+        &self.timeouts
     }
 
-    pub(super) fn read<T>(&self, read: impl FnOnce(&mut Activity) -> T) -> T {
+    /// Changes the activity, where the time matters.
+    fn update(&self, update: impl FnOnce(&mut Activity, Instant)) {
+        self.look(|activity| update(activity, now()));
+    }
+
+    pub(super) fn look<T>(&self, look: impl FnOnce(&mut Activity) -> T) -> T {
+        look(&mut self.state().activity)
+    }
+
+    /// A read waits, in the task of `waker`. Whether it is at its end, as far as
+    /// time tells.
+    ///
+    /// Asks for the time only where it matters: this is on the way of each
+    /// request.
+    fn read_waits(&self, waker: &Waker) -> bool {
+        let mut state = self.state();
+        if !(state.reader.as_ref()).is_some_and(|reader| reader.will_wake(waker)) {
+            state.reader = Some(waker.clone());
+        }
+        let activity = &mut state.activity;
+        if self.timeouts.read.is_none() && !activity.is_draining() {
+            return false;
+        }
+        let now = now();
+        activity.handle_read_waits(now);
+        (activity.reads_end(&self.timeouts)).is_some_and(|end| end <= now)
+    }
+
+    fn write_waits(&self) {
+        if self.timeouts.write.is_some() {
+            self.update(Activity::handle_write_waits);
+        }
+    }
+
+    /// The server drains: a read that waits may be at its end.
+    pub(super) fn drain(&self) {
+        self.update(Activity::handle_drain);
+        self.wake_reader();
+    }
+
+    /// Has the read that waits look again whether it is at its end.
+    pub(super) fn wake_reader(&self) {
+        let reader = self.state().reader.take();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
         // A panic cannot leave the few fields half changed.
-        read(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -151,9 +151,9 @@ struct Echo {
 }
 
 impl Handler for Echo {
-    async fn handle(&self, mut stream: Stream, peer: Peer) -> Handled {
+    async fn handle(&self, mut stream: Stream, _: Peer) -> Handled {
         let mut byte = [0];
-        while peer.has_request(&stream).await? && stream.read(&mut byte).await? > 0 {
+        while stream.read(&mut byte).await? > 0 {
             sleep(self.work).await;
             stream.write_all(&byte).await?;
         }

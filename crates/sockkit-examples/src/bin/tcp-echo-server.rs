@@ -35,9 +35,7 @@ async fn main() -> anyhow::Result<()> {
 async fn echo(mut stream: Stream, peer: Peer) -> Handled {
     println!("{} connected", peer.address());
     let mut buffer = [0; 1024];
-    while peer.has_request(&stream).await?
-        && let bytes @ 1.. = stream.read(&mut buffer).await?
-    {
+    while let bytes @ 1.. = stream.read(&mut buffer).await? {
         println!("{}: {}", peer.address(), line(&buffer[..bytes]));
         stream.write_all(&buffer[..bytes]).await?;
     }

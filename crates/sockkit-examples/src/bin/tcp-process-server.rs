@@ -38,11 +38,7 @@ async fn main() -> anyhow::Result<()> {
 async fn answer(mut stream: Stream, peer: Peer) -> Handled {
     println!("{} connected", peer.address());
     let mut buffer = [0; 1024];
-    while peer.has_request(&stream).await? {
-        let bytes = stream.read(&mut buffer).await?;
-        if bytes == 0 {
-            break;
-        }
+    while let bytes @ 1.. = stream.read(&mut buffer).await? {
         let request = String::from_utf8_lossy(&buffer[..bytes]);
         println!(
             "{}: {}",
