@@ -37,7 +37,9 @@
 // A library does not print; the programs do.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
-pub use sockkit_core::{broadcast, interfaces, multicast, options, server, tcp, udp};
+#[cfg(unix)]
+pub use sockkit_core::activation;
+pub use sockkit_core::{BindError, broadcast, interfaces, multicast, options, server, tcp, udp};
 #[cfg(feature = "quic")]
 pub use sockkit_link::quic;
 #[cfg(feature = "tls")]

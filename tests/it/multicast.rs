@@ -314,6 +314,55 @@ fn who_left_hears_no_more_and_the_other_goes_on() {
 }
 
 #[test]
+fn a_datagram_to_a_group_goes_out_by_each_interface() {
+    for (any, name) in [(ANY_V4, "239.255.77.25"), (ANY_V6, "ff15::7725")] {
+        let Some(lab) = Lab::new("multicast by every interface", 2, 2) else {
+            return;
+        };
+        let group = group(name);
+        let (joined, is_joined) = mpsc::channel();
+        let receiver = lab.host(1).spawn(async move || {
+            let receiver = MulticastEndpoint::bind(SocketAddr::new(any.ip(), LAB_PORT)).unwrap();
+            let _membership = receiver.join(group, &Via::All).unwrap();
+            joined.send(()).unwrap();
+            let mut heard = Vec::new();
+            let mut buffer = [0; 32];
+            for _ in 0..2 {
+                let datagram = receiver.udp().recv(&mut buffer);
+                let datagram = timeout(DEADLINE, datagram).await.unwrap().unwrap();
+                assert_eq!(datagram.bytes, b"hello");
+                heard.push(datagram.interface_index.unwrap());
+            }
+            heard.sort_unstable();
+            heard
+        });
+        is_joined.recv_timeout(DEADLINE).unwrap();
+        let used = lab.host(0).block_on(async || {
+            let sender = MulticastEndpoint::bind(any).unwrap();
+            let used = sender.send_everywhere(group, LAB_PORT, b"hello").await;
+            used.unwrap()
+        });
+        let own = |host: u8| [0, 1].map(|port| lab.host(host).port(port).index());
+        assert_eq!(used, own(0));
+        assert_eq!(receiver.join().unwrap(), own(1));
+    }
+}
+
+#[test]
+fn a_machine_without_an_interface_for_groups_says_so() {
+    let Some(lab) = Lab::new("multicast without a network", 1, 0) else {
+        return;
+    };
+    lab.host(0).block_on(async || {
+        let sender = MulticastEndpoint::bind(ANY_V4).unwrap();
+        let error = sender
+            .send_everywhere(group("239.255.77.26"), 9, b"hello")
+            .await;
+        assert!(matches!(error, Err(MulticastError::NoInterface { .. })));
+    });
+}
+
+#[test]
 fn an_interface_that_is_made_again_is_joined_again() {
     for (any, name) in [(ANY_V4, "239.255.77.24"), (ANY_V6, "ff15::7724")] {
         for by_index in [false, true] {

@@ -302,14 +302,14 @@ async fn a_stopped_sender_frees_its_port_and_ends_nothing_else() {
 async fn addresses_that_cannot_be_are_refused() {
     let taken = receiver();
     let again = Receiver::bind(ReceiverConfig::at(taken.local_addr()));
-    assert!(matches!(again, Err(StreamError::Udp(_))));
+    assert!(matches!(again, Err(StreamError::Bind(_))));
     let mixed = SenderConfig::to(taken.local_addr()).also_to("[::1]:9".parse().unwrap());
     let error = Sender::bind(mixed, latest::channel().1).unwrap_err();
     assert!(matches!(error, StreamError::MixedVersions { .. }));
     let elsewhere = ReceiverConfig::at("192.0.2.1:0".parse().unwrap());
     assert!(matches!(
         Receiver::bind(elsewhere),
-        Err(StreamError::Udp(_))
+        Err(StreamError::Bind(_))
     ));
 }
 

@@ -3,6 +3,7 @@
 use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
 use sockkit::{
+    BindError,
     latest::{self, Publisher, Subscriber},
     options::SocketOptions,
     picture::{Picture, PixelFormat, Timestamp, jpeg},
@@ -560,7 +561,7 @@ async fn addresses_that_cannot_be_are_refused() {
         let error = TcpSender::bind(TcpSenderConfig::at(address), latest::channel().1);
         assert!(matches!(
             error.unwrap_err(),
-            StreamError::Listen { address: named, source }
+            StreamError::Bind(BindError::Address { address: named, source, .. })
                 if named == address && source.kind() == kind
         ));
     }

@@ -15,14 +15,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-const NEVER: Duration = Duration::MAX;
+use crate::wait::soon;
 
-/// Fails the test instead of hanging it.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), future)
-        .await
-        .expect("in time")
-}
+const NEVER: Duration = Duration::MAX;
 
 async fn start(config: ServerConfig) -> io::Result<Server> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -134,7 +129,7 @@ async fn a_connection_without_limits_speaks_and_closes() {
     let listener = Listener::bind_with(([127, 0, 0, 1], 0).into(), &config).unwrap();
     let connector = Connector::default()
         .options(options)
-        .deadline(NEVER)
+        .timeout(NEVER)
         .attempt_delay(NEVER);
     let (dialled, accepted) = soon(async {
         tokio::join!(

@@ -5,10 +5,13 @@ use std::{
     time::Duration,
 };
 
-use sockkit::udp::{
-    Datagram, Offload, PeerErrorReason, ReceiveBatch, Transmit, UdpEndpoint, UdpError,
+use sockkit::{
+    BindError,
+    udp::{Datagram, Offload, PeerErrorReason, ReceiveBatch, Transmit, UdpEndpoint, UdpError},
 };
 use tokio::time::timeout;
+
+use crate::wait::soon;
 
 const V4: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 const V6: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0);
@@ -23,13 +26,6 @@ fn closed(address: SocketAddr) -> SocketAddr {
         .unwrap()
         .local_addr()
         .unwrap()
-}
-
-/// Fails the test instead of hanging it.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(20), future)
-        .await
-        .expect("in time")
 }
 
 /// Collects `count` datagrams by batches.
@@ -47,24 +43,153 @@ async fn collect<T>(
     kept
 }
 
-#[tokio::test]
-async fn a_datagram_carries_what_the_kernel_knows() {
-    for address in [V4, V6] {
-        let (sender, receiver) = (endpoint(address), endpoint(address));
-        let to = receiver.local_addr().unwrap();
+/// Singly, and then in a batch.
+async fn one_of_each(receiver: &UdpEndpoint, mut check: impl FnMut(Datagram<'_>)) {
+    let sender = endpoint(match receiver.local_addr().unwrap() {
+        SocketAddr::V4(_) => V4,
+        SocketAddr::V6(_) => V6,
+    });
+    let to = receiver.local_addr().unwrap();
+    for _ in 0..2 {
         sender.send(Transmit::new(to, b"hello")).await.unwrap();
+    }
+    let mut buffer = [0; 64];
+    let single = soon(receiver.recv(&mut buffer)).await.unwrap();
+    let mut batch = ReceiveBatch::new();
+    assert_eq!(single.from, sender.local_addr().unwrap());
+    check(single);
+    soon(receiver.recv_batch(&mut batch)).await.unwrap();
+    check(batch.iter().next().unwrap());
+}
 
-        let mut buffer = [0; 64];
-        let datagram = soon(receiver.recv(&mut buffer)).await.unwrap();
-        assert_eq!(datagram.bytes, b"hello");
-        assert_eq!(datagram.from, sender.local_addr().unwrap());
-        assert!(!datagram.is_truncated());
-        assert_eq!(datagram.drops, 0);
-        if cfg!(target_os = "linux") {
+#[tokio::test]
+async fn a_datagram_carries_its_sender_and_nothing_that_was_not_asked_for() {
+    for address in [V4, V6] {
+        one_of_each(&endpoint(address), |datagram| {
+            assert_eq!(datagram.bytes, b"hello");
+            assert!(!datagram.is_truncated());
+            assert_eq!((datagram.to, datagram.interface_index), (None, None));
+            assert_eq!((datagram.received, datagram.hops), (None, None));
+            assert_eq!((datagram.traffic_class, datagram.drops), (None, 0));
+        })
+        .await;
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_datagram_carries_what_was_asked_for() {
+    use std::time::SystemTime;
+
+    use sockkit::options::{Dscp, SocketOptions, TrafficClass};
+
+    let class = TrafficClass::from(Dscp::EXPEDITED);
+    for address in [V4, V6] {
+        let options = SocketOptions::new()
+            .packet_info(true)
+            .receive_hops(true)
+            .receive_timestamp(true)
+            .receive_traffic_class(true)
+            .receive_drop_count(true);
+        let receiver = UdpEndpoint::bind_with(address, &options).unwrap();
+        let to = receiver.local_addr().unwrap();
+        let before = SystemTime::now();
+        one_of_each(&receiver, |datagram| {
             assert_eq!(datagram.to, Some(to.ip()));
             assert_eq!(datagram.interface_index, Some(1), "loopback is always 1");
-        }
+            assert_eq!(datagram.hops, Some(64));
+            // Not from a clock that could be another.
+            let received = datagram.received.unwrap();
+            assert!(before <= received && received <= SystemTime::now());
+            assert_eq!(datagram.traffic_class, Some(TrafficClass::default()));
+            assert_eq!(datagram.drops, 0);
+        })
+        .await;
+        let marked = SocketOptions::new().traffic_class(class).hops(7);
+        let sender = UdpEndpoint::bind_with(address, &marked).unwrap();
+        sender.send(Transmit::new(to, b"marked")).await.unwrap();
+        let mut buffer = [0; 64];
+        let datagram = soon(receiver.recv(&mut buffer)).await.unwrap();
+        assert_eq!(datagram.traffic_class, Some(class));
+        assert_eq!(datagram.hops, Some(7));
     }
+}
+
+#[tokio::test]
+async fn what_has_come_can_be_taken_without_waiting() {
+    let (sender, receiver) = (endpoint(V4), endpoint(V4));
+    let to = receiver.local_addr().unwrap();
+    let (mut buffer, mut batch) = ([0; 64], ReceiveBatch::new());
+    assert!(receiver.try_recv(&mut buffer).unwrap().is_none());
+    for text in ["one", "two", "three"] {
+        let transmit = Transmit::new(to, text.as_bytes());
+        sender.send(transmit).await.unwrap();
+    }
+    soon(receiver.readable()).await.unwrap();
+    let first = receiver.try_recv(&mut buffer).unwrap().unwrap();
+    assert_eq!(
+        (first.bytes, first.from),
+        (&b"one"[..], sender.local_addr().unwrap())
+    );
+    // A batch takes few at first, until there were many.
+    for expected in [&b"two"[..], b"three"] {
+        receiver.try_recv_batch(&mut batch).unwrap();
+        let taken: Vec<&[u8]> = batch.iter().map(|datagram| datagram.bytes).collect();
+        assert_eq!(taken, [expected]);
+    }
+    receiver.try_recv_batch(&mut batch).unwrap();
+    assert!(batch.is_empty());
+}
+
+#[tokio::test]
+async fn a_connected_peer_that_is_gone_is_told_without_waiting() {
+    let client = endpoint(V4);
+    client.connect(closed(V4)).unwrap();
+    client.send(Transmit::to_peer(b"anybody?")).await.unwrap();
+    let mut buffer = [0; 64];
+    let told = soon(async {
+        loop {
+            client.readable().await.unwrap();
+            match client.try_recv(&mut buffer) {
+                Ok(None) => tokio::task::yield_now().await,
+                told => return told.map(drop),
+            }
+        }
+    });
+    let UdpError::Peer(error) = told.await.unwrap_err() else {
+        panic!("not about the peer");
+    };
+    assert_eq!(error.reason, PeerErrorReason::PortClosed);
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_joined_run_is_readable() {
+    let (sender, receiver) = (endpoint(V4), endpoint(V4));
+    let to = receiver.local_addr().unwrap();
+    // From the first batch on the kernel may join.
+    receiver.try_recv_batch(&mut ReceiveBatch::new()).unwrap();
+    sender.send_segments(Some(to), b"onetwo", 3).await.unwrap();
+    let mut buffer = [0; 64];
+    for expected in [&b"one"[..], b"two"] {
+        soon(receiver.readable()).await.unwrap();
+        let datagram = soon(receiver.recv(&mut buffer)).await.unwrap();
+        assert_eq!(datagram.bytes, expected);
+    }
+    assert!(receiver.try_recv(&mut buffer).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn the_socket_can_be_taken_out() {
+    let (sender, receiver) = (endpoint(V4), endpoint(V4));
+    let to = receiver.local_addr().unwrap();
+    let socket = receiver.into_std().unwrap();
+    sender.send(Transmit::new(to, b"hi")).await.unwrap();
+    socket.set_nonblocking(false).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let mut buffer = [0; 64];
+    assert_eq!(socket.recv(&mut buffer).unwrap(), 2);
 }
 
 #[tokio::test]
@@ -301,11 +426,11 @@ async fn a_connected_endpoint_hears_of_a_refusal_while_it_waits() {
 }
 
 #[tokio::test]
+#[cfg(target_os = "linux")]
 async fn drops_are_counted() {
-    if !cfg!(target_os = "linux") {
-        return;
-    }
-    let (sender, receiver) = (endpoint(V4).offload(Offload::Off), endpoint(V4));
+    let options = sockkit::options::SocketOptions::new().receive_drop_count(true);
+    let receiver = UdpEndpoint::bind_with(V4, &options).unwrap();
+    let sender = endpoint(V4).offload(Offload::Off);
     let to = receiver.local_addr().unwrap();
     let payload = [0; 1_000];
     // Far more than the buffer holds; then one for the count to ride on.
@@ -328,13 +453,12 @@ async fn drops_are_counted() {
     );
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn source_and_interface_can_be_chosen() {
-    if !cfg!(target_os = "linux") {
-        return;
-    }
     let sender = endpoint((Ipv4Addr::UNSPECIFIED, 0).into());
-    let receiver = endpoint((Ipv4Addr::UNSPECIFIED, 0).into());
+    let options = sockkit::options::SocketOptions::new().packet_info(true);
+    let receiver = UdpEndpoint::bind_with((Ipv4Addr::UNSPECIFIED, 0).into(), &options).unwrap();
     let to = (
         Ipv4Addr::new(127, 0, 0, 5),
         receiver.local_addr().unwrap().port(),
@@ -355,7 +479,7 @@ async fn a_taken_address_is_an_error_that_names_it() {
     let taken = first.local_addr().unwrap();
     let error = UdpEndpoint::bind(taken).unwrap_err();
     assert!(
-        matches!(error, UdpError::Bind { address, .. } if address == taken),
+        matches!(error, BindError::Address { address, .. } if address == taken),
         "{error:?}"
     );
 }

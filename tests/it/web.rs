@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use sockkit::{
+    BindError,
     latest::{self, Publisher},
     options::SocketOptions,
     picture::{Picture, PixelFormat, Timestamp, jpeg},
@@ -699,7 +700,7 @@ async fn a_port_in_use_is_named() {
         .await
         .unwrap_err();
     assert!(
-        matches!(error, ViewerError::AddressInUse { address } if address == taken.address()),
+        matches!(error, ViewerError::Bind(BindError::Address { address, .. }) if address == taken.address()),
         "{error}"
     );
 }

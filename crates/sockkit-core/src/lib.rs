@@ -30,6 +30,8 @@
 // A library does not print; the programs do.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
+#[cfg(unix)]
+pub mod activation;
 pub mod broadcast;
 pub mod interfaces;
 pub mod multicast;
@@ -38,10 +40,13 @@ pub mod server;
 pub mod tcp;
 pub mod udp;
 
+mod bind_error;
 mod deadline;
 #[doc(hidden)]
 pub mod dial;
 mod sys;
+
+pub use bind_error::BindError;
 
 /// For the network lab of `sockkit-testing`. Not part of the API.
 #[cfg(all(feature = "testing", target_os = "linux"))]

@@ -5,7 +5,10 @@
 
 use std::{io, net::SocketAddr};
 
-use sockkit::tcp::{Connection, ListenError, Listener};
+use sockkit::{
+    BindError,
+    tcp::{Connection, Listener},
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A server that has one client at a time.
@@ -20,7 +23,7 @@ impl MyTcpServer {
     ///
     /// # Errors
     /// If the port cannot be had.
-    pub fn new(port: u16) -> Result<Self, ListenError> {
+    pub fn new(port: u16) -> Result<Self, BindError> {
         let listener = Listener::bind(([0, 0, 0, 0], port).into())?;
         Ok(Self {
             listener,

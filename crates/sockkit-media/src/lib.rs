@@ -44,8 +44,5 @@ pub mod stream;
 /// What `sockkit-course` shares with [`stream`]. Not part of the API.
 #[doc(hidden)]
 pub mod shared {
-    pub use crate::stream::{
-        endpoint::unspecified,
-        pace::{GIGABIT, Pacer},
-    };
+    pub use crate::stream::pace::{GIGABIT, Pacer};
 }

@@ -11,6 +11,7 @@ use tokio::{
     time::timeout,
 };
 
+mod activation;
 mod crowd;
 mod drain;
 mod ends;

@@ -3,8 +3,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use sockkit::{
+    BindError,
     options::{Live, SocketOptions},
-    tcp::{ConnectError, Connector, End, ListenConfig, ListenError, Listener, Timeout, connect},
+    tcp::{ConnectError, Connector, End, ListenConfig, Listener, Timeout, connect},
 };
 use tokio::{io::AsyncWriteExt, net::TcpSocket, time::Instant};
 
@@ -55,7 +56,7 @@ async fn a_taken_address_is_named() {
     let first = Listener::bind(loopback()).unwrap();
     let address = first.local_addr().unwrap();
     let error = Listener::bind(address).unwrap_err();
-    assert!(matches!(error, ListenError::Bind { address: named, .. } if named == address));
+    assert!(matches!(error, BindError::Address { address: named, .. } if named == address));
     assert!(error.to_string().contains(&address.to_string()));
 }
 
@@ -84,7 +85,7 @@ async fn a_closed_port_refuses_and_the_error_names_it() {
 async fn nobody_by_that_name_is_not_tried_for_ever() {
     let begun = Instant::now();
     let error = Connector::default()
-        .deadline(PATIENCE)
+        .timeout(PATIENCE)
         .connect("no-such-host.invalid:1")
         .await
         .unwrap_err();
@@ -105,7 +106,7 @@ async fn a_full_backlog_meets_the_deadline() {
     let config = ListenConfig::default().backlog(0);
     let listener = Listener::bind_with(loopback(), &config).unwrap();
     let address = listener.local_addr().unwrap();
-    let impatient = Connector::default().deadline(SOON * 3);
+    let impatient = Connector::default().timeout(SOON * 3);
     let mut waiting = Vec::new();
     let error = loop {
         match impatient.connect(address).await {
@@ -122,7 +123,7 @@ async fn retries_wait_for_a_server_that_starts_late() {
     let (taken, address) = closed_port();
     let connecting = tokio::spawn(async move {
         Connector::default()
-            .deadline(PATIENCE)
+            .timeout(PATIENCE)
             .retries(20)
             .connect(address)
             .await

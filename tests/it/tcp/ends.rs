@@ -69,7 +69,7 @@ async fn an_abort_here_is_a_reset_there() {
 }
 
 #[tokio::test]
-async fn a_read_deadline_leaves_the_connection_usable() {
+async fn a_read_timeout_leaves_the_connection_usable() {
     let (mut ours, mut theirs) = pair().await;
     ours.set_read_timeout(Some(SOON));
     for _ in 0..2 {

@@ -41,11 +41,7 @@ fn keep_alive_notices_a_silent_death() {
         return;
     };
     let second = Duration::from_secs(1);
-    let keepalive = Keepalive {
-        idle: second,
-        interval: second,
-        retries: 1,
-    };
+    let keepalive = Keepalive::new(second, second, 1);
     let connection = cut_off(&lab, &SocketOptions::new().keepalive(keepalive));
     lab.host(0).block_on(async || {
         let mut connection = resume(connection);
@@ -101,7 +97,7 @@ fn a_host_that_drops_everything_meets_the_deadline() {
         assert_eq!(refused.end(), End::Refused);
         there.cut();
         let error = connector()
-            .deadline(SOON)
+            .timeout(SOON)
             .connect(address)
             .await
             .unwrap_err();
@@ -110,5 +106,5 @@ fn a_host_that_drops_everything_meets_the_deadline() {
 }
 
 fn connector() -> Connector {
-    Connector::default().deadline(PATIENCE)
+    Connector::default().timeout(PATIENCE)
 }

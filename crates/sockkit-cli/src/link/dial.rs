@@ -26,7 +26,7 @@ pub(crate) async fn dial(place: &Remote) -> anyhow::Result<Link> {
 }
 
 async fn dial_tcp(address: &str) -> anyhow::Result<Link> {
-    let connector = Connector::default().deadline(CONNECT_TIMEOUT);
+    let connector = Connector::default().timeout(CONNECT_TIMEOUT);
     let connection = connector.connect(address).await.map_err(|error| {
         let told = match &error {
             tcp::ConnectError::Resolve(_) => unknown(address),

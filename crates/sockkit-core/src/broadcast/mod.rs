@@ -34,6 +34,7 @@ use std::{
 };
 
 use crate::{
+    BindError,
     interfaces::{self, Interface},
     options::SocketOptions,
     udp::{Transmit, UdpEndpoint, UdpError},
@@ -96,7 +97,7 @@ impl Broadcaster {
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn bind(address: SocketAddrV4) -> Result<Self, UdpError> {
+    pub fn bind(address: SocketAddrV4) -> Result<Self, BindError> {
         Self::bind_with(address, &SocketOptions::new())
     }
 
@@ -107,10 +108,10 @@ impl Broadcaster {
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn bind_with(address: SocketAddrV4, options: &SocketOptions) -> Result<Self, UdpError> {
+    pub fn bind_with(address: SocketAddrV4, options: &SocketOptions) -> Result<Self, BindError> {
         let options = options.clone().broadcast(true);
         Ok(Self {
-            endpoint: UdpEndpoint::bind_with(address.into(), &options)?,
+            endpoint: UdpEndpoint::bind_with(address.into(), &options)?.with_packet_info()?,
         })
     }
 

@@ -61,10 +61,11 @@ pub use group::{Group, NotAGroup};
 pub use membership::Membership;
 
 use crate::{
-    interfaces::{Changes, InterfaceSelector},
+    BindError,
+    interfaces::{self, Changes, Interface, InterfaceSelector},
     options::SocketOptions,
     sys,
-    udp::{UdpEndpoint, UdpError},
+    udp::{Transmit, UdpEndpoint},
 };
 use memberships::{Memberships, Wanted};
 
@@ -107,7 +108,7 @@ impl MulticastEndpoint {
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn bind(address: SocketAddr) -> Result<Self, UdpError> {
+    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
         Self::bind_with(address, &SocketOptions::new())
     }
 
@@ -118,7 +119,7 @@ impl MulticastEndpoint {
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn bind_with(address: SocketAddr, options: &SocketOptions) -> Result<Self, UdpError> {
+    pub fn bind_with(address: SocketAddr, options: &SocketOptions) -> Result<Self, BindError> {
         let options = options.clone().reuse_address(true);
         // Where the BSD rules hold, sharing takes this one.
         #[cfg(all(unix, not(target_os = "linux")))]
@@ -126,7 +127,7 @@ impl MulticastEndpoint {
         #[cfg(target_os = "linux")]
         let options = options.multicast_all_v4(false).multicast_all_v6(false);
         let shared = Arc::new(Shared {
-            udp: UdpEndpoint::bind_with(address, &options)?,
+            udp: UdpEndpoint::bind_with(address, &options)?.with_packet_info()?,
             memberships: Memberships::default(),
         });
         let watcher = tokio::spawn(rejoin(Changes::watch()?, Arc::downgrade(&shared)));
@@ -186,6 +187,51 @@ impl MulticastEndpoint {
         Ok(())
     }
 
+    /// Sends one datagram to `group` by each interface that is up and reaches
+    /// groups; says by which, with their numbers.
+    ///
+    /// ```no_run
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// use sockkit_core::multicast::MulticastEndpoint;
+    ///
+    /// let endpoint = MulticastEndpoint::bind(([0, 0, 0, 0], 0).into())?;
+    /// let group = "239.1.2.3".parse()?;
+    /// let interfaces = endpoint.send_everywhere(group, 5007, b"who is there?").await?;
+    /// println!("sent by the interfaces {interfaces:?}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`MulticastError::NoInterface`] if there is none, [`MulticastError::Udp`]
+    /// if one of them failed; the others were tried.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: it may have gone by some interfaces and not by others.
+    pub async fn send_everywhere(
+        &self,
+        group: Group,
+        port: u16,
+        bytes: &[u8],
+    ) -> Result<Vec<u32>, MulticastError> {
+        let indexes: Vec<u32> = interfaces::list()?
+            .iter()
+            .filter(|interface| reaches(interface, group))
+            .map(|interface| interface.index)
+            .collect();
+        if indexes.is_empty() {
+            return Err(MulticastError::NoInterface { group });
+        }
+        let to = SocketAddr::new(group.ip(), port);
+        let batch: Vec<_> = indexes
+            .iter()
+            .map(|index| Transmit::new(to, bytes).interface_index(*index))
+            .collect();
+        self.udp().send_batch(&batch).await?;
+        Ok(indexes)
+    }
+
     fn add(
         &self,
         group: Group,
@@ -202,6 +248,14 @@ impl Drop for MulticastEndpoint {
     fn drop(&mut self) {
         self.watcher.abort();
     }
+}
+
+/// Whether `interface` can send to `group`: it has an address to send from.
+fn reaches(interface: &Interface, group: Group) -> bool {
+    let is_of_its_version = |ip: IpAddr| ip.is_ipv4() == group.ip().is_ipv4();
+    interface.flags.up
+        && interface.flags.multicast
+        && (interface.addresses.iter()).any(|address| is_of_its_version(address.ip))
 }
 
 /// Follows the interfaces for as long as the endpoint lives.

@@ -48,14 +48,17 @@ pub enum OptionError {
 impl OptionError {
     /// The same as an I/O error, for callers whose own error is one.
     pub fn into_io(self) -> io::Error {
-        let kind = match &self {
+        io::Error::new(self.io_kind(), self)
+    }
+
+    pub(crate) fn io_kind(&self) -> io::ErrorKind {
+        match self {
             Self::Unsupported { .. } => io::ErrorKind::Unsupported,
             Self::WrongSocket { .. } => io::ErrorKind::InvalidInput,
             Self::Set { source, .. } | Self::Read { source, .. } | Self::NotASocket(source) => {
                 source.kind()
             }
-        };
-        io::Error::new(kind, self)
+        }
     }
 }
 

@@ -71,6 +71,27 @@ impl SocketOptions {
         self.traffic_class_v4(class).traffic_class_v6(class)
     }
 
+    /// Tells with each datagram where it arrived, whichever the IP version.
+    #[cfg(target_os = "linux")]
+    pub fn packet_info(self, told: bool) -> Self {
+        self.packet_info_v4(told).packet_info_v6(told)
+    }
+
+    /// Tells with each datagram how many hops it had left, whichever the IP
+    /// version.
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    pub fn receive_hops(self, told: bool) -> Self {
+        self.receive_ttl(told).receive_hop_limit(told)
+    }
+
+    /// Tells with each datagram its class of service and congestion mark,
+    /// whichever the IP version.
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    pub fn receive_traffic_class(self, told: bool) -> Self {
+        self.receive_traffic_class_v4(told)
+            .receive_traffic_class_v6(told)
+    }
+
     /// Sets on `socket` what was asked for, and nothing else.
     ///
     /// An option of the other IP version is left out, so that one set serves
@@ -87,12 +108,12 @@ impl SocketOptions {
     }
 
     /// How long one read may wait: what async code obeys.
-    pub fn read_deadline(&self) -> Option<Duration> {
+    pub(crate) fn wanted_read_timeout(&self) -> Option<Duration> {
         self.read_timeout.flatten()
     }
 
     /// How long one write may wait: what async code obeys.
-    pub fn write_deadline(&self) -> Option<Duration> {
+    pub(crate) fn wanted_write_timeout(&self) -> Option<Duration> {
         self.write_timeout.flatten()
     }
 }

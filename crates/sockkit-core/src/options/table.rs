@@ -145,7 +145,8 @@ settable:
     SO_MAX_PACING_RATE: max_pacing_bytes_per_second(u64) -> u64,
         Socket, ANY, Linux, "bytes/s", "unlimited",
         via calls(convert::pacing, convert::set_pacing);
-    /// Permits sends that lend the program's pages to the kernel.
+    /// Permits sends that lend the program's pages to the kernel; for programs
+    /// that make such calls themselves.
     SO_ZEROCOPY: zero_copy(bool) -> bool,
         Socket, ANY, Linux, "", "off",
         via int(libc::SOL_SOCKET, libc::SO_ZEROCOPY);
@@ -343,7 +344,8 @@ settable:
     TCP_THIN_LINEAR_TIMEOUTS: thin_linear_timeouts(bool) -> bool,
         Tcp, TCP, Linux, "", "off",
         via calls(Socket::tcp_thin_linear_timeouts, Socket::set_tcp_thin_linear_timeouts);
-    /// Tells with each read how many bytes are still waiting.
+    /// Tells with each read how many bytes are still waiting; for programs that
+    /// make such calls themselves.
     TCP_INQ: receive_queue_length(bool) -> bool,
         Tcp, TCP, Linux, "", "off",
         via int(libc::IPPROTO_TCP, libc::TCP_INQ);

@@ -7,6 +7,7 @@ use std::time::Duration;
 /// A dead peer is noticed `idle + interval × retries` after its last segment.
 /// The kernel counts in whole seconds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Keepalive {
     /// Silence before the first probe. Linux's default: two hours.
     pub idle: Duration,
@@ -16,8 +17,21 @@ pub struct Keepalive {
     pub retries: u32,
 }
 
+impl Keepalive {
+    /// Probes after `idle`, then each `interval`, and gives the connection up
+    /// after `retries` probes without an answer.
+    pub const fn new(idle: Duration, interval: Duration, retries: u32) -> Self {
+        Self {
+            idle,
+            interval,
+            retries,
+        }
+    }
+}
+
 /// What closing a connection does with bytes that have not left yet.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Linger {
     /// `close` returns at once and the kernel goes on sending: the default, and
     /// what Windows calls `SO_DONTLINGER`.
@@ -64,6 +78,7 @@ pub enum PathMtuDiscovery {
 /// # Source
 /// RFC 2474 (DSCP), RFC 3168 (ECN).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct TrafficClass {
     /// The class of service that is asked of routers.
     pub dscp: Dscp,

@@ -4,6 +4,8 @@
 pub(crate) mod async_fd;
 pub(crate) mod datagram;
 pub(crate) mod group;
+#[cfg(unix)]
+pub(crate) mod inherited;
 #[cfg(all(feature = "testing", target_os = "linux"))]
 pub(crate) mod namespace;
 #[cfg(unix)]

@@ -18,7 +18,7 @@ use tokio::{
 use super::{End, Timeout, deadline::Deadline};
 use crate::options::{Live, OptionError, SocketOptions};
 
-/// A TCP connection that counts, keeps deadlines, and knows why it ended.
+/// A TCP connection that counts, keeps timeouts, and knows why it ended.
 ///
 /// Read and write it by tokio's `AsyncReadExt` and `AsyncWriteExt`: `read`,
 /// `read_exact`, `write_all`, `write_vectored`, and `shutdown`, which closes
@@ -48,7 +48,7 @@ impl Connection {
     /// Takes over a connected socket.
     ///
     /// `SO_RCVTIMEO` and `SO_SNDTIMEO` that were set on it become this
-    /// connection's deadlines.
+    /// connection's timeouts.
     ///
     /// # Errors
     /// What the system says when asked for them.
@@ -131,11 +131,11 @@ impl Connection {
     /// [`OptionError`], which names the option that failed.
     pub fn set_options(&mut self, options: &SocketOptions) -> Result<(), OptionError> {
         options.apply(&self.tcp)?;
-        if options.read_deadline().is_some() {
-            self.reads.set(options.read_deadline());
+        if options.wanted_read_timeout().is_some() {
+            self.reads.set(options.wanted_read_timeout());
         }
-        if options.write_deadline().is_some() {
-            self.writes.set(options.write_deadline());
+        if options.wanted_write_timeout().is_some() {
+            self.writes.set(options.wanted_write_timeout());
         }
         Ok(())
     }
@@ -253,13 +253,13 @@ impl Connection {
         &self.tcp
     }
 
-    /// The socket itself, without counters and deadlines.
+    /// The socket itself, without counters and timeouts.
     pub fn into_inner(self) -> TcpStream {
         self.tcp
     }
 
     fn note(&mut self, end: End) {
-        // The connection lives on after a deadline of ours.
+        // The connection lives on after a timeout of ours.
         if !matches!(end, End::TimedOut(_)) && matches!(self.end, None | Some(End::Finished)) {
             self.end = Some(end);
         }

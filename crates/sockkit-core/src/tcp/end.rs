@@ -7,7 +7,7 @@ use std::{fmt, io};
 /// The one reason why a connection ended, or was never made.
 ///
 /// What the kernel reports comes from [`End::from_io`]; what this side decided
-/// (a deadline, a limit, a shutdown) is said by whoever decided it.
+/// (a timeout, a limit, a shutdown) is said by whoever decided it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum End {
@@ -15,7 +15,7 @@ pub enum End {
     Finished,
     /// The peer threw the connection away (RST), or no longer reads.
     Reset,
-    /// A deadline of this side passed.
+    /// A timeout of this side passed.
     TimedOut(Timeout),
     /// The peer vanished: it acknowledged neither data nor keep-alive probes
     /// until the kernel gave it up (keep-alive, `TCP_USER_TIMEOUT`, or the
@@ -37,7 +37,7 @@ pub enum End {
     Failed(io::ErrorKind),
 }
 
-/// Which deadline passed.
+/// Which timeout passed.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Timeout {
@@ -131,7 +131,7 @@ impl From<Timeout> for io::Error {
     }
 }
 
-/// A deadline of ours inside an `io::Error`, apart from the kernel's own.
+/// A timeout of ours inside an `io::Error`, apart from the kernel's own.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} timed out")]
 struct TimedOut(Timeout);

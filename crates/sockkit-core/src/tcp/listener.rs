@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use tokio::net::TcpListener;
 
 use super::Connection;
-use crate::options::{OptionError, SocketOptions};
+use crate::{BindError, options::SocketOptions};
 
 /// A socket that accepts connections.
 ///
@@ -31,36 +31,16 @@ pub struct ListenConfig {
     backlog: u16,
 }
 
-/// Why nobody listens now.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ListenError {
-    /// The address could not be bound: taken, not this machine's, or reserved.
-    #[error("cannot bind {address}")]
-    Bind {
-        /// The address asked for.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// An option could not be set.
-    #[error("cannot set the socket up")]
-    Options(#[from] OptionError),
-    /// The operating system failed us: retrying may help.
-    #[error("socket failed")]
-    Io(#[from] io::Error),
-}
-
 impl Listener {
     /// Listens at `address`; port 0 lets the system choose.
     ///
     /// # Errors
-    /// [`ListenError::Bind`] if the address cannot be had, [`ListenError::Io`]
+    /// [`BindError::Address`] if the address cannot be bound, [`BindError::Io`]
     /// if the system has no socket left.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn bind(address: SocketAddr) -> Result<Self, ListenError> {
+    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
         Self::bind_with(address, &ListenConfig::default())
     }
 
@@ -82,19 +62,19 @@ impl Listener {
     /// ```
     ///
     /// # Errors
-    /// As [`bind`](Self::bind), and [`ListenError::Options`], which names the
+    /// As [`bind`](Self::bind), and [`BindError::Options`], which names the
     /// option that could not be set.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn bind_with(address: SocketAddr, config: &ListenConfig) -> Result<Self, ListenError> {
+    pub fn bind_with(address: SocketAddr, config: &ListenConfig) -> Result<Self, BindError> {
         let domain = Domain::for_address(address);
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
         // Windows' option of that name lets others steal the port.
         #[cfg(not(windows))]
         socket.set_reuse_address(true)?;
         config.options.apply(&socket)?;
-        let failed = |source| ListenError::Bind { address, source };
+        let failed = |source| BindError::Address { address, source };
         socket.bind(&SockAddr::from(address)).map_err(failed)?;
         // Two sockets may bind a port that they share; the second to listen fails.
         socket.listen(config.backlog.into()).map_err(failed)?;
@@ -102,8 +82,30 @@ impl Listener {
         let tcp = TcpListener::from_std(StdListener::from(socket))?;
         Ok(Self {
             tcp,
-            read_timeout: config.options.read_deadline(),
-            write_timeout: config.options.write_deadline(),
+            read_timeout: config.options.wanted_read_timeout(),
+            write_timeout: config.options.wanted_write_timeout(),
+        })
+    }
+
+    /// Takes over a socket that listens already, such as one of a
+    /// [service manager](crate::activation). Its `SO_RCVTIMEO` and
+    /// `SO_SNDTIMEO` become the timeouts of its connections.
+    ///
+    /// # Errors
+    /// What the system says.
+    ///
+    /// # Panics
+    /// If called outside a tokio runtime.
+    pub fn from_std(listener: StdListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let (read_timeout, write_timeout) = {
+            let socket = SockRef::from(&listener);
+            (socket.read_timeout()?, socket.write_timeout()?)
+        };
+        Ok(Self {
+            tcp: TcpListener::from_std(listener)?,
+            read_timeout,
+            write_timeout,
         })
     }
 
@@ -129,7 +131,7 @@ impl Listener {
         self.tcp.local_addr()
     }
 
-    /// The deadlines of reads and writes that its options ask for.
+    /// The timeouts of reads and writes that its options ask for.
     pub(crate) fn timeouts(&self) -> (Option<Duration>, Option<Duration>) {
         (self.read_timeout, self.write_timeout)
     }
@@ -139,7 +141,7 @@ impl Listener {
         &self.tcp
     }
 
-    /// The socket itself, which still listens, without deadlines.
+    /// The socket itself, which still listens, without timeouts.
     pub fn into_inner(self) -> TcpListener {
         self.tcp
     }

@@ -41,7 +41,7 @@ pub use self::{
     connect::{Attempt, ConnectError, Connector, connect},
     connection::{Connection, Counters},
     end::{End, Timeout},
-    listener::{ListenConfig, ListenError, Listener},
+    listener::{ListenConfig, Listener},
     sent::sent,
 };
 

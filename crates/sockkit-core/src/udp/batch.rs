@@ -3,7 +3,10 @@
 use std::slice::ChunksExactMut;
 
 use super::Datagram;
-use crate::sys::datagram::{MAX_MESSAGES, Received};
+use crate::{
+    options::TrafficClass,
+    sys::datagram::{MAX_MESSAGES, Received},
+};
 
 /// Room for what one [`recv_batch`](super::UdpEndpoint::recv_batch) brings.
 ///
@@ -63,6 +66,10 @@ impl ReceiveBatch {
         self.len() == 0
     }
 
+    pub(super) fn clear(&mut self) {
+        (self.filled, self.taken) = (0, 0);
+    }
+
     /// Forgets all and lends slots to the kernel, through `fill`.
     ///
     /// Twice as many as the last time if all of them were of use, half as many if
@@ -71,7 +78,7 @@ impl ReceiveBatch {
         &mut self,
         fill: impl FnOnce(ChunksExactMut<'_, u8>, &mut [Received]) -> Result<usize, E>,
     ) -> Result<(), E> {
-        (self.filled, self.taken) = (0, 0);
+        self.clear();
         self.filled = fill(
             self.storage.chunks_exact_mut(SLOT_BYTES),
             &mut self.received[..self.lent],
@@ -95,7 +102,9 @@ impl ReceiveBatch {
             segment_bytes: None,
             to: first.to,
             interface_index: first.interface_index,
-            traffic_class: first.traffic_class.into(),
+            traffic_class: first.traffic_class.map(u8::from),
+            hops: first.hops,
+            received: first.received,
             drops: first.drops,
         };
         self.taken += 1;
@@ -140,7 +149,9 @@ pub(super) fn datagram<'a>(
         from: received.from,
         to: received.to,
         interface_index: received.interface_index,
-        traffic_class: received.traffic_class.into(),
+        traffic_class: received.traffic_class.map(TrafficClass::from),
+        hops: received.hops,
+        received: received.received,
         drops: received.drops,
     }
 }

@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use tokio::{io::Interest, net::UdpSocket, time::timeout};
 
 use super::{PeerError, ReceiveBatch, UdpError, peer_error::PeerErrors};
-use crate::{options::SocketOptions, sys::datagram};
+use crate::{BindError, options::SocketOptions, sys::datagram};
 
 /// A bound UDP socket that sends and receives singly or in batches.
 ///
@@ -28,14 +28,17 @@ pub struct UdpEndpoint {
     /// Segments at least this long go out one by one; zero for all of them.
     pub(super) offload_below_bytes: AtomicUsize,
     pub(super) receive_offload: ReceiveOffload,
-    pub(super) read_deadline: Option<Duration>,
-    pub(super) write_deadline: Option<Duration>,
+    /// Whether the kernel tells more about a datagram than its sender.
+    pub(super) has_control_data: bool,
+    pub(super) read_timeout: Option<Duration>,
+    pub(super) write_timeout: Option<Duration>,
     /// What a single receive found joined, until the next ones take it.
     held: Mutex<Option<ReceiveBatch>>,
 }
 
 /// Whether the kernel may cut and join runs of datagrams.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Offload {
     /// Where the kernel can. The default.
     ///
@@ -60,18 +63,18 @@ impl UdpEndpoint {
     /// Must be called on a tokio runtime.
     ///
     /// # Errors
-    /// [`UdpError::Bind`] if the address is taken, not this machine's, or
-    /// reserved for others; [`UdpError::Io`] if the system has no socket left.
+    /// [`BindError::Address`] if the address is taken, not this machine's, or
+    /// reserved for others; [`BindError::Io`] if the system has no socket left.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn bind(address: SocketAddr) -> Result<Self, UdpError> {
+    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
         Self::bind_with(address, &SocketOptions::new())
     }
 
     /// Binds `address` with options that are set before.
     ///
-    /// Their read and write deadlines hold for each call of this endpoint.
+    /// Their read and write timeouts hold for each call of this endpoint.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new()?.block_on(async {
@@ -93,12 +96,12 @@ impl UdpEndpoint {
     /// ```
     ///
     /// # Errors
-    /// As [`bind`](Self::bind), and [`UdpError::Options`], which names the
+    /// As [`bind`](Self::bind), and [`BindError::Options`], which names the
     /// option that could not be set.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn bind_with(address: SocketAddr, options: &SocketOptions) -> Result<Self, UdpError> {
+    pub fn bind_with(address: SocketAddr, options: &SocketOptions) -> Result<Self, BindError> {
         let socket = Socket::new(
             Domain::for_address(address),
             Type::DGRAM,
@@ -107,25 +110,26 @@ impl UdpEndpoint {
         options.apply(&socket)?;
         socket
             .bind(&SockAddr::from(address))
-            .map_err(|source| UdpError::Bind { address, source })?;
+            .map_err(|source| BindError::Address { address, source })?;
         let mut endpoint = Self::from_std(socket.into())?;
-        endpoint.read_deadline = options.read_deadline();
-        endpoint.write_deadline = options.write_deadline();
+        endpoint.read_timeout = options.wanted_read_timeout();
+        endpoint.write_timeout = options.wanted_write_timeout();
         Ok(endpoint)
     }
 
-    /// Takes over a socket that is bound already.
+    /// Takes over a socket that is bound already, with its options.
     ///
     /// # Errors
-    /// [`UdpError::Io`] if the system refuses what an endpoint needs.
+    /// If the system refuses what an endpoint needs.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn from_std(socket: std::net::UdpSocket) -> Result<Self, UdpError> {
+    pub fn from_std(socket: std::net::UdpSocket) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let socket = UdpSocket::from_std(socket)?;
         datagram::prepare(&socket)?;
         Ok(Self {
+            has_control_data: datagram::has_control_data(&socket),
             is_connected: AtomicBool::new(socket.peer_addr().is_ok()),
             socket,
             errors: Mutex::default(),
@@ -134,8 +138,8 @@ impl UdpEndpoint {
                 allowed: true,
                 is_on: AtomicBool::new(false),
             },
-            read_deadline: None,
-            write_deadline: None,
+            read_timeout: None,
+            write_timeout: None,
             held: Mutex::new(None),
         })
     }
@@ -160,6 +164,38 @@ impl UdpEndpoint {
             .map_err(|source| UdpError::Connect { peer, source })?;
         self.is_connected.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Has the kernel tell where each datagram arrives.
+    pub(crate) fn with_packet_info(mut self) -> io::Result<Self> {
+        datagram::ask_packet_info(&self.socket)?;
+        self.has_control_data = datagram::has_control_data(&self.socket);
+        Ok(self)
+    }
+
+    /// Waits until a receive has something to take, or an error to tell.
+    ///
+    /// # Errors
+    /// [`UdpError::Io`] if the system fails.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn readable(&self) -> Result<(), UdpError> {
+        // What is held makes no socket readable.
+        if !self.holds_any() {
+            self.socket.ready(RECEIVE_INTEREST).await?;
+        }
+        Ok(())
+    }
+
+    /// The socket itself, in non-blocking mode, for what this endpoint does not
+    /// do. Datagrams of a batch that [`recv`](Self::recv) has not handed out yet
+    /// are lost.
+    ///
+    /// # Errors
+    /// Passes on what the system says.
+    pub fn into_std(self) -> io::Result<std::net::UdpSocket> {
+        self.socket.into_std()
     }
 
     /// The address it is bound to.
@@ -221,15 +257,15 @@ impl UdpEndpoint {
     }
 
     /// Runs `call` whenever the socket is ready, until it has something other
-    /// than "not yet" to say, or `deadline` is over.
+    /// than "not yet" to say, or `limit` is over.
     pub(super) async fn when_ready<T>(
         &self,
         interest: Interest,
-        deadline: Option<Duration>,
+        limit: Option<Duration>,
         call: impl FnMut() -> io::Result<T>,
     ) -> Result<io::Result<T>, UdpError> {
         let answer = self.socket.async_io(interest, call);
-        match deadline {
+        match limit {
             None => Ok(answer.await),
             Some(after) => timeout(after, answer)
                 .await
@@ -248,6 +284,11 @@ impl UdpEndpoint {
 
     pub(super) fn held(&self) -> MutexGuard<'_, Option<ReceiveBatch>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn holds_any(&self) -> bool {
+        self.receive_offload.is_on.load(Ordering::Relaxed)
+            && (self.held().as_ref()).is_some_and(|held| !held.is_empty())
     }
 
     /// Moves what the kernel has queued to `errors`; how many.
@@ -284,5 +325,8 @@ impl std::os::windows::io::AsSocket for UdpEndpoint {
         self.socket.as_socket()
     }
 }
+
+/// What the network reports wakes only those who ask for errors.
+pub(super) const RECEIVE_INTEREST: Interest = Interest::READABLE.add(Interest::ERROR);
 
 const MAX_DRAINED: usize = 64;

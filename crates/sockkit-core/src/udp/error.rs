@@ -3,7 +3,6 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use super::PeerError;
-use crate::options::OptionError;
 
 /// Why a call on a UDP endpoint failed.
 ///
@@ -11,17 +10,6 @@ use crate::options::OptionError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UdpError {
-    /// The address could not be bound: taken, not this machine's, or reserved.
-    #[error("cannot bind {address}")]
-    Bind {
-        /// The address asked for.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// An option could not be set.
-    #[error("cannot set the socket up")]
-    Options(#[from] OptionError),
     /// The address could not be made the only peer.
     #[error("cannot connect to {peer}")]
     Connect {
@@ -51,16 +39,35 @@ pub enum UdpError {
     /// Word came back that the connected peer cannot be reached.
     #[error(transparent)]
     Peer(PeerError),
-    /// Nothing arrived within the read deadline, or there was no room to send
-    /// within the write deadline.
+    /// Nothing arrived within the read timeout, or there was no room to send
+    /// within the write timeout.
     #[error("not ready within {after:?}")]
     TimedOut {
-        /// The deadline.
+        /// The timeout.
         after: Duration,
     },
     /// The operating system failed us: retrying may help.
     #[error("socket failed")]
     Io(#[from] io::Error),
+}
+
+impl UdpError {
+    fn io_kind(&self) -> io::ErrorKind {
+        match self {
+            Self::Connect { source, .. } | Self::Send { source, .. } | Self::Io(source) => {
+                source.kind()
+            }
+            Self::Peer(error) => error.io_kind(),
+            Self::TimedOut { .. } => io::ErrorKind::TimedOut,
+        }
+    }
+}
+
+impl From<UdpError> for io::Error {
+    /// An error of the same kind, with all that is known in its text.
+    fn from(error: UdpError) -> Self {
+        Self::new(error.io_kind(), error)
+    }
 }
 
 fn destination(to: Option<SocketAddr>) -> String {
@@ -89,6 +96,34 @@ mod tests {
             source: kind.into(),
         }
         .to_string()
+    }
+
+    #[test]
+    fn an_io_error_has_the_kind_of_the_cause() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 9));
+        for (error, kind) in [
+            (
+                UdpError::Connect {
+                    peer: address,
+                    source: io::ErrorKind::NetworkUnreachable.into(),
+                },
+                io::ErrorKind::NetworkUnreachable,
+            ),
+            (
+                UdpError::TimedOut {
+                    after: Duration::from_secs(1),
+                },
+                io::ErrorKind::TimedOut,
+            ),
+            (
+                UdpError::Io(io::ErrorKind::OutOfMemory.into()),
+                io::ErrorKind::OutOfMemory,
+            ),
+        ] {
+            let text = error.to_string();
+            let error = io::Error::from(error);
+            assert_eq!((error.kind(), error.to_string()), (kind, text));
+        }
     }
 
     #[test]

@@ -36,7 +36,10 @@
 //! of interfaces, drops and truncation, and ICMP messages do not say who they
 //! are about; none of that has been run there.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::SystemTime,
+};
 
 mod batch;
 mod endpoint;
@@ -55,7 +58,44 @@ pub use send::Transmit;
 
 use crate::options::TrafficClass;
 
+/// Any address of this machine and any port, to send to `peer` from.
+///
+/// ```
+/// use sockkit_core::udp::unspecified;
+///
+/// assert_eq!(unspecified("192.0.2.1:7".parse()?), "0.0.0.0:0".parse()?);
+/// assert_eq!(unspecified("[2001:db8::1]:7".parse()?), "[::]:0".parse()?);
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+pub fn unspecified(peer: SocketAddr) -> SocketAddr {
+    let ip: IpAddr = match peer {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    SocketAddr::new(ip, 0)
+}
+
 /// A datagram as it arrived, with what is known about its way.
+///
+/// What the kernel tells beyond the sender costs time for each datagram, so it is
+/// told where an option asks for it, before the endpoint is made:
+///
+/// ```
+/// # #[cfg(target_os = "linux")]
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// use sockkit_core::{options::SocketOptions, udp::{Transmit, UdpEndpoint}};
+///
+/// let options = SocketOptions::new().receive_timestamp(true).receive_hops(true);
+/// let endpoint = UdpEndpoint::bind_with(([127, 0, 0, 1], 0).into(), &options)?;
+/// endpoint.send(Transmit::new(endpoint.local_addr()?, b"when?")).await?;
+/// let mut buffer = [0; 64];
+/// let datagram = endpoint.recv(&mut buffer).await?;
+/// println!("received at {:?}, {:?} hops left", datagram.received, datagram.hops);
+/// assert!(datagram.received.is_some() && datagram.hops == Some(64));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Datagram<'a> {
@@ -66,14 +106,21 @@ pub struct Datagram<'a> {
     /// Who sent it.
     pub from: SocketAddr,
     /// The address it was sent to: one of this machine's, a broadcast address
-    /// or a group.
+    /// or a group. Asked for by `packet_info`.
     pub to: Option<IpAddr>,
-    /// The interface it came in by.
+    /// The interface it came in by. Asked for by `packet_info`.
     pub interface_index: Option<u32>,
-    /// Its class of service and congestion mark.
-    pub traffic_class: TrafficClass,
+    /// Its class of service and congestion mark. Asked for by
+    /// `receive_traffic_class`.
+    pub traffic_class: Option<TrafficClass>,
+    /// How many more routers it might have crossed. Asked for by `receive_hops`.
+    pub hops: Option<u8>,
+    /// When the kernel received it, by the clock of this machine. Asked for by
+    /// `receive_timestamp`.
+    pub received: Option<SystemTime>,
     /// How many datagrams this endpoint's buffer had no room for before this
-    /// one, since it was bound. Wraps at 2³².
+    /// one, since it was bound; wraps at 2³². 0 unless `receive_drop_count`
+    /// asks for it.
     pub drops: u32,
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    fmt,
+    fmt, io,
     net::{IpAddr, SocketAddr},
 };
 
@@ -43,6 +43,18 @@ impl PeerError {
             peer: None,
             reporter: None,
             reason: PeerErrorReason::PortClosed,
+        }
+    }
+}
+
+impl PeerError {
+    /// The nearest kind of an I/O error.
+    pub(super) fn io_kind(&self) -> io::ErrorKind {
+        match self.reason {
+            PeerErrorReason::PortClosed => io::ErrorKind::ConnectionRefused,
+            PeerErrorReason::NetworkUnreachable => io::ErrorKind::NetworkUnreachable,
+            PeerErrorReason::Prohibited => io::ErrorKind::PermissionDenied,
+            _ => io::ErrorKind::HostUnreachable,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{io, iter, slice, sync::atomic::Ordering};
 
 use tokio::io::Interest;
 
-use super::{Datagram, ReceiveBatch, UdpEndpoint, UdpError, batch};
+use super::{Datagram, ReceiveBatch, UdpEndpoint, UdpError, batch, endpoint::RECEIVE_INTEREST};
 use crate::sys::datagram::{self, Received};
 
 impl UdpEndpoint {
@@ -15,24 +15,44 @@ impl UdpEndpoint {
     /// # Errors
     /// [`UdpError::Peer`] on a connected endpoint if word came back that the
     /// peer cannot be reached, [`UdpError::TimedOut`] if the endpoint has a
-    /// read deadline, [`UdpError::Io`] if the system fails.
+    /// read timeout, [`UdpError::Io`] if the system fails.
     ///
     /// # Cancel safety
     /// Cancel safe: no datagram is lost.
     pub async fn recv<'a>(&self, buffer: &'a mut [u8]) -> Result<Datagram<'a>, UdpError> {
-        let received = if self.receive_offload.is_on.load(Ordering::Relaxed) {
-            self.recv_one_of_many(buffer).await?
-        } else {
-            let mut received = Received::EMPTY;
-            self.receive(|| {
-                let room = iter::once(&mut *buffer);
-                datagram::receive_messages(&self.socket, room, slice::from_mut(&mut received))
-            })
-            .await?;
-            received
+        let received = match self.take_held(buffer) {
+            Some(held) => held,
+            None => self.receive(|| self.receive_one(buffer)).await?,
         };
-        let bytes = &buffer[..received.wire_bytes.min(buffer.len())];
-        Ok(batch::datagram(bytes, received.wire_bytes, &received))
+        Ok(filled(buffer, &received))
+    }
+
+    /// Takes one datagram, if one has arrived; waits for none.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// use sockkit_core::udp::{Transmit, UdpEndpoint};
+    ///
+    /// let endpoint = UdpEndpoint::bind(([127, 0, 0, 1], 0).into())?;
+    /// let mut buffer = [0; 64];
+    /// assert!(endpoint.try_recv(&mut buffer)?.is_none());
+    /// endpoint.send(Transmit::new(endpoint.local_addr()?, b"hi")).await?;
+    /// endpoint.readable().await?;
+    /// let datagram = endpoint.try_recv(&mut buffer)?.ok_or("nothing")?;
+    /// assert_eq!(datagram.bytes, b"hi");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv), but for [`UdpError::TimedOut`].
+    pub fn try_recv<'a>(&self, buffer: &'a mut [u8]) -> Result<Option<Datagram<'a>>, UdpError> {
+        let received = match self.take_held(buffer) {
+            Some(held) => Some(held),
+            None => self.try_receive(|| self.receive_one(buffer))?,
+        };
+        Ok(received.map(|received| filled(buffer, &received)))
     }
 
     /// Waits until there is something, then takes as much as there is and
@@ -47,34 +67,63 @@ impl UdpEndpoint {
     /// Cancel safe: no datagram is lost.
     pub async fn recv_batch(&self, batch: &mut ReceiveBatch) -> Result<(), UdpError> {
         self.allow_joining();
-        if let Some(held) = self.held().take()
-            && !held.is_empty()
-        {
-            *batch = held;
+        if self.take_all_held(batch) {
             return Ok(());
         }
         self.receive(|| self.refill(batch)).await
     }
 
-    /// Receives singly while the kernel joins: the rest of a run waits in
-    /// `held`.
-    async fn recv_one_of_many(&self, buffer: &mut [u8]) -> Result<Received, UdpError> {
-        let mut take_or_receive = || {
+    /// Takes as much as there is and `batch` has room for; waits for nothing, and
+    /// leaves `batch` empty if nothing has arrived.
+    ///
+    /// # Errors
+    /// As [`try_recv`](Self::try_recv).
+    pub fn try_recv_batch(&self, batch: &mut ReceiveBatch) -> Result<(), UdpError> {
+        self.allow_joining();
+        if !self.take_all_held(batch) && self.try_receive(|| self.refill(batch))?.is_none() {
+            batch.clear();
+        }
+        Ok(())
+    }
+
+    /// Moves what single receives left to `batch`; whether there was any.
+    fn take_all_held(&self, batch: &mut ReceiveBatch) -> bool {
+        match self.held().take() {
+            Some(held) if !held.is_empty() => {
+                *batch = held;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A datagram that came joined with one received before.
+    fn take_held(&self, buffer: &mut [u8]) -> Option<Received> {
+        if !self.receive_offload.is_on.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.held().as_mut()?.take_first(buffer)
+    }
+
+    /// One system call, for as little as can be: while the kernel joins, the
+    /// rest of a run waits in `held`.
+    fn receive_one(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        if self.receive_offload.is_on.load(Ordering::Relaxed) {
             let mut held = self.held();
             let batch = held.get_or_insert_with(|| ReceiveBatch::with_slots(1));
-            if let Some(received) = batch.take_first(buffer) {
-                return Ok(received);
+            // Another task may have received a run meanwhile.
+            if batch.is_empty() {
+                self.refill(batch)?;
             }
-            self.refill(batch)?;
-            batch
-                .take_first(buffer)
-                .ok_or_else(|| io::ErrorKind::WouldBlock.into())
-        };
-        // What is held makes no socket readable.
-        if let Ok(received) = take_or_receive() {
-            return Ok(received);
+            return (batch.take_first(buffer)).ok_or_else(|| io::ErrorKind::WouldBlock.into());
         }
-        self.receive(take_or_receive).await
+        if !self.has_control_data {
+            return datagram::receive_plain(&self.socket, buffer);
+        }
+        let mut received = Received::EMPTY;
+        let room = iter::once(buffer);
+        datagram::receive_messages(&self.socket, room, slice::from_mut(&mut received))?;
+        Ok(received)
     }
 
     fn refill(&self, batch: &mut ReceiveBatch) -> io::Result<()> {
@@ -83,14 +132,9 @@ impl UdpEndpoint {
 
     /// Waits until `call` has something other than "not yet" to say.
     async fn receive<T>(&self, mut call: impl FnMut() -> io::Result<T>) -> Result<T, UdpError> {
-        let is_connected = self.is_connected.load(Ordering::Relaxed);
         loop {
-            if is_connected && let Some(error) = self.pop_error() {
-                return Err(UdpError::Peer(error));
-            }
-            // Word from the network wakes only those who ask for errors.
-            let interest = Interest::READABLE | Interest::ERROR;
-            let answer = self.when_ready(interest, self.read_deadline, &mut call);
+            self.check_peer()?;
+            let answer = self.when_ready(RECEIVE_INTEREST, self.read_timeout, &mut call);
             match answer.await? {
                 Ok(value) => return Ok(value),
                 Err(error) if self.absorb(&error) => {}
@@ -98,4 +142,47 @@ impl UdpEndpoint {
             }
         }
     }
+
+    /// What `call` says at once, if that is not "not yet".
+    fn try_receive<T>(
+        &self,
+        mut call: impl FnMut() -> io::Result<T>,
+    ) -> Result<Option<T>, UdpError> {
+        // Each error that is absorbed is one the kernel holds no more.
+        for _ in 0..MAX_ABSORBED {
+            self.check_peer()?;
+            // tokio knows no readiness of two interests at once.
+            let called = match self.socket.try_io(Interest::READABLE, &mut call) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.socket.try_io(Interest::ERROR, &mut call)
+                }
+                called => called,
+            };
+            match called {
+                Ok(value) => return Ok(Some(value)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if self.absorb(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the network said about the only peer.
+    fn check_peer(&self) -> Result<(), UdpError> {
+        let is_connected = self.is_connected.load(Ordering::Relaxed);
+        if is_connected && let Some(error) = self.pop_error() {
+            return Err(UdpError::Peer(error));
+        }
+        Ok(())
+    }
 }
+
+/// What the kernel put into `buffer`.
+fn filled<'a>(buffer: &'a [u8], received: &Received) -> Datagram<'a> {
+    let bytes = &buffer[..received.wire_bytes.min(buffer.len())];
+    batch::datagram(bytes, received.wire_bytes, received)
+}
+
+/// Bounds a receive that does not wait, in a flood of ICMP messages.
+const MAX_ABSORBED: usize = 64;

@@ -116,7 +116,7 @@ impl UdpEndpoint {
     /// # Errors
     /// [`UdpError::Send`] if the system refuses some: those are left out, and
     /// the rest is sent. [`UdpError::TimedOut`] if there is no room within the
-    /// endpoint's write deadline: the rest is not sent.
+    /// endpoint's write timeout: the rest is not sent.
     ///
     /// # Cancel safety
     /// Not cancel safe: some may be sent and others not, each whole or not at
@@ -264,7 +264,7 @@ impl UdpEndpoint {
         &self,
         call: impl FnMut() -> io::Result<Step>,
     ) -> Result<Step, UdpError> {
-        let step = self.when_ready(Interest::WRITABLE, self.write_deadline, call);
+        let step = self.when_ready(Interest::WRITABLE, self.write_timeout, call);
         Ok(step.await??)
     }
 }

@@ -4,11 +4,11 @@ use std::{net::SocketAddr, time::Instant};
 
 use sockkit_core::{
     options::SocketOptions,
-    udp::{Transmit, UdpEndpoint, UdpError},
+    udp::{Transmit, UdpEndpoint, UdpError, unspecified},
 };
 use sockkit_media::{
     picture::{Picture, PictureError, PixelFormat},
-    shared::{GIGABIT, Pacer, unspecified},
+    shared::{GIGABIT, Pacer},
     stream::StreamError,
 };
 use tokio::time::sleep_until;

@@ -9,6 +9,7 @@ use clap::Parser;
 use sockkit::{
     interfaces::InterfaceSelector,
     multicast::{Group, MulticastEndpoint, Via},
+    udp::unspecified,
 };
 use sockkit_examples::{terminal::line, until_ctrl_c};
 
@@ -34,10 +35,7 @@ async fn main() -> anyhow::Result<()> {
 
 async fn listen(args: Args) -> anyhow::Result<()> {
     let group = Group::new(args.group.ip())?;
-    let any = match args.group {
-        SocketAddr::V4(_) => SocketAddr::from(([0; 4], args.group.port())),
-        SocketAddr::V6(_) => SocketAddr::from(([0; 16], args.group.port())),
-    };
+    let any = SocketAddr::new(unspecified(args.group).ip(), args.group.port());
     let receiver = MulticastEndpoint::bind(any)?;
     let via = args.interface.map_or(Via::Route, Via::Interface);
     // Dropping it leaves the group.

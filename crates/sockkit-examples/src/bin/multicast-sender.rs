@@ -10,7 +10,7 @@ use sockkit::{
     interfaces::InterfaceSelector,
     multicast::{Group, MulticastEndpoint},
     options::SocketOptions,
-    udp::Transmit,
+    udp::{Transmit, unspecified},
 };
 use sockkit_examples::until_ctrl_c;
 
@@ -38,12 +38,8 @@ async fn main() -> anyhow::Result<()> {
 
 async fn send(args: Args) -> anyhow::Result<()> {
     Group::new(args.group.ip())?;
-    let any = match args.group {
-        SocketAddr::V4(_) => SocketAddr::from(([0; 4], 0)),
-        SocketAddr::V6(_) => SocketAddr::from(([0; 16], 0)),
-    };
     let options = SocketOptions::new().multicast_hops(args.ttl);
-    let sender = MulticastEndpoint::bind_with(any, &options)?;
+    let sender = MulticastEndpoint::bind_with(unspecified(args.group), &options)?;
     if let Some(interface) = &args.interface {
         sender.set_outgoing(interface)?;
     }

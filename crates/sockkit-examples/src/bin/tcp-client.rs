@@ -34,7 +34,7 @@ async fn main() -> anyhow::Result<()> {
 
 async fn talk(server: String) -> anyhow::Result<()> {
     let mut connection = Connector::default()
-        .deadline(PATIENCE)
+        .timeout(PATIENCE)
         .connect(&server)
         .await
         .with_context(|| format!("cannot connect to {server}"))?;

@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Parser;
 use sockkit::{
     options::SocketOptions,
-    udp::{Transmit, UdpEndpoint},
+    udp::{Transmit, UdpEndpoint, unspecified},
 };
 use sockkit_examples::{terminal::lines, until_ctrl_c};
 
@@ -31,13 +31,8 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn ask(server: SocketAddr, messages: Vec<String>) -> anyhow::Result<()> {
-    // Any address and port of the server's IP version.
-    let any = match server {
-        SocketAddr::V4(_) => SocketAddr::from(([0; 4], 0)),
-        SocketAddr::V6(_) => SocketAddr::from(([0; 16], 0)),
-    };
     let options = SocketOptions::new().read_timeout(Some(Duration::from_secs(2)));
-    let endpoint = UdpEndpoint::bind_with(any, &options)?;
+    let endpoint = UdpEndpoint::bind_with(unspecified(server), &options)?;
     endpoint.connect(server)?;
 
     let mut buffer = vec![0; 65_535];

@@ -12,7 +12,7 @@ use sockkit::{
     course::file::{End, udp},
     file::Destination,
     options::SocketOptions,
-    udp::UdpEndpoint,
+    udp::{UdpEndpoint, unspecified},
 };
 use sockkit_examples::until_ctrl_c;
 
@@ -58,12 +58,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn send(file: PathBuf, to: SocketAddr) -> anyhow::Result<()> {
-    // Any address and port of the receiver's IP version.
-    let any = match to {
-        SocketAddr::V4(_) => SocketAddr::from(([0; 4], 0)),
-        SocketAddr::V6(_) => SocketAddr::from(([0; 16], 0)),
-    };
-    let endpoint = UdpEndpoint::bind(any)?;
+    let endpoint = UdpEndpoint::bind(unspecified(to))?;
     let bytes = udp::send(&endpoint, to, &file).await?;
     println!("sent {bytes} bytes to {to}");
     Ok(())

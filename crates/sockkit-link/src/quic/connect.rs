@@ -1,14 +1,12 @@
 //! Dialling.
 
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use quinn::{ClientConfig, rustls::pki_types::CertificateDer};
-use sockkit_core::{dial, udp::IcmpListener};
+use sockkit_core::{
+    BindError, dial,
+    udp::{IcmpListener, unspecified},
+};
 use tokio::{
     net::{ToSocketAddrs, lookup_host},
     time::{Instant, timeout},
@@ -17,7 +15,7 @@ use tokio::{
 use super::{
     Config, ConnectError, Connection, Fingerprint,
     identity::{self, NAME},
-    socket::{self, SocketError},
+    socket,
 };
 
 /// Dials a name or an address, as [`connect_with`] does with the default config.
@@ -100,8 +98,8 @@ async fn attempt(
 ) -> Result<Connection, ConnectError> {
     let socket =
         socket::bind(unspecified(address), &config.options).map_err(|error| match error {
-            SocketError::Options(error) => ConnectError::Options(error),
-            SocketError::Bind(error) | SocketError::Io(error) => ConnectError::Io(error),
+            BindError::Options(error) => ConnectError::Options(error),
+            error => ConnectError::Io(error.into()),
         })?;
     let refusals = IcmpListener::of(&socket)?;
     let endpoint = socket::endpoint(socket, None)?;
@@ -141,16 +139,10 @@ fn fingerprint(connection: &quinn::Connection) -> Option<Fingerprint> {
     chain.first().map(Fingerprint::of)
 }
 
-fn unspecified(address: SocketAddr) -> SocketAddr {
-    let ip: IpAddr = match address {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    SocketAddr::new(ip, 0)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
     use quinn::ServerConfig;
 
     use super::*;

@@ -5,29 +5,6 @@ use std::{io, net::SocketAddr, time::Duration};
 use quinn::{ConnectionError, TransportErrorCode, VarInt};
 use sockkit_core::{options::OptionError, udp::PeerError};
 
-/// Why nobody listens now.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ListenError {
-    /// The address could not be bound: taken, not this machine's, or reserved.
-    #[error("cannot bind {address}")]
-    Bind {
-        /// The address asked for.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// An option could not be set.
-    #[error("cannot set the socket up")]
-    Options(#[from] OptionError),
-    /// No certificate could be made: the system has no randomness.
-    #[error("cannot make a certificate")]
-    Certificate(#[source] io::Error),
-    /// The operating system failed us: retrying may help.
-    #[error("socket failed")]
-    Io(#[from] io::Error),
-}
-
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

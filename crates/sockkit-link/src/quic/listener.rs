@@ -4,19 +4,17 @@ use std::{io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use quinn::{Endpoint, Incoming, ServerConfig};
-use sockkit_core::server::{Slot, Slots};
+use sockkit_core::{
+    BindError,
+    server::{Slot, Slots},
+};
 use tokio::{
     sync::{Mutex, mpsc},
     task::JoinHandle,
     time::timeout,
 };
 
-use super::{
-    Config, Connection, Fingerprint, ListenError,
-    connection::Abandoned,
-    identity,
-    socket::{self, SocketError},
-};
+use super::{Config, Connection, Fingerprint, connection::Abandoned, identity, socket};
 
 /// A UDP socket that accepts connections.
 ///
@@ -36,38 +34,33 @@ impl Listener {
     /// Listens at `address`; port 0 lets the system choose.
     ///
     /// # Errors
-    /// [`ListenError::Bind`] if the address cannot be had, [`ListenError::Io`]
-    /// if the system has no socket left, [`ListenError::Certificate`] if it has
-    /// no randomness.
+    /// [`BindError::Address`] if the address cannot be bound, [`BindError::Io`]
+    /// if the system has no socket left, or no randomness for a certificate.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn bind(address: SocketAddr) -> Result<Self, ListenError> {
+    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
         Self::bind_with(address, &Config::default())
     }
 
     /// Listens at `address` as `config` says.
     ///
     /// # Errors
-    /// As [`bind`](Self::bind), and [`ListenError::Options`], which names the
+    /// As [`bind`](Self::bind), and [`BindError::Options`], which names the
     /// option that could not be set.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn bind_with(address: SocketAddr, config: &Config) -> Result<Self, ListenError> {
+    pub fn bind_with(address: SocketAddr, config: &Config) -> Result<Self, BindError> {
         let (tls, fingerprint) =
-            identity::listener(&config.protocol).map_err(ListenError::Certificate)?;
+            identity::listener(&config.protocol).map_err(without_certificate)?;
         let mut server = ServerConfig::with_crypto(Arc::new(tls));
         server
             .transport_config(config.transport(1))
             .max_incoming(MAX_WAITING)
             .incoming_buffer_size(WAITING_BUFFER_BYTES)
             .incoming_buffer_size_total(WAITING_BUFFERS_BYTES);
-        let socket = socket::bind(address, &config.options).map_err(|error| match error {
-            SocketError::Options(error) => ListenError::Options(error),
-            SocketError::Bind(source) => ListenError::Bind { address, source },
-            SocketError::Io(error) => ListenError::Io(error),
-        })?;
+        let socket = socket::bind(address, &config.options)?;
         let endpoint = socket::endpoint(socket, Some(server))?;
         let (sender, ready) = mpsc::channel(1);
         let door = Door {
@@ -203,6 +196,11 @@ impl Door {
 }
 
 /// Attempts that the door has not looked at yet; it looks at once.
+fn without_certificate(error: io::Error) -> BindError {
+    let message = format!("cannot make a certificate: {error}");
+    io::Error::new(error.kind(), message).into()
+}
+
 const MAX_WAITING: usize = 256;
 const WAITING_BUFFER_BYTES: u64 = 64 << 10;
 const WAITING_BUFFERS_BYTES: u64 = 1 << 20;

@@ -66,7 +66,7 @@ pub use self::{
     config::{Config, Congestion},
     connect::{connect, connect_with},
     connection::{Connection, Handle, Stats},
-    error::{ConnectError, ListenError},
+    error::ConnectError,
     identity::Fingerprint,
     listener::Listener,
 };

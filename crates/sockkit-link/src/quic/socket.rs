@@ -8,24 +8,17 @@ use std::{
 
 use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use sockkit_core::options::{OptionError, SocketOptions};
-
-/// Why there is no socket.
-pub(super) enum SocketError {
-    Options(OptionError),
-    Bind(io::Error),
-    Io(io::Error),
-}
+use sockkit_core::{BindError, options::SocketOptions};
 
 /// A socket at `address`, with options that are set before.
-pub(super) fn bind(address: SocketAddr, options: &SocketOptions) -> Result<StdSocket, SocketError> {
+pub(super) fn bind(address: SocketAddr, options: &SocketOptions) -> Result<StdSocket, BindError> {
     let domain = Domain::for_address(address);
-    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).map_err(SocketError::Io)?;
-    options.apply(&socket).map_err(SocketError::Options)?;
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    options.apply(&socket)?;
     socket
         .bind(&SockAddr::from(address))
-        .map_err(SocketError::Bind)?;
-    socket.set_nonblocking(true).map_err(SocketError::Io)?;
+        .map_err(|source| BindError::Address { address, source })?;
+    socket.set_nonblocking(true)?;
     Ok(socket.into())
 }
 

@@ -17,6 +17,7 @@
 //! # });
 //! ```
 
+use futures::{Stream, stream::unfold};
 use tokio::sync::watch;
 
 /// Creates a channel that holds only its newest value.
@@ -127,6 +128,28 @@ impl<T: Clone> Subscriber<T> {
                 return self.take_new();
             }
         }
+    }
+
+    /// The values as a [`Stream`], until the publisher is gone: each the newest
+    /// at the time that it is asked for.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use futures::StreamExt;
+    ///
+    /// let (publisher, subscriber) = sockkit_media::latest::channel();
+    /// publisher.publish(1);
+    /// publisher.publish(2);
+    /// drop(publisher);
+    /// let values: Vec<i32> = subscriber.into_stream().collect().await;
+    /// assert_eq!(values, [2]);
+    /// # });
+    /// ```
+    pub fn into_stream(self) -> impl Stream<Item = T> {
+        unfold(self, async |mut subscriber| {
+            let value = subscriber.next().await?;
+            Some((value, subscriber))
+        })
     }
 
     /// The newest value, whether or not it was taken before.

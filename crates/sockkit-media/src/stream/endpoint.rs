@@ -7,7 +7,7 @@ use sockkit_core::{
     interfaces::InterfaceSelector,
     multicast::{Group, Membership, MulticastEndpoint, Via},
     options::SocketOptions,
-    udp::UdpEndpoint,
+    udp::{UdpEndpoint, unspecified},
 };
 
 use super::StreamError;
@@ -31,6 +31,9 @@ impl Endpoint {
         options: &SocketOptions,
     ) -> Result<Self, StreamError> {
         let Ok(group) = Group::new(address.ip()) else {
+            // A sender on this machine is told by the address that it sent to.
+            #[cfg(target_os = "linux")]
+            let options = &options.clone().packet_info(true);
             return Ok(Self::Alone(UdpEndpoint::bind_with(address, options)?));
         };
         let any = SocketAddr::new(unspecified(address).ip(), address.port());
@@ -67,14 +70,6 @@ impl Endpoint {
             Self::Alone(endpoint) => endpoint,
             Self::InGroup { endpoint, .. } => endpoint.udp(),
         }
-    }
-}
-
-/// Any address and any port, of the same IP version.
-pub fn unspecified(like: SocketAddr) -> SocketAddr {
-    match like {
-        SocketAddr::V4(_) => SocketAddr::from(([0; 4], 0)),
-        SocketAddr::V6(_) => SocketAddr::from(([0; 16], 0)),
     }
 }
 

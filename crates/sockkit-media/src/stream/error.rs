@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr};
 
-use sockkit_core::{multicast::MulticastError, udp::UdpError};
+use sockkit_core::{BindError, multicast::MulticastError, udp::UdpError};
 
 /// Why a stream cannot begin.
 ///
@@ -27,14 +27,9 @@ pub enum StreamError {
     /// The group could not be joined.
     #[error(transparent)]
     Multicast(#[from] MulticastError),
-    /// The TCP address could not be bound.
-    #[error("cannot listen at {address}")]
-    Listen {
-        /// The address asked for.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
+    /// The address could not be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// The operating system failed us.
     #[error("socket failed")]
     Io(#[from] io::Error),

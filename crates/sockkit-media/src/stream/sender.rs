@@ -12,7 +12,7 @@ use sockkit_codec::shard::{
 use sockkit_core::{
     interfaces::InterfaceSelector,
     options::SocketOptions,
-    udp::{ReceiveBatch, Transmit, UdpError},
+    udp::{ReceiveBatch, Transmit, UdpError, unspecified},
 };
 use tokio::{task::JoinHandle, time::sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -21,7 +21,7 @@ use super::{
     Report, StreamError,
     answer::Answerer,
     control::{self, Control},
-    endpoint::{Endpoint, random_stream, unspecified},
+    endpoint::{Endpoint, random_stream},
     inlet::{now, wall},
     pace::{GIGABIT, Pacer},
 };

@@ -102,6 +102,12 @@ impl UdpServer {
             return Err(is_zero("reply_timeout"));
         }
         let local_addr = endpoint.local_addr()?;
+        // A reply comes from the address that was asked.
+        let endpoint = if local_addr.ip().is_unspecified() {
+            endpoint.with_packet_info()?
+        } else {
+            endpoint
+        };
         let slots = Slots::new(config.max_in_flight, config.max_in_flight_per_address);
         let control = Arc::new(Control {
             lifecycle: Lifecycle::new(slots, config.drain),

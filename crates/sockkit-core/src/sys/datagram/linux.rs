@@ -11,6 +11,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
     os::fd::AsRawFd,
     ptr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use libc::{c_int, c_uint, c_void, cmsghdr, iovec, mmsghdr, msghdr, sockaddr_in6, socklen_t};
@@ -23,19 +24,32 @@ use crate::sys::option;
 /// The most messages that one call sends or receives.
 pub(crate) const MAX_MESSAGES: usize = 64;
 
-/// Asks for everything that [`Received`] and [`QueuedError`] report.
+/// Asks for everything that [`QueuedError`] reports: it costs nothing until
+/// there is an error.
 pub(crate) fn prepare(socket: &UdpSocket) -> io::Result<()> {
-    // A dual-stack socket carries IPv4 too and needs both sets.
-    option::set(socket, libc::IPPROTO_IP, libc::IP_RECVTOS, ON)?;
+    // A dual-stack socket carries IPv4 too and needs both.
     option::set(socket, libc::IPPROTO_IP, libc::IP_RECVERR, ON)?;
-    if socket.local_addr()?.is_ipv4() {
-        option::set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, ON)?;
-    } else {
-        option::set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, ON)?;
-        option::set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, ON)?;
+    if socket.local_addr()?.is_ipv6() {
         option::set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, ON)?;
     }
-    option::set(socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, ON)
+    Ok(())
+}
+
+/// Asks for the address and the interface at which each datagram arrives.
+pub(crate) fn ask_packet_info(socket: &UdpSocket) -> io::Result<()> {
+    if socket.local_addr()?.is_ipv4() {
+        option::set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, ON)
+    } else {
+        option::set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, ON)
+    }
+}
+
+/// Whether anything was asked for that comes with each datagram.
+pub(crate) fn has_control_data(socket: &UdpSocket) -> bool {
+    // IPv6's are absent on an IPv4 socket.
+    CONTROL_OPTIONS
+        .iter()
+        .any(|&(level, name)| option::get::<c_int>(socket, level, name).is_ok_and(|on| on != 0))
 }
 
 /// Lets the kernel join datagrams of one sender (GRO). From then on every
@@ -67,14 +81,44 @@ pub(crate) fn send_messages(socket: &UdpSocket, messages: &[Message<'_>]) -> io:
     retry_interrupted(|| {
         // SAFETY: every header points at a name, parts and control data that
         // live in `names`, `messages` and `controls` until the call returns.
-        unsafe {
+        let sent = unsafe {
             libc::sendmmsg(
                 socket.as_raw_fd(),
                 headers.as_mut_ptr(),
                 message_count(headers.len()),
                 0,
             )
+        };
+        sent as isize
+    })
+}
+
+/// Receives one datagram and who sent it, and nothing else about it.
+///
+/// # Errors
+/// `WouldBlock` if nothing has arrived.
+pub(crate) fn receive_plain(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Received> {
+    let mut name = empty_name();
+    let mut name_bytes = length_of::<sockaddr_in6>();
+    let wire_bytes = retry_interrupted(|| {
+        // SAFETY: buffer and name live until the call returns, and the kernel
+        // writes no more into each than its length, given beside it.
+        unsafe {
+            libc::recvfrom(
+                socket.as_raw_fd(),
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+                // Report the length of a datagram that did not fit.
+                libc::MSG_TRUNC,
+                (&raw mut name).cast(),
+                &raw mut name_bytes,
+            )
         }
+    })?;
+    Ok(Received {
+        from: socket_address(&name).ok_or(io::ErrorKind::InvalidData)?,
+        wire_bytes,
+        ..Received::EMPTY
     })
 }
 
@@ -117,7 +161,7 @@ pub(crate) fn receive_messages<'a>(
         // SAFETY: the first `count` headers are written and point at a name, a
         // buffer and control space that live until the call returns. The
         // kernel writes no more into each than its length, given beside it.
-        unsafe {
+        let filled = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
                 headers.as_mut_ptr().cast(),
@@ -126,7 +170,8 @@ pub(crate) fn receive_messages<'a>(
                 libc::MSG_TRUNC as _,
                 ptr::null_mut(),
             )
-        }
+        };
+        filled as isize
     })?;
     for ((header, name), received) in headers[..filled].iter().zip(&names).zip(received) {
         // SAFETY: both are written above for every index below `count`, and
@@ -159,15 +204,13 @@ pub(crate) fn next_error(socket: &UdpSocket) -> io::Result<Option<QueuedError>> 
     let outcome = retry_interrupted(|| {
         // SAFETY: name, part and control live until the call returns, and
         // their lengths are beside them.
-        let length = unsafe {
+        unsafe {
             libc::recvmsg(
                 socket.as_raw_fd(),
                 &raw mut header,
                 libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT,
             )
-        };
-        // The bytes are of no interest, only whether there was an entry.
-        if length < 0 { -1 } else { 0 }
+        }
     });
     match outcome {
         Ok(_) => {}
@@ -319,11 +362,7 @@ unsafe fn incoming(header: &mmsghdr, name: &sockaddr_in6) -> io::Result<Received
     let mut received = Received {
         from,
         wire_bytes: header.msg_len as usize,
-        segment_bytes: None,
-        to: None,
-        interface_index: None,
-        traffic_class: 0,
-        drops: 0,
+        ..Received::EMPTY
     };
     let visit = |level, kind, data: &[u8]| match (level, kind) {
         (libc::SOL_UDP, libc::UDP_GRO) => {
@@ -331,14 +370,10 @@ unsafe fn incoming(header: &mmsghdr, name: &sockaddr_in6) -> io::Result<Received
                 read::<c_int>(data).and_then(|bytes| usize::try_from(bytes).ok());
         }
         (libc::IPPROTO_IP, libc::IP_TOS) => {
-            received.traffic_class = read::<u8>(data).unwrap_or(0);
+            received.traffic_class = read(data);
         }
         (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
-            received.traffic_class = data.first().copied().unwrap_or(0);
-            #[cfg(target_endian = "big")]
-            {
-                received.traffic_class = data.last().copied().unwrap_or(0);
-            }
+            received.traffic_class = small_number(data);
         }
         (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
             if let Some(info) = read::<libc::in_pktinfo>(data) {
@@ -351,6 +386,12 @@ unsafe fn incoming(header: &mmsghdr, name: &sockaddr_in6) -> io::Result<Received
                 received.to = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).to_canonical());
                 received.interface_index = Some(info.ipi6_ifindex);
             }
+        }
+        (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
+            received.hops = small_number(data);
+        }
+        (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
+            received.received = read(data).and_then(system_time);
         }
         (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
             received.drops = read::<u32>(data).unwrap_or(0);
@@ -422,6 +463,8 @@ unsafe impl Plain for c_int {}
 // SAFETY: as above.
 unsafe impl Plain for u32 {}
 // SAFETY: as above.
+unsafe impl Plain for libc::timespec {}
+// SAFETY: as above.
 unsafe impl Plain for libc::in_pktinfo {}
 // SAFETY: as above.
 unsafe impl Plain for libc::in6_pktinfo {}
@@ -439,6 +482,17 @@ fn read<T: Plain>(data: &[u8]) -> Option<T> {
     }
     // SAFETY: long enough, alignment is not needed, every pattern is a value.
     Some(unsafe { data.as_ptr().cast::<T>().read_unaligned() })
+}
+
+/// A number of one byte, which the kernel writes as an `int`.
+fn small_number(data: &[u8]) -> Option<u8> {
+    read::<c_int>(data).and_then(|number| u8::try_from(number).ok())
+}
+
+fn system_time(time: libc::timespec) -> Option<SystemTime> {
+    let seconds = u64::try_from(time.tv_sec).ok()?;
+    let nanos = u32::try_from(time.tv_nsec).ok()?;
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds) + Duration::from_nanos(nanos.into()))
 }
 
 /// What the kernel wrote into a name that has room for either family.
@@ -486,7 +540,7 @@ fn length_of<T>() -> socklen_t {
 }
 
 /// Runs a call again while signals interrupt it; a negative result is an error.
-fn retry_interrupted(mut call: impl FnMut() -> c_int) -> io::Result<usize> {
+fn retry_interrupted(mut call: impl FnMut() -> isize) -> io::Result<usize> {
     loop {
         if let Ok(count) = usize::try_from(call()) {
             return Ok(count);
@@ -501,9 +555,23 @@ fn retry_interrupted(mut call: impl FnMut() -> c_int) -> io::Result<usize> {
 /// Turns an option on.
 const ON: c_int = 1;
 
+/// What makes the kernel write something beside a datagram.
+const CONTROL_OPTIONS: [(c_int, c_int); 9] = [
+    (libc::SOL_SOCKET, libc::SO_RXQ_OVFL),
+    (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS),
+    (libc::IPPROTO_IP, libc::IP_PKTINFO),
+    (libc::IPPROTO_IP, libc::IP_RECVTOS),
+    (libc::IPPROTO_IP, libc::IP_RECVTTL),
+    (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
+    (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS),
+    (libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT),
+    // Runs of datagrams come with their length.
+    (libc::SOL_UDP, libc::UDP_GRO),
+];
+
 /// `UDP_SEGMENT` (24) and the larger packet info (40).
 const SEND_CONTROL_BYTES: usize = 64;
 
-/// Packet info (40), traffic class, segment size and drops (24 each), and
-/// spare room for what socket options add, such as timestamps.
+/// Packet info (40), of both IP versions on a dual-stack socket, time (32),
+/// traffic class, hops, segment size and drops (24 each), and spare room.
 const RECEIVE_CONTROL_BYTES: usize = 256;

@@ -6,6 +6,7 @@
 use std::{
     io::IoSlice,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::SystemTime,
 };
 
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
@@ -13,7 +14,8 @@ use std::{
 mod imp;
 
 pub(crate) use imp::{
-    MAX_MESSAGES, enable_coalescing, next_error, prepare, receive_messages, send_messages,
+    MAX_MESSAGES, ask_packet_info, enable_coalescing, has_control_data, next_error, prepare,
+    receive_messages, receive_plain, send_messages,
 };
 
 /// One thing to hand to the kernel: a datagram, or several of one size.
@@ -42,7 +44,11 @@ pub(crate) struct Received {
     pub(crate) to: Option<IpAddr>,
     pub(crate) interface_index: Option<u32>,
     /// The byte of class of service and congestion mark.
-    pub(crate) traffic_class: u8,
+    pub(crate) traffic_class: Option<u8>,
+    /// Routers that it might still have crossed.
+    pub(crate) hops: Option<u8>,
+    /// When the kernel received it.
+    pub(crate) received: Option<SystemTime>,
     /// Datagrams this socket dropped before this one, since it was made.
     pub(crate) drops: u32,
 }
@@ -55,7 +61,9 @@ impl Received {
         segment_bytes: None,
         to: None,
         interface_index: None,
-        traffic_class: 0,
+        traffic_class: None,
+        hops: None,
+        received: None,
         drops: 0,
     };
 }

@@ -54,13 +54,26 @@ pub(crate) fn receive_messages<'a>(
     *received = Received {
         from,
         wire_bytes,
-        segment_bytes: None,
-        to: None,
-        interface_index: None,
-        traffic_class: 0,
-        drops: 0,
+        ..Received::EMPTY
     };
     Ok(1)
+}
+
+pub(crate) fn receive_plain(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Received> {
+    let (wire_bytes, from) = socket.try_recv_from(buffer)?;
+    Ok(Received {
+        from,
+        wire_bytes,
+        ..Received::EMPTY
+    })
+}
+
+pub(crate) fn has_control_data(_socket: &UdpSocket) -> bool {
+    false
+}
+
+pub(crate) fn ask_packet_info(_socket: &UdpSocket) -> io::Result<()> {
+    Ok(())
 }
 
 pub(crate) fn next_error(_socket: &UdpSocket) -> io::Result<Option<QueuedError>> {

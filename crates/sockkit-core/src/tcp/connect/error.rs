@@ -30,10 +30,10 @@ pub enum ConnectError {
     /// Every address failed: in the order of their failing.
     #[error("cannot connect to {}", Attempts(.0))]
     Failed(Vec<Attempt>),
-    /// No address answered within the deadline.
+    /// No address answered in time.
     #[error("no answer within {after:?}")]
     TimedOut {
-        /// The deadline.
+        /// The timeout.
         after: Duration,
     },
     /// The operating system failed us: retrying may help.
@@ -53,7 +53,7 @@ pub struct Attempt {
 
 impl ConnectError {
     /// The same as the reason of an ended connection: refused, unreachable, or
-    /// a deadline.
+    /// a timeout.
     ///
     /// Of several addresses, one that refused was at least reached, and says
     /// more than one that was not.
@@ -73,9 +73,32 @@ impl ConnectError {
         }
     }
 
+    fn io_kind(&self) -> io::ErrorKind {
+        match self {
+            Self::Resolve(source) | Self::Io(source) => source.kind(),
+            Self::NoAddress { .. } => io::ErrorKind::AddrNotAvailable,
+            Self::Options(error) => error.io_kind(),
+            Self::Failed(attempts) => {
+                let kinds = || attempts.iter().map(|attempt| attempt.source.kind());
+                kinds()
+                    .find(|kind| *kind == io::ErrorKind::ConnectionRefused)
+                    .or_else(|| kinds().next())
+                    .unwrap_or(io::ErrorKind::HostUnreachable)
+            }
+            Self::TimedOut { .. } => io::ErrorKind::TimedOut,
+        }
+    }
+
     /// Whether another try can end otherwise.
     pub(super) fn is_worth_retrying(&self) -> bool {
         matches!(self, Self::Resolve(_) | Self::Failed(_) | Self::Io(_))
+    }
+}
+
+impl From<ConnectError> for io::Error {
+    /// An error of the same kind, with all that is known in its text.
+    fn from(error: ConnectError) -> Self {
+        Self::new(error.io_kind(), error)
     }
 }
 
@@ -94,4 +117,25 @@ impl fmt::Display for Attempts<'_> {
 
 fn from(local: Option<IpAddr>) -> String {
     local.map_or_else(String::new, |ip| format!(" from {ip}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_io_error_says_that_one_address_refused() {
+        let attempt = |kind: io::ErrorKind| Attempt {
+            address: ([127, 0, 0, 1], 9).into(),
+            source: kind.into(),
+        };
+        let error = ConnectError::Failed(vec![
+            attempt(io::ErrorKind::NetworkUnreachable),
+            attempt(io::ErrorKind::ConnectionRefused),
+        ]);
+        let text = error.to_string();
+        let error = io::Error::from(error);
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(error.to_string(), text);
+    }
 }

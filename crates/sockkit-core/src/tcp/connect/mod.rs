@@ -1,4 +1,4 @@
-//! Connecting by name: several addresses, a deadline, further tries.
+//! Connecting by name: several addresses, a timeout, further tries.
 
 mod attempt;
 mod error;
@@ -51,7 +51,7 @@ pub async fn connect(to: impl ToSocketAddrs) -> Result<Connection, ConnectError>
 ///
 /// // A server that may still be starting.
 /// let connection = Connector::default()
-///     .deadline(Duration::from_secs(30))
+///     .timeout(Duration::from_secs(30))
 ///     .retries(10)
 ///     .connect("camera.lan:5003")
 ///     .await?;
@@ -63,7 +63,7 @@ pub async fn connect(to: impl ToSocketAddrs) -> Result<Connection, ConnectError>
 pub struct Connector {
     options: SocketOptions,
     local: Option<SocketAddr>,
-    deadline: Duration,
+    timeout: Duration,
     attempt_delay: Duration,
     retries: usize,
 }
@@ -84,8 +84,8 @@ impl Connector {
 
     /// How long it may take in all, names and retries included; `Duration::MAX`
     /// is for ever. Default: 10 s.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
@@ -108,7 +108,7 @@ impl Connector {
     /// Connects to the first address that answers.
     ///
     /// # Errors
-    /// [`ConnectError::TimedOut`] at the deadline, else what kept the last try
+    /// [`ConnectError::TimedOut`] after the timeout, else what kept the last try
     /// from succeeding: [`ConnectError::Resolve`], [`ConnectError::NoAddress`],
     /// [`ConnectError::Options`], or [`ConnectError::Failed`] with every
     /// address and its reason.
@@ -129,10 +129,10 @@ impl Connector {
             .retry(pauses)
             .when(ConnectError::is_worth_retrying)
             .notify(|error, pause| tracing::debug!(?pause, %error, "connect again"));
-        timeout(self.deadline, trying)
+        timeout(self.timeout, trying)
             .await
             .unwrap_or(Err(ConnectError::TimedOut {
-                after: self.deadline,
+                after: self.timeout,
             }))
     }
 
@@ -161,7 +161,7 @@ impl Default for Connector {
         Self {
             options: SocketOptions::new(),
             local: None,
-            deadline: Duration::from_secs(10),
+            timeout: Duration::from_secs(10),
             attempt_delay: dial::ATTEMPT_DELAY,
             retries: 0,
         }

@@ -22,7 +22,10 @@ use std::{
     time::Duration,
 };
 
-use sockkit_core::server::{Server, Slots};
+use sockkit_core::{
+    BindError,
+    server::{Server, Slots},
+};
 use tokio::net::TcpListener;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -73,9 +76,10 @@ impl Viewer {
     ) -> Result<Self, ViewerError> {
         let streams: Vec<_> = streams.into_iter().collect();
         check_names(&streams)?;
-        let listener = TcpListener::bind(config.address)
+        let address = config.address;
+        let listener = TcpListener::bind(address)
             .await
-            .map_err(|error| ViewerError::from_bind(config.address, error))?;
+            .map_err(|source| BindError::Address { address, source })?;
         let address = listener.local_addr().map_err(ViewerError::Io)?;
 
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -263,24 +267,9 @@ impl Default for ViewerConfig {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ViewerError {
-    /// Another program has the port: choose another, or 0 for any.
-    #[error("{address} is in use by another program, choose another port")]
-    AddressInUse {
-        /// The address asked for.
-        address: SocketAddr,
-    },
-    /// No interface of this machine has the address.
-    #[error("{address} is no address of this machine")]
-    NotOurAddress {
-        /// The address asked for.
-        address: SocketAddr,
-    },
-    /// The system reserves the port: choose one above 1023.
-    #[error("not allowed to listen at {address}")]
-    NotAllowed {
-        /// The address asked for.
-        address: SocketAddr,
-    },
+    /// The address could not be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// There is nothing to show.
     #[error("no stream to show")]
     NoStreams,
@@ -303,17 +292,6 @@ pub enum ViewerError {
     /// The operating system failed us.
     #[error("cannot listen")]
     Io(#[source] io::Error),
-}
-
-impl ViewerError {
-    fn from_bind(address: SocketAddr, error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::AddrInUse => Self::AddressInUse { address },
-            io::ErrorKind::AddrNotAvailable => Self::NotOurAddress { address },
-            io::ErrorKind::PermissionDenied => Self::NotAllowed { address },
-            _ => Self::Io(error),
-        }
-    }
 }
 
 fn check_names(streams: &[ViewerStream]) -> Result<(), ViewerError> {

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use sockkit_core::{
     options::SocketOptions,
     server::ServerConfig,
-    tcp::{Connector, ListenConfig, ListenError, Listener},
+    tcp::{Connector, ListenConfig, Listener},
 };
 
 use crate::{
@@ -109,12 +109,7 @@ impl TcpSenderConfig {
             .not_sent_low_water_bytes(NOT_SENT_BYTES)
             .user_timeout(Some(self.write_deadline.min(LONGEST_USER_TIMEOUT)));
         let config = ListenConfig::default().options(options);
-        Listener::bind_with(self.address, &config).map_err(|error| match error {
-            ListenError::Bind { address, source } => StreamError::Listen { address, source },
-            ListenError::Options(error) => error.into_io().into(),
-            ListenError::Io(error) => error.into(),
-            other => std::io::Error::other(other).into(),
-        })
+        Ok(Listener::bind_with(self.address, &config)?)
     }
 
     pub(super) fn limits(&self) -> ServerConfig {
@@ -124,6 +119,8 @@ impl TcpSenderConfig {
             .write_timeout(self.write_deadline.min(FOR_EVER))
             .idle_timeout(self.write_deadline.min(FOR_EVER))
             .drain_timeout(DRAIN_WITHIN)
+            // Reads wait beside the pictures, and see the end only after them.
+            .quiet_period(None)
     }
 }
 
@@ -173,7 +170,7 @@ impl TcpReceiverConfig {
             .write_timeout(Some(self.silence.min(FOR_EVER)));
         Connector::default()
             .options(options)
-            .deadline(CONNECT_WITHIN)
+            .timeout(CONNECT_WITHIN)
     }
 }
 

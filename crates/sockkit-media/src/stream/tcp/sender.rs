@@ -56,7 +56,7 @@ impl TcpSender {
     /// picture, which [`finished`](Self::finished) waits for.
     ///
     /// # Errors
-    /// [`StreamError::Listen`] if the address is taken or not this machine's,
+    /// [`StreamError::Bind`] if the address is taken or not this machine's,
     /// [`StreamError::Io`] if there is no socket to be had.
     ///
     /// # Panics
