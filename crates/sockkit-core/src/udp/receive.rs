@@ -20,10 +20,11 @@ impl UdpEndpoint {
     /// # Cancel safety
     /// Cancel safe: no datagram is lost.
     pub async fn recv<'a>(&self, buffer: &'a mut [u8]) -> Result<Datagram<'a>, UdpError> {
-        let received = match self.take_held(buffer) {
-            Some(held) => held,
-            None => self.receive(|| self.receive_one(buffer)).await?,
-        };
+        let mut received = Received::EMPTY;
+        if !self.take_held(buffer, &mut received) {
+            self.receive(|| self.receive_one(buffer, &mut received))
+                .await?;
+        }
         Ok(filled(buffer, &received))
     }
 
@@ -48,11 +49,12 @@ impl UdpEndpoint {
     /// # Errors
     /// As [`recv`](Self::recv), but for [`UdpError::TimedOut`].
     pub fn try_recv<'a>(&self, buffer: &'a mut [u8]) -> Result<Option<Datagram<'a>>, UdpError> {
-        let received = match self.take_held(buffer) {
-            Some(held) => Some(held),
-            None => self.try_receive(|| self.receive_one(buffer))?,
-        };
-        Ok(received.map(|received| filled(buffer, &received)))
+        let mut received = Received::EMPTY;
+        let is_taken = self.take_held(buffer, &mut received)
+            || self
+                .try_receive(|| self.receive_one(buffer, &mut received))?
+                .is_some();
+        Ok(is_taken.then(|| filled(buffer, &received)))
     }
 
     /// Waits until there is something, then takes as much as there is and
@@ -97,17 +99,25 @@ impl UdpEndpoint {
         }
     }
 
-    /// A datagram that came joined with one received before.
-    fn take_held(&self, buffer: &mut [u8]) -> Option<Received> {
+    /// Takes a datagram that came joined with one received before, if there is
+    /// one.
+    fn take_held(&self, buffer: &mut [u8], received: &mut Received) -> bool {
         if !self.receive_offload.is_on.load(Ordering::Relaxed) {
-            return None;
+            return false;
         }
-        self.held().as_mut()?.take_first(buffer)
+        let first = self
+            .held()
+            .as_mut()
+            .and_then(|held| held.take_first(buffer));
+        first.is_some_and(|first| {
+            *received = first;
+            true
+        })
     }
 
     /// One system call, for as little as can be: while the kernel joins, the
     /// rest of a run waits in `held`.
-    fn receive_one(&self, buffer: &mut [u8]) -> io::Result<Received> {
+    fn receive_one(&self, buffer: &mut [u8], received: &mut Received) -> io::Result<()> {
         if self.receive_offload.is_on.load(Ordering::Relaxed) {
             let mut held = self.held();
             let batch = held.get_or_insert_with(|| ReceiveBatch::with_slots(1));
@@ -115,15 +125,15 @@ impl UdpEndpoint {
             if batch.is_empty() {
                 self.refill(batch)?;
             }
-            return (batch.take_first(buffer)).ok_or_else(|| io::ErrorKind::WouldBlock.into());
+            *received = batch.take_first(buffer).ok_or(io::ErrorKind::WouldBlock)?;
+            return Ok(());
         }
         if !self.has_control_data {
-            return datagram::receive_plain(&self.socket, buffer);
+            return datagram::receive_plain(&self.socket, buffer, received);
         }
-        let mut received = Received::EMPTY;
         let room = iter::once(buffer);
-        datagram::receive_messages(&self.socket, room, slice::from_mut(&mut received))?;
-        Ok(received)
+        datagram::receive_messages(&self.socket, room, slice::from_mut(received))?;
+        Ok(())
     }
 
     fn refill(&self, batch: &mut ReceiveBatch) -> io::Result<()> {

@@ -93,11 +93,15 @@ pub(crate) fn send_messages(socket: &UdpSocket, messages: &[Message<'_>]) -> io:
     })
 }
 
-/// Receives one datagram and who sent it, and nothing else about it.
+/// Receives one datagram and who sent it, and leaves the rest of `received`.
 ///
 /// # Errors
 /// `WouldBlock` if nothing has arrived.
-pub(crate) fn receive_plain(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Received> {
+pub(crate) fn receive_plain(
+    socket: &UdpSocket,
+    buffer: &mut [u8],
+    received: &mut Received,
+) -> io::Result<()> {
     let mut name = empty_name();
     let mut name_bytes = length_of::<sockaddr_in6>();
     let wire_bytes = retry_interrupted(|| {
@@ -115,11 +119,9 @@ pub(crate) fn receive_plain(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result
             )
         }
     })?;
-    Ok(Received {
-        from: socket_address(&name).ok_or(io::ErrorKind::InvalidData)?,
-        wire_bytes,
-        ..Received::EMPTY
-    })
+    received.from = socket_address(&name).ok_or(io::ErrorKind::InvalidData)?;
+    received.wire_bytes = wire_bytes;
+    Ok(())
 }
 
 /// Receives into the buffers, at most [`MAX_MESSAGES`], without waiting for

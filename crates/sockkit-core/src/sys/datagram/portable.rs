@@ -59,13 +59,13 @@ pub(crate) fn receive_messages<'a>(
     Ok(1)
 }
 
-pub(crate) fn receive_plain(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Received> {
-    let (wire_bytes, from) = socket.try_recv_from(buffer)?;
-    Ok(Received {
-        from,
-        wire_bytes,
-        ..Received::EMPTY
-    })
+pub(crate) fn receive_plain(
+    socket: &UdpSocket,
+    buffer: &mut [u8],
+    received: &mut Received,
+) -> io::Result<()> {
+    (received.wire_bytes, received.from) = socket.try_recv_from(buffer)?;
+    Ok(())
 }
 
 pub(crate) fn has_control_data(_socket: &UdpSocket) -> bool {
