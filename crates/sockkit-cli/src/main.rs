@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{ArgAction, Parser, Subcommand};
 
+#[allow(dead_code, reason = "not every subcommand reads its addresses here yet")]
+mod address;
 mod bench;
 mod cam;
 mod demo;

@@ -1,0 +1,68 @@
+//! What the addresses of each subcommand may leave out.
+
+use sockkit::link::{Address, AddressDefaults, AddressError, Scheme};
+
+/// Files: where one side listens and the other dials.
+pub(crate) const FILES: AddressDefaults =
+    AddressDefaults::new(&[Scheme::Tcp, Scheme::Quic], FILES_PORT);
+
+/// Pictures: where `cam` sends or listens, and `view` receives or dials.
+pub(crate) const PICTURES: AddressDefaults =
+    AddressDefaults::new(&[Scheme::Udp, Scheme::Tcp, Scheme::Quic], PICTURES_PORT);
+
+/// The browser viewer's page.
+pub(crate) const WEB: AddressDefaults = AddressDefaults::new(&[Scheme::Tcp], WEB_PORT);
+
+/// For clap, which names the option when it fails.
+pub(crate) fn files(text: &str) -> Result<Address, AddressError> {
+    FILES.parse(text)
+}
+
+/// The same for pictures.
+pub(crate) fn pictures(text: &str) -> Result<Address, AddressError> {
+    PICTURES.parse(text)
+}
+
+/// The same for the browser viewer.
+pub(crate) fn web(text: &str) -> Result<Address, AddressError> {
+    WEB.parse(text)
+}
+
+/// As a user types it where TCP is what an address without a scheme means.
+pub(crate) fn shown(address: &Address) -> String {
+    match address.scheme() {
+        Scheme::Tcp => format!("{}:{}", address.host(), address.port()),
+        _ => address.to_string(),
+    }
+}
+
+const FILES_PORT: u16 = 5010;
+const PICTURES_PORT: u16 = 5006;
+const WEB_PORT: u16 = 8088;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_its_port_and_its_schemes() {
+        for (read, full) in [
+            (files("desk.lan"), "tcp://desk.lan:5010"),
+            (files("quic://[::1]"), "quic://[::1]:5010"),
+            (pictures("239.1.2.3"), "udp://239.1.2.3:5006"),
+            (pictures("tcp://:7000"), "tcp://:7000"),
+            (web(""), "tcp://:8088"),
+        ] {
+            assert_eq!(read.unwrap().to_string(), full);
+        }
+        let error = files("udp://desk.lan:5010").unwrap_err().to_string();
+        assert!(error.contains("quic://"), "{error}");
+    }
+
+    #[test]
+    fn what_is_shown_is_read_back() {
+        for text in ["desk.lan:5010", "quic://[::1]:5010", "[fe80::1%2]:7000"] {
+            assert_eq!(shown(&files(text).unwrap()), text);
+        }
+    }
+}
