@@ -1,12 +1,13 @@
 //! The accept loop: limits, and what to do when descriptors run out.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use socket2::{Domain, Socket, Type};
 
 use super::{
-    Accept, Accepted, Control, Ended, Handler, HandlerEnd, Stream, Transport, connection::serve,
+    Accept, Accepted, Backoff, Control, Ended, Handler, HandlerEnd, Stream, Transport,
+    accept::{concerns_one_connection, is_final},
+    connection::serve,
     metrics::add,
 };
 use crate::tcp::End;
@@ -18,7 +19,7 @@ pub(super) async fn accept<L: Accept, H: Handler<Stream<L::Transport>>>(
     control: Arc<Control>,
 ) {
     let mut reserve = Reserve::new();
-    let mut pauses = pauses();
+    let mut backoff = Backoff::default();
     let mut draining = pin!(control.lifecycle.draining.cancelled());
     loop {
         let accepted = tokio::select! {
@@ -28,9 +29,15 @@ pub(super) async fn accept<L: Accept, H: Handler<Stream<L::Transport>>>(
         };
         match accepted {
             Ok(accepted) => {
-                pauses = self::pauses();
+                backoff.succeeded();
                 reserve.refill();
                 admit(accepted, &handler, &control);
+            }
+            Err(error) if is_final(&error) => {
+                add(&control.counters.accept_errors, 1);
+                tracing::error!(%error, "the listener has ended; connections are served on");
+                draining.await;
+                break;
             }
             Err(error) if concerns_one_connection(&error) => {
                 add(&control.counters.accept_errors, 1);
@@ -38,12 +45,11 @@ pub(super) async fn accept<L: Accept, H: Handler<Stream<L::Transport>>>(
             Err(error) => {
                 add(&control.counters.accept_errors, 1);
                 let refused = reserve.refuse_waiting(&mut listener);
-                let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
                 add(&control.counters.refused, refused);
-                tracing::warn!(%error, refused, ?pause, "cannot accept");
+                tracing::warn!(%error, refused, "cannot accept");
                 tokio::select! {
                     () = &mut draining => break,
-                    () = tokio::time::sleep(pause) => {}
+                    () = backoff.wait() => {}
                 }
             }
         }
@@ -85,15 +91,6 @@ fn admit<T: Transport, H: Handler<Stream<T>>>(
     control.lifecycle.tasks.spawn(task);
 }
 
-/// Between tries while none can be accepted: each twice as long.
-fn pauses() -> ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_min_delay(SHORTEST_PAUSE)
-        .with_max_delay(LONGEST_PAUSE)
-        .without_max_times()
-        .build()
-}
-
 /// A descriptor kept back, so that at the limit those who wait can be told.
 struct Reserve(Option<Socket>);
 
@@ -123,16 +120,3 @@ impl Reserve {
         }
     }
 }
-
-/// Whether the next accept may well succeed: this error belonged to one peer.
-fn concerns_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::Interrupted
-    )
-}
-
-const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);

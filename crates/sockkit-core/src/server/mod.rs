@@ -31,6 +31,8 @@ mod udp;
 use lifecycle::{Lifecycle, Running, panic_message};
 use metrics::Counters;
 
+#[doc(hidden)]
+pub use accept::Backoff;
 pub use accept::{Accept, Accepted, Transport};
 pub use config::ServerConfig;
 pub use handler::{Handled, Handler, Peer};

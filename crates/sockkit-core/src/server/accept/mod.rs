@@ -11,10 +11,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::PeerAddress;
 
+mod backoff;
 mod several;
 mod tcp;
 #[cfg(unix)]
 mod unix;
+
+#[doc(hidden)]
+pub use backoff::Backoff;
+pub(super) use backoff::{concerns_one_connection, is_final};
 
 /// What accepts connections, for [`Server::start`](super::Server::start).
 ///
@@ -38,7 +43,8 @@ pub trait Accept: Send + 'static {
     ///
     /// # Errors
     /// About one connection (`ConnectionAborted`, `ConnectionReset`), or about
-    /// all: the server then pauses before it asks again.
+    /// all: the server then pauses before it asks again. `NotConnected` is the
+    /// listener's end: it is not asked again.
     ///
     /// # Cancel safety
     /// Must be cancel safe: the server drops the future when it drains.
@@ -79,13 +85,21 @@ impl<T> Accepted<T> {
         }
     }
 
-    fn map<U>(self, map: impl FnOnce(T) -> U) -> Accepted<U> {
-        Accepted {
-            transport: map(self.transport),
+    /// The same with another transport in its place, such as what TLS makes of
+    /// it; gives back the one that was there.
+    pub fn replace<U>(self, transport: U) -> (T, Accepted<U>) {
+        let accepted = Accepted {
+            transport,
             peer: self.peer,
             read_timeout: self.read_timeout,
             write_timeout: self.write_timeout,
-        }
+        };
+        (self.transport, accepted)
+    }
+
+    fn map<U>(self, map: impl FnOnce(T) -> U) -> Accepted<U> {
+        let (transport, accepted) = self.replace(());
+        accepted.replace(map(transport)).1
     }
 }
 
