@@ -46,11 +46,16 @@ pub use sockkit_link::quic;
 pub use sockkit_link::tls;
 
 pub mod link {
-    //! How two machines reach each other: addresses, connections, acceptors.
+    //! How two machines reach each other, whatever the transport: an address is
+    //! read, a node dials it or listens there, and a connection comes of it.
+    //!
+    //! The transports themselves are beside one another at the root:
+    //! [`tcp`](crate::tcp), [`udp`](crate::udp), and with their features `quic`
+    //! and `tls`.
 
     pub use sockkit_link::{
-        Address, AddressDefaults, AddressError, Connection, Handle, Host, NotEncrypted,
-        ResolveError, Scheme,
+        Acceptor, Address, AddressDefaults, AddressError, Connection, DialError, FailedBy, Handle,
+        Host, ListenError, Node, NotEncrypted, ResolveError, Scheme, SchemeError,
     };
 }
 

@@ -14,6 +14,7 @@ mod from_python;
 mod gate;
 mod interfaces;
 mod lab;
+mod link;
 mod links;
 mod multicast;
 mod options;

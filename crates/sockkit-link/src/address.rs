@@ -357,6 +357,19 @@ fn is_name(text: &str) -> bool {
         && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// The zone of a link-local address is its interface's index.
+impl From<SocketAddr> for Host {
+    fn from(address: SocketAddr) -> Self {
+        match address {
+            SocketAddr::V4(v4) => Self::V4(*v4.ip()),
+            SocketAddr::V6(v6) => Self::V6 {
+                ip: *v6.ip(),
+                zone: (v6.scope_id() != 0).then(|| v6.scope_id().to_string()),
+            },
+        }
+    }
+}
+
 /// The name or index of an interface.
 fn is_zone(text: &str) -> bool {
     (1..=63).contains(&text.len())
@@ -499,6 +512,18 @@ mod tests {
         }
         let error = "tcp://desk.lan".parse::<Address>().unwrap_err();
         assert!(matches!(error, AddressError::NoPort(_)), "{error}");
+    }
+
+    #[test]
+    fn a_socket_address_is_a_host_with_its_zone() {
+        for (text, shown) in [
+            ("10.0.0.1:1", "10.0.0.1"),
+            ("[::1]:1", "[::1]"),
+            ("[fe80::1%7]:1", "[fe80::1%7]"),
+        ] {
+            let address: SocketAddr = text.parse().unwrap();
+            assert_eq!(Host::from(address).to_string(), shown);
+        }
     }
 
     #[test]

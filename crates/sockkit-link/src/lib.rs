@@ -1,18 +1,24 @@
-//! How two machines reach each other: addresses, and connections over TLS and
-//! QUIC.
+//! How two machines reach each other: addresses, and a node that dials and
+//! listens over TCP, TLS and QUIC.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // A library does not print; the programs do.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
+mod acceptor;
 mod address;
 mod connection;
+mod error;
+mod node;
 #[cfg(feature = "quic")]
 pub mod quic;
 #[cfg(feature = "tls")]
 pub mod tls;
 
 pub use self::{
+    acceptor::Acceptor,
     address::{Address, AddressDefaults, AddressError, Host, ResolveError, Scheme},
     connection::{Connection, Handle, NotEncrypted},
+    error::{DialError, FailedBy, ListenError, SchemeError},
+    node::Node,
 };

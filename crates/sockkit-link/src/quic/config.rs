@@ -96,6 +96,19 @@ impl Config {
         self
     }
 
+    /// Limits of a node, in place of its own.
+    pub(crate) fn limits(mut self, connections: usize, per_address: Option<usize>) -> Self {
+        self.max_connections = connections;
+        self.max_connections_per_address = per_address;
+        self
+    }
+
+    /// Its socket's options, changed.
+    pub(crate) fn map_options(mut self, map: impl FnOnce(&SocketOptions) -> SocketOptions) -> Self {
+        self.options = map(&self.options);
+        self
+    }
+
     pub(super) fn slots(&self) -> Slots {
         match self.max_connections_per_address {
             Some(per_address) => Slots::new(self.max_connections, per_address),

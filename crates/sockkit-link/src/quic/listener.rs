@@ -94,6 +94,11 @@ impl Listener {
         Ok((connection, peer))
     }
 
+    /// The next connection, if there is one already.
+    pub(crate) fn accept_waiting(&self) -> Option<Connection> {
+        self.ready.try_lock().ok()?.try_recv().ok()
+    }
+
     /// The address bound, with the port that the system chose.
     ///
     /// # Errors

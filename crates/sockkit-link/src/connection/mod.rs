@@ -1,17 +1,24 @@
 //! One reliable stream, whatever carries it.
 
+mod stream;
+mod transport;
+
 use std::{
-    fmt,
     io::{self, IoSlice},
     net::SocketAddr,
     pin::Pin,
+    sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
 
-use sockkit_core::tcp::{self, Counters, End};
+use sockkit_core::{
+    server::Slot,
+    tcp::{self, Counters, End},
+};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use self::stream::{Kind, Stream};
 use super::Scheme;
 #[cfg(feature = "quic")]
 use super::quic;
@@ -26,19 +33,15 @@ use super::tls::TlsStream;
 /// It is plain unless TLS or QUIC carries it: see [`is_encrypted`](Self::is_encrypted).
 #[derive(Debug)]
 pub struct Connection {
-    stream: Stream,
+    /// Locked, and never for long, where there is no `&mut` to be sure by: a
+    /// look ahead takes bytes from it.
+    stream: Mutex<Stream>,
+    scheme: Scheme,
     peer: SocketAddr,
     counters: Counters,
     end: Option<End>,
-}
-
-/// What carries the bytes.
-enum Stream {
-    Tcp(tcp::Connection),
-    #[cfg(feature = "tls")]
-    Tls(Box<TlsStream<tcp::Connection>>),
-    #[cfg(feature = "quic")]
-    Quic(quic::Connection),
+    /// Its place at the acceptor that accepted it.
+    slot: Option<Slot>,
 }
 
 /// What is left to ask of a connection that was given away.
@@ -54,13 +57,21 @@ pub struct Handle {
 pub struct NotEncrypted;
 
 impl Connection {
-    fn new(stream: Stream, peer: SocketAddr) -> Self {
+    fn new(kind: Kind, peer: SocketAddr) -> Self {
         Self {
-            stream,
-            peer,
+            scheme: kind.scheme(),
+            stream: Mutex::new(Stream::new(kind)),
+            peer: canonical(peer),
             counters: Counters::default(),
             end: None,
+            slot: None,
         }
+    }
+
+    /// Keeps a place at its acceptor for as long as it lives.
+    pub(super) fn holding(mut self, slot: Slot) -> Self {
+        self.slot = Some(slot);
+        self
     }
 
     /// Wraps a TCP connection.
@@ -69,7 +80,7 @@ impl Connection {
     /// If the peer's address cannot be read: the connection is closed already.
     pub fn tcp(connection: tcp::Connection) -> io::Result<Self> {
         let peer = connection.peer_addr()?;
-        Ok(Self::new(Stream::Tcp(connection), peer))
+        Ok(Self::new(Kind::Tcp(connection), peer))
     }
 
     /// Wraps a TLS stream whose handshake is complete, of either side.
@@ -80,33 +91,28 @@ impl Connection {
     pub fn tls(stream: impl Into<TlsStream<tcp::Connection>>) -> io::Result<Self> {
         let stream = stream.into();
         let peer = stream.get_ref().0.peer_addr()?;
-        Ok(Self::new(Stream::Tls(Box::new(stream)), peer))
+        Ok(Self::new(Kind::Tls(Box::new(stream)), peer))
     }
 
     /// Wraps a QUIC connection.
     #[cfg(feature = "quic")]
     pub fn quic(connection: quic::Connection) -> Self {
         let peer = connection.peer_addr();
-        Self::new(Stream::Quic(connection), peer)
+        Self::new(Kind::Quic(Box::new(connection)), peer)
     }
 
     /// What carries the bytes.
     pub fn scheme(&self) -> Scheme {
-        match &self.stream {
-            Stream::Tcp(_) => Scheme::Tcp,
-            #[cfg(feature = "tls")]
-            Stream::Tls(_) => Scheme::Tls,
-            #[cfg(feature = "quic")]
-            Stream::Quic(_) => Scheme::Quic,
-        }
+        self.scheme
     }
 
     /// Whether others on the network can read what it carries.
     pub fn is_encrypted(&self) -> bool {
-        self.scheme() != Scheme::Tcp
+        self.scheme != Scheme::Tcp
     }
 
-    /// The peer's address, as it was when the connection was made.
+    /// The peer's address, as it was when the connection was made; an IPv4 address
+    /// that was mapped into IPv6 is one of IPv4.
     pub fn peer_addr(&self) -> SocketAddr {
         self.peer
     }
@@ -134,10 +140,10 @@ impl Connection {
         &self,
         label: &str,
     ) -> Result<[u8; BYTES], NotEncrypted> {
-        match &self.stream {
-            Stream::Tcp(_) => Err(NotEncrypted),
+        match self.lock().kind() {
+            Kind::Tcp(_) => Err(NotEncrypted),
             #[cfg(feature = "tls")]
-            Stream::Tls(stream) => {
+            Kind::Tls(stream) => {
                 match &**stream {
                     TlsStream::Client(stream) => stream.get_ref().1.export_keying_material(
                         [0; BYTES],
@@ -154,9 +160,17 @@ impl Connection {
                 .map_err(|_| NotEncrypted)
             }
             #[cfg(feature = "quic")]
-            Stream::Quic(connection) => {
-                connection.export_keying_material(label).ok_or(NotEncrypted)
-            }
+            Kind::Quic(connection) => connection.export_keying_material(label).ok_or(NotEncrypted),
+        }
+    }
+
+    /// The listener's certificate as this side sees it, for people to compare;
+    /// `None` over what has none of its own.
+    #[cfg(feature = "quic")]
+    pub fn fingerprint(&self) -> Option<quic::Fingerprint> {
+        match self.lock().kind() {
+            Kind::Quic(connection) => Some(connection.fingerprint()),
+            _ => None,
         }
     }
 
@@ -164,21 +178,20 @@ impl Connection {
     pub fn handle(&self) -> Handle {
         Handle {
             #[cfg(feature = "quic")]
-            quic: match &self.stream {
-                Stream::Quic(connection) => Some(connection.handle()),
+            quic: match self.lock().kind() {
+                Kind::Quic(connection) => Some(connection.handle()),
                 _ => None,
             },
         }
     }
 
-    fn stream(&mut self) -> Pin<&mut (dyn Duplex + '_)> {
-        match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream),
-            #[cfg(feature = "tls")]
-            Stream::Tls(stream) => Pin::new(stream),
-            #[cfg(feature = "quic")]
-            Stream::Quic(stream) => Pin::new(stream),
-        }
+    fn stream(&mut self) -> &mut Stream {
+        let stream = self.stream.get_mut();
+        stream.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Stream> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The first reason stays, but what follows the peer's end tells more.
@@ -221,11 +234,6 @@ impl Handle {
     }
 }
 
-/// Both directions in one, so that a match needs to be written once.
-trait Duplex: AsyncRead + AsyncWrite + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
-
 impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -251,7 +259,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let result = self.stream().poll_write(cx, buf);
+        let result = self.stream().duplex().poll_write(cx, buf);
         self.written(result)
     }
 
@@ -260,37 +268,29 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = self.stream().poll_write_vectored(cx, bufs);
+        let result = self.stream().duplex().poll_write_vectored(cx, bufs);
         self.written(result)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.stream {
-            Stream::Tcp(stream) => stream.is_write_vectored(),
-            #[cfg(feature = "tls")]
-            Stream::Tls(stream) => stream.is_write_vectored(),
-            #[cfg(feature = "quic")]
-            Stream::Quic(stream) => stream.is_write_vectored(),
-        }
+        self.lock().is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream().poll_flush(cx)
+        self.stream().duplex().poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream().poll_shutdown(cx)
+        self.stream().duplex().poll_shutdown(cx)
     }
 }
 
-impl fmt::Debug for Stream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tcp(_) => "Tcp",
-            #[cfg(feature = "tls")]
-            Self::Tls(_) => "Tls",
-            #[cfg(feature = "quic")]
-            Self::Quic(_) => "Quic",
-        })
+/// A listener for both versions of IP sees IPv4 addresses mapped into IPv6.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_some() => {
+            SocketAddr::new(address.ip().to_canonical(), address.port())
+        }
+        _ => address,
     }
 }

@@ -1,0 +1,108 @@
+//! TLS: handshakes side by side, in a task that the listener owns.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use sockkit_core::{
+    server::{Accepted, Backoff, Slot, Slots, Transport},
+    tcp,
+};
+use tokio::{net::TcpStream, sync::mpsc, task::JoinHandle, time::timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::tcp::place;
+use crate::{Connection, tls::rustls::ServerConfig};
+
+/// A listener whose connections are through their handshakes. Dropping it ends
+/// those that are not.
+#[derive(Debug)]
+pub(crate) struct TlsDoor {
+    local: SocketAddr,
+    ready: mpsc::Receiver<Accepted<Connection>>,
+    task: JoinHandle<()>,
+}
+
+impl TlsDoor {
+    /// Takes connections from now on; each handshake may take `handshake_timeout`.
+    pub(crate) fn start(
+        listener: tcp::Listener,
+        slots: Slots,
+        config: Arc<ServerConfig>,
+        handshake_timeout: Duration,
+    ) -> io::Result<Self> {
+        let local = listener.local_addr()?;
+        let (to_ready, ready) = mpsc::channel(1);
+        let handshakes = Handshakes {
+            tls: config.into(),
+            timeout: handshake_timeout,
+            ready: to_ready,
+        };
+        let task = tokio::spawn(handshakes.keep(listener, Arc::new(slots)));
+        Ok(Self { local, ready, task })
+    }
+
+    pub(super) fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    pub(super) async fn accept(&mut self) -> io::Result<Accepted<Connection>> {
+        let accepted = self.ready.recv().await;
+        accepted.ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    pub(super) fn accept_waiting(&mut self) -> Option<Accepted<Connection>> {
+        self.ready.try_recv().ok()
+    }
+}
+
+impl Drop for TlsDoor {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What all handshakes share.
+struct Handshakes {
+    tls: TlsAcceptor,
+    timeout: Duration,
+    ready: mpsc::Sender<Accepted<Connection>>,
+}
+
+impl Handshakes {
+    /// Runs until the listener is dropped.
+    async fn keep(self, mut listener: tcp::Listener, slots: Arc<Slots>) {
+        let mut running = FuturesUnordered::new();
+        let mut backoff = Backoff::default();
+        loop {
+            tokio::select! {
+                accepted = backoff.accept(&mut listener) => {
+                    let Ok(accepted) = accepted else { return };
+                    match place(&slots, &accepted) {
+                        Some(slot) => running.push(self.admit(accepted, slot)),
+                        None => accepted.transport.abort(),
+                    }
+                }
+                Some(()) = running.next() => {}
+            }
+        }
+    }
+
+    /// Takes part in the handshake, and keeps the connection until it is taken.
+    async fn admit(&self, accepted: Accepted<TcpStream>, slot: Slot) {
+        let (tcp, accepted) = accepted.replace(());
+        let peer = accepted.peer.clone();
+        let shaking = async {
+            let stream = self.tls.accept(tcp::Connection::new(tcp)?).await?;
+            Ok::<_, io::Error>(Connection::tls(stream)?.holding(slot))
+        };
+        match timeout(self.timeout, shaking).await {
+            Ok(Ok(connection)) => {
+                let ((), accepted) = accepted.replace(connection);
+                // Without a listener it is of no use.
+                let _ = self.ready.send(accepted).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "no connection"),
+            Err(_elapsed) => tracing::debug!(%peer, "its handshake took too long"),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Listening.
+
+use std::{io, net::SocketAddr};
+
+use sockkit_core::{
+    options::SocketOptions,
+    tcp::{self, ListenConfig},
+};
+use tokio::time::timeout;
+
+use super::Node;
+#[cfg(feature = "tls")]
+use crate::acceptor::TlsDoor;
+#[cfg(feature = "quic")]
+use crate::quic;
+use crate::{
+    Acceptor, Address, Host, ListenError, Scheme, SchemeError,
+    acceptor::{Door, TcpDoor},
+};
+
+impl Node {
+    /// Listens at `at`; port 0 lets the system choose.
+    ///
+    /// An address without a host is every address of this machine, of IPv6 and
+    /// of IPv4. Of a name that stands for several addresses the first is taken
+    /// that can be bound.
+    ///
+    /// # Errors
+    /// [`ListenError`].
+    ///
+    /// # Panics
+    /// If called outside a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn listen(&self, at: &Address) -> Result<Acceptor, ListenError> {
+        let found = timeout(self.timeout, at.to_bind()).await;
+        let mut found = found.map_err(|_elapsed| ListenError::TimedOut {
+            address: at.clone(),
+            after: self.timeout,
+        })??;
+        let both = *at.host() == Host::Unspecified;
+        if both {
+            // One socket hears both versions, on a machine that has both.
+            found.sort_by_key(SocketAddr::is_ipv4);
+        }
+        let mut failed = None;
+        for address in found {
+            match self.bind(at, address, both && address.is_ipv6()) {
+                Ok(door) => return Ok(Acceptor::new(door)?),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        Err(failed.unwrap_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable).into()))
+    }
+
+    /// At one address; an IPv6 one takes IPv4 too if it is to hear `both`.
+    fn bind(&self, at: &Address, address: SocketAddr, both: bool) -> Result<Door, ListenError> {
+        let hears = |options: &SocketOptions| match both {
+            true => options.clone().only_v6(false),
+            false => options.clone(),
+        };
+        let listen = || {
+            let config = ListenConfig::default().options(hears(&self.tcp_options));
+            tcp::Listener::bind_with(address, &config)
+        };
+        match at.scheme() {
+            Scheme::Tcp => Ok(Door::Tcp(TcpDoor::new(listen()?, self.slots()))),
+            #[cfg(feature = "tls")]
+            Scheme::Tls => {
+                let keys = self.keys.server.clone();
+                let keys = keys.ok_or_else(|| SchemeError::NoKeys {
+                    address: at.clone(),
+                })?;
+                let door = TlsDoor::start(listen()?, self.slots(), keys, self.timeout)?;
+                Ok(Door::Tls(door))
+            }
+            #[cfg(feature = "quic")]
+            Scheme::Quic => {
+                let config = (self.quic.clone())
+                    .map_options(hears)
+                    .handshake_timeout(self.timeout)
+                    .limits(self.max_connections, self.max_connections_per_address);
+                Ok(Door::Quic(quic::Listener::bind_with(address, &config)?))
+            }
+            _ => Err(SchemeError::of(at).into()),
+        }
+    }
+}
