@@ -94,7 +94,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("sockkit-testing", &["sockkit-core"]),
     ("sockkit-codec", &[]),
     ("sockkit-link", &["sockkit-core"]),
-    ("sockkit-file", &["sockkit-codec"]),
+    ("sockkit-file", &["sockkit-codec", "sockkit-core"]),
     ("sockkit-media", &["sockkit-codec", "sockkit-core"]),
     (
         "sockkit-course",

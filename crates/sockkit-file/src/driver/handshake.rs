@@ -207,6 +207,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 }
 
+impl<S> Conversation<S> {
+    pub(super) fn get_ref(&self) -> &S {
+        &self.stream
+    }
+}
+
 /// A peer that closes before it has read everything resets the connection; with
 /// nothing under way that is an end like another.
 fn failed(error: io::Error) -> LinkError {

@@ -7,6 +7,7 @@
 mod handshake;
 mod progress;
 mod pump;
+mod queue;
 mod receive;
 mod send;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod turn_away;
 pub use self::{
     progress::{FileOutcome, FileSummary, OnProgress, Progress, Summary},
     pump::LinkError,
+    queue::{Arrival, Failed, Peer, Place, Queue, Turn},
     receive::{Incoming, ReceiveConfig, ReceiveError, receive},
     send::{Outgoing, SendConfig, SendError, greet, send},
     turn_away::turn_away,

@@ -355,6 +355,11 @@ where
 }
 
 impl<S> Incoming<S> {
+    /// The connection to the sender, to look at.
+    pub fn get_ref(&self) -> &S {
+        self.talk.get_ref()
+    }
+
     /// Makes [`OnConflict`] another one for this offer.
     pub fn on_conflict(mut self, on_conflict: OnConflict) -> Self {
         self.config.on_conflict = on_conflict;

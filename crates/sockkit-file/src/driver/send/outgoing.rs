@@ -210,6 +210,11 @@ where
 }
 
 impl<S> Outgoing<S> {
+    /// The connection to the receiver, to look at.
+    pub fn get_ref(&self) -> &S {
+        self.talk.get_ref()
+    }
+
     /// Called with each step of this transfer's progress.
     pub fn on_progress(mut self, on_progress: OnProgress) -> Self {
         self.config.on_progress = on_progress;

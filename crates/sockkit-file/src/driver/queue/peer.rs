@@ -1,0 +1,104 @@
+//! The two sides of a transfer as peers of a queue.
+
+use std::sync::Arc;
+
+use sockkit_core::server::Transport;
+
+use self::sealed::Sealed;
+use crate::{
+    Incoming, Manifest, Outgoing, ReceiveConfig, ReceiveError, SendConfig, SendError, greet,
+    receive,
+    session::{Abort, Role},
+};
+
+/// A peer that is through its handshake: an [`Incoming`] sender, with its offer,
+/// or an [`Outgoing`] receiver, which waits for one.
+pub trait Peer: Sealed + Sized + Send + 'static {
+    /// The connection to it.
+    type Stream: Transport;
+
+    /// How this side transfers; a sender's manifest as well.
+    type Config: Send + Sync + 'static;
+
+    /// Why a handshake failed.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// What this side is.
+    #[doc(hidden)]
+    const ROLE: Role;
+
+    /// Shakes hands; says so if others come first.
+    #[doc(hidden)]
+    fn greet(
+        stream: Self::Stream,
+        config: &Self::Config,
+        busy: bool,
+    ) -> impl Future<Output = Result<Self, Self::Error>> + Send;
+
+    /// Waits for `decision`, or until the peer has left.
+    #[doc(hidden)]
+    fn hold<T: Send>(
+        &mut self,
+        decision: impl Future<Output = T> + Send,
+    ) -> impl Future<Output = Result<T, Self::Error>> + Send;
+
+    /// Says no, and why.
+    #[doc(hidden)]
+    fn refuse(self, reason: Abort) -> impl Future<Output = ()> + Send;
+}
+
+/// There are these two and no others.
+mod sealed {
+    #[allow(unnameable_types, reason = "that is what seals it")]
+    pub trait Sealed {}
+
+    impl<S> Sealed for crate::Incoming<S> {}
+    impl<S> Sealed for crate::Outgoing<S> {}
+}
+
+impl<S: Transport> Peer for Incoming<S> {
+    type Stream = S;
+    type Config = ReceiveConfig;
+    type Error = ReceiveError;
+
+    const ROLE: Role = Role::Receiver;
+
+    async fn greet(stream: S, config: &ReceiveConfig, busy: bool) -> Result<Self, ReceiveError> {
+        receive(stream, &config.clone().busy(busy)).await
+    }
+
+    async fn hold<T: Send>(
+        &mut self,
+        decision: impl Future<Output = T> + Send,
+    ) -> Result<T, ReceiveError> {
+        Self::hold(self, decision).await
+    }
+
+    async fn refuse(self, reason: Abort) {
+        Self::refuse(self, reason).await;
+    }
+}
+
+impl<S: Transport> Peer for Outgoing<S> {
+    type Stream = S;
+    type Config = (Arc<Manifest>, SendConfig);
+    type Error = SendError;
+
+    const ROLE: Role = Role::Sender;
+
+    async fn greet(stream: S, config: &Self::Config, _busy: bool) -> Result<Self, SendError> {
+        let (manifest, config) = config;
+        greet(stream, Arc::clone(manifest), config).await
+    }
+
+    async fn hold<T: Send>(
+        &mut self,
+        decision: impl Future<Output = T> + Send,
+    ) -> Result<T, SendError> {
+        Self::hold(self, decision).await
+    }
+
+    async fn refuse(self, reason: Abort) {
+        Self::refuse(self, reason).await;
+    }
+}
