@@ -6,6 +6,9 @@ use sockkit::link::{Address, AddressDefaults, AddressError, Scheme};
 pub(crate) const FILES: AddressDefaults =
     AddressDefaults::new(&[Scheme::Tcp, Scheme::Quic], FILES_PORT);
 
+/// Where files go by default; loopback unless the user says otherwise.
+pub(crate) const FILES_DEFAULT: &str = "127.0.0.1:5010";
+
 /// Pictures: where `cam` sends or listens, and `view` receives or dials.
 pub(crate) const PICTURES: AddressDefaults =
     AddressDefaults::new(&[Scheme::Udp, Scheme::Tcp, Scheme::Quic], PICTURES_PORT);

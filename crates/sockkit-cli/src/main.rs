@@ -8,7 +8,10 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{ArgAction, Parser, Subcommand};
 
-#[allow(dead_code, reason = "not every subcommand reads its addresses here yet")]
+#[allow(
+    dead_code,
+    reason = "not every subcommand reads its addresses here yet"
+)]
 mod address;
 mod bench;
 mod cam;

@@ -1,19 +1,27 @@
 //! `sockkit receive`.
 
 use std::{
-    fs, io,
+    fs,
+    future::pending,
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Context, bail};
-use sockkit::file::{
-    Destination, Incoming, OnConflict, ReceiveConfig, ReceiveError, escape_name, receive,
-    session::{Abort, Limits},
+use sockkit::{
+    file::{
+        Destination, Incoming, OnConflict, Place, Planned, ReceiveConfig, ReceiveError,
+        escape_name, receive,
+        session::{Abort, Limits},
+    },
+    link::{Address, Connection},
 };
+use tokio::time::sleep;
 
 use crate::{
-    link::{self, Goodbye, Link, Local, Remote},
+    address::{self, shown},
+    link::{self, Goodbye},
     prompt::{self, Offer, Question},
     transfer::{self, Bar},
 };
@@ -28,7 +36,7 @@ use crate::{
 /// Takes one offer at a time, the first that is complete; other senders are told
 /// that they wait. A peer that offers nothing within ten seconds is dropped.
 ///
-/// ADDR:PORT is TCP. quic://ADDR:PORT is for links that lose packets, such as
+/// ADDR:PORT is TCP, and :PORT every address of this machine. quic://ADDR:PORT is for links that lose packets, such as
 /// crowded Wi-Fi: it is over UDP, does not take a lost packet for a full link, and
 /// encrypts. Both sides must use the same.
 #[derive(Debug, clap::Args)]
@@ -37,11 +45,21 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     into: PathBuf,
     /// Where to wait for a sender
-    #[arg(long, value_name = "[quic://]ADDR:PORT", default_value = transfer::DEFAULT_ADDRESS)]
-    listen: Local,
+    #[arg(
+        long,
+        value_name = "[quic://][ADDR][:PORT]",
+        value_parser = address::files,
+        default_value = address::FILES_DEFAULT,
+    )]
+    listen: Address,
     /// Dial a sender that listens, instead
-    #[arg(long, value_name = "[quic://]HOST:PORT", conflicts_with = "listen")]
-    from: Option<Remote>,
+    #[arg(
+        long,
+        value_name = "[quic://]HOST[:PORT]",
+        value_parser = address::files,
+        conflicts_with = "listen",
+    )]
+    from: Option<Address>,
     /// Accept without asking; needed where there is no terminal to ask on
     #[arg(short, long)]
     yes: bool,
@@ -88,32 +106,33 @@ async fn receive_into(args: Args, goodbye: &Goodbye) -> anyhow::Result<()> {
     prompt::can_ask(args.yes)?;
     let config = config(&args);
     if let Some(from) = &args.from {
-        let link = link::dial(from).await?;
-        goodbye.remember(&link);
-        let waiting = format!("waiting for an offer from {from}");
+        let connection = link::dial(from).await?;
+        goodbye.remember(&connection);
+        let address = shown(from);
+        let waiting = format!("waiting for an offer from {address}");
         // Its user may be asked first.
         let config = config.offer_timeout(OFFER_TIMEOUT);
-        let incoming = transfer::patiently(&waiting, receive(link, &config)).await?;
-        let address = from.to_string();
-        return match receive_one(incoming, &address, &destination, &args).await? {
+        let incoming = transfer::patiently(&waiting, receive(connection, &config)).await?;
+        return match receive_one(incoming, &address, None, &destination, &args).await? {
             Ended::Received => Ok(()),
             Ended::Left => bail!("nothing was received"),
         };
     }
-    let mut acceptor = link::listen::<Incoming<Link>>(args.listen, config, goodbye).await?;
+    let mut queue = link::listen::<Incoming<Connection>>(&args.listen, config, goodbye).await?;
     loop {
-        let visitor = link::next_visitor(&mut acceptor).await?;
-        goodbye.remember_handle(visitor.handle);
-        let peer = visitor.peer.to_string();
-        let ended = receive_one(visitor.guest, &peer, &destination, &args).await;
+        let turn = link::next_turn(&mut queue).await?;
+        goodbye.remember(turn.peer.get_ref());
+        let address = turn.address.to_string();
+        let place = Some(&turn.place);
+        let ended = receive_one(turn.peer, &address, place, &destination, &args).await;
         match ended {
             Ok(Ended::Left) => {}
             ended if !args.keep_listening => {
-                acceptor.close(Abort::Busy);
+                queue.close(Abort::Busy);
                 return ended.map(|_received| ());
             }
             Ok(Ended::Received) => {}
-            Err(error) => eprintln!("{peer}: {error:#}"),
+            Err(error) => eprintln!("{address}: {error:#}"),
         }
     }
 }
@@ -134,17 +153,18 @@ fn open(folder: &Path) -> io::Result<Destination> {
 /// How it went with one offer.
 enum Ended {
     Received,
-    /// The sender did not wait for the answer.
+    /// The sender did not wait for the answer, or kept others waiting.
     Left,
 }
 
 async fn receive_one(
-    mut incoming: Incoming<Link>,
+    mut incoming: Incoming<Connection>,
     address: &str,
+    place: Option<&Place>,
     destination: &Destination,
     args: &Args,
 ) -> anyhow::Result<Ended> {
-    let question = show(&incoming, address, destination, args);
+    let (question, compared_bytes) = show(&incoming, address, destination, args);
     if !args.yes {
         let answer = match incoming.hold(question.ask()).await {
             Ok(answer) => answer?,
@@ -160,8 +180,19 @@ async fn receive_one(
         }
     }
     let (bar, on_progress) = Bar::new(incoming.manifest());
-    let received = incoming.on_progress(on_progress).accept(destination).await;
+    let others_wait = || place.is_some_and(Place::others_wait);
+    let received = tokio::select! {
+        biased;
+        received = incoming.on_progress(on_progress).accept(destination) => Some(received),
+        () = overstayed(time_to_begin(compared_bytes), || bar.has_moved(), others_wait) => None,
+    };
     let elapsed = bar.finish();
+    let Some(received) = received else {
+        eprintln!(
+            "{address} has sent nothing of what was accepted, and others wait; it is dropped"
+        );
+        return Ok(Ended::Left);
+    };
     let received = received.map_err(|error| match error {
         ReceiveError::Link(_) => transfer::interrupted(error, elapsed),
         error => error.into(),
@@ -170,12 +201,32 @@ async fn receive_one(
     Ok(Ended::Received)
 }
 
+/// Returns when a sender has had its time and sent nothing, and others wait.
+async fn overstayed(time: Duration, has_moved: impl Fn() -> bool, others_wait: impl Fn() -> bool) {
+    sleep(time).await;
+    loop {
+        if has_moved() {
+            return pending().await;
+        }
+        if others_wait() {
+            return;
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// A sender first reads what is here already, to compare.
+fn time_to_begin(compared_bytes: u64) -> Duration {
+    TIME_TO_BEGIN + Duration::from_secs(compared_bytes / COMPARED_BYTES_A_SECOND)
+}
+
+/// The question, and how many bytes there are to compare before any moves.
 fn show(
-    incoming: &Incoming<Link>,
+    incoming: &Incoming<Connection>,
     address: &str,
     destination: &Destination,
     args: &Args,
-) -> Question {
+) -> (Question, u64) {
     // A look at the disk for each entry.
     let planned = tokio::task::block_in_place(|| incoming.plan(destination));
     let offer = Offer {
@@ -186,7 +237,12 @@ fn show(
         keep_executable: args.keep_executable,
         into: &args.into,
     };
-    offer.show()
+    let entries = incoming.manifest().entries.iter().zip(&planned);
+    let compared = entries.filter(|(_, planned)| matches!(planned, Planned::Compare(_)));
+    let bytes = compared.fold(0_u64, |sum, (entry, _)| {
+        sum.saturating_add(entry.size_bytes)
+    });
+    (offer.show(), bytes)
 }
 
 fn config(args: &Args) -> ReceiveConfig {
@@ -208,5 +264,50 @@ fn config(args: &Args) -> ReceiveConfig {
         .keep_executable(args.keep_executable)
 }
 
+/// While others wait; else a sender that works may take as long as any.
+const TIME_TO_BEGIN: Duration = Duration::from_secs(60);
+/// A slow disk's, which `ReceiveConfig::stall_timeout` assumes too.
+const COMPARED_BYTES_A_SECOND: u64 = 10_000_000;
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// For a user at the sender to decide.
 const OFFER_TIMEOUT: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_nothing_has_a_minute_once_others_wait() {
+        let began = Instant::now();
+        overstayed(time_to_begin(0), || false, || true).await;
+        assert_eq!(began.elapsed(), TIME_TO_BEGIN);
+
+        let began = Instant::now();
+        overstayed(time_to_begin(0), || false, || began.elapsed() > HOUR).await;
+        assert!(began.elapsed() < HOUR + 2 * LOOK_AGAIN);
+
+        let began = Instant::now();
+        let compares = time_to_begin(1_000_000_000);
+        overstayed(compares, || false, || true).await;
+        assert_eq!(began.elapsed(), TIME_TO_BEGIN + Duration::from_secs(100));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_has_as_long_as_it_takes() {
+        let asked = Cell::new(false);
+        let others_wait = || {
+            asked.set(true);
+            true
+        };
+        let stays = overstayed(time_to_begin(0), || true, others_wait);
+        assert!(timeout(HOUR, stays).await.is_err());
+        assert!(!asked.get());
+    }
+}

@@ -3,13 +3,17 @@
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail};
-use sockkit::file::{
-    Manifest, Outgoing, SendConfig, SendError, Source, escape_name, greet, session::Abort,
+use sockkit::{
+    file::{
+        Manifest, Outgoing, SendConfig, SendError, Source, Turn, escape_name, greet, session::Abort,
+    },
+    link::{Address, Connection},
 };
 use tokio::task::spawn_blocking;
 
 use crate::{
-    link::{self, Goodbye, Link, Local, Remote, Visitor},
+    address::{self, shown},
+    link::{self, Goodbye},
     prompt::{self, Request},
     transfer::{self, Bar},
 };
@@ -21,7 +25,7 @@ use crate::{
 /// each file that arrived, as b3sum does. With --listen it shows which receiver has
 /// connected and asks before it tells or gives it anything.
 ///
-/// HOST:PORT is TCP. quic://HOST:PORT is for links that lose packets, such as
+/// HOST or HOST:PORT is TCP. quic://HOST:PORT is for links that lose packets, such as
 /// crowded Wi-Fi: it is over UDP, does not take a lost packet for a full link, and
 /// encrypts. Both sides must use the same.
 #[derive(Debug, clap::Args)]
@@ -30,11 +34,21 @@ pub(crate) struct Args {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Where the receiver listens
-    #[arg(long, value_name = "[quic://]HOST:PORT", default_value = transfer::DEFAULT_ADDRESS)]
-    to: Remote,
+    #[arg(
+        long,
+        value_name = "[quic://]HOST[:PORT]",
+        value_parser = address::files,
+        default_value = address::FILES_DEFAULT,
+    )]
+    to: Address,
     /// Wait here for a receiver that dials, instead
-    #[arg(long, value_name = "[quic://]ADDR:PORT", conflicts_with = "to")]
-    listen: Option<Local>,
+    #[arg(
+        long,
+        value_name = "[quic://][ADDR][:PORT]",
+        value_parser = address::files,
+        conflicts_with = "to",
+    )]
+    listen: Option<Address>,
     /// With --listen: give without asking; needed where there is no terminal to ask on
     #[arg(short, long, requires = "listen")]
     yes: bool,
@@ -74,18 +88,18 @@ async fn send_to(args: Args, goodbye: &Goodbye) -> anyhow::Result<()> {
     let manifest = Arc::new(manifest.clone());
     let sent = match listen {
         None => {
-            let link = link::dial(&to).await?;
-            goodbye.remember(&link);
+            let connection = link::dial(&to).await?;
+            goodbye.remember(&connection);
             let sending = async {
-                let outgoing = greet(link, manifest, &config).await?;
+                let outgoing = greet(connection, manifest, &config).await?;
                 outgoing.offer(source).await
             };
-            bar.beside(&to.to_string(), sending).await
+            bar.beside(&shown(&to), sending).await
         }
-        Some(place) => {
-            let visitor = wait_for_receiver(place, manifest, config, yes, goodbye).await?;
-            let whom = visitor.peer.to_string();
-            bar.beside(&whom, visitor.guest.offer(source)).await
+        Some(at) => {
+            let turn = wait_for_receiver(&at, manifest, config, yes, goodbye).await?;
+            let whom = turn.address.to_string();
+            bar.beside(&whom, turn.peer.offer(source)).await
         }
     };
     let elapsed = bar.finish();
@@ -99,44 +113,43 @@ async fn send_to(args: Args, goodbye: &Goodbye) -> anyhow::Result<()> {
 /// The first receiver that the user says yes to; the others are told that it is
 /// not them.
 async fn wait_for_receiver(
-    place: Local,
+    at: &Address,
     manifest: Arc<Manifest>,
     config: SendConfig,
     yes: bool,
     goodbye: &Goodbye,
-) -> anyhow::Result<Visitor<Outgoing<Link>>> {
+) -> anyhow::Result<Turn<Outgoing<Connection>>> {
     let config = (Arc::clone(&manifest), config);
-    let mut acceptor = link::listen::<Outgoing<Link>>(place, config, goodbye).await?;
+    let mut queue = link::listen::<Outgoing<Connection>>(at, config, goodbye).await?;
     loop {
-        let mut visitor = link::next_visitor(&mut acceptor).await?;
-        goodbye.remember_handle(visitor.handle.take());
-        let peer = visitor.peer;
+        let mut turn = link::next_turn(&mut queue).await?;
+        goodbye.remember(turn.peer.get_ref());
         // A peer that leaves must not end the wait for one that stays.
-        match consent(&mut visitor, &manifest, yes).await {
+        match consent(&mut turn, &manifest, yes).await {
             Ok(true) => {
-                acceptor.close(Abort::Busy);
-                return Ok(visitor);
+                queue.close(Abort::Busy);
+                return Ok(turn);
             }
             Ok(false) => {
-                visitor.guest.decline().await;
-                eprintln!("{peer}: declined; waiting for another receiver");
+                turn.peer.decline().await;
+                eprintln!("{}: declined; waiting for another receiver", turn.address);
             }
-            Err(error) => eprintln!("{peer}: {error:#}"),
+            Err(error) => eprintln!("{}: {error:#}", turn.address),
         }
     }
 }
 
 /// Shows who asks, and asks.
 async fn consent(
-    visitor: &mut Visitor<Outgoing<Link>>,
+    turn: &mut Turn<Outgoing<Connection>>,
     manifest: &Manifest,
     yes: bool,
 ) -> anyhow::Result<bool> {
     let question = Request {
-        address: &visitor.peer.to_string(),
-        peer: visitor.guest.peer(),
+        address: &turn.address.to_string(),
+        peer: turn.peer.peer(),
         manifest,
     }
     .show();
-    Ok(yes || visitor.guest.hold(question.ask()).await??)
+    Ok(yes || turn.peer.hold(question.ask()).await??)
 }

@@ -20,9 +20,6 @@ use tokio::time::{sleep, timeout};
 
 use crate::{link::Goodbye, say::say};
 
-/// Where files go by default; loopback unless the user says otherwise.
-pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:5010";
-
 /// A bar on standard error, fed by a transfer's progress.
 pub(crate) struct Bar {
     bar: ProgressBar,
@@ -97,6 +94,11 @@ impl Bar {
             ended = transfer => ended,
             ended = waiting => ended,
         }
+    }
+
+    /// Whether a byte of a file has moved.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.stages.first_byte.get().is_some()
     }
 
     /// Takes the bar away; returns how long bytes moved, if any did.

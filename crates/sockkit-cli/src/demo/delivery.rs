@@ -1,16 +1,17 @@
 //! The recording, sent over TCP to a folder of its own and verified.
 
 use std::{
-    net::Ipv4Addr,
     path::Path,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
-use sockkit::file::{
-    Destination, Digest, FileOutcome, ReceiveConfig, SendConfig, Source, Summary, receive, send,
+use sockkit::{
+    file::{
+        Destination, Digest, FileOutcome, ReceiveConfig, SendConfig, Source, Summary, receive, send,
+    },
+    link::{Address, Connection, Host, Node, Scheme},
 };
-use tokio::net::{TcpListener, TcpStream};
 
 /// How the transfer went.
 pub(super) struct Delivery {
@@ -50,11 +51,12 @@ pub(super) async fn deliver(file: &Path) -> anyhow::Result<Delivery> {
     })
 }
 
-async fn connected() -> std::io::Result<(TcpStream, TcpStream)> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let address = listener.local_addr()?;
-    let (dialled, accepted) = tokio::try_join!(TcpStream::connect(address), listener.accept())?;
-    Ok((dialled, accepted.0))
+async fn connected() -> anyhow::Result<(Connection, Connection)> {
+    let node = Node::default();
+    let any_port = Address::new(Scheme::Tcp, Host::V4([127, 0, 0, 1].into()), 0);
+    let mut acceptor = node.listen(&any_port).await?;
+    let dialled = node.dial(&acceptor.address()).await?;
+    Ok((dialled, acceptor.accept().await?))
 }
 
 fn digest(summary: &Summary) -> anyhow::Result<Digest> {

@@ -8,7 +8,7 @@ use std::{
 use sockkit::{interfaces, source::camera};
 
 use super::Finding;
-use crate::transfer;
+use crate::address;
 
 pub(super) async fn all() -> Vec<Finding> {
     let mut findings = vec![descriptors()];
@@ -184,13 +184,13 @@ const PORTS: [(&str, Kind, &str, &str); 4] = [
     (
         "send and receive",
         Kind::Tcp,
-        transfer::DEFAULT_ADDRESS,
+        address::FILES_DEFAULT,
         "end the program that has it, or choose another with --listen",
     ),
     (
         "send and receive over quic://",
         Kind::Udp,
-        transfer::DEFAULT_ADDRESS,
+        address::FILES_DEFAULT,
         "end the program that has it, or choose another with --listen",
     ),
     (

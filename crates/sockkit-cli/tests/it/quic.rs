@@ -160,10 +160,6 @@ fn what_cannot_begin_says_why() {
         &["send", "--to", &mute, &path],
         &[&mute, "did not answer", "firewall"],
     );
-    fails_last(
-        &["send", "--to", "quic://127.0.0.1", &path],
-        &["quic://127.0.0.1", "HOST:PORT"],
-    );
 }
 
 #[test]

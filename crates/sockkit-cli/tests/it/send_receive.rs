@@ -277,10 +277,18 @@ fn what_cannot_begin_says_why() {
         .unwrap();
     let closed = closed.to_string();
     fails_last(&["send", "--to", &closed, &path], &[&closed, "refused"]);
-    fails_last(
-        &["send", "--to", "127.0.0.1", &path],
-        &["127.0.0.1", "HOST:PORT"],
-    );
+    for (to, words) in [
+        ("127.0.0.1:", "a number from 0 to 65535"),
+        ("my desk", "use a name"),
+        ("udp://127.0.0.1:1", "tcp:// or quic://"),
+    ] {
+        fails(&["send", "--to", to, &path], &["--to", words]);
+        let into = desk.into.path().to_str().unwrap();
+        fails(
+            &["receive", "--into", into, "--listen", to],
+            &["--listen", words],
+        );
+    }
     fails(
         &["send", "/no/such/file"],
         &["/no/such/file", "No such file"],
