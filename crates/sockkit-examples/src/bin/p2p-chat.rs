@@ -15,12 +15,13 @@ use clap::Parser;
 use futures::{SinkExt, StreamExt};
 use sockkit::{
     frame::Lines,
+    server::{Server, ServerConfig, Stream},
     tcp::{Connection, Connector, Listener},
     text::escape,
 };
 use sockkit_examples::until_ctrl_c;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     sync::mpsc,
     time::timeout,
 };
@@ -50,28 +51,33 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn chat(args: Args) -> anyhow::Result<()> {
-    let listener = Listener::bind(args.bind)?;
-    println!("listening on {}", listener.local_addr()?);
     let (peers, tasks) = (Peers::default(), TaskTracker::new());
+    let config = ServerConfig::default()
+        .idle_timeout(None)
+        .drain_timeout(GOODBYE)
+        .on_end(|ended| println!("{} left: {}", ended.peer, ended.end));
+    let others = peers.clone();
+    let server = Server::start(Listener::bind(args.bind)?, config, move |stream, peer| {
+        let (others, address) = (others.clone(), peer.address().socket_addr());
+        async move {
+            if let Some(address) = address {
+                serve(stream, address, others).await;
+            }
+            Ok(())
+        }
+    })?;
+    println!("listening on {}", server.local_addr());
     for peer in args.peers {
         let peers = peers.clone();
         tasks.spawn(async move {
             // The other node may still be starting.
             let connector = Connector::default().retries(5);
             match connector.connect(&peer).await {
-                Ok(connection) => talk(connection, peers).await,
+                Ok(connection) => dialled(connection, peers).await,
                 Err(error) => println!("{peer}: {error}"),
             }
         });
     }
-    tokio::spawn({
-        let (peers, tasks) = (peers.clone(), tasks.clone());
-        async move {
-            while let Ok((connection, _)) = listener.accept().await {
-                tasks.spawn(talk(connection, peers.clone()));
-            }
-        }
-    });
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
         if line == "q" {
@@ -82,19 +88,44 @@ async fn chat(args: Args) -> anyhow::Result<()> {
     // Each task sends what is queued, and closes.
     peers.with(HashMap::clear);
     tasks.close();
-    let _ = timeout(GOODBYE, tasks.wait()).await;
+    let _ = tokio::join!(timeout(GOODBYE, tasks.wait()), server.shutdown());
     Ok(())
 }
 
-// ANCHOR: talk
-/// Serves one connection, whoever made it: from here on the two ends are alike.
-async fn talk(connection: Connection, peers: Peers) {
+/// A connection that this node has made.
+async fn dialled(connection: Connection, peers: Peers) {
     let Ok(peer) = connection.peer_addr() else {
         return;
     };
+    let connection = talk(connection, peer, &peers).await;
+    let end = match connection.end() {
+        Some(end) => end,
+        None => connection.close(GOODBYE).await,
+    };
+    println!("{peer} left: {end}");
+}
+
+/// A connection that another has made; the server tells how it ends.
+async fn serve(stream: Stream, peer: SocketAddr, peers: Peers) {
+    let mut stream = talk(stream, peer, &peers).await;
+    let closing = async {
+        stream.shutdown().await?;
+        while stream.read(&mut [0; 1024]).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    let _ = timeout(GOODBYE, closing).await;
+}
+
+// ANCHOR: talk
+/// Talks over one connection until either end leaves. Whichever end has made it,
+/// from here on the two are alike.
+async fn talk<S>(stream: S, peer: SocketAddr, peers: &Peers) -> S
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut typed = peers.enter(peer);
     println!("{peer} is here");
-    let mut lines = Framed::new(connection, Lines::default());
+    let mut lines = Framed::new(stream, Lines::default());
     loop {
         tokio::select! {
             line = typed.recv() => match line {
@@ -111,12 +142,8 @@ async fn talk(connection: Connection, peers: Peers) {
             },
         }
     }
-    let end = match lines.get_ref().end() {
-        Some(end) => end,
-        None => lines.into_inner().close(GOODBYE).await,
-    };
-    println!("{peer} left: {end}");
     peers.leave(peer);
+    lines.into_inner()
 }
 // ANCHOR_END: talk
 

@@ -13,11 +13,12 @@ use sockkit::{
     course::body::Body,
     frame::{FrameConfig, FrameWriter, LengthOrder},
     latest::{Publisher, Subscriber},
+    server::{Server, ServerConfig, Stream},
     source::{Source, SourceConfig, SourceSpec},
-    tcp::{Connection, Listener},
+    tcp::Listener,
 };
 use sockkit_examples::until_ctrl_c;
-use tokio::{task::JoinSet, time::timeout};
+use tokio::time::timeout;
 
 /// video_server.py: sends pictures over TCP to every client
 #[derive(Parser)]
@@ -52,41 +53,35 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     };
     let body: Body = args.body.parse()?;
     let mut source = Source::open(&args.source, SourceConfig::default()).await?;
-    let listener = Listener::bind(args.bind)?;
-    println!("listening on {}", listener.local_addr()?);
-
     let publisher = Publisher::new();
-    let mut clients = JoinSet::new();
-    loop {
-        tokio::select! {
-            picture = source.next() => {
-                let picture = match args.width {
-                    Some(width) => picture?.resize_to_width(width)?,
-                    None => picture?,
-                };
-                publisher.publish(body.encode(&picture)?);
+    let pictures = publisher.subscribe();
+    let listener = Listener::bind(args.bind)?;
+    let server = Server::start(listener, ServerConfig::default(), move |stream, peer| {
+        let pictures = pictures.clone();
+        async move {
+            println!("{} watches", peer.address());
+            if let Err(error) = send(stream, pictures, order).await {
+                println!("{} left: {error:#}", peer.address());
             }
-            accepted = listener.accept() => {
-                let (connection, peer) = accepted?;
-                println!("{peer} watches");
-                let pictures = publisher.subscribe();
-                clients.spawn(async move {
-                    if let Err(error) = send(connection, pictures, order).await {
-                        println!("{peer} left: {error:#}");
-                    }
-                });
-            }
-            Some(_) = clients.join_next() => {}
+            Ok(())
         }
+    })?;
+    println!("listening on {}", server.local_addr());
+    loop {
+        let picture = match args.width {
+            Some(width) => source.next().await?.resize_to_width(width)?,
+            None => source.next().await?,
+        };
+        publisher.publish(body.encode(&picture)?);
     }
 }
 
 async fn send(
-    connection: Connection,
+    stream: Stream,
     mut pictures: Subscriber<Bytes>,
     order: LengthOrder,
 ) -> anyhow::Result<()> {
-    let mut writer = FrameWriter::with_config(connection, FrameConfig::default().order(order));
+    let mut writer = FrameWriter::with_config(stream, FrameConfig::default().order(order));
     while let Some(jpeg) = pictures.next().await {
         timeout(WRITE_WITHIN, writer.send(jpeg))
             .await
