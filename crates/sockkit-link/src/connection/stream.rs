@@ -87,6 +87,13 @@ impl Stream {
     }
 
     /// Until there is something to read, or the peer's close.
+    #[cfg_attr(
+        not(any(feature = "tls", feature = "quic")),
+        expect(
+            clippy::needless_pass_by_ref_mut,
+            reason = "TCP is looked at, not read"
+        )
+    )]
     pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.ahead.is_empty() {
             return Poll::Ready(Ok(()));
@@ -113,6 +120,13 @@ impl Stream {
     }
 
     /// The same by the operating system's word, as far as there is one.
+    #[cfg_attr(
+        not(any(feature = "tls", feature = "quic")),
+        expect(
+            clippy::needless_pass_by_ref_mut,
+            reason = "TCP is looked at, not read"
+        )
+    )]
     pub(super) fn has_arrived(&mut self) -> io::Result<bool> {
         match &self.kind {
             Kind::Tcp(stream) => stream.get_ref().has_arrived(),
