@@ -17,7 +17,7 @@ use sockkit::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::{TcpListener, TcpSocket, TcpStream, UdpSocket},
     time::timeout,
 };
 
@@ -183,31 +183,38 @@ async fn what_carries_no_stream_says_what_does() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_from_a_silence() {
+async fn a_silence_ends_at_the_deadline() {
     let node = node().timeout(Duration::from_millis(500));
+    // It answers nothing, though the kernel completes TCP's handshake for it.
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let (tcp_port, udp_port) = (tcp.local_addr().unwrap(), udp.local_addr().unwrap());
-    // It answers nothing, but the kernel accepts for it.
-    let silent = [(Scheme::Tls, tcp_port), (Scheme::Quic, udp_port)];
-    for (scheme, at) in silent {
+    for (scheme, at) in [
+        (Scheme::Tls, tcp.local_addr().unwrap()),
+        (Scheme::Quic, udp.local_addr().unwrap()),
+    ] {
         let error = soon(node.dial(&address(scheme, &at.to_string()))).await;
         let error = error.unwrap_err();
         assert!(matches!(error, DialError::TimedOut { .. }), "{error:?}");
         assert!(error.to_string().contains("did not answer"), "{error}");
     }
-    drop((tcp, udp));
-    for scheme in SCHEMES {
-        let at = if scheme == Scheme::Quic {
-            udp_port
-        } else {
-            tcp_port
-        };
-        let error = soon(node.dial(&address(scheme, &at.to_string()))).await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_from_a_silence() {
+    // Bound, so that no other program takes the port, and not listening.
+    let closed = TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let tcp = closed.local_addr().unwrap();
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0")
+        .and_then(|socket| socket.local_addr())
+        .unwrap();
+    let mut ports = vec![(Scheme::Tcp, tcp), (Scheme::Tls, tcp)];
+    if cfg!(target_os = "linux") {
+        ports.push((Scheme::Quic, udp));
+    }
+    for (scheme, at) in ports {
+        let error = soon(node().dial(&address(scheme, &at.to_string()))).await;
         let error = error.unwrap_err();
-        if scheme == Scheme::Quic && !cfg!(target_os = "linux") {
-            continue;
-        }
         assert!(matches!(error, DialError::Refused(_)), "{error:?}");
     }
 }
