@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use sockkit_core::tcp;
+use sockkit_core::{BindError, tcp};
 
 #[cfg(feature = "quic")]
 use super::quic;
@@ -84,13 +84,9 @@ pub enum ListenError {
     /// Its scheme carries no stream here.
     #[error(transparent)]
     Scheme(#[from] SchemeError),
-    /// TCP, also below TLS.
+    /// The address cannot be bound.
     #[error(transparent)]
-    Tcp(#[from] tcp::ListenError),
-    /// QUIC.
-    #[cfg(feature = "quic")]
-    #[error(transparent)]
-    Quic(#[from] quic::ListenError),
+    Bind(#[from] BindError),
     /// The operating system failed us: retrying may help.
     #[error("socket failed")]
     Io(#[from] io::Error),

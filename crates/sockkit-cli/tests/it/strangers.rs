@@ -139,22 +139,21 @@ mod real_time {
     #[test]
     #[ignore = "real time"]
     fn beside_strangers_a_file_is_through_within_a_second() {
-        let cases: [(&str, &str, fn(u16) -> Strangers); 4] = [
-            ("none", "", |_| Box::new(())),
-            ("silent, slow and working", "", silent_slow_and_working),
-            ("seventy over TCP", "", seventy_over_tcp),
-            ("seventy over QUIC", "quic://", seventy_over_quic),
-        ];
-        for (who, scheme, strangers) in cases {
-            check("strangers: a file is through", || {
-                let took = send_beside(scheme, strangers);
-                println!("{who}: {took:?}");
-                if took < Duration::from_secs(1) {
-                    return Ok(());
-                }
-                Err(format!("{who}: it took {took:?}"))
-            });
-        }
+        through("none", "", |_| Box::new(()));
+        through("silent, slow and working", "", silent_slow_and_working);
+        through("seventy over TCP", "", seventy_over_tcp);
+        through("seventy over QUIC", "quic://", seventy_over_quic);
+    }
+
+    fn through(who: &str, scheme: &str, strangers: fn(u16) -> Strangers) {
+        check("strangers: a file is through", || {
+            let took = send_beside(scheme, strangers);
+            println!("{who}: {took:?}");
+            if took < Duration::from_secs(1) {
+                return Ok(());
+            }
+            Err(format!("{who}: it took {took:?}"))
+        });
     }
 }
 

@@ -52,7 +52,7 @@ impl Node {
     ) -> Result<tcp::Connection, DialError> {
         let connector = Connector::default()
             .options(self.tcp_options.clone())
-            .deadline(self.left(began));
+            .timeout(self.left(began));
         connector.connect(found).await.map_err(|error| match error {
             tcp::ConnectError::TimedOut { .. } => self.too_late(to),
             error if error.end() == tcp::End::Refused => DialError::Refused(error.into()),

@@ -187,7 +187,7 @@ fn put_hello(hello: &Hello, out: &mut Vec<u8>) {
         cut -= 1;
     }
     out.put_u8(u8::try_from(cut).expect("cut above"));
-    out.put_slice(&hello.name.as_bytes()[..cut]);
+    out.put_slice(hello.name.split_at(cut).0.as_bytes());
     if hello.busy {
         out.put_u16(BUSY_EXTENSION);
         out.put_u16(0);

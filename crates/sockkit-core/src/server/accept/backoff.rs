@@ -136,7 +136,7 @@ mod tests {
         let began = Instant::now();
         backoff.accept(&mut listener).await.unwrap();
         assert_eq!(began.elapsed(), Duration::from_millis(10 + 20 + 40));
-        assert_eq!(backoff.pause, SHORTEST_PAUSE);
+        assert_eq!(pause(&mut backoff).await, SHORTEST_PAUSE);
     }
 
     #[tokio::test(start_paused = true)]
@@ -152,6 +152,12 @@ mod tests {
         for _ in 0..10 {
             backoff.wait().await;
         }
-        assert_eq!(backoff.pause, LONGEST_PAUSE);
+        assert_eq!(pause(&mut backoff).await, LONGEST_PAUSE);
+    }
+
+    async fn pause(backoff: &mut Backoff) -> Duration {
+        let began = Instant::now();
+        backoff.wait().await;
+        began.elapsed()
     }
 }
