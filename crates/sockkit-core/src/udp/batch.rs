@@ -24,7 +24,14 @@ pub struct ReceiveBatch {
     /// How many slots the kernel is lent next.
     lent: usize,
     filled: usize,
-    /// How many datagrams at the front are taken already.
+    /// The first datagram that is not taken yet.
+    front: Front,
+}
+
+/// A place in a batch: a slot, and how many of its datagrams are taken.
+#[derive(Clone, Copy, Debug, Default)]
+struct Front {
+    slot: usize,
     taken: usize,
 }
 
@@ -42,7 +49,7 @@ impl ReceiveBatch {
             received: vec![Received::EMPTY; slots].into_boxed_slice(),
             lent: 1,
             filled: 0,
-            taken: 0,
+            front: Front::default(),
         }
     }
 
@@ -51,14 +58,48 @@ impl ReceiveBatch {
         self.storage
             .chunks_exact(SLOT_BYTES)
             .zip(&self.received[..self.filled])
+            .skip(self.front.slot)
             .flat_map(|(slot, received)| split(slot, received))
-            .skip(self.taken)
+            .skip(self.front.taken)
+    }
+
+    /// Takes the first datagram out: the others are still there.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// use sockkit_core::udp::{ReceiveBatch, UdpEndpoint};
+    ///
+    /// let endpoint = UdpEndpoint::bind(([127, 0, 0, 1], 0).into())?;
+    /// endpoint.send(sockkit_core::udp::Transmit::new(endpoint.local_addr()?, b"one")).await?;
+    /// let mut batch = ReceiveBatch::new();
+    /// endpoint.recv_batch(&mut batch).await?;
+    /// assert_eq!(batch.pop().map(|datagram| datagram.bytes), Some(&b"one"[..]));
+    /// assert!(batch.pop().is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn pop(&mut self) -> Option<Datagram<'_>> {
+        let Front { slot, taken } = self.front;
+        let received = self.received[..self.filled].get(slot)?;
+        self.front = match taken + 1 < count(received) {
+            true => Front {
+                slot,
+                taken: taken + 1,
+            },
+            false => Front {
+                slot: slot + 1,
+                taken: 0,
+            },
+        };
+        let bytes = &self.storage[slot * SLOT_BYTES..][..SLOT_BYTES];
+        nth(bytes, received, taken)
     }
 
     /// How many datagrams there are.
     pub fn len(&self) -> usize {
-        let datagrams: usize = self.received[..self.filled].iter().map(count).sum();
-        datagrams - self.taken
+        let left = self.received[..self.filled].iter().skip(self.front.slot);
+        left.map(count).sum::<usize>() - self.front.taken
     }
 
     /// Whether there is none.
@@ -67,7 +108,7 @@ impl ReceiveBatch {
     }
 
     pub(super) fn clear(&mut self) {
-        (self.filled, self.taken) = (0, 0);
+        (self.filled, self.front) = (0, Front::default());
     }
 
     /// Forgets all and lends slots to the kernel, through `fill`.
@@ -93,10 +134,10 @@ impl ReceiveBatch {
 
     /// Moves the first datagram to `buffer`, as far as it fits.
     pub(super) fn take_first(&mut self, buffer: &mut [u8]) -> Option<Received> {
-        let first = self.iter().next()?;
+        let first = self.pop()?;
         let fitting = first.bytes.len().min(buffer.len());
         buffer[..fitting].copy_from_slice(&first.bytes[..fitting]);
-        let received = Received {
+        Some(Received {
             from: first.from,
             wire_bytes: first.wire_bytes,
             segment_bytes: None,
@@ -106,9 +147,7 @@ impl ReceiveBatch {
             hops: first.hops,
             received: first.received,
             drops: first.drops,
-        };
-        self.taken += 1;
-        Some(received)
+        })
     }
 }
 
@@ -120,13 +159,16 @@ impl Default for ReceiveBatch {
 
 /// The datagrams of one slot.
 fn split<'a>(slot: &'a [u8], received: &'a Received) -> impl Iterator<Item = Datagram<'a>> {
+    (0..count(received)).map_while(move |index| nth(slot, received, index))
+}
+
+/// One of the datagrams of one slot.
+fn nth<'a>(slot: &'a [u8], received: &Received, index: usize) -> Option<Datagram<'a>> {
     let bytes = &slot[..received.wire_bytes.min(slot.len())];
     let segment_bytes = segment_bytes(received);
-    (0..count(received)).map(move |index| {
-        let start = index * segment_bytes;
-        let end = bytes.len().min(start + segment_bytes);
-        datagram(&bytes[start..end], end - start, received)
-    })
+    let start = index * segment_bytes;
+    let end = bytes.len().min(start + segment_bytes);
+    Some(datagram(bytes.get(start..end)?, end - start, received))
 }
 
 /// How many datagrams one slot holds; an empty datagram is one.

@@ -131,3 +131,13 @@ impl Datagram<'_> {
         self.bytes.len() < self.wire_bytes
     }
 }
+
+/// Any address and any port, of the IP version of `peer`: what a socket that
+/// sends to it is bound to.
+#[must_use]
+pub fn unspecified(peer: SocketAddr) -> SocketAddr {
+    match peer {
+        SocketAddr::V4(_) => SocketAddr::from(([0; 4], 0)),
+        SocketAddr::V6(_) => SocketAddr::from(([0; 16], 0)),
+    }
+}
