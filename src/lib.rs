@@ -47,12 +47,15 @@ pub use sockkit_link::tls;
 
 pub mod link {
     //! How two machines reach each other, whatever the transport: an address is
-    //! read, a node dials it or listens there, and a connection comes of it.
+    //! read, a node dials it or listens there, and a connection comes of it; a channel
+    //! carries messages.
     //!
     //! The transports themselves are beside one another at the root:
     //! [`tcp`](crate::tcp), [`udp`](crate::udp), and with their features `quic`
     //! and `tls`.
 
+    #[cfg(feature = "codec")]
+    pub use sockkit_link::channel;
     pub use sockkit_link::{
         Acceptor, Address, AddressDefaults, AddressError, Connection, DialError, FailedBy, Handle,
         Host, ListenError, Node, NotEncrypted, ResolveError, Scheme, SchemeError,

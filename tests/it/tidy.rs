@@ -93,7 +93,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("sockkit-core", &[]),
     ("sockkit-testing", &["sockkit-core"]),
     ("sockkit-codec", &[]),
-    ("sockkit-link", &["sockkit-core"]),
+    ("sockkit-link", &["sockkit-codec", "sockkit-core"]),
     ("sockkit-file", &["sockkit-codec", "sockkit-core"]),
     ("sockkit-media", &["sockkit-codec", "sockkit-core"]),
     (

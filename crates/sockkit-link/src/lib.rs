@@ -1,5 +1,5 @@
-//! How two machines reach each other: addresses, and a node that dials and
-//! listens over TCP, TLS and QUIC.
+//! How two machines reach each other: addresses, a node that dials and listens
+//! over TCP, TLS and QUIC, and channels that carry messages.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // A library does not print; the programs do.
@@ -7,6 +7,7 @@
 
 mod acceptor;
 mod address;
+pub mod channel;
 mod connection;
 mod error;
 mod node;

@@ -5,7 +5,7 @@ mod transport;
 
 use std::{
     io::{self, IoSlice},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
@@ -174,6 +174,13 @@ impl Connection {
         }
     }
 
+    /// This side's IP address, if the system tells.
+    pub(crate) fn local_ip(&self) -> Option<IpAddr> {
+        let tcp = self.lock();
+        let address = tcp.tcp()?.get_ref().local_addr().ok()?;
+        Some(canonical(address).ip())
+    }
+
     /// For later, when the connection has been given away.
     pub fn handle(&self) -> Handle {
         Handle {
@@ -212,6 +219,12 @@ impl Connection {
 }
 
 impl Handle {
+    /// What QUIC alone has.
+    #[cfg(feature = "quic")]
+    pub(crate) fn quic(&self) -> Option<&quic::Handle> {
+        self.quic.as_ref()
+    }
+
     /// Waits, `timeout` at most, until the peer has been told that the dropped
     /// connection is closed. Returns whether it was.
     ///

@@ -22,6 +22,7 @@ pub struct Config {
     idle_timeout: Duration,
     window_bytes: u32,
     congestion: Congestion,
+    message_streams: u32,
 }
 
 /// How a sender finds out how much the link carries.
@@ -109,6 +110,12 @@ impl Config {
         self
     }
 
+    /// How many streams with messages the peer may have open at a time.
+    pub(crate) fn message_streams(mut self, streams: u32) -> Self {
+        self.message_streams = streams;
+        self
+    }
+
     pub(super) fn slots(&self) -> Slots {
         match self.max_connections_per_address {
             Some(per_address) => Slots::new(self.max_connections, per_address),
@@ -122,7 +129,8 @@ impl Config {
         self
     }
 
-    /// The same in quinn's words. `streams` is how many the peer may open.
+    /// The same in quinn's words. `streams` is how many bidirectional ones the peer
+    /// may open.
     pub(super) fn transport(&self, streams: u32) -> Arc<TransportConfig> {
         let mut transport = TransportConfig::default();
         let mut mtu = MtuDiscoveryConfig::default();
@@ -132,7 +140,7 @@ impl Config {
         let window = VarInt::from_u32(self.window_bytes);
         transport
             .max_concurrent_bidi_streams(VarInt::from_u32(streams))
-            .max_concurrent_uni_streams(VarInt::from_u32(0))
+            .max_concurrent_uni_streams(VarInt::from_u32(self.message_streams))
             .datagram_receive_buffer_size(None)
             .max_idle_timeout(Some(idle(self.idle_timeout)))
             .keep_alive_interval(Some(self.idle_timeout / 4))
@@ -168,6 +176,7 @@ impl Default for Config {
             idle_timeout: Duration::from_secs(20),
             window_bytes: 4 << 20,
             congestion: Congestion::default(),
+            message_streams: 0,
         }
     }
 }

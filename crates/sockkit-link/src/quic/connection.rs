@@ -160,6 +160,11 @@ impl Connection {
 }
 
 impl Handle {
+    /// The connection itself, for messages in streams of their own.
+    pub(crate) fn quinn(&self) -> &quinn::Connection {
+        &self.connection
+    }
+
     /// What the connection knows about its path.
     pub fn stats(&self) -> Stats {
         let path = self.connection.stats().path;

@@ -93,7 +93,7 @@ fn is_other_protocol(code: TransportErrorCode) -> bool {
 /// What a lost connection is to whoever reads or writes it: `TimedOut` for a
 /// peer that vanished, `ConnectionAborted` for one that closed, and
 /// `ConnectionReset` for one that knows nothing of the connection any more.
-pub(super) fn lost(error: ConnectionError) -> io::Error {
+pub(crate) fn lost(error: ConnectionError) -> io::Error {
     match error {
         ConnectionError::TimedOut => io::Error::new(io::ErrorKind::TimedOut, Lost::Vanished),
         ConnectionError::ApplicationClosed(close) if close.error_code == ABANDONED => abandoned(),

@@ -43,7 +43,8 @@
 //! # One stream
 //! A connection has one bidirectional stream, which the dialler opens by
 //! writing; the listener's [`accept`](Listener::accept) returns at its first
-//! byte. There are no other streams and no datagrams.
+//! byte. There are no datagrams, and no other streams but those that carry the
+//! messages of a [`Channel`](crate::channel::Channel).
 //!
 //! # When it ends
 //! `shutdown` waits for the peer's acknowledgement. A connection that is dropped
@@ -70,6 +71,7 @@ pub use self::{
     identity::Fingerprint,
     listener::Listener,
 };
+pub(crate) use error::lost;
 
 /// What is spoken over the stream unless [`Config::protocol`] says otherwise.
 pub const PROTOCOL: &[u8] = b"sockkit/1";

@@ -1,0 +1,314 @@
+//! Messages as datagrams, to addresses and groups.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex as StdMutex, PoisonError},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use sockkit_codec::shard::{Kind, Older, Parity, SplitConfig, Splitter, StreamId};
+use sockkit_core::{
+    interfaces::InterfaceSelector,
+    options::SocketOptions,
+    udp::{ReceiveBatch, unspecified},
+};
+use tokio::{sync::Mutex, time::sleep_until};
+
+use super::{
+    ChannelError, Limits, Message, RecvError, SendError, Sent,
+    inbound::{Filter, Inbound},
+    now,
+    pace::{GIGABIT, Pacer},
+    socket::Socket,
+};
+
+/// Where datagrams go to, or come from, and how.
+#[derive(Clone, Debug)]
+#[must_use = "a config does nothing until a channel is opened with it"]
+pub struct DatagramConfig {
+    destinations: Vec<SocketAddr>,
+    /// The address to receive at, a group perhaps; or to send from.
+    bind: Option<SocketAddr>,
+    interface: Option<InterfaceSelector>,
+    multicast_hops: u8,
+    max_datagram_bytes: usize,
+    max_bytes_per_second: u64,
+    only_from: Option<IpAddr>,
+    unicast: Option<Kind>,
+    receive_buffer_bytes: usize,
+}
+
+impl DatagramConfig {
+    /// Sends to these addresses, machines' or groups'. All have one IP version.
+    pub fn to(destinations: impl Into<Vec<SocketAddr>>) -> Self {
+        Self {
+            destinations: destinations.into(),
+            bind: None,
+            interface: None,
+            multicast_hops: 1,
+            max_datagram_bytes: 1_400,
+            max_bytes_per_second: GIGABIT,
+            only_from: None,
+            unicast: None,
+            receive_buffer_bytes: 4 << 20,
+        }
+    }
+
+    /// Receives at this machine's address, or what is sent to a group and to
+    /// nothing else.
+    pub fn at(address: SocketAddr) -> Self {
+        Self::to([]).bind(address)
+    }
+
+    /// The address to send from. Default: any address, any port.
+    pub fn bind(mut self, address: SocketAddr) -> Self {
+        self.bind = Some(address);
+        self
+    }
+
+    /// The interface for groups. Default: the routing table's.
+    pub fn interface(mut self, interface: InterfaceSelector) -> Self {
+        self.interface = Some(interface);
+        self
+    }
+
+    /// Routers that a message to a group may cross, plus one. Default: 1, the
+    /// local network alone.
+    pub fn multicast_hops(mut self, hops: u8) -> Self {
+        self.multicast_hops = hops;
+        self
+    }
+
+    /// The longest datagram, in bytes. Default: 1,400, which Ethernet carries
+    /// in one piece.
+    ///
+    /// Longer ones cost less where the path takes them, as loopback does.
+    pub fn max_datagram_bytes(mut self, bytes: usize) -> Self {
+        self.max_datagram_bytes = bytes;
+        self
+    }
+
+    /// How fast a message goes out beyond its first 128 KiB. Default: 125 MB
+    /// a second, as fast as gigabit Ethernet.
+    ///
+    /// All destinations share it. Slower is easier on receivers and switches
+    /// with small buffers, and makes large messages older.
+    pub fn max_bytes_per_second(mut self, bytes: u64) -> Self {
+        self.max_bytes_per_second = bytes;
+        self
+    }
+
+    /// The host whose datagrams are taken. Default: any.
+    ///
+    /// Keeps out other hosts, but not one that forges this host's address:
+    /// datagrams are not authenticated.
+    pub fn only_from(mut self, host: IpAddr) -> Self {
+        self.only_from = Some(host);
+        self
+    }
+
+    /// The kind of message that a receiver of a group also takes by unicast,
+    /// from the sender that it [prefers](super::Channel::prefer). Default: none.
+    pub fn unicast_kind(mut self, kind: Kind) -> Self {
+        self.unicast = Some(kind);
+        self
+    }
+
+    /// Room for datagrams while this program does something else. Default:
+    /// 4 MiB; Linux gives `net.core.rmem_max` at the most. Of receivers alone.
+    pub fn receive_buffer_bytes(mut self, bytes: usize) -> Self {
+        self.receive_buffer_bytes = bytes;
+        self
+    }
+
+    /// Opens the socket, which says whether there is a group.
+    pub(super) fn open(
+        self,
+        limits: &Limits,
+    ) -> Result<(DatagramSender, DatagramReceiver, bool), ChannelError> {
+        let socket = Arc::new(self.socket()?);
+        let is_group = matches!(*socket, Socket::InGroup { .. });
+        let receiver = self.receiver(Arc::clone(&socket), limits);
+        let sender = DatagramSender {
+            socket,
+            messages: Mutex::new(Messages {
+                splitter: self.splitter(limits)?,
+                pacer: Pacer::new(self.max_bytes_per_second, now()),
+            }),
+            replies: StdMutex::new(Splitter::new(SplitConfig::default(), random_stream()?)),
+            destinations: self.destinations,
+        };
+        Ok((sender, receiver, is_group))
+    }
+
+    fn socket(&self) -> Result<Socket, ChannelError> {
+        let interface = self.interface.as_ref();
+        let Some(&first) = self.destinations.first() else {
+            let at = self.bind.ok_or(ChannelError::NoDestination)?;
+            let options = SocketOptions::new().receive_buffer_bytes(self.receive_buffer_bytes);
+            return Socket::receiving(at, interface, &options);
+        };
+        let other = |to: &&SocketAddr| to.is_ipv4() != first.is_ipv4();
+        if let Some(&other) = self.destinations.iter().find(other) {
+            return Err(ChannelError::MixedVersions { first, other });
+        }
+        let options = SocketOptions::new()
+            .send_buffer_bytes(SEND_BUFFER_BYTES)
+            .multicast_hops(self.multicast_hops);
+        let bind = self.bind.unwrap_or_else(|| unspecified(first));
+        Socket::sending(bind, &self.destinations, interface, &options)
+    }
+
+    fn receiver(&self, socket: Arc<Socket>, limits: &Limits) -> DatagramReceiver {
+        let is_sender = !self.destinations.is_empty();
+        let filter = Filter {
+            group: self
+                .bind
+                .map(|at| at.ip())
+                .filter(|at| !is_sender && at.is_multicast()),
+            unicast: self.unicast,
+            host: self.only_from,
+        };
+        let (batch, older) = match is_sender {
+            true => (ReceiveBatch::with_slots(4), Older::Keep),
+            false => (ReceiveBatch::new(), Older::GiveUp),
+        };
+        DatagramReceiver {
+            socket,
+            batch,
+            inbound: Inbound::new(filter, limits, older),
+        }
+    }
+
+    fn splitter(&self, limits: &Limits) -> io::Result<Splitter> {
+        let config = SplitConfig::default()
+            .max_datagram_bytes(self.max_datagram_bytes)
+            .max_message_bytes(limits.max_send_bytes);
+        Ok(Splitter::new(config, random_stream()?))
+    }
+}
+
+/// Sends to all destinations, and replies to one.
+#[derive(Debug)]
+pub(super) struct DatagramSender {
+    socket: Arc<Socket>,
+    destinations: Vec<SocketAddr>,
+    messages: Mutex<Messages>,
+    /// With numbers of their own: a reply leaves no gap between messages.
+    replies: StdMutex<Splitter>,
+}
+
+#[derive(Debug)]
+struct Messages {
+    splitter: Splitter,
+    pacer: Pacer,
+}
+
+impl DatagramSender {
+    pub(super) async fn send(
+        &self,
+        kind: Kind,
+        parts: &[Bytes],
+        parity: Parity,
+    ) -> Result<Sent, SendError> {
+        let mut messages = self.messages.lock().await;
+        let Messages { splitter, pacer } = &mut *messages;
+        let parts: Vec<&[u8]> = parts.iter().map(|part| &part[..]).collect();
+        let shards = splitter.split_parts(kind, &parts, parity)?;
+        let segment_bytes = shards.segment_bytes();
+        let run_bytes = (RUN_BYTES / segment_bytes).max(1) * segment_bytes;
+        let mut refused = None;
+        for run in shards.as_bytes().chunks(run_bytes) {
+            for &to in &self.destinations {
+                let sent = self
+                    .socket
+                    .udp()
+                    .send_segments(Some(to), run, segment_bytes);
+                // One destination that cannot be reached costs the others nothing.
+                if let Err(error) = sent.await {
+                    refused = Some(error);
+                }
+                if let Some(until) = pacer.on_sent(now(), run.len()) {
+                    sleep_until(until.into()).await;
+                }
+            }
+        }
+        match refused {
+            Some(error) => Err(error.into()),
+            None => Ok(Sent {
+                bytes: (shards.as_bytes().len() * self.destinations.len()) as u64,
+            }),
+        }
+    }
+
+    /// Sends to one address, at once: a message under way is not waited for.
+    pub(super) async fn reply(
+        &self,
+        to: SocketAddr,
+        kind: Kind,
+        message: &[u8],
+    ) -> Result<(), SendError> {
+        let (bytes, segment_bytes) = {
+            let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
+            let shards = replies.split(kind, message, Parity::NONE)?;
+            (shards.as_bytes().to_vec(), shards.segment_bytes())
+        };
+        let socket = self.socket.udp();
+        Ok(socket
+            .send_segments(Some(to), &bytes, segment_bytes)
+            .await?)
+    }
+
+    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
+        self.socket.udp().local_addr().ok()
+    }
+
+    pub(super) fn destinations(&self) -> &[SocketAddr] {
+        &self.destinations
+    }
+}
+
+/// Receives from whoever sends here, as far as the filter lets it.
+#[derive(Debug)]
+pub(super) struct DatagramReceiver {
+    socket: Arc<Socket>,
+    batch: ReceiveBatch,
+    inbound: Inbound,
+}
+
+impl DatagramReceiver {
+    pub(super) async fn recv(&mut self) -> Result<Message, RecvError> {
+        loop {
+            while let Some(datagram) = self.batch.pop() {
+                // One moment for the whole batch would make the last look too young.
+                let taken = self.inbound.handle_datagram(now(), &datagram.into());
+                if let Some(message) = taken? {
+                    return Ok(message);
+                }
+            }
+            self.socket.udp().recv_batch(&mut self.batch).await?;
+        }
+    }
+
+    pub(super) fn prefer(&mut self, sender: SocketAddr) {
+        self.inbound.prefer(sender);
+    }
+
+    pub(super) fn expire(&mut self, now: Instant) {
+        self.inbound.expire(now);
+    }
+}
+
+/// A stream id that cannot be guessed, from the operating system.
+fn random_stream() -> io::Result<StreamId> {
+    Ok(StreamId(getrandom::u64()?))
+}
+
+/// What goes to one destination before the next one's turn: one pass through
+/// the network stack.
+const RUN_BYTES: usize = 64 << 10;
+
+/// Room for a run to each of a few destinations.
+const SEND_BUFFER_BYTES: usize = 1 << 20;

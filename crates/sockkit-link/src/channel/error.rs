@@ -1,0 +1,187 @@
+//! What can fail about a channel.
+
+use std::{io, net::SocketAddr};
+
+use sockkit_codec::{
+    frame::FrameReadError,
+    shard::{ShardError, SplitError},
+};
+use sockkit_core::{
+    multicast::MulticastError,
+    tcp::{End, Timeout},
+    udp::UdpError,
+};
+
+#[cfg(feature = "quic")]
+use crate::quic;
+use crate::{Address, DialError, FailedBy, ListenError, ResolveError};
+
+/// Error from opening a channel, or from binding a listener for channels.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChannelError {
+    /// There is no address to send to.
+    #[error("no destination to send to")]
+    NoDestination,
+    /// One socket cannot send to both IP versions.
+    #[error("{first} and {other} are of different IP versions: use two senders")]
+    MixedVersions {
+        /// The first destination.
+        first: SocketAddr,
+        /// One of the other IP version.
+        other: SocketAddr,
+    },
+    /// A sender sends to addresses, or waits for connections; not both.
+    #[error("{first} and {other} cannot be served by one sender: use two")]
+    MixedTransports {
+        /// The first address.
+        first: Address,
+        /// One of the other kind.
+        other: Address,
+    },
+    /// The address leads to no socket address.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// The UDP socket cannot be opened.
+    #[error(transparent)]
+    Udp(#[from] UdpError),
+    /// The group cannot be joined.
+    #[error(transparent)]
+    Multicast(#[from] MulticastError),
+    /// The address to listen at cannot be bound.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The operating system failed us.
+    #[error("socket failed")]
+    Io(#[from] io::Error),
+}
+
+impl DialError {
+    /// The same as the reason of an ended connection.
+    pub fn end(&self) -> End {
+        match self {
+            Self::Resolve(ResolveError::Resolver { source, .. }) => End::from_io(source),
+            Self::Resolve(_) => End::Failed(io::ErrorKind::NotFound),
+            Self::Scheme(_) => End::Failed(io::ErrorKind::InvalidInput),
+            Self::TimedOut { .. } => End::TimedOut(Timeout::Connect),
+            Self::Refused(_) => End::Refused,
+            Self::OtherProtocol(_) => End::Failed(io::ErrorKind::InvalidData),
+            // As TCP resets one connection too many.
+            Self::Busy(_) => End::Reset,
+            Self::Failed(failed) => failed.end(),
+        }
+    }
+}
+
+impl FailedBy {
+    fn end(&self) -> End {
+        match self {
+            Self::Tcp(error) => error.end(),
+            #[cfg(feature = "tls")]
+            Self::Tls { source, .. } => End::from_io(source),
+            #[cfg(feature = "quic")]
+            Self::Quic(
+                quic::ConnectError::Io(source) | quic::ConnectError::Broken { source, .. },
+            ) => End::from_io(source),
+            #[cfg(feature = "quic")]
+            Self::Quic(_) => End::Unreachable,
+            Self::Io(error) => End::from_io(error),
+        }
+    }
+}
+
+/// Why a message was not sent, or not to all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The message is longer than the channel takes. The channel is as good as before.
+    #[error(transparent)]
+    TooLong(#[from] SplitError),
+    /// The system refused some datagrams. The next message may get through.
+    #[error(transparent)]
+    Udp(#[from] UdpError),
+    /// The connection has ended, or its peer takes messages too slowly.
+    #[error("connection ended")]
+    Ended(#[from] io::Error),
+}
+
+impl SendError {
+    /// Whether no other message can be sent either.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Ended(_))
+    }
+}
+
+/// Why no message was received.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecvError {
+    /// A datagram that is no shard, or spoils its message. Ask for the next one.
+    #[error("datagram from {from} refused")]
+    Refused {
+        /// The address that the datagram came from.
+        from: SocketAddr,
+        /// What is wrong with it.
+        source: ShardError,
+    },
+    /// A datagram from another host, or to another address, than was asked for,
+    /// passed over unread. Ask for the next one.
+    #[error("datagram from {from} is not for this channel")]
+    Filtered {
+        /// The address that the datagram came from.
+        from: SocketAddr,
+    },
+    /// The socket failed for now. Ask again, after a pause.
+    #[error(transparent)]
+    Udp(#[from] UdpError),
+    /// A message over the limit in a stream of its own, which was stopped. Ask
+    /// for the next one.
+    #[error("message from {from} is longer than {limit} bytes, or than there is room for")]
+    TooLong {
+        /// The peer.
+        from: SocketAddr,
+        /// The limit in force, in bytes.
+        limit: usize,
+    },
+    /// The peer broke the framing, and the connection is of no further use.
+    #[error("peer sent no frame")]
+    Frame(#[source] FrameReadError),
+    /// The peer has closed its side in order.
+    #[error("peer has closed the connection")]
+    Finished,
+    /// The connection failed.
+    #[error("connection failed")]
+    Failed(#[source] io::Error),
+}
+
+impl RecvError {
+    /// Why the channel has ended; `None` if it has not.
+    pub fn end(&self) -> Option<End> {
+        match self {
+            Self::Refused { .. } | Self::Filtered { .. } | Self::Udp(_) | Self::TooLong { .. } => {
+                None
+            }
+            Self::Frame(FrameReadError::Truncated { .. }) | Self::Finished => Some(End::Finished),
+            Self::Frame(_) => Some(End::Failed(io::ErrorKind::InvalidData)),
+            Self::Failed(error) => Some(End::from_io(error)),
+        }
+    }
+
+    /// Whether the peer sent what no honest one does.
+    pub fn is_peers_fault(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::TooLong { .. } => true,
+            Self::Frame(error) => !matches!(error, FrameReadError::Truncated { .. }),
+            _ => false,
+        }
+    }
+}
+
+impl From<FrameReadError> for RecvError {
+    fn from(error: FrameReadError) -> Self {
+        match error {
+            FrameReadError::Io(error) => Self::Failed(error),
+            error => Self::Frame(error),
+        }
+    }
+}

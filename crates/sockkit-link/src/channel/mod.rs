@@ -1,0 +1,526 @@
+//! Messages between machines, whatever carries them.
+//!
+//! | over | a message is | lost, when | take it when |
+//! | --- | --- | --- | --- |
+//! | datagrams, to hosts and groups | shards and parity, `docs/wire/shard.md` | too many of its datagrams are | the receivers are known, or there is a group |
+//! | a TCP or other reliable stream | a frame, `docs/wire/frame.md` | never; it may be late | peers come and go |
+//! | QUIC | a unidirectional stream, `docs/wire/video.md` | a newer one takes its place | the same, on a link that loses packets |
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use sockkit_codec::shard::{Kind, Parity, StreamId};
+use sockkit_core::server::Stream;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+#[cfg(feature = "quic")]
+use crate::quic;
+use crate::{Address, Connection, Handle, Host, Node, Scheme};
+
+mod datagrams;
+mod error;
+mod flushed;
+mod framed;
+mod inbound;
+mod lag;
+mod pace;
+mod socket;
+#[cfg(feature = "quic")]
+mod streams;
+
+pub use self::{
+    datagrams::DatagramConfig,
+    error::{ChannelError, RecvError, SendError},
+    inbound::{Filter, Inbound, Incoming},
+    lag::LagLimit,
+    pace::{GIGABIT, Pacer, TokenBucket},
+};
+
+use self::{
+    datagrams::{DatagramReceiver, DatagramSender},
+    flushed::Flushed,
+    framed::{Duplex, FrameReceiver, FrameSender, framed},
+};
+
+/// Sends and receives whole messages: over datagrams, a framed stream or QUIC.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use sockkit_codec::shard::{Kind, Parity};
+/// use sockkit_link::channel::{Channel, DatagramConfig, Limits};
+///
+/// let limits = Limits::default();
+/// let mut there = Channel::datagrams(DatagramConfig::at("127.0.0.1:0".parse()?), &limits)?;
+/// let to = there.local_addr().expect("it is bound");
+/// let here = Channel::datagrams(DatagramConfig::to([to]), &limits)?;
+///
+/// here.send(Kind(1), &["hello, ".into(), "you".into()], Parity::percent(20)).await?;
+/// assert_eq!(there.recv().await?.bytes, "hello, you");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Channel {
+    sender: ChannelSender,
+    receiver: ChannelReceiver,
+}
+
+/// The sending half of a [`Channel`].
+#[derive(Debug)]
+pub struct ChannelSender(Sending);
+
+#[derive(Debug)]
+enum Sending {
+    Udp(DatagramSender),
+    Multicast(DatagramSender),
+    Framed(FrameSender, SocketAddr),
+    #[cfg(feature = "quic")]
+    Quic(streams::StreamSender),
+}
+
+/// The receiving half of a [`Channel`].
+#[derive(Debug)]
+pub struct ChannelReceiver(Receiving);
+
+#[derive(Debug)]
+enum Receiving {
+    Udp(DatagramReceiver),
+    Multicast(DatagramReceiver),
+    Framed(FrameReceiver),
+    #[cfg(feature = "quic")]
+    Quic(streams::StreamReceiver),
+}
+
+/// How long messages may be, and how slowly a connected peer may take them.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "limits do nothing until a channel is opened with them"]
+pub struct Limits {
+    max_send_bytes: usize,
+    max_receive_bytes: usize,
+    max_lag: Duration,
+}
+
+/// A message that has arrived whole.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Message {
+    /// The message itself.
+    pub bytes: Bytes,
+    /// The address that it came from.
+    pub from: SocketAddr,
+    /// The address that it was sent to, if the system tells.
+    pub to: Option<IpAddr>,
+    /// What it holds, where the transport has a field for that; elsewhere its
+    /// first bytes tell.
+    pub kind: Option<Kind>,
+    /// The stream it came in, and its number there, where messages can be lost
+    /// or overtake each other.
+    pub place: Option<(StreamId, u64)>,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Sent {
+    /// Bytes handed to the network, headers and parity included, to all
+    /// destinations together.
+    pub bytes: u64,
+}
+
+impl Message {
+    /// A message of which no more is known than its sender.
+    pub fn new(bytes: Bytes, from: SocketAddr) -> Self {
+        Self {
+            bytes,
+            from,
+            to: None,
+            kind: None,
+            place: None,
+        }
+    }
+
+    /// What it holds.
+    #[must_use]
+    pub fn of_kind(mut self, kind: Option<Kind>) -> Self {
+        self.kind = kind;
+        self
+    }
+}
+
+impl Limits {
+    /// The longest message to send. Default: 64 MiB.
+    pub fn max_send_bytes(mut self, bytes: usize) -> Self {
+        self.max_send_bytes = bytes;
+        self
+    }
+
+    /// The longest message to receive. Default: 64 MiB.
+    ///
+    /// Unfinished messages hold twice that at most; so does one frame.
+    pub fn max_receive_bytes(mut self, bytes: usize) -> Self {
+        self.max_receive_bytes = bytes;
+        self
+    }
+
+    /// How far a connected peer may be behind with taking messages before the
+    /// channel ends. Default: 10 s; [`Duration::MAX`] is never.
+    ///
+    /// See [`LagLimit`]. Datagrams know no such limit.
+    pub fn max_lag(mut self, lag: Duration) -> Self {
+        self.max_lag = lag;
+        self
+    }
+
+    fn max_buffered_bytes(&self) -> usize {
+        self.max_receive_bytes.saturating_mul(2).max(MIN_BUFFERED)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_send_bytes: 64 << 20,
+            max_receive_bytes: 64 << 20,
+            max_lag: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Channel {
+    /// Opens a UDP socket for messages, to or from hosts or groups.
+    ///
+    /// # Errors
+    /// [`ChannelError`] if the destinations do not fit together, the address
+    /// cannot be bound, or the group cannot be joined.
+    ///
+    /// # Panics
+    /// If called outside a tokio runtime.
+    pub fn datagrams(config: DatagramConfig, limits: &Limits) -> Result<Self, ChannelError> {
+        let (sender, receiver, is_group) = config.open(limits)?;
+        Ok(match is_group {
+            true => Self::new(Sending::Multicast(sender), Receiving::Multicast(receiver)),
+            false => Self::new(Sending::Udp(sender), Receiving::Udp(receiver)),
+        })
+    }
+
+    /// Sends messages as frames of any reliable stream, whose other end `peer` is.
+    ///
+    /// A message is sent when the stream has been flushed.
+    pub fn framed(
+        stream: impl AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static,
+        peer: SocketAddr,
+        limits: &Limits,
+    ) -> Self {
+        Self::boxed(Box::new(stream), peer, None, limits)
+    }
+
+    /// Sends messages over a connection that was dialled: each as a frame, or over
+    /// QUIC in a stream of its own.
+    ///
+    /// Over QUIC both sides' nodes must be [set up for messages](Node::messages).
+    pub fn connection(connection: Connection, limits: &Limits) -> Self {
+        let (handle, peer) = (connection.handle(), connection.peer_addr());
+        let local = connection.local_ip();
+        Self::over(Box::new(connection), &handle, peer, local, limits)
+    }
+
+    /// The same over a connection that a [`Server`](sockkit_core::server::Server)
+    /// accepted, whose timeouts hold. A message is sent when it has left this
+    /// machine.
+    pub fn accepted(stream: Stream<Connection>, limits: &Limits) -> Self {
+        let connection = stream.get_ref();
+        let (handle, peer) = (connection.handle(), connection.peer_addr());
+        let local = connection.local_ip();
+        Self::over(Box::new(Flushed(stream)), &handle, peer, local, limits)
+    }
+
+    #[cfg_attr(
+        not(feature = "quic"),
+        expect(unused_variables, reason = "QUIC alone needs more than a stream")
+    )]
+    fn over(
+        stream: Box<dyn Duplex>,
+        handle: &Handle,
+        peer: SocketAddr,
+        local: Option<IpAddr>,
+        limits: &Limits,
+    ) -> Self {
+        #[cfg(feature = "quic")]
+        if let Some(handle) = handle.quic() {
+            let (sender, receiver) = streams::streams(stream, handle, limits);
+            return Self::new(Sending::Quic(sender), Receiving::Quic(receiver));
+        }
+        Self::boxed(stream, peer, local, limits)
+    }
+
+    fn boxed(
+        stream: Box<dyn Duplex>,
+        peer: SocketAddr,
+        local: Option<IpAddr>,
+        limits: &Limits,
+    ) -> Self {
+        let (sender, receiver) = framed(stream, peer, local, limits);
+        Self::new(Sending::Framed(sender, peer), Receiving::Framed(receiver))
+    }
+
+    fn new(sender: Sending, receiver: Receiving) -> Self {
+        Self {
+            sender: ChannelSender(sender),
+            receiver: ChannelReceiver(receiver),
+        }
+    }
+
+    /// The address bound, of datagrams: for a group, that of the socket.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match &self.sender.0 {
+            Sending::Udp(sender) | Sending::Multicast(sender) => sender.local_addr(),
+            _ => None,
+        }
+    }
+
+    /// The peer, of a connection.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.sender.peer()
+    }
+
+    /// The addresses that messages are sent to, of datagrams.
+    pub fn destinations(&self) -> &[SocketAddr] {
+        match &self.sender.0 {
+            Sending::Udp(sender) | Sending::Multicast(sender) => sender.destinations(),
+            _ => &[],
+        }
+    }
+
+    /// The address bound, or the peer's, with how messages travel.
+    pub fn address(&self) -> Address {
+        let scheme = match &self.sender.0 {
+            Sending::Udp(_) | Sending::Multicast(_) => Scheme::Udp,
+            Sending::Framed(..) => Scheme::Tcp,
+            #[cfg(feature = "quic")]
+            Sending::Quic(_) => Scheme::Quic,
+        };
+        match self.local_addr().or_else(|| self.peer()) {
+            Some(address) => Address::new(scheme, address.into(), address.port()),
+            None => Address::new(scheme, Host::Unspecified, 0),
+        }
+    }
+
+    /// As [`ChannelSender::send`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Cancel safety
+    /// As there.
+    pub async fn send(
+        &self,
+        kind: Kind,
+        parts: &[Bytes],
+        parity: Parity,
+    ) -> Result<Sent, SendError> {
+        self.sender.send(kind, parts, parity).await
+    }
+
+    /// As [`ChannelSender::reply`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Cancel safety
+    /// As there.
+    pub async fn reply(
+        &self,
+        to: SocketAddr,
+        kind: Kind,
+        message: impl FnOnce() -> Vec<u8> + Send,
+    ) -> Result<(), SendError> {
+        self.sender.reply(to, kind, message).await
+    }
+
+    /// As [`ChannelReceiver::recv`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn recv(&mut self) -> Result<Message, RecvError> {
+        self.receiver.recv().await
+    }
+
+    /// Spares this sender's messages when room is short; a receiver of a group
+    /// also takes [that kind](DatagramConfig::unicast_kind) from it by unicast.
+    /// A connection has one sender.
+    pub fn prefer(&mut self, sender: SocketAddr) {
+        if let Receiving::Udp(receiver) | Receiving::Multicast(receiver) = &mut self.receiver.0 {
+            receiver.prefer(sender);
+        }
+    }
+
+    /// Gives up the datagrams' messages whose time is over: to call now and
+    /// then, as others may stop coming.
+    pub fn expire(&mut self) {
+        if let Receiving::Udp(receiver) | Receiving::Multicast(receiver) = &mut self.receiver.0 {
+            receiver.expire(now());
+        }
+    }
+
+    /// As [`ChannelSender::close`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Cancel safety
+    /// As there.
+    pub async fn close(&self) -> Result<(), SendError> {
+        self.sender.close().await
+    }
+
+    /// Both halves, for two tasks.
+    pub fn split(self) -> (ChannelSender, ChannelReceiver) {
+        (self.sender, self.receiver)
+    }
+}
+
+impl ChannelSender {
+    /// Sends a message, given in parts, to all destinations or to the peer.
+    ///
+    /// Returns when it is worth choosing the next one: datagrams have been
+    /// handed to the network at the rate allowed, a frame has been written and
+    /// flushed, a message over QUIC is acknowledged or takes longer than usual;
+    /// the next one then takes its place. `kind` and `parity` are for datagrams.
+    ///
+    /// # Errors
+    /// [`SendError::TooLong`] and [`SendError::Udp`], after which the channel is
+    /// as good as before; [`SendError::Ended`] if there is no connection any
+    /// more, or its peer is [too slow](Limits::max_lag).
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: the rest of the message is not sent, and a framed stream
+    /// is of no further use.
+    pub async fn send(
+        &self,
+        kind: Kind,
+        parts: &[Bytes],
+        parity: Parity,
+    ) -> Result<Sent, SendError> {
+        match &self.0 {
+            Sending::Udp(sender) | Sending::Multicast(sender) => {
+                sender.send(kind, parts, parity).await
+            }
+            Sending::Framed(sender, _) => sender.send(parts).await,
+            #[cfg(feature = "quic")]
+            Sending::Quic(sender) => sender.send(parts).await,
+        }
+    }
+
+    /// Sends a short message, to `to` over datagrams, else to the peer. It waits
+    /// for a frame under way, and for nothing else; `message` is made when it is
+    /// its turn, so that it may hold the time.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    pub async fn reply(
+        &self,
+        to: SocketAddr,
+        kind: Kind,
+        message: impl FnOnce() -> Vec<u8> + Send,
+    ) -> Result<(), SendError> {
+        match &self.0 {
+            Sending::Udp(sender) | Sending::Multicast(sender) => {
+                sender.reply(to, kind, &message()).await
+            }
+            Sending::Framed(sender, _) => sender.reply(message).await,
+            #[cfg(feature = "quic")]
+            Sending::Quic(sender) => sender.reply(message).await,
+        }
+    }
+
+    /// Tells a connected peer that nothing more comes, after what was sent has
+    /// been taken. Waits for that as long as it takes: give it a deadline.
+    ///
+    /// # Errors
+    /// [`SendError::Ended`] if the connection has ended already.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it can be called again.
+    pub async fn close(&self) -> Result<(), SendError> {
+        match &self.0 {
+            Sending::Udp(_) | Sending::Multicast(_) => Ok(()),
+            Sending::Framed(sender, _) => Ok(sender.close().await?),
+            #[cfg(feature = "quic")]
+            Sending::Quic(sender) => sender.close().await,
+        }
+    }
+
+    /// The peer, of a connection.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Sending::Udp(_) | Sending::Multicast(_) => None,
+            Sending::Framed(_, peer) => Some(*peer),
+            #[cfg(feature = "quic")]
+            Sending::Quic(sender) => Some(sender.peer()),
+        }
+    }
+}
+
+impl ChannelReceiver {
+    /// Waits for the next whole message, as long as it takes.
+    ///
+    /// # Errors
+    /// [`RecvError`], whose [`end`](RecvError::end) says whether the channel has
+    /// ended: a datagram that was refused ends nothing.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: what has arrived of a message stays.
+    pub async fn recv(&mut self) -> Result<Message, RecvError> {
+        match &mut self.0 {
+            Receiving::Udp(receiver) | Receiving::Multicast(receiver) => receiver.recv().await,
+            Receiving::Framed(receiver) => receiver.recv().await,
+            #[cfg(feature = "quic")]
+            Receiving::Quic(receiver) => receiver.recv().await,
+        }
+    }
+}
+
+impl Node {
+    /// Sets it up for [`Channel`]s: over QUIC both sides name `protocol` (ALPN),
+    /// and a peer of which nothing is heard for `idle_timeout` is gone.
+    #[cfg_attr(
+        not(feature = "quic"),
+        expect(unused_variables, reason = "QUIC alone needs it")
+    )]
+    pub fn messages(self, protocol: &[u8], idle_timeout: Duration) -> Self {
+        #[cfg(feature = "quic")]
+        return self.quic(
+            quic::Config::default()
+                .protocol(protocol)
+                .idle_timeout(idle_timeout)
+                .message_streams(streams::MAX_UNDER_WAY),
+        );
+        #[cfg(not(feature = "quic"))]
+        self
+    }
+}
+
+impl fmt::Debug for dyn Duplex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Duplex")
+    }
+}
+
+/// The runtime's clock, so that a paused test clock is obeyed.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Short messages of many senders.
+const MIN_BUFFERED: usize = 64 << 10;

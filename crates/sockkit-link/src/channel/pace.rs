@@ -1,0 +1,133 @@
+//! Pacing: spreads a burst so that the receiver's buffer and the switches
+//! between keep up, and limits what others can make us send.
+//!
+//! Pure: the caller passes `now` in and waits as long as it is told.
+
+use std::time::{Duration, Instant};
+
+/// Spreads bytes over time.
+///
+/// Tell it what was sent, and wait as it says before the next bytes.
+#[derive(Clone, Debug)]
+pub struct Pacer {
+    bytes_per_second: u64,
+    bucket: TokenBucket,
+}
+
+impl Pacer {
+    /// Lets 128 KiB go at once, and the rest at a steady rate.
+    pub fn new(bytes_per_second: u64, now: Instant) -> Self {
+        Self::with_burst(bytes_per_second, BURST_BYTES, now)
+    }
+
+    /// Lets `burst_bytes` go at once, and the rest at a steady rate.
+    pub fn with_burst(bytes_per_second: u64, burst_bytes: usize, now: Instant) -> Self {
+        let bytes_per_second = bytes_per_second.max(1);
+        Self {
+            bytes_per_second,
+            bucket: TokenBucket::new(cost(burst_bytes, bytes_per_second), now),
+        }
+    }
+
+    /// Takes note of `bytes` that were just sent; says until when to wait
+    /// before the next ones, if at all.
+    pub fn on_sent(&mut self, now: Instant, bytes: usize) -> Option<Instant> {
+        self.bucket.spend(now, cost(bytes, self.bytes_per_second))
+    }
+}
+
+/// How long the rate takes for so many bytes.
+fn cost(bytes: usize, bytes_per_second: u64) -> Duration {
+    let nanos = bytes as u128 * 1_000_000_000 / u128::from(bytes_per_second);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+/// A token bucket that counts in time: it fills as time passes, up to `burst`.
+#[derive(Clone, Debug)]
+pub struct TokenBucket {
+    burst: Duration,
+    /// When everything spent so far is paid for.
+    paid_at: Instant,
+}
+
+impl TokenBucket {
+    /// A full bucket.
+    pub fn new(burst: Duration, now: Instant) -> Self {
+        Self {
+            burst,
+            paid_at: now,
+        }
+    }
+
+    /// Spends `cost`, on credit if the bucket holds less; says until when to
+    /// wait before the next, if at all.
+    pub fn spend(&mut self, now: Instant, cost: Duration) -> Option<Instant> {
+        self.paid_at = self.paid_at.max(now) + cost;
+        (self.paid_at > now + self.burst).then(|| self.paid_at - self.burst)
+    }
+
+    /// Spends `cost` if the bucket holds it; says whether it did.
+    pub fn try_spend(&mut self, now: Instant, cost: Duration) -> bool {
+        let paid_at = self.paid_at.max(now) + cost;
+        let holds = paid_at <= now + self.burst;
+        if holds {
+            self.paid_at = paid_at;
+        }
+        holds
+    }
+}
+
+/// A gigabit a second, in bytes.
+pub const GIGABIT: u64 = 125_000_000;
+
+/// What goes out at once: a compressed picture, and about a third of the
+/// receive buffer that Linux gives without asking.
+const BURST_BYTES: usize = 128 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_goes_at_once() {
+        let start = Instant::now();
+        let mut pacer = Pacer::new(1 << 20, start);
+        assert_eq!(pacer.on_sent(start, 64 << 10), None);
+        assert_eq!(pacer.on_sent(start, 64 << 10), None);
+        let wait = pacer.on_sent(start, 1 << 10).unwrap() - start;
+        assert!((900..=1_100).contains(&wait.as_micros()), "{wait:?}");
+    }
+
+    #[test]
+    fn the_rate_holds_over_time() {
+        let start = Instant::now();
+        let (mut pacer, mut now) = (Pacer::new(10_000_000, start), start);
+        for _ in 0..1_000 {
+            if let Some(until) = pacer.on_sent(now, 50_000) {
+                now = until;
+            }
+        }
+        let took = (now - start).as_secs_f64();
+        assert!((4.9..=5.1).contains(&took), "{took} s for 50 MB");
+    }
+
+    #[test]
+    fn silence_saves_up_no_more_than_one_burst() {
+        let start = Instant::now();
+        let mut pacer = Pacer::new(1 << 20, start);
+        let later = start + Duration::from_secs(3_600);
+        assert_eq!(pacer.on_sent(later, 128 << 10), None);
+        assert!(pacer.on_sent(later, 1).is_some());
+    }
+
+    #[test]
+    fn what_the_bucket_does_not_hold_is_not_spent() {
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        let mut bucket = TokenBucket::new(2 * second, start);
+        let spent = [(); 3].map(|()| bucket.try_spend(start, second));
+        assert_eq!(spent, [true, true, false]);
+        assert!(!bucket.try_spend(start + second / 2, second));
+        assert!(bucket.try_spend(start + second, second));
+    }
+}

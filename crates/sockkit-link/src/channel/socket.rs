@@ -1,0 +1,70 @@
+//! A UDP socket for messages, alone or in a group.
+
+use std::net::SocketAddr;
+
+use sockkit_core::{
+    interfaces::InterfaceSelector,
+    multicast::{Group, Membership, MulticastEndpoint, Via},
+    options::SocketOptions,
+    udp::{UdpEndpoint, unspecified},
+};
+
+use super::ChannelError;
+
+/// A socket, which leaves its group when it is dropped.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Alone(UdpEndpoint),
+    InGroup {
+        endpoint: MulticastEndpoint,
+        /// A sender needs none.
+        _membership: Option<Membership>,
+    },
+}
+
+impl Socket {
+    /// Binds a machine's address, or joins a group at its port.
+    pub(super) fn receiving(
+        address: SocketAddr,
+        interface: Option<&InterfaceSelector>,
+        options: &SocketOptions,
+    ) -> Result<Self, ChannelError> {
+        let Ok(group) = Group::new(address.ip()) else {
+            return Ok(Self::Alone(UdpEndpoint::bind_with(address, options)?));
+        };
+        let any = SocketAddr::new(unspecified(address).ip(), address.port());
+        let endpoint = MulticastEndpoint::bind_with(any, options)?;
+        let via = interface.map_or(Via::Route, |named| Via::Interface(named.clone()));
+        Ok(Self::InGroup {
+            _membership: Some(endpoint.join(group, &via)?),
+            endpoint,
+        })
+    }
+
+    /// Binds for sending to `destinations`, which have one IP version.
+    pub(super) fn sending(
+        bind: SocketAddr,
+        destinations: &[SocketAddr],
+        interface: Option<&InterfaceSelector>,
+        options: &SocketOptions,
+    ) -> Result<Self, ChannelError> {
+        if !destinations.iter().any(|to| to.ip().is_multicast()) {
+            return Ok(Self::Alone(UdpEndpoint::bind_with(bind, options)?));
+        }
+        let endpoint = MulticastEndpoint::bind_with(bind, options)?;
+        if let Some(interface) = interface {
+            endpoint.set_outgoing(interface)?;
+        }
+        Ok(Self::InGroup {
+            endpoint,
+            _membership: None,
+        })
+    }
+
+    pub(super) fn udp(&self) -> &UdpEndpoint {
+        match self {
+            Self::Alone(endpoint) => endpoint,
+            Self::InGroup { endpoint, .. } => endpoint.udp(),
+        }
+    }
+}
