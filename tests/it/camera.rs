@@ -140,8 +140,13 @@ fn two_cameras_give_raw_pictures_at_once() {
 
 #[tokio::test]
 async fn pictures_arrive_from_a_guest_over_udp() {
-    let receiver = Receiver::bind(ReceiverConfig::at("127.0.0.1:0".parse().unwrap())).unwrap();
-    let port = format!("SOCKKIT_TEST_PORT={}", receiver.local_addr().port());
+    let receiver = Receiver::open(
+        &"udp://127.0.0.1:0".parse().unwrap(),
+        ReceiverConfig::default(),
+    )
+    .await
+    .unwrap();
+    let port = format!("SOCKKIT_TEST_PORT={}", receiver.address().port());
     let options = ["--camera", "uvc:640x480@15", "--net", "--env", &port];
     if guest("to_host", &options).is_none() {
         return;
@@ -262,9 +267,16 @@ mod in_guest {
 
         let mut camera = open(0).await;
         assert_eq!(camera.format().to_string(), "jpeg 640x480 at 15/s");
-        let receiver = Receiver::bind(ReceiverConfig::at("127.0.0.1:0".parse().unwrap())).unwrap();
+        let receiver = Receiver::open(
+            &"udp://127.0.0.1:0".parse().unwrap(),
+            ReceiverConfig::default(),
+        )
+        .await
+        .unwrap();
         let (publisher, to_send) = latest::channel();
-        let _sender = Sender::bind(SenderConfig::to(receiver.local_addr()), to_send).unwrap();
+        let to = [receiver.address().clone()];
+        let sender = Sender::open(&to, SenderConfig::default(), to_send);
+        let _sender = sender.await.unwrap();
         let mut pictures = receiver.pictures();
         let mut last = None;
         for _ in 0..60 {
@@ -421,7 +433,9 @@ mod in_guest {
         let host = std::net::SocketAddr::from(([10, 0, 2, 2], port));
         let mut camera = open(0).await;
         let (publisher, pictures) = latest::channel();
-        let _sender = Sender::bind(SenderConfig::to(host), pictures).unwrap();
+        let to = [format!("udp://{host}").parse().unwrap()];
+        let sender = Sender::open(&to, SenderConfig::default(), pictures);
+        let _sender = sender.await.unwrap();
         // A few more than the host waits for.
         for _ in 0..60 {
             publisher.publish(next_picture(&mut camera).await);

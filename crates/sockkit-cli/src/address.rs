@@ -13,6 +13,10 @@ pub(crate) const FILES_DEFAULT: &str = "127.0.0.1:5010";
 pub(crate) const PICTURES: AddressDefaults =
     AddressDefaults::new(&[Scheme::Udp, Scheme::Tcp, Scheme::Quic], PICTURES_PORT);
 
+/// Where `cam` waits for viewers that connect.
+pub(crate) const CONNECTED: AddressDefaults =
+    AddressDefaults::new(&[Scheme::Tcp, Scheme::Quic], PICTURES_PORT);
+
 /// The browser viewer's page.
 pub(crate) const WEB: AddressDefaults = AddressDefaults::new(&[Scheme::Tcp], WEB_PORT);
 

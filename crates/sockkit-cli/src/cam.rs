@@ -1,4 +1,4 @@
-//! `sockkit cam`: a source, sent as datagrams and shown over TCP.
+//! `sockkit cam`: a source, sent as datagrams and shown to viewers that connect.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use sockkit::{
     encode,
     interfaces::InterfaceSelector,
     latest,
+    link::{Address, AddressError, Scheme},
     picture::jpeg,
     shard::Parity,
     source::{Source, SourceConfig, SourceSpec, camera},
@@ -18,21 +19,25 @@ use tokio::{
 };
 
 use crate::{
-    endpoint::{Endpoint, Transport},
-    outgoing::{Outgoing, Ways},
+    address::{CONNECTED, pictures},
+    outgoing::{Outgoing, Wishes},
     say::say,
 };
 
-/// Send a camera, a pattern or a clip to machines, groups and all who dial
+/// Send a camera, a pattern or a clip to machines, groups and all who connect
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// camera (or camera:1 …), pattern, clip (the bundled one), or a file
     #[arg(long, default_value = "camera")]
     source: SourceSpec,
-    /// udp://HOST:PORT of a viewer or a group, or tcp://ADDR:PORT of this
-    /// machine to listen at for any number of viewers; repeat it for several
-    #[arg(long, value_name = "URL", required_unless_present = "list")]
-    to: Vec<Endpoint>,
+    /// udp://HOST:PORT of a viewer or a group, or an address to --listen at;
+    /// repeat it for several
+    #[arg(long, value_name = "ADDRESS", value_parser = pictures, required_unless_present_any = ["list", "listen"])]
+    to: Vec<Address>,
+    /// tcp://ADDR:PORT or quic://ADDR:PORT of this machine, for any number of
+    /// viewers that connect; repeat it for several
+    #[arg(long, value_name = "ADDRESS", value_parser = listening)]
+    listen: Vec<Address>,
     /// Show this machine's cameras and what they offer, and end
     #[arg(long, exclusive = true)]
     list: bool,
@@ -43,7 +48,7 @@ pub(crate) struct Args {
     /// Parity in per cent of the data, the same for small pictures and large
     #[arg(long, value_name = "PERCENT", conflicts_with = "loss", value_parser = clap::value_parser!(u8).range(0..=100))]
     parity: Option<u8>,
-    /// How many viewers of one host may dial a tcp:// at the same time
+    /// How many viewers of one host may be connected at the same time
     /// [default: a quarter of all 128]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=128))]
     viewers_per_host: Option<u8>,
@@ -61,6 +66,11 @@ impl Args {
         let by_loss = self.loss.map(for_loss);
         by_loss.or_else(|| self.parity.map(Parity::percent))
     }
+}
+
+/// Without a scheme it is the first that listens.
+fn listening(text: &str) -> Result<Address, AddressError> {
+    CONNECTED.parse(text)
 }
 
 async fn list() -> anyhow::Result<()> {
@@ -92,16 +102,17 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot open the source {}", args.source))?;
     let (camera, pictures) = latest::channel();
-    // Once for all ways, and not where the sockets are served.
+    // Once for all of them, and not where the sockets are served.
     let pictures = encode::as_jpeg(pictures, jpeg::DEFAULT_QUALITY);
-    let ways = Ways {
+    let wishes = Wishes {
         parity: args.parity(),
         interface: args.interface.as_ref(),
         viewers_per_host: args.viewers_per_host,
     };
-    let outgoing = Outgoing::bind(&args.to, ways, &pictures).await?;
-    let datagrams = |to: &&Endpoint| to.transport == Transport::Udp;
-    for to in args.to.iter().filter(datagrams) {
+    let addresses = [&args.to[..], &args.listen].concat();
+    let outgoing = Outgoing::bind(&addresses, wishes, &pictures).await?;
+    let datagrams = |to: &&Address| to.scheme() == Scheme::Udp;
+    for to in addresses.iter().filter(datagrams) {
         say!("sending {} to {to}", args.source);
     }
 

@@ -8,17 +8,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{ArgAction, Parser, Subcommand};
 
-#[allow(
-    dead_code,
-    reason = "not every subcommand reads its addresses here yet"
-)]
 mod address;
 mod bench;
 mod cam;
 mod demo;
 mod descriptors;
 mod doctor;
-mod endpoint;
 mod incoming;
 mod interfaces;
 mod link;
@@ -34,8 +29,8 @@ mod view;
 
 /// Files and live pictures between machines on a local network.
 ///
-/// Pictures, and files over TCP, travel in the clear, and no side proves who it
-/// is: use it on networks you trust.
+/// Over udp:// and tcp:// everything travels in the clear, quic:// encrypts, and no
+/// side proves who it is: use it on networks you trust.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {

@@ -1,4 +1,4 @@
-//! The ways on which `cam` sends at once.
+//! All to whom `cam` sends at once.
 
 use std::time::Duration;
 
@@ -7,144 +7,117 @@ use indicatif::HumanBytes;
 use sockkit::{
     interfaces::InterfaceSelector,
     latest::Subscriber,
+    link::{Address, Scheme},
     picture::Picture,
     shard::Parity,
-    stream::{Report, Sender, SenderConfig, TcpSender, TcpSenderConfig},
+    stream::{Report, Sender, SenderConfig},
 };
 use tokio::time::timeout;
 
-use crate::{
-    endpoint::{Endpoint, Transport},
-    say::say,
-};
+use crate::say::say;
 
 /// What was asked for beside the addresses.
-pub(crate) struct Ways<'a> {
+pub(crate) struct Wishes<'a> {
     pub(crate) parity: Option<Parity>,
     pub(crate) interface: Option<&'a InterfaceSelector>,
     pub(crate) viewers_per_host: Option<u8>,
 }
 
-/// One socket for all datagrams, and a listener for each TCP address.
+impl Wishes<'_> {
+    /// What nothing would come of is refused.
+    fn check(&self, to: &[Address], at: &[Address]) -> anyhow::Result<()> {
+        if self.interface.is_some() && !to.iter().any(|to| to.group().is_some()) {
+            bail!("--interface is for groups, and no --to is one");
+        }
+        if self.parity.is_some() && to.is_empty() {
+            bail!("--parity and --loss are for udp://; a connection repairs losses itself");
+        }
+        if self.viewers_per_host.is_some() && at.is_empty() {
+            bail!("--viewers-per-host is for viewers that connect, and no --listen waits for any");
+        }
+        Ok(())
+    }
+
+    fn config(&self) -> SenderConfig {
+        let mut config = SenderConfig::default().parity(self.parity.unwrap_or(Parity::NONE));
+        if let Some(interface) = self.interface {
+            config = config.interface(interface.clone());
+        }
+        match self.viewers_per_host {
+            Some(viewers) => config.max_viewers_per_host(viewers.into()),
+            None => config,
+        }
+    }
+}
+
+/// One socket for all datagrams, and a listener for each other address.
 pub(crate) struct Outgoing {
-    datagrams: Option<Sender>,
-    listeners: Vec<TcpSender>,
+    senders: Vec<Sender>,
 }
 
 impl Outgoing {
     /// Binds all of them, and says where.
     pub(crate) async fn bind(
-        to: &[Endpoint],
-        ways: Ways<'_>,
+        addresses: &[Address],
+        wishes: Wishes<'_>,
         pictures: &Subscriber<Picture>,
     ) -> anyhow::Result<Self> {
-        let Ways {
-            parity, interface, ..
-        } = ways;
-        let of = |transport| to.iter().filter(move |to| to.transport == transport);
-        let datagrams = match udp_config(of(Transport::Udp), parity, interface).await? {
-            Some(config) => Some(Sender::bind(config, pictures.clone())?),
-            None if parity.is_some() => {
-                bail!("--parity and --loss are for udp://; TCP repairs losses itself")
-            }
-            None if interface.is_some() => {
-                bail!("--interface is for groups, and no --to is one")
-            }
-            None => None,
-        };
-        let mut listeners = Vec::new();
-        for at in of(Transport::Tcp) {
-            let mut config = TcpSenderConfig::at(at.resolve().await?);
-            if let Some(viewers) = ways.viewers_per_host {
-                config = config.max_viewers_per_host(viewers.into());
-            }
-            let listener = TcpSender::bind(config, pictures.clone())?;
-            say!("listening on {}", listener.local_addr());
-            listeners.push(listener);
+        let by_datagrams = |to: &Address| to.scheme() == Scheme::Udp;
+        let (to, at): (Vec<_>, Vec<_>) = addresses.iter().cloned().partition(by_datagrams);
+        wishes.check(&to, &at)?;
+        let mut senders = Vec::new();
+        if !to.is_empty() {
+            senders.push(Sender::open(&to, wishes.config(), pictures.clone()).await?);
         }
-        if listeners.is_empty() && ways.viewers_per_host.is_some() {
-            bail!("--viewers-per-host is for tcp://, and no --to is one");
+        for at in at {
+            let sender = Sender::open(&[at], wishes.config(), pictures.clone()).await?;
+            let bound = sender.address();
+            say!("listening on {}:{}", bound.host(), bound.port());
+            senders.push(sender);
         }
-        Ok(Self {
-            datagrams,
-            listeners,
-        })
+        Ok(Self { senders })
     }
 
-    /// What was sent, a line for each kind.
+    /// What was sent, a line for each sender.
     pub(crate) fn sent(&self) -> Vec<String> {
-        let datagrams = self.datagrams.iter().map(|sender| {
-            let stats = sender.stats();
-            format!(
-                "{} pictures, {}; {} left out, {} failed",
-                stats.sent,
-                HumanBytes(stats.bytes),
-                stats.skipped,
-                stats.failed
-            )
-        });
-        let listeners = self.listeners.iter().map(|listener| {
-            let stats = listener.stats();
-            format!(
-                "{} pictures over TCP, {}, to {} viewers ({} now); {} left out",
-                stats.sent,
-                HumanBytes(stats.bytes),
-                stats.dialled,
-                stats.viewers,
-                stats.skipped
-            )
-        });
-        datagrams.chain(listeners).collect()
+        self.senders.iter().map(one_line).collect()
     }
 
     /// What viewers last reported, whichever their way.
     pub(crate) fn reports(&self) -> Vec<(std::net::SocketAddr, Report)> {
-        let datagrams = self.datagrams.iter().flat_map(Sender::reports);
-        let listeners = self.listeners.iter().flat_map(TcpSender::reports);
-        datagrams.chain(listeners).collect()
+        self.senders.iter().flat_map(Sender::reports).collect()
     }
 
-    /// Waits until the datagrams of the last picture are sent. Viewers over TCP
-    /// get theirs, or not, while [`shutdown`](Self::shutdown) waits for them.
+    /// Waits, after the publisher is gone, until the last picture is sent.
     pub(crate) async fn finished(&self) {
-        if let Some(sender) = &self.datagrams {
-            let _ = timeout(FINISH_WITHIN, sender.finished()).await;
-        }
+        let all = async {
+            for sender in &self.senders {
+                sender.finished().await;
+            }
+        };
+        let _ = timeout(FINISH_WITHIN, all).await;
     }
 
-    /// After the publisher is gone.
     pub(crate) async fn shutdown(self) {
-        if let Some(sender) = self.datagrams {
+        for sender in self.senders {
             sender.shutdown().await;
-        }
-        for listener in self.listeners {
-            let _ = timeout(FINISH_WITHIN, listener.finished()).await;
-            listener.shutdown().await;
         }
     }
 }
 
-async fn udp_config(
-    mut to: impl Iterator<Item = &Endpoint>,
-    parity: Option<Parity>,
-    interface: Option<&InterfaceSelector>,
-) -> anyhow::Result<Option<SenderConfig>> {
-    let Some(first) = to.next() else {
-        return Ok(None);
-    };
-    let first = first.resolve().await?;
-    let mut groups = usize::from(first.ip().is_multicast());
-    let mut config = SenderConfig::to(first).parity(parity.unwrap_or(Parity::NONE));
-    for to in to {
-        let to = to.resolve().await?;
-        groups += usize::from(to.ip().is_multicast());
-        config = config.also_to(to);
+fn one_line(sender: &Sender) -> String {
+    let stats = sender.stats();
+    let (pictures, bytes) = (stats.sent, HumanBytes(stats.bytes));
+    if sender.address().scheme() == Scheme::Udp {
+        return format!(
+            "{pictures} pictures, {bytes}; {} left out, {} failed",
+            stats.skipped, stats.failed
+        );
     }
-    Ok(Some(match interface {
-        Some(_) if groups == 0 => bail!("--interface is for groups, and no --to is one"),
-        Some(interface) => config.interface(interface.clone()),
-        None => config,
-    }))
+    format!(
+        "{pictures} pictures, {bytes}, to {} viewers ({} now); {} left out",
+        stats.connected, stats.viewers, stats.skipped
+    )
 }
 
 /// A picture takes milliseconds; a viewer that does not read is not waited for.

@@ -12,13 +12,14 @@ use indicatif::ProgressBar;
 use sockkit::{
     interfaces::InterfaceSelector,
     latest::Subscriber,
+    link::Address,
     picture::jpeg,
     sink::{
         record::{RecordError, RecordSummary, Recorder, RecorderConfig},
         web::{Embedding, Viewer, ViewerConfig, ViewerStream},
         window::Window,
     },
-    stream::{Link, Stats},
+    stream::{Link, Receiver, Stats},
 };
 use tokio::{
     fs,
@@ -27,17 +28,22 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 
-use crate::{endpoint::Endpoint, incoming::Incoming, say::say};
+use crate::{
+    address::{pictures, web},
+    incoming,
+    say::say,
+};
 
 /// Watch what `sockkit cam` sends: figures, browser, recording, snapshot
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// udp://ADDR:PORT to receive at, or of the group to join; tcp://HOST:PORT
-    /// of a cam to dial
-    url: Endpoint,
+    /// udp://ADDR:PORT to receive at, or of the group to join; tcp://HOST:PORT or
+    /// quic://HOST:PORT of a cam to connect to
+    #[arg(value_name = "ADDRESS", value_parser = pictures)]
+    url: Address,
     /// Serve the picture to browsers here
-    #[arg(long, value_name = "ADDR")]
-    web: Option<SocketAddr>,
+    #[arg(long, value_name = "ADDR", value_parser = web)]
+    web: Option<Address>,
     /// Let pages of this origin (http://HOST[:PORT]) show the picture in an
     /// <img>, or any page; repeat it for several
     #[arg(long, value_name = "ORIGIN|any", requires = "web")]
@@ -83,12 +89,12 @@ impl Args {
 /// Watches until the time is up or Ctrl-C is pressed.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let recorder_config = args.recorder_config();
-    let receiver = Incoming::open(&args.url, args.interface, args.from).await?;
+    let receiver = incoming::open(&args.url, args.interface, args.from).await?;
     let limit = Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
     if let Some(path) = &args.snapshot {
         return snapshot(&args.url, &receiver, path, limit).await;
     }
-    let viewer = match args.web {
+    let viewer = match &args.web {
         Some(address) => Some(serve(&receiver, address, args.allow_embedding).await?),
         None => None,
     };
@@ -125,7 +131,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     watched
 }
 
-async fn open_window(receiver: &Incoming) -> anyhow::Result<Window> {
+async fn open_window(receiver: &Receiver) -> anyhow::Result<Window> {
     Window::open("sockkit view", receiver.pictures())
         .await
         .context("without a display use --web")
@@ -141,7 +147,7 @@ enum Figures {
 }
 
 async fn watch(
-    receiver: &Incoming,
+    receiver: &Receiver,
     limit: Duration,
     figures: Figures,
     mut window: Option<Window>,
@@ -228,8 +234,8 @@ async fn closed(window: &mut Option<Window>) -> anyhow::Result<()> {
 }
 
 async fn snapshot(
-    url: &Endpoint,
-    receiver: &Incoming,
+    url: &Address,
+    receiver: &Receiver,
     path: &Path,
     limit: Duration,
 ) -> anyhow::Result<()> {
@@ -257,7 +263,7 @@ async fn snapshot(
 }
 
 /// What a filter kept out, for who waits for a picture in vain.
-fn left_out(receiver: &Incoming) -> String {
+fn left_out(receiver: &Receiver) -> String {
     match receiver.stats().snapshot().filtered {
         0 => String::new(),
         filtered => format!(
@@ -304,12 +310,14 @@ fn permissions(path: &Path) -> std::fs::Permissions {
 }
 
 async fn serve(
-    receiver: &Incoming,
-    address: SocketAddr,
+    receiver: &Receiver,
+    address: &Address,
     embeddings: Vec<Embedding>,
 ) -> anyhow::Result<Viewer> {
     let stream = ViewerStream::new("view", receiver.pictures()).stats(receiver.stats());
-    let config = ViewerConfig::default().address(address);
+    let at = address.to_bind().await?;
+    let at = *at.first().context("no address to serve the browser at")?;
+    let config = ViewerConfig::default().address(at);
     let config = embeddings
         .into_iter()
         .fold(config, ViewerConfig::allow_embedding);
@@ -329,7 +337,7 @@ struct Recording {
 
 impl Recording {
     async fn start(
-        receiver: &Incoming,
+        receiver: &Receiver,
         path: &Path,
         config: RecorderConfig,
     ) -> anyhow::Result<Self> {

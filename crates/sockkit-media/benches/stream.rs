@@ -58,10 +58,12 @@ fn show_age() {
     let runtime = Builder::new_multi_thread().enable_all().build().unwrap();
     let (mut ages, mut decodes) = runtime.block_on(async {
         let pictures = jpegs(1_280, 720).await;
-        let receiver = Receiver::bind(ReceiverConfig::at(LOOPBACK.parse().unwrap())).unwrap();
+        let receiver = receiver().await;
         let mut shown = receiver.pictures();
         let (camera, newest) = latest::channel();
-        let _sender = Sender::bind(SenderConfig::to(receiver.local_addr()), newest).unwrap();
+        let to = [receiver.address().clone()];
+        let sender = Sender::open(&to, SenderConfig::default(), newest);
+        let _sender = sender.await.unwrap();
         let mut ticks = interval(Duration::from_secs(1) / 30);
         let (mut ages, mut decodes) = (Vec::new(), Vec::new());
         for (number, picture) in (0..AGE_PICTURES).zip(pictures.iter().cycle()) {
@@ -115,8 +117,8 @@ fn show_cpu() {
 }
 
 async fn jpeg_receive() {
-    let receiver = Receiver::bind(ReceiverConfig::at(LOOPBACK.parse().unwrap())).unwrap();
-    tell_port(receiver.local_addr().port());
+    let receiver = receiver().await;
+    tell_port(receiver.address().port());
     let mut pictures = receiver.pictures();
     pictures.next().await.unwrap();
     let since = cpu_seconds();
@@ -130,9 +132,10 @@ async fn jpeg_receive() {
 async fn jpeg_send(port: u64, size: &str, rate: u64, count: u64) {
     let (width, height) = size.split_once('x').unwrap();
     let pictures = jpegs(width.parse().unwrap(), height.parse().unwrap()).await;
-    let to = format!("127.0.0.1:{port}").parse().unwrap();
+    let to = [format!("udp://127.0.0.1:{port}").parse().unwrap()];
     let (camera, newest) = latest::channel();
-    let sender = Sender::bind(SenderConfig::to(to), newest).unwrap();
+    let sender = Sender::open(&to, SenderConfig::default(), newest);
+    let sender = sender.await.unwrap();
     let mut ticks = interval(Duration::from_secs(1) / u32::try_from(rate).unwrap());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let since = cpu_seconds();
@@ -141,9 +144,16 @@ async fn jpeg_send(port: u64, size: &str, rate: u64, count: u64) {
         let now = SystemTime::now().into();
         camera.publish(picture.clone().numbered(number).captured_at(now));
     }
-    ticks.tick().await;
+    drop(camera);
+    sender.finished().await;
     let stats = sender.stats();
     println!("{} {} {}", stats.sent, cpu_seconds() - since, stats.bytes);
+}
+
+async fn receiver() -> Receiver {
+    let at = "udp://127.0.0.1:0".parse().unwrap();
+    let opened = Receiver::open(&at, ReceiverConfig::default()).await;
+    opened.unwrap()
 }
 
 /// The bundled clip's first second, in that size.
@@ -159,5 +169,4 @@ async fn jpegs(width_px: u32, height_px: u32) -> Vec<Picture> {
     pictures
 }
 
-const LOOPBACK: &str = "127.0.0.1:0";
 const AGE_PICTURES: u64 = 300;

@@ -9,9 +9,10 @@
 //!     stream::{Receiver, ReceiverConfig, Sender, SenderConfig},
 //! };
 //!
-//! let receiver = Receiver::bind(ReceiverConfig::at("127.0.0.1:0".parse()?))?;
+//! let receiver = Receiver::open(&"udp://127.0.0.1:0".parse()?, ReceiverConfig::default()).await?;
 //! let (camera, pictures) = latest::channel();
-//! let sender = Sender::bind(SenderConfig::to(receiver.local_addr()), pictures)?;
+//! let to = [receiver.address().clone()];
+//! let sender = Sender::open(&to, SenderConfig::default(), pictures).await?;
 //!
 //! // A test pattern; `SourceSpec::Camera { index: 0 }` is the first webcam.
 //! let mut source = Source::open(&SourceSpec::Pattern, SourceConfig::default()).await?;
@@ -40,9 +41,3 @@ pub mod picture;
 pub mod sink;
 pub mod source;
 pub mod stream;
-
-/// What `sockkit-course` shares with [`stream`]. Not part of the API.
-#[doc(hidden)]
-pub mod shared {
-    pub use crate::stream::pace::{GIGABIT, Pacer};
-}

@@ -1,9 +1,6 @@
 //! From the source over UDP to the browser.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use indicatif::ProgressBar;
@@ -37,9 +34,11 @@ pub(super) struct Figures {
 
 impl Live {
     pub(super) async fn start(web: SocketAddr) -> anyhow::Result<Self> {
-        let receiver = Receiver::bind(ReceiverConfig::at((Ipv4Addr::LOCALHOST, 0).into()))?;
+        let at = "udp://127.0.0.1:0".parse()?;
+        let receiver = Receiver::open(&at, ReceiverConfig::default()).await?;
         let (camera, pictures) = latest::channel();
-        let sender = Sender::bind(SenderConfig::to(receiver.local_addr()), pictures)?;
+        let to = [receiver.address().clone()];
+        let sender = Sender::open(&to, SenderConfig::default(), pictures).await?;
         let shown = ViewerStream::new("demo", receiver.pictures()).stats(receiver.stats());
         let viewer = Viewer::bind(ViewerConfig::default().address(web), [shown])
             .await

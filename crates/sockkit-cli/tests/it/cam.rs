@@ -112,9 +112,20 @@ fn an_old_snapshot_stays_if_the_new_one_cannot_be_written() {
 
 #[test]
 fn what_cam_shows_over_tcp_is_viewed_and_recorded() {
+    show_and_record("tcp");
+}
+
+#[test]
+fn what_cam_shows_over_quic_is_viewed_and_recorded() {
+    show_and_record("quic");
+}
+
+#[track_caller]
+fn show_and_record(scheme: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let cam = sockkit(&["cam", "--source", "pattern", "--to", "tcp://127.0.0.1:0"]);
-    let url = format!("tcp://{}", cam.listening());
+    let at = format!("{scheme}://127.0.0.1:0");
+    let cam = sockkit(&["cam", "--source", "pattern", "--listen", &at]);
+    let url = format!("{scheme}://{}", cam.listening());
     let record = ["view", &url, "--record", "seen.mp4", "--seconds", "3"];
     let view = sockkit_in(folder.path(), &record);
     view.line_after("connected ");
@@ -325,12 +336,12 @@ fn what_cannot_be_is_named() {
         &["--parity", "udp://"],
     );
     fails(
-        &["view", "tcp://127.0.0.1"],
-        &["tcp://127.0.0.1", "HOST:PORT"],
+        &["view", "http://127.0.0.1"],
+        &["http://", "udp:// or tcp:// or quic://"],
     );
     fails(
-        &["cam", "--source", "pattern", "--to", "host:1"],
-        &["host:1", "udp://"],
+        &["cam", "--source", "pattern", "--listen", "udp://:1"],
+        &["udp://", "tcp:// or quic://"],
     );
     fails(&["view", "udp://192.0.2.1:0"], &["192.0.2.1"]);
     let missing = [

@@ -13,7 +13,7 @@ use std::{
 
 use sockkit::{
     picture::Timestamp,
-    stream::{TcpReceiver, TcpReceiverConfig},
+    stream::{Receiver, ReceiverConfig},
     testing::{
         needs::{Need, met},
         program::Program,
@@ -80,7 +80,7 @@ struct Crowd {
     native: Vec<Watched>,
     http: Vec<Watched>,
     page: SocketAddr,
-    _receivers: Vec<TcpReceiver>,
+    _receivers: Vec<Receiver>,
     _web: Program,
     _browser: Option<Page>,
 }
@@ -134,9 +134,14 @@ impl Crowd {
         let page = web.line_after("watch     http://");
         let page = page.trim_end_matches('/').parse().unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let receivers: Vec<_> = runtime.block_on(async {
-            let dial = |_| TcpReceiver::dial(TcpReceiverConfig::to(address.to_string()));
-            (0..64).map(dial).collect()
+        let receivers = runtime.block_on(async {
+            let to = url.parse().unwrap();
+            let mut receivers = Vec::new();
+            for _ in 0..64 {
+                let receiver = Receiver::open(&to, ReceiverConfig::default()).await;
+                receivers.push(receiver.unwrap());
+            }
+            receivers
         });
         let native = receivers.iter().map(|receiver| {
             let (watched, mut pictures) = (Watched::default(), receiver.pictures());

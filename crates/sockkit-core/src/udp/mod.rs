@@ -67,6 +67,7 @@ use crate::options::TrafficClass;
 /// assert_eq!(unspecified("[2001:db8::1]:7".parse()?), "[::]:0".parse()?);
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
+#[must_use]
 pub fn unspecified(peer: SocketAddr) -> SocketAddr {
     let ip: IpAddr = match peer {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -129,15 +130,5 @@ impl Datagram<'_> {
     /// the start, and the rest is lost.
     pub fn is_truncated(&self) -> bool {
         self.bytes.len() < self.wire_bytes
-    }
-}
-
-/// Any address and any port, of the IP version of `peer`: what a socket that
-/// sends to it is bound to.
-#[must_use]
-pub fn unspecified(peer: SocketAddr) -> SocketAddr {
-    match peer {
-        SocketAddr::V4(_) => SocketAddr::from(([0; 4], 0)),
-        SocketAddr::V6(_) => SocketAddr::from(([0; 16], 0)),
     }
 }

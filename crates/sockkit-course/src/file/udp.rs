@@ -14,7 +14,7 @@ use std::{fs::File, io::Read, net::SocketAddr, path::Path, time::Duration};
 use sockkit_codec::file::course::{MAX_NAME_BYTES, OK};
 use sockkit_core::udp::{Transmit, UdpEndpoint};
 use sockkit_file::{Destination, Whole};
-use sockkit_media::shared::Pacer;
+use sockkit_link::channel::Pacer;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Awaited, CourseError, End, Received, name_of, on_disk, parse_name, saved_as};

@@ -6,7 +6,7 @@ use sockkit_core::{
     options::SocketOptions,
     udp::{UdpEndpoint, UdpError},
 };
-use sockkit_media::{picture::Picture, stream::StreamError};
+use sockkit_media::picture::Picture;
 
 use super::Assembler;
 
@@ -25,11 +25,11 @@ impl Receiver {
     /// Binds the address.
     ///
     /// # Errors
-    /// [`StreamError`] if the address is taken, or not this machine's.
+    /// [`UdpError`] if the address is taken, or not this machine's.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn bind(address: SocketAddr) -> Result<Self, StreamError> {
+    pub fn bind(address: SocketAddr) -> Result<Self, UdpError> {
         let options = SocketOptions::new().receive_buffer_bytes(RECEIVE_BUFFER_BYTES);
         Ok(Self {
             endpoint: UdpEndpoint::bind_with(address, &options)?,

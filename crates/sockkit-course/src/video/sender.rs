@@ -6,11 +6,8 @@ use sockkit_core::{
     options::SocketOptions,
     udp::{Transmit, UdpEndpoint, UdpError, unspecified},
 };
-use sockkit_media::{
-    picture::{Picture, PictureError, PixelFormat},
-    shared::{GIGABIT, Pacer},
-    stream::StreamError,
-};
+use sockkit_link::channel::{GIGABIT, Pacer};
+use sockkit_media::picture::{Picture, PictureError, PixelFormat};
 use tokio::time::sleep_until;
 
 use super::{
@@ -31,11 +28,11 @@ impl Sender {
     /// Binds any port, to send to `to`.
     ///
     /// # Errors
-    /// [`StreamError`] if the system has no socket.
+    /// [`UdpError`] if the system has no socket.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn bind(to: SocketAddr) -> Result<Self, StreamError> {
+    pub fn bind(to: SocketAddr) -> Result<Self, UdpError> {
         let options = SocketOptions::new().send_buffer_bytes(SEND_BUFFER_BYTES);
         Ok(Self {
             endpoint: UdpEndpoint::bind_with(unspecified(to), &options)?,

@@ -42,7 +42,10 @@ pub enum ChannelError {
     /// The address leads to no socket address.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
-    /// The UDP socket cannot be opened.
+    /// The address cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The UDP socket fails.
     #[error(transparent)]
     Udp(#[from] UdpError),
     /// The group cannot be joined.

@@ -30,6 +30,9 @@ impl Socket {
         options: &SocketOptions,
     ) -> Result<Self, ChannelError> {
         let Ok(group) = Group::new(address.ip()) else {
+            // A sender on this machine is told by the address that it sent to.
+            #[cfg(target_os = "linux")]
+            let options = &options.clone().packet_info(true);
             return Ok(Self::Alone(UdpEndpoint::bind_with(address, options)?));
         };
         let any = SocketAddr::new(unspecified(address).ip(), address.port());

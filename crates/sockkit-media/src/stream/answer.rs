@@ -1,5 +1,5 @@
-//! The datagram sender's ear: answers clock requests, and notes what receivers
-//! report.
+//! What receivers say to a sender: clock requests, which are answered, and
+//! reports, which are noted.
 //!
 //! Pure: the caller passes messages and both clocks in and sends the reply.
 
@@ -8,10 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sockkit_link::channel::TokenBucket;
+
 use super::{
     control::{Control, Report},
-    pace::TokenBucket,
-    reports::{MAX_RECEIVERS, Reports},
+    reports::Reports,
 };
 use crate::picture::Timestamp;
 
@@ -24,23 +25,23 @@ pub(super) struct Answerer {
 }
 
 impl Answerer {
-    /// Reports of `destinations` always find a place.
-    pub(super) fn new(now: Instant, destinations: Vec<SocketAddr>) -> Self {
+    /// Keeps what is noted in `reports`.
+    pub(super) fn new(now: Instant, reports: Reports) -> Self {
         Self {
             replies: TokenBucket::new(REPLY_BURST * REPLY_COST, now),
-            reports: Reports::new(destinations, MAX_RECEIVERS.div_ceil(4)),
+            reports,
         }
     }
 
     /// Takes one message in; returns the reply to send back, if one is due.
-    pub(super) fn handle_message(
+    pub(super) fn handle_control(
         &mut self,
         now: Instant,
         wall: Timestamp,
         from: SocketAddr,
-        message: &[u8],
+        control: Control,
     ) -> Option<Control> {
-        match Control::parse(message)? {
+        match control {
             Control::ClockRequest { nonce } => {
                 let may_reply = self.replies.try_spend(now, REPLY_COST);
                 may_reply.then_some(Control::ClockReply {
@@ -75,13 +76,17 @@ mod tests {
         SocketAddr::from(([10, 0, 0, host], 5006))
     }
 
+    fn answerer(now: Instant) -> Answerer {
+        Answerer::new(now, Reports::new(Vec::new(), 1))
+    }
+
     #[test]
     fn a_request_is_answered_with_its_nonce() {
         let now = Instant::now();
         let wall = Timestamp::from_micros(77);
-        let request = Control::ClockRequest { nonce: 5 }.emit();
+        let request = Control::ClockRequest { nonce: 5 };
         assert_eq!(
-            Answerer::new(now, Vec::new()).handle_message(now, wall, from(1), &request),
+            answerer(now).handle_control(now, wall, from(1), request),
             Some(Control::ClockReply {
                 nonce: 5,
                 received: wall,
@@ -91,31 +96,32 @@ mod tests {
     }
 
     #[test]
-    fn replies_and_garbage_are_not_answered() {
+    fn replies_and_reports_are_not_answered() {
         let now = Instant::now();
-        let mut answerer = Answerer::new(now, Vec::new());
+        let mut answerer = answerer(now);
         let reply = Control::ClockReply {
             nonce: 1,
             received: Timestamp::default(),
             sent: Timestamp::default(),
         };
-        for message in [&reply.emit()[..], b"", b"SKCT", &[0xff; 100]] {
+        for control in [reply, Control::Report(Report::default())] {
             let wall = Timestamp::default();
-            assert_eq!(answerer.handle_message(now, wall, from(1), message), None);
+            assert_eq!(answerer.handle_control(now, wall, from(1), control), None);
         }
+        assert_eq!(answerer.reports(now), [(from(1), Report::default())]);
     }
 
     #[test]
     fn a_flood_gets_few_replies() {
         let start = Instant::now();
-        let mut answerer = Answerer::new(start, Vec::new());
-        let request = Control::ClockRequest { nonce: 5 }.emit();
+        let mut answerer = answerer(start);
+        let request = Control::ClockRequest { nonce: 5 };
         let mut replies = 0;
         for millis in 0..1_000 {
             let now = start + Duration::from_millis(millis);
             for _ in 0..100 {
                 let wall = Timestamp::default();
-                let reply = answerer.handle_message(now, wall, from(1), &request);
+                let reply = answerer.handle_control(now, wall, from(1), request);
                 replies += u32::from(reply.is_some());
             }
         }

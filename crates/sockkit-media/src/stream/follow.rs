@@ -23,7 +23,8 @@ pub(super) struct Follower {
 pub(super) struct Arrived {
     pub(super) from: SocketAddr,
     pub(super) stream: StreamId,
-    pub(super) number: u64,
+    /// `None` where messages are neither lost nor overtaken: a connection.
+    pub(super) number: Option<u64>,
     /// How long it was on the way, by two clocks.
     pub(super) transit_micros: i64,
 }
@@ -90,7 +91,7 @@ impl Followed {
             stream: first.stream,
             since: now,
             heard: now,
-            numbers: Sequence::new(first.number, 1),
+            numbers: Sequence::new(first.number.unwrap_or_default(), 1),
             freshness,
         }
     }
@@ -113,16 +114,26 @@ impl Followed {
 
     fn admit(&mut self, now: Instant, arrived: &Arrived) -> Admission {
         let timeliness = self.freshness.judge(now, arrived.transit_micros);
+        let newest = self.numbers.newest();
+        let Some(number) = arrived.number else {
+            self.heard = now;
+            return match timeliness {
+                Timeliness::Fresh => Admission::Next {
+                    lost: 0,
+                    sender: SenderIs::Same,
+                },
+                Timeliness::Waited | Timeliness::Ahead => Admission::Waited { lost: 0 },
+            };
+        };
         if timeliness == Timeliness::Ahead {
             return Admission::Doubtful;
         }
-        let newest = self.numbers.newest();
-        let lost = match self.numbers.step(arrived.number) {
+        let lost = match self.numbers.step(number) {
             Step::Next { skipped } => skipped,
             // How many were lost at a jump cannot be told.
             Step::Moved => 0,
             Step::Doubtful | Step::Behind { .. } => {
-                let behind = newest.checked_sub(arrived.number);
+                let behind = newest.checked_sub(number);
                 return match behind {
                     Some(0..=Sequence::MAX_GAP) => Admission::Late,
                     _ => Admission::Doubtful,
@@ -162,7 +173,7 @@ mod tests {
         Arrived {
             from: SocketAddr::from(([10, 0, 0, who.0], 5006)),
             stream: StreamId(who.1),
-            number,
+            number: Some(number),
             transit_micros: 0,
         }
     }

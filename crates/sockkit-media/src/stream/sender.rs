@@ -1,42 +1,38 @@
-//! Pictures to datagrams.
+//! Sends pictures: to addresses and groups, or to all who connect.
 
-use std::{
-    error::Error,
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{net::SocketAddr, sync::Arc};
 
-use sockkit_codec::shard::{
-    Kind, Parity, Reassembler, ReassemblyConfig, SplitConfig, SplitError, Splitter, StreamId,
+use sockkit_core::server::{Handled, Peer, Server, Stream};
+use sockkit_link::{
+    Acceptor, Address, Connection, Scheme,
+    channel::{Channel, ChannelError},
 };
-use sockkit_core::{
-    interfaces::InterfaceSelector,
-    options::SocketOptions,
-    udp::{ReceiveBatch, Transmit, UdpError, unspecified},
-};
-use tokio::{task::JoinHandle, time::sleep_until};
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    Report, StreamError,
-    answer::Answerer,
-    control::{self, Control},
-    endpoint::{Endpoint, random_stream},
-    inlet::{now, wall},
-    pace::{GIGABIT, Pacer},
+    Report, SenderConfig,
+    config::in_time,
+    inlet::now,
+    message::Outgoing,
+    reports::{MAX_RECEIVERS, Reports},
+    session::{Pictures, Session, Shared, next_message},
 };
 use crate::{
-    encode::{Compression, Encoder},
-    latest::Subscriber,
-    picture::{MessageError, Picture, PictureError, PictureHeader},
+    encode::Encoder,
+    latest::{Publisher, Subscriber},
+    picture::Picture,
 };
 
-/// Sends the newest picture to one address or many, until it is dropped.
+/// Sends the newest picture, until it is dropped.
 ///
-/// Raw pictures are compressed as JPEG, unless the config says otherwise; JPEG
-/// pictures are sent as they are. Each picture becomes datagrams that no router
-/// cuts, with as much parity as was chosen. While one picture is on its way the newest of those that come
-/// waits, and the others are left out.
+/// Raw pictures are compressed as JPEG, once for all who get them, unless the
+/// config says otherwise; JPEG pictures are sent as they are, without a copy.
+/// While one picture is on its way the newest of those that come waits, and the
+/// others are left out. A viewer that is connected has its own pace: a slow one
+/// sees fewer pictures, and costs the others nothing.
+///
+/// To hosts and groups, which receive:
 ///
 /// ```
 /// use sockkit_media::{
@@ -46,9 +42,10 @@ use crate::{
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let receiver = Receiver::bind(ReceiverConfig::at("127.0.0.1:0".parse()?))?;
+/// let receiver = Receiver::open(&"udp://127.0.0.1:0".parse()?, ReceiverConfig::default()).await?;
 /// let (camera, pictures) = latest::channel();
-/// let sender = Sender::bind(SenderConfig::to(receiver.local_addr()), pictures)?;
+/// let to = [receiver.address().clone()];
+/// let sender = Sender::open(&to, SenderConfig::default(), pictures).await?;
 ///
 /// camera.publish(Picture::new(PixelFormat::Gray, 8, 8, vec![9; 64])?.numbered(7));
 /// let arrived = receiver.pictures().next().await.expect("the receiver runs");
@@ -61,85 +58,204 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
+///
+/// To viewers, which connect, and may come and go:
+///
+/// ```
+/// # use sockkit_media::{
+/// #     latest, picture::{Picture, PixelFormat},
+/// #     stream::{Receiver, ReceiverConfig, Sender, SenderConfig},
+/// # };
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (camera, pictures) = latest::channel();
+/// let at = ["tcp://127.0.0.1:0".parse()?];
+/// let sender = Sender::open(&at, SenderConfig::default(), pictures).await?;
+/// let receiver = Receiver::open(sender.address(), ReceiverConfig::default()).await?;
+///
+/// camera.publish(Picture::new(PixelFormat::Gray, 8, 8, vec![9; 64])?.numbered(7));
+/// assert_eq!(receiver.pictures().next().await.expect("it runs").number(), 7);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "a sender that is dropped sends nothing"]
 pub struct Sender {
-    local_addr: SocketAddr,
-    shared: Arc<Mutex<Shared>>,
+    address: Address,
+    addresses: Vec<Address>,
+    shared: Arc<Shared>,
     task: JoinHandle<()>,
     finished: CancellationToken,
     stop: DropGuard,
 }
 
 impl Sender {
-    /// Binds, and begins to send what `pictures` brings.
+    /// Sends what `pictures` brings over one channel: to the destinations of its
+    /// datagrams, or to the peer that it is connected to.
     ///
-    /// The stream has a random id, so that receivers tell this start from
-    /// earlier ones. It ends when the publisher of `pictures` is gone and the
-    /// last picture is sent, which [`finished`](Self::finished) waits for.
-    ///
-    /// # Errors
-    /// [`StreamError`] if the destinations do not fit together, or the socket
-    /// cannot be had.
+    /// It ends when the publisher of `pictures` is gone and the last picture is
+    /// sent, which [`finished`](Self::finished) waits for, or when a connection
+    /// ends.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn bind(config: SenderConfig, pictures: Subscriber<Picture>) -> Result<Self, StreamError> {
-        let bind = config.checked_bind()?;
-        let endpoint = Endpoint::sending(
-            bind,
-            &config.destinations,
-            config.interface.as_ref(),
-            &config.options(),
-        )?;
-        let local_addr = endpoint.udp().local_addr()?;
-        let shared = Arc::new(Mutex::new(Shared {
-            stats: SenderStats::default(),
-            answerer: Answerer::new(now(), config.destinations.clone()),
-        }));
-        let (stop, finished) = (CancellationToken::new(), CancellationToken::new());
-        let streams = [random_stream()?, random_stream()?];
-        let run = run(endpoint, config, pictures, Arc::clone(&shared), streams);
-        let task = tokio::spawn({
-            let (stop, finished) = (stop.clone(), finished.clone().drop_guard());
+    pub fn new(channel: Channel, config: SenderConfig, pictures: Subscriber<Picture>) -> Self {
+        let reports = Reports::new(channel.destinations().to_vec(), MAX_RECEIVERS.div_ceil(4));
+        let shared = Arc::new(Shared::new(reports));
+        let (address, stop) = (channel.address(), CancellationToken::new());
+        let run = {
+            let (shared, stop) = (Arc::clone(&shared), stop.clone());
             async move {
-                stop.run_until_cancelled(run).await.unwrap_or(());
+                let mut session = Session {
+                    shared: &shared,
+                    pictures: Pictures::Own(Encoder::new(pictures, config.compression)),
+                    parity: config.parity,
+                };
+                let run = session.run(channel, std::future::pending());
+                if let Some(Err(nonsense)) = stop.run_until_cancelled(run).await {
+                    tracing::warn!(%nonsense, "the peer is no viewer");
+                }
+            }
+        };
+        Self::start(address.clone(), vec![address], shared, stop, run)
+    }
+
+    /// Sends to these addresses, or waits there for viewers: `udp://` addresses
+    /// are those of hosts and groups that receive, all others are this machine's.
+    ///
+    /// Several of one kind share a socket, or the limits for viewers.
+    ///
+    /// # Errors
+    /// [`ChannelError`] if the addresses do not fit together, are not known, or
+    /// cannot be bound.
+    ///
+    /// # Panics
+    /// If called outside a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing has begun then.
+    pub async fn open(
+        to: &[Address],
+        config: SenderConfig,
+        pictures: Subscriber<Picture>,
+    ) -> Result<Self, ChannelError> {
+        let first = to.first().ok_or(ChannelError::NoDestination)?;
+        let by_datagrams = |to: &Address| to.scheme() == Scheme::Udp;
+        let is_other = |to: &&Address| by_datagrams(to) != by_datagrams(first);
+        if let Some(other) = to.iter().find(is_other) {
+            return Err(ChannelError::MixedTransports {
+                first: first.clone(),
+                other: other.clone(),
+            });
+        }
+        if by_datagrams(first) {
+            let mut destinations = Vec::new();
+            for to in to {
+                destinations.extend(in_time(to.resolve()).await?.first());
+            }
+            let channel = Channel::datagrams(config.datagrams(destinations), &config.limits())?;
+            return Ok(Self::new(channel, config, pictures));
+        }
+        let node = config.node();
+        let mut acceptors = Vec::new();
+        for at in to {
+            acceptors.push(node.listen(at).await?);
+        }
+        Self::serve(acceptors, config, pictures)
+    }
+
+    /// Shows pictures to all who connect to these.
+    fn serve(
+        acceptors: Vec<Acceptor>,
+        config: SenderConfig,
+        pictures: Subscriber<Picture>,
+    ) -> Result<Self, ChannelError> {
+        let addresses: Vec<_> = acceptors.iter().map(Acceptor::address).collect();
+        let first = addresses.first().cloned();
+        let address = first.ok_or(ChannelError::NoDestination)?;
+        let shared = Arc::new(Shared::new(Reports::new(Vec::new(), config.per_host())));
+        let viewers = Arc::new(Viewers {
+            shared: Arc::clone(&shared),
+            newest: Publisher::new(),
+            config,
+        });
+        let server = Server::start(acceptors, viewers.config.server(), {
+            let viewers = Arc::clone(&viewers);
+            move |stream: Stream<Connection>, peer: Peer| {
+                let viewers = Arc::clone(&viewers);
+                async move { viewers.show(stream, peer).await }
+            }
+        })?;
+        let stop = CancellationToken::new();
+        let run = {
+            let stop = stop.clone();
+            async move {
+                stop.run_until_cancelled(viewers.prepare(pictures)).await;
+                server.shutdown().await;
+            }
+        };
+        Ok(Self::start(address, addresses, shared, stop, run))
+    }
+
+    fn start(
+        address: Address,
+        addresses: Vec<Address>,
+        shared: Arc<Shared>,
+        stop: CancellationToken,
+        run: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        let finished = CancellationToken::new();
+        let task = tokio::spawn({
+            let finished = finished.clone().drop_guard();
+            async move {
+                run.await;
                 drop(finished);
             }
         });
-        Ok(Self {
-            local_addr,
+        Self {
+            address,
+            addresses,
             shared,
             task,
             finished,
             stop: stop.drop_guard(),
-        })
+        }
     }
 
-    /// The address bound.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+    /// What viewers connect to, with the port that the system chose if it was 0;
+    /// over datagrams, the address bound. The first, if there are several.
+    pub fn address(&self) -> &Address {
+        &self.address
     }
 
-    /// What was sent so far.
+    /// All of them.
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// What was sent so far. All is counted once it has
+    /// [`finished`](Self::finished); a picture may arrive before it is counted.
     pub fn stats(&self) -> SenderStats {
-        lock(&self.shared).stats.clone()
+        self.shared.figures().stats.clone()
     }
 
     /// What receivers last reported; those that are silent for five seconds
     /// are left out.
     ///
-    /// Reports prove nothing: anyone can send one. Those of the destinations
-    /// always have a place; of all other receivers 256 have, and of one host,
-    /// a quarter of that.
+    /// Reports prove nothing: over datagrams anyone can send one. Those of the
+    /// destinations always have a place; of all other receivers 256 have, and of
+    /// one host a quarter of that, or as many as it may have viewers.
     pub fn reports(&self) -> Vec<(SocketAddr, Report)> {
-        lock(&self.shared).answerer.reports(now())
+        self.shared.figures().answerer.reports(now())
     }
 
-    /// Waits until the publisher is gone and the last picture has been handed
-    /// to the network; or could not be, which [`stats`](Self::stats) tell.
+    /// Waits until the publisher is gone and the last picture has been handed to
+    /// the network, or could not be, which [`stats`](Self::stats) tell. Each
+    /// connected viewer has it then; one that does not take it is waited for one
+    /// second at most. The port of a sender that viewers connect to is free.
     ///
-    /// While the publisher lives this waits for ever.
+    /// While the publisher lives, and the connection of a single channel, this
+    /// waits for ever.
     ///
     /// # Cancel safety
     /// Cancel safe: it only waits.
@@ -147,9 +263,10 @@ impl Sender {
         self.finished.cancelled().await;
     }
 
-    /// Stops, perhaps in the middle of a picture, and frees the port. To send
-    /// the last picture first, drop the publisher and wait until it has
-    /// [`finished`](Self::finished).
+    /// Stops and frees the port. Connected viewers that read get the rest of
+    /// their picture, and those that do not are waited for one second at most;
+    /// datagrams stop in the middle of one. To send the last picture first, drop
+    /// the publisher and wait until it has [`finished`](Self::finished).
     ///
     /// # Cancel safety
     /// Cancel safe: the sender stops either way.
@@ -160,312 +277,90 @@ impl Sender {
     }
 }
 
-/// Whom to send to, and how.
-#[derive(Clone, Debug)]
-#[must_use = "a config does nothing until a sender is bound with it"]
-pub struct SenderConfig {
-    destinations: Vec<SocketAddr>,
-    bind: Option<SocketAddr>,
-    interface: Option<InterfaceSelector>,
-    multicast_hops: u8,
-    parity: Parity,
-    max_datagram_bytes: usize,
-    max_bytes_per_second: u64,
-    compression: Compression,
-}
-
-impl SenderConfig {
-    /// Sends to a machine's address, or to a group.
-    pub fn to(destination: SocketAddr) -> Self {
-        Self {
-            destinations: vec![destination],
-            bind: None,
-            interface: None,
-            multicast_hops: 1,
-            parity: Parity::NONE,
-            max_datagram_bytes: 1_400,
-            max_bytes_per_second: GIGABIT,
-            compression: Compression::default(),
-        }
-    }
-
-    /// Sends to this one as well. All have one IP version.
-    pub fn also_to(mut self, destination: SocketAddr) -> Self {
-        self.destinations.push(destination);
-        self
-    }
-
-    /// The address to send from. Default: any address, any port.
-    pub fn bind(mut self, address: SocketAddr) -> Self {
-        self.bind = Some(address);
-        self
-    }
-
-    /// The interface by which to send to groups. Default: the routing table's.
-    pub fn interface(mut self, interface: InterfaceSelector) -> Self {
-        self.interface = Some(interface);
-        self
-    }
-
-    /// Routers that a picture to a group may cross, plus one. Default: 1, the
-    /// local network alone.
-    pub fn multicast_hops(mut self, hops: u8) -> Self {
-        self.multicast_hops = hops;
-        self
-    }
-
-    /// How much parity each picture carries. Default: none.
-    ///
-    /// 25 % bring nearly every picture through a loss of 5 %, at the price of
-    /// as much more traffic.
-    pub fn parity(mut self, parity: Parity) -> Self {
-        self.parity = parity;
-        self
-    }
-
-    /// The longest datagram, in bytes. Default: 1,400, which Ethernet carries
-    /// in one piece.
-    ///
-    /// Longer ones cost less where the path takes them, as loopback does.
-    pub fn max_datagram_bytes(mut self, bytes: usize) -> Self {
-        self.max_datagram_bytes = bytes;
-        self
-    }
-
-    /// How fast a picture goes out beyond its first 128 KiB. Default: 125 MB
-    /// a second, as fast as gigabit Ethernet.
-    ///
-    /// All destinations share it. Slower is easier on receivers and switches
-    /// with small buffers, and makes large pictures older.
-    pub fn max_bytes_per_second(mut self, bytes: u64) -> Self {
-        self.max_bytes_per_second = bytes;
-        self
-    }
-
-    /// How well raw pictures are compressed, 1 to 100. Default: 80.
-    ///
-    /// JPEG pictures are sent untouched.
-    pub fn jpeg_quality(mut self, quality: u8) -> Self {
-        self.compression = Compression::Jpeg { quality };
-        self
-    }
-
-    /// Sends raw pictures as they are. Default: as JPEG.
-    ///
-    /// It saves the time to compress and loses nothing, at the price of about
-    /// ten times the traffic.
-    pub fn raw(mut self) -> Self {
-        self.compression = Compression::None;
-        self
-    }
-
-    fn checked_bind(&self) -> Result<SocketAddr, StreamError> {
-        let first = *self
-            .destinations
-            .first()
-            .ok_or(StreamError::NoDestination)?;
-        let other = |to: &&SocketAddr| to.is_ipv4() != first.is_ipv4();
-        if let Some(&other) = self.destinations.iter().find(other) {
-            return Err(StreamError::MixedVersions { first, other });
-        }
-        Ok(self.bind.unwrap_or_else(|| unspecified(first)))
-    }
-
-    fn options(&self) -> SocketOptions {
-        SocketOptions::new()
-            .send_buffer_bytes(SEND_BUFFER_BYTES)
-            .multicast_hops(self.multicast_hops)
-    }
-}
-
 /// What a sender has done so far.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct SenderStats {
-    /// Pictures sent.
+    /// Viewers that are connected now.
+    pub viewers: u64,
+    /// Viewers that have connected so far; one that connects again counts again.
+    pub connected: u64,
+    /// Pictures that the source brought.
+    pub pictures: u64,
+    /// Pictures sent: to all destinations of datagrams, or to one viewer each. Over
+    /// QUIC a newer one may have replaced some on their way.
     pub sent: u64,
-    /// Pictures that a newer one replaced before their turn came.
+    /// Pictures that a newer one replaced before their turn came, of all viewers
+    /// together.
     pub skipped: u64,
     /// Pictures that could not be sent, or not to all: too long, refused by the
     /// system, not compressible, or of an encoding that no message carries.
     pub failed: u64,
-    /// Bytes sent, parity and headers included, to all destinations together.
+    /// Bytes sent, parity and headers included, to all receivers together.
     pub bytes: u64,
 }
 
+/// All who are connected to one sender, each at its own pace.
 #[derive(Debug)]
-struct Shared {
-    stats: SenderStats,
-    answerer: Answerer,
-}
-
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    // Counters hold no invariant that a panic could break.
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Sends pictures and answers receivers, side by side.
-async fn run(
-    endpoint: Endpoint,
+struct Viewers {
+    shared: Arc<Shared>,
+    newest: Publisher<Outgoing>,
     config: SenderConfig,
-    pictures: Subscriber<Picture>,
-    shared: Arc<Mutex<Shared>>,
-    [of_pictures, of_answers]: [StreamId; 2],
-) {
-    tokio::select! {
-        () = send_pictures(&endpoint, &config, pictures, &shared, of_pictures) => {}
-        () = answer(&endpoint, &shared, of_answers) => {}
-    }
 }
 
-async fn send_pictures(
-    endpoint: &Endpoint,
-    config: &SenderConfig,
-    pictures: Subscriber<Picture>,
-    shared: &Mutex<Shared>,
-    stream: StreamId,
-) {
-    let mut pictures = Encoder::new(pictures, config.compression);
-    let split = SplitConfig::default()
-        .max_datagram_bytes(config.max_datagram_bytes)
-        .max_message_bytes(MAX_PICTURE_BYTES);
-    let mut splitter = Splitter::new(split, stream);
-    let mut pacer = Pacer::new(config.max_bytes_per_second, now());
-    while let Some(encoded) = pictures.next().await {
-        let number = encoded.as_ref().ok().map(Picture::number);
-        let sent = match encoded {
-            Ok(frame) => send_one(endpoint, config, &mut splitter, &mut pacer, &frame).await,
-            Err(error) => Err(error.into()),
-        };
-        let stats = &mut lock(shared).stats;
-        stats.skipped = pictures.missed();
-        match sent {
-            Ok(bytes) => {
-                stats.sent += 1;
-                stats.bytes += bytes;
-            }
-            Err(error) => {
-                stats.failed += 1;
-                let error = &error as &dyn Error;
-                match stats.failed {
-                    1 => tracing::warn!(number, error, "picture not sent"),
-                    _ => tracing::debug!(number, error, "picture not sent"),
+impl Viewers {
+    /// Turns each picture into a message, once for all, until they end.
+    ///
+    /// What it missed itself counts as skipped at each viewer.
+    async fn prepare(&self, pictures: Subscriber<Picture>) {
+        let mut pictures = Encoder::new(pictures, self.config.compression);
+        let mut missed = 0;
+        while let Some(next) = next_message(&mut pictures, &self.shared).await {
+            match next {
+                Ok(outgoing) => {
+                    self.newest
+                        .publish_after(pictures.missed() - missed, outgoing);
+                    missed = pictures.missed();
                 }
+                Err(error) => self.shared.count_failed(None, &error),
             }
         }
     }
-}
 
-/// Sends one picture to all; says how many bytes that took.
-async fn send_one(
-    endpoint: &Endpoint,
-    config: &SenderConfig,
-    splitter: &mut Splitter,
-    pacer: &mut Pacer,
-    frame: &Picture,
-) -> Result<u64, NotSent> {
-    let header = PictureHeader::of(frame).emit()?;
-    let frame = frame.packed();
-    let shards = splitter.split_parts(PICTURE, &[&header, frame.data()], config.parity)?;
-    let segment_bytes = shards.segment_bytes();
-    let run_bytes = (RUN_BYTES / segment_bytes).max(1) * segment_bytes;
-    let mut refused = None;
-    for run in shards.as_bytes().chunks(run_bytes) {
-        for &to in &config.destinations {
-            let sent = endpoint.udp().send_segments(Some(to), run, segment_bytes);
-            // One destination that cannot be reached costs the others nothing.
-            if let Err(error) = sent.await {
-                refused = Some(error);
-            }
-            if let Some(until) = pacer.on_sent(now(), run.len()) {
-                sleep_until(until.into()).await;
-            }
+    /// Serves one viewer until it leaves or the server drains.
+    async fn show(&self, stream: Stream<Connection>, peer: Peer) -> Handled {
+        let Some(from) = peer.address().socket_addr() else {
+            return Ok(());
+        };
+        let _present = Present::enter(&self.shared);
+        let channel = Channel::accepted(stream, &self.config.limits());
+        let mut session = Session {
+            shared: &self.shared,
+            pictures: Pictures::Shared(self.newest.subscribe()),
+            parity: self.config.parity,
+        };
+        if let Err(nonsense) = session.run(channel, peer.draining()).await {
+            self.shared.note_nonsense(&nonsense, from);
         }
-    }
-    match refused {
-        Some(error) => Err(error.into()),
-        None => Ok((shards.as_bytes().len() * config.destinations.len()) as u64),
+        // The server knows why a connection failed.
+        Ok(())
     }
 }
 
-/// Why a picture was not sent, or not to all.
-#[derive(Debug, thiserror::Error)]
-enum NotSent {
-    #[error(transparent)]
-    Compress(#[from] PictureError),
-    #[error(transparent)]
-    Message(#[from] MessageError),
-    #[error(transparent)]
-    Split(#[from] SplitError),
-    #[error(transparent)]
-    Udp(#[from] UdpError),
-}
+/// Counts a viewer while it is there.
+struct Present<'a>(&'a Shared);
 
-/// Answers clock requests and takes reports in. Nobody subscribes this way:
-/// whoever asks gets one short reply, and never a picture.
-async fn answer(endpoint: &Endpoint, shared: &Mutex<Shared>, stream: StreamId) {
-    let mut batch = ReceiveBatch::with_slots(4);
-    let small = ReassemblyConfig::default()
-        .max_message_bytes(control::REPORT_BYTES)
-        .max_buffered_bytes(CONTROL_BUFFER_BYTES);
-    let mut reassembler = Reassembler::new(small);
-    let mut splitter = Splitter::new(SplitConfig::default(), stream);
-    loop {
-        if let Err(error) = endpoint.udp().recv_batch(&mut batch).await {
-            tracing::debug!(%error, "cannot hear receivers");
-            tokio::time::sleep(LISTEN_AGAIN_AFTER).await;
-            continue;
-        }
-        for datagram in batch.iter() {
-            let taken = reassembler.handle_datagram(now(), datagram.from, datagram.bytes);
-            let Ok(Some(message)) = taken else { continue };
-            let reply =
-                lock(shared)
-                    .answerer
-                    .handle_message(now(), wall(), message.from, &message.bytes);
-            if let Some(reply) = reply
-                && let Err(error) = send_control(endpoint, &mut splitter, message.from, reply).await
-            {
-                tracing::debug!(%error, to = %message.from, "cannot reply");
-            }
-        }
+impl<'a> Present<'a> {
+    fn enter(shared: &'a Shared) -> Self {
+        let stats = &mut shared.figures().stats;
+        stats.connected += 1;
+        stats.viewers += 1;
+        Self(shared)
     }
 }
 
-/// Sends one short message as one datagram.
-pub(super) async fn send_control(
-    endpoint: &Endpoint,
-    splitter: &mut Splitter,
-    to: SocketAddr,
-    control: Control,
-) -> Result<(), UdpError> {
-    let message = control.emit();
-    let shards = splitter
-        .split(CONTROL, &message, Parity::NONE)
-        .expect("one datagram holds it");
-    endpoint
-        .udp()
-        .send(Transmit::new(to, shards.as_bytes()))
-        .await
+impl Drop for Present<'_> {
+    fn drop(&mut self) {
+        self.0.figures().stats.viewers -= 1;
+    }
 }
-
-/// The kind of message that holds a picture.
-pub(super) const PICTURE: Kind = Kind(1);
-
-/// The kind of message that holds a [`Control`].
-pub(super) const CONTROL: Kind = Kind(2);
-
-/// The longest picture message either side takes: 8K in raw RGB is longer,
-/// and shall be compressed.
-pub(super) const MAX_PICTURE_BYTES: usize = 64 << 20;
-
-/// What goes to one destination before the next one's turn: one pass through
-/// the network stack.
-const RUN_BYTES: usize = 64 << 10;
-
-/// Room for a run to each of a few destinations.
-const SEND_BUFFER_BYTES: usize = 1 << 20;
-
-const CONTROL_BUFFER_BYTES: usize = 64 << 10;
-
-const LISTEN_AGAIN_AFTER: std::time::Duration = std::time::Duration::from_millis(100);

@@ -20,13 +20,14 @@ use sockkit_core::{
     server::{Ended, Peer, Server, ServerConfig, Stream},
     tcp::{self, End},
 };
+use sockkit_link::channel::LagLimit;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpListener,
     time::{Instant, Sleep, sleep, timeout},
 };
 
-use crate::{log_limit::LogLimit, stream::patience::Patience};
+use crate::log_limit::LogLimit;
 
 /// What all connections together, those of one host, and each one may take.
 #[derive(Clone, Copy, Debug)]
@@ -123,15 +124,15 @@ pub(super) struct Outlet {
 
 impl Outlet {
     /// How slowly this client may take pictures.
-    pub(super) fn patience(&self) -> Patience {
-        Patience::new(self.deadline)
+    pub(super) fn lag_limit(&self) -> LagLimit {
+        LagLimit::new(self.deadline)
     }
 
     /// Waits until what was written has left this machine, but for a little,
     /// if the client takes it in time.
-    pub(super) async fn sent(&self, patience: &mut Patience) -> io::Result<()> {
-        timeout(patience.left(now()), tcp::sent(self.stream.get_ref())).await??;
-        patience.handle_taken(now())
+    pub(super) async fn sent(&self, lag: &mut LagLimit) -> io::Result<()> {
+        timeout(lag.left(now()), tcp::sent(self.stream.get_ref())).await??;
+        lag.handle_taken(now())
     }
 }
 

@@ -65,15 +65,15 @@ pub(super) fn body(
     stop: CancellationToken,
 ) -> Body {
     let parts = stream::select_all(feeds.iter().map(|feed| Box::pin(parts_of(feed, head))));
-    let state = (parts, outlet.patience(), outlet);
-    let parts = stream::try_unfold(state, async |(mut parts, mut patience, outlet)| {
-        outlet.sent(&mut patience).await?;
+    let state = (parts, outlet.lag_limit(), outlet);
+    let parts = stream::try_unfold(state, async |(mut parts, mut lag, outlet)| {
+        outlet.sent(&mut lag).await?;
         let Some(part) = parts.next().await else {
             return Ok(None);
         };
         let bytes = part.iter().map(Bytes::len).sum();
-        patience.handle_picture(now(), bytes);
-        Ok::<_, io::Error>(Some((part, (parts, patience, outlet))))
+        lag.handle_message(now(), bytes);
+        Ok::<_, io::Error>(Some((part, (parts, lag, outlet))))
     })
     .map_ok(|part| stream::iter(part.map(Ok::<_, io::Error>)))
     .try_flatten()

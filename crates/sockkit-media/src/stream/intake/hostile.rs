@@ -6,17 +6,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sockkit_codec::shard::{Kind, Parity, SplitConfig, Splitter, StreamId};
+use sockkit_codec::shard::{Kind, Older, Parity, SplitConfig, Splitter, StreamId};
+use sockkit_link::channel::{Filter, Inbound, Incoming, RecvError};
 
-use super::{Filter, Incoming, Intake};
+use super::Intake;
 use crate::{
     latest::Subscriber,
     picture::{Picture, PixelFormat, Timestamp},
     stream::{
-        Report, Stats,
+        Event, ReceiverConfig, Report, Stats,
         control::Control,
         inlet::{Inlet, Moment},
-        sender::{CONTROL, PICTURE},
+        message::{CONTROL, PICTURE},
     },
 };
 
@@ -166,6 +167,7 @@ fn control(rng: &mut fastrand::Rng) -> Control {
 /// A receiver in simulated time.
 pub(super) struct Sim {
     pub(super) intake: Intake,
+    inbound: Inbound,
     /// Where datagrams are sent to.
     pub(super) to: Option<IpAddr>,
     at: Moment,
@@ -176,7 +178,8 @@ impl Sim {
     pub(super) fn new(filter: Filter) -> Self {
         let (inlet, pictures, _stats) = Inlet::new();
         Self {
-            intake: Intake::new(filter, inlet),
+            intake: Intake::new(inlet),
+            inbound: Inbound::new(filter, &ReceiverConfig::limits(), Older::GiveUp),
             to: None,
             at: Moment {
                 now: Instant::now(),
@@ -231,7 +234,17 @@ impl Sim {
             from,
             to: self.to,
         };
-        self.intake.handle_datagram(self.at, &incoming);
+        // As the receiver's task does.
+        match self.inbound.handle_datagram(self.at.now, &incoming) {
+            Ok(Some(message)) => {
+                if let Ok(Some(sender)) = self.intake.handle_message(self.at, message) {
+                    self.inbound.prefer(sender);
+                }
+            }
+            Ok(None) => {}
+            Err(RecvError::Filtered { .. }) => self.intake.count(Event::Filtered),
+            Err(_) => self.intake.count(Event::Refused),
+        }
     }
 
     fn shows_within_a_second(&mut self, camera: &mut Camera) -> bool {

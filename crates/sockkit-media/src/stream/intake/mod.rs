@@ -1,15 +1,15 @@
-//! From datagrams to pictures: what is taken, from whom, and what it means.
+//! From messages to pictures: whose are shown, and how old they are.
 //!
-//! Pure: the caller passes datagrams and both clocks in, sends what
-//! [`poll_request`](Intake::poll_request) and [`report`](Intake::report) return,
-//! and calls [`expire`](Intake::expire) now and then.
+//! Pure: the caller passes messages and both clocks in, and sends what
+//! [`poll_request`](Intake::poll_request) and [`report`](Intake::report) return.
 
 use std::{
-    net::{IpAddr, SocketAddr},
-    time::Instant,
+    net::SocketAddr,
+    time::{Duration, Instant},
 };
 
-use sockkit_codec::shard::{Kind, Message, Older, Reassembler, ReassemblyConfig};
+use sockkit_codec::shard::StreamId;
+use sockkit_link::channel::Message;
 
 use super::{
     Report,
@@ -17,40 +17,24 @@ use super::{
     control::Control,
     follow::{Admission, Arrived, Follower, SenderIs},
     inlet::{Inlet, Moment},
-    sender::{CONTROL, MAX_PICTURE_BYTES, PICTURE},
+    message::Received,
     stats::Event,
 };
-use crate::picture::Picture;
+use crate::picture::{MessageError, Picture};
 
 #[cfg(test)]
 mod hostile;
 
-/// What a receiver of datagrams knows.
+/// What a receiver knows of its senders.
 #[derive(Debug)]
 pub(super) struct Intake {
-    filter: Filter,
-    reassembler: Reassembler,
     follower: Follower,
     inlet: Inlet,
     peer: Option<Peer>,
-}
-
-/// A datagram, as far as it matters here.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Incoming<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) from: SocketAddr,
-    /// The address it was sent to, if the system tells.
-    pub(super) to: Option<IpAddr>,
-}
-
-/// Which datagrams are taken.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Filter {
-    /// Pictures only if they were sent to this group.
-    pub(super) group: Option<IpAddr>,
-    /// What this host sends, and nothing else.
-    pub(super) host: Option<IpAddr>,
+    /// Whether the peer is the only one there is, and told in order.
+    is_connected: bool,
+    /// Whether an earlier connection brought pictures.
+    had_pictures: bool,
 }
 
 /// The sender that is shown, and its clock.
@@ -62,50 +46,101 @@ struct Peer {
     clock: Clock,
 }
 
-impl Intake {
-    pub(super) fn new(filter: Filter, inlet: Inlet) -> Self {
-        let reassembly = ReassemblyConfig::default()
-            .max_message_bytes(MAX_PICTURE_BYTES)
-            .max_buffered_bytes(MAX_BUFFERED_BYTES)
-            .older(Older::GiveUp);
+/// A message, as far as it matters besides what it holds.
+#[derive(Clone, Copy)]
+struct Way {
+    from: SocketAddr,
+    is_here: bool,
+    stream: StreamId,
+    number: Option<u64>,
+}
+
+impl Way {
+    fn of(message: &Message) -> Self {
+        let ip = message.from.ip();
         Self {
-            filter,
-            reassembler: Reassembler::new(reassembly),
+            from: message.from,
+            // Sent to the address it came from: both are this machine's.
+            is_here: ip.is_loopback() || message.to == Some(ip),
+            stream: message.place.map_or(StreamId(0), |(stream, _)| stream),
+            number: message.place.map(|(_, number)| number),
+        }
+    }
+}
+
+impl Intake {
+    pub(super) fn new(inlet: Inlet) -> Self {
+        Self {
             follower: Follower::default(),
             inlet,
             peer: None,
+            is_connected: false,
+            had_pictures: false,
         }
     }
 
-    /// Takes one datagram in.
-    pub(super) fn handle_datagram(&mut self, at: Moment, datagram: &Incoming<'_>) {
-        let peer = self.peer.as_ref().map(|peer| peer.address);
-        if !self.filter.lets_in(datagram, peer) {
-            self.inlet.count(Event::Filtered);
-            return;
-        }
-        let taken = self
-            .reassembler
-            .handle_datagram(at.now, datagram.from, datagram.bytes);
-        match taken {
-            Ok(Some(message)) => self.take_message(at, datagram, message),
-            Ok(None) => {}
+    /// What comes from here on is this peer's, whose clock may be asked for.
+    pub(super) fn on_connected(&mut self, now: Instant, peer: SocketAddr) {
+        self.had_pictures |= self.has_pictures();
+        self.follower = Follower::default();
+        self.is_connected = true;
+        self.peer = Some(Peer {
+            address: peer,
+            is_here: false,
+            clock: Clock::new(now),
+        });
+    }
+
+    /// Whether the last connection, or any sender of datagrams, brought pictures.
+    pub(super) fn has_pictures(&self) -> bool {
+        self.follower.sender().is_some()
+    }
+
+    /// Takes one message in; returns the sender that is shown from now on, if it
+    /// is another than before.
+    ///
+    /// # Errors
+    /// If it is no message of this protocol, which was counted.
+    pub(super) fn handle_message(
+        &mut self,
+        at: Moment,
+        message: Message,
+    ) -> Result<Option<SocketAddr>, MessageError> {
+        let way = Way::of(&message);
+        match Received::read(message) {
+            Ok(Received::Picture(picture)) => Ok(self.take_picture(at, way, picture)),
+            Ok(Received::Control(control)) => {
+                self.take_reply(at, way.from, control);
+                Ok(None)
+            }
+            Ok(Received::Unknown) => Ok(None),
             Err(error) => {
-                self.inlet.count(Event::Refused);
-                tracing::debug!(from = %datagram.from, %error, "no shard");
+                tracing::debug!(from = %way.from, %error, "no picture");
+                self.count(Event::Refused);
+                Err(error)
             }
         }
     }
 
-    /// Gives up the messages whose time is over.
-    pub(super) fn expire(&mut self, now: Instant) {
-        self.reassembler.expire(now);
+    /// Counts what the channel says.
+    pub(super) fn count(&self, event: Event) {
+        self.inlet.count(event);
     }
 
-    /// When [`poll_request`](Self::poll_request) has something to send.
+    /// When [`request_is_due`](Self::request_is_due) at the latest.
     pub(super) fn next_request(&self) -> Option<Instant> {
-        let peer = self.peer.as_ref().filter(|peer| !peer.is_here)?;
-        Some(peer.clock.deadline())
+        let peer = self.peer.as_ref()?;
+        if self.is_connected {
+            return Some(peer.clock.deadline() + ASK_ANYWAY_AFTER);
+        }
+        (!peer.is_here).then(|| peer.clock.deadline())
+    }
+
+    /// Whether it is time to ask for the sender's clock; on a connection, while
+    /// the line is `quiet` or when that has taken too long.
+    pub(super) fn request_is_due(&self, now: Instant, quiet: bool) -> bool {
+        let is_due = |peer: &Peer| quiet && self.is_connected && now >= peer.clock.deadline();
+        self.next_request().is_some_and(|at| now >= at) || self.peer.as_ref().is_some_and(is_due)
     }
 
     /// The question for the sender's clock, if it is due; `nonce` must be hard
@@ -118,74 +153,66 @@ impl Intake {
 
     /// What the sender is told of its pictures.
     pub(super) fn report(&self, now: Instant) -> Option<(SocketAddr, Control)> {
-        let to = self.follower.sender()?;
+        let to = match &self.peer {
+            Some(peer) if self.is_connected => peer.address,
+            _ => self.follower.sender()?,
+        };
         let stats = self.inlet.stats().meter().clone().snapshot(now);
         Some((to, Control::Report(Report::of(&stats))))
     }
 
-    fn take_message(&mut self, at: Moment, last: &Incoming<'_>, message: Message) {
-        match message.kind {
-            PICTURE => self.take_picture(at, last, message),
-            CONTROL => self.take_reply(at, &message),
-            _ => self.inlet.count(Event::Refused),
-        }
-    }
-
-    fn take_picture(&mut self, at: Moment, last: &Incoming<'_>, message: Message) {
-        let (from, stream, number) = (message.from, message.stream, message.number);
-        let frame = match Picture::from_message(message.bytes) {
-            Ok(frame) => frame,
-            Err(error) => {
-                self.inlet.count(Event::Refused);
-                tracing::debug!(%from, %error, "no picture");
-                return;
-            }
-        };
+    fn take_picture(&mut self, at: Moment, way: Way, picture: Picture) -> Option<SocketAddr> {
         let arrived = Arrived {
-            from,
-            stream,
-            number,
-            transit_micros: at.wall.micros_since(frame.captured()),
+            from: way.from,
+            stream: way.stream,
+            number: way.number,
+            transit_micros: at.wall.micros_since(picture.captured()),
         };
         match self.follower.admit(at.now, &arrived) {
             Admission::Next { lost, sender } => {
-                if sender != SenderIs::Same {
-                    self.meet(at.now, last, sender);
+                let is_other = sender != SenderIs::Same;
+                if is_other {
+                    self.meet(at.now, way, sender);
                 }
                 let clock = self.clock_offset(at.now);
-                self.inlet.on_picture(at, frame, lost, clock);
+                self.inlet.on_picture(at, picture, lost, clock);
+                return is_other.then_some(way.from);
             }
-            Admission::Waited { lost } => self.inlet.on_waited(frame.number(), lost),
-            Admission::Late => self.inlet.count(Event::Late),
-            Admission::Doubtful => self.inlet.count(Event::Stale),
+            Admission::Waited { lost } => self.inlet.on_waited(picture.number(), lost),
+            Admission::Late => self.count(Event::Late),
+            Admission::Doubtful => self.count(Event::Stale),
             Admission::Foreign => {}
         }
+        None
     }
 
-    fn meet(&mut self, now: Instant, last: &Incoming<'_>, sender: SenderIs) {
-        tracing::info!(from = %last.from, ?sender, "pictures come");
-        if sender == SenderIs::New {
-            self.inlet.count(Event::Restart);
+    fn meet(&mut self, now: Instant, way: Way, sender: SenderIs) {
+        tracing::info!(from = %way.from, ?sender, "pictures come");
+        if sender == SenderIs::New || self.had_pictures {
+            self.count(Event::Restart);
         }
-        self.inlet.on_new_sender(last.from);
-        self.reassembler.prefer(Some(last.from));
-        let ip = last.from.ip();
-        self.peer = Some(Peer {
-            address: last.from,
-            // Sent to the address it came from: both are this machine's.
-            is_here: ip.is_loopback() || last.to == Some(ip),
-            clock: Clock::new(now),
-        });
+        self.inlet.on_new_sender(way.from);
+        match &mut self.peer {
+            // Its clock has been asked for already.
+            Some(peer) if self.is_connected => peer.is_here = way.is_here,
+            peer => {
+                *peer = Some(Peer {
+                    address: way.from,
+                    is_here: way.is_here,
+                    clock: Clock::new(now),
+                });
+            }
+        }
     }
 
-    fn take_reply(&mut self, at: Moment, message: &Message) {
+    fn take_reply(&mut self, at: Moment, from: SocketAddr, control: Control) {
         if let Some(peer) = &mut self.peer
-            && peer.address == message.from
-            && let Some(Control::ClockReply {
+            && peer.address == from
+            && let Control::ClockReply {
                 nonce,
                 received,
                 sent,
-            }) = Control::parse(&message.bytes)
+            } = control
         {
             peer.clock
                 .handle_reply(at.now, at.wall, nonce, (received, sent));
@@ -201,37 +228,26 @@ impl Intake {
     }
 }
 
-impl Filter {
-    /// Whether a datagram is meant for this receiver; `peer` is followed.
-    fn lets_in(&self, datagram: &Incoming<'_>, peer: Option<SocketAddr>) -> bool {
-        let by_host = self
-            .host
-            .is_none_or(|host| host.to_canonical() == datagram.from.ip().to_canonical());
-        let Some(group) = self.group else {
-            return by_host;
-        };
-        // The sender's clock replies are for this receiver alone.
-        let is_reply =
-            peer == Some(datagram.from) && Kind::of_datagram(datagram.bytes) == Some(CONTROL);
-        by_host && (is_reply || datagram.to.is_none_or(|to| to == group))
-    }
-}
-
-/// Two of the longest pictures.
-const MAX_BUFFERED_BYTES: usize = 2 * MAX_PICTURE_BYTES;
+/// A longer pause between pictures is no reason not to know the clock, and
+/// without pictures the reply shows that the sender lives.
+const ASK_ANYWAY_AFTER: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::net::IpAddr;
+
+    use sockkit_link::channel::Filter;
 
     use super::{
         hostile::{Camera, SHARDS, Sim, address},
         *,
     };
+    use crate::stream::message::CONTROL;
 
     fn in_group() -> Sim {
         Sim::new(Filter {
             group: Some(GROUP),
+            unicast: Some(CONTROL),
             host: None,
         })
     }
@@ -286,6 +302,7 @@ mod tests {
     fn from_one_host_alone_when_that_was_asked_for() {
         let mut sim = Sim::new(Filter {
             group: None,
+            unicast: None,
             host: Some("::ffff:10.0.0.1".parse().unwrap()),
         });
         let (mut stranger, mut camera) = (Camera::new(2, 8), Camera::new(1, 7));

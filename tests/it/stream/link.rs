@@ -3,7 +3,6 @@
 #![cfg(target_os = "linux")]
 
 use std::{
-    net::SocketAddr,
     sync::mpsc,
     time::{Duration, SystemTime},
 };
@@ -16,7 +15,7 @@ use sockkit::{
         Source, SourceConfig, SourceSpec,
         pattern::{Stamp, paint, read_stamp},
     },
-    stream::{Receiver, ReceiverConfig, Sender, SenderConfig, SenderStats, Stats},
+    stream::{Sender, SenderConfig, SenderStats, Stats},
     testing::{
         lab::Lab,
         needs::{Need, met},
@@ -26,6 +25,8 @@ use tokio::{
     sync::{oneshot, watch},
     time::{interval, timeout},
 };
+
+use super::{address, receiver};
 
 /// Two hosts on a cable that carries every packet by itself.
 fn two_hosts(test: &str) -> Option<Lab> {
@@ -56,13 +57,13 @@ fn stream_over(
     pace: Pace,
     count: u64,
 ) -> (Stats, SenderStats) {
-    let at = SocketAddr::from((lab.host(1).port(0).ipv4(), 0));
+    let at = format!("udp://{}:0", lab.host(1).port(0).ipv4());
     let (bound, is_bound) = mpsc::channel();
     let (arrive, mut arrived) = watch::channel(None);
     let (end, ended) = oneshot::channel::<()>();
     let receiving = lab.host(1).spawn(async move || {
-        let receiver = Receiver::bind(ReceiverConfig::at(at)).unwrap();
-        bound.send(receiver.local_addr()).unwrap();
+        let receiver = receiver(&address(&at)).await;
+        bound.send(receiver.address().clone()).unwrap();
         let last = async {
             let mut shown = receiver.pictures();
             while let Some(picture) = shown.next().await {
@@ -79,12 +80,11 @@ fn stream_over(
         }
         receiver.stats().snapshot()
     });
-    let config = SenderConfig::to(is_bound.recv().unwrap())
-        .parity(parity)
-        .raw();
+    let to = is_bound.recv().unwrap();
+    let config = SenderConfig::default().parity(parity).raw();
     let sent = lab.host(0).block_on(async || {
         let (camera, newest) = latest::channel();
-        let sender = Sender::bind(config, newest).unwrap();
+        let sender = Sender::open(&[to], config, newest).await.unwrap();
         let rate_hz = if let Pace::PerSecond(rate_hz) = pace {
             rate_hz
         } else {
@@ -227,10 +227,12 @@ mod real_time {
 }
 
 async fn painted_and_reported_age() -> (Duration, Duration) {
-    let receiver = Receiver::bind(ReceiverConfig::at(([127, 0, 0, 1], 0).into())).unwrap();
+    let receiver = receiver(&address("udp://127.0.0.1:0")).await;
     let mut shown = receiver.pictures();
     let (camera, newest) = latest::channel();
-    let _sender = Sender::bind(SenderConfig::to(receiver.local_addr()), newest).unwrap();
+    let to = [receiver.address().clone()];
+    let sender = Sender::open(&to, SenderConfig::default(), newest);
+    let _sender = sender.await.unwrap();
     let painter = tokio::spawn(async move {
         let mut ticks = interval(Duration::from_millis(20));
         for number in 0..PAINTED {

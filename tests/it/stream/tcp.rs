@@ -1,13 +1,14 @@
-//! Pictures over framed TCP.
+//! What holds for pictures over framed TCP alone.
 
 use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
 use sockkit::{
     BindError,
     latest::{self, Publisher, Subscriber},
+    link::{Address, Host, ListenError, Scheme, channel::ChannelError},
     options::SocketOptions,
-    picture::{Picture, PixelFormat, Timestamp, jpeg},
-    stream::{Link, StreamError, TcpReceiver, TcpReceiverConfig, TcpSender, TcpSenderConfig},
+    picture::{Picture, Timestamp},
+    stream::{Link, Receiver, ReceiverConfig, Sender, SenderConfig},
     tcp::{Connector, End, Timeout},
 };
 use tokio::{
@@ -16,98 +17,14 @@ use tokio::{
     time::{Instant, interval, sleep, timeout},
 };
 
-#[tokio::test]
-async fn a_picture_arrives_as_it_was() {
-    let (camera, sender) = sender();
-    let receiver = receiver(&sender);
-    let mut pictures = receiver.pictures();
-    for picture in every_encoding() {
-        camera.publish(picture.clone());
-        // Not `assert_eq`, which would print every pixel.
-        assert!(
-            next(&mut pictures).await == picture,
-            "{}",
-            picture.encoding()
-        );
-    }
-    let stats = receiver.stats().snapshot();
-    assert_eq!((stats.received, stats.lost, stats.refused), (8, 0, 0));
-    // A picture may arrive before its sender has counted it.
-    drop(camera);
-    timeout(WITHIN, sender.finished()).await.unwrap();
-    assert_eq!(sender.stats().sent, 8);
-}
-
-#[tokio::test]
-async fn raw_pictures_arrive_as_jpeg_unless_told_otherwise() {
-    let (camera, pictures) = latest::channel();
-    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).jpeg_quality(35);
-    let sender = TcpSender::bind(config, pictures).unwrap();
-    let receiver = receiver(&sender);
-    let mut pictures = receiver.pictures();
-    for picture in every_encoding() {
-        camera.publish(picture.clone());
-        let expected = jpeg::encode(&picture, 35).unwrap();
-        assert!(
-            next(&mut pictures).await == expected,
-            "{}",
-            picture.encoding()
-        );
-    }
-}
-
-#[tokio::test]
-async fn the_last_picture_goes_out_before_the_sender_has_finished() {
-    let (camera, sender) = sender();
-    let receiver = receiver(&sender);
-    let mut pictures = receiver.pictures();
-    camera.publish(raw(1));
-    next(&mut pictures).await;
-    for number in 2..=150 {
-        camera.publish(large(number));
-    }
-    drop(camera);
-    timeout(WITHIN, sender.finished()).await.unwrap();
-    while next(&mut pictures).await.number() < 150 {}
-    let stats = sender.stats();
-    assert_eq!((stats.sent + stats.skipped, stats.failed), (150, 0));
-}
-
-#[tokio::test]
-async fn h264_is_refused_and_counted() {
-    for config in [TcpSenderConfig::raw, std::convert::identity] {
-        let (camera, pictures) = latest::channel();
-        let config = config(TcpSenderConfig::at(LOOPBACK.parse().unwrap()));
-        let sender = TcpSender::bind(config, pictures).unwrap();
-        camera.publish(Picture::from_h264(true, 64, 48, vec![0, 0, 1, 0x65]).unwrap());
-        drop(camera);
-        timeout(WITHIN, sender.finished()).await.unwrap();
-        let stats = sender.stats();
-        assert_eq!((stats.sent, stats.failed), (0, 1));
-    }
-}
-
-#[tokio::test]
-async fn many_watch_one_sender() {
-    let (camera, sender) = sender();
-    let receivers: Vec<_> = (0..20).map(|_| receiver(&sender)).collect();
-    let mut views: Vec<_> = receivers.iter().map(TcpReceiver::pictures).collect();
-    for number in 1..=3 {
-        camera.publish(raw(number));
-        for pictures in &mut views {
-            while next(pictures).await.number() < number {}
-        }
-    }
-    let stats = sender.stats();
-    assert_eq!((stats.viewers, stats.dialled, stats.pictures), (20, 20, 3));
-}
+use super::{WITHIN, address, gray, large, next, publish_forever, raw, socket_of, until};
 
 #[tokio::test]
 async fn a_viewer_that_does_not_read_costs_the_others_nothing_and_then_sees_the_newest() {
-    let (camera, sender) = sender();
-    let reader = receiver(&sender);
+    let (camera, sender) = sender().await;
+    let reader = receiver(&sender).await;
     let mut pictures = reader.pictures();
-    let mut sleeper = frugal(sender.local_addr()).await;
+    let mut sleeper = frugal(socket_of(sender.address())).await;
     until(|| sender.stats().viewers == 2).await;
     for number in 1..=100 {
         camera.publish(large(number));
@@ -128,10 +45,12 @@ async fn a_viewer_that_does_not_read_costs_the_others_nothing_and_then_sees_the_
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn small_pictures_do_not_queue_here_for_a_viewer_that_does_not_read() {
-    let (camera, sender) = sender();
-    let reader = receiver(&sender);
+    let (camera, sender) = sender().await;
+    let reader = receiver(&sender).await;
     let mut pictures = reader.pictures();
-    let mut sleeper = TcpStream::connect(sender.local_addr()).await.unwrap();
+    let mut sleeper = TcpStream::connect(socket_of(sender.address()))
+        .await
+        .unwrap();
     until(|| sender.stats().viewers == 2).await;
     for number in 1..=200 {
         camera.publish(raw(number));
@@ -155,11 +74,9 @@ async fn small_pictures_do_not_queue_here_for_a_viewer_that_does_not_read() {
 async fn a_viewer_that_takes_nothing_for_too_long_is_dropped() {
     let (camera, pictures) = latest::channel();
     let patience = Duration::from_millis(300);
-    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap())
-        .raw()
-        .write_deadline(patience);
-    let sender = TcpSender::bind(config, pictures).unwrap();
-    let mut sleeper = frugal(sender.local_addr()).await;
+    let config = SenderConfig::default().raw().write_timeout(patience);
+    let sender = open(config, pictures).await;
+    let mut sleeper = frugal(socket_of(sender.address())).await;
     until(|| sender.stats().viewers == 1).await;
     tokio::select! {
         () = publish_forever(&camera, large) => unreachable!(),
@@ -174,9 +91,9 @@ async fn a_viewer_that_takes_nothing_for_too_long_is_dropped() {
 #[tokio::test]
 async fn a_viewer_that_reads_too_slowly_is_dropped_though_it_reads() {
     let (camera, pictures) = latest::channel();
-    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).raw();
-    let sender = TcpSender::bind(config.write_deadline(Duration::from_secs(1)), pictures).unwrap();
-    let mut slow = frugal(sender.local_addr()).await;
+    let config = SenderConfig::default().raw();
+    let sender = open(config.write_timeout(Duration::from_secs(1)), pictures).await;
+    let mut slow = frugal(socket_of(sender.address())).await;
     until(|| sender.stats().viewers == 1).await;
     // A picture in half a second; a tenth of a second is what it may take.
     let reading = async {
@@ -196,13 +113,11 @@ async fn a_viewer_that_reads_too_slowly_is_dropped_though_it_reads() {
 #[tokio::test]
 async fn a_deadline_of_for_ever_is_none() {
     let (camera, pictures) = latest::channel();
-    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap())
-        .raw()
-        .write_deadline(Duration::MAX);
-    let sender = TcpSender::bind(config, pictures).unwrap();
-    let receiver = receiver(&sender);
+    let config = SenderConfig::default().raw().write_timeout(Duration::MAX);
+    let sender = open(config, pictures).await;
+    let receiver = receiver(&sender).await;
     let mut shown = receiver.pictures();
-    let mut sleeper = frugal(sender.local_addr()).await;
+    let mut sleeper = frugal(socket_of(sender.address())).await;
     until(|| sender.stats().viewers == 2).await;
     for number in 1..=10 {
         camera.publish(large(number));
@@ -215,62 +130,58 @@ async fn a_deadline_of_for_ever_is_none() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn one_host_with_a_hundred_and_forty_connections_leaves_room_for_others() {
-    let (camera, sender) = sender();
+    let (camera, sender) = sender().await;
     let mut deaf = Vec::new();
     for _ in 0..140 {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind(([127, 0, 0, 2], 0).into()).unwrap();
         // Those beyond its share are reset, some before they know better.
-        deaf.extend(socket.connect(sender.local_addr()).await.ok());
+        deaf.extend(socket.connect(socket_of(sender.address())).await.ok());
     }
-    let receiver = receiver(&sender);
+    let receiver = receiver(&sender).await;
     let mut pictures = receiver.pictures();
     until(|| sender.stats().viewers == 33).await;
     for number in 1..=10 {
         camera.publish(large(number));
         assert_eq!(next(&mut pictures).await.number(), number);
     }
-    assert_eq!(sender.stats().dialled, 33);
+    assert_eq!(sender.stats().connected, 33);
 }
 
 #[tokio::test]
 async fn the_share_of_one_host_can_be_all_places() {
     let (_camera, pictures) = latest::channel();
-    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).raw();
+    let config = SenderConfig::default().raw();
     let config = config.max_viewers(8).max_viewers_per_host(8);
-    let sender = TcpSender::bind(config, pictures).unwrap();
-    let _receivers: Vec<_> = (0..8).map(|_| receiver(&sender)).collect();
+    let sender = open(config, pictures).await;
+    let mut receivers = Vec::new();
+    for _ in 0..8 {
+        receivers.push(receiver(&sender).await);
+    }
     until(|| sender.stats().viewers == 8).await;
 }
 
 #[tokio::test]
 async fn one_viewer_too_many_waits_until_there_is_a_place() {
     let (camera, pictures) = latest::channel();
-    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap())
-        .raw()
-        .max_viewers(1);
-    let sender = TcpSender::bind(config, pictures).unwrap();
-    let first = receiver(&sender);
+    let config = SenderConfig::default().raw().max_viewers(1);
+    let sender = open(config, pictures).await;
+    let first = receiver(&sender).await;
     camera.publish(raw(1));
     next(&mut first.pictures()).await;
 
-    let second = receiver(&sender);
-    let mut link = second.link();
+    let second = receiver(&sender).await;
+    let mut link = second.link().unwrap();
     until_link(&mut link, Link::Down { why: End::Reset }).await;
     first.shutdown().await;
     next(&mut second.pictures()).await;
 }
 
-#[tokio::test]
-async fn a_restarted_sender_is_shown() {
-    restart_a_sender().await;
-}
-
 /// How long it takes until a picture of the second one is shown.
 async fn restart_a_sender() -> Duration {
-    let (camera, first) = sender();
-    let address = first.local_addr();
-    let receiver = receiver(&first);
+    let (camera, first) = sender().await;
+    let address = first.address().clone();
+    let receiver = receiver(&first).await;
     let mut pictures = receiver.pictures();
     camera.publish(raw(1 << 32));
     assert_eq!(next(&mut pictures).await.number(), 1 << 32);
@@ -278,7 +189,9 @@ async fn restart_a_sender() -> Duration {
 
     let (camera, pictures_of_second) = latest::channel();
     let restarted = Instant::now();
-    let _second = TcpSender::bind(TcpSenderConfig::at(address).raw(), pictures_of_second).unwrap();
+    let config = SenderConfig::default().raw();
+    let second = Sender::open(&[address], config, pictures_of_second).await;
+    let _second = second.unwrap();
     tokio::select! {
         picture = next(&mut pictures) => assert!(picture.number() < 1 << 32, "{picture:?}"),
         () = publish_forever(&camera, raw) => unreachable!(),
@@ -295,14 +208,16 @@ async fn a_sender_may_begin_after_its_receivers() {
 /// How long it takes until the receiver shows a picture.
 async fn begin_after_the_receiver() -> Duration {
     let address = closed_port().await;
-    let receiver = TcpReceiver::dial(TcpReceiverConfig::to(address.to_string()));
-    let mut link = receiver.link();
+    let receiver = dial(address).await;
+    let mut link = receiver.link().unwrap();
     assert_eq!(link.next().await, Some(Link::Dialling));
     let refused = Link::Down { why: End::Refused };
     assert_eq!(link.next().await, Some(refused));
 
     let (camera, pictures) = latest::channel();
-    let _sender = TcpSender::bind(TcpSenderConfig::at(address).raw(), pictures).unwrap();
+    let config = SenderConfig::default().raw();
+    let sender = Sender::open(&[at(address)], config, pictures).await;
+    let _sender = sender.unwrap();
     camera.publish(raw(7));
     let begun = Instant::now();
     assert_eq!(next(&mut receiver.pictures()).await.number(), 7);
@@ -312,20 +227,15 @@ async fn begin_after_the_receiver() -> Duration {
     took
 }
 
-#[tokio::test]
-async fn a_restarted_receiver_sees_pictures() {
-    restart_a_receiver().await;
-}
-
 /// How long it takes until the second one shows a picture.
 async fn restart_a_receiver() -> Duration {
-    let (camera, sender) = sender();
+    let (camera, sender) = sender().await;
     let run = async {
-        let first = receiver(&sender);
+        let first = receiver(&sender).await;
         next(&mut first.pictures()).await;
         first.shutdown().await;
         let restarted = Instant::now();
-        let second = receiver(&sender);
+        let second = receiver(&sender).await;
         next(&mut second.pictures()).await;
         restarted.elapsed()
     };
@@ -341,7 +251,7 @@ async fn restart_a_receiver() -> Duration {
 async fn a_sender_of_garbage_is_counted_dropped_and_dialled_again() {
     let impostor = TcpListener::bind(LOOPBACK).await.unwrap();
     let address = impostor.local_addr().unwrap();
-    let receiver = TcpReceiver::dial(TcpReceiverConfig::to(address.to_string()));
+    let receiver = dial(address).await;
     let random: Vec<u8> = (0..200).map(|_| fastrand::u8(..)).collect();
     let mut unknown_codec = raw(1).to_message().unwrap().to_vec();
     unknown_codec[6] = 9;
@@ -372,10 +282,10 @@ async fn a_sender_of_garbage_is_counted_dropped_and_dialled_again() {
 #[tokio::test]
 async fn a_sender_that_says_nothing_or_stalls_is_dialled_again() {
     let impostor = TcpListener::bind(LOOPBACK).await.unwrap();
-    let address = impostor.local_addr().unwrap().to_string();
-    let config = TcpReceiverConfig::to(address).silence(Duration::from_millis(100));
-    let receiver = TcpReceiver::dial(config);
-    let mut link = receiver.link();
+    let address = impostor.local_addr().unwrap();
+    let config = ReceiverConfig::default().idle_timeout(Duration::from_millis(100));
+    let receiver = Receiver::open(&at(address), config).await.unwrap();
+    let mut link = receiver.link().unwrap();
     let picture = framed(&raw(1).to_message().unwrap());
     for said in [&[][..], &picture[..3], &picture[..1_000]] {
         let mut connection = timeout(WITHIN, impostor.accept()).await.unwrap().unwrap().0;
@@ -392,9 +302,9 @@ async fn a_sender_that_says_nothing_or_stalls_is_dialled_again() {
 #[tokio::test(start_paused = true)]
 async fn a_sender_that_trickles_is_given_up_after_twelve_seconds() {
     let impostor = TcpListener::bind(LOOPBACK).await.unwrap();
-    let address = impostor.local_addr().unwrap().to_string();
-    let receiver = TcpReceiver::dial(TcpReceiverConfig::to(address));
-    let mut link = receiver.link();
+    let address = impostor.local_addr().unwrap();
+    let receiver = dial(address).await;
+    let mut link = receiver.link().unwrap();
     let (mut connection, _) = impostor.accept().await.unwrap();
     let connected = Instant::now();
     let trickle = async {
@@ -419,9 +329,9 @@ async fn a_sender_that_trickles_is_given_up_after_twelve_seconds() {
 #[tokio::test]
 async fn a_name_that_nobody_knows_is_asked_for_again() {
     // Longer than a name can be, so that no server is asked.
-    let nobody = format!("{}:5006", "x".repeat(64));
-    let receiver = TcpReceiver::dial(TcpReceiverConfig::to(nobody));
-    let mut link = receiver.link();
+    let nobody = Address::new(Scheme::Tcp, Host::Name("x".repeat(64)), 5006);
+    let receiver = super::receiver(&nobody).await;
+    let mut link = receiver.link().unwrap();
     for _ in 0..2 {
         let failed = async { while !matches!(link.next().await, Some(Link::Down { .. })) {} };
         timeout(WITHIN, failed).await.unwrap();
@@ -431,8 +341,8 @@ async fn a_name_that_nobody_knows_is_asked_for_again() {
 
 #[tokio::test]
 async fn a_viewer_that_talks_nonsense_is_dropped_alone() {
-    let (camera, sender) = sender();
-    let receiver = receiver(&sender);
+    let (camera, sender) = sender().await;
+    let receiver = receiver(&sender).await;
     let mut pictures = receiver.pictures();
     camera.publish(raw(1));
     next(&mut pictures).await;
@@ -443,11 +353,15 @@ async fn a_viewer_that_talks_nonsense_is_dropped_alone() {
         &framed(&raw(1).to_message().unwrap()),
     ];
     for bytes in nonsense {
-        let mut stranger = TcpStream::connect(sender.local_addr()).await.unwrap();
+        let mut stranger = TcpStream::connect(socket_of(sender.address()))
+            .await
+            .unwrap();
         stranger.write_all(bytes).await.unwrap();
         closed(&mut stranger).await;
     }
-    let mut leaving = TcpStream::connect(sender.local_addr()).await.unwrap();
+    let mut leaving = TcpStream::connect(socket_of(sender.address()))
+        .await
+        .unwrap();
     leaving.shutdown().await.unwrap();
     closed(&mut leaving).await;
     camera.publish(raw(2));
@@ -457,8 +371,10 @@ async fn a_viewer_that_talks_nonsense_is_dropped_alone() {
 
 #[tokio::test]
 async fn the_clock_is_told_to_whoever_asks() {
-    let (_camera, sender) = sender();
-    let mut asking = TcpStream::connect(sender.local_addr()).await.unwrap();
+    let (_camera, sender) = sender().await;
+    let mut asking = TcpStream::connect(socket_of(sender.address()))
+        .await
+        .unwrap();
     let request = [b"SKCT\x01\x01\0\0".as_slice(), &[9; 8], &[0; 16]].concat();
     let before = Timestamp::from(std::time::SystemTime::now());
     asking.write_all(&framed(&request)).await.unwrap();
@@ -474,27 +390,9 @@ async fn the_clock_is_told_to_whoever_asks() {
 }
 
 #[tokio::test]
-async fn the_age_is_that_of_the_capture() {
-    let (camera, sender) = sender();
-    let receiver = receiver(&sender);
-    let taken = Timestamp::from(std::time::SystemTime::now() - Duration::from_millis(250));
-    camera.publish(raw(1).captured_at(taken));
-    next(&mut receiver.pictures()).await;
-    let now = Timestamp::from(std::time::SystemTime::now());
-    let stats = receiver.stats().snapshot();
-    let age = stats.age_p50.unwrap();
-    let most = now.saturating_since(taken);
-    assert!(
-        (Duration::from_millis(250)..=most).contains(&age),
-        "{age:?}"
-    );
-    assert_eq!(stats.age_error, Some(Duration::ZERO));
-}
-
-#[tokio::test]
 async fn what_waited_longer_than_a_second_is_late() {
-    let (camera, sender) = sender();
-    let receiver = receiver(&sender);
+    let (camera, sender) = sender().await;
+    let receiver = receiver(&sender).await;
     let mut pictures = receiver.pictures();
     camera.publish(raw(1));
     next(&mut pictures).await;
@@ -508,32 +406,17 @@ async fn what_waited_longer_than_a_second_is_late() {
 }
 
 #[tokio::test]
-async fn a_sender_hears_how_its_receivers_fare() {
-    let (camera, sender) = sender();
-    let _receivers = [receiver(&sender), receiver(&sender)];
-    let reported = until(|| {
-        let reports = sender.reports();
-        let fares_well = |report: &sockkit::stream::Report| report.received > 0 && report.lost == 0;
-        reports.len() == 2 && reports.iter().all(|(_, report)| fares_well(report))
-    });
-    tokio::select! {
-        () = reported => {}
-        () = publish_forever(&camera, raw) => unreachable!(),
-    }
-}
-
-#[tokio::test]
 async fn a_stopped_sender_shows_its_last_picture_and_frees_its_port() {
-    let (camera, sender) = sender();
-    let receiver = receiver(&sender);
+    let (camera, sender) = sender().await;
+    let receiver = receiver(&sender).await;
     let mut pictures = receiver.pictures();
     camera.publish(raw(1));
     next(&mut pictures).await;
     camera.publish(large(2));
-    let address = sender.local_addr();
+    let address = sender.address().clone();
     timeout(WITHIN, sender.shutdown()).await.unwrap();
     assert_eq!(next(&mut pictures).await.number(), 2);
-    let again = TcpSender::bind(TcpSenderConfig::at(address), latest::channel().1);
+    let again = Sender::open(&[address], SenderConfig::default(), latest::channel().1).await;
     timeout(WITHIN, again.unwrap().shutdown()).await.unwrap();
 
     timeout(WITHIN, receiver.shutdown()).await.unwrap();
@@ -542,27 +425,28 @@ async fn a_stopped_sender_shows_its_last_picture_and_frees_its_port() {
 
 #[tokio::test]
 async fn a_sender_whose_source_has_ended_closes() {
-    let (camera, sender) = sender();
-    let receiver = receiver(&sender);
+    let (camera, sender) = sender().await;
+    let receiver = receiver(&sender).await;
     camera.publish(raw(1));
     next(&mut receiver.pictures()).await;
     drop(camera);
     let refused = Link::Down { why: End::Refused };
-    until_link(&mut receiver.link(), refused).await;
+    until_link(&mut receiver.link().unwrap(), refused).await;
 }
 
 #[tokio::test]
 async fn addresses_that_cannot_be_are_refused() {
-    let (_camera, taken) = sender();
+    let (_camera, taken) = sender().await;
     for (address, kind) in [
-        (taken.local_addr(), ErrorKind::AddrInUse),
-        ("192.0.2.1:0".parse().unwrap(), ErrorKind::AddrNotAvailable),
+        (taken.address().clone(), ErrorKind::AddrInUse),
+        (address("tcp://192.0.2.1:0"), ErrorKind::AddrNotAvailable),
     ] {
-        let error = TcpSender::bind(TcpSenderConfig::at(address), latest::channel().1);
+        let named = socket_of(&address);
+        let error = Sender::open(&[address], SenderConfig::default(), latest::channel().1).await;
         assert!(matches!(
             error.unwrap_err(),
-            StreamError::Bind(BindError::Address { address: named, source, .. })
-                if named == address && source.kind() == kind
+            ChannelError::Listen(ListenError::Bind(BindError::Address { address, source }))
+                if address == named && source.kind() == kind
         ));
     }
 }
@@ -595,14 +479,25 @@ mod real_time {
     }
 }
 
-fn sender() -> (Publisher<Picture>, TcpSender) {
-    let (camera, pictures) = latest::channel();
-    let config = TcpSenderConfig::at(LOOPBACK.parse().unwrap()).raw();
-    (camera, TcpSender::bind(config, pictures).unwrap())
+async fn sender() -> (Publisher<Picture>, Sender) {
+    super::sender(&[address(LOOPBACK_URL)], SenderConfig::default().raw()).await
 }
 
-fn receiver(sender: &TcpSender) -> TcpReceiver {
-    TcpReceiver::dial(TcpReceiverConfig::to(sender.local_addr().to_string()))
+async fn open(config: SenderConfig, pictures: Subscriber<Picture>) -> Sender {
+    let opened = Sender::open(&[address(LOOPBACK_URL)], config, pictures).await;
+    opened.unwrap()
+}
+
+async fn receiver(sender: &Sender) -> Receiver {
+    super::receiver(sender.address()).await
+}
+
+async fn dial(sender: SocketAddr) -> Receiver {
+    super::receiver(&at(sender)).await
+}
+
+fn at(socket: SocketAddr) -> Address {
+    address(&format!("tcp://{socket}"))
 }
 
 /// A viewer with hardly any room of its own.
@@ -611,33 +506,9 @@ async fn frugal(sender: SocketAddr) -> TcpStream {
     connector.connect(sender).await.unwrap().into_inner()
 }
 
-async fn next(pictures: &mut Subscriber<Picture>) -> Picture {
-    timeout(WITHIN, pictures.next())
-        .await
-        .expect("a picture in time")
-        .expect("the receiver runs")
-}
-
-/// Waits for what another task is about to do.
-async fn until(mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + WITHIN;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "it never is so");
-        sleep(Duration::from_millis(1)).await;
-    }
-}
-
 async fn until_link(link: &mut Subscriber<Link>, state: Link) {
     let wait = async { while link.next().await.expect("the receiver runs") != state {} };
     timeout(WITHIN, wait).await.expect("it comes to be so");
-}
-
-async fn publish_forever(camera: &Publisher<Picture>, picture: impl Fn(u64) -> Picture) {
-    let mut ticks = interval(Duration::from_millis(20));
-    for number in 0.. {
-        ticks.tick().await;
-        camera.publish(picture(number));
-    }
 }
 
 /// Waits until the other side has closed, in whatever way.
@@ -675,30 +546,6 @@ fn framed(payload: &[u8]) -> Vec<u8> {
     [&(payload.len() as u64).to_be_bytes()[..], payload].concat()
 }
 
-/// One picture of each pixel format, and a JPEG.
-fn every_encoding() -> impl Iterator<Item = Picture> {
-    let formats = PixelFormat::ALL.into_iter().zip(1..);
-    let raw = formats.map(|(format, number)| raw(number).convert(format).unwrap());
-    raw.chain([jpeg::encode(&self::raw(8), jpeg::DEFAULT_QUALITY).unwrap()])
-}
-
-fn raw(number: u64) -> Picture {
-    gray(64, 48, number)
-}
-
-/// More than the kernel takes for a viewer that does not read.
-fn large(number: u64) -> Picture {
-    gray(1_920, 1_080, number)
-}
-
-fn gray(width: u32, height: u32, number: u64) -> Picture {
-    let pixels = vec![100; (width * height) as usize];
-    Picture::new(PixelFormat::Gray, width, height, pixels)
-        .unwrap()
-        .captured_at(std::time::SystemTime::now().into())
-        .numbered(number)
-}
-
 const LOOPBACK: &str = "127.0.0.1:0";
 
-const WITHIN: Duration = Duration::from_secs(10);
+const LOOPBACK_URL: &str = "tcp://127.0.0.1:0";

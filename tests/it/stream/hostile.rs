@@ -19,12 +19,14 @@ use tokio::{
     time::{Instant, interval, timeout},
 };
 
+use super::{WITHIN, address, socket_of};
+
 #[tokio::test]
 async fn a_forged_number_costs_no_picture() {
     for forged in [u64::MAX, u64::MAX - 1, 0, 1 << 40] {
-        let receiver = receiver();
+        let receiver = receiver().await;
         let mut pictures = receiver.pictures();
-        let camera = Camera::new(CAMERA, receiver.local_addr()).await;
+        let camera = Camera::new(CAMERA, socket_of(receiver.address())).await;
         for number in 5_000..5_030 {
             camera.send(number).await;
             assert!(camera.is_shown(&mut pictures, number).await, "{forged}");
@@ -37,9 +39,9 @@ async fn a_forged_number_costs_no_picture() {
 
 #[tokio::test]
 async fn a_forged_capture_time_costs_no_picture() {
-    let receiver = receiver();
+    let receiver = receiver().await;
     let mut pictures = receiver.pictures();
-    let camera = Camera::new(CAMERA, receiver.local_addr()).await;
+    let camera = Camera::new(CAMERA, socket_of(receiver.address())).await;
     for number in 1..=30 {
         camera.send(number).await;
         assert!(camera.is_shown(&mut pictures, number).await, "{number}");
@@ -51,9 +53,9 @@ async fn a_forged_capture_time_costs_no_picture() {
 
 #[tokio::test]
 async fn a_forged_gap_costs_a_picture_or_two() {
-    let receiver = receiver();
+    let receiver = receiver().await;
     let mut pictures = receiver.pictures();
-    let camera = Camera::new(CAMERA, receiver.local_addr()).await;
+    let camera = Camera::new(CAMERA, socket_of(receiver.address())).await;
     camera.send(1).await;
     assert!(camera.is_shown(&mut pictures, 1).await);
     camera.send_as(900, now()).await;
@@ -69,9 +71,9 @@ async fn a_forged_gap_costs_a_picture_or_two() {
 #[tokio::test]
 async fn a_stranger_does_not_take_over_while_the_camera_is_away() {
     for _ in 0..5 {
-        let receiver = receiver();
-        let camera = Camera::new(CAMERA, receiver.local_addr()).await;
-        let stranger = Camera::new(STRANGER, receiver.local_addr()).await;
+        let receiver = receiver().await;
+        let camera = Camera::new(CAMERA, socket_of(receiver.address())).await;
+        let stranger = Camera::new(STRANGER, socket_of(receiver.address())).await;
         camera.stream_for(Duration::from_secs(2), 0).await;
         let away = Instant::now();
         stranger.stream_for(Duration::from_millis(800), 0).await;
@@ -92,11 +94,13 @@ async fn a_stranger_does_not_take_over_while_the_camera_is_away() {
 
 #[tokio::test]
 async fn a_stranger_that_began_first_is_kept_out_by_the_host_asked_for() {
-    let config = ReceiverConfig::at(SocketAddr::from((CAMERA, 0))).only_from(IpAddr::from(CAMERA));
-    let receiver = Receiver::bind(config).unwrap();
+    let config = ReceiverConfig::default().only_from(IpAddr::from(CAMERA));
+    let receiver = Receiver::open(&address("udp://127.0.0.1:0"), config)
+        .await
+        .unwrap();
     let mut pictures = receiver.pictures();
-    let stranger = Camera::new(STRANGER, receiver.local_addr()).await;
-    let camera = Camera::new(CAMERA, receiver.local_addr()).await;
+    let stranger = Camera::new(STRANGER, socket_of(receiver.address())).await;
+    let camera = Camera::new(CAMERA, socket_of(receiver.address())).await;
     for number in 1..=10 {
         stranger.send(number).await;
         camera.send(number).await;
@@ -110,13 +114,14 @@ async fn a_stranger_that_began_first_is_kept_out_by_the_host_asked_for() {
 
 #[tokio::test]
 async fn a_receiver_of_a_group_takes_nothing_sent_to_it_alone() {
-    let group: SocketAddr = (std::net::Ipv4Addr::new(239, 255, 77, 9), 0).into();
-    let config = ReceiverConfig::at(group).interface("127.0.0.1".parse().unwrap());
-    let receiver = Receiver::bind(config).unwrap();
+    let group = "239.255.77.9";
+    let config = ReceiverConfig::default().interface("127.0.0.1".parse().unwrap());
+    let at = address(&format!("udp://{group}:0"));
+    let receiver = Receiver::open(&at, config).await.unwrap();
     let mut pictures = receiver.pictures();
-    let port = receiver.local_addr().port();
+    let port = receiver.address().port();
     let stranger = Camera::new(STRANGER, (CAMERA, port).into()).await;
-    let camera = Camera::new(CAMERA, (group.ip(), port).into()).await;
+    let camera = Camera::new(CAMERA, SocketAddr::new(group.parse().unwrap(), port)).await;
     for number in 1..=10 {
         stranger.send(number).await;
         camera.send(number).await;
@@ -130,12 +135,12 @@ async fn a_receiver_of_a_group_takes_nothing_sent_to_it_alone() {
 /// the receiver has places for, each from another port.
 #[tokio::test]
 async fn a_crowd_of_ports_pushes_out_no_picture() {
-    let receiver = receiver();
+    let receiver = receiver().await;
     let mut pictures = receiver.pictures();
-    let camera = Camera::new(CAMERA, receiver.local_addr()).await;
+    let camera = Camera::new(CAMERA, socket_of(receiver.address())).await;
     let mut crowd = Vec::new();
     for stream in 0..130 {
-        let mut member = Camera::new(STRANGER, receiver.local_addr()).await;
+        let mut member = Camera::new(STRANGER, socket_of(receiver.address())).await;
         member.stream = StreamId(stream);
         crowd.push(member);
     }
@@ -158,8 +163,8 @@ async fn a_crowd_of_ports_pushes_out_no_picture() {
     assert_eq!(receiver.stats().snapshot().lost, 0);
 }
 
-fn receiver() -> Receiver {
-    Receiver::bind(ReceiverConfig::at(SocketAddr::from((CAMERA, 0)))).unwrap()
+async fn receiver() -> Receiver {
+    super::receiver(&address("udp://127.0.0.1:0")).await
 }
 
 fn now() -> Timestamp {
@@ -249,5 +254,3 @@ const STRANGER: [u8; 4] = [127, 0, 0, 2];
 
 /// Datagrams of one picture.
 const SHARDS: u64 = 3;
-
-const WITHIN: Duration = Duration::from_secs(10);

@@ -1,0 +1,314 @@
+//! How to send and to receive pictures.
+
+use std::{net::IpAddr, time::Duration};
+
+use sockkit_codec::shard::Parity;
+use sockkit_core::{interfaces::InterfaceSelector, options::SocketOptions, server::ServerConfig};
+use sockkit_link::{
+    Node, ResolveError,
+    channel::{ChannelError, DatagramConfig, GIGABIT, Limits},
+};
+use tokio::time::timeout;
+
+use super::message::{CONTROL, MAX_CONTROL_BYTES, MAX_PICTURE_BYTES, PROTOCOL};
+use crate::encode::Compression;
+
+/// How pictures are sent, to whom they are addressed or who watches.
+#[derive(Clone, Debug)]
+#[must_use = "a config does nothing until a sender is given it"]
+pub struct SenderConfig {
+    pub(super) compression: Compression,
+    pub(super) parity: Parity,
+    interface: Option<InterfaceSelector>,
+    multicast_hops: u8,
+    max_datagram_bytes: usize,
+    max_bytes_per_second: u64,
+    max_viewers: usize,
+    max_viewers_per_host: Option<usize>,
+    write_timeout: Duration,
+}
+
+impl SenderConfig {
+    /// How well raw pictures are compressed, 1 to 100. Default: 80.
+    ///
+    /// JPEG pictures are sent untouched.
+    pub fn jpeg_quality(mut self, quality: u8) -> Self {
+        self.compression = Compression::Jpeg { quality };
+        self
+    }
+
+    /// Sends raw pictures as they are. Default: as JPEG.
+    ///
+    /// It saves the time to compress and loses nothing, at the price of about
+    /// ten times the traffic.
+    pub fn raw(mut self) -> Self {
+        self.compression = Compression::None;
+        self
+    }
+
+    /// How much parity each picture carries over datagrams. Default: none.
+    ///
+    /// 25 % bring nearly every picture through a loss of 5 %, at the price of
+    /// as much more traffic.
+    pub fn parity(mut self, parity: Parity) -> Self {
+        self.parity = parity;
+        self
+    }
+
+    /// The interface by which to send to groups. Default: the routing table's.
+    pub fn interface(mut self, interface: InterfaceSelector) -> Self {
+        self.interface = Some(interface);
+        self
+    }
+
+    /// Routers that a picture to a group may cross, plus one. Default: 1, the
+    /// local network alone.
+    pub fn multicast_hops(mut self, hops: u8) -> Self {
+        self.multicast_hops = hops;
+        self
+    }
+
+    /// The longest datagram, in bytes. Default: 1,400, which Ethernet carries
+    /// in one piece.
+    ///
+    /// Longer ones cost less where the path takes them, as loopback does.
+    pub fn max_datagram_bytes(mut self, bytes: usize) -> Self {
+        self.max_datagram_bytes = bytes;
+        self
+    }
+
+    /// How fast the datagrams of a picture go out beyond their first 128 KiB.
+    /// Default: 125 MB a second, as fast as gigabit Ethernet.
+    ///
+    /// All destinations share it. Slower is easier on receivers and switches
+    /// with small buffers, and makes large pictures older.
+    pub fn max_bytes_per_second(mut self, bytes: u64) -> Self {
+        self.max_bytes_per_second = bytes;
+        self
+    }
+
+    /// How many viewers may be connected at the same time; one more is reset.
+    /// Default: 128.
+    ///
+    /// All share the bytes of a picture; over TCP each costs a task, a
+    /// descriptor, and less than 600 KiB of the kernel's memory.
+    pub fn max_viewers(mut self, viewers: usize) -> Self {
+        self.max_viewers = viewers;
+        self
+    }
+
+    /// How many viewers of one host may be connected at the same time; one more
+    /// is reset. Default: a quarter of all.
+    ///
+    /// A host is one IPv4 address or one IPv6 /64 network. Behind address
+    /// translation or a relay many viewers are one host.
+    pub fn max_viewers_per_host(mut self, viewers: usize) -> Self {
+        self.max_viewers_per_host = Some(viewers);
+        self
+    }
+
+    /// How far a connected viewer may be behind, take nothing, or say nothing
+    /// while there is nothing to show, before it is dropped. Default: 10 s;
+    /// [`Duration::MAX`] is never.
+    ///
+    /// A picture may take a tenth of that, and a second more for each megabyte;
+    /// a viewer that needs longer, however its bytes trickle, falls behind. By
+    /// default one that needs two seconds for each picture is dropped after
+    /// twenty. A viewer that lives dials again, and is shown the newest picture.
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.write_timeout = timeout;
+        self
+    }
+
+    pub(super) fn datagrams(&self, destinations: Vec<std::net::SocketAddr>) -> DatagramConfig {
+        let config = DatagramConfig::to(destinations)
+            .multicast_hops(self.multicast_hops)
+            .max_datagram_bytes(self.max_datagram_bytes)
+            .max_bytes_per_second(self.max_bytes_per_second);
+        match &self.interface {
+            Some(interface) => config.interface(interface.clone()),
+            None => config,
+        }
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        Limits::default()
+            .max_send_bytes(MAX_PICTURE_BYTES)
+            .max_receive_bytes(MAX_CONTROL_BYTES)
+            .max_lag(self.write_timeout)
+    }
+
+    pub(super) fn per_host(&self) -> usize {
+        self.max_viewers_per_host
+            .unwrap_or_else(|| self.max_viewers.div_ceil(4))
+    }
+
+    /// What listens for viewers.
+    pub(super) fn node(&self) -> Node {
+        let options = SocketOptions::new()
+            .no_delay(true)
+            .send_buffer_bytes(SEND_BUFFER_BYTES)
+            .receive_buffer_bytes(CONTROL_BUFFER_BYTES);
+        // Less than half of this waits unsent when the next picture is chosen;
+        // and what a vanished viewer left is not kept for long.
+        #[cfg(target_os = "linux")]
+        let options = options
+            .not_sent_low_water_bytes(NOT_SENT_BYTES)
+            .user_timeout(Some(self.write_timeout.min(LONGEST_USER_TIMEOUT)));
+        Node::default()
+            .tcp_options(options)
+            .max_connections(self.max_viewers)
+            .max_connections_per_address(self.per_host())
+            .messages(PROTOCOL, self.write_timeout)
+    }
+
+    pub(super) fn server(&self) -> ServerConfig {
+        ServerConfig::default()
+            .max_connections(self.max_viewers)
+            .max_connections_per_address(self.per_host())
+            .write_timeout(self.write_timeout)
+            .idle_timeout(self.write_timeout)
+            // Reads wait beside the pictures, and see the end only after them.
+            .quiet_period(None)
+            .drain_timeout(DRAIN_WITHIN)
+    }
+}
+
+impl Default for SenderConfig {
+    fn default() -> Self {
+        Self {
+            compression: Compression::default(),
+            parity: Parity::NONE,
+            interface: None,
+            multicast_hops: 1,
+            max_datagram_bytes: 1_400,
+            max_bytes_per_second: GIGABIT,
+            max_viewers: 128,
+            max_viewers_per_host: None,
+            write_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How pictures are received.
+#[derive(Clone, Debug)]
+#[must_use = "a config does nothing until a receiver is given it"]
+pub struct ReceiverConfig {
+    interface: Option<InterfaceSelector>,
+    only_from: Option<IpAddr>,
+    receive_buffer_bytes: Option<usize>,
+    idle_timeout: Duration,
+}
+
+impl ReceiverConfig {
+    /// The interface by which to join a group. Default: the routing table's.
+    pub fn interface(mut self, interface: InterfaceSelector) -> Self {
+        self.interface = Some(interface);
+        self
+    }
+
+    /// The host whose datagrams are taken. Default: any.
+    ///
+    /// Keeps out other hosts, but not one that forges this host's address:
+    /// datagrams are not authenticated.
+    pub fn only_from(mut self, host: IpAddr) -> Self {
+        self.only_from = Some(host);
+        self
+    }
+
+    /// Room for what arrives while this program does something else, or is
+    /// stopped. Default: 4 MiB for datagrams, of which Linux gives
+    /// `net.core.rmem_max` at the most; 256 KiB for a TCP connection.
+    ///
+    /// What waits there is old when it is read, and is dropped. Longer paths
+    /// need more: the rate times the round trip.
+    pub fn receive_buffer_bytes(mut self, bytes: usize) -> Self {
+        self.receive_buffer_bytes = Some(bytes);
+        self
+    }
+
+    /// How long a connected sender may send nothing before it is dialled again.
+    /// Default: 3 s.
+    ///
+    /// It answers every second, also while it has no picture.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    pub(super) fn datagrams(&self, at: std::net::SocketAddr) -> DatagramConfig {
+        let bytes = self.receive_buffer_bytes.unwrap_or(4 << 20);
+        let mut config = DatagramConfig::at(at)
+            .receive_buffer_bytes(bytes)
+            .unicast_kind(CONTROL);
+        if let Some(interface) = &self.interface {
+            config = config.interface(interface.clone());
+        }
+        match self.only_from {
+            Some(host) => config.only_from(host),
+            None => config,
+        }
+    }
+
+    /// What dials the sender.
+    pub(super) fn node(&self) -> Node {
+        let options = SocketOptions::new()
+            .no_delay(true)
+            .receive_buffer_bytes(self.receive_buffer_bytes.unwrap_or(256 << 10))
+            .read_timeout(Some(self.idle_timeout))
+            .write_timeout(Some(self.idle_timeout));
+        Node::default()
+            .tcp_options(options)
+            .timeout(CONNECT_WITHIN)
+            .messages(PROTOCOL, self.idle_timeout)
+    }
+
+    pub(super) fn limits() -> Limits {
+        Limits::default()
+            .max_send_bytes(MAX_CONTROL_BYTES)
+            .max_receive_bytes(MAX_PICTURE_BYTES)
+            // The connection's own timeout ends a write that takes too long.
+            .max_lag(Duration::MAX)
+    }
+}
+
+impl Default for ReceiverConfig {
+    fn default() -> Self {
+        Self {
+            interface: None,
+            only_from: None,
+            receive_buffer_bytes: None,
+            idle_timeout: Duration::from_secs(3),
+        }
+    }
+}
+
+/// The system's resolver has no deadline of its own that is worth waiting for.
+pub(super) async fn in_time<T>(
+    resolving: impl Future<Output = Result<T, ResolveError>>,
+) -> Result<T, ChannelError> {
+    let resolved = timeout(RESOLVE_WITHIN, resolving).await;
+    Ok(resolved.map_err(std::io::Error::from)??)
+}
+
+const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
+
+/// Bounds what is on its way to one viewer: a picture or a few.
+const SEND_BUFFER_BYTES: usize = 256 << 10;
+
+/// Reports and clock requests come in forty bytes each.
+const CONTROL_BUFFER_BYTES: usize = 16 << 10;
+
+#[cfg(target_os = "linux")]
+const NOT_SENT_BYTES: u32 = 8 << 10;
+
+/// The kernel counts milliseconds in 31 bits.
+#[cfg(target_os = "linux")]
+const LONGEST_USER_TIMEOUT: Duration = Duration::from_secs(24 * 3_600);
+
+/// A host that was switched off is dialled again after so long: by then it may
+/// be back, and the kernel's own tries come ever more rarely.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+
+/// What a viewer that does not read holds up a shutdown by.
+const DRAIN_WITHIN: Duration = Duration::from_secs(1);

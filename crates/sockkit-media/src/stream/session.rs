@@ -1,0 +1,308 @@
+//! One channel's side of a sender: pictures go out, requests and reports come in.
+
+use std::{
+    error::Error,
+    net::SocketAddr,
+    pin::pin,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use sockkit_codec::shard::Parity;
+use sockkit_link::channel::{
+    Channel, ChannelReceiver, ChannelSender, Pacer, RecvError, SendError, Sent,
+};
+use tokio::time::{sleep, sleep_until, timeout};
+
+use super::{
+    SenderStats,
+    answer::Answerer,
+    control::Control,
+    inlet::{now, wall},
+    message::{CONTROL, MAX_CONTROL_BYTES, NotSent, Outgoing, PICTURE, Received},
+    reports::Reports,
+};
+use crate::{
+    encode::Encoder,
+    latest::{self, Publisher, Subscriber},
+    log_limit::LogLimit,
+    picture::{MessageError, Timestamp},
+};
+
+/// What the channels of a sender share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    figures: Mutex<Figures>,
+    log_limit: LogLimit,
+}
+
+#[derive(Debug)]
+pub(super) struct Figures {
+    pub(super) stats: SenderStats,
+    pub(super) answerer: Answerer,
+}
+
+impl Shared {
+    pub(super) fn new(reports: Reports) -> Self {
+        Self {
+            figures: Mutex::new(Figures {
+                stats: SenderStats::default(),
+                answerer: Answerer::new(now(), reports),
+            }),
+            log_limit: LogLimit::default(),
+        }
+    }
+
+    pub(super) fn figures(&self) -> MutexGuard<'_, Figures> {
+        // Counters hold no invariant that a panic could break.
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn handle_control(&self, from: SocketAddr, control: Control) -> Option<Control> {
+        let answerer = &mut self.figures().answerer;
+        answerer.handle_control(now(), wall(), from, control)
+    }
+
+    fn count(&self, sent: Sent) {
+        let stats = &mut self.figures().stats;
+        stats.sent += 1;
+        stats.bytes += sent.bytes;
+    }
+
+    /// Logged as a warning once: the next picture is probably no better.
+    pub(super) fn count_failed(&self, number: Option<u64>, error: &NotSent) {
+        let stats = &mut self.figures().stats;
+        stats.failed += 1;
+        let error = error as &dyn Error;
+        match stats.failed {
+            1 => tracing::warn!(number, error, "picture not sent"),
+            _ => tracing::debug!(number, error, "picture not sent"),
+        }
+    }
+
+    /// Dropped alone, and a flood of them is no flood of lines.
+    pub(super) fn note_nonsense(&self, nonsense: &Nonsense, peer: SocketAddr) {
+        if let Some(untold) = self.log_limit.note(now(), "nonsense", peer.ip()) {
+            tracing::warn!(%peer, %nonsense, untold, "viewer dropped");
+        }
+    }
+}
+
+/// The newest picture, as a message.
+#[derive(Debug)]
+pub(super) enum Pictures {
+    /// Made here, for this channel alone.
+    Own(Encoder),
+    /// Made once for many.
+    Shared(Subscriber<Outgoing>),
+}
+
+impl Pictures {
+    /// Cancel safe.
+    async fn next(&mut self, shared: &Shared) -> Option<Result<Outgoing, NotSent>> {
+        match self {
+            Self::Own(encoder) => next_message(encoder, shared).await,
+            Self::Shared(messages) => messages.next().await.map(Ok),
+        }
+    }
+
+    fn missed(&self) -> u64 {
+        match self {
+            Self::Own(encoder) => encoder.missed(),
+            Self::Shared(messages) => messages.missed(),
+        }
+    }
+}
+
+/// Waits for the next picture, compressed and as a message. Cancel safe.
+pub(super) async fn next_message(
+    encoder: &mut Encoder,
+    shared: &Shared,
+) -> Option<Result<Outgoing, NotSent>> {
+    let encoded = encoder.next().await?;
+    shared.figures().stats.pictures += 1;
+    Some(match encoded {
+        Ok(picture) => Outgoing::of(&picture),
+        Err(error) => Err(error.into()),
+    })
+}
+
+/// One channel and what is sent over it.
+pub(super) struct Session<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) pictures: Pictures,
+    pub(super) parity: Parity,
+}
+
+impl Session<'_> {
+    /// Runs until there is no other picture, `draining` says so, or the
+    /// connection ends.
+    pub(super) async fn run(
+        &mut self,
+        channel: Channel,
+        draining: impl Future<Output = ()>,
+    ) -> Result<(), Nonsense> {
+        let shared = self.shared;
+        let (sender, mut receiver) = channel.split();
+        let (asking, mut asked) = latest::channel();
+        let mut listening = pin!(listen(shared, &mut receiver, &sender, &asking));
+        let shown = tokio::select! {
+            heard = &mut listening => return heard,
+            () = answer(&sender, &mut asked) => return Ok(()),
+            shown = self.show(&sender, draining) => shown,
+        };
+        // Closing with a report unread would reset the connection, and take
+        // away what the viewer has not read yet.
+        if shown.is_ok() && sender.peer().is_some() {
+            let closed = timeout(CLOSE_WITHIN, sender.close()).await;
+            if let Ok(Ok(())) = closed {
+                let _ = timeout(CLOSE_WITHIN, listening).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the newest picture whenever the one before has left.
+    async fn show(
+        &mut self,
+        sender: &ChannelSender,
+        draining: impl Future<Output = ()>,
+    ) -> Result<(), SendError> {
+        let mut draining = pin!(draining);
+        let mut missed = 0;
+        loop {
+            let next = tokio::select! {
+                biased;
+                next = self.pictures.next(self.shared) => next,
+                () = &mut draining => None,
+            };
+            let Some(next) = next else { return Ok(()) };
+            let number = next.as_ref().ok().map(|next| next.number);
+            let sent = match next {
+                Ok(next) => {
+                    let sent = sender.send(PICTURE, &next.parts, self.parity).await;
+                    sent.map_err(NotSent::from)
+                }
+                Err(error) => Err(error),
+            };
+            self.shared.figures().stats.skipped += self.pictures.missed() - missed;
+            missed = self.pictures.missed();
+            match sent {
+                Ok(sent) => self.shared.count(sent),
+                // The server knows why a connection failed.
+                Err(NotSent::Channel(error)) if error.is_final() => return Err(error),
+                Err(error) => self.shared.count_failed(number, &error),
+            }
+        }
+    }
+}
+
+/// Answers a connected viewer's clock requests, between two pictures. Returns
+/// when the connection has ended.
+async fn answer(sender: &ChannelSender, asked: &mut Subscriber<Asked>) {
+    while let Some(asked) = asked.next().await {
+        let reply = || asked.reply().emit();
+        if sender.reply(asked.from, CONTROL, reply).await.is_err() {
+            return;
+        }
+    }
+    // Requests come no more; pictures may.
+    std::future::pending().await
+}
+
+/// Takes in what receivers say. Over datagrams it does not end, and nobody
+/// subscribes this way: each request gets one short reply, and never a picture.
+async fn listen(
+    shared: &Shared,
+    receiver: &mut ChannelReceiver,
+    sender: &ChannelSender,
+    asking: &Publisher<Asked>,
+) -> Result<(), Nonsense> {
+    let is_connected = sender.peer().is_some();
+    let mut pacer = Pacer::new(MAX_CONTROL_BYTES_PER_SECOND, now());
+    loop {
+        let message = match receiver.recv().await {
+            Ok(message) => message,
+            Err(error) if is_connected && error.is_peers_fault() => return Err(error.into()),
+            // The server knows why a connection failed.
+            Err(error) if error.end().is_some() => return Ok(()),
+            Err(RecvError::Udp(error)) => {
+                tracing::debug!(%error, "cannot hear receivers");
+                sleep(LISTEN_AGAIN_AFTER).await;
+                continue;
+            }
+            Err(_) => continue,
+        };
+        let (from, bytes) = (message.from, message.bytes.len());
+        match Received::read(message) {
+            Ok(Received::Control(Control::ClockRequest { nonce })) if is_connected => {
+                let received = wall();
+                asking.publish(Asked {
+                    from,
+                    nonce,
+                    received,
+                });
+            }
+            Ok(Received::Control(control)) => {
+                let reply = shared.handle_control(from, control);
+                reply_at_once(sender, from, reply).await;
+            }
+            Ok(Received::Picture(_)) if is_connected => return Err(Nonsense::Picture),
+            Err(error) if is_connected => return Err(error.into()),
+            Ok(Received::Unknown | Received::Picture(_)) | Err(_) => {}
+        }
+        // Whoever says too much is heard slowly, and then waits to speak.
+        if let Some(until) = pacer.on_sent(now(), bytes)
+            && is_connected
+        {
+            sleep_until(until.into()).await;
+        }
+    }
+}
+
+async fn reply_at_once(sender: &ChannelSender, to: SocketAddr, reply: Option<Control>) {
+    if let Some(reply) = reply
+        && let Err(error) = sender.reply(to, CONTROL, || reply.emit()).await
+    {
+        tracing::debug!(%error, %to, "cannot reply");
+    }
+}
+
+/// A clock request that waits for its turn. A second one takes its place, as
+/// the viewer heeds the last alone.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    from: SocketAddr,
+    nonce: u64,
+    received: Timestamp,
+}
+
+impl Asked {
+    /// The reply, stamped now: what it waited for here is not the way's time.
+    fn reply(self) -> Control {
+        Control::ClockReply {
+            nonce: self.nonce,
+            received: self.received,
+            sent: wall(),
+        }
+    }
+}
+
+/// Why a viewer is dropped: all of them its own fault.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Nonsense {
+    #[error(transparent)]
+    Channel(#[from] RecvError),
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    #[error("a viewer sends pictures")]
+    Picture,
+}
+
+/// More than a viewer has to say, which is 72 bytes a second.
+const MAX_CONTROL_BYTES_PER_SECOND: u64 = 8 * MAX_CONTROL_BYTES as u64;
+
+/// How long a viewer may take to read its last picture, and to close.
+const CLOSE_WITHIN: Duration = Duration::from_millis(500);
+
+const LISTEN_AGAIN_AFTER: Duration = Duration::from_millis(100);
