@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, time::SystemTime};
 
 use sockkit_core::{
+    BindError,
     options::SocketOptions,
     udp::{UdpEndpoint, UdpError},
 };
@@ -25,11 +26,11 @@ impl Receiver {
     /// Binds the address.
     ///
     /// # Errors
-    /// [`UdpError`] if the address is taken, or not this machine's.
+    /// [`BindError`] if the address is taken, or not this machine's.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn bind(address: SocketAddr) -> Result<Self, UdpError> {
+    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
         let options = SocketOptions::new().receive_buffer_bytes(RECEIVE_BUFFER_BYTES);
         Ok(Self {
             endpoint: UdpEndpoint::bind_with(address, &options)?,

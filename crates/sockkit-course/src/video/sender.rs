@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Instant};
 
 use sockkit_core::{
+    BindError,
     options::SocketOptions,
     udp::{Transmit, UdpEndpoint, UdpError, unspecified},
 };
@@ -28,11 +29,11 @@ impl Sender {
     /// Binds any port, to send to `to`.
     ///
     /// # Errors
-    /// [`UdpError`] if the system has no socket.
+    /// [`BindError`] if the system has no socket.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn bind(to: SocketAddr) -> Result<Self, UdpError> {
+    pub fn bind(to: SocketAddr) -> Result<Self, BindError> {
         let options = SocketOptions::new().send_buffer_bytes(SEND_BUFFER_BYTES);
         Ok(Self {
             endpoint: UdpEndpoint::bind_with(unspecified(to), &options)?,

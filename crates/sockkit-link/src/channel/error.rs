@@ -7,6 +7,7 @@ use sockkit_codec::{
     shard::{ShardError, SplitError},
 };
 use sockkit_core::{
+    BindError,
     multicast::MulticastError,
     tcp::{End, Timeout},
     udp::UdpError,
