@@ -27,7 +27,8 @@ use unicode_normalization::char::is_combining_mark;
 /// Shows text from a peer in one line, without a character that could deceive a
 /// terminal or a reader.
 ///
-/// Bytes are made text by [`String::from_utf8_lossy`] first.
+/// Bytes are made text by [`String::from_utf8_lossy`] first, or shown by
+/// [`escape_name_bytes`].
 ///
 /// ```
 /// use sockkit_codec::text::escape;
@@ -76,6 +77,26 @@ pub fn quote(text: &str, max_chars: usize) -> String {
 /// ```
 pub fn escape_name(name: &str) -> String {
     pieces(name, Rule::Name).fold(String::with_capacity(name.len()), push)
+}
+
+/// Shows a name that may be anything, as names on Unix are: as [`escape_name`], and
+/// each byte that is not UTF-8 as `\x…`.
+///
+/// ```
+/// use sockkit_codec::text::escape_name_bytes;
+///
+/// assert_eq!(escape_name_bytes("바다.jpg".as_bytes()), "바다.jpg");
+/// assert_eq!(escape_name_bytes(b"\xc7\xd1.txt"), r"\xc7\xd1.txt");
+/// ```
+pub fn escape_name_bytes(name: &[u8]) -> String {
+    let mut shown = String::with_capacity(name.len());
+    for chunk in name.utf8_chunks() {
+        shown = pieces(chunk.valid(), Rule::Name).fold(shown, push);
+        for byte in chunk.invalid() {
+            write!(shown, r"\x{byte:02x}").expect("a string takes everything");
+        }
+    }
+    shown
 }
 
 /// What is escaped beside the characters that always are.
@@ -347,6 +368,50 @@ mod tests {
         assert_eq!(quote("a   b", 99), r#""a\u{20}\u{20}\u{20}b""#);
     }
 
+    #[test]
+    fn bytes_that_are_not_text_are_shown_each() {
+        for (name, shown) in [
+            (&b"\xff"[..], r"\xff"),
+            (b"a\xc7\xd1b", r"a\xc7\xd1b"),
+            // Cut in the middle of a character, and a surrogate.
+            (b"\xec\x82", r"\xec\x82"),
+            (b"\xed\xa0\x80", r"\xed\xa0\x80"),
+            // What looks escaped is not.
+            (br"\xff", r"\\xff"),
+            // A mark would be drawn onto the escape.
+            (b"\xff\xcc\x80", r"\xff\u{300}"),
+            (b"a \xff", r"a\u{20}\xff"),
+        ] {
+            assert_eq!(escape_name_bytes(name), shown, "{name:?}");
+        }
+    }
+
+    /// Reads an escaped name back.
+    fn unescape_bytes(shown: &str) -> Vec<u8> {
+        let (mut bytes, mut rest) = (Vec::new(), shown);
+        while let Some((plain, escaped)) = rest.split_once('\\') {
+            bytes.extend(plain.as_bytes());
+            let end = match escaped.as_bytes()[0] {
+                b'x' => {
+                    bytes.push(u8::from_str_radix(&escaped[1..3], 16).unwrap());
+                    3
+                }
+                b'\\' => {
+                    bytes.push(b'\\');
+                    1
+                }
+                _ => {
+                    let end = escaped.find('}').unwrap() + 1;
+                    bytes.extend(unescape(&format!(r"\{}", &escaped[..end])).bytes());
+                    end
+                }
+            };
+            rest = &escaped[end..];
+        }
+        bytes.extend(rest.as_bytes());
+        bytes
+    }
+
     /// Reads an escaped text back.
     fn unescape(shown: &str) -> String {
         let (mut text, mut rest) = (String::new(), shown);
@@ -393,6 +458,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_two_names_are_shown_alike(name in prop::collection::vec(any::<u8>(), 0..60), text in texts()) {
+            for name in [name, text.into_bytes()] {
+                prop_assert_eq!(unescape_bytes(&escape_name_bytes(&name)), &*name);
+                if let Ok(text) = str::from_utf8(&name) {
+                    prop_assert_eq!(escape_name_bytes(&name), escape_name(text));
+                }
+            }
+        }
+
         #[test]
         fn nothing_odd_is_shown_and_no_two_texts_alike(text in texts()) {
             for shown in [escape(&text), escape_name(&text), quote(&text, usize::MAX)] {
