@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use sockkit::{
     file::{
         Destination, Incoming, OnConflict, Place, Planned, ReceiveConfig, ReceiveError,
-        escape_name, receive,
+        escape_path, receive,
         session::{Abort, Limits},
     },
     link::{Address, Connection},
@@ -97,12 +97,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn receive_into(args: Args, goodbye: &Goodbye) -> anyhow::Result<()> {
-    let destination = open(&args.into).with_context(|| {
-        format!(
-            "cannot receive into {}",
-            escape_name(&args.into.to_string_lossy())
-        )
-    })?;
+    let destination = open(&args.into)
+        .with_context(|| format!("cannot receive into {}", escape_path(&args.into)))?;
     prompt::can_ask(args.yes)?;
     let config = config(&args);
     if let Some(from) = &args.from {

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::{Context, bail};
 use sockkit::{
     file::{
-        Manifest, Outgoing, SendConfig, SendError, Source, Turn, escape_name, greet, session::Abort,
+        Manifest, Outgoing, SendConfig, SendError, Source, Turn, escape_path, greet, session::Abort,
     },
     link::{Address, Connection},
 };
@@ -21,8 +21,10 @@ use crate::{
 /// Send files and folders to a `sockkit receive`
 ///
 /// Every block is verified. A transfer that was interrupted goes on where it
-/// stopped. Links inside folders are not followed. Prints the BLAKE3 digest of
-/// each file that arrived, as b3sum does. With --listen it shows which receiver has
+/// stopped. Symbolic links inside folders are sent as links, and those that lead out
+/// of the folder are left out. Names may be any that the receiver's system can hold.
+/// Prints the BLAKE3 digest of each file that arrived, as b3sum does, and fails if
+/// anything did not. With --listen it shows which receiver has
 /// connected and asks before it tells or gives it anything.
 ///
 /// HOST or HOST:PORT is TCP. quic://HOST:PORT is for links that lose packets, such as
@@ -69,9 +71,11 @@ async fn send_to(args: Args, goodbye: &Goodbye) -> anyhow::Result<()> {
         .await
         .context("listing the files was stopped")??;
     for skipped in source.skipped() {
-        // Whoever made the name may mean the terminal.
-        let path = escape_name(&skipped.path.to_string_lossy());
-        eprintln!("skipping {path}: {}", skipped.reason);
+        eprintln!(
+            "skipping {}: {}",
+            escape_path(&skipped.path),
+            skipped.reason
+        );
     }
     let manifest = source.manifest();
     if manifest.entries.is_empty() {

@@ -12,9 +12,7 @@ use std::{
 
 use anyhow::{anyhow, bail};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
-use sockkit::file::{
-    Entry, EntryKind, FileOutcome, Manifest, OnProgress, Progress, Summary, escape_name,
-};
+use sockkit::file::{EntryKind, FileOutcome, Manifest, OnProgress, Progress, Summary};
 
 use tokio::time::{sleep, timeout};
 
@@ -45,7 +43,7 @@ impl Bar {
         let names: Vec<String> = manifest
             .entries
             .iter()
-            .map(|entry| escape_name(&entry.path))
+            .map(|entry| entry.path.to_string())
             .collect();
         let (shown, reached) = (bar.clone(), Arc::clone(&stages));
         let on_progress = OnProgress::new(move |progress| match progress {
@@ -157,30 +155,36 @@ const GO_ON: &str = "the same command goes on from there";
 
 /// What is on offer, in a few words.
 pub(crate) fn count(manifest: &Manifest) -> String {
-    let is_file = |entry: &&Entry| entry.kind == EntryKind::File;
-    let files = manifest.entries.iter().filter(is_file).count();
-    let folders = manifest.entries.len() - files;
-    let bytes = HumanBytes(manifest.total_bytes());
-    match folders {
-        0 => format!("{}, {bytes}", plural(files, "file")),
-        _ => format!(
-            "{} in {}, {bytes}",
-            plural(files, "file"),
-            plural(folders, "folder")
-        ),
+    let (mut files, mut folders, mut links) = (0, 0, 0);
+    for entry in &manifest.entries {
+        match entry.kind {
+            EntryKind::Folder => folders += 1,
+            EntryKind::Link { .. } => links += 1,
+            _ => files += 1,
+        }
     }
+    let mut what = plural(files, "file");
+    if links > 0 {
+        what += &format!(" and {}", plural(links, "link"));
+    }
+    if folders > 0 {
+        what += &format!(" in {}", plural(folders, "folder"));
+    }
+    format!("{what}, {}", HumanBytes(manifest.total_bytes()))
 }
 
 /// Prints a digest and a path for each file, what failed and why, and the
 /// totals.
 ///
 /// # Errors
-/// If not every file is at the receiver.
+/// If not everything is at the receiver, also of what the sender could not offer.
 pub(crate) fn summarise(summary: &Summary, elapsed: Duration, verb: &str) -> anyhow::Result<()> {
-    let mut complete = 0;
+    let (mut complete, mut missing) = (0, 0);
     for file in &summary.files {
-        let path = escape_name(&file.path);
+        let path = &file.path;
+        missing += usize::from(!matches!(file.outcome, FileOutcome::Complete(_)));
         match file.outcome {
+            FileOutcome::Complete(_) if file.kind != EntryKind::File => {}
             FileOutcome::Complete(digest) => {
                 complete += 1;
                 let digest = digest.map_or_else(|| "unverified".to_owned(), |d| d.to_string());
@@ -203,14 +207,18 @@ pub(crate) fn summarise(summary: &Summary, elapsed: Duration, verb: &str) -> any
         elapsed.as_secs_f64(),
         HumanBytes(per_second(moved, elapsed)),
     );
-    if complete < summary.files.len() {
-        bail!(
-            "{} of {} not transferred",
-            summary.files.len() - complete,
-            plural(summary.files.len(), "file"),
-        );
+    let mut lacks = Vec::new();
+    if missing > 0 {
+        let of = plural(summary.files.len(), "file");
+        lacks.push(format!("{missing} of {of} not transferred"));
     }
-    Ok(())
+    if summary.left_out > 0 {
+        lacks.push(format!("{} left out by the sender", summary.left_out));
+    }
+    match lacks.is_empty() {
+        true => Ok(()),
+        false => bail!("{}", lacks.join(", ")),
+    }
 }
 
 /// This machine's name, for the other side's person.

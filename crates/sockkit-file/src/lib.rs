@@ -34,8 +34,8 @@ mod store;
 
 pub use sockkit_codec::file::{
     Answer, BLOCK_BYTES, BlockHasher, Digest, DigestTree, Entry, EntryKind, EntryPath, FailReason,
-    FileTime, Integrity, Manifest, NameError, RefuseReason, TEMPORARY_PREFIX, block_count,
-    escape_name, session,
+    FileTime, Integrity, LinkTarget, Manifest, NameError, NameRules, RawPath, RefuseReason,
+    TEMPORARY_PREFIX, block_count, escape_name, escape_name_bytes, session,
 };
 
 pub use self::{
@@ -44,5 +44,8 @@ pub use self::{
         Place, Progress, Queue, ReceiveConfig, ReceiveError, SendConfig, SendError, Summary, Turn,
         greet, receive, send, turn_away,
     },
-    store::{Destination, OnConflict, Planned, SkipReason, Skipped, Source, SourceError, Whole},
+    store::{
+        Destination, OnConflict, Planned, SkipReason, Skipped, Source, SourceError, Whole,
+        escape_path,
+    },
 };

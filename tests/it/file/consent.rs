@@ -141,7 +141,7 @@ async fn a_receiver_that_leaves_ends_the_senders_question() {
     fs::write(&path, "a").unwrap();
     let manifest = Source::gather([&path]).unwrap().manifest().clone();
     let (ours, mut theirs) = pair().await;
-    let hello = b"\0\0\0\0\0\0\0\x09\x01SKFT\0\x01\x01\0";
+    let hello = b"\0\0\0\0\0\0\0\x09\x01SKFT\0\x02\x01\0";
     theirs.write_all(hello).await.unwrap();
     let config = SendConfig::default();
     let mut outgoing = greet(ours, manifest, &config).await.unwrap();

@@ -10,10 +10,13 @@ use std::{
 /// An entry of an offer, as it goes over the wire; nothing about it need be true.
 #[derive(Clone, Debug)]
 pub(super) struct Offered {
+    pub(super) kind: u8,
     pub(super) flags: u8,
+    pub(super) mode: u16,
     pub(super) size: u64,
     pub(super) nanoseconds: u32,
     pub(super) path: Vec<u8>,
+    pub(super) target: Vec<u8>,
     /// What is sent for it, if it is accepted, or asked for or not.
     pub(super) bytes: &'static [u8],
 }
@@ -21,28 +24,42 @@ pub(super) struct Offered {
 impl Offered {
     pub(super) fn file(path: impl Into<Vec<u8>>, bytes: &'static [u8]) -> Self {
         Self {
+            kind: 0,
             flags: 0,
+            mode: 0,
             size: bytes.len() as u64,
             nanoseconds: 0,
             path: path.into(),
+            target: Vec::new(),
             bytes,
         }
     }
 
     pub(super) fn folder(path: impl Into<Vec<u8>>) -> Self {
         Self {
-            flags: 1,
+            kind: 1,
+            ..Self::file(path, b"")
+        }
+    }
+
+    pub(super) fn link(path: impl Into<Vec<u8>>, target: impl Into<Vec<u8>>) -> Self {
+        Self {
+            kind: 2,
+            target: target.into(),
             ..Self::file(path, b"")
         }
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        out.push(self.flags);
+        out.extend([self.kind, self.flags]);
+        out.extend(self.mode.to_be_bytes());
         out.extend(self.size.to_be_bytes());
         out.extend(1_i64.to_be_bytes());
         out.extend(self.nanoseconds.to_be_bytes());
-        out.extend(u16::try_from(self.path.len()).unwrap().to_be_bytes());
-        out.extend(&self.path);
+        for bytes in [&self.path, &self.target] {
+            out.extend(u16::try_from(bytes.len()).unwrap().to_be_bytes());
+            out.extend(bytes);
+        }
     }
 }
 
@@ -59,7 +76,7 @@ pub(super) enum Manners {
 /// answer's codes, if one came.
 pub(super) fn lie(stream: &mut TcpStream, offer: &[u8], said: &Said<'_>) -> io::Result<Vec<u8>> {
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-    stream.write_all(&hello(1))?;
+    stream.write_all(&hello(2))?;
     stream.write_all(&frame(2, offer))?;
     let answer = loop {
         match read_frame(stream)? {
@@ -92,7 +109,7 @@ pub(super) fn hello(version: u16) -> Vec<u8> {
 }
 
 pub(super) fn offer(entries: &[Offered]) -> Vec<u8> {
-    let mut body = vec![1];
+    let mut body = vec![1, 0, 0, 0, 0];
     body.extend(u32::try_from(entries.len()).unwrap().to_be_bytes());
     for entry in entries {
         entry.encode(&mut body);
@@ -122,7 +139,7 @@ pub(super) fn file_end(entry: usize, digest: &[u8; 32]) -> Vec<u8> {
 
 /// A whole file of one block at most.
 pub(super) fn file(index: usize, entry: &Offered) -> Vec<u8> {
-    if entry.flags & 1 == 1 {
+    if entry.kind != 0 {
         return Vec::new();
     }
     let digest = blake3::hash(entry.bytes);

@@ -11,8 +11,11 @@ use tokio::net::{TcpListener, TcpStream};
 mod consent;
 mod hostile;
 mod liar;
+mod links;
 #[cfg(target_os = "linux")]
 mod lossy;
+mod odd_names;
+mod python;
 mod transfer;
 mod trouble;
 

@@ -39,7 +39,7 @@ async fn hear(
     let address = listener.local_addr().unwrap();
     let liar = thread::spawn(move || {
         let mut stream = TcpStream::connect(address).unwrap();
-        stream.write_all(&[hello(1), offered].concat()).unwrap();
+        stream.write_all(&[hello(2), offered].concat()).unwrap();
         if !follows.is_empty() {
             while read_frame(&mut stream).unwrap().0 != 3 {}
         }
@@ -196,7 +196,7 @@ async fn an_offer_that_does_not_add_up_is_refused_before_anything_is_made() {
     short.pop();
     let mut long = offer(&[Offered::file("film", b"")]);
     long.push(0);
-    let mut many = vec![1];
+    let mut many = vec![1, 0, 0, 0, 0];
     many.extend(u32::MAX.to_be_bytes());
     for (what, body) in [
         ("sizes that overflow together", big(u64::MAX)()),
@@ -204,20 +204,36 @@ async fn an_offer_that_does_not_add_up_is_refused_before_anything_is_made() {
         ("an unknown flag", entry(|entry| entry.flags = 0x80)),
         (
             "a folder with bytes",
-            entry(|entry| (entry.flags, entry.size) = (1, 5)),
+            entry(|entry| (entry.kind, entry.size) = (1, 5)),
         ),
+        (
+            "a link with bytes",
+            entry(|entry| (entry.kind, entry.size) = (2, 5)),
+        ),
+        (
+            "a file with a target",
+            entry(|entry| entry.target = b"a".into()),
+        ),
+        ("a setuid bit", entry(|entry| entry.mode = 0o4755)),
         (
             "a second with 10^9 nanoseconds",
             entry(|entry| entry.nanoseconds = 1_000_000_000),
         ),
-        (
-            "a name that is no text",
-            entry(|entry| entry.path = vec![0xff, 0xfe]),
-        ),
         ("an entry that is cut", short),
         ("bytes after the last entry", long),
         ("four thousand million entries", many),
-        ("an integrity that nobody knows", vec![9, 0, 0, 0, 0]),
+        (
+            "an integrity that nobody knows",
+            vec![9, 0, 0, 0, 0, 0, 0, 0, 0],
+        ),
+        (
+            "an extension that must be known",
+            [offer(&[]), vec![0x80, 0, 0, 0, 0, 0]].concat(),
+        ),
+        (
+            "an extension that is cut",
+            [offer(&[]), vec![0, 1, 0, 0, 0, 9, 0]].concat(),
+        ),
         ("nothing", vec![]),
     ] {
         let into = with_old_film();
@@ -261,7 +277,7 @@ async fn a_receiver_that_stalls_is_given_up() {
     theirs.set_nonblocking(false).unwrap();
     let silent = thread::spawn(move || {
         let mut theirs = theirs;
-        let hello = [b"SKFT", &1_u16.to_be_bytes()[..], &[1, 0]].concat();
+        let hello = [b"SKFT", &2_u16.to_be_bytes()[..], &[1, 0]].concat();
         theirs.write_all(&frame(1, &hello)).unwrap();
         while read_frame(&mut theirs).unwrap().0 != 2 {}
         theirs.write_all(&frame(3, &[0, 0, 0, 1, 0])).unwrap();

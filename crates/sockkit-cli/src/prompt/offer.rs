@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use indicatif::HumanBytes;
 use sockkit::{
-    file::{EntryKind, EntryPath, Manifest, Planned, escape_name},
+    file::{EntryKind, EntryPath, Manifest, Planned, escape_name_bytes, escape_path},
     text::quote,
 };
 
@@ -61,9 +61,9 @@ impl Offer<'_> {
             };
             Some(Row {
                 path,
-                kind: entry.kind,
+                kind: &entry.kind,
                 bytes: entry.size_bytes,
-                executable: entry.executable && entry.kind == EntryKind::File,
+                executable: entry.is_executable(),
                 program: entry.kind == EntryKind::File && risk::is_program(path),
                 hidden: risk::is_hidden(path),
                 note,
@@ -86,7 +86,7 @@ impl Offer<'_> {
     }
 
     fn sum_up(&self, lines: &mut Vec<String>, rows: &[Row<'_>]) {
-        let files = || rows.iter().filter(|row| row.kind == EntryKind::File);
+        let files = || rows.iter().filter(|row| *row.kind == EntryKind::File);
         let executable = files().filter(|row| row.executable).count();
         if executable > 0 {
             let what = plural(executable, "file");
@@ -108,7 +108,7 @@ impl Offer<'_> {
             "would write {}, {}{risky}, into {}",
             plural(rows.len(), "name"),
             HumanBytes(bytes),
-            escape_name(&self.into.to_string_lossy()),
+            escape_path(self.into),
         ));
     }
 }
@@ -123,7 +123,7 @@ pub(super) fn calls_itself(peer: &str) -> String {
 
 struct Row<'a> {
     path: &'a EntryPath,
-    kind: EntryKind,
+    kind: &'a EntryKind,
     bytes: u64,
     executable: bool,
     program: bool,
@@ -160,28 +160,29 @@ impl Row<'_> {
                 break;
             }
             group.push(component);
-            if component.starts_with('.') {
+            if component.starts_with(b".") {
                 break;
             }
         }
-        group.join("/")
+        escape_name_bytes(&group.join(&b'/'))
     }
 }
 
 /// One name in one line.
 pub(super) fn line(
-    kind: EntryKind,
+    kind: &EntryKind,
     bytes: u64,
     path: impl std::fmt::Display,
     notes: &str,
     columns: usize,
 ) -> String {
-    let size = match kind {
-        EntryKind::Folder => "folder".to_owned(),
-        EntryKind::File => HumanBytes(bytes).to_string(),
+    let (size, path) = match kind {
+        EntryKind::Folder => ("folder".to_owned(), path.to_string()),
+        EntryKind::Link { target } => ("link".to_owned(), format!("{path} -> {target}")),
+        _ => (HumanBytes(bytes).to_string(), path.to_string()),
     };
     let room = columns.saturating_sub(16 + notes.len());
-    format!("  {size:>12}  {}{notes}", fit(&path.to_string(), room))
+    format!("  {size:>12}  {}{notes}", fit(&path, room))
 }
 
 /// Each of them, or each folder of them with a count; whether none was left out.
@@ -201,7 +202,7 @@ fn list_risky(lines: &mut Vec<String>, risky: &[&Row<'_>], columns: usize) -> bo
     for (folder, count) in groups.iter().take(MAX_RISKY) {
         let folder = match folder.as_str() {
             "" => "the folder itself".to_owned(),
-            folder => format!("{}/", escape_name(folder)),
+            folder => format!("{folder}/"),
         };
         let what = format!("{count} in");
         lines.push(format!(
@@ -238,23 +239,21 @@ pub(super) const MAX_REST: usize = 20;
 
 #[cfg(test)]
 mod tests {
-    use sockkit::file::{Entry, FileTime, Integrity, session::RefuseReason};
+    use sockkit::file::{Entry, session::RefuseReason};
 
     use super::*;
 
     fn manifest(names: &[&str]) -> Manifest {
-        let entries = names.iter().map(|name| Entry {
-            path: (*name).to_owned(),
-            kind: EntryKind::File,
-            size_bytes: 3,
-            modified: FileTime::default(),
-            executable: name.ends_with("run-me"),
-            is_private: false,
+        let entries = names.iter().map(|name| {
+            let mut entry = Entry::file(name, 3);
+            entry.mode = if name.ends_with("run-me") {
+                0o755
+            } else {
+                0o644
+            };
+            entry
         });
-        Manifest {
-            entries: entries.collect(),
-            integrity: Integrity::Blake3,
-        }
+        Manifest::new(entries.collect())
     }
 
     fn shown(names: &[&str], peer: &str, columns: usize) -> (Vec<String>, Question) {

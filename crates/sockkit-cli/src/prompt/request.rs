@@ -1,6 +1,6 @@
 //! Who wants what a sender has.
 
-use sockkit::file::{Manifest, escape_name};
+use sockkit::file::Manifest;
 
 use super::{
     Question,
@@ -28,8 +28,8 @@ impl Request<'_> {
             transfer::count(self.manifest)
         )];
         lines.extend(entries.iter().take(MAX_REST).map(|entry| {
-            let path = escape_name(&entry.path);
-            line(entry.kind, entry.size_bytes, path, "", super::columns())
+            let columns = super::columns();
+            line(&entry.kind, entry.size_bytes, &entry.path, "", columns)
         }));
         if entries.len() > MAX_REST {
             lines.push(format!("  … and {} more", entries.len() - MAX_REST));

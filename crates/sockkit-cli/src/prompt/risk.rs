@@ -6,16 +6,19 @@ use sockkit::file::EntryPath;
 /// programs read such files without being told to.
 pub(super) fn is_hidden(path: &EntryPath) -> bool {
     path.components()
-        .any(|component| component.starts_with('.'))
+        .any(|component| component.starts_with(b"."))
 }
 
 /// Whether some system runs such a file when it is opened.
 pub(super) fn is_program(path: &EntryPath) -> bool {
-    let Some((_stem, extension)) = path.file_name().rsplit_once('.') else {
+    let name = path.file_name();
+    let Some(dot) = name.iter().rposition(|&byte| byte == b'.') else {
         return false;
     };
-    let extension = extension.to_ascii_lowercase();
-    PROGRAMS.contains(&extension.as_str())
+    let extension = name[dot + 1..].to_ascii_lowercase();
+    PROGRAMS
+        .iter()
+        .any(|program| program.as_bytes() == extension)
 }
 
 const PROGRAMS: [&str; 63] = [

@@ -4,7 +4,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{path::Path, process::Command};
+use std::{ffi::OsStr, path::Path, process::Command};
 
 use sockkit::testing::program::Program;
 
@@ -27,7 +27,7 @@ mod viewer;
 mod window;
 
 /// Starts `sockkit` with these arguments.
-pub(crate) fn sockkit(arguments: &[&str]) -> Program {
+pub(crate) fn sockkit(arguments: &[impl AsRef<OsStr>]) -> Program {
     Program::start(Command::new(env!("CARGO_BIN_EXE_sockkit")).args(arguments))
 }
 

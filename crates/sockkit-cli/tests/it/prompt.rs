@@ -32,19 +32,20 @@ fn offer(name: &str, files: &[&str]) -> Vec<u8> {
     };
     let text = name.as_bytes();
     let hello = [
-        b"SKFT\0\x01\0",
+        b"SKFT\0\x02\0",
         &[u8::try_from(text.len()).unwrap()][..],
         text,
     ]
     .concat();
     let count = u32::try_from(files.len()).unwrap();
-    let mut offer = [&[1], &count.to_be_bytes()[..]].concat();
+    let mut offer = [&[1, 0, 0, 0, 0], &count.to_be_bytes()[..]].concat();
     for file in files {
-        // Executable, and no size nor time.
-        offer.push(2);
+        // A file that may be executed, with no size nor time.
+        offer.extend_from_slice(b"\0\0\x01\xed");
         offer.extend_from_slice(&[0; 20]);
         offer.extend_from_slice(&u16::try_from(file.len()).unwrap().to_be_bytes());
         offer.extend_from_slice(file.as_bytes());
+        offer.extend_from_slice(&[0; 2]);
     }
     [frame(1, &hello), frame(2, &offer)].concat()
 }
@@ -128,7 +129,7 @@ fn hidden_files_and_programs_cannot_be_hidden_behind_others() {
         ".git/hooks/pre-commit  (hidden, executable)",
         r"report.pdf\u{2003}\u{2003}.exe  (executable)",
         "3 of them hidden or executable",
-        "refused: 40 (name is not allowed)",
+        "refused: 40 (name is not allowed on the receiving system)",
         "--keep-executable",
         "calls itself \"user@desk) offers 1 file, 12 B:\"…, offers 43 files",
     ] {

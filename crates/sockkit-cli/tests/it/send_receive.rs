@@ -1,10 +1,14 @@
 //! `sockkit send` and `sockkit receive`, as two people run them.
 
 use std::{
+    ffi::OsStr,
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    os::unix::fs::PermissionsExt,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{PermissionsExt, symlink},
+    },
     path::PathBuf,
     time::{Duration, SystemTime},
 };
@@ -350,8 +354,12 @@ fn a_peer_of_another_version_or_protocol_is_told_apart() {
     let path = desk.write("a", b"a");
     for (says, words) in [
         (
-            &b"\0\0\0\0\0\0\0\x09\x01SKFT\0\x02\x01\0"[..],
-            "speaks version 2 of the file protocol, this side version 1",
+            &b"\0\0\0\0\0\0\0\x09\x01SKFT\0\x01\x01\0"[..],
+            "speaks version 1 of the file protocol, this side version 2: upgrade sockkit there",
+        ),
+        (
+            b"\0\0\0\0\0\0\0\x09\x01SKFT\0\x03\x01\0",
+            "speaks version 3 of the file protocol, this side version 2: upgrade sockkit here",
         ),
         (
             b"SSH-2.0-OpenSSH_9.6\r\n",
@@ -400,38 +408,135 @@ pub(crate) fn wait_for_answer(stream: &mut TcpStream) {
 }
 
 #[test]
-fn a_deceptive_name_is_shown_escaped_and_refused() {
+fn a_peer_of_version_one_is_told_which_version_this_is() {
+    // What version 1 understands: its hello, and abort 1 with a number.
+    let hello = b"\0\0\0\0\0\0\0\x09\x01SKFT\0\x01\0\0";
+    let abort = b"\0\0\0\0\0\0\0\x12\x0a\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\0";
+    let desk = Desk::new();
+    let (receiver, address) = desk.receiver(&["--yes"]);
+    let mut old = TcpStream::connect(&address).unwrap();
+    old.write_all(hello).unwrap();
+    let mut heard = Vec::new();
+    old.read_to_end(&mut heard).unwrap();
+    assert_eq!(heard[8..15], *b"\x01SKFT\0\x02");
+    assert!(heard.ends_with(abort), "{heard:?}");
+    drop(old);
+    let path = desk.write("a", b"a");
+    assert!(send(&[&path], &address).end().status.success());
+    let received = receiver.end();
+    let words = "peer speaks version 1 of the file protocol, this side version 2";
+    assert!(received.errors.contains(words), "{received:?}");
+    assert!(received.status.success());
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let sender = send(&[&path], &address);
+    let (mut old, _) = listener.accept().unwrap();
+    old.write_all(b"\0\0\0\0\0\0\0\x09\x01SKFT\0\x01\x01\0")
+        .unwrap();
+    let mut heard = Vec::new();
+    old.read_to_end(&mut heard).unwrap();
+    assert!(heard.ends_with(abort), "{heard:?}");
+    assert!(sender.end().errors.contains(words));
+}
+
+#[test]
+fn a_deceptive_path_is_shown_escaped_and_refused() {
     let desk = Desk::new();
     let (receiver, address) = desk.receiver(&["--yes"]);
     let mut liar = TcpStream::connect(&address).unwrap();
-    let mut said = b"\0\0\0\0\0\0\0\x09\x01SKFT\0\x01\0\0".to_vec();
-    let name = "\u{1b}[2J../x";
-    let body = 1 + 5 + 23 + name.len() as u64;
+    let mut said = b"\0\0\0\0\0\0\0\x09\x01SKFT\0\x02\0\0".to_vec();
+    let name = "\u{1b}[2J/../x";
+    let body = 1 + 9 + 28 + name.len() as u64;
     said.extend_from_slice(&body.to_be_bytes());
-    said.extend_from_slice(b"\x02\x01\0\0\0\x01\0");
-    said.extend_from_slice(&[0; 20]);
+    said.extend_from_slice(b"\x02\x01\0\0\0\0\0\0\0\x01");
+    said.extend_from_slice(&[0; 24]);
     said.extend_from_slice(&u16::try_from(name.len()).unwrap().to_be_bytes());
     said.extend_from_slice(name.as_bytes());
+    said.extend_from_slice(&[0; 2]);
     liar.write_all(&said).unwrap();
     wait_for_answer(&mut liar);
     liar.write_all(b"\0\0\0\0\0\0\0\x01\x07").unwrap();
     let received = receiver.end();
     assert!(!received.status.success());
     assert!(!received.errors.contains('\u{1b}'), "{received:?}");
-    assert!(received.errors.contains(r"\u{1b}[2J../x"), "{received:?}");
+    assert!(received.errors.contains(r"\u{1b}[2J/../x"), "{received:?}");
     assert_eq!(desk.names(), [""; 0]);
 }
 
 #[test]
-fn a_deceptive_name_of_ones_own_is_shown_escaped_and_left_out() {
+fn names_that_the_receiver_can_hold_arrive_and_are_shown_escaped() {
     let desk = Desk::new();
-    let path = desk.write("a\u{1b}[2Jb", b"a");
-    let end = send(&[&path], "127.0.0.1:1").end();
-    assert!(!end.errors.contains('\u{1b}'), "{end:?}");
-    assert!(end.errors.contains(r"a\u{1b}[2Jb"), "{end:?}");
-    // Nobody is dialled for nothing.
-    assert!(end.errors.contains("nothing is left to send"), "{end:?}");
-    assert!(!end.status.success());
+    let names = [&b"a\x1b[2Jb"[..], b"\xc7\xd1.txt", b"10:57.png", b"nul"];
+    let names = names.map(OsStr::from_bytes);
+    let paths = names.map(|name| desk.from.path().join(name));
+    for path in &paths {
+        fs::write(path, "a").unwrap();
+    }
+    let (receiver, address) = desk.receiver(&["--yes"]);
+    let mut arguments: Vec<&OsStr> = ["send", "--to", &address].map(OsStr::new).into();
+    arguments.extend(paths.iter().map(|path| path.as_os_str()));
+    let sent = sockkit(&arguments).end();
+    let received = receiver.end();
+    for side in [&sent, &received] {
+        assert!(side.status.success(), "{side:?}");
+        let said = [side.lines.join("\n"), side.errors.clone()].concat();
+        assert!(!said.contains('\u{1b}'), "{side:?}");
+        for shown in [r"a\u{1b}[2Jb", r"\xc7\xd1.txt", "10:57.png"] {
+            assert!(said.contains(shown), "{shown}: {side:?}");
+        }
+    }
+    for name in names {
+        assert_eq!(fs::read(desk.into.path().join(name)).unwrap(), b"a");
+    }
+}
+
+#[test]
+fn what_is_left_out_is_counted_and_makes_the_exit_code_on_both_sides() {
+    let desk = Desk::new();
+    desk.write("folder/a", b"a");
+    let folder = desk.from.path().join("folder");
+    symlink("/etc/passwd", folder.join("out")).unwrap();
+    symlink("a", folder.join("in")).unwrap();
+    let folder = folder.to_str().unwrap();
+
+    let (sent, received) = desk.send(&[folder], &["--yes"]);
+    for side in [&sent, &received] {
+        assert_eq!(side.status.code(), Some(1), "{side:?}");
+        let last = side.errors.lines().last().unwrap();
+        assert!(last.contains("1 left out by the sender"), "{side:?}");
+        assert!(side.errors.contains("1 file and 1 link in 1 folder"));
+    }
+    let words = "folder/out: symbolic link leads out of the folder";
+    assert!(sent.errors.contains(words), "{sent:?}");
+    assert_eq!(fs::read(desk.arrived("folder/in")).unwrap(), b"a");
+
+    // A socket is nothing that could be sent.
+    let desk = Desk::new();
+    desk.write("folder/a", b"a");
+    let folder = desk.from.path().join("folder");
+    let _socket = std::os::unix::net::UnixListener::bind(folder.join("socket")).unwrap();
+    let (sent, received) = desk.send(&[folder.to_str().unwrap()], &["--yes"]);
+    assert!(sent.status.success() && received.status.success());
+    assert!(sent.errors.contains("skipping"), "{sent:?}");
+}
+
+#[test]
+fn what_the_receiver_cannot_hold_is_told_on_both_sides() {
+    let desk = Desk::new();
+    desk.write("folder/a", b"a");
+    let folder = desk.from.path().join("folder");
+    symlink("a", folder.join("link")).unwrap();
+    fs::create_dir(desk.arrived("folder")).unwrap();
+    fs::create_dir(desk.arrived("folder/link")).unwrap();
+    let (sent, received) = desk.send(&[folder.to_str().unwrap()], &["--yes"]);
+    for side in [&sent, &received] {
+        assert_eq!(side.status.code(), Some(1), "{side:?}");
+        let words = "folder/link: something that is not a file or folder is in the way";
+        assert!(side.errors.contains(words), "{side:?}");
+        assert!(side.errors.contains("1 of 2 files not transferred"));
+    }
+    assert_eq!(fs::read(desk.arrived("folder/a")).unwrap(), b"a");
 }
 
 #[cfg(target_os = "linux")]

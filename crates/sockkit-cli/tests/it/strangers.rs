@@ -16,16 +16,16 @@ use crate::{
 };
 
 /// What a sender says first.
-const HELLO: &[u8] = b"\0\0\0\0\0\0\0\x09\x01SKFT\0\x01\0\0";
+const HELLO: &[u8] = b"\0\0\0\0\0\0\0\x09\x01SKFT\0\x02\0\0";
 const WORKING: &[u8] = b"\0\0\0\0\0\0\0\x01\x09";
 
 /// Hello, and an offer of one file of a byte called `x`.
 fn hello_and_offer() -> Vec<u8> {
     let mut said = HELLO.to_vec();
-    said.extend_from_slice(b"\0\0\0\0\0\0\0\x1e\x02\x01\0\0\0\x01\0");
+    said.extend_from_slice(b"\0\0\0\0\0\0\0\x27\x02\x01\0\0\0\0\0\0\0\x01\0\0\0\0");
     said.extend_from_slice(&1_u64.to_be_bytes());
     said.extend_from_slice(&[0; 12]);
-    said.extend_from_slice(b"\0\x01x");
+    said.extend_from_slice(b"\0\x01x\0\0");
     said
 }
 
@@ -48,8 +48,7 @@ fn frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
 
 /// Whether a hello has the extension that says busy.
 fn says_busy(hello: &[u8]) -> bool {
-    // The last is known to every receiver of today.
-    hello.ends_with(&[0, 1, 0, 0, 0, 2, 0, 0])
+    hello.ends_with(&[0, 1, 0, 0])
 }
 
 /// Strangers that offer nothing, held until they are dropped.

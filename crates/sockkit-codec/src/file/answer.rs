@@ -8,7 +8,7 @@ use super::{Digest, DigestTree};
 /// What the receiver says to one entry.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// Send all of it. For a folder: it is there.
+    /// Send all of it. For a folder or a link: it will be made.
     Send,
     /// Do not send it.
     Refuse(RefuseReason),
@@ -62,9 +62,9 @@ macro_rules! codes {
 codes! {
     /// Why the receiver does not have an entry.
     RefuseReason {
-        /// Its name is not safe on every system.
-        Name = 1 => "name is not allowed",
-        /// Some system would take its name for that of an earlier entry.
+        /// It has no name that the receiver's system can hold.
+        Name = 1 => "name is not allowed on the receiving system",
+        /// The receiver's file system would take its name for that of an earlier entry.
         Collision = 2 => "name collides with another one in the offer",
         /// A file is there already.
         Exists = 3 => "a file of that name exists",
@@ -80,6 +80,10 @@ codes! {
         Io = 8 => "the receiver's file system failed",
         /// It is longer than the receiver's system lets a file be.
         TooLarge = 9 => "file is larger than the receiver's file system, or its `ulimit -f`, allows",
+        /// It is a link that is absolute, leads out of the folder, or cannot be judged.
+        Target = 10 => "symbolic link leads out of the folder, or up again after a name",
+        /// It is of a kind that the receiver does not know or cannot make.
+        Kind = 11 => "the receiver cannot make an entry of this kind",
     }
 }
 

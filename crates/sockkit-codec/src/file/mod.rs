@@ -11,10 +11,10 @@ mod tree;
 pub use self::{
     answer::{Answer, FailReason, RefuseReason},
     manifest::{Digest, Entry, EntryKind, FileTime, Integrity, Manifest},
-    name::{EntryPath, NameError, TEMPORARY_PREFIX},
+    name::{EntryPath, LinkTarget, NameError, NameRules, RawPath, TEMPORARY_PREFIX},
     tree::{BlockHasher, DigestTree},
 };
-pub use crate::text::escape_name;
+pub use crate::text::{escape_name, escape_name_bytes};
 
 /// Bytes in a block, except for the last of a file. It is a power of two, so
 /// that a block is a subtree of BLAKE3's tree.

@@ -111,7 +111,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// The name that is sent for a file: its last component.
 fn name_of(path: &Path) -> Result<EntryPath, CourseError> {
     let name = path.file_name().and_then(|name| name.to_str());
-    Ok(EntryPath::parse(name.unwrap_or_default())?)
+    Ok(course::check_name(name.unwrap_or_default())?)
 }
 
 /// The name that arrived, if it is one.

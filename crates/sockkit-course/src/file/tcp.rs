@@ -44,7 +44,7 @@ where
     if read == 0 {
         return Err(CourseError::Closed);
     }
-    within(Awaited::Room, stream.write_all(name.as_str().as_bytes())).await?;
+    within(Awaited::Room, stream.write_all(name.as_bytes())).await?;
     within(Awaited::Room, stream.flush()).await?;
     sleep(PAUSE_AFTER_NAME).await;
 

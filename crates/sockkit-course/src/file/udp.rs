@@ -33,9 +33,7 @@ pub async fn send(endpoint: &UdpEndpoint, to: SocketAddr, path: &Path) -> Result
     let path = path.to_owned();
     let mut file = on_disk(move || File::open(path)).await?;
 
-    endpoint
-        .send(Transmit::new(to, name.as_str().as_bytes()))
-        .await?;
+    endpoint.send(Transmit::new(to, name.as_bytes())).await?;
     wait_for_ok(endpoint, to).await?;
 
     let mut sent = 0;

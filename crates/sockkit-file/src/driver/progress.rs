@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use crate::{
-    Digest, EntryKind, EntryPath, Manifest,
+    Digest, Entry, EntryKind, EntryPath, Manifest, RawPath,
     session::{FailReason, RefuseReason},
 };
 
@@ -74,11 +74,15 @@ impl fmt::Debug for OnProgress {
 
 /// How a transfer ended, file by file.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Summary {
-    /// Every file of the offer, in its order. Folders are not listed.
+    /// Every file and link of the offer, in its order, and each folder that the receiver
+    /// does not have.
     pub files: Vec<FileSummary>,
     /// Bytes of files that crossed the wire.
     pub moved_bytes: u64,
+    /// How many files, folders and links the sender could not offer.
+    pub left_out: u32,
 }
 
 impl Summary {
@@ -89,21 +93,31 @@ impl Summary {
         mut renamed: HashMap<u32, EntryPath>,
         moved_bytes: u64,
     ) -> Self {
+        let is_told = |entry: &Entry, outcome: &Option<FileOutcome>| {
+            entry.kind != EntryKind::Folder
+                || outcome.is_some_and(|outcome| !matches!(outcome, FileOutcome::Complete(_)))
+        };
         let files = (0..)
             .zip(&manifest.entries)
             .zip(outcomes)
-            .filter(|((_, entry), _)| entry.kind == EntryKind::File)
+            .filter(|((_, entry), outcome)| is_told(entry, outcome))
             .map(|((index, entry), outcome)| FileSummary {
                 path: entry.path.clone(),
+                kind: entry.kind.clone(),
                 size_bytes: entry.size_bytes,
                 saved_as: renamed.remove(&index),
                 outcome: outcome.unwrap_or(FileOutcome::NotReached),
             })
             .collect();
-        Self { files, moved_bytes }
+        Self {
+            files,
+            moved_bytes,
+            left_out: manifest.left_out,
+        }
     }
 
-    /// Whether every file on offer is now at the receiver.
+    /// Whether everything on offer is now at the receiver. What the sender could not
+    /// offer is counted in [`left_out`](Self::left_out).
     pub fn is_complete(&self) -> bool {
         self.files
             .iter()
@@ -111,11 +125,14 @@ impl Summary {
     }
 }
 
-/// How it went with one file.
+/// How it went with one file, link or folder.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct FileSummary {
-    /// Its path as offered; show it through [`escape_name`](crate::escape_name).
-    pub path: String,
+    /// Its path as offered.
+    pub path: RawPath,
+    /// What it is.
+    pub kind: EntryKind,
     /// Its length.
     pub size_bytes: u64,
     /// Where the receiver put it, if not at its path; the sender is not told.
@@ -129,7 +146,7 @@ pub struct FileSummary {
 #[non_exhaustive]
 pub enum FileOutcome {
     /// The receiver has it, verified by this digest; `None` if the transfer
-    /// had none.
+    /// had none, and for links.
     Complete(Option<Digest>),
     /// The receiver did not take it.
     Refused(RefuseReason),

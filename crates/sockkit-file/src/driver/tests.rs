@@ -104,16 +104,8 @@ async fn a_flood_of_keep_alives_earns_no_more_than_an_offer_would() {
 #[tokio::test(start_paused = true)]
 async fn a_long_offer_over_a_slow_link_comes_through() {
     let (ours, mut theirs) = duplex(1 << 10);
-    let mut manifest = Manifest::default();
-    let entry = crate::Entry {
-        path: "a".repeat(4_000),
-        kind: crate::EntryKind::Folder,
-        size_bytes: 0,
-        modified: crate::FileTime::default(),
-        executable: false,
-        is_private: false,
-    };
-    manifest.entries = vec![entry; 2_000];
+    let entry = crate::Entry::folder("a".repeat(4_000));
+    let manifest = Manifest::new(vec![entry; 2_000]);
     let mut session = SenderSession::new("", manifest);
     let mut said = session.poll_transmit().unwrap();
     session

@@ -13,11 +13,12 @@ mod whole;
 pub use self::{
     destination::{Destination, OnConflict},
     plan::Planned,
-    source::{SkipReason, Skipped, Source, SourceError},
+    source::{SkipReason, Skipped, Source, SourceError, escape_path},
     whole::Whole,
 };
 pub(crate) use self::{
     destination::{Writer, refusal},
+    folder::has_no_links,
     part::Part,
     plan::Planner,
     source::OpenSource,

@@ -286,8 +286,8 @@ pub(crate) struct PartNames {
 
 impl PartNames {
     /// Short whatever the length of `name`, and the same at each attempt.
-    pub(crate) fn of(name: &str) -> Self {
-        let digest = blake3::hash(name.as_bytes()).to_hex();
+    pub(crate) fn of(name: impl AsRef<[u8]>) -> Self {
+        let digest = blake3::hash(name.as_ref()).to_hex();
         Self::of_stem(&format!("{TEMPORARY_PREFIX}{}", &digest[..32]))
     }
 

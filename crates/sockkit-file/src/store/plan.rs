@@ -3,10 +3,10 @@
 use std::{io, sync::Arc};
 
 use super::{
-    destination::{Destination, MAX_RENAMES, OnConflict, numbered, refusal},
+    destination::{Destination, MAX_RENAMES, OnConflict, link_conflict, numbered, refusal},
     folder::{Folder, is_file, size_bytes},
 };
-use crate::{Entry, EntryKind, EntryPath, RefuseReason};
+use crate::{Entry, EntryKind, EntryPath, RawPath, RefuseReason};
 
 /// What would be done about one entry of an offer.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -15,7 +15,8 @@ pub enum Planned {
     Write(EntryPath),
     /// It would replace the file at this path.
     Replace(EntryPath),
-    /// A file of its size is at this path, and stays; the contents are compared.
+    /// A file of its size is at this path, and stays; the contents are compared. Or it
+    /// is a link, and the same one is there.
     Compare(EntryPath),
     /// It would be refused.
     Refuse(RefuseReason),
@@ -25,6 +26,7 @@ pub enum Planned {
 pub(crate) struct Planner {
     root: Arc<Folder>,
     on_conflict: OnConflict,
+    confuses_names: Option<bool>,
     /// The folder used last, if it is there: thousands of files may share it.
     recent: Option<(EntryPath, Option<Folder>)>,
 }
@@ -34,18 +36,49 @@ impl Planner {
         Self {
             root: Arc::clone(&destination.root),
             on_conflict,
+            confuses_names: None,
             recent: None,
         }
     }
 
     pub(crate) fn plan(&mut self, path: &EntryPath, entry: &Entry) -> Planned {
-        let planned = match entry.kind {
+        let planned = match &entry.kind {
             EntryKind::Folder => {
                 found(self.root.below(path)).map(|_folder| Planned::Write(path.clone()))
             }
             EntryKind::File => self.plan_file(path, entry),
+            EntryKind::Link { target } => self.plan_link(path, target),
+            _ => return Planned::Refuse(RefuseReason::Kind),
         };
         planned.unwrap_or_else(|error| Planned::Refuse(refusal(path, &error)))
+    }
+
+    /// As [`Writer::confuses_names`](super::Writer::confuses_names).
+    pub(crate) fn confuses_names(&mut self) -> bool {
+        let root = &self.root;
+        *self
+            .confuses_names
+            .get_or_insert_with(|| root.confuses_names().unwrap_or(true))
+    }
+
+    fn plan_link(&mut self, path: &EntryPath, target: &RawPath) -> io::Result<Planned> {
+        let on_conflict = self.on_conflict;
+        let Some(folder) = self.folder_of(path)? else {
+            return Ok(Planned::Write(path.clone()));
+        };
+        if let Some(reason) = link_conflict(folder, path, target, on_conflict)? {
+            return Ok(Planned::Refuse(reason));
+        }
+        let is_there = folder.find(path.file_name())?.is_some();
+        Ok(match on_conflict {
+            OnConflict::Overwrite if is_there => Planned::Replace(path.clone()),
+            OnConflict::Resume if is_there => Planned::Compare(path.clone()),
+            OnConflict::Rename => Planned::Write(match is_there {
+                true => free_name(folder, path)?,
+                false => path.clone(),
+            }),
+            _ => Planned::Write(path.clone()),
+        })
     }
 
     fn plan_file(&mut self, path: &EntryPath, entry: &Entry) -> io::Result<Planned> {

@@ -9,18 +9,39 @@ use std::{
 };
 
 use super::folder::{self, Folder, change_time, file_time};
-use crate::{Entry, EntryKind, EntryPath, FailReason, FileTime, Integrity, Manifest, NameError};
+use crate::{
+    Entry, EntryKind, EntryPath, FailReason, FileTime, Integrity, LinkTarget, Manifest, NameError,
+};
 
 /// Files and folders to offer.
 ///
-/// Links inside folders are neither followed nor sent; devices, sockets and
-/// pipes are not sent. A link that is named itself stands for what it leads to.
+/// Links inside a folder are sent as links, unless they are absolute or lead out of that
+/// folder; none is followed. A link that is named itself stands for what it leads to,
+/// under its own name. Devices, sockets and pipes are not sent.
 #[derive(Debug)]
 pub struct Source {
     manifest: Manifest,
-    /// For each entry the folder that its path is relative to.
-    roots: Vec<Arc<Folder>>,
+    /// For each entry, where it was found.
+    roots: Vec<Arc<Root>>,
     skipped: Vec<Skipped>,
+}
+
+/// A path that was named.
+#[derive(Debug)]
+struct Root {
+    /// The folder that holds it.
+    folder: Folder,
+    /// What it is called there, and on offer.
+    real: Vec<u8>,
+    offered: Vec<u8>,
+}
+
+impl Root {
+    /// Where an entry is, relative to the folder.
+    fn real_path(&self, entry: &Entry) -> Option<EntryPath> {
+        let below = entry.path.as_bytes().strip_prefix(&*self.offered)?;
+        EntryPath::parse([&self.real, below].concat()).ok()
+    }
 }
 
 impl Source {
@@ -37,30 +58,35 @@ impl Source {
             roots: Vec::new(),
             skipped: Vec::new(),
         };
-        let mut names: HashMap<String, PathBuf> = HashMap::new();
+        let mut names: HashMap<Vec<u8>, PathBuf> = HashMap::new();
         for path in paths {
             let path = path.as_ref();
-            let real = fs::canonicalize(path).map_err(|error| SourceError::Io {
+            let failed = |path: &Path, error| SourceError::Io {
                 path: path.to_owned(),
                 error,
-            })?;
-            let (Some(parent), Some(name)) = (real.parent(), real.file_name()) else {
-                return Err(SourceError::Nameless { path: real });
             };
-            let Some(name) = name.to_str() else {
-                return Err(SourceError::NotUnicode { path: real });
+            let found = fs::canonicalize(path).map_err(|error| failed(path, error))?;
+            let (Some(parent), Some(real)) = (found.parent(), found.file_name()) else {
+                return Err(SourceError::Nameless { path: found });
             };
-            if let Some(first) = names.insert(name.to_owned(), real.clone()) {
+            // `.` and `..` are called what they are.
+            let offered = path.file_name().unwrap_or(real);
+            let (Some(real), Some(offered)) = (folder::bytes_of(real), folder::bytes_of(offered))
+            else {
+                return Err(SourceError::NotUnicode { path: found });
+            };
+            if let Some(first) = names.insert(offered.to_owned(), path.to_owned()) {
                 return Err(SourceError::SameName {
                     first,
-                    second: real,
+                    second: path.to_owned(),
                 });
             }
-            let root = Folder::open(parent).map_err(|error| SourceError::Io {
-                path: parent.to_owned(),
-                error,
-            })?;
-            source.add(&Arc::new(root), &real, name);
+            let root = Root {
+                folder: Folder::open(parent).map_err(|error| failed(parent, error))?,
+                real: real.to_owned(),
+                offered: offered.to_owned(),
+            };
+            source.add(&Arc::new(root), &found, offered);
         }
         Ok(source)
     }
@@ -89,8 +115,9 @@ impl Source {
         else {
             return Err(FailReason::Vanished);
         };
-        let path = EntryPath::parse(&entry.path).map_err(|_renamed| FailReason::Vanished)?;
+        let path = root.real_path(entry).ok_or(FailReason::Vanished)?;
         let file = root
+            .folder
             .open_file_below(&path)
             .map_err(|error| match error.kind() {
                 io::ErrorKind::NotFound => FailReason::Vanished,
@@ -108,68 +135,77 @@ impl Source {
         Ok(OpenSource { file, stamp })
     }
 
-    fn add(&mut self, root: &Arc<Folder>, real: &Path, path: &str) {
-        let mut skip = |reason| {
-            self.skipped.push(Skipped {
-                path: real.to_owned(),
-                reason,
-            });
-        };
-        let metadata = match fs::symlink_metadata(real) {
-            Ok(metadata) => metadata,
-            Err(error) => return skip(SkipReason::Io(error.kind())),
-        };
-        if let Err(error) = EntryPath::parse(path) {
-            return skip(SkipReason::Name(error));
-        }
-        let kind = match metadata.file_type() {
-            kind if kind.is_file() => EntryKind::File,
-            kind if kind.is_dir() => EntryKind::Folder,
-            kind if kind.is_symlink() => return skip(SkipReason::Link),
-            _ => return skip(SkipReason::Special),
-        };
-        let is_file = kind == EntryKind::File;
-        self.roots.push(Arc::clone(root));
-        self.manifest.entries.push(Entry {
-            path: path.to_owned(),
-            kind,
-            size_bytes: if is_file { metadata.len() } else { 0 },
-            modified: file_time(&metadata),
-            executable: is_file && folder::is_executable(&metadata),
-            is_private: folder::is_for_owner(&metadata),
-        });
-        if kind == EntryKind::Folder {
-            self.add_folder(root, real, path);
+    fn add(&mut self, root: &Arc<Root>, real: &Path, path: &[u8]) {
+        match offered(real, path) {
+            Ok(entry) => {
+                let is_folder = entry.kind == EntryKind::Folder;
+                self.roots.push(Arc::clone(root));
+                self.manifest.entries.push(entry);
+                if is_folder {
+                    self.add_folder(root, real, path);
+                }
+            }
+            Err(reason) => self.skip(real, reason),
         }
     }
 
+    fn skip(&mut self, path: &Path, reason: SkipReason) {
+        self.manifest.left_out += u32::from(reason.is_loss());
+        self.skipped.push(Skipped {
+            path: path.to_owned(),
+            reason,
+        });
+    }
+
     /// Sorted, so that the same folder is always offered in the same order.
-    fn add_folder(&mut self, root: &Arc<Folder>, real: &Path, path: &str) {
+    fn add_folder(&mut self, root: &Arc<Root>, real: &Path, path: &[u8]) {
         let listed = fs::read_dir(real).and_then(|found| {
             let names = found.map(|entry| Ok(entry?.file_name()));
             names.collect::<io::Result<Vec<_>>>()
         });
         let mut names = match listed {
             Ok(names) => names,
-            Err(error) => {
-                return self.skipped.push(Skipped {
-                    path: real.to_owned(),
-                    reason: SkipReason::Io(error.kind()),
-                });
-            }
+            Err(error) => return self.skip(real, SkipReason::Io(error.kind())),
         };
         names.sort_unstable();
         for name in names {
             let below = real.join(&name);
-            match name.to_str() {
-                Some(name) => self.add(root, &below, &format!("{path}/{name}")),
-                None => self.skipped.push(Skipped {
-                    path: below,
-                    reason: SkipReason::NotUnicode,
-                }),
+            match folder::bytes_of(&name) {
+                Some(name) => self.add(root, &below, &[path, name].join(&b'/')),
+                None => self.skip(&below, SkipReason::NotUnicode),
             }
         }
     }
+}
+
+/// What is at `real`, as it is offered under `path`.
+fn offered(real: &Path, path: &[u8]) -> Result<Entry, SkipReason> {
+    let failed = |error: io::Error| SkipReason::Io(error.kind());
+    let metadata = fs::symlink_metadata(real).map_err(failed)?;
+    let allowed = EntryPath::parse(path)?;
+    let kind = metadata.file_type();
+    let mut entry = if kind.is_file() {
+        Entry::file(path, metadata.len())
+    } else if kind.is_dir() {
+        Entry::folder(path)
+    } else if kind.is_symlink() {
+        let target = fs::read_link(real).map_err(failed)?;
+        let target = folder::bytes_of(target.as_os_str()).ok_or(SkipReason::NotUnicode)?;
+        let parsed = LinkTarget::parse(&allowed, target).map_err(SkipReason::Link)?;
+        // The folder that was named is the outermost.
+        if parsed.folders_left(&allowed).unwrap_or(0) == 0 {
+            return Err(SkipReason::Link(NameError::LeadsOut));
+        }
+        Entry::link(path, target)
+    } else {
+        return Err(SkipReason::Special);
+    };
+    entry.modified = file_time(&metadata);
+    if !kind.is_symlink() {
+        entry.mode = folder::permissions(&metadata);
+        entry.is_private = folder::is_for_owner(&metadata);
+    }
+    Ok(entry)
 }
 
 /// Something that was found and is not offered.
@@ -185,16 +221,16 @@ pub struct Skipped {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SkipReason {
-    /// Links are not sent.
-    #[error("symbolic links are not sent")]
-    Link,
-    /// Neither a file nor a folder.
+    /// It is a link that no receiver would make.
+    #[error("{0}")]
+    Link(NameError),
+    /// A device, a socket or a pipe.
     #[error("neither a file nor a folder")]
     Special,
     /// No receiver would take the name.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// The name is not Unicode.
+    /// The name, or the target of the link, is not Unicode: on Windows alone.
     #[error("name is not Unicode")]
     NotUnicode,
     /// It could not be looked at.
@@ -202,12 +238,20 @@ pub enum SkipReason {
     Io(io::ErrorKind),
 }
 
+impl SkipReason {
+    /// Whether the receiver misses something: not where there is nothing to send, as of
+    /// a socket, or of a file that an unfinished transfer left.
+    pub fn is_loss(&self) -> bool {
+        !matches!(self, Self::Special | Self::Name(NameError::Reserved))
+    }
+}
+
 /// Why the paths to send cannot be offered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
     /// A named path does not exist or cannot be read.
-    #[error("cannot read {}", shown(path))]
+    #[error("cannot read {}", escape_path(path))]
     Io {
         /// The path.
         path: PathBuf,
@@ -216,13 +260,13 @@ pub enum SourceError {
         error: io::Error,
     },
     /// The root of the file system has no name to send.
-    #[error("{} has no name: name what is in it", shown(path))]
+    #[error("{} has no name: name what is in it", escape_path(path))]
     Nameless {
         /// The path.
         path: PathBuf,
     },
-    /// A name that is not Unicode cannot be sent.
-    #[error("the name of {} is not Unicode: rename it", shown(path))]
+    /// A name that is not Unicode cannot be sent from Windows.
+    #[error("the name of {} is not Unicode: rename it", escape_path(path))]
     NotUnicode {
         /// The path.
         path: PathBuf,
@@ -230,8 +274,8 @@ pub enum SourceError {
     /// They would become one at the receiver.
     #[error(
         "{} and {} have the same name: send them apart",
-        shown(first),
-        shown(second)
+        escape_path(first),
+        escape_path(second)
     )]
     SameName {
         /// One of them.
@@ -241,9 +285,13 @@ pub enum SourceError {
     },
 }
 
-/// The user gives the path, but another may have made the name: `send *`.
-fn shown(path: &Path) -> String {
-    crate::escape_name(&path.to_string_lossy())
+/// Shows a path of this system, escaped: the user gives it, but another may have made
+/// the name (`send *`).
+pub fn escape_path(path: &Path) -> String {
+    match folder::bytes_of(path.as_os_str()) {
+        Some(bytes) => crate::escape_name_bytes(bytes),
+        None => crate::escape_name(&path.to_string_lossy()),
+    }
 }
 
 /// A file as it was when it was opened.

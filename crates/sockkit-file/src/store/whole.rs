@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Destination, OnConflict, Part, Writer};
-use crate::{Entry, EntryKind, EntryPath, FileTime};
+use crate::{Entry, EntryPath, FileTime};
 
 /// Takes bytes, and replaces the old file at the end. Dropped before that, it
 /// leaves nothing. Blocks on the disk.
@@ -84,15 +84,10 @@ fn entry(path: &EntryPath, size_bytes: u64) -> Entry {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    Entry {
-        path: path.as_str().to_owned(),
-        kind: EntryKind::File,
-        size_bytes,
-        modified: FileTime {
-            seconds: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
-            nanoseconds: now.subsec_nanos(),
-        },
-        executable: false,
-        is_private: false,
-    }
+    let mut entry = Entry::file(path.as_bytes(), size_bytes);
+    entry.modified = FileTime {
+        seconds: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
+        nanoseconds: now.subsec_nanos(),
+    };
+    entry
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use bytes::{Buf, BufMut, TryGetError};
 
+use super::message::VERSION;
+
 /// Why a session ended early. All but [`Aborted`](Self::Aborted) are faults of
 /// the peer's bytes.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -13,7 +15,11 @@ pub enum SessionError {
     #[error("peer does not speak the file protocol: is it the right port?")]
     NotThisProtocol,
     /// The peer speaks another version: upgrade the older one.
-    #[error("peer speaks version {theirs} of the file protocol, this side version {ours}")]
+    #[error(
+        "peer speaks version {theirs} of the file protocol, this side version {ours}: \
+         upgrade sockkit {}",
+        older(*ours, *theirs)
+    )]
     Version {
         /// What this side speaks.
         ours: u16,
@@ -93,6 +99,11 @@ pub enum SessionError {
     /// The peer ended the session and said why.
     #[error("peer ended the transfer: {0}")]
     Aborted(Abort),
+}
+
+/// Which side is to be upgraded.
+fn older(ours: u16, theirs: u16) -> &'static str {
+    if ours < theirs { "here" } else { "there" }
 }
 
 impl SessionError {
@@ -212,7 +223,12 @@ impl Abort {
 impl fmt::Display for Abort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Version { theirs } => write!(f, "it speaks version {theirs} of the protocol"),
+            Self::Version { theirs } => write!(
+                f,
+                "it speaks version {theirs} of the file protocol, this side version {VERSION}: \
+                 upgrade sockkit {}",
+                older(VERSION, *theirs)
+            ),
             Self::Declined => f.write_str("it declined the offer"),
             Self::Protocol => f.write_str("it could not make sense of what it was sent"),
             Self::TooMany { limit } => write!(f, "it takes at most {limit} files and folders"),

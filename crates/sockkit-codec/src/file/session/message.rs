@@ -4,7 +4,7 @@ use bytes::{Buf, BufMut, TryGetError};
 
 use super::error::{Abort, MessageKind, SessionError};
 use crate::file::{
-    Digest, Entry, EntryKind, FailReason, FileTime, Integrity, Manifest, RefuseReason,
+    Digest, Entry, EntryKind, FailReason, FileTime, Integrity, Manifest, RawPath, RefuseReason,
 };
 
 /// The first message of each side.
@@ -15,9 +15,6 @@ pub struct Hello {
     /// Who speaks, for a person to read. Not to be trusted, nor shown
     /// unescaped. At most 255 bytes.
     pub name: String,
-    /// Whether it knows which entries of an offer are private: one that does not
-    /// takes no offer that says so.
-    pub knows_private: bool,
     /// Others come before this peer: it will have to wait for its answer.
     pub busy: bool,
 }
@@ -121,9 +118,15 @@ impl Message {
         let input = &mut body;
         let message = match kind {
             MessageKind::Hello => Self::Hello(take_hello(input)?),
-            MessageKind::Offer => Self::Offer(take_manifest(input).ok_or_else(|| malformed(kind))?),
+            MessageKind::Offer => {
+                let manifest = take_manifest(input).ok_or_else(|| malformed(kind))?;
+                skip_extensions(kind, input)?;
+                Self::Offer(manifest)
+            }
             MessageKind::Answer => {
-                Self::Answer(take_list(input, take_answer).ok_or_else(|| malformed(kind))?)
+                let answers = take_list(input, take_answer).ok_or_else(|| malformed(kind))?;
+                skip_extensions(kind, input)?;
+                Self::Answer(answers)
             }
             MessageKind::Report => {
                 let take = |input: &mut &[u8]| {
@@ -148,7 +151,7 @@ impl Message {
 }
 
 /// Version of the protocol, in the first bytes of the first message.
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 
 /// Tells the peer that this side works, though it has nothing else to say: a
 /// keep-alive, as it stands on the wire.
@@ -156,8 +159,11 @@ pub(crate) const VERSION: u16 = 1;
 /// Either side may write it wherever a message may begin.
 pub const WORKING: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 1, MessageKind::Working as u8];
 
-/// Of an entry in an offer, before its path.
-pub(super) const ENTRY_HEAD_BYTES: u64 = 23;
+/// Of an entry in an offer, without its path and target.
+pub(super) const ENTRY_HEAD_BYTES: u64 = 28;
+
+/// What the extensions of an answer may have.
+pub(super) const MAX_EXTENSION_BYTES: u64 = 4_096;
 
 /// Of the length that begins every frame.
 pub(crate) const LENGTH_BYTES: usize = 8;
@@ -182,20 +188,20 @@ fn put_hello(hello: &Hello, out: &mut Vec<u8>) {
         Role::Sender => 0,
         Role::Receiver => 1,
     });
-    let mut cut = hello.name.len().min(usize::from(u8::MAX));
-    while !hello.name.is_char_boundary(cut) {
-        cut -= 1;
-    }
-    out.put_u8(u8::try_from(cut).expect("cut above"));
-    out.put_slice(hello.name.split_at(cut).0.as_bytes());
+    let name = cut(&hello.name, usize::from(u8::MAX));
+    out.put_u8(u8::try_from(name.len()).expect("cut above"));
+    out.put_slice(name.as_bytes());
     if hello.busy {
         out.put_u16(BUSY_EXTENSION);
         out.put_u16(0);
     }
-    if hello.knows_private {
-        out.put_u16(PRIVATE_EXTENSION);
-        out.put_u16(0);
-    }
+}
+
+/// Cut at a character, never inside one.
+fn cut(text: &str, max_bytes: usize) -> &str {
+    let mut lengths = (0..=max_bytes.min(text.len())).rev();
+    let fits = lengths.find_map(|bytes| text.get(..bytes));
+    fits.unwrap_or_default()
 }
 
 /// The magic and the version stand first in every version to come, so that
@@ -216,25 +222,42 @@ fn take_hello(input: &mut &[u8]) -> Result<Hello, SessionError> {
         });
     }
     let mut hello = take_hello_body(input).ok_or_else(|| malformed(MessageKind::Hello))?;
-    // What follows are extensions: (type, length, value). Those with the top
-    // bit set must be understood, and this version knows none such.
+    let short = |_short| malformed(MessageKind::Hello);
     while !input.is_empty() {
-        let kind = input.try_get_u16().ok();
-        let length = input.try_get_u16().ok();
-        let (Some(kind), Some(length)) = (kind, length) else {
-            return Err(malformed(MessageKind::Hello));
-        };
-        match kind {
-            BUSY_EXTENSION => hello.busy = true,
-            PRIVATE_EXTENSION => hello.knows_private = true,
-            CRITICAL_EXTENSION.. => return Err(SessionError::UnknownExtension { kind }),
-            _ => {}
-        }
-        *input = input
-            .get(usize::from(length)..)
-            .ok_or_else(|| malformed(MessageKind::Hello))?;
+        let kind = input.try_get_u16().map_err(short)?;
+        let length = input.try_get_u16().map_err(short)?;
+        skip_extension(MessageKind::Hello, kind, length.into(), input)?;
+        hello.busy |= kind == BUSY_EXTENSION;
     }
     Ok(hello)
+}
+
+/// What follows an offer or an answer: (type, length, value).
+fn skip_extensions(message: MessageKind, input: &mut &[u8]) -> Result<(), SessionError> {
+    let short = |_short| malformed(message);
+    while !input.is_empty() {
+        let kind = input.try_get_u16().map_err(short)?;
+        let length = input.try_get_u32().map_err(short)?;
+        skip_extension(message, kind, length, input)?;
+    }
+    Ok(())
+}
+
+/// Those with the top bit set must be understood, and this version knows none such.
+fn skip_extension(
+    message: MessageKind,
+    kind: u16,
+    length: u32,
+    input: &mut &[u8],
+) -> Result<(), SessionError> {
+    if kind >= CRITICAL_EXTENSION {
+        return Err(SessionError::UnknownExtension { kind });
+    }
+    let rest = usize::try_from(length)
+        .ok()
+        .and_then(|length| input.get(length..));
+    *input = rest.ok_or_else(|| malformed(message))?;
+    Ok(())
 }
 
 fn take_hello_body(input: &mut &[u8]) -> Option<Hello> {
@@ -246,8 +269,7 @@ fn take_hello_body(input: &mut &[u8]) -> Option<Hello> {
     let length = usize::from(input.try_get_u8().ok()?);
     Some(Hello {
         role,
-        name: take_text(input, length)?,
-        knows_private: false,
+        name: str::from_utf8(take_bytes(input, length)?).ok()?.to_owned(),
         busy: false,
     })
 }
@@ -257,16 +279,32 @@ fn put_manifest(manifest: &Manifest, out: &mut Vec<u8>) {
         Integrity::Unverified => 0,
         Integrity::Blake3 => 1,
     });
+    out.put_u32(manifest.left_out);
     put_count(manifest.entries.len(), out);
-    for entry in &manifest.entries {
-        let folder = u8::from(entry.kind == EntryKind::Folder);
-        let executable = u8::from(entry.executable) << 1;
-        out.put_u8(folder | executable | u8::from(entry.is_private) << 2);
-        out.put_u64(entry.size_bytes);
-        out.put_i64(entry.modified.seconds);
-        out.put_u32(entry.modified.nanoseconds);
-        out.put_u16(u16::try_from(entry.path.len()).expect("paths are checked when offered"));
-        out.put_slice(entry.path.as_bytes());
+    manifest
+        .entries
+        .iter()
+        .for_each(|entry| put_entry(entry, out));
+}
+
+fn put_entry(entry: &Entry, out: &mut Vec<u8>) {
+    let (kind, target) = match &entry.kind {
+        EntryKind::File => (0, &[][..]),
+        EntryKind::Folder => (1, &[][..]),
+        EntryKind::Link { target } => (2, target.as_bytes()),
+        EntryKind::Other(kind) => (*kind, &[][..]),
+    };
+    out.put_u8(kind);
+    out.put_u8(u8::from(entry.is_private));
+    out.put_u16(entry.mode & MODE_BITS);
+    out.put_u64(entry.size_bytes);
+    out.put_i64(entry.modified.seconds);
+    out.put_u32(entry.modified.nanoseconds);
+    for bytes in [entry.path.as_bytes(), target] {
+        // One that is cut is still longer than any receiver takes.
+        let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+        out.put_u16(length);
+        out.extend(bytes.iter().take(length.into()));
     }
 }
 
@@ -278,34 +316,43 @@ fn take_manifest(input: &mut &[u8]) -> Option<Manifest> {
     };
     Some(Manifest {
         integrity,
+        left_out: input.try_get_u32().ok()?,
         entries: take_list(input, take_entry)?,
     })
 }
 
 fn take_entry(input: &mut &[u8]) -> Option<Entry> {
-    let flags = input.try_get_u8().ok()?;
+    let (kind, flags) = (input.try_get_u8().ok()?, input.try_get_u8().ok()?);
+    let mode = input.try_get_u16().ok()?;
     let size_bytes = input.try_get_u64().ok()?;
     let modified = FileTime {
         seconds: input.try_get_i64().ok()?,
         nanoseconds: input.try_get_u32().ok()?,
     };
-    let length = usize::from(input.try_get_u16().ok()?);
-    let path = take_text(input, length)?;
-    let kind = if flags & 1 == 1 {
-        EntryKind::Folder
-    } else {
-        EntryKind::File
+    let path = take_path(input)?;
+    let target = take_path(input)?;
+    let sound = flags <= 1 && mode <= MODE_BITS && modified.nanoseconds < 1_000_000_000;
+    let is_bare = target.as_bytes().is_empty() && size_bytes == 0;
+    let kind = match kind {
+        0 if target.as_bytes().is_empty() => EntryKind::File,
+        1 if is_bare => EntryKind::Folder,
+        2 if size_bytes == 0 => EntryKind::Link { target },
+        0..=2 => return None,
+        // What else it has is for a reader that knows it.
+        kind => EntryKind::Other(kind),
     };
-    let sound = flags < 8
-        && modified.nanoseconds < 1_000_000_000
-        && (kind == EntryKind::File || size_bytes == 0);
+    let size_bytes = if kind == EntryKind::File {
+        size_bytes
+    } else {
+        0
+    };
     sound.then_some(Entry {
         path,
         kind,
         size_bytes,
         modified,
-        executable: flags & 2 == 2,
-        is_private: flags & 4 == 4,
+        mode,
+        is_private: flags & 1 == 1,
     })
 }
 
@@ -371,14 +418,20 @@ fn take_digest(input: &mut &[u8]) -> Result<Digest, TryGetError> {
     Ok(Digest(digest))
 }
 
-fn take_text(input: &mut &[u8], length: usize) -> Option<String> {
-    let (text, rest) = input.split_at_checked(length)?;
+fn take_path(input: &mut &[u8]) -> Option<RawPath> {
+    let length = usize::from(input.try_get_u16().ok()?);
+    take_bytes(input, length).map(RawPath::from)
+}
+
+fn take_bytes<'a>(input: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (bytes, rest) = input.split_at_checked(length)?;
     *input = rest;
-    Some(str::from_utf8(text).ok()?.to_owned())
+    Some(bytes)
 }
 
 const MAGIC: &[u8; 4] = b"SKFT";
 const CRITICAL_EXTENSION: u16 = 0x8000;
 /// Its being there says it; the value is empty.
 const BUSY_EXTENSION: u16 = 1;
-const PRIVATE_EXTENSION: u16 = 2;
+/// Who may read, write and execute; setuid and its like do not travel.
+const MODE_BITS: u16 = 0o777;

@@ -9,7 +9,7 @@ use super::{
     review::Limits,
 };
 use crate::file::{
-    Answer, BLOCK_BYTES, BlockHasher, Digest, DigestTree, EntryKind, FailReason, Integrity,
+    Answer, BLOCK_BYTES, BlockHasher, Digest, DigestTree, Entry, EntryKind, FailReason, Integrity,
     Manifest, RefuseReason, block_count,
 };
 
@@ -30,7 +30,8 @@ pub struct ReceiverSession {
     outbound: Vec<u8>,
     state: State,
     integrity: Integrity,
-    sizes: Vec<(EntryKind, u64)>,
+    /// Of each entry; `None` if it is no file, and sends nothing.
+    sizes: Vec<Option<u64>>,
     /// The files that must come, in order.
     awaited: VecDeque<(u32, Answer)>,
     current: Option<Current>,
@@ -53,7 +54,6 @@ impl ReceiverSession {
         let hello = Hello {
             role: Role::Receiver,
             name: name.to_owned(),
-            knows_private: true,
             busy,
         };
         Message::Hello(hello).encode(&mut outbound);
@@ -118,8 +118,8 @@ impl ReceiverSession {
         self.awaited = (0..)
             .zip(&self.sizes)
             .zip(answers)
-            .filter(|((_entry, (kind, _size)), answer)| {
-                *kind == EntryKind::File && !matches!(answer, Answer::Refuse(_))
+            .filter(|((_entry, size), answer)| {
+                size.is_some() && !matches!(answer, Answer::Refuse(_))
             })
             .map(|((entry, _size), answer)| (entry, answer))
             .collect();
@@ -156,7 +156,9 @@ impl ReceiverSession {
                 self.limits.check(&manifest)?;
                 self.integrity = manifest.integrity;
                 let sizes = manifest.entries.iter();
-                self.sizes = sizes.map(|entry| (entry.kind, entry.size_bytes)).collect();
+                let size =
+                    |entry: &Entry| (entry.kind == EntryKind::File).then_some(entry.size_bytes);
+                self.sizes = sizes.map(size).collect();
                 self.state = State::Offered;
                 Ok(ReceiverEvent::Offered(manifest))
             }
@@ -300,9 +302,8 @@ impl ReceiverSession {
     }
 
     fn size_bytes(&self, entry: u32) -> u64 {
-        self.sizes
-            .get(entry as usize)
-            .map_or(0, |(_kind, size)| *size)
+        let size = self.sizes.get(entry as usize).copied().flatten();
+        size.unwrap_or(0)
     }
 }
 
@@ -314,7 +315,7 @@ pub enum ReceiverEvent<'a> {
     /// What it offers.
     Offered(Manifest),
     /// A block begins; its bytes follow. If `index` is 0 although a later one
-    /// was asked for, the file begins anew.
+    /// was asked for, the file begins again.
     Block {
         /// Position in the manifest.
         entry: u32,

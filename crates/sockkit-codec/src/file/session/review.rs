@@ -6,7 +6,10 @@ use super::{
     error::{MessageKind, SessionError},
     message,
 };
-use crate::file::{EntryKind, EntryPath, Integrity, Manifest, NameError, RefuseReason};
+use crate::file::{
+    Entry, EntryKind, EntryPath, Integrity, LinkTarget, Manifest, NameError, NameRules,
+    RefuseReason, name::split_last,
+};
 
 /// What a receiver takes at most. A peer cannot change any of it.
 #[derive(Clone, Debug)]
@@ -36,7 +39,7 @@ impl Limits {
         self.max_manifest_bytes
     }
 
-    /// Files and folders in one offer. Default: 100,000.
+    /// Files, folders and links in one offer. Default: 100,000.
     ///
     /// A folder that no entry is, but that a path leads through, counts too.
     ///
@@ -90,11 +93,11 @@ impl Limits {
         let mut implied_bytes = 0;
         let mut folders = HashSet::new();
         for entry in &manifest.entries {
+            let mut path = entry.path.as_bytes();
             if entry.kind == EntryKind::Folder {
-                folders.insert(entry.path.as_str());
+                folders.insert(path);
             }
-            let mut path = entry.path.as_str();
-            while let Some((folder, _name)) = path.rsplit_once('/')
+            while let Some((folder, _name)) = split_last(path)
                 && folders.insert(folder)
             {
                 announced += 1;
@@ -126,14 +129,23 @@ impl Limits {
 
 /// What the rules say to one entry.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Reviewed {
     /// It may be written there.
     Allowed(EntryPath),
+    /// It may be written there by a file system that keeps its name apart from that of
+    /// an earlier entry, or of a folder around one. Others would take it for that entry.
+    Twin(EntryPath),
     /// Its name is refused.
     BadName(NameError),
-    /// Some file system would take it for an earlier entry, or an earlier file
-    /// for its folder.
+    /// It is a link whose target is refused.
+    BadTarget(NameError),
+    /// Its kind is not known.
+    UnknownKind,
+    /// An earlier entry has its name, or an earlier file or link that of its folder.
     Collision,
+    /// The receiver does not want it.
+    Unwanted,
 }
 
 impl Reviewed {
@@ -143,65 +155,119 @@ impl Reviewed {
     /// The reason for the peer.
     pub fn path(&self) -> Result<&EntryPath, RefuseReason> {
         match self {
-            Self::Allowed(path) => Ok(path),
+            Self::Allowed(path) | Self::Twin(path) => Ok(path),
             Self::BadName(_) => Err(RefuseReason::Name),
+            Self::BadTarget(_) => Err(RefuseReason::Target),
+            Self::UnknownKind => Err(RefuseReason::Kind),
             Self::Collision => Err(RefuseReason::Collision),
+            Self::Unwanted => Err(RefuseReason::Unwanted),
         }
+    }
+
+    /// Whether some file systems would take it for an earlier entry, and so only some
+    /// can have it.
+    pub fn is_twin(&self) -> bool {
+        matches!(self, Self::Twin(_))
     }
 }
 
-/// Judges each entry by its name and by the entries before it.
-pub fn review(manifest: &Manifest) -> Vec<Reviewed> {
+/// Judges each entry by its name, on a system with such `rules`, and by the entries
+/// before it.
+pub fn review(manifest: &Manifest, rules: NameRules) -> Vec<Reviewed> {
     let mut seen = Seen::default();
-    manifest
-        .entries
-        .iter()
-        .map(|entry| match EntryPath::parse(&entry.path) {
-            Err(error) => Reviewed::BadName(error),
-            Ok(path) if seen.admits(&path, entry.kind) => Reviewed::Allowed(path),
-            Ok(_) => Reviewed::Collision,
+    let entries = manifest.entries.iter();
+    entries
+        .map(|entry| match judge(entry, rules) {
+            Ok(path) => match seen.place(&path, &entry.kind) {
+                Place::Free => Reviewed::Allowed(path),
+                Place::Twin => Reviewed::Twin(path),
+                Place::Taken => Reviewed::Collision,
+            },
+            Err(reviewed) => reviewed,
         })
         .collect()
 }
 
-/// Folders by key, each with the one spelling that is allowed; files by key.
+/// By itself alone.
+fn judge(entry: &Entry, rules: NameRules) -> Result<EntryPath, Reviewed> {
+    let path = EntryPath::parse(entry.path.as_bytes()).map_err(Reviewed::BadName)?;
+    rules.check(&path).map_err(Reviewed::BadName)?;
+    match &entry.kind {
+        EntryKind::File | EntryKind::Folder => {}
+        EntryKind::Link { target } => {
+            let target = LinkTarget::parse(&path, target.as_bytes());
+            target
+                .and_then(|target| rules.check_target(&target))
+                .map_err(Reviewed::BadTarget)?;
+        }
+        EntryKind::Other(_) => return Err(Reviewed::UnknownKind),
+    }
+    Ok(path)
+}
+
+/// Whether a path is still free.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Place {
+    Free,
+    /// Where names are compared byte by byte.
+    Twin,
+    Taken,
+}
+
+/// The paths of earlier entries, and the folders that they lead through.
 #[derive(Default)]
 struct Seen {
-    folders: HashMap<String, EntryPath>,
-    files: HashSet<String>,
+    folders: HashMap<EntryPath, Place>,
+    /// Files and links.
+    leaves: HashSet<EntryPath>,
+    /// By the key that confused names share, the spelling that came first.
+    spellings: HashMap<String, EntryPath>,
 }
 
 impl Seen {
-    fn admits(&mut self, path: &EntryPath, kind: EntryKind) -> bool {
+    fn place(&mut self, path: &EntryPath, kind: &EntryKind) -> Place {
+        if *kind == EntryKind::Folder {
+            return self.folder(path);
+        }
         // The common case, thousands of files in one folder, costs one look-up.
-        let parent_fits = path
+        let around = path
             .parent()
-            .is_none_or(|parent| self.admits_folder(&parent));
-        if !parent_fits {
-            return false;
+            .map_or(Place::Free, |parent| self.folder(&parent));
+        if around == Place::Taken
+            || self.folders.contains_key(path)
+            || !self.leaves.insert(path.clone())
+        {
+            return Place::Taken;
         }
-        match kind {
-            EntryKind::Folder => self.admits_folder(path),
-            EntryKind::File => {
-                let key = path.collision_key();
-                !self.folders.contains_key(&key) && self.files.insert(key)
-            }
-        }
+        self.spelling(path, around)
     }
 
-    /// A folder may be named again, but only in the same spelling.
-    fn admits_folder(&mut self, folder: &EntryPath) -> bool {
-        let key = folder.collision_key();
-        if let Some(spelling) = self.folders.get(&key) {
-            return spelling == folder;
+    /// A folder may be named again.
+    fn folder(&mut self, folder: &EntryPath) -> Place {
+        if let Some(place) = self.folders.get(folder) {
+            return *place;
         }
-        let fits = !self.files.contains(&key)
-            && folder
-                .parent()
-                .is_none_or(|parent| self.admits_folder(&parent));
-        if fits {
-            self.folders.insert(key, folder.clone());
+        let around = folder
+            .parent()
+            .map_or(Place::Free, |parent| self.folder(&parent));
+        if around == Place::Taken || self.leaves.contains(folder) {
+            return Place::Taken;
         }
-        fits
+        let place = self.spelling(folder, around);
+        self.folders.insert(folder.clone(), place);
+        place
+    }
+
+    /// What is in a twin takes no place from anything: where names are confused, it is
+    /// refused with it.
+    fn spelling(&mut self, path: &EntryPath, around: Place) -> Place {
+        if around == Place::Twin {
+            return around;
+        }
+        let first = self.spellings.entry(path.collision_key());
+        match *first.or_insert_with(|| path.clone()) == *path {
+            true => Place::Free,
+            false => Place::Twin,
+        }
     }
 }

@@ -6,7 +6,7 @@ use bytes::BufMut;
 
 use super::{
     error::{Abort, MessageKind, SessionError},
-    message::{Hello, Message, Role, WireAnswer},
+    message::{Hello, MAX_EXTENSION_BYTES, Message, Role, WireAnswer},
     reader::{BLOCK_HEAD_BYTES, Item, Reader},
 };
 use crate::file::{
@@ -30,7 +30,6 @@ pub struct SenderSession {
     state: State,
     jobs: VecDeque<Job>,
     peer_beats: bool,
-    receiver_knows_private: bool,
 }
 
 impl SenderSession {
@@ -41,12 +40,11 @@ impl SenderSession {
         let hello = Hello {
             role: Role::Sender,
             name: name.to_owned(),
-            knows_private: false,
             busy: false,
         };
         Message::Hello(hello).encode(&mut outbound);
         // The receiver's lists name our entries: at most 41 bytes for each.
-        let max_list_bytes = 4 + 41 * manifest.entries.len() as u64;
+        let max_list_bytes = 4 + 41 * manifest.entries.len() as u64 + MAX_EXTENSION_BYTES;
         Self {
             manifest,
             reader: Reader::new(max_list_bytes),
@@ -54,7 +52,6 @@ impl SenderSession {
             state: State::Hello,
             jobs: VecDeque::new(),
             peer_beats: false,
-            receiver_knows_private: false,
         }
     }
 
@@ -68,7 +65,7 @@ impl SenderSession {
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
         // Not made earlier: a peer that may yet be turned away costs no memory.
         if self.state == State::Greeted {
-            self.offer();
+            Message::encode_offer(&self.manifest, &mut self.outbound);
             self.state = State::Offered;
         }
         (!self.outbound.is_empty()).then(|| std::mem::take(&mut self.outbound))
@@ -139,24 +136,10 @@ impl SenderSession {
         self.state != State::Hello
     }
 
-    fn offer(&mut self) {
-        if self.receiver_knows_private {
-            Message::encode_offer(&self.manifest, &mut self.outbound);
-            return;
-        }
-        // It would refuse the whole offer, and can keep nothing private.
-        let mut offered = Manifest::clone(&self.manifest);
-        for entry in &mut offered.entries {
-            entry.is_private = false;
-        }
-        Message::encode_offer(&offered, &mut self.outbound);
-    }
-
     fn on_hello(&mut self, hello: Hello) -> Result<SenderEvent, SessionError> {
         if hello.role != Role::Receiver {
             return Err(SessionError::SameRole);
         }
-        self.receiver_knows_private = hello.knows_private;
         self.state = State::Greeted;
         Ok(SenderEvent::Peer(hello))
     }
@@ -179,18 +162,19 @@ impl SenderSession {
                 WireAnswer::Compare => Plan::DigestOnly,
                 WireAnswer::Resume { blocks, chain } => Plan::After { blocks, chain },
             };
+            let is_file = offered.kind == EntryKind::File;
+            let has_digests = is_file && self.manifest.integrity == Integrity::Blake3;
             let possible = match plan {
                 Plan::All => true,
-                Plan::DigestOnly => self.manifest.integrity == Integrity::Blake3,
+                Plan::DigestOnly => has_digests,
                 Plan::After { blocks, .. } => {
-                    self.manifest.integrity == Integrity::Blake3
-                        && blocks <= block_count(offered.size_bytes)
+                    has_digests && blocks <= block_count(offered.size_bytes)
                 }
             };
             if !possible {
                 return Err(malformed);
             }
-            if offered.kind == EntryKind::File {
+            if is_file {
                 self.jobs.push_back(Job { entry, plan });
             }
         }

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::ReceiveError;
-use crate::{Entry, escape_name, session::Abort};
+use crate::{Entry, session::Abort};
 
 /// Why a file could not be written, on a disk that says how much is free.
 pub(super) fn write_error(
@@ -11,7 +11,7 @@ pub(super) fn write_error(
     free_bytes: io::Result<u64>,
     error: io::Error,
 ) -> ReceiveError {
-    let path = escape_name(&entry.path);
+    let path = entry.path.to_string();
     match (error.kind(), free_bytes) {
         (io::ErrorKind::QuotaExceeded, _) => ReceiveError::Quota { path, error },
         (io::ErrorKind::StorageFull, Ok(available_bytes)) if available_bytes < entry.size_bytes => {
@@ -61,18 +61,10 @@ fn is_full(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{EntryKind, FileTime};
 
     /// What is said when a file of nine bytes cannot be written.
     fn told(kind: io::ErrorKind, free_bytes: io::Result<u64>) -> String {
-        let entry = Entry {
-            path: "film".to_owned(),
-            kind: EntryKind::File,
-            size_bytes: 9,
-            modified: FileTime::default(),
-            executable: false,
-            is_private: false,
-        };
+        let entry = Entry::file("film", 9);
         write_error(&entry, free_bytes, kind.into()).to_string()
     }
 

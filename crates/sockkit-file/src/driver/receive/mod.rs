@@ -17,9 +17,10 @@ use super::{
     pump::{LinkError, PIECE_BYTES, Pump, PumpConfig},
 };
 use crate::{
-    Manifest,
+    Entry, Manifest, NameRules,
     session::{
-        Abort, Limits, ReceiverEvent, ReceiverSession, Reviewed, SessionError, WORKING, review,
+        Abort, Limits, ReceiverEvent, ReceiverSession, RefuseReason, Reviewed, SessionError,
+        WORKING, review,
     },
     store::{Destination, OnConflict, Planned, Planner},
 };
@@ -154,7 +155,7 @@ where
     let mut talk = Conversation::new(stream, config.idle_timeout);
     match offered(&mut talk, &mut session, config).await {
         Ok((peer, manifest)) => Ok(Incoming {
-            reviewed: review(&manifest),
+            reviewed: review(&manifest, NameRules::native()),
             talk,
             session,
             manifest,
@@ -242,6 +243,18 @@ where
         &self.reviewed
     }
 
+    /// Keeps those entries that `wanted` says yes to; the sender is told that the others
+    /// are not wanted.
+    pub fn select(mut self, mut wanted: impl FnMut(&Entry) -> bool) -> Self {
+        let entries = self.manifest.entries.iter().zip(&mut self.reviewed);
+        for (entry, reviewed) in entries {
+            if reviewed.path().is_ok() && !wanted(entry) {
+                *reviewed = Reviewed::Unwanted;
+            }
+        }
+        self
+    }
+
     /// What the peer calls itself, as it came: unproved, and to be shown through
     /// [`quote`](sockkit_codec::text::quote) only.
     pub fn peer(&self) -> &str {
@@ -252,12 +265,17 @@ where
     /// `destination` now: for a user to decide by. It changes nothing, and what
     /// appears there later may change it.
     ///
-    /// It looks at the disk once for each entry, and blocks the thread meanwhile.
+    /// It looks at the disk once for each entry, and blocks the thread meanwhile. If
+    /// names are on offer that differ in case alone, or the like, it makes an empty file
+    /// and removes it, to see whether they are one there.
     pub fn plan(&self, destination: &Destination) -> Vec<Planned> {
         let mut planner = Planner::new(destination, self.config.on_conflict);
         let entries = self.manifest.entries.iter().zip(&self.reviewed);
         entries
             .map(|(entry, reviewed)| match reviewed.path() {
+                Ok(_) if reviewed.is_twin() && planner.confuses_names() => {
+                    Planned::Refuse(RefuseReason::Collision)
+                }
                 Ok(path) => planner.plan(path, entry),
                 Err(reason) => Planned::Refuse(reason),
             })

@@ -10,7 +10,7 @@ use tokio::{sync::mpsc::error::TryRecvError, time::Instant};
 
 use super::{SendConfig, SendError};
 use crate::{
-    BLOCK_BYTES, Digest, Integrity, Source,
+    BLOCK_BYTES, Digest, EntryKind, Integrity, Source,
     driver::{
         progress::{FileOutcome, OnProgress, Progress, Summary, set_outcome},
         pump::{HEARTBEAT, LinkError, PIECE_BYTES, Piece, Worker},
@@ -282,10 +282,21 @@ impl SendWorker {
                 for (entry, reason) in failures {
                     set_outcome(&mut self.outcomes, entry, FileOutcome::Refused(reason));
                 }
+                self.complete_links();
                 self.reported = true;
             }
         }
         Ok(())
+    }
+
+    /// What sends no bytes is there, unless the receiver has said otherwise.
+    fn complete_links(&mut self) {
+        let entries = self.source.manifest().entries.iter();
+        for (entry, outcome) in entries.zip(&mut self.outcomes) {
+            if entry.kind != EntryKind::File {
+                outcome.get_or_insert(FileOutcome::Complete(None));
+            }
+        }
     }
 
     /// Puts the session's own messages in line.

@@ -18,12 +18,12 @@ use std::{
 };
 
 use super::{
-    folder::{self, Folder, Mode, Room, Stat, is_file, is_in_the_way},
+    folder::{self, Dev, Folder, Mode, Room, Stat, is_bad_name, is_file, is_in_the_way, is_link},
     part::{Completed, Part, PartNames},
     stale,
     sync::{by_file_system, sync_files},
 };
-use crate::{Answer, Digest, Entry, EntryKind, EntryPath, RefuseReason};
+use crate::{Answer, Digest, Entry, EntryKind, EntryPath, LinkTarget, RawPath, RefuseReason};
 
 /// A folder into which files are received.
 ///
@@ -95,8 +95,10 @@ pub(crate) struct Writer {
     on_conflict: OnConflict,
     /// The folder used last: thousands of files may share it.
     recent: Option<(EntryPath, Arc<Folder>)>,
-    /// Folders for the owner alone.
-    private: HashSet<EntryPath>,
+    /// The modes of listed folders.
+    folder_modes: HashMap<EntryPath, Mode>,
+    /// Whether the file system confuses names, once it matters.
+    confuses_names: Option<bool>,
     /// Folders that have to be made.
     missing: HashSet<EntryPath>,
     /// Folders in which no more is left of earlier transfers than may be.
@@ -108,6 +110,9 @@ pub(crate) struct Writer {
     resumed: HashMap<u32, Part>,
     completed: Vec<(u32, Completed)>,
     completed_bytes: u64,
+    /// Files of this transfer that may replace others. Where the file system confuses
+    /// names after all, they must not replace each other.
+    replacing: HashSet<(Dev, u64)>,
     /// Writes out files of one file system; another one in tests alone.
     sync: fn(&[&Completed]) -> io::Result<()>,
 }
@@ -118,7 +123,8 @@ impl Writer {
             root: Arc::clone(&destination.root),
             on_conflict,
             recent: None,
-            private: HashSet::new(),
+            folder_modes: HashMap::new(),
+            confuses_names: None,
             missing: HashSet::new(),
             swept: HashSet::new(),
             removed_parts: 0,
@@ -126,15 +132,18 @@ impl Writer {
             resumed: HashMap::new(),
             completed: Vec::new(),
             completed_bytes: 0,
+            replacing: HashSet::new(),
             sync: sync_files,
         }
     }
 
     /// Decides about one entry by what is on the disk.
     pub(crate) fn prepare(&mut self, index: u32, path: &EntryPath, entry: &Entry) -> Answer {
-        let prepared = match entry.kind {
+        let prepared = match &entry.kind {
             EntryKind::Folder => self.prepare_folder(path, entry),
             EntryKind::File => self.prepare_file(index, path, entry),
+            EntryKind::Link { target } => self.prepare_link(path, target),
+            _ => return Answer::Refuse(RefuseReason::Kind),
         };
         prepared.unwrap_or_else(|error| Answer::Refuse(refusal(path, &error)))
     }
@@ -151,11 +160,31 @@ impl Writer {
     }
 
     fn prepare_folder(&mut self, path: &EntryPath, entry: &Entry) -> io::Result<Answer> {
-        if entry.is_private {
-            self.private.insert(path.clone());
-        }
+        let mode = folder::folder_mode(entry);
+        self.folder_modes.insert(path.clone(), mode);
         self.existing(path)?;
         Ok(Answer::Send)
+    }
+
+    fn prepare_link(&mut self, path: &EntryPath, target: &RawPath) -> io::Result<Answer> {
+        let folder = match path.parent() {
+            None => Some(Arc::clone(&self.root)),
+            Some(parent) => self.existing(&parent)?,
+        };
+        let Some(folder) = folder else {
+            return Ok(Answer::Send);
+        };
+        let conflict = link_conflict(&folder, path, target, self.on_conflict)?;
+        Ok(conflict.map_or(Answer::Send, Answer::Refuse))
+    }
+
+    /// Whether this file system may take names that differ in case alone, and the like,
+    /// for one; if it does not let itself be tried, it may.
+    pub(crate) fn confuses_names(&mut self) -> bool {
+        let root = &self.root;
+        *self
+            .confuses_names
+            .get_or_insert_with(|| root.confuses_names().unwrap_or(true))
     }
 
     fn prepare_file(&mut self, index: u32, path: &EntryPath, entry: &Entry) -> io::Result<Answer> {
@@ -208,6 +237,31 @@ impl Writer {
             self.make(path)?;
         }
         Ok(())
+    }
+
+    /// Makes a symbolic link. To be called when nothing more is to be written: what
+    /// comes after it could not go through it anyway, for no link is followed.
+    ///
+    /// Returns the path under which it now is.
+    pub(crate) fn make_link(
+        &mut self,
+        path: &EntryPath,
+        target: &LinkTarget,
+    ) -> io::Result<EntryPath> {
+        let folder = self.folder_of(path)?;
+        let name = path.file_name();
+        match self.on_conflict {
+            OnConflict::Rename => {
+                return first_free(path, |free| folder.link_new(target, free.file_name()));
+            }
+            OnConflict::Overwrite if folder.find(name)?.is_some_and(|there| is_link(&there)) => {
+                folder.link_over(target, name)?;
+            }
+            OnConflict::Resume if folder.read_link(name)?.as_deref() == Some(target.as_bytes()) => {
+            }
+            _ => folder.link_new(target, name)?,
+        }
+        Ok(path.clone())
     }
 
     /// Opens the file that begins to arrive.
@@ -288,7 +342,7 @@ impl Writer {
     }
 
     /// Returns the path under which it now is.
-    fn publish(&self, file: &mut Completed) -> io::Result<EntryPath> {
+    fn publish(&mut self, file: &mut Completed) -> io::Result<EntryPath> {
         let mut path = file.path.clone();
         if !file.is_there()? {
             let part = &file.names.part;
@@ -302,13 +356,22 @@ impl Writer {
             _ => None,
         };
         // A folder or a link that appeared meanwhile is not ours to replace.
-        if replaced.as_ref().is_some_and(|there| !is_file(there)) {
+        let is_ours = |there: &Stat| self.replacing.contains(&folder::identity(there));
+        if replaced
+            .as_ref()
+            .is_some_and(|there| !is_file(there) || is_ours(there))
+        {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         file.open_up(replaced.as_ref());
         match self.on_conflict {
-            OnConflict::Overwrite => folder.rename_over(part, name)?,
-            OnConflict::Rename => path = rename_free(folder, part, &file.path)?,
+            OnConflict::Overwrite => {
+                folder.rename_over(part, name)?;
+                self.replacing.insert(folder::identity(&file.stat));
+            }
+            OnConflict::Rename => {
+                path = first_free(&file.path, |free| folder.rename_new(part, free.file_name()))?;
+            }
             OnConflict::Refuse | OnConflict::Resume => folder.rename_new(part, name)?,
         }
         // After the rename: a record without its part costs nothing, a part
@@ -364,8 +427,11 @@ impl Writer {
     }
 
     fn make(&mut self, path: &EntryPath) -> io::Result<Arc<Folder>> {
-        let private = &self.private;
-        let folder = self.root.make_below(path, |path| private.contains(path))?;
+        let modes = &self.folder_modes;
+        let mode_of = |path: &[u8]| modes.get(path).copied();
+        let folder = self.root.make_below(path, |path| {
+            mode_of(path).unwrap_or_else(folder::usual_folder_mode)
+        })?;
         let folder = Arc::new(folder);
         self.recent = Some((path.clone(), Arc::clone(&folder)));
         Ok(folder)
@@ -378,6 +444,7 @@ pub(crate) fn refusal(path: &EntryPath, error: &io::Error) -> RefuseReason {
         io::ErrorKind::AlreadyExists => RefuseReason::Exists,
         io::ErrorKind::WouldBlock => RefuseReason::Busy,
         _ if is_in_the_way(error) => RefuseReason::InTheWay,
+        _ if is_bad_name(error) => RefuseReason::Name,
         _ => {
             // The peer is told no more than that.
             tracing::warn!(%path, %error, "cannot keep a file");
@@ -386,8 +453,32 @@ pub(crate) fn refusal(path: &EntryPath, error: &io::Error) -> RefuseReason {
     }
 }
 
+/// Why a link that is to be made here cannot be, by what has its name.
+pub(super) fn link_conflict(
+    folder: &Folder,
+    path: &EntryPath,
+    target: &RawPath,
+    on_conflict: OnConflict,
+) -> io::Result<Option<RefuseReason>> {
+    let name = path.file_name();
+    let Some(there) = folder.find(name)? else {
+        return Ok(None);
+    };
+    if !is_link(&there) {
+        return Ok(Some(RefuseReason::InTheWay));
+    }
+    Ok(match on_conflict {
+        OnConflict::Refuse => Some(RefuseReason::Exists),
+        OnConflict::Rename | OnConflict::Overwrite => None,
+        OnConflict::Resume => {
+            let is_same = folder.read_link(name)?.as_deref() == Some(target.as_bytes());
+            (!is_same).then_some(RefuseReason::Differs)
+        }
+    })
+}
+
 /// A file of the same size may be the same file; its digest tells.
-fn compare(folder: &Folder, name: &str, there: &Stat, entry: &Entry) -> io::Result<Answer> {
+fn compare(folder: &Folder, name: &[u8], there: &Stat, entry: &Entry) -> io::Result<Answer> {
     if folder::size_bytes(there) != Some(entry.size_bytes) {
         return Ok(Answer::Refuse(RefuseReason::Differs));
     }
@@ -407,11 +498,15 @@ fn digest_of(mut file: File) -> io::Result<Digest> {
     }
 }
 
-/// Returns the name that was free: its own, or one with a number.
-fn rename_free(folder: &Folder, part: &str, path: &EntryPath) -> io::Result<EntryPath> {
+/// Tries the path's own name, and then those with a number, until `take` finds one
+/// free. Returns which.
+fn first_free(
+    path: &EntryPath,
+    take: impl Fn(&EntryPath) -> io::Result<()>,
+) -> io::Result<EntryPath> {
     let mut free = path.clone();
     for number in 1..=MAX_RENAMES {
-        match folder.rename_new(part, free.file_name()) {
+        match take(&free) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             done => return done.map(|()| free),
         }
@@ -423,11 +518,10 @@ fn rename_free(folder: &Folder, part: &str, path: &EntryPath) -> io::Result<Entr
 /// The same path with a number before its extension.
 pub(super) fn numbered(path: &EntryPath, number: u32) -> io::Result<EntryPath> {
     let name = path.file_name();
-    let (stem, extension) = match name.rsplit_once('.') {
-        Some((stem, extension)) if !stem.is_empty() => (stem, format!(".{extension}")),
-        _ => (name, String::new()),
-    };
-    path.with_file_name(&format!("{stem} ({number}){extension}"))
+    let dot = name.iter().rposition(|&byte| byte == b'.');
+    let (stem, extension) = name.split_at(dot.filter(|&at| at > 0).unwrap_or(name.len()));
+    let name = [stem, format!(" ({number})").as_bytes(), extension].concat();
+    path.with_file_name(name)
         .map_err(|_too_long| io::ErrorKind::InvalidFilename.into())
 }
 

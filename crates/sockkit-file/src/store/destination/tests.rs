@@ -10,17 +10,10 @@ use sockkit_testing::needs::{Need, met};
 use tempfile::{TempDir, tempdir};
 
 use super::*;
-use crate::{BLOCK_BYTES, BlockHasher, FileTime};
+use crate::{BLOCK_BYTES, BlockHasher};
 
 fn entry(path: &str, size_bytes: u64) -> Entry {
-    Entry {
-        path: path.to_owned(),
-        kind: EntryKind::File,
-        size_bytes,
-        modified: FileTime::default(),
-        executable: false,
-        is_private: false,
-    }
+    Entry::file(path, size_bytes)
 }
 
 fn path(path: &str) -> EntryPath {
@@ -267,11 +260,8 @@ fn each_file_system_of_a_batch_is_synced() {
 fn nothing_is_made_before_a_file_begins() {
     let folder = tempdir().unwrap();
     let mut writer = writer(&folder);
-    let listed = Entry {
-        kind: EntryKind::Folder,
-        is_private: true,
-        ..entry("a", 0)
-    };
+    let mut listed = Entry::folder("a");
+    listed.is_private = true;
     assert!(matches!(
         writer.prepare(0, &path("a"), &listed),
         Answer::Send
@@ -355,4 +345,108 @@ fn a_part_that_could_not_be_resumed_leaves_nothing() {
     part.write(b"x").unwrap();
     drop(part);
     assert!(names(&folder).is_empty());
+}
+
+#[test]
+fn nothing_is_wider_than_at_the_sender_or_than_the_umask_leaves() {
+    for (told, private, umasked, file, folder) in [
+        (0o644, false, 0o644, 0o644, 0o744),
+        (0o666, false, 0o644, 0o644, 0o766),
+        (0o664, false, 0o664, 0o664, 0o764),
+        (0o600, true, 0o644, 0o600, 0o700),
+        (0o640, true, 0o664, 0o600, 0o700),
+        (0o444, false, 0o644, 0o444, 0o744),
+        (0o755, false, 0o644, 0o755, 0o755),
+        (0o755, false, 0o600, 0o700, 0o755),
+        (0o744, false, 0o644, 0o744, 0o744),
+        (0o711, true, 0o644, 0o700, 0o700),
+        (0o555, false, 0o644, 0o555, 0o755),
+        // Nothing was told, or what no owner could read.
+        (0, false, 0o644, 0o644, 0o777),
+        (0, true, 0o644, 0o600, 0o700),
+        (0o111, true, 0o644, 0o500, 0o700),
+    ] {
+        let mut offered = entry("a", 0);
+        offered.mode = told;
+        offered.is_private = private;
+        let umasked = Mode::from_raw_mode(umasked);
+        let made = folder::mode_of(&offered, umasked).as_raw_mode();
+        assert_eq!(made, file, "{told:o}: {made:o}");
+        let made = folder::folder_mode(&offered).as_raw_mode();
+        assert_eq!(made, folder, "{told:o}: {made:o}");
+    }
+}
+
+#[test]
+fn a_folder_is_made_with_the_mode_it_had() {
+    let folder = tempdir().unwrap();
+    let mut writer = writer(&folder);
+    for (name, mode) in [("a", 0o700), ("b", 0o755), ("c", 0o555)] {
+        let mut listed = Entry::folder(name);
+        listed.mode = mode;
+        listed.is_private = mode == 0o700;
+        writer.prepare(0, &path(name), &listed);
+        writer.make_folder(&path(name)).unwrap();
+        let made = fs::metadata(folder.path().join(name)).unwrap().mode() & 0o777;
+        // The umask may take more.
+        assert_eq!(made & !(u32::from(mode) | 0o700), 0, "{name}: {made:o}");
+        assert_eq!(made & 0o700, 0o700, "{name}: {made:o}");
+    }
+}
+
+#[test]
+fn a_number_stands_before_the_extension() {
+    for (name, expected) in [
+        (&b"a.txt"[..], &b"a (1).txt"[..]),
+        (b"a.tar.gz", b"a.tar (1).gz"),
+        (b"a", b"a (1)"),
+        (b".bashrc", b".bashrc (1)"),
+        (b"a.", b"a (1)."),
+        (b"d.d/\xff.\xfe", b"d.d/\xff (1).\xfe"),
+    ] {
+        let numbered = numbered(&EntryPath::parse(name).unwrap(), 1).unwrap();
+        assert_eq!(numbered.as_bytes(), expected);
+    }
+    assert!(numbered(&path(&"a".repeat(765)), 1).is_err());
+}
+
+/// What a writer says of a folder's names, and then a planner.
+fn confuses(folder: &Path) -> [bool; 2] {
+    let destination = Destination::open(folder).unwrap();
+    let mut writer = Writer::new(&destination, OnConflict::Overwrite);
+    let mut planner = crate::store::Planner::new(&destination, OnConflict::Overwrite);
+    let confuses = [writer.confuses_names(), planner.confuses_names()];
+    assert_eq!(
+        fs::read_dir(folder).unwrap().count(),
+        0,
+        "it leaves nothing"
+    );
+    confuses
+}
+
+#[test]
+fn no_file_of_a_transfer_replaces_another_of_it() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("a"), "old").unwrap();
+    let destination = Destination::open(&folder).unwrap();
+    let mut writer = Writer::new(&destination, OnConflict::Overwrite);
+    arrive(&mut writer, "a").unwrap();
+    // As where `A` is the same file.
+    let error = arrive(&mut writer, "a").unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"x");
+    let mut next = Writer::new(&destination, OnConflict::Overwrite);
+    arrive(&mut next, "a").unwrap();
+}
+
+#[test]
+fn a_file_system_that_confuses_names_is_found_out() {
+    let folder = tempdir().unwrap();
+    assert_eq!(confuses(folder.path()), [false; 2]);
+    // One that cannot be asked may do anything.
+    let gone = folder.path().join("gone");
+    fs::create_dir(&gone).unwrap();
+    let destination = Destination::open(&gone).unwrap();
+    fs::remove_dir(&gone).unwrap();
+    assert!(Writer::new(&destination, OnConflict::Refuse).confuses_names());
 }

@@ -6,21 +6,23 @@ use std::{
     io::{self, ErrorKind},
     os::{
         fd::{AsFd, OwnedFd},
-        unix::fs::MetadataExt,
+        unix::{ffi::OsStrExt, fs::MetadataExt},
     },
     path::Path,
 };
 
 pub(crate) use rustix::fs::{Dev, Mode, Stat};
 use rustix::{
-    fs::{AtFlags, Dir, FileType, FlockOperation, OFlags, RenameFlags, Timespec, Timestamps},
+    fs::{
+        AtFlags, Dir, FileType, FlockOperation, OFlags, RawMode, RenameFlags, Timespec, Timestamps,
+    },
     io::Errno,
 };
 
 pub(crate) use std::os::unix::fs::FileExt;
 
 use super::{Room, fresh_stem};
-use crate::{Entry, EntryPath, FileTime};
+use crate::{Entry, EntryPath, FileTime, LinkTarget};
 
 /// A folder, held open by its descriptor.
 #[derive(Debug)]
@@ -39,12 +41,12 @@ impl Folder {
         Ok(Self(open_beneath(self.0.as_fd(), path, flags)?))
     }
 
-    /// The same, and makes what is missing: for this user alone where
-    /// `is_private` says so of a path.
+    /// The same, and makes what is missing, each folder with the mode that
+    /// `mode_of` says for its path, less the umask.
     pub(crate) fn make_below(
         &self,
         path: &EntryPath,
-        is_private: impl Fn(&str) -> bool,
+        mode_of: impl Fn(&[u8]) -> Mode,
     ) -> io::Result<Self> {
         match self.below(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -54,10 +56,7 @@ impl Folder {
         let mut end = 0;
         for component in path.components() {
             end += component.len();
-            let mode = match is_private(&path.as_str()[..end]) {
-                true => Mode::RWXU,
-                false => Mode::from_raw_mode(0o777),
-            };
+            let mode = mode_of(&path.as_bytes()[..end]);
             end += 1;
             let parent = folder.as_ref().unwrap_or(self);
             match rustix::fs::mkdirat(&parent.0, component, mode) {
@@ -78,8 +77,8 @@ impl Folder {
     }
 
     /// What is called `name` here, itself and not what it may link to.
-    pub(crate) fn find(&self, name: &str) -> io::Result<Option<Stat>> {
-        match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
+    pub(crate) fn find(&self, name: impl AsRef<[u8]>) -> io::Result<Option<Stat>> {
+        match rustix::fs::statat(&self.0, name.as_ref(), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(found) => Ok(Some(found)),
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
@@ -87,9 +86,64 @@ impl Folder {
     }
 
     /// Opens a file here for reading.
-    pub(crate) fn open_file(&self, name: &str) -> io::Result<File> {
+    pub(crate) fn open_file(&self, name: impl AsRef<[u8]>) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        regular(rustix::fs::openat(&self.0, name, flags, Mode::empty())?)
+        let opened = rustix::fs::openat(&self.0, name.as_ref(), flags, Mode::empty())?;
+        regular(opened)
+    }
+
+    /// What the link called `name` here leads to; `None` if that is no link.
+    pub(in crate::store) fn read_link(
+        &self,
+        name: impl AsRef<[u8]>,
+    ) -> io::Result<Option<Vec<u8>>> {
+        match rustix::fs::readlinkat(&self.0, name.as_ref(), Vec::new()) {
+            Ok(target) => Ok(Some(target.into_bytes())),
+            Err(Errno::INVAL | Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes a symbolic link; fails if the name is taken.
+    pub(in crate::store) fn link_new(
+        &self,
+        target: &LinkTarget,
+        name: impl AsRef<[u8]>,
+    ) -> io::Result<()> {
+        Ok(rustix::fs::symlinkat(
+            target.as_bytes(),
+            &self.0,
+            name.as_ref(),
+        )?)
+    }
+
+    /// Makes a symbolic link in place of the one that has its name.
+    pub(in crate::store) fn link_over(
+        &self,
+        target: &LinkTarget,
+        name: impl AsRef<[u8]>,
+    ) -> io::Result<()> {
+        let fresh = format!("{}.part", fresh_stem());
+        self.link_new(target, &fresh)?;
+        let renamed = self.rename_over(&fresh, name);
+        if renamed.is_err() {
+            self.remove(&fresh)?;
+        }
+        renamed
+    }
+
+    /// Whether names here that differ in case, in normal form, or by a dot at the end
+    /// are one, as far as a try tells.
+    pub(in crate::store) fn confuses_names(&self) -> io::Result<bool> {
+        let stem = fresh_stem();
+        let [made, others @ ..] =
+            ["a\u{e9}", "A\u{e9}", "ae\u{301}", "a\u{e9}."].map(|end| format!("{stem}{end}"));
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.0, &made, flags, OWN_FILE)?;
+        let found = others.iter().map(|name| self.find(name));
+        let found = found.collect::<io::Result<Vec<_>>>();
+        self.remove(&made)?;
+        Ok(found?.iter().any(Option::is_some))
     }
 
     /// Opens or makes a temporary file for this user alone, and locks it against
@@ -207,7 +261,8 @@ impl Folder {
     }
 
     /// Gives a file its final name; fails if the name is taken.
-    pub(crate) fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
+    pub(crate) fn rename_new(&self, from: &str, to: impl AsRef<[u8]>) -> io::Result<()> {
+        let to = to.as_ref();
         match rustix::fs::renameat_with(&self.0, from, &self.0, to, RenameFlags::NOREPLACE) {
             // Some file systems (NFS, older FUSE) cannot; a second name can
             // be made only where there is none.
@@ -220,8 +275,8 @@ impl Folder {
     }
 
     /// Gives a file its final name in place of the file that has it.
-    pub(crate) fn rename_over(&self, from: &str, to: &str) -> io::Result<()> {
-        Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
+    pub(crate) fn rename_over(&self, from: &str, to: impl AsRef<[u8]>) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.0, from, &self.0, to.as_ref())?)
     }
 
     /// Removes a name; nothing happens if it is not there.
@@ -252,7 +307,7 @@ impl Folder {
         })
     }
 
-    fn child(&self, name: &str) -> io::Result<Self> {
+    fn child(&self, name: &[u8]) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(Self(rustix::fs::openat(
             &self.0,
@@ -295,18 +350,35 @@ pub(in crate::store) fn is_own(stat: &Stat) -> bool {
     stat.st_uid == rustix::process::geteuid().as_raw()
 }
 
-/// `mode`, as a received file has it: never wider than at the sender, so that what
-/// is private there is for the owner alone here.
-pub(in crate::store) fn mode_of(entry: &Entry, mut mode: Mode) -> Mode {
-    if entry.is_private {
-        mode &= Mode::RWXU;
-    }
-    if entry.executable {
-        // Who may read it may run it, as the umask decided.
-        let readable = mode.as_raw_mode() & 0o444;
-        mode |= Mode::from_raw_mode(readable >> 2);
-    }
-    mode
+/// The mode of a received file, where a new one has `new`: never wider than at the
+/// sender, so that what is private there is for the owner alone here.
+pub(in crate::store) fn mode_of(entry: &Entry, new: Mode) -> Mode {
+    let told = told_mode(entry, 0o666);
+    let mut mode = new.as_raw_mode() & told & 0o666;
+    // Who may read it may run it, where the sender's users of that kind may.
+    mode |= (mode & 0o444) >> 2 & told;
+    Mode::from_raw_mode(mode)
+}
+
+/// The mode to make a received folder with. Its owner may do everything there: what is
+/// in it is still to come.
+pub(in crate::store) fn folder_mode(entry: &Entry) -> Mode {
+    Mode::from_raw_mode(told_mode(entry, 0o777) | 0o700)
+}
+
+/// That of a folder of which nothing was told.
+pub(in crate::store) fn usual_folder_mode() -> Mode {
+    Mode::from_raw_mode(0o777)
+}
+
+fn told_mode(entry: &Entry, usual: RawMode) -> RawMode {
+    // The owner reads it here again, to compare.
+    let told = match entry.mode {
+        0 => usual,
+        mode => RawMode::from(mode) | 0o400,
+    };
+    let kept = if entry.is_private { 0o700 } else { 0o777 };
+    told & kept
 }
 
 /// Lets others at the file, as far as they may; no further than at the file that
@@ -351,6 +423,11 @@ pub(in crate::store) fn modified_seconds(stat: &Stat) -> i64 {
     stat.st_mtime
 }
 
+/// The file system it is on, and which file it is there.
+pub(in crate::store) fn identity(stat: &Stat) -> (Dev, u64) {
+    (stat.st_dev, stat.st_ino)
+}
+
 /// The file system it is on.
 pub(in crate::store) fn file_system(stat: &Stat) -> Dev {
     stat.st_dev
@@ -369,9 +446,14 @@ pub(in crate::store) fn change_time(metadata: &Metadata) -> (i64, i64) {
     (metadata.ctime(), metadata.ctime_nsec())
 }
 
-/// Whether anybody may run it.
-pub(in crate::store) fn is_executable(metadata: &Metadata) -> bool {
-    metadata.mode() & 0o111 != 0
+/// Who may read, write and execute it. What is sent can be read by its owner.
+pub(in crate::store) fn permissions(metadata: &Metadata) -> u16 {
+    u16::try_from(metadata.mode() & 0o777 | 0o400).unwrap_or(0)
+}
+
+/// The bytes of a name, or of a link's target; `None` if it has none that travel.
+pub(in crate::store) fn bytes_of(name: &OsStr) -> Option<&[u8]> {
+    Some(name.as_bytes())
 }
 
 /// Whether it is not for everybody to read. The receiver's groups are others, so
@@ -383,6 +465,26 @@ pub(in crate::store) fn is_for_owner(metadata: &Metadata) -> bool {
 /// Whether it is a regular file.
 pub(crate) fn is_file(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+}
+
+/// Whether it is a symbolic link.
+pub(crate) fn is_link(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
+}
+
+/// Whether the error says that the file system cannot hold the name.
+pub(crate) fn is_bad_name(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(
+        errno,
+        Some(Errno::NAMETOOLONG | Errno::ILSEQ | Errno::INVAL)
+    )
+}
+
+/// Whether the error says that the file system has no links.
+pub(crate) fn has_no_links(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::PERM | Errno::NOSYS | Errno::NOTSUP))
 }
 
 /// Whether the error says that a link, or a file, stands where a folder was
@@ -414,7 +516,7 @@ fn open_beneath(
 
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let flags = flags | OFlags::CLOEXEC;
-    match rustix::fs::openat2(root, path.as_str(), flags, Mode::empty(), resolve) {
+    match rustix::fs::openat2(root, path.as_bytes(), flags, Mode::empty(), resolve) {
         // Before Linux 5.6, and under some seccomp filters.
         Err(Errno::NOSYS | Errno::PERM) => open_by_component(root, path, flags),
         opened => opened,
@@ -446,7 +548,7 @@ fn open_by_component(
         };
         let at = folder.as_ref().map_or(root, AsFd::as_fd);
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let opened = rustix::fs::openat(at, OsStr::new(component), flags, Mode::empty())?;
+        let opened = rustix::fs::openat(at, component, flags, Mode::empty())?;
         folder = Some(opened);
     }
     folder.ok_or(Errno::NOENT)

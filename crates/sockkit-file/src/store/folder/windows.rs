@@ -2,13 +2,14 @@
 //! one cannot be reached.
 
 use std::{
+    ffi::OsStr,
     fs::{File, Metadata},
     io,
     path::Path,
 };
 
 use super::Room;
-use crate::{Entry, EntryPath, FileTime};
+use crate::{Entry, EntryPath, FileTime, LinkTarget};
 
 /// A folder, of which there is none.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ impl Folder {
     pub(crate) fn make_below(
         &self,
         _path: &EntryPath,
-        _is_private: impl Fn(&str) -> bool,
+        _mode_of: impl Fn(&[u8]) -> Mode,
     ) -> io::Result<Self> {
         match *self {}
     }
@@ -37,11 +38,38 @@ impl Folder {
         match *self {}
     }
 
-    pub(crate) fn find(&self, _name: &str) -> io::Result<Option<Stat>> {
+    pub(crate) fn find(&self, _name: impl AsRef<[u8]>) -> io::Result<Option<Stat>> {
         match *self {}
     }
 
-    pub(crate) fn open_file(&self, _name: &str) -> io::Result<File> {
+    pub(crate) fn open_file(&self, _name: impl AsRef<[u8]>) -> io::Result<File> {
+        match *self {}
+    }
+
+    pub(in crate::store) fn read_link(
+        &self,
+        _name: impl AsRef<[u8]>,
+    ) -> io::Result<Option<Vec<u8>>> {
+        match *self {}
+    }
+
+    pub(in crate::store) fn link_new(
+        &self,
+        _target: &LinkTarget,
+        _name: impl AsRef<[u8]>,
+    ) -> io::Result<()> {
+        match *self {}
+    }
+
+    pub(in crate::store) fn link_over(
+        &self,
+        _target: &LinkTarget,
+        _name: impl AsRef<[u8]>,
+    ) -> io::Result<()> {
+        match *self {}
+    }
+
+    pub(in crate::store) fn confuses_names(&self) -> io::Result<bool> {
         match *self {}
     }
 
@@ -69,11 +97,11 @@ impl Folder {
         match *self {}
     }
 
-    pub(crate) fn rename_new(&self, _from: &str, _to: &str) -> io::Result<()> {
+    pub(crate) fn rename_new(&self, _from: &str, _to: impl AsRef<[u8]>) -> io::Result<()> {
         match *self {}
     }
 
-    pub(crate) fn rename_over(&self, _from: &str, _to: &str) -> io::Result<()> {
+    pub(crate) fn rename_over(&self, _from: &str, _to: impl AsRef<[u8]>) -> io::Result<()> {
         match *self {}
     }
 
@@ -133,12 +161,36 @@ pub(in crate::store) fn modified_seconds(stat: &Stat) -> i64 {
     match *stat {}
 }
 
+pub(in crate::store) fn identity(stat: &Stat) -> (Dev, u64) {
+    match *stat {}
+}
+
 pub(in crate::store) fn file_system(stat: &Stat) -> Dev {
     match *stat {}
 }
 
-pub(in crate::store) fn mode_of(_entry: &Entry, mode: Mode) -> Mode {
-    mode
+pub(crate) fn is_link(stat: &Stat) -> bool {
+    match *stat {}
+}
+
+pub(crate) fn is_bad_name(_error: &io::Error) -> bool {
+    false
+}
+
+pub(crate) fn has_no_links(_error: &io::Error) -> bool {
+    false
+}
+
+pub(in crate::store) fn mode_of(_entry: &Entry, new: Mode) -> Mode {
+    new
+}
+
+pub(in crate::store) fn folder_mode(_entry: &Entry) -> Mode {
+    Mode
+}
+
+pub(in crate::store) fn usual_folder_mode() -> Mode {
+    Mode
 }
 
 pub(in crate::store) fn open_up(_file: &File, _mode: Mode, _replaced: Option<&Stat>) {}
@@ -163,8 +215,13 @@ pub(in crate::store) fn change_time(_metadata: &Metadata) -> (i64, i64) {
     unreachable!("{NO_FOLDER}")
 }
 
-pub(in crate::store) fn is_executable(_metadata: &Metadata) -> bool {
+pub(in crate::store) fn permissions(_metadata: &Metadata) -> u16 {
     unreachable!("{NO_FOLDER}")
+}
+
+/// A name that is no Unicode has no bytes that other systems would know.
+pub(in crate::store) fn bytes_of(name: &OsStr) -> Option<&[u8]> {
+    name.to_str().map(str::as_bytes)
 }
 
 pub(in crate::store) fn is_for_owner(_metadata: &Metadata) -> bool {

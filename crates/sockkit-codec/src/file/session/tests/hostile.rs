@@ -2,7 +2,7 @@
 
 use super::{contents, encode_file, events, file, folder, prefix, receiving};
 use crate::file::{
-    BLOCK_BYTES, Digest,
+    BLOCK_BYTES, Digest, Entry,
     session::{
         Abort, Answer, DigestTree, FailReason, MessageKind, ReceiverEvent, RefuseReason,
         SessionError, message::Message,
@@ -31,13 +31,15 @@ fn digest(bytes: &[u8]) -> Digest {
     Digest(*blake3::hash(bytes).as_bytes())
 }
 
-/// Offers a file of 5 bytes, a refused one, a folder, and one of 3 bytes.
+/// Offers a file of 5 bytes, a refused one, a folder, one of 3 bytes, and a link.
 #[track_caller]
 fn check(said: &[Vec<u8>], expected: &SessionError) {
-    let entries = vec![file("a", 5), file("b", 5), folder("c"), file("d", 3)];
+    let link = Entry::link("e", "d");
+    let entries = vec![file("a", 5), file("b", 5), folder("c"), file("d", 3), link];
     let answers = vec![
         Answer::Send,
         Answer::Refuse(RefuseReason::Exists),
+        Answer::Send,
         Answer::Send,
         Answer::Send,
     ];
@@ -54,6 +56,7 @@ fn blocks_come_in_order_and_in_size() {
         vec![block(1, 0, b"hello", hello)],
         vec![block(3, 0, b"bye", digest(b"bye"))],
         vec![block(2, 0, b"hello", hello)],
+        vec![block(4, 0, b"d", digest(b"d"))],
         vec![block(99, 0, b"hello", hello)],
         vec![block(u32::MAX, u64::MAX, b"hello", hello)],
         vec![block(0, 1, b"hello", hello)],
@@ -168,7 +171,7 @@ fn a_block_that_could_not_be_read_is_followed_by_a_failure_only() {
 }
 
 #[test]
-fn a_resumed_file_goes_on_or_begins_anew_and_nothing_else() {
+fn a_resumed_file_goes_on_or_begins_again_and_nothing_else() {
     let bytes = contents(3 * BLOCK_BYTES + 1);
     let blocks = |said: &[u8]| {
         let resume = Answer::Resume(Box::new(prefix(&bytes, 2)));

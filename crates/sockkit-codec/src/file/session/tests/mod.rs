@@ -5,46 +5,35 @@ use super::{
     Answer, DigestTree, FileEncoder, Limits, ReceiverEvent, ReceiverSession, SessionError,
     message::{Hello, Message, Role},
 };
-use crate::file::{BLOCK_BYTES, Digest, Entry, EntryKind, FileTime, Integrity, Manifest};
+use crate::file::{BLOCK_BYTES, Digest, Entry, FileTime, Integrity, Manifest};
 
 mod hostile;
 mod messages;
+mod reviews;
 mod whole;
 
 fn file(path: &str, size_bytes: u64) -> Entry {
-    Entry {
-        path: path.to_owned(),
-        kind: EntryKind::File,
-        size_bytes,
-        modified: FileTime {
-            seconds: -1,
-            nanoseconds: 999_999_999,
-        },
-        executable: true,
-        is_private: false,
-    }
+    let mut entry = Entry::file(path, size_bytes);
+    entry.modified = FileTime {
+        seconds: -1,
+        nanoseconds: 999_999_999,
+    };
+    entry.mode = 0o755;
+    entry
 }
 
 fn folder(path: &str) -> Entry {
-    Entry {
-        kind: EntryKind::Folder,
-        executable: false,
-        ..file(path, 0)
-    }
+    Entry::folder(path)
 }
 
 fn manifest(entries: Vec<Entry>) -> Manifest {
-    Manifest {
-        entries,
-        integrity: Integrity::Blake3,
-    }
+    Manifest::new(entries)
 }
 
 fn hello(role: Role) -> Message {
     Message::Hello(Hello {
         role,
         name: "이름".to_owned(),
-        knows_private: true,
         busy: false,
     })
 }

@@ -144,7 +144,8 @@ fn answered(
     integrity: Integrity,
     answers: Vec<WireAnswer>,
 ) -> Result<SenderSession, SessionError> {
-    let manifest = Manifest { entries, integrity };
+    let mut manifest = manifest(entries);
+    manifest.integrity = integrity;
     let mut sender = SenderSession::new("", manifest);
     let mut bytes = Vec::new();
     super::hello(Role::Receiver).encode(&mut bytes);
@@ -170,6 +171,9 @@ fn answers_that_do_not_fit_the_offer_are_refused() {
         (Blake3, vec![resume(1), WireAnswer::Send], true),
         (Blake3, vec![resume(2), WireAnswer::Send], false),
         (Blake3, vec![resume(u64::MAX), WireAnswer::Send], false),
+        // Neither a folder nor a link has anything to compare.
+        (Blake3, vec![WireAnswer::Send, WireAnswer::Compare], false),
+        (Blake3, vec![WireAnswer::Send, resume(0)], false),
         (Blake3, vec![WireAnswer::Send], false),
         (Blake3, vec![WireAnswer::Send; 3], false),
         (Unverified, vec![resume(1), WireAnswer::Send], false),
@@ -198,11 +202,19 @@ fn answers_that_do_not_fit_the_offer_are_refused() {
 
 #[test]
 fn only_accepted_files_are_jobs() {
-    let entries = vec![file("a", 1), folder("b"), file("b/c", 1), file("d", 1)];
+    let link = Entry::link("l", "a");
+    let entries = vec![
+        file("a", 1),
+        folder("b"),
+        file("b/c", 1),
+        file("d", 1),
+        link,
+    ];
     let answers = vec![
         WireAnswer::Refuse(RefuseReason::Unwanted),
         WireAnswer::Send,
         WireAnswer::Compare,
+        WireAnswer::Send,
         WireAnswer::Send,
     ];
     let mut sender = answered(entries, Integrity::Blake3, answers).unwrap();

@@ -1,6 +1,9 @@
 //! What the fuzz targets call: `cargo fuzz` and tests alone compile it, and tests
 //! run it over seeded garbage. Not part of the API.
 
+#[cfg(feature = "file")]
+mod file;
+
 use std::{net::SocketAddr, time::Instant};
 
 use bytes::BytesMut;
@@ -11,6 +14,9 @@ use crate::{
     pack::Format,
     shard::{Reassembler, ReassemblyConfig},
 };
+
+#[cfg(feature = "file")]
+pub use self::file::file;
 
 pub fn frame(input: &[u8]) {
     let frames = decode_all(LengthPrefixed::default(), input);
@@ -102,7 +108,7 @@ mod tests {
     use crate::shard::{Kind, Parity, SplitConfig, Splitter, StreamId};
 
     /// Random bytes, and bytes that look like the format for a while.
-    fn over_garbage(seed: u64, alphabet: &[u8], decode: fn(&[u8])) {
+    pub(super) fn over_garbage(seed: u64, alphabet: &[u8], decode: fn(&[u8])) {
         let mut random = fastrand::Rng::with_seed(seed);
         for _ in 0..20_000 {
             let length = random.usize(..200);

@@ -10,13 +10,13 @@ use super::{
     disk::{abort, is_fatal, write_error},
 };
 use crate::{
-    BLOCK_BYTES, Entry, EntryKind, EntryPath, Integrity, Manifest,
+    BLOCK_BYTES, Entry, EntryKind, EntryPath, Integrity, LinkTarget, Manifest,
     driver::{
         progress::{FileOutcome, OnProgress, Progress, Summary, set_outcome},
         pump::{LinkError, Piece, Worker},
     },
     session::{Answer, FailReason, ReceiverEvent, ReceiverSession, RefuseReason, Reviewed},
-    store::{Destination, Part, Writer, refusal},
+    store::{Destination, Part, Writer, has_no_links, refusal},
 };
 
 pub(super) struct ReceiveWorker {
@@ -59,7 +59,10 @@ impl ReceiveWorker {
         config: &ReceiveConfig,
     ) -> Self {
         for entry in &mut manifest.entries {
-            entry.executable &= config.keep_executable;
+            if entry.is_executable() && !config.keep_executable {
+                // Zero would say that nothing was told.
+                entry.mode = entry.mode & 0o666 | 0o400;
+            }
         }
         Self {
             session,
@@ -121,6 +124,7 @@ impl ReceiveWorker {
         }
         self.state.flush()?;
         self.state.make_folders(&self.link)?;
+        self.state.make_links(&self.link)?;
         self.session.report(mem::take(&mut self.state.failures));
         self.transmit()
     }
@@ -145,6 +149,9 @@ impl Receiving {
         {
             link.check()?;
             let answer = match reviewed.path() {
+                Ok(_) if reviewed.is_twin() && self.writer.confuses_names() => {
+                    Answer::Refuse(RefuseReason::Collision)
+                }
                 Ok(path) => self.writer.prepare(index, path, entry),
                 Err(reason) => Answer::Refuse(reason),
             };
@@ -169,21 +176,58 @@ impl Receiving {
     /// Folders that are listed, those with nothing in them too. Last, so that an
     /// offer of folders alone costs nothing until its sender is through.
     fn make_folders(&mut self, link: &Worker) -> Result<(), ReceiveError> {
+        let mut made = Vec::new();
         for (index, (entry, reviewed)) in
             (0..).zip(self.manifest.entries.iter().zip(&self.reviewed))
         {
-            let Reviewed::Allowed(path) = reviewed else {
+            let Ok(path) = reviewed.path() else {
                 continue;
             };
             if entry.kind != EntryKind::Folder || self.outcomes[index as usize].is_some() {
                 continue;
             }
             link.check()?;
-            match self.writer.make_folder(path) {
-                Ok(()) => {}
+            let outcome = match self.writer.make_folder(path) {
+                Ok(()) => FileOutcome::Complete(None),
                 Err(error) if is_fatal(&error) => return Err(self.write_error(index, error)),
-                Err(error) => self.failures.push((index, refusal(path, &error))),
+                Err(error) => FileOutcome::Refused(refusal(path, &error)),
+            };
+            made.push((index, outcome));
+        }
+        made.into_iter()
+            .for_each(|(entry, outcome)| self.note(entry, outcome));
+        Ok(())
+    }
+
+    /// Links come last of all: nothing of this transfer is written after them.
+    fn make_links(&mut self, link: &Worker) -> Result<(), ReceiveError> {
+        for index in 0..self.manifest.entries.len() {
+            let EntryKind::Link { target } = &self.manifest.entries[index].kind else {
+                continue;
+            };
+            let Ok(path) = self.reviewed[index].path() else {
+                continue;
+            };
+            if self.outcomes[index].is_some() {
+                continue;
             }
+            link.check()?;
+            let made = LinkTarget::parse(path, target.as_bytes())
+                .map_err(|_judged| io::ErrorKind::InvalidInput.into())
+                .and_then(|target| self.writer.make_link(path, &target));
+            let entry = u32::try_from(index).expect("an offer has fewer than 2^32 entries");
+            let outcome = match made {
+                Ok(place) => {
+                    if place != *path {
+                        self.renamed.insert(entry, place);
+                    }
+                    FileOutcome::Complete(None)
+                }
+                Err(error) if is_fatal(&error) => return Err(self.write_error(entry, error)),
+                Err(error) if has_no_links(&error) => FileOutcome::Refused(RefuseReason::Kind),
+                Err(error) => FileOutcome::Refused(refusal(path, &error)),
+            };
+            self.note(entry, outcome);
         }
         Ok(())
     }
@@ -196,7 +240,7 @@ impl Receiving {
         let folders = self.writer.missing_folders();
         let (mut needed_units, mut needed_inodes) = (folders, folders);
         for (entry, answer) in self.manifest.entries.iter().zip(answers) {
-            if entry.kind == EntryKind::File && !matches!(answer, Answer::Refuse(_)) {
+            if entry.kind != EntryKind::Folder && !matches!(answer, Answer::Refuse(_)) {
                 let bytes = remaining_bytes(entry, answer);
                 needed_units = units(bytes).saturating_add(needed_units);
                 needed_inodes += 1;
@@ -255,7 +299,7 @@ impl Receiving {
                 self.on_file(entry, FileOutcome::Complete(digest))?;
             }
             ReceiverEvent::FileDiffers { entry } => {
-                self.fail(entry, FileOutcome::Refused(RefuseReason::Differs));
+                self.note(entry, FileOutcome::Refused(RefuseReason::Differs));
             }
             ReceiverEvent::FileFailed { entry, reason } => {
                 if let Some(part) = self.part.take() {
@@ -266,7 +310,7 @@ impl Receiving {
                             .map_err(|error| self.write_error(entry, error))?;
                     }
                 }
-                self.fail(entry, FileOutcome::Failed(reason));
+                self.note(entry, FileOutcome::Failed(reason));
             }
             ReceiverEvent::Done => self.done = true,
             ReceiverEvent::Peer(_) | ReceiverEvent::Offered(_) => {
@@ -307,9 +351,7 @@ impl Receiving {
                     None => return Ok(()),
                 },
             };
-            let Reviewed::Allowed(path) = &self.reviewed[entry as usize] else {
-                unreachable!("only allowed entries are accepted");
-            };
+            let path = accepted(&self.reviewed, entry);
             let offered = &self.manifest.entries[entry as usize];
             let completed = self.writer.complete(entry, part, path, offered);
             completed.map_err(|error| self.write_error(entry, error))?;
@@ -335,7 +377,7 @@ impl Receiving {
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
                 // No later attempt gets further.
                 let discarded = self.part.take().map_or(Ok(()), Part::discard);
-                self.fail(entry, FileOutcome::Refused(RefuseReason::TooLarge));
+                self.note(entry, FileOutcome::Refused(RefuseReason::TooLarge));
                 discarded.map_err(|error| self.write_error(entry, error))
             }
             written => written.map_err(|error| self.write_error(entry, error)),
@@ -344,15 +386,13 @@ impl Receiving {
 
     /// `None` if this one file cannot be written; the others go on.
     fn open(&mut self, entry: u32) -> Result<Option<Part>, ReceiveError> {
-        let Reviewed::Allowed(path) = &self.reviewed[entry as usize] else {
-            unreachable!("only allowed entries are accepted");
-        };
+        let path = accepted(&self.reviewed, entry);
         let offered = &self.manifest.entries[entry as usize];
         match self.writer.open(entry, path, offered) {
             Ok(part) => Ok(Some(part)),
             Err(error) if is_fatal(&error) => Err(self.write_error(entry, error)),
             Err(error) => {
-                self.fail(entry, FileOutcome::Refused(refusal(path, &error)));
+                self.note(entry, FileOutcome::Refused(refusal(path, &error)));
                 Ok(None)
             }
         }
@@ -367,12 +407,11 @@ impl Receiving {
         for (entry, published) in flushed {
             match published {
                 Err(error) => {
-                    if let Reviewed::Allowed(path) = &self.reviewed[entry as usize] {
-                        self.fail(entry, FileOutcome::Refused(refusal(path, &error)));
-                    }
+                    let path = accepted(&self.reviewed, entry);
+                    self.note(entry, FileOutcome::Refused(refusal(path, &error)));
                 }
                 Ok(path) => {
-                    if path.as_str() != self.manifest.entries[entry as usize].path {
+                    if path != *accepted(&self.reviewed, entry) {
                         self.renamed.insert(entry, path);
                     }
                 }
@@ -381,8 +420,8 @@ impl Receiving {
         Ok(())
     }
 
-    /// Notes that an entry which had been accepted is not here after all.
-    fn fail(&mut self, entry: u32, outcome: FileOutcome) {
+    /// Notes what became of an entry that had been accepted.
+    fn note(&mut self, entry: u32, outcome: FileOutcome) {
         if let FileOutcome::Refused(reason) = outcome {
             self.failures.push((entry, reason));
         }
@@ -402,6 +441,12 @@ impl Receiving {
             self.moved_bytes,
         )
     }
+}
+
+/// The path of an entry that was accepted.
+fn accepted(reviewed: &[Reviewed], entry: u32) -> &EntryPath {
+    let path = reviewed[entry as usize].path();
+    path.expect("what the rules refuse is not accepted")
 }
 
 /// What the sender reads of files that are here already, to compare them,

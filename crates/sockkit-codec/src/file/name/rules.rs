@@ -1,0 +1,119 @@
+//! Which names a system can hold, beyond those that are no path at all.
+//!
+//! # Source
+//! POSIX.1-2024 §3.170 and `NAME_MAX` of Linux and macOS; "Naming Files, Paths, and
+//! Namespaces" of the Windows documentation.
+
+use super::{EntryPath, LinkTarget, NameError};
+
+/// The system whose names are meant. A receiver applies its own to each entry.
+///
+/// ```
+/// use sockkit_codec::file::{EntryPath, NameError, NameRules};
+///
+/// let path = EntryPath::parse("aux.c")?;
+/// assert_eq!(NameRules::Unix.check(&path), Ok(()));
+/// assert_eq!(NameRules::Windows.check(&path), Err(NameError::Device));
+/// # Ok::<(), NameError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum NameRules {
+    /// Any bytes, at most 255 in a component: Linux and other Unixes.
+    Unix,
+    /// As Unix, but UTF-8.
+    MacOs,
+    /// Unicode, at most 255 UTF-16 units in a component; no device, none of
+    /// `< > : " \ | ? *`, no control characters, no dot or space at the end.
+    Windows,
+}
+
+impl NameRules {
+    /// Those of the system that this is compiled for.
+    pub const fn native() -> Self {
+        if cfg!(windows) {
+            Self::Windows
+        } else if cfg!(target_vendor = "apple") {
+            Self::MacOs
+        } else {
+            Self::Unix
+        }
+    }
+
+    /// Whether the system can hold a file of that path.
+    ///
+    /// # Errors
+    /// The first [`NameError`] that applies.
+    pub fn check(self, path: &EntryPath) -> Result<(), NameError> {
+        path.components()
+            .try_for_each(|component| self.check_component(component))
+    }
+
+    /// Whether the system can hold what a link leads to.
+    ///
+    /// # Errors
+    /// The first [`NameError`] that applies.
+    pub fn check_target(self, target: &LinkTarget) -> Result<(), NameError> {
+        target
+            .names()
+            .try_for_each(|component| self.check_component(component))
+    }
+
+    fn check_component(self, component: &[u8]) -> Result<(), NameError> {
+        let text = str::from_utf8(component).map_err(|_error| NameError::NotUnicode);
+        match self {
+            Self::Unix => check_length(component.len()),
+            Self::MacOs => check_length(text?.len()),
+            Self::Windows => check_windows(text?),
+        }
+    }
+}
+
+fn check_windows(component: &str) -> Result<(), NameError> {
+    check_length(component.encode_utf16().count())?;
+    let is_odd = |found: &char| found.is_ascii_control() || r#"<>:"\|?*"#.contains(*found);
+    if let Some(found) = component.chars().find(is_odd) {
+        return Err(NameError::Separator { found });
+    }
+    if component.ends_with(['.', ' ']) {
+        return Err(NameError::Edge);
+    }
+    if is_device(component) {
+        return Err(NameError::Device);
+    }
+    Ok(())
+}
+
+fn check_length(units: usize) -> Result<(), NameError> {
+    if units > MAX_COMPONENT_UNITS {
+        return Err(NameError::ComponentTooLong {
+            bytes: units,
+            limit: MAX_COMPONENT_UNITS,
+        });
+    }
+    Ok(())
+}
+
+/// Windows takes `nul.tar.gz` and `NUL .txt` for the device as well.
+fn is_device(component: &str) -> bool {
+    let stem = component.split('.').next().unwrap_or(component).trim_end();
+    let stem = stem.to_ascii_uppercase();
+    if matches!(
+        stem.as_str(),
+        "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" | "CLOCK$"
+    ) {
+        return true;
+    }
+    let number = stem
+        .strip_prefix("COM")
+        .or_else(|| stem.strip_prefix("LPT"));
+    let mut characters = number.unwrap_or_default().chars();
+    // The superscripts count as digits to Windows.
+    matches!(
+        (characters.next(), characters.next()),
+        (Some('0'..='9' | '¹' | '²' | '³'), None)
+    )
+}
+
+/// Bytes on Unix (`NAME_MAX`), UTF-16 units on Windows.
+const MAX_COMPONENT_UNITS: usize = 255;
