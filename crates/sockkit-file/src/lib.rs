@@ -40,9 +40,9 @@ pub use sockkit_codec::file::{
 
 pub use self::{
     driver::{
-        Arrival, Failed, FileOutcome, FileSummary, Incoming, LinkError, OnProgress, Outgoing, Peer,
-        Place, Progress, Queue, ReceiveConfig, ReceiveError, SendConfig, SendError, Summary, Turn,
-        greet, receive, send, turn_away,
+        Arrival, Failed, FileOutcome, FileSink, FileSource, FileSummary, Incoming, LinkError,
+        OnProgress, Outgoing, Peer, Place, Progress, Queue, ReceiveConfig, ReceiveError,
+        SendConfig, SendError, SourceFile, Summary, Turn, greet, receive, send, turn_away,
     },
     store::{
         Destination, OnConflict, Planned, SkipReason, Skipped, Source, SourceError, Whole,

@@ -14,6 +14,7 @@ mod liar;
 mod links;
 #[cfg(target_os = "linux")]
 mod lossy;
+mod memory;
 mod odd_names;
 mod python;
 mod transfer;

@@ -18,7 +18,7 @@ pub use self::{
     progress::{FileOutcome, FileSummary, OnProgress, Progress, Summary},
     pump::LinkError,
     queue::{Arrival, Failed, Peer, Place, Queue, Turn},
-    receive::{Incoming, ReceiveConfig, ReceiveError, receive},
-    send::{Outgoing, SendConfig, SendError, greet, send},
+    receive::{FileSink, Incoming, ReceiveConfig, ReceiveError, receive},
+    send::{FileSource, Outgoing, SendConfig, SendError, SourceFile, greet, send},
     turn_away::turn_away,
 };

@@ -1,4 +1,4 @@
-//! The receiver's thread: verifies, writes, and gives files their names.
+//! Receives into a folder: writes, and gives files their names.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -7,26 +7,21 @@ use std::{
 
 use super::{
     ReceiveConfig, ReceiveError,
-    disk::{abort, is_fatal, write_error},
+    disk::{is_fatal, write_error},
+    worker::Keeper,
 };
 use crate::{
     BLOCK_BYTES, Entry, EntryKind, EntryPath, Integrity, LinkTarget, Manifest,
     driver::{
         progress::{FileOutcome, OnProgress, Progress, Summary, set_outcome},
-        pump::{LinkError, Piece, Worker},
+        pump::Worker,
     },
-    session::{Answer, FailReason, ReceiverEvent, ReceiverSession, RefuseReason, Reviewed},
+    session::{Answer, FailReason, ReceiverEvent, RefuseReason, Reviewed},
     store::{Destination, Part, Writer, has_no_links, refusal},
 };
 
-pub(super) struct ReceiveWorker {
-    session: ReceiverSession,
-    link: Worker,
-    state: Receiving,
-}
-
-/// Apart from the session, whose events borrow from the bytes it is given.
-struct Receiving {
+/// A transfer into a folder.
+pub(super) struct IntoFolder {
     manifest: Manifest,
     reviewed: Vec<Reviewed>,
     destination: Destination,
@@ -46,16 +41,13 @@ struct Receiving {
     /// What was accepted and could not be kept.
     failures: Vec<(u32, RefuseReason)>,
     moved_bytes: u64,
-    done: bool,
 }
 
-impl ReceiveWorker {
+impl IntoFolder {
     pub(super) fn new(
-        session: ReceiverSession,
+        destination: &Destination,
         mut manifest: Manifest,
         reviewed: Vec<Reviewed>,
-        destination: &Destination,
-        link: Worker,
         config: &ReceiveConfig,
     ) -> Self {
         for entry in &mut manifest.entries {
@@ -65,83 +57,22 @@ impl ReceiveWorker {
             }
         }
         Self {
-            session,
-            link,
-            state: Receiving {
-                outcomes: vec![None; manifest.entries.len()],
-                manifest,
-                reviewed,
-                destination: destination.clone(),
-                writer: Writer::new(destination, config.on_conflict),
-                part: None,
-                on_progress: config.on_progress.clone(),
-                arriving: 0,
-                compared: HashSet::new(),
-                comparing: Comparing::default(),
-                renamed: HashMap::new(),
-                failures: Vec::new(),
-                moved_bytes: 0,
-                done: false,
-            },
+            outcomes: vec![None; manifest.entries.len()],
+            manifest,
+            reviewed,
+            destination: destination.clone(),
+            writer: Writer::new(destination, config.on_conflict),
+            part: None,
+            on_progress: config.on_progress.clone(),
+            arriving: 0,
+            compared: HashSet::new(),
+            comparing: Comparing::default(),
+            renamed: HashMap::new(),
+            failures: Vec::new(),
+            moved_bytes: 0,
         }
     }
 
-    pub(super) fn run(mut self) -> Result<Summary, ReceiveError> {
-        match self.receive() {
-            Ok(()) => Ok(self.state.summary()),
-            Err(error) => {
-                // What is complete is complete, whatever became of the rest.
-                let _ = self.state.flush();
-                if let Some(abort) = abort(&error) {
-                    self.session.abort(abort);
-                    let _ = self.transmit();
-                }
-                Err(error)
-            }
-        }
-    }
-
-    fn receive(&mut self) -> Result<(), ReceiveError> {
-        self.link.activity.work();
-        let answers = self.state.prepare(&self.link)?;
-        self.state.check_space(&answers)?;
-        self.state.tell_start(&answers);
-        self.state.comparing = Comparing::of(&self.state.manifest.entries, &answers);
-        self.session.answer(answers);
-        self.transmit()?;
-        while !self.state.done {
-            let left = self.state.comparing.left_bytes;
-            self.link.activity.wait_for_peer(left);
-            let bytes = self.link.inbound.blocking_recv().ok_or(LinkError::Closed)?;
-            self.link.activity.work();
-            let mut input = bytes.as_slice();
-            while let Some(event) = self.session.handle_input(&mut input)? {
-                // All of them are a step; a keep-alive gives none.
-                self.link.activity.touch_payload();
-                self.state.on_event(event)?;
-            }
-            let _ = self.link.inbound_spare.try_send(bytes);
-        }
-        self.state.flush()?;
-        self.state.make_folders(&self.link)?;
-        self.state.make_links(&self.link)?;
-        self.session.report(mem::take(&mut self.state.failures));
-        self.transmit()
-    }
-
-    fn transmit(&mut self) -> Result<(), ReceiveError> {
-        while let Some(bytes) = self.session.poll_transmit() {
-            let filled = bytes.len();
-            self.link
-                .outbound
-                .blocking_send(Piece::of(bytes, filled))
-                .map_err(|_closed| LinkError::Closed)?;
-        }
-        Ok(())
-    }
-}
-
-impl Receiving {
     fn prepare(&mut self, link: &Worker) -> Result<Vec<Answer>, ReceiveError> {
         let mut answers = Vec::with_capacity(self.manifest.entries.len());
         for (index, (entry, reviewed)) in
@@ -280,46 +211,6 @@ impl Receiving {
         }
     }
 
-    fn on_event(&mut self, event: ReceiverEvent<'_>) -> Result<(), ReceiveError> {
-        if let ReceiverEvent::Block { entry, .. }
-        | ReceiverEvent::FileVerified { entry, .. }
-        | ReceiverEvent::FileDiffers { entry }
-        | ReceiverEvent::FileFailed { entry, .. } = event
-        {
-            self.comparing.handle_compared(entry);
-        }
-        match event {
-            ReceiverEvent::Block { entry, index } => self.on_block(entry, index)?,
-            ReceiverEvent::Data(bytes) => self.on_data(bytes)?,
-            ReceiverEvent::BlockVerified { entry, digest, .. } => {
-                self.write(entry, |part| part.keep_block(digest))?;
-            }
-            ReceiverEvent::FileVerified { entry, digest } => {
-                let digest = (self.manifest.integrity == Integrity::Blake3).then_some(digest);
-                self.on_file(entry, FileOutcome::Complete(digest))?;
-            }
-            ReceiverEvent::FileDiffers { entry } => {
-                self.note(entry, FileOutcome::Refused(RefuseReason::Differs));
-            }
-            ReceiverEvent::FileFailed { entry, reason } => {
-                if let Some(part) = self.part.take() {
-                    // Of a file that changed no block is of use; otherwise the
-                    // verified ones wait for the next attempt.
-                    if reason == FailReason::Changed {
-                        part.discard()
-                            .map_err(|error| self.write_error(entry, error))?;
-                    }
-                }
-                self.note(entry, FileOutcome::Failed(reason));
-            }
-            ReceiverEvent::Done => self.done = true,
-            ReceiverEvent::Peer(_) | ReceiverEvent::Offered(_) => {
-                unreachable!("the session is past these")
-            }
-        }
-        Ok(())
-    }
-
     fn on_block(&mut self, entry: u32, index: u64) -> Result<(), ReceiveError> {
         self.arriving = entry;
         if self.part.is_none() && self.outcomes[entry as usize].is_none() {
@@ -432,8 +323,74 @@ impl Receiving {
         let entry = &self.manifest.entries[entry as usize];
         write_error(entry, self.destination.free_bytes(), error)
     }
+}
 
-    fn summary(self) -> Summary {
+impl Keeper for IntoFolder {
+    type Kept = Summary;
+
+    fn answer(&mut self, link: &Worker) -> Result<Vec<Answer>, ReceiveError> {
+        let answers = self.prepare(link)?;
+        self.check_space(&answers)?;
+        self.tell_start(&answers);
+        self.comparing = Comparing::of(&self.manifest.entries, &answers);
+        Ok(answers)
+    }
+
+    fn comparing_bytes(&self) -> u64 {
+        self.comparing.left_bytes
+    }
+
+    fn on_event(&mut self, event: ReceiverEvent<'_>) -> Result<(), ReceiveError> {
+        if let ReceiverEvent::Block { entry, .. }
+        | ReceiverEvent::FileVerified { entry, .. }
+        | ReceiverEvent::FileDiffers { entry }
+        | ReceiverEvent::FileFailed { entry, .. } = event
+        {
+            self.comparing.handle_compared(entry);
+        }
+        match event {
+            ReceiverEvent::Block { entry, index } => self.on_block(entry, index)?,
+            ReceiverEvent::Data(bytes) => self.on_data(bytes)?,
+            ReceiverEvent::BlockVerified { entry, digest, .. } => {
+                self.write(entry, |part| part.keep_block(digest))?;
+            }
+            ReceiverEvent::FileVerified { entry, digest } => {
+                let digest = (self.manifest.integrity == Integrity::Blake3).then_some(digest);
+                self.on_file(entry, FileOutcome::Complete(digest))?;
+            }
+            ReceiverEvent::FileDiffers { entry } => {
+                self.note(entry, FileOutcome::Refused(RefuseReason::Differs));
+            }
+            ReceiverEvent::FileFailed { entry, reason } => {
+                if let Some(part) = self.part.take() {
+                    // Of a file that changed no block is of use; otherwise the
+                    // verified ones wait for the next attempt.
+                    if reason == FailReason::Changed {
+                        part.discard()
+                            .map_err(|error| self.write_error(entry, error))?;
+                    }
+                }
+                self.note(entry, FileOutcome::Failed(reason));
+            }
+            ReceiverEvent::Peer(_) | ReceiverEvent::Offered(_) | ReceiverEvent::Done => {
+                unreachable!("the session is past these, or this is")
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, link: &Worker) -> Result<Vec<(u32, RefuseReason)>, ReceiveError> {
+        self.flush()?;
+        self.make_folders(link)?;
+        self.make_links(link)?;
+        Ok(mem::take(&mut self.failures))
+    }
+
+    fn give_up(&mut self) {
+        let _ = self.flush();
+    }
+
+    fn into_kept(self) -> Summary {
         Summary::new(
             &self.manifest,
             self.outcomes,

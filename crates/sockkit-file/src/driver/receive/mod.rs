@@ -1,6 +1,8 @@
-//! Receives into a [`Destination`].
+//! Receives into a [`Destination`], or into whatever takes verified blocks.
 
 mod disk;
+mod into_folder;
+mod sink;
 mod worker;
 
 use std::{io, time::Duration};
@@ -10,7 +12,12 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use self::worker::ReceiveWorker;
+pub use self::sink::FileSink;
+use self::{
+    into_folder::IntoFolder,
+    sink::IntoSink,
+    worker::{Keeper, ReceiveWorker},
+};
 use super::{
     handshake::{self, Allowance, Conversation},
     progress::{OnProgress, Summary},
@@ -134,7 +141,7 @@ impl ReceiveConfig {
 /// Waits for the sender at the other end of `stream` to make an offer.
 ///
 /// It does not matter which side listened. Nothing is written before
-/// [`Incoming::accept`].
+/// [`Incoming::accept`] or [`Incoming::accept_into`].
 ///
 /// # Errors
 /// If the connection or the peer failed, or the offer is beyond the limits.
@@ -329,29 +336,40 @@ where
     /// dropping the future is the way to stop a transfer. The worker thread
     /// ends at its next piece and keeps a part that can be resumed.
     pub async fn accept(self, destination: &Destination) -> Result<Summary, ReceiveError> {
-        let stream = self.talk.into_stream().await?;
-        let (pump, link) = Pump::new(PumpConfig {
-            idle_timeout: self.config.idle_timeout,
-            patience: self.config.stall_timeout,
-            read_buffer_bytes: PIECE_BYTES,
-            heartbeat: Some(WORKING),
-        });
-        let worker = ReceiveWorker::new(
-            self.session,
-            self.manifest,
-            self.reviewed,
-            destination,
-            link,
-            &self.config,
-        );
-        let worker = spawn_blocking(move || worker.run());
-        let pumped = pump.run(stream).await;
-        let worked = worker.await.unwrap_or(Err(ReceiveError::Worker));
-        match (worked, pumped) {
-            // The worker only saw its channel close; the pump knows why.
-            (Err(ReceiveError::Link(LinkError::Closed)), Err(error)) => Err(error.into()),
-            (worked, _) => worked,
-        }
+        let Self {
+            talk,
+            session,
+            manifest,
+            reviewed,
+            config,
+            ..
+        } = self;
+        let keeper = IntoFolder::new(destination, manifest, reviewed, &config);
+        run(talk, session, keeper, &config).await
+    }
+
+    /// Receives what is on offer into `sink`, and gives it back.
+    ///
+    /// Entries that the rules or the sink refuse are named in the summary; the others
+    /// are received. How long a call to the sink may take is bounded by the sender's
+    /// patience, 5 minutes by default.
+    ///
+    /// # Errors
+    /// If the connection or the peer failed. Then the sink is dropped.
+    ///
+    /// # Cancel safety
+    /// As [`accept`](Self::accept); nothing can be resumed.
+    pub async fn accept_into<T: FileSink>(self, sink: T) -> Result<(Summary, T), ReceiveError> {
+        let Self {
+            talk,
+            session,
+            manifest,
+            reviewed,
+            config,
+            ..
+        } = self;
+        let keeper = IntoSink::new(sink, manifest, reviewed, &config);
+        run(talk, session, keeper, &config).await
     }
 
     /// Returns why when the sender has left.
@@ -369,6 +387,36 @@ where
                 Err(error) => return error.into(),
             }
         }
+    }
+}
+
+/// The rest of the transfer, on a thread and beside it.
+async fn run<S, K>(
+    talk: Conversation<S>,
+    session: ReceiverSession,
+    keeper: K,
+    config: &ReceiveConfig,
+) -> Result<K::Kept, ReceiveError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    K: Keeper + Send + 'static,
+    K::Kept: Send + 'static,
+{
+    let stream = talk.into_stream().await?;
+    let (pump, link) = Pump::new(PumpConfig {
+        idle_timeout: config.idle_timeout,
+        patience: config.stall_timeout,
+        read_buffer_bytes: PIECE_BYTES,
+        heartbeat: Some(WORKING),
+    });
+    let worker = ReceiveWorker::new(session, link, keeper);
+    let worker = spawn_blocking(move || worker.run());
+    let pumped = pump.run(stream).await;
+    let worked = worker.await.unwrap_or(Err(ReceiveError::Worker));
+    match (worked, pumped) {
+        // The worker only saw its channel close; the pump knows why.
+        (Err(ReceiveError::Link(LinkError::Closed)), Err(error)) => Err(error.into()),
+        (worked, _) => worked,
     }
 }
 

@@ -1,18 +1,22 @@
-//! Sends what a [`Source`] holds.
+//! Sends what a [`Source`](crate::Source) holds, or whatever else can be read.
 
 mod outgoing;
+mod source;
 mod worker;
 
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-pub use self::outgoing::{Outgoing, greet};
+pub use self::{
+    outgoing::{Outgoing, greet},
+    source::{FileSource, SourceFile},
+};
 use super::{
     progress::{OnProgress, Summary},
     pump::LinkError,
 };
-use crate::{Source, session::SessionError};
+use crate::session::SessionError;
 
 /// How to send.
 #[derive(Clone, Debug)]
@@ -95,7 +99,11 @@ impl SendConfig {
 /// Not cancel safe in the sense that the session cannot be continued; but
 /// dropping the future is the way to stop a transfer. The worker thread ends
 /// at its next piece, and the receiver keeps a part that can be resumed.
-pub async fn send<S>(stream: S, source: Source, config: &SendConfig) -> Result<Summary, SendError>
+pub async fn send<S>(
+    stream: S,
+    source: impl FileSource,
+    config: &SendConfig,
+) -> Result<Summary, SendError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

@@ -7,9 +7,9 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::{SendConfig, SendError, worker::SendWorker};
+use super::{FileSource, SendConfig, SendError, worker::SendWorker};
 use crate::{
-    Manifest, OnProgress, Progress, Source, Summary,
+    Manifest, OnProgress, Progress, Summary,
     driver::{
         handshake::{self, Allowance, Conversation},
         pump::{LinkError, Pump, PumpConfig},
@@ -108,7 +108,7 @@ where
     ///
     /// # Cancel safety
     /// As [`send`](super::send()).
-    pub async fn offer(mut self, source: Source) -> Result<Summary, SendError> {
+    pub async fn offer(mut self, source: impl FileSource) -> Result<Summary, SendError> {
         let refused = match self.answer().await {
             Ok(refused) => refused,
             Err(error) => return Err(self.part(error).await),

@@ -2,15 +2,15 @@
 
 use std::{
     collections::HashMap,
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, SeekFrom},
     mem,
 };
 
 use tokio::{sync::mpsc::error::TryRecvError, time::Instant};
 
-use super::{SendConfig, SendError};
+use super::{FileSource, SendConfig, SendError, SourceFile};
 use crate::{
-    BLOCK_BYTES, Digest, EntryKind, Integrity, Source,
+    BLOCK_BYTES, Digest, EntryKind, Integrity,
     driver::{
         progress::{FileOutcome, OnProgress, Progress, Summary, set_outcome},
         pump::{HEARTBEAT, LinkError, PIECE_BYTES, Piece, Worker},
@@ -19,11 +19,10 @@ use crate::{
         BlockHasher, DigestTree, FailReason, FileEncoder, Job, Plan, RefuseReason, SenderEvent,
         SenderSession, WORKING,
     },
-    store::OpenSource,
 };
 
-pub(super) struct SendWorker {
-    source: Source,
+pub(super) struct SendWorker<F> {
+    source: F,
     session: SenderSession,
     link: Worker,
     outbox: Outbox,
@@ -34,9 +33,9 @@ pub(super) struct SendWorker {
     spoke: Instant,
 }
 
-impl SendWorker {
+impl<F: FileSource> SendWorker<F> {
     pub(super) fn new(
-        source: Source,
+        source: F,
         session: SenderSession,
         refused: Vec<(u32, RefuseReason)>,
         link: Worker,
@@ -94,7 +93,7 @@ impl SendWorker {
     fn send_file(&mut self, job: Job) -> Result<(), SendError> {
         let entry = job.entry;
         match self.source.open(entry) {
-            Ok(mut opened) => match self.send_opened(job, &mut opened)? {
+            Ok(mut opened) => match self.send_opened(job, &mut *opened)? {
                 Ok(digest) => {
                     let digest = (self.integrity() == Integrity::Blake3).then_some(digest);
                     set_outcome(&mut self.outcomes, entry, FileOutcome::Complete(digest));
@@ -110,7 +109,7 @@ impl SendWorker {
     fn send_opened(
         &mut self,
         job: Job,
-        opened: &mut OpenSource,
+        opened: &mut dyn SourceFile,
     ) -> Result<Result<Digest, FailReason>, SendError> {
         let entry = job.entry;
         let size_bytes = self.size_bytes(entry);
@@ -135,7 +134,7 @@ impl SendWorker {
         }
         let integrity = self.integrity();
         let mut encoder = FileEncoder::new(entry, size_bytes, integrity, prefix);
-        if let Err(error) = opened.file.seek(SeekFrom::Start(skipped)) {
+        if let Err(error) = opened.seek(SeekFrom::Start(skipped)) {
             return Ok(Err(fail_reason(&error)));
         }
         loop {
@@ -168,7 +167,7 @@ impl SendWorker {
     /// the block's length has been announced.
     fn send_block(
         &mut self,
-        opened: &mut OpenSource,
+        opened: &mut dyn SourceFile,
         encoder: &mut FileEncoder,
         bytes: u64,
     ) -> Result<Result<(), FailReason>, SendError> {
@@ -180,7 +179,7 @@ impl SendWorker {
             }
             let room = self.outbox.room(left);
             let read = match failed {
-                None => opened.file.read(room),
+                None => opened.read(room),
                 Some(_) => Ok(0),
             };
             let filled = match read {
@@ -213,7 +212,7 @@ impl SendWorker {
     /// Hashes the first `blocks` of a file, or all of it.
     fn hash(
         &mut self,
-        opened: &mut OpenSource,
+        opened: &mut dyn SourceFile,
         size_bytes: u64,
         blocks: u64,
     ) -> Result<Result<DigestTree, FailReason>, SendError> {
@@ -229,7 +228,7 @@ impl SendWorker {
             let mut hasher = BlockHasher::new(tree.blocks(), size_bytes);
             while left > 0 {
                 let room = usize::try_from(left).map_or(PIECE_BYTES, |left| left.min(PIECE_BYTES));
-                match opened.file.read(&mut buffer[..room]) {
+                match opened.read(&mut buffer[..room]) {
                     Ok(0) => return Ok(Err(FailReason::Changed)),
                     Ok(read) => {
                         hasher.update(&buffer[..read]);
@@ -412,7 +411,10 @@ mod tests {
     use std::{fs, time::Duration};
 
     use super::*;
-    use crate::driver::pump::{Pump, PumpConfig};
+    use crate::{
+        Source,
+        driver::pump::{Pump, PumpConfig},
+    };
 
     #[tokio::test]
     async fn a_sender_that_compares_says_so_whatever_its_own_timeout() {

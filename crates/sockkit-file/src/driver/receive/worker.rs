@@ -1,0 +1,100 @@
+//! The receiver's thread: gives the session what the pump brings, and its keeper
+//! what the session makes of it.
+
+use super::{ReceiveError, disk::abort};
+use crate::{
+    driver::pump::{LinkError, Piece, Worker},
+    session::{Answer, ReceiverEvent, ReceiverSession, RefuseReason},
+};
+
+/// Where the entries of an offer go.
+pub(super) trait Keeper {
+    /// What is left of it when all has come.
+    type Kept;
+
+    /// Decides about each entry.
+    fn answer(&mut self, link: &Worker) -> Result<Vec<Answer>, ReceiveError>;
+
+    /// Bytes of its own that the sender must still read, to compare them with what is
+    /// here, before it has nothing to do but send.
+    fn comparing_bytes(&self) -> u64;
+
+    /// Takes the next event after the answer, up to done.
+    fn on_event(&mut self, event: ReceiverEvent<'_>) -> Result<(), ReceiveError>;
+
+    /// All has come. Returns what was accepted and cannot be kept.
+    fn finish(&mut self, link: &Worker) -> Result<Vec<(u32, RefuseReason)>, ReceiveError>;
+
+    /// The transfer fails: what is complete is kept all the same.
+    fn give_up(&mut self);
+
+    fn into_kept(self) -> Self::Kept;
+}
+
+pub(super) struct ReceiveWorker<K> {
+    session: ReceiverSession,
+    link: Worker,
+    keeper: K,
+}
+
+impl<K: Keeper> ReceiveWorker<K> {
+    pub(super) fn new(session: ReceiverSession, link: Worker, keeper: K) -> Self {
+        Self {
+            session,
+            link,
+            keeper,
+        }
+    }
+
+    pub(super) fn run(mut self) -> Result<K::Kept, ReceiveError> {
+        match self.receive() {
+            Ok(()) => Ok(self.keeper.into_kept()),
+            Err(error) => {
+                self.keeper.give_up();
+                if let Some(abort) = abort(&error) {
+                    self.session.abort(abort);
+                    let _ = self.transmit();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn receive(&mut self) -> Result<(), ReceiveError> {
+        self.link.activity.work();
+        let answers = self.keeper.answer(&self.link)?;
+        self.session.answer(answers);
+        self.transmit()?;
+        let mut done = false;
+        while !done {
+            let left = self.keeper.comparing_bytes();
+            self.link.activity.wait_for_peer(left);
+            let bytes = self.link.inbound.blocking_recv().ok_or(LinkError::Closed)?;
+            self.link.activity.work();
+            let mut input = bytes.as_slice();
+            while let Some(event) = self.session.handle_input(&mut input)? {
+                // All of them are a step; a keep-alive gives none.
+                self.link.activity.touch_payload();
+                match event {
+                    ReceiverEvent::Done => done = true,
+                    event => self.keeper.on_event(event)?,
+                }
+            }
+            let _ = self.link.inbound_spare.try_send(bytes);
+        }
+        let failures = self.keeper.finish(&self.link)?;
+        self.session.report(failures);
+        self.transmit()
+    }
+
+    fn transmit(&mut self) -> Result<(), ReceiveError> {
+        while let Some(bytes) = self.session.poll_transmit() {
+            let filled = bytes.len();
+            self.link
+                .outbound
+                .blocking_send(Piece::of(bytes, filled))
+                .map_err(|_closed| LinkError::Closed)?;
+        }
+        Ok(())
+    }
+}
