@@ -2,7 +2,8 @@
 //! sharded datagrams with parity, and the session of a file transfer.
 //!
 //! ```
-//! use sockkit_codec::pack::Format;
+//! # use sockkit_codec as sockkit;
+//! use sockkit::pack::Format;
 //!
 //! let header: Format = ">IH".parse()?;
 //! let bytes = header.pack(&[1.into(), 2.into()])?;

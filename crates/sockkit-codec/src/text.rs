@@ -31,7 +31,8 @@ use unicode_normalization::char::is_combining_mark;
 /// [`escape_name_bytes`].
 ///
 /// ```
-/// use sockkit_codec::text::escape;
+/// # use sockkit_codec as sockkit;
+/// use sockkit::text::escape;
 ///
 /// assert_eq!(escape("a\u{1b}[2Jb"), r"a\u{1b}[2Jb");
 /// assert_eq!(escape("안녕, Grüße, שלום"), "안녕, Grüße, שלום");
@@ -45,7 +46,8 @@ pub fn escape(text: &str) -> String {
 /// end, and cut after about `max_chars` characters.
 ///
 /// ```
-/// use sockkit_codec::text::quote;
+/// # use sockkit_codec as sockkit;
+/// use sockkit::text::quote;
 ///
 /// assert_eq!(quote("user@desk", 32), r#""user@desk""#);
 /// assert_eq!(quote(r#"me", says "you"#, 8), r#""me\u{22}"…"#);
@@ -69,7 +71,8 @@ pub fn quote(text: &str, max_chars: usize) -> String {
 /// escaped as well, which are the first, the last, and two or more in a row.
 ///
 /// ```
-/// use sockkit_codec::text::escape_name;
+/// # use sockkit_codec as sockkit;
+/// use sockkit::text::escape_name;
 ///
 /// assert_eq!(escape_name("a\u{1b}[2Jb"), r"a\u{1b}[2Jb");
 /// assert_eq!(escape_name("report.pdf  .exe"), r"report.pdf\u{20}\u{20}.exe");
@@ -83,7 +86,8 @@ pub fn escape_name(name: &str) -> String {
 /// each byte that is not UTF-8 as `\x…`.
 ///
 /// ```
-/// use sockkit_codec::text::escape_name_bytes;
+/// # use sockkit_codec as sockkit;
+/// use sockkit::text::escape_name_bytes;
 ///
 /// assert_eq!(escape_name_bytes("바다.jpg".as_bytes()), "바다.jpg");
 /// assert_eq!(escape_name_bytes(b"\xc7\xd1.txt"), r"\xc7\xd1.txt");

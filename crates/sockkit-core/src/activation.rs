@@ -5,8 +5,9 @@
 //! a port below 1024, and no client is refused while it starts again.
 //!
 //! ```no_run
+//! # use sockkit_core as sockkit;
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use sockkit_core::{
+//! use sockkit::{
 //!     activation::{self, Activated},
 //!     server::{Peer, Server, ServerConfig, Stream},
 //!     tcp::Listener,

@@ -2,8 +2,9 @@
 //! interfaces and handler-style servers, on tokio and socket2.
 //!
 //! ```
+//! # use sockkit_core as sockkit;
 //! # tokio::runtime::Runtime::new()?.block_on(async {
-//! use sockkit_core::{
+//! use sockkit::{
 //!     options::SocketOptions,
 //!     tcp::{Connector, ListenConfig, Listener},
 //! };

@@ -2,8 +2,9 @@
 //! `sockkit-codec` over a stream.
 //!
 //! ```
+//! # mod sockkit { pub use ::sockkit_file as file; }
 //! # tokio::runtime::Runtime::new()?.block_on(async {
-//! use sockkit_file::{Destination, ReceiveConfig, SendConfig, Source, receive, send};
+//! use sockkit::file::{Destination, ReceiveConfig, SendConfig, Source, receive, send};
 //!
 //! let (here, there) = (tempfile::tempdir()?, tempfile::tempdir()?);
 //! std::fs::write(here.path().join("note"), "hello")?;

@@ -47,9 +47,10 @@ fn name(host: &Host) -> io::Result<ServerName<'static>> {
 /// A [`Handler`] that speaks TLS and hands the plain stream to another.
 ///
 /// ```
-/// # fn example(certificates: std::sync::Arc<sockkit_link::tls::rustls::ServerConfig>) {
-/// use sockkit_core::server::{Peer, Stream};
-/// use sockkit_link::tls::{Tls, server::TlsStream};
+/// # mod sockkit { pub use ::sockkit_link::*; pub use ::sockkit_core::*; }
+/// # fn example(certificates: std::sync::Arc<sockkit::tls::rustls::ServerConfig>) {
+/// use sockkit::server::{Peer, Stream};
+/// use sockkit::tls::{Tls, server::TlsStream};
 /// use tokio::io::AsyncWriteExt;
 ///
 /// let hello = Tls::new(certificates, async |mut stream: TlsStream<Stream>, _: Peer| {

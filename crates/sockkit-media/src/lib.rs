@@ -2,8 +2,9 @@
 //! a browser viewer and an MP4 recorder.
 //!
 //! ```
+//! # use sockkit_media as sockkit;
 //! # tokio::runtime::Runtime::new()?.block_on(async {
-//! use sockkit_media::{
+//! use sockkit::{
 //!     latest,
 //!     source::{Source, SourceConfig, SourceSpec},
 //!     stream::{Receiver, ReceiverConfig, Sender, SenderConfig},

@@ -22,7 +22,8 @@ pub enum Need<'a> {
 /// Whether every need is met; if not, says loudly which one is missing.
 ///
 /// ```
-/// use sockkit_testing::needs::{Need, met};
+/// # mod sockkit { pub use ::sockkit_testing as testing; }
+/// use sockkit::testing::needs::{Need, met};
 ///
 /// if !met("recording opens in ffprobe", &[Need::Program("ffprobe")]) {
 ///     return;

@@ -19,9 +19,10 @@ use std::{
 /// for tests.
 ///
 /// ```
+/// # mod sockkit { pub use ::sockkit_testing as testing; }
 /// use std::process::Command;
 ///
-/// use sockkit_testing::program::Program;
+/// use sockkit::testing::program::Program;
 ///
 /// let mut cat = Program::start(&mut Command::new("cat"));
 /// cat.type_line("안녕");

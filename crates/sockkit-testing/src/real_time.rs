@@ -20,9 +20,10 @@ use std::{
 /// `SOCKKIT_TEST_ALL=1` too.
 ///
 /// ```no_run
+/// # mod sockkit { pub use ::sockkit_testing as testing; }
 /// use std::time::{Duration, Instant};
 ///
-/// use sockkit_testing::real_time;
+/// use sockkit::testing::real_time;
 ///
 /// real_time::check("a restart is seen within a second", || {
 ///     let begun = Instant::now();

@@ -8,6 +8,7 @@ use sockkit::file::{
 };
 use tokio::net::{TcpListener, TcpStream};
 
+mod carried;
 mod consent;
 mod hostile;
 mod liar;

@@ -44,7 +44,7 @@ static KEYS: LazyLock<(Arc<rustls::ClientConfig>, Arc<rustls::ServerConfig>)> =
     });
 
 /// One that trusts itself.
-fn node() -> Node {
+pub(crate) fn node() -> Node {
     let (client, server) = &*KEYS;
     Node::default()
         .tls_client(Arc::clone(client))
@@ -56,7 +56,7 @@ fn address(scheme: Scheme, host_and_port: &str) -> Address {
     text.parse().unwrap()
 }
 
-async fn listen(node: &Node, scheme: Scheme) -> Acceptor {
+pub(crate) async fn listen(node: &Node, scheme: Scheme) -> Acceptor {
     let listening = node.listen(&address(scheme, "127.0.0.1:0")).await;
     listening.unwrap()
 }

@@ -37,7 +37,8 @@ impl Manifest {
 /// One file, folder or link on offer.
 ///
 /// ```
-/// use sockkit_codec::file::{Entry, EntryKind};
+/// # use sockkit_codec as sockkit;
+/// use sockkit::file::{Entry, EntryKind};
 ///
 /// let mut entry = Entry::file("notes/today.txt", 12);
 /// entry.mode = 0o640;

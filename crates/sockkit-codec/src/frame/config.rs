@@ -5,7 +5,8 @@ use super::{FrameReadError, FrameWriteError};
 /// How frames look on the wire, and how long they may be.
 ///
 /// ```
-/// use sockkit_codec::frame::{FrameConfig, LengthOrder};
+/// # use sockkit_codec as sockkit;
+/// use sockkit::frame::{FrameConfig, LengthOrder};
 ///
 /// // What Python's `struct.pack('Q', n)` sends on today's machines.
 /// let python = FrameConfig::default()

@@ -12,8 +12,9 @@ use super::{FrameConfig, FrameReadError, FrameWriteError, config::PREFIX_BYTES};
 /// the same bytes and copy less.
 ///
 /// ```
+/// # use sockkit_codec as sockkit;
 /// use bytes::{Bytes, BytesMut};
-/// use sockkit_codec::frame::LengthPrefixed;
+/// use sockkit::frame::LengthPrefixed;
 /// use tokio_util::codec::{Decoder, Encoder};
 ///
 /// let (mut codec, mut wire) = (LengthPrefixed::default(), BytesMut::new());

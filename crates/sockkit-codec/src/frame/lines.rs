@@ -12,8 +12,9 @@ use super::{LineReadError, LineWriteError};
 /// rest may have been lost.
 ///
 /// ```
+/// # use sockkit_codec as sockkit;
 /// use bytes::BytesMut;
-/// use sockkit_codec::frame::Lines;
+/// use sockkit::frame::Lines;
 /// use tokio_util::codec::Decoder;
 ///
 /// let (mut codec, mut wire) = (Lines::default(), BytesMut::from("one\r\ntw"));

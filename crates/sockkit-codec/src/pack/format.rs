@@ -13,7 +13,8 @@ use super::{
 /// A format of Python's `struct`, parsed once.
 ///
 /// ```
-/// use sockkit_codec::pack::Format;
+/// # use sockkit_codec as sockkit;
+/// use sockkit::pack::Format;
 ///
 /// let point = Format::parse("<hhB")?;
 /// let mut wire = Vec::new();

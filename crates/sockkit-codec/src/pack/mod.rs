@@ -5,7 +5,8 @@
 //! unpacks by it, and says what is wrong where CPython only refuses.
 //!
 //! ```
-//! use sockkit_codec::pack::{Format, Value};
+//! # use sockkit_codec as sockkit;
+//! use sockkit::pack::{Format, Value};
 //!
 //! let header = Format::parse(">IH")?;
 //! let bytes = header.pack(&[1.into(), 2.into()])?;
@@ -50,7 +51,8 @@
 //! byte, so `'B'`, `'<B'` and `'!B'` are the same:
 //!
 //! ```
-//! # use sockkit_codec::pack::Format;
+//! # use sockkit_codec as sockkit;
+//! # use sockkit::pack::Format;
 //! let ttl = Format::parse("@B")?;
 //! assert_eq!(ttl.pack(&[2.into()])?, [2]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -62,7 +64,8 @@
 //! `!`) makes it four bytes, without a gap:
 //!
 //! ```
-//! # use sockkit_codec::pack::Format;
+//! # use sockkit_codec as sockkit;
+//! # use sockkit::pack::Format;
 //! let (group, any) = ([224, 0, 0, 255], 0);
 //! let native = Format::parse("4sl")?;
 //! assert_eq!(native.size_bytes(), 16);
@@ -80,7 +83,8 @@
 //! here use `'!Q'` unless told otherwise:
 //!
 //! ```
-//! # use sockkit_codec::pack::Format;
+//! # use sockkit_codec as sockkit;
+//! # use sockkit::pack::Format;
 //! let (frame, length) = (Format::parse("!Q")?, 921_600);
 //! assert_eq!(frame.pack(&[length.into()])?, [0, 0, 0, 0, 0, 0x0e, 0x10, 0]);
 //! if cfg!(target_endian = "little") {

@@ -7,8 +7,9 @@
 //! receiver copies each shard into place and computes nothing.
 //!
 //! ```
+//! # use sockkit_codec as sockkit;
 //! use std::{net::SocketAddr, time::{Duration, Instant}};
-//! use sockkit_codec::shard::{
+//! use sockkit::shard::{
 //!     Kind, Parity, Reassembler, ReassemblyConfig, SplitConfig, Splitter, StreamId,
 //! };
 //!

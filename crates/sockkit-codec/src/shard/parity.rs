@@ -3,7 +3,8 @@
 /// How much parity to add, chosen for each message.
 ///
 /// ```
-/// use sockkit_codec::shard::Parity;
+/// # use sockkit_codec as sockkit;
+/// use sockkit::shard::Parity;
 ///
 /// assert_eq!(Parity::percent(20).shards(44), 9);
 /// // 60 KB at 5 % loss, one message in 100,000 lost.

@@ -6,10 +6,11 @@
 //! interface instead, from the address that its network knows.
 //!
 //! ```no_run
+//! # use sockkit_core as sockkit;
 //! # tokio::runtime::Runtime::new()?.block_on(async {
 //! use std::net::{Ipv4Addr, SocketAddrV4};
-//! use sockkit_core::broadcast::{Broadcaster, Kind};
-//! use sockkit_core::interfaces;
+//! use sockkit::broadcast::{Broadcaster, Kind};
+//! use sockkit::interfaces;
 //!
 //! let broadcaster = Broadcaster::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))?;
 //! let reached = broadcaster.send_everywhere(5007, b"anybody here?").await?;

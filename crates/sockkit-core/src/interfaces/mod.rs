@@ -1,7 +1,8 @@
 //! What the machine is attached to: interfaces, addresses, routes, names.
 //!
 //! ```
-//! use sockkit_core::interfaces;
+//! # use sockkit_core as sockkit;
+//! use sockkit::interfaces;
 //!
 //! for interface in interfaces::list()? {
 //!     println!("{}: {} ({} bytes)", interface.index, interface.name, interface.mtu_bytes);

@@ -7,7 +7,8 @@ use super::{Interface, list};
 /// Names one interface, the way a person does.
 ///
 /// ```
-/// use sockkit_core::interfaces::InterfaceSelector;
+/// # use sockkit_core as sockkit;
+/// use sockkit::interfaces::InterfaceSelector;
 ///
 /// assert_eq!("2".parse(), Ok(InterfaceSelector::Index(2)));
 /// assert_eq!("eth0".parse(), Ok(InterfaceSelector::Name("eth0".to_owned())));

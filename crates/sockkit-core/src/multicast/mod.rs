@@ -1,9 +1,10 @@
 //! Any-source and source-specific multicast, IPv4 and IPv6.
 //!
 //! ```
+//! # use sockkit_core as sockkit;
 //! # tokio::runtime::Runtime::new()?.block_on(async {
-//! use sockkit_core::multicast::{Group, MulticastEndpoint, Via};
-//! use sockkit_core::udp::Transmit;
+//! use sockkit::multicast::{Group, MulticastEndpoint, Via};
+//! use sockkit::udp::Transmit;
 //!
 //! let group: Group = "239.1.2.3".parse()?;
 //! let lan = Via::Interface("127.0.0.1".parse()?);
@@ -191,8 +192,9 @@ impl MulticastEndpoint {
     /// groups; says by which, with their numbers.
     ///
     /// ```no_run
+    /// # use sockkit_core as sockkit;
     /// # tokio::runtime::Runtime::new()?.block_on(async {
-    /// use sockkit_core::multicast::MulticastEndpoint;
+    /// use sockkit::multicast::MulticastEndpoint;
     ///
     /// let endpoint = MulticastEndpoint::bind(([0, 0, 0, 0], 0).into())?;
     /// let group = "239.1.2.3".parse()?;

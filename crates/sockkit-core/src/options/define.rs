@@ -35,8 +35,9 @@ macro_rules! define_options {
         /// [`apply`](Self::apply) it to any socket, again and again.
         ///
         /// ```
+        /// # use sockkit_core as sockkit;
         /// use std::net::UdpSocket;
-        /// use sockkit_core::options::{Live, SocketOptions};
+        /// use sockkit::options::{Live, SocketOptions};
         ///
         /// let socket = UdpSocket::bind("127.0.0.1:0")?;
         /// SocketOptions::new().broadcast(true).apply(&socket)?;

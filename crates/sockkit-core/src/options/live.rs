@@ -12,7 +12,8 @@ use super::{
 /// A look at a live socket: one getter an option, and all of them as a table.
 ///
 /// ```
-/// use sockkit_core::options::Live;
+/// # use sockkit_core as sockkit;
+/// use sockkit::options::Live;
 ///
 /// let socket = std::net::TcpListener::bind("127.0.0.1:0")?;
 /// let live = Live::of(&socket)?;

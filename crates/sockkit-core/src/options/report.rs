@@ -8,7 +8,8 @@ impl SocketOptions {
     /// Reads back every option that was asked for.
     ///
     /// ```
-    /// use sockkit_core::options::{SocketOptions, Verdict};
+    /// # use sockkit_core as sockkit;
+    /// use sockkit::options::{SocketOptions, Verdict};
     ///
     /// let options = SocketOptions::new().receive_buffer_bytes(65_536);
     /// let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;

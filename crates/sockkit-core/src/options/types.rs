@@ -69,7 +69,8 @@ pub enum PathMtuDiscovery {
 /// class (IPv6).
 ///
 /// ```
-/// use sockkit_core::options::{Dscp, Ecn, TrafficClass};
+/// # use sockkit_core as sockkit;
+/// use sockkit::options::{Dscp, Ecn, TrafficClass};
 ///
 /// let voice = TrafficClass::new(Dscp::EXPEDITED, Ecn::NotCapable);
 /// assert_eq!(u8::from(voice), 0xb8);

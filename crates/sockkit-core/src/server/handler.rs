@@ -48,8 +48,9 @@ impl Peer {
     /// A peer of no server, which never drains: to call a handler in a test.
     ///
     /// ```
+    /// # use sockkit_core as sockkit;
     /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-    /// use sockkit_core::server::{Handled, Peer};
+    /// use sockkit::server::{Handled, Peer};
     /// use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
     ///
     /// async fn greet<S: AsyncWrite + Unpin>(mut stream: S, peer: Peer) -> Handled {

@@ -49,8 +49,9 @@ pub use udp::{Replied, Request, Responder, UdpMetrics, UdpServer, UdpServerConfi
 /// one set of limits.
 ///
 /// ```
+/// # use sockkit_core as sockkit;
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use sockkit_core::{server::{Server, ServerConfig}, tcp::Listener};
+/// use sockkit::{server::{Server, ServerConfig}, tcp::Listener};
 /// use tokio::io;
 ///
 /// let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
@@ -154,8 +155,9 @@ impl<A: Clone> Server<A> {
     /// program by themselves.
     ///
     /// ```no_run
+    /// # use sockkit_core as sockkit;
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// use sockkit_core::{server::{Peer, Server, ServerConfig, Stream}, tcp::Listener};
+    /// use sockkit::{server::{Peer, Server, ServerConfig, Stream}, tcp::Listener};
     /// use tokio::io::AsyncWriteExt;
     ///
     /// let listener = Listener::bind(([127, 0, 0, 1], 7).into())?;

@@ -12,8 +12,9 @@ use std::{
 /// network: see [`host`].
 ///
 /// ```
+/// # use sockkit_core as sockkit;
 /// # use std::{net::IpAddr, sync::Arc};
-/// use sockkit_core::server::Slots;
+/// use sockkit::server::Slots;
 ///
 /// let slots = Arc::new(Slots::shared(8));
 /// let (stranger, other) = (IpAddr::from([192, 0, 2, 7]), IpAddr::from([192, 0, 2, 8]));

@@ -61,8 +61,9 @@ impl End {
     /// What an error of a read, a write or a connect says about the connection.
     ///
     /// ```
+    /// # use sockkit_core as sockkit;
     /// use std::io::{Error, ErrorKind};
-    /// use sockkit_core::tcp::End;
+    /// use sockkit::tcp::End;
     ///
     /// let error = Error::from(ErrorKind::ConnectionReset);
     /// assert_eq!(End::from_io(&error), End::Reset);

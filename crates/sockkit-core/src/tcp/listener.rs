@@ -49,9 +49,10 @@ impl Listener {
     /// Accepted connections inherit them, buffer sizes included.
     ///
     /// ```
+    /// # use sockkit_core as sockkit;
     /// # tokio::runtime::Runtime::new()?.block_on(async {
-    /// use sockkit_core::options::SocketOptions;
-    /// use sockkit_core::tcp::{ListenConfig, Listener};
+    /// use sockkit::options::SocketOptions;
+    /// use sockkit::tcp::{ListenConfig, Listener};
     ///
     /// let options = SocketOptions::new().receive_buffer_bytes(1 << 20);
     /// let config = ListenConfig::default().options(options).backlog(16);

@@ -1,9 +1,10 @@
 //! TCP: listen, connect, and why a connection ended.
 //!
 //! ```
+//! # use sockkit_core as sockkit;
 //! # tokio::runtime::Runtime::new()?.block_on(async {
 //! use std::time::Duration;
-//! use sockkit_core::tcp::{End, Listener, connect};
+//! use sockkit::tcp::{End, Listener, connect};
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};
 //!
 //! let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;

@@ -17,8 +17,9 @@ use tokio::{io::Interest, net::TcpStream};
 /// this is merely room to write.
 ///
 /// ```
+/// # use sockkit_core as sockkit;
 /// # tokio::runtime::Runtime::new()?.block_on(async {
-/// use sockkit_core::{options::SocketOptions, tcp};
+/// use sockkit::{options::SocketOptions, tcp};
 /// # #[cfg(target_os = "linux")] {
 ///
 /// let listener = tcp::Listener::bind("127.0.0.1:0".parse()?)?;

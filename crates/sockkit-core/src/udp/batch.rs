@@ -66,11 +66,12 @@ impl ReceiveBatch {
     /// Takes the first datagram out: the others are still there.
     ///
     /// ```
+    /// # use sockkit_core as sockkit;
     /// # tokio::runtime::Runtime::new()?.block_on(async {
-    /// use sockkit_core::udp::{ReceiveBatch, UdpEndpoint};
+    /// use sockkit::udp::{ReceiveBatch, UdpEndpoint};
     ///
     /// let endpoint = UdpEndpoint::bind(([127, 0, 0, 1], 0).into())?;
-    /// endpoint.send(sockkit_core::udp::Transmit::new(endpoint.local_addr()?, b"one")).await?;
+    /// endpoint.send(sockkit::udp::Transmit::new(endpoint.local_addr()?, b"one")).await?;
     /// let mut batch = ReceiveBatch::new();
     /// endpoint.recv_batch(&mut batch).await?;
     /// assert_eq!(batch.pop().map(|datagram| datagram.bytes), Some(&b"one"[..]));

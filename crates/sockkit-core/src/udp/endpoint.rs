@@ -77,10 +77,11 @@ impl UdpEndpoint {
     /// Their read and write timeouts hold for each call of this endpoint.
     ///
     /// ```
+    /// # use sockkit_core as sockkit;
     /// # tokio::runtime::Runtime::new()?.block_on(async {
     /// use std::time::Duration;
-    /// use sockkit_core::options::SocketOptions;
-    /// use sockkit_core::udp::{UdpEndpoint, UdpError};
+    /// use sockkit::options::SocketOptions;
+    /// use sockkit::udp::{UdpEndpoint, UdpError};
     ///
     /// let options = SocketOptions::new()
     ///     .reuse_address(true)

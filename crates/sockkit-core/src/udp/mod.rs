@@ -1,8 +1,9 @@
 //! UDP endpoints: single calls, batches, segmentation offload.
 //!
 //! ```
+//! # use sockkit_core as sockkit;
 //! # tokio::runtime::Runtime::new()?.block_on(async {
-//! use sockkit_core::udp::{ReceiveBatch, Transmit, UdpEndpoint};
+//! use sockkit::udp::{ReceiveBatch, Transmit, UdpEndpoint};
 //!
 //! let receiver = UdpEndpoint::bind(([127, 0, 0, 1], 0).into())?;
 //! let sender = UdpEndpoint::bind(([127, 0, 0, 1], 0).into())?;
@@ -61,7 +62,8 @@ use crate::options::TrafficClass;
 /// Any address of this machine and any port, to send to `peer` from.
 ///
 /// ```
-/// use sockkit_core::udp::unspecified;
+/// # use sockkit_core as sockkit;
+/// use sockkit::udp::unspecified;
 ///
 /// assert_eq!(unspecified("192.0.2.1:7".parse()?), "0.0.0.0:0".parse()?);
 /// assert_eq!(unspecified("[2001:db8::1]:7".parse()?), "[::]:0".parse()?);
@@ -82,9 +84,10 @@ pub fn unspecified(peer: SocketAddr) -> SocketAddr {
 /// told where an option asks for it, before the endpoint is made:
 ///
 /// ```
+/// # use sockkit_core as sockkit;
 /// # #[cfg(target_os = "linux")]
 /// # tokio::runtime::Runtime::new()?.block_on(async {
-/// use sockkit_core::{options::SocketOptions, udp::{Transmit, UdpEndpoint}};
+/// use sockkit::{options::SocketOptions, udp::{Transmit, UdpEndpoint}};
 ///
 /// let options = SocketOptions::new().receive_timestamp(true).receive_hops(true);
 /// let endpoint = UdpEndpoint::bind_with(([127, 0, 0, 1], 0).into(), &options)?;

@@ -31,8 +31,9 @@ impl UdpEndpoint {
     /// Takes one datagram, if one has arrived; waits for none.
     ///
     /// ```
+    /// # use sockkit_core as sockkit;
     /// # tokio::runtime::Runtime::new()?.block_on(async {
-    /// use sockkit_core::udp::{Transmit, UdpEndpoint};
+    /// use sockkit::udp::{Transmit, UdpEndpoint};
     ///
     /// let endpoint = UdpEndpoint::bind(([127, 0, 0, 1], 0).into())?;
     /// let mut buffer = [0; 64];

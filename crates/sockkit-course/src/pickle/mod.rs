@@ -6,8 +6,9 @@
 //! is ever executed.
 //!
 //! ```
-//! use sockkit_course::pickle;
-//! use sockkit_media::picture::{Picture, PixelFormat};
+//! # mod sockkit { pub use ::sockkit_course as course; pub use ::sockkit_media::*; }
+//! use sockkit::course::pickle;
+//! use sockkit::picture::{Picture, PixelFormat};
 //!
 //! let frame = Picture::new(PixelFormat::Bgr, 2, 1, vec![1, 2, 3, 4, 5, 6])?;
 //! let body = pickle::encode(&frame)?; // `pickle.loads(body)` gives an array

@@ -2,8 +2,9 @@
 //! byte and 46,080 bytes.
 //!
 //! ```
-//! use sockkit_course::video::{Receiver, Sender};
-//! use sockkit_media::picture::{Picture, PixelFormat};
+//! # mod sockkit { pub use ::sockkit_course as course; pub use ::sockkit_media::*; }
+//! use sockkit::course::video::{Receiver, Sender};
+//! use sockkit::picture::{Picture, PixelFormat};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {

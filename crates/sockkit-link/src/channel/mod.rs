@@ -49,10 +49,11 @@ use self::{
 /// Sends and receives whole messages: over datagrams, a framed stream or QUIC.
 ///
 /// ```
+/// # mod sockkit { pub use ::sockkit_codec::*; pub use ::sockkit_link as link; }
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use sockkit_codec::shard::{Kind, Parity};
-/// use sockkit_link::channel::{Channel, DatagramConfig, Limits};
+/// use sockkit::shard::{Kind, Parity};
+/// use sockkit::link::channel::{Channel, DatagramConfig, Limits};
 ///
 /// let limits = Limits::default();
 /// let mut there = Channel::datagrams(DatagramConfig::at("127.0.0.1:0".parse()?), &limits)?;

@@ -20,8 +20,9 @@ use quinn::{
 /// unless somebody sits between them.
 ///
 /// ```
+/// # mod sockkit { pub use ::sockkit_link::*; }
 /// # tokio::runtime::Runtime::new()?.block_on(async {
-/// use sockkit_link::quic::Listener;
+/// use sockkit::quic::Listener;
 ///
 /// let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
 /// // Groups of four, to be read out: 3f2a 09cc …

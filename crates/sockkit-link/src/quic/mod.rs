@@ -5,8 +5,9 @@
 //! whatever runs over a tokio stream runs over it.
 //!
 //! ```
+//! # mod sockkit { pub use ::sockkit_link::*; }
 //! # tokio::runtime::Runtime::new()?.block_on(async {
-//! use sockkit_link::quic::{Listener, connect};
+//! use sockkit::quic::{Listener, connect};
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};
 //!
 //! let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;

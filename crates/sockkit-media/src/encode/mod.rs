@@ -24,7 +24,8 @@ use crate::{
 /// or when there is no subscriber left.
 ///
 /// ```
-/// use sockkit_media::{encode, latest, picture::{Encoding, Picture, PixelFormat}};
+/// # use sockkit_media as sockkit;
+/// use sockkit::{encode, latest, picture::{Encoding, Picture, PixelFormat}};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -8,8 +8,9 @@
 //! value however many there are.
 //!
 //! ```
+//! # use sockkit_media as sockkit;
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-//! let (publisher, mut subscriber) = sockkit_media::latest::channel();
+//! let (publisher, mut subscriber) = sockkit::latest::channel();
 //! publisher.publish("first");
 //! publisher.publish("second");
 //! assert_eq!(subscriber.next().await, Some("second"));
@@ -134,10 +135,11 @@ impl<T: Clone> Subscriber<T> {
     /// at the time that it is asked for.
     ///
     /// ```
+    /// # use sockkit_media as sockkit;
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// use futures::StreamExt;
     ///
-    /// let (publisher, subscriber) = sockkit_media::latest::channel();
+    /// let (publisher, subscriber) = sockkit::latest::channel();
     /// publisher.publish(1);
     /// publisher.publish(2);
     /// drop(publisher);

@@ -26,7 +26,8 @@ use super::{Encoding, Picture, PictureError, PixelFormat, Timestamp};
 /// What a picture message says before the picture's bytes.
 ///
 /// ```
-/// use sockkit_media::picture::{Picture, PixelFormat};
+/// # use sockkit_media as sockkit;
+/// use sockkit::picture::{Picture, PixelFormat};
 ///
 /// let frame = Picture::new(PixelFormat::Gray, 2, 1, vec![7, 9])?.numbered(3);
 /// let message = frame.to_message()?;

@@ -13,14 +13,15 @@ use super::{
 /// Cheap to clone: clones share the bytes.
 ///
 /// ```
-/// use sockkit_media::picture::{PixelFormat, Timestamp, Picture};
+/// # use sockkit_media as sockkit;
+/// use sockkit::picture::{PixelFormat, Timestamp, Picture};
 ///
 /// let black = Picture::new(PixelFormat::Rgb, 640, 480, vec![0; 640 * 480 * 3])?
 ///     .captured_at(Timestamp::from_micros(1_700_000_000_000_000))
 ///     .numbered(7);
 /// assert_eq!(black.stride_bytes(), 1920);
 /// assert!(Picture::new(PixelFormat::Rgb, 640, 480, vec![0; 12]).is_err());
-/// # Ok::<(), sockkit_media::picture::PictureError>(())
+/// # Ok::<(), sockkit::picture::PictureError>(())
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Picture {

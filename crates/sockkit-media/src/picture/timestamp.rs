@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// receiver estimates it.
 ///
 /// ```
+/// # use sockkit_media as sockkit;
 /// use std::time::Duration;
-/// use sockkit_media::picture::Timestamp;
+/// use sockkit::picture::Timestamp;
 ///
 /// let taken = Timestamp::from_micros(1_000_000);
 /// let shown = taken + Duration::from_millis(12);

@@ -24,7 +24,8 @@ use crate::{
 /// with the ratio of the sides kept. `q`, Escape and the close button end it.
 ///
 /// ```no_run
-/// use sockkit_media::{latest, sink::window::Window};
+/// # use sockkit_media as sockkit;
+/// use sockkit::{latest, sink::window::Window};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let (publisher, pictures) = latest::channel();

@@ -33,7 +33,8 @@ use crate::picture::Picture;
 /// A running source of pictures.
 ///
 /// ```
-/// use sockkit_media::source::{Source, SourceConfig, SourceSpec};
+/// # use sockkit_media as sockkit;
+/// use sockkit::source::{Source, SourceConfig, SourceSpec};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {

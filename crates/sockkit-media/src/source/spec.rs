@@ -8,7 +8,8 @@ use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr};
 /// file's path. A file named like one of the words is written `./pattern`.
 ///
 /// ```
-/// use sockkit_media::source::SourceSpec;
+/// # use sockkit_media as sockkit;
+/// use sockkit::source::SourceSpec;
 ///
 /// assert_eq!("camera:1".parse(), Ok(SourceSpec::Camera { index: 1 }));
 /// assert_eq!("pattern".parse(), Ok(SourceSpec::Pattern));

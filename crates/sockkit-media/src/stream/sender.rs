@@ -35,7 +35,8 @@ use crate::{
 /// To hosts and groups, which receive:
 ///
 /// ```
-/// use sockkit_media::{
+/// # use sockkit_media as sockkit;
+/// use sockkit::{
 ///     latest, picture::{Encoding, Picture, PixelFormat},
 ///     stream::{Receiver, ReceiverConfig, Sender, SenderConfig},
 /// };
@@ -62,7 +63,8 @@ use crate::{
 /// To viewers, which connect, and may come and go:
 ///
 /// ```
-/// # use sockkit_media::{
+/// # use sockkit_media as sockkit;
+/// # use sockkit::{
 /// #     latest, picture::{Picture, PixelFormat},
 /// #     stream::{Receiver, ReceiverConfig, Sender, SenderConfig},
 /// # };

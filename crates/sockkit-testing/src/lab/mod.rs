@@ -26,7 +26,8 @@ pub use port::Port;
 /// `10.77.{n}.{h+1}/24` and `fd77:{n}::{h+1}/64`.
 ///
 /// ```no_run
-/// use sockkit_testing::lab::Lab;
+/// # mod sockkit { pub use ::sockkit_testing as testing; }
+/// use sockkit::testing::lab::Lab;
 /// use tokio::net::TcpListener;
 ///
 /// let Some(lab) = Lab::new("two hosts can talk", 2, 1) else {

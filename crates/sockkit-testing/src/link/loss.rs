@@ -22,7 +22,8 @@ pub struct LossModel {
 /// Decides, one datagram after another, which are lost.
 ///
 /// ```
-/// use sockkit_testing::link::{Loss, LossModel};
+/// # mod sockkit { pub use ::sockkit_testing as testing; }
+/// use sockkit::testing::link::{Loss, LossModel};
 ///
 /// let mut loss = Loss::new(LossModel::independent(0.5), 1);
 /// let lost = (0..1_000).filter(|_| loss.drops()).count();

@@ -24,8 +24,9 @@ pub use loss::{Loss, LossModel};
 /// `tokio::time::Instant::now().into_std()` and sleep until the deadline.
 ///
 /// ```
+/// # mod sockkit { pub use ::sockkit_testing as testing; }
 /// use std::time::{Duration, Instant};
-/// use sockkit_testing::link::{Link, LinkConfig, LossModel};
+/// use sockkit::testing::link::{Link, LinkConfig, LossModel};
 ///
 /// let config = LinkConfig::default()
 ///     .loss(LossModel::independent(0.05))

@@ -53,7 +53,8 @@ impl fmt::Debug for RawPath {
 /// the system at hand can hold it.
 ///
 /// ```
-/// use sockkit_codec::file::{EntryPath, NameError};
+/// # use sockkit_codec as sockkit;
+/// use sockkit::file::{EntryPath, NameError};
 ///
 /// let path = EntryPath::parse("사진/바다.jpg")?;
 /// assert_eq!(path.file_name(), "바다.jpg".as_bytes());

@@ -9,7 +9,8 @@ use super::{EntryPath, LinkTarget, NameError};
 /// The system whose names are meant. A receiver applies its own to each entry.
 ///
 /// ```
-/// use sockkit_codec::file::{EntryPath, NameError, NameRules};
+/// # use sockkit_codec as sockkit;
+/// use sockkit::file::{EntryPath, NameError, NameRules};
 ///
 /// let path = EntryPath::parse("aux.c")?;
 /// assert_eq!(NameRules::Unix.check(&path), Ok(()));

@@ -25,8 +25,9 @@ use crate::frame::{FrameConfig, FrameReadError, inbound::Inbound};
 /// 32 KiB): copy one out if it is to be kept long after its neighbours.
 ///
 /// ```
+/// # use sockkit_codec as sockkit;
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use sockkit_codec::frame::{FrameReader, FrameWriter};
+/// use sockkit::frame::{FrameReader, FrameWriter};
 ///
 /// let (client, server) = tokio::io::duplex(1024);
 /// let (mut writer, mut reader) = (FrameWriter::new(client), FrameReader::new(server));
@@ -83,8 +84,9 @@ impl<R> FrameReader<R> {
     /// beginning of whatever follows them.
     ///
     /// ```
+    /// # use sockkit_codec as sockkit;
     /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-    /// use sockkit_codec::frame::{FrameReader, FrameWriter};
+    /// use sockkit::frame::{FrameReader, FrameWriter};
     /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
     ///
     /// let (client, server) = tokio::io::duplex(1024);

@@ -21,8 +21,9 @@ use crate::frame::{FrameConfig, FrameWriteError, outbound::Outbound};
 /// [`flush`](Self::flush) once: they leave in one write too.
 ///
 /// ```no_run
-/// # async fn example(stream: tokio::net::TcpStream) -> Result<(), sockkit_codec::frame::FrameWriteError> {
-/// use sockkit_codec::frame::FrameWriter;
+/// # use sockkit_codec as sockkit;
+/// # async fn example(stream: tokio::net::TcpStream) -> Result<(), sockkit::frame::FrameWriteError> {
+/// use sockkit::frame::FrameWriter;
 ///
 /// let mut writer = FrameWriter::new(stream);
 /// for word in ["one", "two", "three"] {

@@ -26,8 +26,9 @@ pub use responder::{Replied, Request, Responder};
 /// other. An answer leaves from the address that the question went to.
 ///
 /// ```
+/// # use sockkit_core as sockkit;
 /// # tokio::runtime::Runtime::new()?.block_on(async {
-/// use sockkit_core::{server::{Request, UdpServer, UdpServerConfig}, udp::{Transmit, UdpEndpoint}};
+/// use sockkit::{server::{Request, UdpServer, UdpServerConfig}, udp::{Transmit, UdpEndpoint}};
 ///
 /// let endpoint = UdpEndpoint::bind(([127, 0, 0, 1], 0).into())?;
 /// let echo = UdpServer::start(endpoint, UdpServerConfig::default(), async |request: Request| {
@@ -151,8 +152,9 @@ impl UdpServer {
     /// program by themselves.
     ///
     /// ```no_run
+    /// # use sockkit_core as sockkit;
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// use sockkit_core::{server::{Request, UdpServer, UdpServerConfig}, udp::UdpEndpoint};
+    /// use sockkit::{server::{Request, UdpServer, UdpServerConfig}, udp::UdpEndpoint};
     ///
     /// let endpoint = UdpEndpoint::bind(([127, 0, 0, 1], 7).into())?;
     /// let echo = async |request: Request| Ok(Some(request.bytes));

@@ -22,8 +22,9 @@ use crate::{dial, options::SocketOptions};
 /// Connects to a name or an address, as [`Connector::default`] does.
 ///
 /// ```no_run
-/// # async fn example() -> Result<(), sockkit_core::tcp::ConnectError> {
-/// let connection = sockkit_core::tcp::connect("camera.lan:5003").await?;
+/// # use sockkit_core as sockkit;
+/// # async fn example() -> Result<(), sockkit::tcp::ConnectError> {
+/// let connection = sockkit::tcp::connect("camera.lan:5003").await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -45,9 +46,10 @@ pub async fn connect(to: impl ToSocketAddrs) -> Result<Connection, ConnectError>
 /// address family that leads nowhere thus costs a moment and not a timeout.
 ///
 /// ```no_run
-/// # async fn example() -> Result<(), sockkit_core::tcp::ConnectError> {
+/// # use sockkit_core as sockkit;
+/// # async fn example() -> Result<(), sockkit::tcp::ConnectError> {
 /// use std::time::Duration;
-/// use sockkit_core::tcp::Connector;
+/// use sockkit::tcp::Connector;
 ///
 /// // A server that may still be starting.
 /// let connection = Connector::default()

@@ -40,9 +40,10 @@ use crate::session::Abort;
 /// tells all who wait that they wait in vain.
 ///
 /// ```no_run
+/// # mod sockkit { pub use ::sockkit_core::*; pub use ::sockkit_file as file; }
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use sockkit_core::tcp::Listener;
-/// use sockkit_file::{Arrival, Destination, Incoming, Queue, ReceiveConfig};
+/// use sockkit::tcp::Listener;
+/// use sockkit::file::{Arrival, Destination, Incoming, Queue, ReceiveConfig};
 ///
 /// let destination = Destination::open("inbox")?;
 /// let listener = Listener::bind(([0; 4], 5010).into())?;

@@ -23,9 +23,10 @@ use crate::{
 /// takes its time, the sender waits.
 ///
 /// ```
+/// # mod sockkit { pub use ::sockkit_file as file; }
 /// use std::collections::HashMap;
 ///
-/// use sockkit_file::{Digest, Entry, EntryKind, EntryPath, FileSink, RefuseReason};
+/// use sockkit::file::{Digest, Entry, EntryKind, EntryPath, FileSink, RefuseReason};
 ///
 /// /// Files of at most a megabyte, by path.
 /// #[derive(Default)]

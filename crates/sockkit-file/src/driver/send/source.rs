@@ -12,9 +12,10 @@ use crate::{FailReason, Manifest, Source, store::OpenSource};
 /// the other: while a call takes its time, the receiver waits.
 ///
 /// ```
+/// # mod sockkit { pub use ::sockkit_file as file; }
 /// use std::io::Cursor;
 ///
-/// use sockkit_file::{Entry, FailReason, FileSource, Manifest, SourceFile};
+/// use sockkit::file::{Entry, FailReason, FileSource, Manifest, SourceFile};
 ///
 /// struct Reports {
 ///     manifest: Manifest,

@@ -12,7 +12,8 @@ use crate::picture::PictureError;
 /// the largest image and what was pushed after it.
 ///
 /// ```
-/// # use sockkit_media::picture::{PixelFormat, Picture, jpeg};
+/// # use sockkit_media as sockkit;
+/// # use sockkit::picture::{PixelFormat, Picture, jpeg};
 /// # let image = Picture::new(PixelFormat::Gray, 8, 8, vec![0; 64])?;
 /// # let image = jpeg::encode(&image, 80)?.into_data();
 /// let mut splitter = jpeg::Splitter::new(1 << 20);
@@ -20,7 +21,7 @@ use crate::picture::PictureError;
 /// assert_eq!(splitter.take()?, Some(image));
 /// assert_eq!(splitter.take()?, None);
 /// assert!(splitter.has_partial());
-/// # Ok::<(), sockkit_media::picture::PictureError>(())
+/// # Ok::<(), sockkit::picture::PictureError>(())
 /// ```
 #[derive(Debug)]
 pub struct Splitter {

@@ -6,7 +6,8 @@ use crate::picture::jpeg;
 /// How to record.
 ///
 /// ```
-/// use sockkit_media::sink::record::{Existing, RecorderConfig, Timing};
+/// # use sockkit_media as sockkit;
+/// use sockkit::sink::record::{Existing, RecorderConfig, Timing};
 ///
 /// // What OpenCV's `VideoWriter(…, 25.0, …)` does.
 /// let config = RecorderConfig::default()

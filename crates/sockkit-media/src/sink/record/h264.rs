@@ -35,7 +35,8 @@ use crate::picture::Picture;
 /// How H.264 is to be made.
 ///
 /// ```
-/// use sockkit_media::sink::record::{Codec, H264Config, RecorderConfig};
+/// # use sockkit_media as sockkit;
+/// use sockkit::sink::record::{Codec, H264Config, RecorderConfig};
 ///
 /// let small = H264Config::default().bitrate_bps(500_000);
 /// let config = RecorderConfig::default().codec(Codec::H264(small));

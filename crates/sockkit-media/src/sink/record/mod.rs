@@ -47,7 +47,8 @@ use crate::{latest::Subscriber, picture::Picture};
 /// whole as well, but only [`finish`](Self::finish) says so.
 ///
 /// ```
-/// use sockkit_media::{
+/// # use sockkit_media as sockkit;
+/// use sockkit::{
 ///     sink::record::{Recorder, RecorderConfig},
 ///     source::{Source, SourceConfig, SourceSpec},
 /// };

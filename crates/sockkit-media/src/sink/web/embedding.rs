@@ -8,13 +8,14 @@ use std::str::FromStr;
 /// of another origin.
 ///
 /// ```
-/// use sockkit_media::sink::web::Embedding;
+/// # use sockkit_media as sockkit;
+/// use sockkit::sink::web::Embedding;
 ///
 /// let octoprint: Embedding = "http://octopi.local".parse()?;
 /// assert_eq!(octoprint, Embedding::Origin("http://octopi.local".into()));
 /// assert_eq!("any".parse(), Ok(Embedding::Anywhere));
 /// assert!("octopi.local".parse::<Embedding>().is_err());
-/// # Ok::<(), sockkit_media::sink::web::EmbeddingError>(())
+/// # Ok::<(), sockkit::sink::web::EmbeddingError>(())
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Embedding {

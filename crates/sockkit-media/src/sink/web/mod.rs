@@ -39,7 +39,8 @@ use crate::{latest::Subscriber, log_limit::LogLimit, picture::Picture, stream::S
 /// Serves live pictures to browsers until it is dropped.
 ///
 /// ```no_run
-/// use sockkit_media::{latest, sink::web::{Viewer, ViewerConfig, ViewerStream}};
+/// # use sockkit_media as sockkit;
+/// use sockkit::{latest, sink::web::{Viewer, ViewerConfig, ViewerStream}};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let (publisher, pictures) = latest::channel();

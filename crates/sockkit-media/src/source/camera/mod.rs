@@ -152,7 +152,8 @@ impl Default for CameraConfig {
 /// driver answers; [`close`](Self::close) waits for that.
 ///
 /// ```no_run
-/// use sockkit_media::source::camera::{Camera, CameraConfig, CameraError, CameraId};
+/// # use sockkit_media as sockkit;
+/// use sockkit::source::camera::{Camera, CameraConfig, CameraError, CameraId};
 ///
 /// # async fn example() -> Result<(), CameraError> {
 /// let mut camera = Camera::open(CameraId::Index(0), CameraConfig::default()).await?;

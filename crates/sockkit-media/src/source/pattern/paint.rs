@@ -10,7 +10,8 @@ use crate::{
 /// and the stamp in the upper left corner.
 ///
 /// ```
-/// use sockkit_media::{picture::{Timestamp, jpeg}, source::pattern::{Stamp, paint, read_stamp}};
+/// # use sockkit_media as sockkit;
+/// use sockkit::{picture::{Timestamp, jpeg}, source::pattern::{Stamp, paint, read_stamp}};
 ///
 /// let stamp = Stamp { number: 41, clock: Timestamp::from_micros(7) };
 /// let jpeg = jpeg::encode(&paint(640, 480, stamp)?, 50)?;
