@@ -1,48 +1,15 @@
-//! TLS over TCP: a server's handler, and what a node needs.
+//! The same server over TLS.
 
-use std::{error::Error, fmt, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
 use sockkit_core::{
     server::{Handled, Handler, Peer, Stream},
-    tcp::{self, Timeout},
+    tcp::Timeout,
 };
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use self::rustls::pki_types::ServerName;
-use super::Host;
-
-pub use tokio_rustls::{TlsConnector, TlsStream, client, rustls, server};
-
-/// What a node shows and trusts.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Keys {
-    pub(crate) client: Option<Arc<rustls::ClientConfig>>,
-    pub(crate) server: Option<Arc<rustls::ServerConfig>>,
-}
-
-/// The dialler's handshake, with the host's name to be proved.
-pub(crate) async fn connect(
-    config: Arc<rustls::ClientConfig>,
-    host: &Host,
-    tcp: tcp::Connection,
-) -> io::Result<client::TlsStream<tcp::Connection>> {
-    TlsConnector::from(config).connect(name(host)?, tcp).await
-}
-
-fn name(host: &Host) -> io::Result<ServerName<'static>> {
-    let bad = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
-    match host {
-        Host::V4(ip) => Ok(IpAddr::from(*ip).into()),
-        Host::V6 { ip, .. } => Ok(IpAddr::from(*ip).into()),
-        // A full stop at the end belongs to the resolver, not to certificates.
-        Host::Name(name) => {
-            let name = name.trim_end_matches('.').to_owned();
-            ServerName::try_from(name).map_err(|error| bad(error.to_string()))
-        }
-        Host::Unspecified => Err(bad("there is no host to prove".to_owned())),
-    }
-}
+use super::{rustls, server};
 
 /// A [`Handler`] that speaks TLS and hands the plain stream to another.
 ///
@@ -63,7 +30,8 @@ fn name(host: &Host) -> io::Result<ServerName<'static>> {
 /// ```
 ///
 /// The server's limits, timeouts and counters are the same; they see the
-/// encrypted bytes. A client dials with [`TlsConnector`].
+/// encrypted bytes. A client dials with
+/// [`TlsConnector`](super::TlsConnector).
 pub struct Tls<H> {
     acceptor: TlsAcceptor,
     handshake_timeout: Duration,

@@ -1,0 +1,41 @@
+//! What a node needs of TLS.
+
+use std::{io, net::IpAddr, sync::Arc};
+
+use sockkit_core::tcp;
+
+use super::{
+    TlsConnector, client,
+    rustls::{self, pki_types::ServerName},
+};
+use crate::Host;
+
+/// What a node shows and trusts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keys {
+    pub(crate) client: Option<Arc<rustls::ClientConfig>>,
+    pub(crate) server: Option<Arc<rustls::ServerConfig>>,
+}
+
+/// The dialler's handshake, with the host's name to be proved.
+pub(crate) async fn connect(
+    config: Arc<rustls::ClientConfig>,
+    host: &Host,
+    tcp: tcp::Connection,
+) -> io::Result<client::TlsStream<tcp::Connection>> {
+    TlsConnector::from(config).connect(name(host)?, tcp).await
+}
+
+fn name(host: &Host) -> io::Result<ServerName<'static>> {
+    let bad = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+    match host {
+        Host::V4(ip) => Ok(IpAddr::from(*ip).into()),
+        Host::V6 { ip, .. } => Ok(IpAddr::from(*ip).into()),
+        // A full stop at the end belongs to the resolver, not to certificates.
+        Host::Name(name) => {
+            let name = name.trim_end_matches('.').to_owned();
+            ServerName::try_from(name).map_err(|error| bad(error.to_string()))
+        }
+        Host::Unspecified => Err(bad("there is no host to prove".to_owned())),
+    }
+}
