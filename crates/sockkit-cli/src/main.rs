@@ -85,7 +85,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Send(args) => send::run(args).await,
         Command::Receive(args) => receive::run(args).await,
         Command::Interfaces(args) => interfaces::run(args).await,
-        Command::Options(args) => options::run(args).await,
+        Command::Options(args) => options::run(args),
         Command::Doctor(args) => doctor::run(args).await,
         Command::Bench(args) => bench::run(args).await,
     }

@@ -1,11 +1,8 @@
 //! `sockkit options`: the live option table.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use anyhow::ensure;
 use clap::Parser;
-use sockkit::options::{ALL, Access, AsSocket, Live, OptionSpec};
-use tokio::net::{TcpSocket, UdpSocket};
+use sockkit::options::{self, ALL, Access, OptionSpec, Row};
 
 use crate::say::say;
 
@@ -22,30 +19,27 @@ pub(crate) struct Args {
     ipv6: bool,
 }
 
-pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     if !args.names.is_empty() {
         return explain(&args.names);
     }
-    let (tcp, any) = match args.ipv6 {
-        false => (TcpSocket::new_v4()?, (Ipv4Addr::UNSPECIFIED, 0).into()),
-        true => (TcpSocket::new_v6()?, (Ipv6Addr::UNSPECIFIED, 0).into()),
-    };
-    show("TCP", &tcp)?;
+    let [tcp, udp] = options::defaults(args.ipv6)?;
+    show(&tcp);
     say!("");
-    show("UDP", &UdpSocket::bind::<std::net::SocketAddr>(any).await?)
+    show(&udp);
+    Ok(())
 }
 
 /// A fresh socket has its defaults, so one column says it all.
-fn show(kind: &str, socket: &impl AsSocket) -> anyhow::Result<()> {
-    say!("{:<26} {:<20} unit", kind, "value");
-    for row in Live::of(socket)?.table()? {
+fn show((transport, rows): &(&str, Vec<Row>)) {
+    say!("{transport:<26} {:<20} unit", "value");
+    for row in rows {
         let value = match &row.value {
             Ok(value) => value.to_string(),
             Err(_) => "unreadable".to_owned(),
         };
         say!("{:<26} {value:<20} {}", row.spec.name, row.spec.unit);
     }
-    Ok(())
 }
 
 fn explain(names: &[String]) -> anyhow::Result<()> {

@@ -1,21 +1,26 @@
 //! The looks, one function each.
 
-use std::{
-    fs, io,
-    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+use std::{error::Error, fs, net::Ipv4Addr};
+
+use sockkit::{
+    interfaces,
+    link::{
+        Address, Node, Scheme,
+        channel::{Channel, DatagramConfig, Limits},
+    },
+    source::camera,
 };
 
-use sockkit::{interfaces, source::camera};
-
 use super::Finding;
-use crate::address;
 
 pub(super) async fn all() -> Vec<Finding> {
     let mut findings = vec![descriptors()];
     findings.extend(BUFFERS.iter().map(buffer));
     findings.push(network());
     findings.push(multicast());
-    findings.extend(PORTS.iter().map(port));
+    for (what, address, mend) in PORTS {
+        findings.push(port(what, address, mend).await);
+    }
     findings.extend(cameras().await);
     findings
 }
@@ -92,11 +97,8 @@ fn network() -> Finding {
 
 /// Whether the routing table knows where groups are.
 fn multicast() -> Finding {
-    let routed = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))
-        .and_then(|socket| socket.connect((SOME_GROUP, 1)).map(|()| socket))
-        .and_then(|socket| socket.local_addr());
-    match routed {
-        Ok(from) => Finding::Fine(format!("multicast: leaves from {}", from.ip())),
+    match interfaces::source_for(SOME_GROUP.into()) {
+        Ok(from) => Finding::Fine(format!("multicast: leaves from {from}")),
         Err(error) => Finding::Poor {
             is: format!("multicast: no route ({error})"),
             mend:
@@ -107,21 +109,28 @@ fn multicast() -> Finding {
 }
 
 /// The addresses that the command takes unless it is told others.
-fn port((what, kind, address, mend): &(&str, Kind, &str, &str)) -> Finding {
-    let bound = match address.parse::<SocketAddr>() {
-        Ok(address) => match kind {
-            Kind::Tcp => TcpListener::bind(address).map(drop),
-            Kind::Udp => UdpSocket::bind(address).map(drop),
-        },
-        Err(error) => Err(io::Error::other(error)),
-    };
-    match bound {
-        Ok(()) => Finding::Fine(format!("{what}: {address} is free")),
+async fn port(what: &str, address: &str, mend: &str) -> Finding {
+    let shown = address.split("://").last().unwrap_or(address);
+    match bind(address).await {
+        Ok(()) => Finding::Fine(format!("{what}: {shown} is free")),
         Err(error) => Finding::Fails {
-            is: format!("{what}: {address} cannot be had ({error})"),
-            mend: (*mend).to_owned(),
+            is: format!("{what}: {error}"),
+            mend: mend.to_owned(),
         },
     }
+}
+
+/// Binds it, and frees it again.
+async fn bind(address: &str) -> Result<(), Box<dyn Error>> {
+    let address: Address = address.parse()?;
+    if address.scheme() != Scheme::Udp {
+        Node::default().listen(&address).await?;
+        return Ok(());
+    }
+    for place in address.to_bind().await? {
+        Channel::datagrams(DatagramConfig::at(place), &Limits::default())?;
+    }
+    Ok(())
 }
 
 async fn cameras() -> Vec<Finding> {
@@ -159,11 +168,6 @@ fn read(path: &str) -> Option<String> {
     fs::read_to_string(path).ok()
 }
 
-enum Kind {
-    Tcp,
-    Udp,
-}
-
 /// For a thousand connections and what a program has besides.
 const ENOUGH_DESCRIPTORS: u64 = 4096;
 
@@ -174,29 +178,25 @@ const BUFFERS: [(&str, &str); 2] = [("rmem_max", "receive"), ("wmem_max", "send"
 
 const SOME_GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 0, 1);
 
-const PORTS: [(&str, Kind, &str, &str); 4] = [
+const PORTS: [(&str, &str, &str); 4] = [
     (
         "browser viewer",
-        Kind::Tcp,
-        "127.0.0.1:8088",
+        "tcp://127.0.0.1:8088",
         "end the program that has it, or choose another with --web",
     ),
     (
         "send and receive",
-        Kind::Tcp,
-        address::FILES_DEFAULT,
+        "tcp://127.0.0.1:5010",
         "end the program that has it, or choose another with --listen",
     ),
     (
         "send and receive over quic://",
-        Kind::Udp,
-        address::FILES_DEFAULT,
+        "quic://127.0.0.1:5010",
         "end the program that has it, or choose another with --listen",
     ),
     (
         "pictures over UDP",
-        Kind::Udp,
-        "0.0.0.0:5006",
+        "udp://0.0.0.0:5006",
         "end the program that has it, or choose another port in the URL",
     ),
 ];

@@ -17,7 +17,7 @@
 
 use std::{
     fmt, io,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
 };
 
 mod resolver;
@@ -27,6 +27,26 @@ mod watch;
 pub use resolver::{Host, host};
 pub use selector::{InterfaceSelector, NoSuchInterface};
 pub(crate) use watch::Changes;
+
+/// This machine's address that the routing table would send to `peer` from; a
+/// group is a peer as well.
+///
+/// ```
+/// # use sockkit_core as sockkit;
+/// let source = sockkit::interfaces::source_for("127.0.0.1".parse()?)?;
+/// assert!(source.is_loopback());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// What the system says if there is no route.
+pub fn source_for(peer: IpAddr) -> io::Result<IpAddr> {
+    // Connecting asks the routing table, and sends nothing.
+    let peer = SocketAddr::new(peer, 1);
+    let socket = UdpSocket::bind(crate::udp::unspecified(peer))?;
+    socket.connect(peer)?;
+    Ok(socket.local_addr()?.ip())
+}
 
 /// One network interface.
 #[derive(Clone, Debug, Eq, PartialEq)]

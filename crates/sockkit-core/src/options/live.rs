@@ -6,7 +6,7 @@ use socket2::{SockRef, Socket};
 
 use super::{
     ALL, AsSocket, OptionError, OptionSpec, Platforms, Scope, Value,
-    spec::{Fit, Kind},
+    spec::{Family, Fit, Kind, Transport},
 };
 
 /// A look at a live socket: one getter an option, and all of them as a table.
@@ -27,6 +27,32 @@ use super::{
 pub struct Live<'socket> {
     socket: SockRef<'socket>,
     kind: Kind,
+}
+
+/// What sockets have here that no program has touched: the name of the transport,
+/// and every option with its value, for TCP and for UDP.
+///
+/// ```
+/// # use sockkit_core as sockkit;
+/// for (transport, rows) in sockkit::options::defaults(false)? {
+///     println!("{transport}: {} options", rows.len());
+/// }
+/// # Ok::<(), sockkit::options::OptionError>(())
+/// ```
+///
+/// # Errors
+/// [`OptionError::NotASocket`] if no socket of that IP version can be opened.
+pub fn defaults(ipv6: bool) -> Result<[(&'static str, Vec<Row>); 2], OptionError> {
+    let family = if ipv6 { Family::V6 } else { Family::V4 };
+    let rows = |transport| {
+        let kind = Kind { family, transport };
+        let socket = kind.create().map_err(OptionError::NotASocket)?;
+        Live::of(&socket)?.table()
+    };
+    Ok([
+        ("TCP", rows(Transport::Tcp)?),
+        ("UDP", rows(Transport::Udp)?),
+    ])
 }
 
 impl<'socket> Live<'socket> {

@@ -28,7 +28,7 @@ pub use std::os::fd::AsFd as AsSocket;
 pub use std::os::windows::io::AsSocket;
 
 pub use error::OptionError;
-pub use live::{Live, Row};
+pub use live::{Live, Row, defaults};
 pub use report::{Taken, Verdict};
 pub use spec::{Access, Level, OptionSpec, Platforms, Scope};
 pub use table::{ALL, SocketOptions};
