@@ -14,7 +14,7 @@ use sockkit::{
 };
 use tokio::time::timeout;
 
-use crate::say::say;
+use crate::{address::shown, say::say};
 
 /// What was asked for beside the addresses.
 pub(crate) struct Wishes<'a> {
@@ -71,8 +71,7 @@ impl Outgoing {
         }
         for at in at {
             let sender = Sender::open(&[at], wishes.config(), pictures.clone()).await?;
-            let bound = sender.address();
-            say!("listening on {}:{}", bound.host(), bound.port());
+            say!("listening on {}", shown(sender.address()));
             senders.push(sender);
         }
         Ok(Self { senders })

@@ -304,6 +304,35 @@ async fn an_accept_that_is_dropped_loses_nothing() {
     }
 }
 
+/// Whose address cannot be asked for any more: that is no error of the listener.
+#[tokio::test]
+async fn peers_that_reset_before_they_are_accepted_end_no_listener() {
+    for scheme in [Scheme::Tcp, Scheme::Tls] {
+        let node = node();
+        let mut acceptor = listen(&node, scheme).await;
+        let to = acceptor.address();
+        for _ in 0..20 {
+            let rude = TcpStream::connect(acceptor.local_addr()).await.unwrap();
+            rude.set_zero_linger().unwrap();
+        }
+        let accepting = async {
+            loop {
+                let mut accepted = acceptor.accept().await.unwrap();
+                if accepted.read_u8().await.is_ok() {
+                    break accepted.peer_addr();
+                }
+            }
+        };
+        let dialling = async {
+            let mut dialled = node.dial(&to).await.unwrap();
+            dialled.write_u8(1).await.unwrap();
+            dialled
+        };
+        let (accepted, _dialled) = soon(async { tokio::join!(accepting, dialling) }).await;
+        assert!(accepted.ip().is_loopback());
+    }
+}
+
 /// Echoes requests of four bytes, as long as the server is not draining.
 async fn echo(mut stream: Stream<Connection>, _peer: Peer) -> Handled {
     let mut request = [0; 4];

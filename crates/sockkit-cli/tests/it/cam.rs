@@ -125,7 +125,11 @@ fn show_and_record(scheme: &str) {
     let folder = tempfile::tempdir().unwrap();
     let at = format!("{scheme}://127.0.0.1:0");
     let cam = sockkit(&["cam", "--source", "pattern", "--listen", &at]);
-    let url = format!("{scheme}://{}", cam.listening());
+    let url = cam.line_after("listening on ");
+    let url = match url.contains("://") {
+        true => url,
+        false => format!("{scheme}://{url}"),
+    };
     let record = ["view", &url, "--record", "seen.mp4", "--seconds", "3"];
     let view = sockkit_in(folder.path(), &record);
     view.line_after("connected ");

@@ -32,25 +32,31 @@ impl TcpDoor {
     pub(super) async fn accept(&mut self) -> io::Result<Accepted<Connection>> {
         loop {
             let accepted = Accept::accept(&mut self.listener).await?;
-            if let Some(slot) = place(&self.slots, &accepted) {
-                return plain(accepted, slot);
+            if let Some(accepted) = self.admit(accepted) {
+                return Ok(accepted);
             }
-            accepted.transport.abort();
         }
     }
 
     pub(super) fn accept_waiting(&mut self) -> Option<Accepted<Connection>> {
         loop {
             let accepted = Accept::accept_waiting(&mut self.listener)?;
-            match place(&self.slots, &accepted) {
-                // One that is gone already is not worth an error.
-                Some(slot) => match plain(accepted, slot) {
-                    Ok(accepted) => return Some(accepted),
-                    Err(error) => tracing::debug!(%error, "left at once"),
-                },
-                None => accepted.transport.abort(),
+            if let Some(accepted) = self.admit(accepted) {
+                return Some(accepted);
             }
         }
+    }
+
+    /// Nothing if there is no place for it, or if it has left already: no peer may
+    /// end the listener.
+    fn admit(&self, accepted: Accepted<TcpStream>) -> Option<Accepted<Connection>> {
+        let Some(slot) = place(&self.slots, &accepted) else {
+            accepted.transport.abort();
+            return None;
+        };
+        plain(accepted, slot)
+            .inspect_err(|error| tracing::debug!(%error, "left at once"))
+            .ok()
     }
 }
 
@@ -66,6 +72,9 @@ pub(super) fn place<T>(slots: &Arc<Slots>, accepted: &Accepted<T>) -> Option<Slo
 fn plain(accepted: Accepted<TcpStream>, slot: Slot) -> io::Result<Accepted<Connection>> {
     let (tcp, accepted) = accepted.replace(());
     let connection = Connection::tcp(tcp::Connection::new(tcp)?)?;
-    let ((), accepted) = accepted.replace(connection.holding(slot));
+    let peer = connection.peer_addr();
+    let ((), mut accepted) = accepted.replace(connection.holding(slot));
+    // As the connection has it: an IPv4 address is not mapped into IPv6.
+    accepted.peer = peer.into();
     Ok(accepted)
 }

@@ -97,7 +97,9 @@ impl Handshakes {
         };
         match timeout(self.timeout, shaking).await {
             Ok(Ok(connection)) => {
-                let ((), accepted) = accepted.replace(connection);
+                let peer = connection.peer_addr();
+                let ((), mut accepted) = accepted.replace(connection);
+                accepted.peer = peer.into();
                 // Without a listener it is of no use.
                 let _ = self.ready.send(accepted).await;
             }
