@@ -142,10 +142,10 @@ fn forged_report(lost: u64) -> Vec<u8> {
 async fn addresses_that_cannot_be_are_refused() {
     let taken = receiver().await;
     let again = Receiver::open(taken.address(), ReceiverConfig::default()).await;
-    assert!(matches!(again, Err(ChannelError::Udp(_))));
+    assert!(matches!(again, Err(ChannelError::Bind(_))));
     let elsewhere = address("udp://192.0.2.1:0");
     let elsewhere = Receiver::open(&elsewhere, ReceiverConfig::default()).await;
-    assert!(matches!(elsewhere, Err(ChannelError::Udp(_))));
+    assert!(matches!(elsewhere, Err(ChannelError::Bind(_))));
     let to = |other| [taken.address().clone(), address(other)];
     let error = fails(&to("udp://[::1]:9")).await;
     assert!(matches!(error, ChannelError::MixedVersions { .. }));
