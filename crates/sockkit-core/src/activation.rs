@@ -121,10 +121,9 @@ impl Activated {
         let (domain, kind, listens) = {
             let socket = SockRef::from(&fd);
             let domain = socket.local_addr()?.domain();
-            (domain, socket.r#type()?, socket.is_listener())
+            (domain, socket.r#type()?, listens(&socket))
         };
         let is_ip = domain == Domain::IPV4 || domain == Domain::IPV6;
-        let listens = listens.unwrap_or(false);
         Ok(match kind {
             Type::STREAM if is_ip && listens => Self::TcpListener(fd.into()),
             Type::STREAM if domain == Domain::UNIX && listens => Self::UnixListener(fd.into()),
@@ -132,6 +131,17 @@ impl Activated {
             _ => Self::Other(fd),
         })
     }
+}
+
+#[cfg(target_os = "linux")]
+fn listens(socket: &SockRef<'_>) -> bool {
+    socket.is_listener().unwrap_or(false)
+}
+
+/// A stream socket that is handed over and has no peer waits for some.
+#[cfg(not(target_os = "linux"))]
+fn listens(socket: &SockRef<'_>) -> bool {
+    socket.peer_addr().is_err()
 }
 
 /// Whether the descriptors have an owner in this process.
