@@ -18,8 +18,8 @@ pub enum DialError {
     /// Its scheme carries no stream here.
     #[error(transparent)]
     Scheme(#[from] SchemeError),
-    /// No answer in time. Nobody is there, a firewall keeps the refusal back, or
-    /// what listens there speaks something else.
+    /// No answer in time: the host is down, a firewall drops packets, or another
+    /// protocol is spoken at that port.
     #[error("{address} did not answer within {after:.1?}")]
     TimedOut {
         /// What was dialled.

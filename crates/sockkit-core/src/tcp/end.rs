@@ -7,7 +7,7 @@ use std::{fmt, io};
 /// The one reason why a connection ended, or was never made.
 ///
 /// What the kernel reports comes from [`End::from_io`]; what this side decided
-/// (a timeout, a limit, a shutdown) is said by whoever decided it.
+/// (a timeout, a limit, a shutdown) is told by the side that decided it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum End {

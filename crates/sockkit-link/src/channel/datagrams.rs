@@ -270,7 +270,7 @@ impl DatagramSender {
     }
 }
 
-/// Receives from whoever sends here, as far as the filter lets it.
+/// Receives from every sender that the filter admits.
 #[derive(Debug)]
 pub(super) struct DatagramReceiver {
     socket: Arc<Socket>,

@@ -378,7 +378,8 @@ async fn read(mut stream: RecvStream, room: Room) -> (u64, Result<Bytes, Fault>)
     let read = loop {
         if bytes.len() == bytes.capacity() {
             // One byte more than the limit shows that it is passed.
-            let most = (held.room.limit + 1).saturating_sub(bytes.len());
+            let enough = held.room.limit.saturating_add(1);
+            let most = enough.saturating_sub(bytes.len());
             let more = bytes.len().max(FIRST_BYTES).min(most);
             if more == 0 || !held.take(more) {
                 break Err(Fault::TooLong);

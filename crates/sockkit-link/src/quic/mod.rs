@@ -33,7 +33,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Encrypted, and nobody's identity is proved
+//! # Encrypted, without authentication
 //! Everything is encrypted (TLS 1.3), but the listener's certificate is made at
 //! each start and signed by nobody, and the dialler has none. Who only listens
 //! on the network reads nothing; who can put himself between the two can pose as

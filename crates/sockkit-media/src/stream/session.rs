@@ -210,8 +210,8 @@ async fn answer(sender: &ChannelSender, asked: &mut Subscriber<Asked>) {
     std::future::pending().await
 }
 
-/// Takes in what receivers say. Over datagrams it does not end, and nobody
-/// subscribes this way: each request gets one short reply, and never a picture.
+/// Takes in reports and clock requests. Over datagrams it does not end, and no
+/// request subscribes a receiver: each gets one short reply, and never a picture.
 async fn listen(
     shared: &Shared,
     receiver: &mut ChannelReceiver,
@@ -251,7 +251,7 @@ async fn listen(
             Err(error) if is_connected => return Err(error.into()),
             Ok(Received::Unknown | Received::Picture(_)) | Err(_) => {}
         }
-        // Whoever says too much is heard slowly, and then waits to speak.
+        // A receiver that sends too much is read slowly, until it has to wait.
         if let Some(until) = pacer.on_sent(now(), bytes)
             && is_connected
         {
