@@ -7,7 +7,7 @@ use std::{
 };
 
 use sockkit::{
-    broadcast::{BroadcastError, Broadcaster, Kind},
+    broadcast::{BroadcastError, BroadcastKind, Broadcaster},
     interfaces,
     testing::lab::Lab,
     udp::{Transmit, UdpEndpoint, UdpError},
@@ -51,10 +51,13 @@ async fn a_plain_endpoint_may_not_broadcast() {
 fn ending_in_255_does_not_make_a_broadcast_address() {
     let interfaces = interfaces::list().unwrap();
     assert_eq!(
-        Kind::of(Ipv4Addr::BROADCAST, &interfaces),
-        Some(Kind::Limited)
+        BroadcastKind::of(Ipv4Addr::BROADCAST, &interfaces),
+        Some(BroadcastKind::Limited)
     );
-    assert_eq!(Kind::of([198, 51, 100, 255].into(), &interfaces), None);
+    assert_eq!(
+        BroadcastKind::of([198, 51, 100, 255].into(), &interfaces),
+        None
+    );
 }
 
 #[test]
@@ -91,9 +94,9 @@ fn a_broadcast_everywhere_reaches_each_network_from_the_right_address() {
     let (first, second) = (lab.host(0).port(0), lab.host(0).port(1));
     let targets = lab.host(0).block_on(async || {
         let interfaces = interfaces::list().unwrap();
-        let directed = Kind::of(Ipv4Addr::new(10, 77, 1, 255), &interfaces);
+        let directed = BroadcastKind::of(Ipv4Addr::new(10, 77, 1, 255), &interfaces);
         let interface_index = index_of("eth1");
-        assert_eq!(directed, Some(Kind::Directed { interface_index }));
+        assert_eq!(directed, Some(BroadcastKind::Directed { interface_index }));
         let sender = Broadcaster::bind(ANY).unwrap();
         sender.send_everywhere(5007, b"hello").await.unwrap()
     });

@@ -196,7 +196,7 @@ mod in_guest {
         picture::{Picture, jpeg},
         source::{
             Source, SourceConfig, SourceSpec,
-            camera::{Signal, SignalLoss},
+            camera::{CameraSignal, SignalLoss},
             pattern::read_blocks,
         },
         stream::{Sender, SenderConfig},
@@ -282,7 +282,7 @@ mod in_guest {
         for _ in 0..60 {
             let taken = next_picture(&mut camera).await;
             // Nothing of an older picture follows the end.
-            assert_eq!(jpeg::tidy(taken.data()).unwrap().len(), taken.data().len());
+            assert_eq!(jpeg::trim(taken.data()).unwrap().len(), taken.data().len());
             publisher.publish(taken.clone());
             let arrived = timeout(Duration::from_secs(15), pictures.next())
                 .await
@@ -311,7 +311,7 @@ mod in_guest {
         for _ in 0..20 {
             let taken = next_picture(&mut camera).await;
             // Its buffers hold the ends of older pictures; those are cut off.
-            assert_eq!(jpeg::tidy(taken.data()).unwrap().len(), taken.data().len());
+            assert_eq!(jpeg::trim(taken.data()).unwrap().len(), taken.data().len());
             let number = painted(&taken);
             assert!(last < Some(number), "{number} after {last:?}");
             last = Some(number);
@@ -329,7 +329,7 @@ mod in_guest {
             webcam("cam-unplug");
             let reason = signal_loss(&mut camera).await;
             assert_eq!(reason, SignalLoss::Unplugged, "round {round}");
-            assert_eq!(camera.signal(), Signal::Lost(reason));
+            assert_eq!(camera.signal(), CameraSignal::Lost(reason));
             let gone = async {
                 while device.exists() {
                     sleep(Duration::from_millis(5)).await;

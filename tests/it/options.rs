@@ -113,7 +113,7 @@ fn set_and_read_back(domain: Domain, kind: Type) -> Vec<&'static str> {
         }
         for line in options.report(&socket).unwrap() {
             match (line.option, line.verdict()) {
-                (_, Verdict::AsAsked) => {}
+                (_, Verdict::AsRequested) => {}
                 ("SO_RCVBUF" | "SO_SNDBUF" | "SO_RCVBUFFORCE" | "SO_SNDBUFFORCE", verdict) => {
                     assert_eq!(verdict, Verdict::Doubled, "{line}");
                 }

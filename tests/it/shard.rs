@@ -8,7 +8,7 @@ use std::{
 };
 
 use sockkit::{
-    shard::{Kind, Parity, SplitConfig, Splitter, StreamId},
+    shard::{MessageKind, Parity, SplitConfig, Splitter, StreamId},
     testing::needs::{Need, met},
 };
 
@@ -55,7 +55,7 @@ fn a_second_implementation_understands_every_shard() {
 fn datagrams(max_bytes: usize, message: &[u8], parity: Parity) -> String {
     let config = SplitConfig::default().max_datagram_bytes(max_bytes);
     let mut splitter = Splitter::new(config, StreamId(0x0123_4567_89ab_cdef));
-    let shards = splitter.split(Kind(9), message, parity).unwrap();
+    let shards = splitter.split(MessageKind(9), message, parity).unwrap();
     let words: Vec<_> = shards.datagrams().map(hex).collect();
     words.join(" ") + "\n"
 }

@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use sockkit::{
-    file::{Destination, ReceiveConfig, SendConfig, Source, receive, send},
+    file::{Destination, FileSet, ReceiveConfig, SendConfig, receive, send},
     options::SocketOptions,
     quic,
     server::{Peer, Request, Server, ServerConfig, Stream, UdpServer, UdpServerConfig},
@@ -182,7 +182,7 @@ async fn files_without_limits_arrive() {
         let offer = receive(theirs, &receive_config).await?;
         offer.accept(&destination).await
     };
-    let sending = send(ours, Source::gather([&from]).unwrap(), &send_config);
+    let sending = send(ours, FileSet::gather([&from]).unwrap(), &send_config);
     let (sent, received) = soon(async { tokio::join!(sending, receiving) }).await;
     assert!(sent.unwrap().is_complete() && received.unwrap().is_complete());
     assert_eq!(std::fs::read(into.join("film")).unwrap(), b"frames");

@@ -7,7 +7,7 @@ use sockkit::{
     latest::{self, Publisher},
     options::SocketOptions,
     picture::{Picture, PixelFormat, Timestamp, jpeg},
-    sink::web::{Viewer, ViewerConfig, ViewerError, ViewerStream},
+    sink::web::{WebServer, WebServerConfig, WebServerError, WebStream},
     tcp::Connector,
 };
 use tokio::{
@@ -200,7 +200,7 @@ async fn a_page_from_elsewhere_shows_no_pictures_unless_it_may() {
 
     let (publisher, pictures) = latest::channel();
     let octopi = config().allow_embedding("http://octopi.local".parse().unwrap());
-    let viewer = Viewer::bind(octopi, [ViewerStream::new("camera", pictures)])
+    let viewer = WebServer::bind(octopi, [WebStream::new("camera", pictures)])
         .await
         .unwrap();
     publisher.publish(gray(1));
@@ -332,7 +332,7 @@ async fn browsers_that_show_the_stream_get_the_next_head_at_once_and_no_other_cl
     let (publisher, pictures) = latest::channel();
     // A place is free again when the next picture cannot be written.
     let roomy = config().max_viewers(200).max_viewers_per_host(200);
-    let viewer = Viewer::bind(roomy, [ViewerStream::new("camera", pictures)])
+    let viewer = WebServer::bind(roomy, [WebStream::new("camera", pictures)])
         .await
         .unwrap();
     publisher.publish(gray(1));
@@ -437,7 +437,7 @@ async fn connect_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
 async fn a_connection_too_many_is_told_so() {
     let (_publisher, pictures) = latest::channel();
     let config = config().max_viewers(1);
-    let viewer = Viewer::bind(config, [ViewerStream::new("camera", pictures)])
+    let viewer = WebServer::bind(config, [WebStream::new("camera", pictures)])
         .await
         .unwrap();
     // One that watches, and a quarter of those to spare.
@@ -464,7 +464,7 @@ async fn a_connection_too_many_is_told_so() {
 async fn the_share_of_one_host_can_be_all_places() {
     let (_publisher, pictures) = latest::channel();
     let config = config().max_viewers(8).max_viewers_per_host(8);
-    let viewer = Viewer::bind(config, [ViewerStream::new("camera", pictures)])
+    let viewer = WebServer::bind(config, [WebStream::new("camera", pictures)])
         .await
         .unwrap();
     let mut watchers = Vec::new();
@@ -478,7 +478,7 @@ async fn the_share_of_one_host_can_be_all_places() {
 async fn a_client_that_reads_too_slowly_is_dropped_though_it_reads() {
     let (publisher, pictures) = latest::channel();
     let config = config().write_deadline(Duration::from_secs(1));
-    let viewer = Viewer::bind(config, [ViewerStream::new("camera", pictures)])
+    let viewer = WebServer::bind(config, [WebStream::new("camera", pictures)])
         .await
         .unwrap();
     let frugal = SocketOptions::new().receive_buffer_bytes(4_096);
@@ -530,7 +530,7 @@ async fn a_client_that_reads_too_slowly_is_dropped_though_it_reads() {
 async fn a_deadline_of_for_ever_is_none() {
     let (publisher, pictures) = latest::channel();
     let config = config().write_deadline(Duration::MAX);
-    let viewer = Viewer::bind(config, [ViewerStream::new("camera", pictures)])
+    let viewer = WebServer::bind(config, [WebStream::new("camera", pictures)])
         .await
         .unwrap();
     let mut sleeper = Watcher::open(viewer.address(), "/stream").await;
@@ -585,10 +585,10 @@ async fn several_streams_share_a_page() {
     let (left, left_pictures) = latest::channel();
     let (right, right_pictures) = latest::channel();
     let streams = [
-        ViewerStream::new("left", left_pictures),
-        ViewerStream::new("right", right_pictures),
+        WebStream::new("left", left_pictures),
+        WebStream::new("right", right_pictures),
     ];
-    let viewer = Viewer::bind(config(), streams).await.unwrap();
+    let viewer = WebServer::bind(config(), streams).await.unwrap();
     left.publish(gray(1));
     right.publish(gray(2));
     for (path, number) in [
@@ -613,7 +613,7 @@ async fn several_streams_share_a_page() {
 async fn a_full_house_is_said_and_a_place_is_given_back() {
     let (publisher, pictures) = latest::channel();
     let config = config().max_viewers(1);
-    let viewer = Viewer::bind(config, [ViewerStream::new("camera", pictures)])
+    let viewer = WebServer::bind(config, [WebStream::new("camera", pictures)])
         .await
         .unwrap();
     publisher.publish(gray(1));
@@ -695,12 +695,12 @@ async fn shutdown_ends_streams_and_frees_the_port() {
 async fn a_port_in_use_is_named() {
     let (taken, _publisher) = viewer("camera").await;
     let (_other, pictures) = latest::channel();
-    let config = ViewerConfig::default().address(taken.address());
-    let error = Viewer::bind(config, [ViewerStream::new("camera", pictures)])
+    let config = WebServerConfig::default().address(taken.address());
+    let error = WebServer::bind(config, [WebStream::new("camera", pictures)])
         .await
         .unwrap_err();
     assert!(
-        matches!(error, ViewerError::Bind(BindError::Address { address, .. }) if address == taken.address()),
+        matches!(error, WebServerError::Bind(BindError::Address { address, .. }) if address == taken.address()),
         "{error}"
     );
 }
@@ -708,15 +708,15 @@ async fn a_port_in_use_is_named() {
 #[tokio::test]
 async fn names_must_tell_streams_apart() {
     let bind = async |names: &[&str]| {
-        let stream = |name: &&str| ViewerStream::new(*name, latest::channel().1);
-        Viewer::bind(config(), names.iter().map(stream))
+        let stream = |name: &&str| WebStream::new(*name, latest::channel().1);
+        WebServer::bind(config(), names.iter().map(stream))
             .await
             .map(drop)
     };
-    assert!(matches!(bind(&[]).await, Err(ViewerError::NoStreams)));
+    assert!(matches!(bind(&[]).await, Err(WebServerError::NoStreams)));
     assert!(matches!(
         bind(&["a", "b", "a"]).await,
-        Err(ViewerError::SameName {
+        Err(WebServerError::SameName {
             first: 0,
             second: 2
         })
@@ -724,21 +724,21 @@ async fn names_must_tell_streams_apart() {
     for name in ["", "a b", "a\"b", "ä", "a\r\nb", &"a".repeat(65)] {
         assert!(matches!(
             bind(&["ok", name]).await,
-            Err(ViewerError::BadName { index: 1 })
+            Err(WebServerError::BadName { index: 1 })
         ));
     }
     bind(&["A-z_0.9", &"a".repeat(64)]).await.unwrap();
 }
 
-fn config() -> ViewerConfig {
-    ViewerConfig::default()
+fn config() -> WebServerConfig {
+    WebServerConfig::default()
         .address("127.0.0.1:0".parse().unwrap())
         .name("camera.lan")
 }
 
-async fn viewer(name: &str) -> (Viewer, Publisher<Picture>) {
+async fn viewer(name: &str) -> (WebServer, Publisher<Picture>) {
     let (publisher, pictures) = latest::channel();
-    let viewer = Viewer::bind(config(), [ViewerStream::new(name, pictures)])
+    let viewer = WebServer::bind(config(), [WebStream::new(name, pictures)])
         .await
         .unwrap();
     (viewer, publisher)

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use sockkit::{
-    file::{Arrival, Failed, Incoming, Peer, Queue, Turn},
+    file::{Arrival, FailedHandshake, Offer, Queue, QueuedPeer, Turn},
     link::{Address, Connection, DialError, Handle, Node, Scheme},
 };
 use tokio::{task::JoinHandle, time::timeout};
@@ -52,10 +52,10 @@ fn cannot_dial(to: &Address, error: DialError) -> anyhow::Error {
 }
 
 /// Listens at `at`, says where, and what others on the network can see.
-pub(crate) async fn listen<P: Peer<Stream = Connection>>(
+pub(crate) async fn listen<P: QueuedPeer<Stream = Connection>>(
     at: &Address,
     config: P::Config,
-    goodbye: &Goodbye,
+    goodbye: &CloseWaiter,
 ) -> anyhow::Result<Queue<P>> {
     let acceptor = node(at.scheme()).listen(at).await;
     let acceptor = acceptor.with_context(|| format!("cannot listen on {}", shown(at)))?;
@@ -72,7 +72,7 @@ pub(crate) async fn listen<P: Peer<Stream = Connection>>(
 /// With room for all who wait, and for those that are told that there is none:
 /// QUIC tells them before there is a connection.
 fn node(scheme: Scheme) -> Node {
-    type Senders = Queue<Incoming<Connection>>;
+    type Senders = Queue<Offer<Connection>>;
     let told = match scheme {
         Scheme::Quic => 0,
         _ => Senders::MAX_REFUSALS,
@@ -81,7 +81,7 @@ fn node(scheme: Scheme) -> Node {
 }
 
 /// Waits for the peer whose turn it is, and says what became of others.
-pub(crate) async fn next_turn<P: Peer>(queue: &mut Queue<P>) -> anyhow::Result<Turn<P>> {
+pub(crate) async fn next_turn<P: QueuedPeer>(queue: &mut Queue<P>) -> anyhow::Result<Turn<P>> {
     let mut told = 0;
     loop {
         let arrival = queue.next().await.context("cannot accept")?;
@@ -91,7 +91,7 @@ pub(crate) async fn next_turn<P: Peer>(queue: &mut Queue<P>) -> anyhow::Result<T
         }
         match arrival {
             Arrival::Turn(turn) => return Ok(turn),
-            Arrival::Failed(Failed { address, error, .. }) => {
+            Arrival::Failed(FailedHandshake { address, error, .. }) => {
                 told += 1;
                 match told {
                     ..=MAX_TOLD => eprintln!("{address}: {:#}", anyhow::Error::new(error)),
@@ -121,7 +121,7 @@ fn say_encrypted(fingerprint: impl std::fmt::Display) {
 
 /// The last words to peers, which a program that ends must not cut off.
 #[derive(Debug, Default)]
-pub(crate) struct Goodbye(Mutex<Last>);
+pub(crate) struct CloseWaiter(Mutex<Last>);
 
 #[derive(Debug, Default)]
 struct Last {
@@ -129,7 +129,7 @@ struct Last {
     queue: Option<JoinHandle<()>>,
 }
 
-impl Goodbye {
+impl CloseWaiter {
     /// Will wait for this one.
     pub(crate) fn remember(&self, connection: &Connection) {
         self.last().connection = Some(connection.handle());

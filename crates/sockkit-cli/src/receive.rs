@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use sockkit::{
     file::{
-        Destination, Incoming, OnConflict, Place, Planned, ReceiveConfig, ReceiveError,
+        Destination, Offer, OnConflict, Planned, QueuePermit, ReceiveConfig, ReceiveError,
         escape_path, receive,
         session::{Abort, Limits},
     },
@@ -21,7 +21,7 @@ use tokio::time::sleep;
 
 use crate::{
     address::{self, shown},
-    link::{self, Goodbye},
+    link::{self, CloseWaiter},
     prompt::{self, Offer, Question},
     transfer::{self, Bar},
 };
@@ -96,7 +96,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     transfer::until_ctrl_c(async |goodbye| receive_into(args, goodbye).await).await
 }
 
-async fn receive_into(args: Args, goodbye: &Goodbye) -> anyhow::Result<()> {
+async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
     let destination = open(&args.into)
         .with_context(|| format!("cannot receive into {}", escape_path(&args.into)))?;
     prompt::can_ask(args.yes)?;
@@ -114,7 +114,7 @@ async fn receive_into(args: Args, goodbye: &Goodbye) -> anyhow::Result<()> {
             Ended::Left => bail!("nothing was received"),
         };
     }
-    let mut queue = link::listen::<Incoming<Connection>>(&args.listen, config, goodbye).await?;
+    let mut queue = link::listen::<Offer<Connection>>(&args.listen, config, goodbye).await?;
     loop {
         let turn = link::next_turn(&mut queue).await?;
         goodbye.remember(turn.peer.get_ref());
@@ -154,9 +154,9 @@ enum Ended {
 }
 
 async fn receive_one(
-    mut incoming: Incoming<Connection>,
+    mut incoming: Offer<Connection>,
     address: &str,
-    place: Option<&Place>,
+    place: Option<&QueuePermit>,
     destination: &Destination,
     args: &Args,
 ) -> anyhow::Result<Ended> {
@@ -176,7 +176,7 @@ async fn receive_one(
         }
     }
     let (bar, on_progress) = Bar::new(incoming.manifest());
-    let others_wait = || place.is_some_and(Place::others_wait);
+    let others_wait = || place.is_some_and(QueuePermit::others_wait);
     let received = tokio::select! {
         biased;
         received = incoming.on_progress(on_progress).accept(destination) => Some(received),
@@ -190,7 +190,7 @@ async fn receive_one(
         return Ok(Ended::Left);
     };
     let received = received.map_err(|error| match error {
-        ReceiveError::Link(_) => transfer::interrupted(error, elapsed),
+        ReceiveError::Io(_) => transfer::interrupted(error, elapsed),
         error => error.into(),
     })?;
     transfer::summarise(&received, elapsed.unwrap_or_default(), "received")?;
@@ -218,7 +218,7 @@ fn time_to_begin(compared_bytes: u64) -> Duration {
 
 /// The question, and how many bytes there are to compare before any moves.
 fn show(
-    incoming: &Incoming<Connection>,
+    incoming: &Offer<Connection>,
     address: &str,
     destination: &Destination,
     args: &Args,

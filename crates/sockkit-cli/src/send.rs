@@ -5,7 +5,8 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::{Context, bail};
 use sockkit::{
     file::{
-        Manifest, Outgoing, SendConfig, SendError, Source, Turn, escape_path, greet, session::Abort,
+        FileSet, Manifest, Outgoing, SendConfig, SendError, Turn, escape_path, greet,
+        session::Abort,
     },
     link::{Address, Connection},
 };
@@ -13,7 +14,7 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     address::{self, shown},
-    link::{self, Goodbye},
+    link::{self, CloseWaiter},
     prompt::{self, Request},
     transfer::{self, Bar},
 };
@@ -60,14 +61,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     transfer::until_ctrl_c(async |goodbye| send_to(args, goodbye).await).await
 }
 
-async fn send_to(args: Args, goodbye: &Goodbye) -> anyhow::Result<()> {
+async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
     let Args {
         paths,
         to,
         listen,
         yes,
     } = args;
-    let source = spawn_blocking(move || Source::gather(&paths))
+    let source = spawn_blocking(move || FileSet::gather(&paths))
         .await
         .context("listing the files was stopped")??;
     for skipped in source.skipped() {
@@ -108,7 +109,7 @@ async fn send_to(args: Args, goodbye: &Goodbye) -> anyhow::Result<()> {
     };
     let elapsed = bar.finish();
     let sent = sent.map_err(|error| match error {
-        SendError::Link(_) => transfer::interrupted(error, elapsed),
+        SendError::Io(_) => transfer::interrupted(error, elapsed),
         error => error.into(),
     })?;
     transfer::summarise(&sent, elapsed.unwrap_or_default(), "sent")
@@ -121,7 +122,7 @@ async fn wait_for_receiver(
     manifest: Arc<Manifest>,
     config: SendConfig,
     yes: bool,
-    goodbye: &Goodbye,
+    goodbye: &CloseWaiter,
 ) -> anyhow::Result<Turn<Outgoing<Connection>>> {
     let config = (Arc::clone(&manifest), config);
     let mut queue = link::listen::<Outgoing<Connection>>(at, config, goodbye).await?;

@@ -16,7 +16,7 @@ use sockkit::file::{EntryKind, FileOutcome, Manifest, OnProgress, Progress, Summ
 
 use tokio::time::{sleep, timeout};
 
-use crate::{link::Goodbye, say::say};
+use crate::{link::CloseWaiter, say::say};
 
 /// A bar on standard error, fed by a transfer's progress.
 pub(crate) struct Bar {
@@ -121,9 +121,9 @@ pub(crate) async fn patiently<T>(what: &str, wait: impl Future<Output = T>) -> T
 /// Runs a transfer until it ends or Ctrl-C is pressed, and parts from the other
 /// side.
 pub(crate) async fn until_ctrl_c(
-    transfer: impl AsyncFnOnce(&Goodbye) -> anyhow::Result<()>,
+    transfer: impl AsyncFnOnce(&CloseWaiter) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let goodbye = Goodbye::default();
+    let goodbye = CloseWaiter::default();
     let ended = tokio::select! {
         // The handler is in place before the transfer begins.
         biased;

@@ -16,10 +16,10 @@ use sockkit::{
     picture::jpeg,
     sink::{
         record::{RecordError, RecordSummary, Recorder, RecorderConfig},
-        web::{Embedding, Viewer, ViewerConfig, ViewerStream},
+        web::{Embedding, WebServer, WebServerConfig, WebStream},
         window::Window,
     },
-    stream::{Link, Receiver, Stats},
+    stream::{ConnectionState, Receiver, Stats},
 };
 use tokio::{
     fs,
@@ -158,7 +158,7 @@ async fn watch(
         Figures::Lines => ProgressBar::hidden(),
     };
     let (mut pictures, stats) = (receiver.pictures(), receiver.stats());
-    let (mut link, mut told) = (receiver.link(), None);
+    let (mut link, mut told) = (receiver.connection_state(), None);
     let mut told_sender = None;
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -199,17 +199,17 @@ async fn watch(
 }
 
 /// How the connection stands now, when that has changed.
-async fn next_link(link: &mut Option<Subscriber<Link>>) -> Option<Link> {
+async fn next_link(link: &mut Option<Subscriber<ConnectionState>>) -> Option<ConnectionState> {
     match link {
         Some(link) => link.next().await,
         None => None,
     }
 }
 
-fn tell(link: Link) {
+fn tell(link: ConnectionState) {
     match link {
-        Link::Up { peer } => say!("connected {peer}"),
-        Link::Down { why } => eprintln!("not connected: {why}; trying on"),
+        ConnectionState::Up { peer } => say!("connected {peer}"),
+        ConnectionState::Down { why } => eprintln!("not connected: {why}; trying on"),
         _ => {}
     }
 }
@@ -248,8 +248,8 @@ async fn snapshot(
         }
     };
     let Some(picture) = first else {
-        match receiver.link().and_then(|link| link.latest()) {
-            Some(Link::Down { why }) => bail!("no picture came from {url}: {why}"),
+        match receiver.connection_state().and_then(|link| link.latest()) {
+            Some(ConnectionState::Down { why }) => bail!("no picture came from {url}: {why}"),
             _ => bail!("no picture came from {url}{}", left_out(receiver)),
         }
     };
@@ -313,15 +313,15 @@ async fn serve(
     receiver: &Receiver,
     address: &Address,
     embeddings: Vec<Embedding>,
-) -> anyhow::Result<Viewer> {
-    let stream = ViewerStream::new("view", receiver.pictures()).stats(receiver.stats());
+) -> anyhow::Result<WebServer> {
+    let stream = WebStream::new("view", receiver.pictures()).stats(receiver.stats());
     let at = address.to_bind().await?;
     let at = *at.first().context("no address to serve the browser at")?;
-    let config = ViewerConfig::default().address(at);
+    let config = WebServerConfig::default().address(at);
     let config = embeddings
         .into_iter()
-        .fold(config, ViewerConfig::allow_embedding);
-    let viewer = Viewer::bind(config, [stream])
+        .fold(config, WebServerConfig::allow_embedding);
+    let viewer = WebServer::bind(config, [stream])
         .await
         .context("cannot serve the browser; choose another address with --web")?;
     say!("watch     http://{}/", viewer.address());

@@ -10,7 +10,7 @@ use std::{hint::black_box, net::SocketAddr, time::Instant};
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use sockkit_codec::shard::{
-    Kind, Parity, Reassembler, ReassemblyConfig, SplitConfig, Splitter, StreamId,
+    MessageKind, Parity, Reassembler, ReassemblyConfig, SplitConfig, Splitter, StreamId,
 };
 
 fn main() {
@@ -41,7 +41,11 @@ fn split(group: &mut BenchmarkGroup<'_, WallTime>, message_bytes: usize, percent
     let mut splitter = Splitter::new(SplitConfig::default(), StreamId(1));
     group.bench_function(format!("split, {percent} % parity"), |bencher| {
         bencher.iter(|| {
-            let shards = splitter.split(Kind(1), black_box(&message), Parity::percent(percent));
+            let shards = splitter.split(
+                MessageKind(1),
+                black_box(&message),
+                Parity::percent(percent),
+            );
             black_box(shards.expect("short enough").as_bytes());
         });
     });
@@ -66,7 +70,7 @@ fn reassemble(
     let message = message(message_bytes);
     let parity = Parity::percent(percent);
     let shards = splitter
-        .split(Kind(1), &message, parity)
+        .split(MessageKind(1), &message, parity)
         .expect("short enough");
     let mut datagrams: Vec<_> = shards.datagrams().map(<[u8]>::to_vec).collect();
     match fate {

@@ -27,7 +27,7 @@ use std::{
 };
 
 use sockkit_file::{
-    Destination, Integrity, OnConflict, ReceiveConfig, SendConfig, Source, receive, send,
+    Destination, FileSet, Integrity, OnConflict, ReceiveConfig, SendConfig, receive, send,
     session::Limits,
 };
 use tokio::net::TcpListener;
@@ -252,7 +252,7 @@ fn run(name: &str, mut receiver: Child, sender: impl FnOnce(&str) -> Child) -> F
 }
 
 fn side_send(port: &str, path: &str, integrity: &str) {
-    let source = Source::gather([path])
+    let source = FileSet::gather([path])
         .unwrap()
         .integrity(parse_integrity(integrity));
     let address = format!("127.0.0.1:{port}");

@@ -4,11 +4,11 @@
 //! ```
 //! # mod sockkit { pub use ::sockkit_file as file; }
 //! # tokio::runtime::Runtime::new()?.block_on(async {
-//! use sockkit::file::{Destination, ReceiveConfig, SendConfig, Source, receive, send};
+//! use sockkit::file::{Destination, ReceiveConfig, SendConfig, FileSet, receive, send};
 //!
 //! let (here, there) = (tempfile::tempdir()?, tempfile::tempdir()?);
 //! std::fs::write(here.path().join("note"), "hello")?;
-//! let source = Source::gather([here.path().join("note")])?;
+//! let source = FileSet::gather([here.path().join("note")])?;
 //! let destination = Destination::open(there.path())?;
 //!
 //! // Any stream: a TCP or QUIC connection, or this one in memory.
@@ -41,12 +41,13 @@ pub use sockkit_codec::file::{
 
 pub use self::{
     driver::{
-        Arrival, Failed, FileOutcome, FileSink, FileSource, FileSummary, Incoming, LinkError,
-        OnProgress, Outgoing, Peer, Place, Progress, Queue, ReceiveConfig, ReceiveError,
-        SendConfig, SendError, SourceFile, Summary, Turn, greet, receive, send, turn_away,
+        Arrival, FailedHandshake, FileOutcome, FileSink, FileSource, FileSummary, Offer,
+        OnProgress, Outgoing, Progress, Queue, QueuePermit, QueuedPeer, ReceiveConfig,
+        ReceiveError, SendConfig, SendError, SourceFile, Summary, TransferIoError, Turn, greet,
+        receive, send, turn_away,
     },
     store::{
-        Destination, OnConflict, Planned, SkipReason, Skipped, Source, SourceError, Whole,
+        Destination, FileSet, FileSetError, OnConflict, Planned, SkipReason, Skipped, Whole,
         escape_path,
     },
 };

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use crate::{
     picture::{Picture, PictureHeader, jpeg},
     source::clip::{self, ClipFormat},
-    stream::control::Control,
+    stream::control::ControlMessage,
 };
 
 pub fn jpeg(input: &[u8]) -> bool {
-    let whole = jpeg::tidy(input).is_ok();
+    let whole = jpeg::trim(input).is_ok();
     let frame = Picture::from_jpeg(Bytes::copy_from_slice(input));
     let Ok(pixels) = frame.and_then(|frame| jpeg::decode(&frame)) else {
         return false;
@@ -51,11 +51,11 @@ pub fn picture(input: &[u8]) -> bool {
 
 /// Clock requests, clock replies and reports.
 pub fn control(input: &[u8]) -> bool {
-    let Some(control) = Control::parse(input) else {
+    let Some(control) = ControlMessage::parse(input) else {
         return false;
     };
     let again = control.emit();
-    assert_eq!(Control::parse(&again), Some(control));
+    assert_eq!(ControlMessage::parse(&again), Some(control));
     assert!(again.len() <= input.len(), "longer than what came");
     true
 }

@@ -4,7 +4,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod lab;
-pub mod link;
 pub mod needs;
 pub mod program;
 pub mod real_time;
+pub mod sim;

@@ -43,7 +43,7 @@ pub struct Program {
 
 /// How a program ended.
 #[derive(Debug)]
-pub struct End {
+pub struct ProgramOutput {
     /// As the system tells it.
     pub status: ExitStatus,
     /// What it printed that nobody had read yet.
@@ -245,7 +245,7 @@ impl Program {
     /// # Panics
     /// If it does not end.
     #[track_caller]
-    pub fn end(mut self) -> End {
+    pub fn end(mut self) -> ProgramOutput {
         self.close_input();
         let deadline = Instant::now() + DEADLINE;
         let mut lines = Vec::new();
@@ -268,7 +268,7 @@ impl Program {
         if let Some(reader) = self.error_reader.take() {
             let _ = reader.join();
         }
-        End {
+        ProgramOutput {
             status,
             lines,
             errors: self.errors(),

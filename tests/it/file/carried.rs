@@ -18,8 +18,8 @@ use futures::{
 };
 use sockkit::{
     file::{
-        BLOCK_BYTES, Destination, FileOutcome, OnConflict, OnProgress, Progress, ReceiveConfig,
-        SendConfig, SendError, Source, Summary, receive, send,
+        BLOCK_BYTES, Destination, FileOutcome, FileSet, OnConflict, OnProgress, Progress,
+        ReceiveConfig, SendConfig, SendError, Summary, receive, send,
         session::{Abort, RefuseReason, SessionError},
     },
     link::Scheme,
@@ -102,7 +102,7 @@ impl Over {
 /// Sends `from` over one end, and accepts all of it at the other.
 async fn both(ours: End, theirs: impl Future<Output = End>, from: &Path, into: &Path) -> Ends {
     let config = ReceiveConfig::default().on_conflict(OnConflict::Overwrite);
-    let source = Source::gather([from]).unwrap();
+    let source = FileSet::gather([from]).unwrap();
     let send_config = SendConfig::default();
     let destination = Destination::open(into).unwrap();
     let receiving = async {
@@ -169,7 +169,7 @@ async fn what_was_cut_off_is_finished_from_where_it_stopped(over: Over) {
             }
         }
     }));
-    let source = Source::gather([&album]).unwrap();
+    let source = FileSet::gather([&album]).unwrap();
     let destination = Destination::open(into.path()).unwrap();
     let send_config = SendConfig::default();
     let sending = async {
@@ -198,7 +198,7 @@ async fn what_was_cut_off_is_finished_from_where_it_stopped(over: Over) {
 async fn a_sender_is_told_that_its_offer_was_declined(over: Over) {
     let from = album();
     let (ours, theirs) = over.ends().await;
-    let source = Source::gather([from.path().join("album")]).unwrap();
+    let source = FileSet::gather([from.path().join("album")]).unwrap();
     let send_config = SendConfig::default();
     let receiving = async {
         let incoming = receive(theirs.await, &ReceiveConfig::default())
@@ -220,7 +220,7 @@ async fn a_sender_is_told_that_its_offer_was_declined(over: Over) {
 async fn one_file_may_be_refused_and_the_others_arrive(over: Over) {
     let (from, into) = (album(), tempdir().unwrap());
     let (ours, theirs) = over.ends().await;
-    let source = Source::gather([from.path().join("album")]).unwrap();
+    let source = FileSet::gather([from.path().join("album")]).unwrap();
     let send_config = SendConfig::default();
     let destination = Destination::open(into.path()).unwrap();
     let receiving = async {

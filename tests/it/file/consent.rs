@@ -7,8 +7,8 @@ use std::{
 };
 
 use sockkit::file::{
-    Destination, EntryPath, LinkError, OnConflict, Planned, ReceiveConfig, ReceiveError,
-    SendConfig, SendError, Source, greet, receive, send,
+    Destination, EntryPath, FileSet, OnConflict, Planned, ReceiveConfig, ReceiveError, SendConfig,
+    SendError, TransferIoError, greet, receive, send,
     session::{Abort, RefuseReason, SessionError},
 };
 use tempfile::tempdir;
@@ -22,7 +22,7 @@ async fn no_file_becomes_a_program_unasked() {
     let path = from.path().join("run.sh");
     fs::write(&path, "#!/bin/sh\n").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    let source = Source::gather([&path]).unwrap();
+    let source = FileSet::gather([&path]).unwrap();
     let (sent, _) = transfer_all(source, into.path(), OnConflict::Refuse).await;
     assert!(sent.is_complete());
     let script = fs::metadata(into.path().join("run.sh")).unwrap();
@@ -32,7 +32,7 @@ async fn no_file_becomes_a_program_unasked() {
 /// What a receiver that is offered `paths` would do in `into`.
 async fn planned(paths: &[PathBuf], into: &Path, on_conflict: OnConflict) -> Vec<Planned> {
     let (ours, theirs) = pair().await;
-    let source = Source::gather(paths).unwrap();
+    let source = FileSet::gather(paths).unwrap();
     let config = ReceiveConfig::default().on_conflict(on_conflict);
     let sending = SendConfig::default();
     let planning = async {
@@ -102,7 +102,7 @@ async fn a_sender_may_see_who_asks_before_it_offers() {
     for gives in [true, false] {
         let into = tempdir().unwrap();
         let (ours, theirs) = pair().await;
-        let source = Source::gather([&path]).unwrap();
+        let source = FileSet::gather([&path]).unwrap();
         let sending = async {
             let config = SendConfig::default();
             let mut outgoing = greet(ours, source.manifest().clone(), &config)
@@ -139,7 +139,7 @@ async fn a_receiver_that_leaves_ends_the_senders_question() {
     let from = tempdir().unwrap();
     let path = from.path().join("a");
     fs::write(&path, "a").unwrap();
-    let manifest = Source::gather([&path]).unwrap().manifest().clone();
+    let manifest = FileSet::gather([&path]).unwrap().manifest().clone();
     let (ours, mut theirs) = pair().await;
     let hello = b"\0\0\0\0\0\0\0\x09\x01SKFT\0\x02\x01\0";
     theirs.write_all(hello).await.unwrap();
@@ -148,7 +148,7 @@ async fn a_receiver_that_leaves_ends_the_senders_question() {
     theirs.shutdown().await.unwrap();
     let held = outgoing.hold(std::future::pending::<()>()).await;
     assert!(
-        matches!(held, Err(SendError::Link(LinkError::Closed))),
+        matches!(held, Err(SendError::Io(TransferIoError::Closed))),
         "{held:?}"
     );
 }

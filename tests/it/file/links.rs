@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sockkit::file::{EntryKind, FileOutcome, OnConflict, Source, session::RefuseReason};
+use sockkit::file::{EntryKind, FileOutcome, FileSet, OnConflict, session::RefuseReason};
 use tempfile::{TempDir, tempdir};
 
 use super::transfer_all;
@@ -42,7 +42,7 @@ fn target(path: PathBuf) -> String {
 #[tokio::test]
 async fn links_arrive_as_links() {
     let ((_from, tree), into) = (tree(), tempdir().unwrap());
-    let source = Source::gather([&tree]).unwrap();
+    let source = FileSet::gather([&tree]).unwrap();
     assert_eq!(source.skipped(), []);
     let (sent, received) = transfer_all(source, into.path(), OnConflict::Refuse).await;
     assert!(sent.is_complete(), "{sent:?}");
@@ -71,7 +71,7 @@ async fn links_that_lead_out_are_left_out_by_name() {
     for (link, target) in out {
         symlink(target, tree.join(link)).unwrap();
     }
-    let source = Source::gather([&tree]).unwrap();
+    let source = FileSet::gather([&tree]).unwrap();
     let mut skipped: Vec<_> = source
         .skipped()
         .iter()
@@ -93,7 +93,7 @@ async fn links_that_lead_out_are_left_out_by_name() {
 async fn a_link_that_is_named_stands_for_its_file_under_its_own_name() {
     let ((_from, tree), into) = (tree(), tempdir().unwrap());
     let paths = ["to-file", "to-folder", "d/file"].map(|name| tree.join(name));
-    let source = Source::gather(paths).unwrap();
+    let source = FileSet::gather(paths).unwrap();
     let (sent, _) = transfer_all(source, into.path(), OnConflict::Refuse).await;
     assert!(sent.is_complete(), "{sent:?}");
     for name in ["to-file", "to-folder/file", "file"] {
@@ -112,7 +112,7 @@ async fn onto(put: impl FnOnce(&Path), policy: OnConflict) -> (FileOutcome, Vec<
     symlink("new", from.path().join("d/l.txt")).unwrap();
     fs::create_dir(into.path().join("d")).unwrap();
     put(&into.path().join("d/l.txt"));
-    let source = Source::gather([from.path().join("d")]).unwrap();
+    let source = FileSet::gather([from.path().join("d")]).unwrap();
     let (sent, received) = transfer_all(source, into.path(), policy).await;
     assert_eq!(sent.files[0].outcome, received.files[0].outcome);
     let there = into.path().join("d/l.txt");

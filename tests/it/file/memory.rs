@@ -8,7 +8,7 @@ use std::{
 
 use sockkit::file::{
     BLOCK_BYTES, Destination, Digest, Entry, EntryKind, EntryPath, FailReason, FileOutcome,
-    FileSink, FileSource, Integrity, Manifest, ReceiveConfig, RefuseReason, SendConfig, Source,
+    FileSet, FileSink, FileSource, Integrity, Manifest, ReceiveConfig, RefuseReason, SendConfig,
     SourceFile, Summary, receive, send, session::Limits,
 };
 use tempfile::tempdir;
@@ -188,7 +188,7 @@ async fn a_disk_and_memory_speak_with_each_other() {
     std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join("a"), "from a disk").unwrap();
     std::os::unix::fs::symlink("a", folder.join("link")).unwrap();
-    let source = Source::gather([&folder]).unwrap();
+    let source = FileSet::gather([&folder]).unwrap();
     let (sent, received, basket) = into_basket(source, ReceiveConfig::default()).await;
     assert!(sent.is_complete() && received.is_complete());
     assert_eq!(basket.files.values().collect::<Vec<_>>(), [b"from a disk"]);

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use sockkit::file::{
-    Destination, OnConflict, ReceiveConfig, ReceiveError, SendConfig, SendError, Source, Summary,
+    Destination, FileSet, OnConflict, ReceiveConfig, ReceiveError, SendConfig, SendError, Summary,
     receive, send,
 };
 use tokio::net::{TcpListener, TcpStream};
@@ -33,7 +33,7 @@ async fn pair() -> (TcpStream, TcpStream) {
 }
 
 /// Sends `source` into `into` over loopback and accepts what is offered.
-async fn transfer(source: Source, into: &Path, config: ReceiveConfig) -> Ends {
+async fn transfer(source: FileSet, into: &Path, config: ReceiveConfig) -> Ends {
     let (ours, theirs) = pair().await;
     let destination = Destination::open(into).unwrap();
     let send_config = SendConfig::default();
@@ -49,7 +49,7 @@ async fn transfer(source: Source, into: &Path, config: ReceiveConfig) -> Ends {
 }
 
 /// The same, where nothing may fail.
-async fn transfer_all(source: Source, into: &Path, on_conflict: OnConflict) -> (Summary, Summary) {
+async fn transfer_all(source: FileSet, into: &Path, on_conflict: OnConflict) -> (Summary, Summary) {
     let config = ReceiveConfig::default().on_conflict(on_conflict);
     let (sent, received) = transfer(source, into, config).await;
     (sent.unwrap(), received.unwrap())

@@ -3,7 +3,7 @@
 use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path};
 
 use sockkit::file::{
-    Destination, EntryKind, FileOutcome, OnConflict, Planned, ReceiveConfig, SendConfig, Source,
+    Destination, EntryKind, FileOutcome, FileSet, OnConflict, Planned, ReceiveConfig, SendConfig,
     receive, send, session::RefuseReason,
 };
 use tempfile::tempdir;
@@ -62,7 +62,7 @@ async fn whatever_linux_can_hold_arrives() {
     let one = at(from.path(), b"a:b\xfe");
     fs::write(&one, "one").unwrap();
 
-    let source = Source::gather([&folder, &one]).unwrap();
+    let source = FileSet::gather([&folder, &one]).unwrap();
     assert_eq!(source.skipped(), []);
     let (sent, received) = transfer_all(source, into.path(), OnConflict::Refuse).await;
 
@@ -92,7 +92,7 @@ async fn names_that_differ_by_case_alone_are_two_here() {
     for name in names {
         fs::write(from.path().join(name), name).unwrap();
     }
-    let source = Source::gather(names.map(|name| from.path().join(name))).unwrap();
+    let source = FileSet::gather(names.map(|name| from.path().join(name))).unwrap();
     let (sent, _) = transfer_all(source, into.path(), OnConflict::Refuse).await;
     assert!(sent.is_complete(), "{sent:?}");
     for name in names {
@@ -152,7 +152,7 @@ async fn a_receiver_takes_what_it_selects() {
         fs::write(from.path().join(name), name).unwrap();
     }
     let paths = ["a.jpg", "b.txt", "c.jpg"].map(|name| from.path().join(name));
-    let source = Source::gather(paths).unwrap();
+    let source = FileSet::gather(paths).unwrap();
     let (ours, theirs) = pair().await;
     let config = SendConfig::default();
     let receiving = async {

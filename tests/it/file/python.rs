@@ -15,7 +15,7 @@ use std::{
 
 use sockkit::{
     file::{
-        BLOCK_BYTES, Destination, FileOutcome, OnConflict, ReceiveConfig, SendConfig, Source,
+        BLOCK_BYTES, Destination, FileOutcome, FileSet, OnConflict, ReceiveConfig, SendConfig,
         Summary, receive, send,
         session::{Limits, RefuseReason},
     },
@@ -199,7 +199,7 @@ async fn a_receiver_in_python_is_understood() {
     fs::copy(album.join("line\nbreak"), there).unwrap();
 
     let (stream, python) = with_peer("receive", into.path()).await;
-    let source = Source::gather([&album]).unwrap();
+    let source = FileSet::gather([&album]).unwrap();
     let sent = send(stream, source, &SendConfig::default()).await.unwrap();
 
     let told = told(python);

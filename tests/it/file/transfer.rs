@@ -7,7 +7,7 @@ use std::{
 };
 
 use sockkit::file::{
-    BLOCK_BYTES, FileOutcome, Integrity, OnConflict, ReceiveConfig, Source, session::Limits,
+    BLOCK_BYTES, FileOutcome, FileSet, Integrity, OnConflict, ReceiveConfig, session::Limits,
 };
 use tempfile::tempdir;
 
@@ -23,7 +23,7 @@ async fn files_of_every_size_arrive_as_they_were() {
         fs::write(path, contents(bytes, seed as u64)).unwrap();
     }
     let paths = sizes.map(|bytes| from.path().join(format!("{bytes}.bin")));
-    let source = Source::gather(&paths).unwrap();
+    let source = FileSet::gather(&paths).unwrap();
 
     let (sent, received) = transfer_all(source, into.path(), OnConflict::Refuse).await;
 
@@ -69,7 +69,7 @@ async fn folders_arrive_with_times_and_the_executable_bit() {
     file.set_modified(old).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", album.join("link")).unwrap();
 
-    let source = Source::gather([&album]).unwrap();
+    let source = FileSet::gather([&album]).unwrap();
     assert_eq!(source.skipped().len(), 1, "the link leads out");
     assert_eq!(source.manifest().left_out, 1);
     let config = ReceiveConfig::default().keep_executable(true);
@@ -114,7 +114,7 @@ async fn a_file_that_is_there_is_treated_as_the_policy_says() {
     ] {
         let into = tempdir().unwrap();
         fs::write(into.path().join("a.txt"), there).unwrap();
-        let source = Source::gather([&path]).unwrap();
+        let source = FileSet::gather([&path]).unwrap();
         let (sent, received) = transfer_all(source, into.path(), policy).await;
         assert_eq!(
             sent.files[0].outcome, received.files[0].outcome,
@@ -153,7 +153,7 @@ async fn ten_thousand_small_files_arrive() {
     for index in 0..10_000 {
         fs::write(folder.join(format!("{index}")), contents(100, index)).unwrap();
     }
-    let source = Source::gather([&folder]).unwrap();
+    let source = FileSet::gather([&folder]).unwrap();
     let (sent, received) = transfer_all(source, into.path(), OnConflict::Refuse).await;
     assert!(sent.is_complete() && received.is_complete());
     assert_eq!(names(into.path()).len(), 10_001);
@@ -169,7 +169,7 @@ async fn files_without_digests_arrive_only_where_that_is_allowed() {
     let path = from.path().join("a");
     fs::write(&path, contents(5_000_000, 1)).unwrap();
     let source = || {
-        Source::gather([&path])
+        FileSet::gather([&path])
             .unwrap()
             .integrity(Integrity::Unverified)
     };

@@ -14,8 +14,9 @@ use std::{
 
 use sockkit::{
     file::{
-        BLOCK_BYTES, Destination, FileOutcome, OnConflict, OnProgress, Progress, ReceiveConfig,
-        ReceiveError, SendConfig, SendError, Source, Summary, receive, send, session::FailReason,
+        BLOCK_BYTES, Destination, FileOutcome, FileSet, OnConflict, OnProgress, Progress,
+        ReceiveConfig, ReceiveError, SendConfig, SendError, Summary, receive, send,
+        session::FailReason,
     },
     testing::needs::{Need, met},
 };
@@ -262,7 +263,7 @@ async fn a_peer_that_stalls_is_given_up_and_what_came_is_kept() {
     let error = hear(into.path(), film_of(2 * BLOCK_BYTES), half.to_vec(), config)
         .await
         .unwrap_err();
-    assert!(matches!(error, ReceiveError::Link(_)), "{error:?}");
+    assert!(matches!(error, ReceiveError::Io(_)), "{error:?}");
     assert!(told(&error).contains("silent"), "{}", told(&error));
     assert_eq!(fs::read(into.path().join("film")).unwrap(), b"the old one");
 }
@@ -284,12 +285,12 @@ async fn a_receiver_that_stalls_is_given_up() {
         theirs
     });
     let config = SendConfig::default().idle_timeout(Duration::from_millis(300));
-    let sending = send(ours, Source::gather([&path]).unwrap(), &config);
+    let sending = send(ours, FileSet::gather([&path]).unwrap(), &config);
     let error = tokio::time::timeout(PATIENCE, sending)
         .await
         .unwrap()
         .unwrap_err();
-    assert!(matches!(error, SendError::Link(_)), "{error:?}");
+    assert!(matches!(error, SendError::Io(_)), "{error:?}");
     drop(silent.join().unwrap());
 }
 
@@ -304,7 +305,7 @@ async fn a_source_that_vanishes_or_changes_fails_alone() {
         let [film, other] = ["film", "other"].map(|name| from.path().join(name));
         fs::write(&film, contents(9 << 20, 1)).unwrap();
         fs::write(&other, "fine").unwrap();
-        let source = Source::gather([&film, &other]).unwrap();
+        let source = FileSet::gather([&film, &other]).unwrap();
         match what {
             "vanishes" => fs::remove_file(&film).unwrap(),
             "shrinks" => File::options()
@@ -379,7 +380,7 @@ async fn room_is_asked_for_before_anything_is_sent() {
     let path = from.path().join("film");
     fs::write(&path, contents(9 << 20, 1)).unwrap();
     fs::write(disk.0.path().join("film"), "the old one").unwrap();
-    let source = Source::gather([&path]).unwrap();
+    let source = FileSet::gather([&path]).unwrap();
     let (sent, received) = transfer(source, disk.0.path(), overwriting()).await;
     let error = received.unwrap_err();
     assert!(matches!(error, ReceiveError::NoSpace { .. }), "{error:?}");
@@ -408,7 +409,7 @@ async fn a_disk_that_fills_up_meanwhile_is_survived_and_resumed() {
             }
         })
     });
-    let source = || Source::gather([&path]).unwrap();
+    let source = || FileSet::gather([&path]).unwrap();
     let (sent, received) = transfer(source(), into, config).await;
     let error = received.unwrap_err();
     assert!(matches!(error, ReceiveError::NoSpace { .. }), "{error:?}");
@@ -473,7 +474,7 @@ async fn a_disk_below_the_destination_takes_its_share() {
     for number in 0..20 {
         fs::write(folder.join(format!("deep/{number}")), "there").unwrap();
     }
-    let source = Source::gather([&film, &folder]).unwrap();
+    let source = FileSet::gather([&film, &folder]).unwrap();
     transfer_all(source, into.path(), OnConflict::Refuse).await;
     assert_eq!(fs::read(disk.0.path().join("deep/7")).unwrap(), b"there");
     assert_eq!(names(into.path()).len(), 23);
@@ -488,7 +489,7 @@ async fn a_folder_that_cannot_be_written_is_named() {
     let path = from.path().join("film");
     fs::write(&path, "new").unwrap();
     let (sent, received) = transfer(
-        Source::gather([&path]).unwrap(),
+        FileSet::gather([&path]).unwrap(),
         disk.0.path(),
         overwriting(),
     )

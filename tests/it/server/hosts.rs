@@ -11,7 +11,7 @@ use std::{
 use sockkit::{
     latest,
     server::{Request, Server, ServerConfig, UdpServer, UdpServerConfig},
-    sink::web::{Viewer, ViewerConfig, ViewerStream},
+    sink::web::{WebServer, WebServerConfig, WebStream},
     testing::lab::Lab,
     udp::{Transmit, UdpEndpoint},
 };
@@ -127,10 +127,10 @@ fn viewers_are_limited_by_host_and_not_by_address() {
     in_a_lab("viewers by host", async || {
         for (from, watching) in [(hosts(), 12), (addresses_of_one(), 1)] {
             let (_publisher, pictures) = latest::channel();
-            let config = ViewerConfig::default()
+            let config = WebServerConfig::default()
                 .address(ANYWHERE)
                 .max_viewers_per_host(1);
-            let viewer = Viewer::bind(config, [ViewerStream::new("camera", pictures)]);
+            let viewer = WebServer::bind(config, [WebStream::new("camera", pictures)]);
             let viewer = viewer.await.unwrap();
             let mut watchers = Vec::new();
             for from in from {

@@ -10,7 +10,7 @@ use sockkit::{
         channel::{Channel, DatagramConfig, Limits},
     },
     picture::{Picture, jpeg},
-    shard::{Kind, Parity},
+    shard::{MessageKind, Parity},
     stream::{Receiver, ReceiverConfig, Sender, SenderConfig},
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -305,7 +305,7 @@ async fn what_is_no_picture_is_counted_and_passed_over(over: Over) {
             }
         };
         channel
-            .send(Kind(1), &[message], Parity::NONE)
+            .send(MessageKind(1), &[message], Parity::NONE)
             .await
             .unwrap();
         channels.push(channel);

@@ -6,7 +6,7 @@ use sockkit::{
     latest::{self, Publisher},
     link::{Address, channel::ChannelError},
     picture::{Encoding, Picture, PixelFormat, Timestamp, jpeg},
-    shard::{Kind, Parity, SplitConfig, Splitter, StreamId},
+    shard::{MessageKind, Parity, SplitConfig, Splitter, StreamId},
     stream::{Receiver, ReceiverConfig, Sender, SenderConfig, SenderStats, Stats},
 };
 use tokio::{
@@ -134,7 +134,9 @@ fn forged_report(lost: u64) -> Vec<u8> {
     let received = 1u64.to_be_bytes();
     let message = [&head[..], &received, &lost.to_be_bytes(), &[0; 16]].concat();
     let mut splitter = Splitter::new(SplitConfig::default(), StreamId(1));
-    let shards = splitter.split(Kind(2), &message, Parity::NONE).unwrap();
+    let shards = splitter
+        .split(MessageKind(2), &message, Parity::NONE)
+        .unwrap();
     shards.as_bytes().to_vec()
 }
 

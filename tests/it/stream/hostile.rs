@@ -11,7 +11,7 @@ use std::{
 use sockkit::{
     latest::Subscriber,
     picture::{Picture, PixelFormat, Timestamp},
-    shard::{HEADER_BYTES, Kind, Parity, SplitConfig, Splitter, StreamId},
+    shard::{HEADER_BYTES, MessageKind, Parity, SplitConfig, Splitter, StreamId},
     stream::{Receiver, ReceiverConfig},
 };
 use tokio::{
@@ -221,7 +221,9 @@ impl Camera {
             .to_message()
             .unwrap();
         let mut splitter = Splitter::new(SplitConfig::default(), self.stream);
-        let shards = splitter.split(Kind(1), &message, Parity::NONE).unwrap();
+        let shards = splitter
+            .split(MessageKind(1), &message, Parity::NONE)
+            .unwrap();
         let mut datagrams: Vec<_> = shards.datagrams().map(<[u8]>::to_vec).collect();
         for datagram in &mut datagrams {
             datagram[12..20].copy_from_slice(&number.to_be_bytes());

@@ -8,7 +8,7 @@ use sockkit::{
     link::{Address, Host, ListenError, Scheme, channel::ChannelError},
     options::SocketOptions,
     picture::{Picture, Timestamp},
-    stream::{Link, Receiver, ReceiverConfig, Sender, SenderConfig},
+    stream::{ConnectionState, Receiver, ReceiverConfig, Sender, SenderConfig},
     tcp::{Connector, End, Timeout},
 };
 use tokio::{
@@ -171,8 +171,8 @@ async fn one_viewer_too_many_waits_until_there_is_a_place() {
     next(&mut first.pictures()).await;
 
     let second = receiver(&sender).await;
-    let mut link = second.link().unwrap();
-    until_link(&mut link, Link::Down { why: End::Reset }).await;
+    let mut link = second.connection_state().unwrap();
+    until_link(&mut link, ConnectionState::Down { why: End::Reset }).await;
     first.shutdown().await;
     next(&mut second.pictures()).await;
 }
@@ -209,9 +209,9 @@ async fn a_sender_may_begin_after_its_receivers() {
 async fn begin_after_the_receiver() -> Duration {
     let address = closed_port().await;
     let receiver = dial(address).await;
-    let mut link = receiver.link().unwrap();
-    assert_eq!(link.next().await, Some(Link::Dialling));
-    let refused = Link::Down { why: End::Refused };
+    let mut link = receiver.connection_state().unwrap();
+    assert_eq!(link.next().await, Some(ConnectionState::Dialling));
+    let refused = ConnectionState::Down { why: End::Refused };
     assert_eq!(link.next().await, Some(refused));
 
     let (camera, pictures) = latest::channel();
@@ -222,7 +222,7 @@ async fn begin_after_the_receiver() -> Duration {
     let begun = Instant::now();
     assert_eq!(next(&mut receiver.pictures()).await.number(), 7);
     let took = begun.elapsed();
-    assert_eq!(link.latest(), Some(Link::Up { peer: address }));
+    assert_eq!(link.latest(), Some(ConnectionState::Up { peer: address }));
     assert_eq!(receiver.stats().snapshot().restarts, 0);
     took
 }
@@ -285,13 +285,13 @@ async fn a_sender_that_says_nothing_or_stalls_is_dialled_again() {
     let address = impostor.local_addr().unwrap();
     let config = ReceiverConfig::default().idle_timeout(Duration::from_millis(100));
     let receiver = Receiver::open(&at(address), config).await.unwrap();
-    let mut link = receiver.link().unwrap();
+    let mut link = receiver.connection_state().unwrap();
     let picture = framed(&raw(1).to_message().unwrap());
     for said in [&[][..], &picture[..3], &picture[..1_000]] {
         let mut connection = timeout(WITHIN, impostor.accept()).await.unwrap().unwrap().0;
         connection.write_all(said).await.unwrap();
         closed(&mut connection).await;
-        let down = Link::Down {
+        let down = ConnectionState::Down {
             why: End::TimedOut(Timeout::Read),
         };
         until_link(&mut link, down).await;
@@ -304,7 +304,7 @@ async fn a_sender_that_trickles_is_given_up_after_twelve_seconds() {
     let impostor = TcpListener::bind(LOOPBACK).await.unwrap();
     let address = impostor.local_addr().unwrap();
     let receiver = dial(address).await;
-    let mut link = receiver.link().unwrap();
+    let mut link = receiver.connection_state().unwrap();
     let (mut connection, _) = impostor.accept().await.unwrap();
     let connected = Instant::now();
     let trickle = async {
@@ -314,7 +314,7 @@ async fn a_sender_that_trickles_is_given_up_after_twelve_seconds() {
             connection.write_all(&[byte]).await.unwrap();
         }
     };
-    let down = Link::Down {
+    let down = ConnectionState::Down {
         why: End::TimedOut(Timeout::Read),
     };
     let given_up = async { while link.next().await.unwrap() != down {} };
@@ -331,9 +331,10 @@ async fn a_name_that_nobody_knows_is_asked_for_again() {
     // Longer than a name can be, so that no server is asked.
     let nobody = Address::new(Scheme::Tcp, Host::Name("x".repeat(64)), 5006);
     let receiver = super::receiver(&nobody).await;
-    let mut link = receiver.link().unwrap();
+    let mut link = receiver.connection_state().unwrap();
     for _ in 0..2 {
-        let failed = async { while !matches!(link.next().await, Some(Link::Down { .. })) {} };
+        let failed =
+            async { while !matches!(link.next().await, Some(ConnectionState::Down { .. })) {} };
         timeout(WITHIN, failed).await.unwrap();
     }
     timeout(WITHIN, receiver.shutdown()).await.unwrap();
@@ -430,8 +431,8 @@ async fn a_sender_whose_source_has_ended_closes() {
     camera.publish(raw(1));
     next(&mut receiver.pictures()).await;
     drop(camera);
-    let refused = Link::Down { why: End::Refused };
-    until_link(&mut receiver.link().unwrap(), refused).await;
+    let refused = ConnectionState::Down { why: End::Refused };
+    until_link(&mut receiver.connection_state().unwrap(), refused).await;
 }
 
 #[tokio::test]
@@ -506,7 +507,7 @@ async fn frugal(sender: SocketAddr) -> TcpStream {
     connector.connect(sender).await.unwrap().into_inner()
 }
 
-async fn until_link(link: &mut Subscriber<Link>, state: Link) {
+async fn until_link(link: &mut Subscriber<ConnectionState>, state: ConnectionState) {
     let wait = async { while link.next().await.expect("the receiver runs") != state {} };
     timeout(WITHIN, wait).await.expect("it comes to be so");
 }

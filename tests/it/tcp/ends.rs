@@ -247,7 +247,7 @@ async fn the_kernel_reports_on_the_connection() {
 #[tokio::test]
 async fn what_the_peer_does_not_take_is_not_sent() {
     use futures::FutureExt;
-    use sockkit::tcp::sent;
+    use sockkit::tcp::unsent_below_lowat;
 
     let (mut ours, mut theirs) = pair().await;
     let low = SocketOptions::new().not_sent_low_water_bytes(8_192_u32);

@@ -8,7 +8,8 @@ use std::{
 use anyhow::{Context, bail};
 use sockkit::{
     file::{
-        Destination, Digest, FileOutcome, ReceiveConfig, SendConfig, Source, Summary, receive, send,
+        Destination, Digest, FileOutcome, FileSet, ReceiveConfig, SendConfig, Summary, receive,
+        send,
     },
     link::{Address, Connection, Host, Node, Scheme},
 };
@@ -30,7 +31,7 @@ pub(super) async fn deliver(file: &Path) -> anyhow::Result<Delivery> {
         .prefix(".sockkit-demo-")
         .tempdir_in(beside.unwrap_or_else(|| Path::new(".")))
         .context("cannot make a folder to receive the recording in")?;
-    let source = Source::gather([file])?;
+    let source = FileSet::gather([file])?;
     let destination = Destination::open(folder.path())?;
     let (ours, theirs) = connected().await.context("cannot connect over loopback")?;
     let (send_config, receive_config) = (SendConfig::default(), ReceiveConfig::default());

@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use sockkit::{
     latest::{self, Publisher, Subscriber},
     picture::Picture,
-    sink::web::{Viewer, ViewerConfig, ViewerStream},
+    sink::web::{WebServer, WebServerConfig, WebStream},
     source::Source,
     stream::{Receiver, ReceiverConfig, Sender, SenderConfig, SenderStats, Stats},
 };
@@ -23,7 +23,7 @@ pub(super) struct Live {
     camera: Publisher<Picture>,
     sender: Sender,
     receiver: Receiver,
-    viewer: Viewer,
+    viewer: WebServer,
 }
 
 /// What both ends counted.
@@ -39,8 +39,8 @@ impl Live {
         let (camera, pictures) = latest::channel();
         let to = [receiver.address().clone()];
         let sender = Sender::open(&to, SenderConfig::default(), pictures).await?;
-        let shown = ViewerStream::new("demo", receiver.pictures()).stats(receiver.stats());
-        let viewer = Viewer::bind(ViewerConfig::default().address(web), [shown])
+        let shown = WebStream::new("demo", receiver.pictures()).stats(receiver.stats());
+        let viewer = WebServer::bind(WebServerConfig::default().address(web), [shown])
             .await
             .context("cannot serve the browser; choose another address with --web")?;
         Ok(Self {

@@ -105,7 +105,7 @@ fn read_all(input: &[u8]) -> Vec<bytes::Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shard::{Kind, Parity, SplitConfig, Splitter, StreamId};
+    use crate::shard::{MessageKind, Parity, SplitConfig, Splitter, StreamId};
 
     /// Random bytes, and bytes that look like the format for a while.
     pub(super) fn over_garbage(seed: u64, alphabet: &[u8], decode: fn(&[u8])) {
@@ -148,7 +148,7 @@ mod tests {
             let mut splitter = Splitter::new(config.clone(), StreamId(stream));
             let mut input = Vec::new();
             for _ in 0..4 {
-                let shards = splitter.split(Kind(1), &message, parity).unwrap();
+                let shards = splitter.split(MessageKind(1), &message, parity).unwrap();
                 for datagram in shards.datagrams() {
                     input.push(u8::try_from(datagram.len()).unwrap());
                     input.extend_from_slice(datagram);

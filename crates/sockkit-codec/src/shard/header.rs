@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BufMut};
 
-use super::{Kind, ShardError, StreamId, parity};
+use super::{MessageKind, ShardError, StreamId, parity};
 
 /// What the header says of the whole message; equal in all its shards.
 ///
@@ -35,7 +35,7 @@ pub(super) struct MessageHeader {
     pub(super) message_bytes: u32,
     pub(super) data: u16,
     pub(super) parity: u16,
-    pub(super) kind: Kind,
+    pub(super) kind: MessageKind,
 }
 
 impl MessageHeader {
@@ -64,7 +64,7 @@ impl MessageHeader {
                 known: VERSION,
             });
         }
-        let kind = Kind(head.get_u8());
+        let kind = MessageKind(head.get_u8());
         let stream = StreamId(head.get_u64());
         let number = head.get_u64();
         let message_bytes = head.get_u32();
@@ -175,7 +175,7 @@ mod tests {
         message_bytes: 5,
         data: 2,
         parity: 1,
-        kind: Kind(9),
+        kind: MessageKind(9),
     };
 
     fn datagram() -> Vec<u8> {
@@ -210,8 +210,11 @@ mod tests {
     #[test]
     fn the_kind_is_known_from_a_whole_header() {
         let datagram = datagram();
-        assert_eq!(Kind::of_datagram(&datagram), Some(HEADER.kind));
-        assert_eq!(Kind::of_datagram(&datagram[..HEADER_BYTES - 1]), None);
+        assert_eq!(MessageKind::of_datagram(&datagram), Some(HEADER.kind));
+        assert_eq!(
+            MessageKind::of_datagram(&datagram[..HEADER_BYTES - 1]),
+            None
+        );
     }
 
     #[test]

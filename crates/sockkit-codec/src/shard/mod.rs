@@ -10,14 +10,14 @@
 //! # use sockkit_codec as sockkit;
 //! use std::{net::SocketAddr, time::{Duration, Instant}};
 //! use sockkit::shard::{
-//!     Kind, Parity, Reassembler, ReassemblyConfig, SplitConfig, Splitter, StreamId,
+//!     MessageKind, Parity, Reassembler, ReassemblyConfig, SplitConfig, Splitter, StreamId,
 //! };
 //!
 //! let mut splitter = Splitter::new(SplitConfig::default(), StreamId(0x5eed));
 //! let mut reassembler = Reassembler::new(ReassemblyConfig::default());
 //! let picture = vec![7; 60_000];
 //!
-//! let shards = splitter.split(Kind(1), &picture, Parity::percent(20))?;
+//! let shards = splitter.split(MessageKind(1), &picture, Parity::percent(20))?;
 //! let from = SocketAddr::from(([127, 0, 0, 1], 5006));
 //! let mut arrived = None;
 //! // The first nine of 53 datagrams are lost.
@@ -63,7 +63,7 @@ mod split;
 pub use error::{ShardError, SplitError};
 pub use header::HEADER_BYTES;
 pub use parity::Parity;
-pub use reassemble::{Message, Older, Reassembler, ReassemblyConfig, ReassemblyStats};
+pub use reassemble::{Older, ReassembledMessage, Reassembler, ReassemblyConfig, ReassemblyStats};
 pub use sequence::{Sequence, Step};
 pub use split::{Shards, SplitConfig, Splitter};
 
@@ -76,9 +76,9 @@ pub struct StreamId(pub u64);
 
 /// What a message holds; the numbers belong to the protocol above.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Kind(pub u8);
+pub struct MessageKind(pub u8);
 
-impl Kind {
+impl MessageKind {
     /// The kind that the header of a datagram names, if there is a header; the
     /// rest of it is not looked at.
     #[must_use]

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Instant};
 
 use sockkit_codec::shard::{
-    Kind, Parity, Reassembler, ReassemblyConfig, SplitConfig, Splitter, StreamId,
+    MessageKind, Parity, Reassembler, ReassemblyConfig, SplitConfig, Splitter, StreamId,
 };
 
 /// Sends 1,000 messages after 50 for warming up; returns the allocations.
@@ -14,7 +14,7 @@ fn allocations(message_bytes: usize, parity: Parity, lost: usize) -> u64 {
     let mut run = |messages| {
         let mut held = None;
         for _ in 0..messages {
-            let shards = splitter.split(Kind(1), &message, parity).unwrap();
+            let shards = splitter.split(MessageKind(1), &message, parity).unwrap();
             for datagram in shards.datagrams().skip(lost) {
                 let taken = reassembler.handle_datagram(Instant::now(), FROM, datagram);
                 // The reader keeps each message until the next one comes.

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, fs, path::Path};
 
 use sockkit_codec::shard::Parity;
-use sockkit_testing::link::{LinkConfig, Loss, LossModel};
+use sockkit_testing::sim::{LinkConfig, Loss, LossModel};
 
 use crate::shard_link::{LINK_SEED, Run};
 

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use sockkit_codec::shard::{
-    HEADER_BYTES, Kind, Message, Parity, Reassembler, ReassemblyConfig, SplitConfig, Splitter,
-    StreamId,
+    HEADER_BYTES, MessageKind, Parity, ReassembledMessage, Reassembler, ReassemblyConfig,
+    SplitConfig, Splitter, StreamId,
 };
 
 use crate::shard_link::{SENDER, Source};
@@ -39,7 +39,7 @@ fn check_forgery(messages: u64) {
         let cut_short = rng.u8(..) < 8;
         let message = source.message(sent);
         let shards = splitter
-            .split(Kind(1), message, Parity::percent(20))
+            .split(MessageKind(1), message, Parity::percent(20))
             .unwrap();
         for (index, datagram) in shards.datagrams().enumerate() {
             if cut_short && index > 5 {
@@ -54,7 +54,7 @@ fn check_forgery(messages: u64) {
                 datagram[place] ^= 1 << rng.u8(..8);
             }
             let taken = reassembler.handle_datagram(now, SENDER, &datagram);
-            if let Ok(Some(Message { bytes, .. })) = taken {
+            if let Ok(Some(ReassembledMessage { bytes, .. })) = taken {
                 // The content says which one it is.
                 let number = u64::from_be_bytes(bytes[..8].try_into().unwrap());
                 assert_eq!(bytes, source.message(number), "message {number}");

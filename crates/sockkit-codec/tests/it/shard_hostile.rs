@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, time::Instant};
 
 use sockkit_codec::shard::{
-    HEADER_BYTES, Kind, Parity, Reassembler, ReassemblyConfig, SplitConfig, Splitter, StreamId,
+    HEADER_BYTES, MessageKind, Parity, Reassembler, ReassemblyConfig, SplitConfig, Splitter,
+    StreamId,
 };
 
 #[test]
@@ -63,7 +64,7 @@ impl Hostile {
         for message_bytes in [0, 5, 1_365, 4_000, 60_000, MESSAGE_BYTES] {
             let message = vec![7; message_bytes];
             let shards = splitter
-                .split(Kind(1), &message, Parity::percent(30))
+                .split(MessageKind(1), &message, Parity::percent(30))
                 .unwrap();
             honest.extend(shards.datagrams().map(<[u8]>::to_vec));
         }

@@ -6,10 +6,10 @@ use std::{
 };
 
 use sockkit_codec::shard::{
-    Kind, Parity, Reassembler, ReassemblyConfig, ReassemblyStats, ShardError, SplitConfig,
+    MessageKind, Parity, Reassembler, ReassemblyConfig, ReassemblyStats, ShardError, SplitConfig,
     Splitter, StreamId,
 };
-use sockkit_testing::link::{Link, LinkConfig};
+use sockkit_testing::sim::{Link, LinkConfig};
 
 /// Messages sent over a link, and what became of them.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Run {
         let (mut payload_bytes, mut now) = (0, Instant::now());
         for number in 0..messages {
             let message = source.message(number);
-            let shards = splitter.split(Kind(1), message, parity).unwrap();
+            let shards = splitter.split(MessageKind(1), message, parity).unwrap();
             payload_bytes += shards.as_bytes().len();
             // The link carries indexes: the datagrams stay where they are.
             for index in 0..shards.datagrams().len() {

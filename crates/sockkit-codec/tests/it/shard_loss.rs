@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sockkit_codec::shard::Parity;
-use sockkit_testing::link::{LinkConfig, LossModel};
+use sockkit_testing::sim::{LinkConfig, LossModel};
 
 use crate::shard_link::Run;
 

@@ -9,7 +9,7 @@
 //! # use sockkit_core as sockkit;
 //! # tokio::runtime::Runtime::new()?.block_on(async {
 //! use std::net::{Ipv4Addr, SocketAddrV4};
-//! use sockkit::broadcast::{Broadcaster, Kind};
+//! use sockkit::broadcast::{Broadcaster, BroadcastKind};
 //! use sockkit::interfaces;
 //!
 //! let broadcaster = Broadcaster::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))?;
@@ -20,7 +20,7 @@
 //!
 //! // Ending in .255 does not make a broadcast address; a prefix does.
 //! let interfaces = interfaces::list()?;
-//! assert_eq!(Kind::of([255, 255, 255, 255].into(), &interfaces), Some(Kind::Limited));
+//! assert_eq!(BroadcastKind::of([255, 255, 255, 255].into(), &interfaces), Some(BroadcastKind::Limited));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -62,7 +62,7 @@ pub struct Target {
 /// What kind of broadcast address an address is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Kind {
+pub enum BroadcastKind {
     /// 255.255.255.255: the network of whichever interface it leaves by.
     Limited,
     /// All of one interface's network.
@@ -164,7 +164,7 @@ impl Broadcaster {
     }
 }
 
-impl Kind {
+impl BroadcastKind {
     /// The kind of `address` on a machine with these interfaces; `None` if it
     /// is no broadcast address there.
     pub fn of(address: Ipv4Addr, interfaces: &[Interface]) -> Option<Self> {

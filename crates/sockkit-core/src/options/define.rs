@@ -76,7 +76,7 @@ macro_rules! define_options {
             }
 
             /// What was asked for, by constant name, in the table's order.
-            pub(super) fn asked(&self) -> Vec<(&'static str, Value)> {
+            pub(super) fn requested(&self) -> Vec<(&'static str, Value)> {
                 let mut asked = Vec::new();
                 $(
                     if let Some(value) = self.$method.clone() {

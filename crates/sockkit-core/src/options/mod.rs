@@ -29,7 +29,7 @@ pub use std::os::windows::io::AsSocket;
 
 pub use error::OptionError;
 pub use live::{Live, Row, defaults};
-pub use report::{Taken, Verdict};
+pub use report::{Outcome, Readback};
 pub use spec::{Access, Level, OptionSpec, Platforms, Scope};
 pub use table::{ALL, SocketOptions};
 pub use tcp_info::{TcpInfo, TcpState};

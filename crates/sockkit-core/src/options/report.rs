@@ -5,17 +5,17 @@ use std::fmt;
 use super::{AsSocket, Live, OptionError, SocketOptions, Value};
 
 impl SocketOptions {
-    /// Reads back every option that was asked for.
+    /// Reads back every option that was requested.
     ///
     /// ```
     /// # use sockkit_core as sockkit;
-    /// use sockkit::options::{SocketOptions, Verdict};
+    /// use sockkit::options::{SocketOptions, Outcome};
     ///
     /// let options = SocketOptions::new().receive_buffer_bytes(65_536);
     /// let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
     /// options.apply(&socket)?;
     /// for taken in options.report(&socket)? {
-    ///     println!("{taken}"); // SO_RCVBUF: asked 65536, took 131072 (doubled)
+    ///     println!("{taken}"); // SO_RCVBUF: requested 65536, effective 131072 (doubled)
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -23,70 +23,74 @@ impl SocketOptions {
     /// # Errors
     /// [`OptionError::NotASocket`]; an option that cannot be read has its own
     /// error in its line.
-    pub fn report(&self, socket: &impl AsSocket) -> Result<Vec<Taken>, OptionError> {
+    pub fn report(&self, socket: &impl AsSocket) -> Result<Vec<Readback>, OptionError> {
         let live = Live::of(socket)?;
-        let asked = self.asked().into_iter();
-        Ok(asked
-            .filter_map(|(option, asked)| {
-                let took = live.by_name(option)?;
+        let requested = self.requested().into_iter();
+        Ok(requested
+            .filter_map(|(option, requested)| {
+                let effective = live.by_name(option)?;
                 // Left out by `apply` too.
-                if matches!(took, Err(OptionError::WrongSocket { .. })) {
+                if matches!(effective, Err(OptionError::WrongSocket { .. })) {
                     return None;
                 }
-                Some(Taken {
+                Some(Readback {
                     option,
-                    asked,
-                    took,
+                    requested,
+                    effective,
                 })
             })
             .collect())
     }
 }
 
-/// One option: what was asked for, and what the socket has.
+/// One option: what was requested, and what the socket has.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Taken {
+pub struct Readback {
     /// The constant's name, such as `SO_RCVBUF`.
     pub option: &'static str,
-    /// What was asked for.
-    pub asked: Value,
+    /// What was requested.
+    pub requested: Value,
     /// What the socket has.
-    pub took: Result<Value, OptionError>,
+    pub effective: Result<Value, OptionError>,
 }
 
-impl Taken {
+impl Readback {
     /// How the two compare.
-    pub fn verdict(&self) -> Verdict {
-        let Ok(took) = &self.took else {
-            return Verdict::Unreadable;
+    pub fn outcome(&self) -> Outcome {
+        let Ok(effective) = &self.effective else {
+            return Outcome::Unreadable;
         };
-        match (&self.asked, took) {
-            (asked, took) if asked == took => Verdict::AsAsked,
-            (Value::Number(asked), Value::Number(took)) if *took == asked.saturating_mul(2) => {
-                Verdict::Doubled
+        match (&self.requested, effective) {
+            (requested, effective) if requested == effective => Outcome::AsRequested,
+            (Value::Number(requested), Value::Number(effective))
+                if *effective == requested.saturating_mul(2) =>
+            {
+                Outcome::Doubled
             }
-            (Value::Number(asked), Value::Number(took)) if took < asked => Verdict::Lowered,
-            (Value::Number(_), Value::Number(_)) => Verdict::Raised,
-            _ => Verdict::Changed,
+            (Value::Number(requested), Value::Number(effective)) if effective < requested => {
+                Outcome::Lowered
+            }
+            (Value::Number(_), Value::Number(_)) => Outcome::Raised,
+            _ => Outcome::Changed,
         }
     }
 }
 
-impl fmt::Display for Taken {
+impl fmt::Display for Readback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             option,
-            asked,
-            took,
+            requested,
+            effective,
         } = self;
-        match took {
-            Ok(took) => write!(
+        match effective {
+            Ok(effective) => write!(
                 f,
-                "{option}: asked {asked}, took {took} ({})",
-                self.verdict()
+                "{option}: requested {requested}, effective {effective} ({})",
+                self.outcome()
             ),
-            Err(error) => write!(f, "{option}: asked {asked}, {error}"),
+            Err(error) => write!(f, "{option}: requested {requested}, {error}"),
         }
     }
 }
@@ -94,9 +98,9 @@ impl fmt::Display for Taken {
 /// What the kernel did with a value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Verdict {
+pub enum Outcome {
     /// Took it as it was.
-    AsAsked,
+    AsRequested,
     /// Took twice as much: Linux's way with buffer sizes, half of which is its
     /// own bookkeeping.
     Doubled,
@@ -110,10 +114,10 @@ pub enum Verdict {
     Unreadable,
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::AsAsked => "as asked",
+            Self::AsRequested => "as requested",
             Self::Doubled => "doubled",
             Self::Lowered => "lowered by a limit",
             Self::Raised => "raised",

@@ -17,23 +17,23 @@ use super::{
     Accepted, Control, Ended, Handled, Handler, HandlerEnd, Peer, Stream, Transport,
     activity::Activity,
     lifecycle::Lifecycle,
+    limiter::Permit,
     panic_message,
-    slots::Slot,
-    stream::{Watch, now},
+    stream::{SharedActivity, now},
 };
 use crate::tcp::{End, Timeout};
 
-/// Serves one connection to its end. `slot` is free again when it returns.
+/// Serves one connection to its end. `permit` is free again when it returns.
 pub(super) async fn serve<T: Transport, H: Handler<Stream<T>>>(
     accepted: Accepted<T>,
     id: u64,
-    slot: Slot,
+    permit: Permit,
     handler: Arc<H>,
     control: Arc<Control>,
 ) {
     let timeouts = control.config.timeouts;
     let timeouts = timeouts.shortened(accepted.read_timeout, accepted.write_timeout);
-    let watch = Arc::new(Watch::new(timeouts));
+    let watch = Arc::new(SharedActivity::new(timeouts));
     let address = accepted.peer;
     let stop = {
         let stream = Stream::new(accepted.transport, Arc::clone(&watch));
@@ -63,7 +63,7 @@ pub(super) async fn serve<T: Transport, H: Handler<Stream<T>>>(
     });
     stop.log(&ended);
     control.handle_end(&ended);
-    drop(slot);
+    drop(permit);
 }
 
 /// A decision of this side comes first, then what the socket said, then a
@@ -101,7 +101,7 @@ enum Stop {
 /// end.
 async fn run_timed(
     handler: impl Future<Output = Result<Handled, Box<dyn Any + Send>>>,
-    watch: &Watch,
+    watch: &SharedActivity,
     lifecycle: &Lifecycle,
 ) -> Stop {
     let mut handler = pin!(handler);
@@ -161,7 +161,7 @@ struct Timer<'a> {
 }
 
 impl Timer<'_> {
-    fn poll(&mut self, cx: &mut Context<'_>, watch: &Watch) -> Poll<Stop> {
+    fn poll(&mut self, cx: &mut Context<'_>, watch: &SharedActivity) -> Poll<Stop> {
         loop {
             if self.is_set {
                 ready!(self.sleep.as_mut().poll(cx));

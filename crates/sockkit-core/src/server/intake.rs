@@ -18,7 +18,7 @@ pub(super) async fn accept<L: Accept, H: Handler<Stream<L::Transport>>>(
     handler: Arc<H>,
     control: Arc<Control>,
 ) {
-    let mut reserve = Reserve::new();
+    let mut spare = SpareFd::new();
     let mut backoff = Backoff::default();
     let mut draining = pin!(control.lifecycle.draining.cancelled());
     loop {
@@ -30,7 +30,7 @@ pub(super) async fn accept<L: Accept, H: Handler<Stream<L::Transport>>>(
         match accepted {
             Ok(accepted) => {
                 backoff.succeeded();
-                reserve.refill();
+                spare.refill();
                 admit(accepted, &handler, &control);
             }
             Err(error) if is_final(&error) => {
@@ -44,7 +44,7 @@ pub(super) async fn accept<L: Accept, H: Handler<Stream<L::Transport>>>(
             }
             Err(error) => {
                 add(&control.counters.accept_errors, 1);
-                let refused = reserve.refuse_waiting(&mut listener);
+                let refused = spare.refuse_waiting(&mut listener);
                 add(&control.counters.refused, refused);
                 tracing::warn!(%error, refused, "cannot accept");
                 tokio::select! {
@@ -67,7 +67,7 @@ fn admit<T: Transport, H: Handler<Stream<T>>>(
     control: &Arc<Control>,
 ) {
     let id = control.next_id();
-    let Some(slot) = control.lifecycle.slots.take(accepted.peer.ip()) else {
+    let Some(permit) = control.lifecycle.limiter.take(accepted.peer.ip()) else {
         add(&control.counters.refused, 1);
         match &control.config.refusal {
             Some(refusal) => accepted.transport.refuse(refusal),
@@ -87,14 +87,20 @@ fn admit<T: Transport, H: Handler<Stream<T>>>(
         return;
     };
     add(&control.counters.accepted, 1);
-    let task = serve(accepted, id, slot, Arc::clone(handler), Arc::clone(control));
+    let task = serve(
+        accepted,
+        id,
+        permit,
+        Arc::clone(handler),
+        Arc::clone(control),
+    );
     control.lifecycle.tasks.spawn(task);
 }
 
 /// A descriptor kept back, so that at the limit those who wait can be told.
-struct Reserve(Option<Socket>);
+struct SpareFd(Option<Socket>);
 
-impl Reserve {
+impl SpareFd {
     fn new() -> Self {
         Self(Socket::new(Domain::IPV4, Type::DGRAM, None).ok())
     }

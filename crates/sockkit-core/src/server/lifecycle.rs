@@ -15,7 +15,7 @@ use futures::FutureExt;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{metrics::add, slots::Slots, stop_signals::StopSignals};
+use super::{limiter::ConnectionLimiter, metrics::add, stop_signals::StopSignals};
 
 /// What a shutdown left behind.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,7 +32,7 @@ pub struct Drained {
 /// What the tasks of a server share with its owner. Clones are the same one.
 #[derive(Clone, Debug)]
 pub(super) struct Lifecycle {
-    pub(super) slots: Arc<Slots>,
+    pub(super) limiter: Arc<ConnectionLimiter>,
     /// Nothing more is taken in; handlers should come to an end.
     pub(super) draining: CancellationToken,
     /// Handlers are stopped.
@@ -45,9 +45,9 @@ pub(super) struct Lifecycle {
 }
 
 impl Lifecycle {
-    pub(super) fn new(slots: Slots, drain_timeout: Duration) -> Self {
+    pub(super) fn new(limiter: ConnectionLimiter, drain_timeout: Duration) -> Self {
         Self {
-            slots: Arc::new(slots),
+            limiter: Arc::new(limiter),
             draining: CancellationToken::new(),
             aborting: CancellationToken::new(),
             is_stopping: Arc::default(),
@@ -138,7 +138,7 @@ impl Running {
         // Only a panic can fail it, and then it takes in no more either.
         let _ = (&mut self.intake).await;
         let Lifecycle {
-            slots,
+            limiter,
             tasks,
             drain_timeout,
             ..
@@ -154,7 +154,7 @@ impl Running {
                 stuck: 0,
             };
         }
-        let aborted = slots.count();
+        let aborted = limiter.count();
         self.lifecycle.abort();
         let _ = timeout(ABORT_GRACE, tasks.wait()).await;
         Drained {

@@ -96,7 +96,7 @@ impl Counters {
         Metrics {
             accepted: load(&self.accepted),
             refused: load(&self.refused),
-            active: lifecycle.slots.count() as u64,
+            active: lifecycle.limiter.count() as u64,
             failed: load(&self.failed),
             panicked: lifecycle.panics(),
             timed_out: load(&self.timed_out),

@@ -21,9 +21,9 @@ mod connection;
 mod handler;
 mod intake;
 mod lifecycle;
+mod limiter;
 mod metrics;
 mod peer_address;
-mod slots;
 mod stop_signals;
 mod stream;
 mod udp;
@@ -37,9 +37,9 @@ pub use accept::{Accept, Accepted, Transport};
 pub use config::ServerConfig;
 pub use handler::{Handled, Handler, Peer};
 pub use lifecycle::Drained;
+pub use limiter::{ConnectionLimiter, Permit, host};
 pub use metrics::{Ended, HandlerEnd, Metrics};
 pub use peer_address::PeerAddress;
-pub use slots::{Slot, Slots, host};
 pub use stream::Stream;
 pub use udp::{Replied, Request, Responder, UdpMetrics, UdpServer, UdpServerConfig};
 
@@ -195,9 +195,10 @@ struct Control {
 
 impl Control {
     fn new(config: ServerConfig) -> Self {
-        let slots = Slots::new(config.max_connections, config.max_connections_per_address);
+        let limiter =
+            ConnectionLimiter::new(config.max_connections, config.max_connections_per_address);
         Self {
-            lifecycle: Lifecycle::new(slots, config.timeouts.drain),
+            lifecycle: Lifecycle::new(limiter, config.timeouts.drain),
             counters: Counters::default(),
             next_id: AtomicU64::new(0),
             config,

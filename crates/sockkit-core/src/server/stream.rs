@@ -32,14 +32,14 @@ use crate::tcp::End;
 #[derive(Debug)]
 pub struct Stream<T = TcpStream> {
     transport: T,
-    watch: Arc<Watch>,
+    watch: Arc<SharedActivity>,
     /// Whether the drain has ended the reads.
     is_at_end: bool,
 }
 
 /// The activity, shared by the stream and the task that times it.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct SharedActivity {
     timeouts: Timeouts,
     state: Mutex<State>,
 }
@@ -62,7 +62,7 @@ impl Stream {
 }
 
 impl<T: Transport> Stream<T> {
-    pub(super) fn new(transport: T, watch: Arc<Watch>) -> Self {
+    pub(super) fn new(transport: T, watch: Arc<SharedActivity>) -> Self {
         Self {
             transport,
             watch,
@@ -110,15 +110,15 @@ impl<T: Transport> Stream<T> {
         .await
     }
 
-    /// Waits until the kernel has sent what it took, as [`tcp::sent`](crate::tcp::sent)
+    /// Waits until the kernel has sent what it took, as [`tcp::unsent_below_lowat`](crate::tcp::unsent_below_lowat)
     /// does; the wait counts as one of a write.
     ///
     /// Poll it from the task that writes.
     ///
     /// # Errors
     /// If the socket has failed.
-    pub fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = self.transport.poll_sent(cx);
+    pub fn poll_unsent_below_lowat(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = self.transport.poll_unsent_below_lowat(cx);
         match &result {
             Poll::Ready(Ok(())) => self
                 .watch
@@ -233,7 +233,7 @@ impl<T: Transport> AsyncWrite for Stream<T> {
     }
 }
 
-impl Watch {
+impl SharedActivity {
     pub(super) fn new(timeouts: Timeouts) -> Self {
         Self {
             timeouts,

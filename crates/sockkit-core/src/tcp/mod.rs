@@ -36,14 +36,14 @@ mod end;
 mod listener;
 #[cfg(target_os = "linux")]
 mod sendfile;
-mod sent;
+mod unsent;
 
 pub use self::{
     connect::{Attempt, ConnectError, Connector, connect},
     connection::{Connection, Counters},
     end::{End, Timeout},
     listener::{ListenConfig, Listener},
-    sent::sent,
+    unsent::unsent_below_lowat,
 };
 
-pub(crate) use self::sent::poll_sent;
+pub(crate) use self::unsent::poll_unsent_below_lowat;

@@ -122,7 +122,7 @@ impl UdpEndpoint {
     /// Not cancel safe: some may be sent and others not, each whole or not at
     /// all.
     pub async fn send_batch(&self, batch: &[Transmit<'_>]) -> Result<(), UdpError> {
-        let mut refusals = Refusals::default();
+        let mut refusals = SendFailures::default();
         let mut next = 0;
         while next < batch.len() {
             let step = self
@@ -160,7 +160,7 @@ impl UdpEndpoint {
             segment_bytes > 0,
             "datagrams of no bytes never send anything"
         );
-        let mut refusals = Refusals::default();
+        let mut refusals = SendFailures::default();
         let mut next = 0;
         while next * segment_bytes < bytes.len() {
             let rest = &bytes[next * segment_bytes..];
@@ -279,12 +279,12 @@ struct Step {
 
 /// What the system would not send.
 #[derive(Default)]
-struct Refusals {
+struct SendFailures {
     refused: usize,
     first: Option<(usize, io::Error)>,
 }
 
-impl Refusals {
+impl SendFailures {
     fn add(&mut self, index: usize, datagrams: usize, source: io::Error) {
         self.refused += datagrams;
         self.first.get_or_insert((index, source));

@@ -26,12 +26,12 @@ pub struct Received {
     /// In how many datagrams; 0 over TCP.
     pub datagrams: u64,
     /// How it ended.
-    pub end: End,
+    pub end: Completion,
 }
 
 /// How a course receiver learned that nothing more comes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum End {
+pub enum Completion {
     /// The sender said so: closed its connection, or sent an empty datagram.
     Marked,
     /// It said nothing more. The last datagrams may be missing.

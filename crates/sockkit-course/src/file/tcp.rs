@@ -17,7 +17,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Awaited, CourseError, End, Received, SILENCE, name_of, on_disk, parse_name, saved_as};
+use super::{
+    Awaited, Completion, CourseError, Received, SILENCE, name_of, on_disk, parse_name, saved_as,
+};
 
 /// Waits for the receiver's ready message, then sends the file at `path`.
 /// Returns how many bytes it has.
@@ -116,7 +118,7 @@ where
         saved_as: on_disk(move || whole.finish()).await?,
         bytes,
         datagrams: 0,
-        end: End::Marked,
+        end: Completion::Marked,
     })
 }
 

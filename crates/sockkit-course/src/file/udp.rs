@@ -17,7 +17,7 @@ use sockkit_file::{Destination, Whole};
 use sockkit_link::channel::Pacer;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Awaited, CourseError, End, Received, name_of, on_disk, parse_name, saved_as};
+use super::{Awaited, Completion, CourseError, Received, name_of, on_disk, parse_name, saved_as};
 
 /// Sends the file at `path` to the receiver at `to`, paced at 10 MB/s: nothing
 /// in this protocol slows a sender down. Returns how many bytes it has.
@@ -95,14 +95,14 @@ pub async fn receive(
     let mut deadline = Instant::now() + END_BY_SILENCE;
     let end = loop {
         let Ok(received) = timeout_at(deadline, endpoint.recv(&mut buffer)).await else {
-            break End::Silence;
+            break Completion::Silence;
         };
         let datagram = received?;
         if datagram.from != from {
             continue;
         }
         if datagram.bytes.is_empty() {
-            break End::Marked;
+            break Completion::Marked;
         }
         deadline = Instant::now() + END_BY_SILENCE;
         datagrams += 1;

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use clap::Parser;
 use sockkit::{
-    broadcast::{Broadcaster, Kind},
+    broadcast::{BroadcastKind, Broadcaster},
     interfaces,
 };
 use sockkit_examples::until_ctrl_c;
@@ -39,7 +39,7 @@ async fn send(args: Args) -> anyhow::Result<()> {
         }
         return Ok(());
     };
-    if Kind::of(*to.ip(), &interfaces::list()?).is_none() {
+    if BroadcastKind::of(*to.ip(), &interfaces::list()?).is_none() {
         eprintln!(
             "note: {} is no broadcast address of this machine's networks",
             to.ip()

@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use sockkit::{
-    course::file::{End, udp},
+    course::file::{Completion, udp},
     file::Destination,
     options::SocketOptions,
     udp::{UdpEndpoint, unspecified},
@@ -77,7 +77,7 @@ async fn receive(bind: SocketAddr, into: PathBuf) -> anyhow::Result<()> {
         "{} bytes in {} datagrams, saved as {}",
         received.bytes, received.datagrams, received.saved_as
     );
-    if received.end == End::Silence {
+    if received.end == Completion::Silence {
         println!("the sender fell silent: the end of the file may be missing");
     }
     Ok(())

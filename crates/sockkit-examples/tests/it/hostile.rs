@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use sockkit::testing::program::End;
+use sockkit::testing::program::ProgramOutput;
 use tempfile::tempdir;
 
 use crate::run::program;
@@ -16,7 +16,7 @@ const HOSTILE: &str =
     "\u{1b}]0;pwned\u{7}\u{1b}[2J\u{9b}31mfake$ \u{202e}\u{7f}\u{3164}\u{8} the end";
 
 #[track_caller]
-fn is_harmless(name: &str, end: &End) {
+fn is_harmless(name: &str, end: &ProgramOutput) {
     let said = format!("{}\n{}", end.lines.join("\n"), end.errors);
     let odd = |character: char| {
         character.is_control() && character != '\n' || "\u{202e}\u{3164}".contains(character)
@@ -107,7 +107,7 @@ fn receivers_print_what_a_datagram_holds_escaped() {
         let end = receiver.end();
         is_harmless(
             name,
-            &End {
+            &ProgramOutput {
                 lines: vec![line],
                 ..end
             },

@@ -13,13 +13,13 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::pump::{HEARTBEAT, LinkError};
+use super::io_loop::{HEARTBEAT, TransferIoError};
 use crate::session::WORKING;
 
 /// A stream before its bulk moves: it may be waited on again and again, and by
 /// a wait that is dropped nothing is lost.
 #[derive(Debug)]
-pub(super) struct Conversation<S> {
+pub(super) struct HandshakeStream<S> {
     stream: S,
     /// What is said and not yet written.
     unsent: Vec<u8>,
@@ -62,7 +62,7 @@ impl Allowance {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> HandshakeStream<S> {
     pub(super) fn new(stream: S, idle_timeout: Duration) -> Self {
         let now = Instant::now();
         Self {
@@ -98,7 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         &mut self,
         max_silence: Option<Duration>,
         allowance: Option<Allowance>,
-    ) -> Result<&[u8], LinkError> {
+    ) -> Result<&[u8], TransferIoError> {
         loop {
             let wait = self.next_wait(max_silence, allowance)?;
             if let Ok(heard) = timeout(wait, poll_fn(|cx| self.poll_hear(cx))).await {
@@ -113,13 +113,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         &mut self,
         max_silence: Option<Duration>,
         allowance: Option<Allowance>,
-    ) -> Result<Duration, LinkError> {
+    ) -> Result<Duration, TransferIoError> {
         let mut wait = HEARTBEAT;
         if let Some(allowance) = allowance {
             let left = allowance.left(self.moved_bytes);
             if left.is_zero() {
                 let timeout = allowance.timeout;
-                return Err(LinkError::Slow { timeout });
+                return Err(TransferIoError::Slow { timeout });
             }
             wait = wait.min(left);
         }
@@ -128,7 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             let Some(silence) = silence else { continue };
             let left = silence.saturating_sub(since.elapsed());
             if left.is_zero() {
-                return Err(LinkError::Silent { silence });
+                return Err(TransferIoError::Silent { silence });
             }
             wait = wait.min(left);
         }
@@ -141,7 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         Ok(wait)
     }
 
-    fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+    fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransferIoError>> {
         let written = self.poll_write(cx);
         let mut input = ReadBuf::new(&mut self.input);
         let read = Pin::new(&mut self.stream).poll_read(cx, &mut input);
@@ -152,7 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         }
         ready!(read).map_err(failed)?;
         match self.heard {
-            0 => Poll::Ready(Err(LinkError::Closed)),
+            0 => Poll::Ready(Err(TransferIoError::Closed)),
             bytes => {
                 self.moved_bytes += bytes as u64;
                 self.heard_at = Instant::now();
@@ -181,18 +181,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 
     /// Gives the stream back once everything said is written.
-    pub(super) async fn into_stream(mut self) -> Result<S, LinkError> {
+    pub(super) async fn into_stream(mut self) -> Result<S, TransferIoError> {
         let silence = self.idle_timeout;
         match timeout(silence, poll_fn(|cx| self.poll_write(cx))).await {
             Ok(written) => written?,
-            Err(_elapsed) => return Err(LinkError::Silent { silence }),
+            Err(_elapsed) => return Err(TransferIoError::Silent { silence }),
         }
         Ok(self.stream)
     }
 
     /// Says the last words, and waits until the peer has had a chance to hear
     /// them: closing with unread bytes would reset the connection under them.
-    pub(super) async fn part(mut self, words: Option<Vec<u8>>) {
+    pub(super) async fn close_after(mut self, words: Option<Vec<u8>>) {
         if let Some(words) = words {
             self.say(words);
         }
@@ -207,7 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 }
 
-impl<S> Conversation<S> {
+impl<S> HandshakeStream<S> {
     pub(super) fn get_ref(&self) -> &S {
         &self.stream
     }
@@ -215,10 +215,10 @@ impl<S> Conversation<S> {
 
 /// A peer that closes before it has read everything resets the connection; with
 /// nothing under way that is an end like another.
-fn failed(error: io::Error) -> LinkError {
+fn failed(error: io::Error) -> TransferIoError {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
     match error.kind() {
-        BrokenPipe | ConnectionAborted | ConnectionReset => LinkError::Closed,
+        BrokenPipe | ConnectionAborted | ConnectionReset => TransferIoError::Closed,
         _ => error.into(),
     }
 }

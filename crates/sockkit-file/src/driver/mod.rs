@@ -5,8 +5,8 @@
 //! worker thread and pump bytes between it and the stream.
 
 mod handshake;
+mod io_loop;
 mod progress;
-mod pump;
 mod queue;
 mod receive;
 mod send;
@@ -15,10 +15,10 @@ mod tests;
 mod turn_away;
 
 pub use self::{
+    io_loop::TransferIoError,
     progress::{FileOutcome, FileSummary, OnProgress, Progress, Summary},
-    pump::LinkError,
-    queue::{Arrival, Failed, Peer, Place, Queue, Turn},
-    receive::{FileSink, Incoming, ReceiveConfig, ReceiveError, receive},
+    queue::{Arrival, FailedHandshake, Queue, QueuePermit, QueuedPeer, Turn},
+    receive::{FileSink, Offer, ReceiveConfig, ReceiveError, receive},
     send::{FileSource, Outgoing, SendConfig, SendError, SourceFile, greet, send},
     turn_away::turn_away,
 };

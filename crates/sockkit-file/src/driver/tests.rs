@@ -12,11 +12,11 @@ use tokio::{
 };
 
 use super::{
-    LinkError, OnProgress, Progress, ReceiveConfig, ReceiveError, SendConfig, SendError, greet,
-    receive, send,
+    OnProgress, Progress, ReceiveConfig, ReceiveError, SendConfig, SendError, TransferIoError,
+    greet, receive, send,
 };
 use crate::{
-    Manifest, Source,
+    FileSet, Manifest,
     session::{Abort, ReceiverSession, SenderSession, SessionError, WORKING},
 };
 
@@ -78,7 +78,7 @@ async fn a_peer_that_offers_nothing_is_given_up_in_time_whatever_it_says() {
     ] {
         let (error, after) = given_up(pieces, pause).await;
         assert!(
-            matches!(error, ReceiveError::Link(LinkError::Slow { .. })),
+            matches!(error, ReceiveError::Io(TransferIoError::Slow { .. })),
             "{what}: {error:?}"
         );
         // Two more for the last words.
@@ -94,7 +94,7 @@ async fn a_flood_of_keep_alives_earns_no_more_than_an_offer_would() {
     pieces.extend(vec![WORKING.repeat((1 << 20) / WORKING.len()); 120]);
     let (error, after) = given_up(pieces, 1).await;
     assert!(
-        matches!(error, ReceiveError::Link(LinkError::Slow { .. })),
+        matches!(error, ReceiveError::Io(TransferIoError::Slow { .. })),
         "{error:?}"
     );
     // 16 MiB earn 64 s.
@@ -145,7 +145,7 @@ async fn a_sender_that_waits_hears_that_the_receiver_lives_and_its_leaving_is_se
     assert!(held.is_ok(), "{held:?}");
     let error = incoming.hold(pending::<()>()).await.unwrap_err();
     assert!(
-        matches!(error, ReceiveError::Link(LinkError::Silent { .. })),
+        matches!(error, ReceiveError::Io(TransferIoError::Silent { .. })),
         "{error:?}"
     );
 }
@@ -184,7 +184,7 @@ async fn a_receiver_that_does_not_say_hello_is_given_up_in_time() {
             () = say(&mut theirs, trickled, pause) => unreachable!(),
         };
         assert!(
-            matches!(error, SendError::Link(LinkError::Slow { .. })),
+            matches!(error, SendError::Io(TransferIoError::Slow { .. })),
             "{error:?}"
         );
         assert!((10..=12).contains(&began.elapsed().as_secs()));
@@ -198,7 +198,7 @@ async fn unanswered(pieces: Vec<Vec<u8>>, pause: u64) -> (SendError, Duration, V
     let tell = Arc::clone(&told);
     let on_progress = OnProgress::new(move |progress| tell.lock().unwrap().push(progress));
     let config = SendConfig::default().on_progress(on_progress);
-    let source = Source::gather::<&str>([]).unwrap();
+    let source = FileSet::gather::<&str>([]).unwrap();
     let began = Instant::now();
     let error = tokio::select! {
         sent = send(ours, source, &config) => sent.unwrap_err(),
@@ -214,7 +214,7 @@ async fn a_receiver_that_is_alive_and_never_answers_is_given_up_after_an_hour() 
     pieces.extend(vec![WORKING.to_vec(); 1_000]);
     let (error, after, told) = unanswered(pieces, 8).await;
     assert!(
-        matches!(error, SendError::Link(LinkError::Slow { .. })),
+        matches!(error, SendError::Io(TransferIoError::Slow { .. })),
         "{error:?}"
     );
     assert_eq!(after.as_secs() / 60, 60, "{after:?}");
@@ -225,7 +225,7 @@ async fn a_receiver_that_is_alive_and_never_answers_is_given_up_after_an_hour() 
 async fn a_receiver_that_falls_silent_while_it_is_waited_for_is_noticed() {
     let (error, after, _) = unanswered(vec![receiver_says(), WORKING.to_vec()], 1).await;
     assert!(
-        matches!(error, SendError::Link(LinkError::Silent { .. })),
+        matches!(error, SendError::Io(TransferIoError::Silent { .. })),
         "{error:?}"
     );
     assert_eq!(after.as_secs(), 32);

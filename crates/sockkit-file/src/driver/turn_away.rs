@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::handshake::Conversation;
+use super::handshake::HandshakeStream;
 use crate::{
     Manifest,
     session::{Abort, Limits, ReceiverSession, Role, SenderSession},
@@ -31,5 +31,7 @@ where
             session.poll_transmit()
         }
     };
-    Conversation::new(stream, Duration::MAX).part(words).await;
+    HandshakeStream::new(stream, Duration::MAX)
+        .close_after(words)
+        .await;
 }

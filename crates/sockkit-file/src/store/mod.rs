@@ -13,7 +13,7 @@ mod whole;
 pub use self::{
     destination::{Destination, OnConflict},
     plan::Planned,
-    source::{SkipReason, Skipped, Source, SourceError, escape_path},
+    source::{FileSet, FileSetError, SkipReason, Skipped, escape_path},
     whole::Whole,
 };
 pub(crate) use self::{
@@ -21,5 +21,5 @@ pub(crate) use self::{
     folder::has_no_links,
     part::Part,
     plan::Planner,
-    source::OpenSource,
+    source::OpenFileSet,
 };

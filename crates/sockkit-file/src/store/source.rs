@@ -19,7 +19,7 @@ use crate::{
 /// folder; none is followed. A link that is named itself stands for what it leads to,
 /// under its own name. Devices, sockets and pipes are not sent.
 #[derive(Debug)]
-pub struct Source {
+pub struct FileSet {
     manifest: Manifest,
     /// For each entry, where it was found.
     roots: Vec<Arc<Root>>,
@@ -44,7 +44,7 @@ impl Root {
     }
 }
 
-impl Source {
+impl FileSet {
     /// Lists `paths` and everything below them. Reads the disk: call it where
     /// blocking is fine.
     ///
@@ -52,7 +52,9 @@ impl Source {
     /// If a named path does not exist or cannot be read, or two of them have
     /// the same name. What is wrong inside a folder is [skipped](Self::skipped).
     /// On Windows, for now, always: [`io::ErrorKind::Unsupported`].
-    pub fn gather<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, SourceError> {
+    pub fn gather<P: AsRef<Path>>(
+        paths: impl IntoIterator<Item = P>,
+    ) -> Result<Self, FileSetError> {
         let mut source = Self {
             manifest: Manifest::default(),
             roots: Vec::new(),
@@ -61,22 +63,22 @@ impl Source {
         let mut names: HashMap<Vec<u8>, PathBuf> = HashMap::new();
         for path in paths {
             let path = path.as_ref();
-            let failed = |path: &Path, error| SourceError::Io {
+            let failed = |path: &Path, error| FileSetError::Io {
                 path: path.to_owned(),
                 error,
             };
             let found = fs::canonicalize(path).map_err(|error| failed(path, error))?;
             let (Some(parent), Some(real)) = (found.parent(), found.file_name()) else {
-                return Err(SourceError::Nameless { path: found });
+                return Err(FileSetError::Nameless { path: found });
             };
             // `.` and `..` are called what they are.
             let offered = path.file_name().unwrap_or(real);
             let (Some(real), Some(offered)) = (folder::bytes_of(real), folder::bytes_of(offered))
             else {
-                return Err(SourceError::NotUnicode { path: found });
+                return Err(FileSetError::NotUnicode { path: found });
             };
             if let Some(first) = names.insert(offered.to_owned(), path.to_owned()) {
-                return Err(SourceError::SameName {
+                return Err(FileSetError::SameName {
                     first,
                     second: path.to_owned(),
                 });
@@ -109,7 +111,7 @@ impl Source {
     }
 
     /// Opens an entry and makes sure that it is still what was offered.
-    pub(crate) fn open(&self, entry: u32) -> Result<OpenSource, FailReason> {
+    pub(crate) fn open(&self, entry: u32) -> Result<OpenFileSet, FailReason> {
         let index = entry as usize;
         let (Some(root), Some(entry)) = (self.roots.get(index), self.manifest.entries.get(index))
         else {
@@ -132,7 +134,7 @@ impl Source {
             return Err(FailReason::Changed);
         }
         let stamp = stamp(&metadata);
-        Ok(OpenSource { file, stamp })
+        Ok(OpenFileSet { file, stamp })
     }
 
     fn add(&mut self, root: &Arc<Root>, real: &Path, path: &[u8]) {
@@ -249,7 +251,7 @@ impl SkipReason {
 /// Why the paths to send cannot be offered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum SourceError {
+pub enum FileSetError {
     /// A named path does not exist or cannot be read.
     #[error("cannot read {}", escape_path(path))]
     Io {
@@ -296,12 +298,12 @@ pub fn escape_path(path: &Path) -> String {
 
 /// A file as it was when it was opened.
 #[derive(Debug)]
-pub(crate) struct OpenSource {
+pub(crate) struct OpenFileSet {
     pub(crate) file: File,
     stamp: Stamp,
 }
 
-impl OpenSource {
+impl OpenFileSet {
     /// Whether anybody wrote to it since.
     pub(crate) fn is_unchanged(&self) -> bool {
         self.file

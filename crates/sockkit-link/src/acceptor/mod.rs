@@ -8,9 +8,9 @@ use std::{io, net::SocketAddr};
 
 use sockkit_core::server::{Accept, Accepted, Backoff};
 
-pub(crate) use self::tcp::TcpDoor;
+pub(crate) use self::tcp::TcpAcceptor;
 #[cfg(feature = "tls")]
-pub(crate) use self::tls::TlsDoor;
+pub(crate) use self::tls::TlsAcceptor;
 #[cfg(feature = "quic")]
 use super::quic;
 use super::{Address, Connection, Scheme};
@@ -27,23 +27,23 @@ use super::{Address, Connection, Scheme};
 /// Dropping it closes the listener; connections that were accepted stay.
 #[derive(Debug)]
 pub struct Acceptor {
-    door: Door,
+    door: TransportAcceptor,
     local: SocketAddr,
     backoff: Backoff,
 }
 
 /// The transports, of which each is a feature but TCP.
 #[derive(Debug)]
-pub(crate) enum Door {
-    Tcp(TcpDoor),
+pub(crate) enum TransportAcceptor {
+    Tcp(TcpAcceptor),
     #[cfg(feature = "tls")]
-    Tls(TlsDoor),
+    Tls(TlsAcceptor),
     #[cfg(feature = "quic")]
     Quic(quic::Listener),
 }
 
 impl Acceptor {
-    pub(super) fn new(door: Door) -> io::Result<Self> {
+    pub(super) fn new(door: TransportAcceptor) -> io::Result<Self> {
         Ok(Self {
             local: door.local_addr()?,
             door,
@@ -71,11 +71,11 @@ impl Acceptor {
     /// What carries the connections.
     pub fn scheme(&self) -> Scheme {
         match self.door {
-            Door::Tcp(_) => Scheme::Tcp,
+            TransportAcceptor::Tcp(_) => Scheme::Tcp,
             #[cfg(feature = "tls")]
-            Door::Tls(_) => Scheme::Tls,
+            TransportAcceptor::Tls(_) => Scheme::Tls,
             #[cfg(feature = "quic")]
-            Door::Quic(_) => Scheme::Quic,
+            TransportAcceptor::Quic(_) => Scheme::Quic,
         }
     }
 
@@ -95,7 +95,7 @@ impl Acceptor {
     #[cfg(feature = "quic")]
     pub fn fingerprint(&self) -> Option<quic::Fingerprint> {
         match &self.door {
-            Door::Quic(listener) => Some(listener.fingerprint()),
+            TransportAcceptor::Quic(listener) => Some(listener.fingerprint()),
             _ => None,
         }
     }
@@ -119,7 +119,7 @@ impl Accept for Acceptor {
     }
 }
 
-impl Accept for Door {
+impl Accept for TransportAcceptor {
     type Transport = Connection;
     type Address = SocketAddr;
 

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use sockkit_core::{
-    server::{Accept, Accepted, Slot, Slots, Transport},
+    server::{Accept, Accepted, ConnectionLimiter, Permit, Transport},
     tcp,
 };
 use tokio::net::TcpStream;
@@ -12,16 +12,16 @@ use crate::Connection;
 
 /// A listener, and its places.
 #[derive(Debug)]
-pub(crate) struct TcpDoor {
+pub(crate) struct TcpAcceptor {
     listener: tcp::Listener,
-    slots: Arc<Slots>,
+    limiter: Arc<ConnectionLimiter>,
 }
 
-impl TcpDoor {
-    pub(crate) fn new(listener: tcp::Listener, slots: Slots) -> Self {
+impl TcpAcceptor {
+    pub(crate) fn new(listener: tcp::Listener, limiter: ConnectionLimiter) -> Self {
         Self {
             listener,
-            slots: Arc::new(slots),
+            limiter: Arc::new(limiter),
         }
     }
 
@@ -50,30 +50,30 @@ impl TcpDoor {
     /// Nothing if there is no place for it, or if it has left already: no peer may
     /// end the listener.
     fn admit(&self, accepted: Accepted<TcpStream>) -> Option<Accepted<Connection>> {
-        let Some(slot) = place(&self.slots, &accepted) else {
+        let Some(permit) = place(&self.limiter, &accepted) else {
             accepted.transport.abort();
             return None;
         };
-        plain(accepted, slot)
+        plain(accepted, permit)
             .inspect_err(|error| tracing::debug!(%error, "left at once"))
             .ok()
     }
 }
 
 /// A place for a connection, if there is one.
-pub(super) fn place<T>(slots: &Arc<Slots>, accepted: &Accepted<T>) -> Option<Slot> {
-    let slot = slots.take(accepted.peer.ip());
-    if slot.is_none() {
+pub(super) fn place<T>(limiter: &Arc<ConnectionLimiter>, accepted: &Accepted<T>) -> Option<Permit> {
+    let permit = limiter.take(accepted.peer.ip());
+    if permit.is_none() {
         tracing::debug!(peer = %accepted.peer, "refused: no room");
     }
-    slot
+    permit
 }
 
-fn plain(accepted: Accepted<TcpStream>, slot: Slot) -> io::Result<Accepted<Connection>> {
+fn plain(accepted: Accepted<TcpStream>, permit: Permit) -> io::Result<Accepted<Connection>> {
     let (tcp, accepted) = accepted.replace(());
     let connection = Connection::tcp(tcp::Connection::new(tcp)?)?;
     let peer = connection.peer_addr();
-    let ((), mut accepted) = accepted.replace(connection.holding(slot));
+    let ((), mut accepted) = accepted.replace(connection.holding(permit));
     // As the connection has it: an IPv4 address is not mapped into IPv6.
     accepted.peer = peer.into();
     Ok(accepted)

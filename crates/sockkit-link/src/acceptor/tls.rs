@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use sockkit_core::{
-    server::{Accepted, Backoff, Slot, Slots, Transport},
+    server::{Accepted, Backoff, ConnectionLimiter, Permit, Transport},
     tcp,
 };
 use tokio::{net::TcpStream, sync::mpsc, task::JoinHandle, time::timeout};
@@ -16,17 +16,17 @@ use crate::{Connection, tls::rustls::ServerConfig};
 /// A listener whose connections are through their handshakes. Dropping it ends
 /// those that are not.
 #[derive(Debug)]
-pub(crate) struct TlsDoor {
+pub(crate) struct TlsAcceptor {
     local: SocketAddr,
     ready: mpsc::Receiver<Accepted<Connection>>,
     task: JoinHandle<()>,
 }
 
-impl TlsDoor {
+impl TlsAcceptor {
     /// Takes connections from now on; each handshake may take `handshake_timeout`.
     pub(crate) fn start(
         listener: tcp::Listener,
-        slots: Slots,
+        limiter: ConnectionLimiter,
         config: Arc<ServerConfig>,
         handshake_timeout: Duration,
     ) -> io::Result<Self> {
@@ -37,7 +37,7 @@ impl TlsDoor {
             timeout: handshake_timeout,
             ready: to_ready,
         };
-        let task = tokio::spawn(handshakes.keep(listener, Arc::new(slots)));
+        let task = tokio::spawn(handshakes.keep(listener, Arc::new(limiter)));
         Ok(Self { local, ready, task })
     }
 
@@ -55,7 +55,7 @@ impl TlsDoor {
     }
 }
 
-impl Drop for TlsDoor {
+impl Drop for TlsAcceptor {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -70,15 +70,15 @@ struct Handshakes {
 
 impl Handshakes {
     /// Runs until the listener is dropped.
-    async fn keep(self, mut listener: tcp::Listener, slots: Arc<Slots>) {
+    async fn keep(self, mut listener: tcp::Listener, limiter: Arc<ConnectionLimiter>) {
         let mut running = FuturesUnordered::new();
         let mut backoff = Backoff::default();
         loop {
             tokio::select! {
                 accepted = backoff.accept(&mut listener) => {
                     let Ok(accepted) = accepted else { return };
-                    match place(&slots, &accepted) {
-                        Some(slot) => running.push(self.admit(accepted, slot)),
+                    match place(&limiter, &accepted) {
+                        Some(permit) => running.push(self.admit(accepted, permit)),
                         None => accepted.transport.abort(),
                     }
                 }
@@ -88,12 +88,12 @@ impl Handshakes {
     }
 
     /// Takes part in the handshake, and keeps the connection until it is taken.
-    async fn admit(&self, accepted: Accepted<TcpStream>, slot: Slot) {
+    async fn admit(&self, accepted: Accepted<TcpStream>, permit: Permit) {
         let (tcp, accepted) = accepted.replace(());
         let peer = accepted.peer.clone();
         let shaking = async {
             let stream = self.tls.accept(tcp::Connection::new(tcp)?).await?;
-            Ok::<_, io::Error>(Connection::tls(stream)?.holding(slot))
+            Ok::<_, io::Error>(Connection::tls(stream)?.holding(permit))
         };
         match timeout(self.timeout, shaking).await {
             Ok(Ok(connection)) => {

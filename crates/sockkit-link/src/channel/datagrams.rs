@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use sockkit_codec::shard::{Kind, Older, Parity, SplitConfig, Splitter, StreamId};
+use sockkit_codec::shard::{MessageKind, Older, Parity, SplitConfig, Splitter, StreamId};
 use sockkit_core::{
     interfaces::InterfaceSelector,
     options::SocketOptions,
@@ -36,7 +36,7 @@ pub struct DatagramConfig {
     max_datagram_bytes: usize,
     max_bytes_per_second: u64,
     only_from: Option<IpAddr>,
-    unicast: Option<Kind>,
+    unicast: Option<MessageKind>,
     receive_buffer_bytes: usize,
 }
 
@@ -209,7 +209,7 @@ struct Messages {
 impl DatagramSender {
     pub(super) async fn send(
         &self,
-        kind: Kind,
+        kind: MessageKind,
         parts: &[Bytes],
         parity: Parity,
     ) -> Result<Sent, SendError> {
@@ -247,7 +247,7 @@ impl DatagramSender {
     pub(super) async fn reply(
         &self,
         to: SocketAddr,
-        kind: Kind,
+        kind: MessageKind,
         message: &[u8],
     ) -> Result<(), SendError> {
         let (bytes, segment_bytes) = {

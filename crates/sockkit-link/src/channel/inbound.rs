@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use sockkit_codec::shard::{Kind, Older, Reassembler, ReassemblyConfig};
+use sockkit_codec::shard::{MessageKind, Older, Reassembler, ReassemblyConfig};
 use sockkit_core::udp::Datagram;
 
 use super::{Limits, Message, RecvError};
@@ -24,7 +24,7 @@ pub struct Inbound {
 
 /// A datagram, as far as it matters here.
 #[derive(Clone, Copy, Debug)]
-pub struct Incoming<'a> {
+pub struct IncomingDatagram<'a> {
     /// The payload.
     pub bytes: &'a [u8],
     /// The address it came from.
@@ -33,7 +33,7 @@ pub struct Incoming<'a> {
     pub to: Option<IpAddr>,
 }
 
-impl<'a> From<Datagram<'a>> for Incoming<'a> {
+impl<'a> From<Datagram<'a>> for IncomingDatagram<'a> {
     fn from(datagram: Datagram<'a>) -> Self {
         Self {
             bytes: datagram.bytes,
@@ -50,7 +50,7 @@ pub struct Filter {
     pub group: Option<IpAddr>,
     /// The kind that the preferred sender may also send to this machine alone,
     /// such as its replies.
-    pub unicast: Option<Kind>,
+    pub unicast: Option<MessageKind>,
     /// What this host sends, and nothing else.
     pub host: Option<IpAddr>,
 }
@@ -78,7 +78,7 @@ impl Inbound {
     pub fn handle_datagram(
         &mut self,
         now: Instant,
-        datagram: &Incoming<'_>,
+        datagram: &IncomingDatagram<'_>,
     ) -> Result<Option<Message>, RecvError> {
         let from = datagram.from;
         if !self.filter.lets_in(datagram, self.preferred) {
@@ -112,7 +112,7 @@ impl Inbound {
 
 impl Filter {
     /// Whether a datagram is meant for this receiver.
-    fn lets_in(&self, datagram: &Incoming<'_>, preferred: Option<SocketAddr>) -> bool {
+    fn lets_in(&self, datagram: &IncomingDatagram<'_>, preferred: Option<SocketAddr>) -> bool {
         let by_host = self
             .host
             .is_none_or(|host| host.to_canonical() == datagram.from.ip().to_canonical());
@@ -121,7 +121,7 @@ impl Filter {
         };
         let is_reply = preferred == Some(datagram.from)
             && self.unicast.is_some()
-            && Kind::of_datagram(datagram.bytes) == self.unicast;
+            && MessageKind::of_datagram(datagram.bytes) == self.unicast;
         by_host && (is_reply || datagram.to.is_none_or(|to| to == group))
     }
 }

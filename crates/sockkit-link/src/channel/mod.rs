@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use sockkit_codec::shard::{Kind, Parity, StreamId};
+use sockkit_codec::shard::{MessageKind, Parity, StreamId};
 use sockkit_core::server::Stream;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -35,7 +35,7 @@ mod streams;
 pub use self::{
     datagrams::DatagramConfig,
     error::{ChannelError, RecvError, SendError},
-    inbound::{Filter, Inbound, Incoming},
+    inbound::{Filter, Inbound, IncomingDatagram},
     lag::LagLimit,
     pace::{GIGABIT, Pacer, TokenBucket},
 };
@@ -52,7 +52,7 @@ use self::{
 /// # mod sockkit { pub use ::sockkit_codec::*; pub use ::sockkit_link as link; }
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use sockkit::shard::{Kind, Parity};
+/// use sockkit::shard::{MessageKind, Parity};
 /// use sockkit::link::channel::{Channel, DatagramConfig, Limits};
 ///
 /// let limits = Limits::default();
@@ -60,7 +60,7 @@ use self::{
 /// let to = there.local_addr().expect("it is bound");
 /// let here = Channel::datagrams(DatagramConfig::to([to]), &limits)?;
 ///
-/// here.send(Kind(1), &["hello, ".into(), "you".into()], Parity::percent(20)).await?;
+/// here.send(MessageKind(1), &["hello, ".into(), "you".into()], Parity::percent(20)).await?;
 /// assert_eq!(there.recv().await?.bytes, "hello, you");
 /// # Ok(())
 /// # }
@@ -118,7 +118,7 @@ pub struct Message {
     pub to: Option<IpAddr>,
     /// What it holds, where the transport has a field for that; elsewhere its
     /// first bytes tell.
-    pub kind: Option<Kind>,
+    pub kind: Option<MessageKind>,
     /// The stream it came in, and its number there, where messages can be lost
     /// or overtake each other.
     pub place: Option<(StreamId, u64)>,
@@ -147,7 +147,7 @@ impl Message {
 
     /// What it holds.
     #[must_use]
-    pub fn of_kind(mut self, kind: Option<Kind>) -> Self {
+    pub fn of_kind(mut self, kind: Option<MessageKind>) -> Self {
         self.kind = kind;
         self
     }
@@ -320,7 +320,7 @@ impl Channel {
     /// As there.
     pub async fn send(
         &self,
-        kind: Kind,
+        kind: MessageKind,
         parts: &[Bytes],
         parity: Parity,
     ) -> Result<Sent, SendError> {
@@ -337,7 +337,7 @@ impl Channel {
     pub async fn reply(
         &self,
         to: SocketAddr,
-        kind: Kind,
+        kind: MessageKind,
         message: impl FnOnce() -> Vec<u8> + Send,
     ) -> Result<(), SendError> {
         self.sender.reply(to, kind, message).await
@@ -406,7 +406,7 @@ impl ChannelSender {
     /// is of no further use.
     pub async fn send(
         &self,
-        kind: Kind,
+        kind: MessageKind,
         parts: &[Bytes],
         parity: Parity,
     ) -> Result<Sent, SendError> {
@@ -432,7 +432,7 @@ impl ChannelSender {
     pub async fn reply(
         &self,
         to: SocketAddr,
-        kind: Kind,
+        kind: MessageKind,
         message: impl FnOnce() -> Vec<u8> + Send,
     ) -> Result<(), SendError> {
         match &self.0 {

@@ -453,7 +453,7 @@ const FIRST_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
-    use sockkit_codec::shard::{Kind, Parity};
+    use sockkit_codec::shard::{MessageKind, Parity};
 
     use super::*;
     use crate::{Acceptor, Node, channel::Channel};
@@ -469,7 +469,10 @@ mod tests {
         let viewer = Channel::connection(dialled, &viewer);
         // The listener learns of a connection with its first bytes.
         let to = viewer.peer().unwrap();
-        viewer.reply(to, Kind(2), || b"hi".to_vec()).await.unwrap();
+        viewer
+            .reply(to, MessageKind(2), || b"hi".to_vec())
+            .await
+            .unwrap();
         let accepted = timeout(WITHIN, acceptor.accept()).await.unwrap().unwrap();
         let mut sender = Channel::connection(accepted, &Limits::default());
         assert_eq!(recv(&mut sender).await.unwrap().bytes, "hi");
@@ -478,7 +481,7 @@ mod tests {
 
     async fn send(sender: &Channel, bytes: usize) -> Result<Sent, SendError> {
         let parts = [Bytes::from(vec![7; bytes])];
-        let sent = sender.send(Kind(1), &parts, Parity::NONE);
+        let sent = sender.send(MessageKind(1), &parts, Parity::NONE);
         timeout(WITHIN, sent).await.unwrap()
     }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use sockkit_core::{
-    server::Slot,
+    server::Permit,
     tcp::{self, Counters, End},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -41,7 +41,7 @@ pub struct Connection {
     counters: Counters,
     end: Option<End>,
     /// Its place at the acceptor that accepted it.
-    slot: Option<Slot>,
+    permit: Option<Permit>,
 }
 
 /// What is left to ask of a connection that was given away.
@@ -64,13 +64,13 @@ impl Connection {
             peer: canonical(peer),
             counters: Counters::default(),
             end: None,
-            slot: None,
+            permit: None,
         }
     }
 
     /// Keeps a place at its acceptor for as long as it lives.
-    pub(super) fn holding(mut self, slot: Slot) -> Self {
-        self.slot = Some(slot);
+    pub(super) fn holding(mut self, permit: Permit) -> Self {
+        self.permit = Some(permit);
         self
     }
 

@@ -29,9 +29,9 @@ impl Transport for Connection {
         self.lock().has_arrived()
     }
 
-    fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_unsent_below_lowat(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.lock().tcp() {
-            Some(tcp) => tcp.get_ref().poll_sent(cx),
+            Some(tcp) => tcp.get_ref().poll_unsent_below_lowat(cx),
             // What is in QUIC's hands is not the kernel's yet, and is not told.
             None => Poll::Ready(Ok(())),
         }

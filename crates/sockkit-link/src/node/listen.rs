@@ -10,12 +10,12 @@ use tokio::time::timeout;
 
 use super::Node;
 #[cfg(feature = "tls")]
-use crate::acceptor::TlsDoor;
+use crate::acceptor::TlsAcceptor;
 #[cfg(feature = "quic")]
 use crate::quic;
 use crate::{
     Acceptor, Address, Host, ListenError, Scheme, SchemeError,
-    acceptor::{Door, TcpDoor},
+    acceptor::{TcpAcceptor, TransportAcceptor},
 };
 
 impl Node {
@@ -55,7 +55,12 @@ impl Node {
     }
 
     /// At one address; an IPv6 one takes IPv4 too if it is to hear `both`.
-    fn bind(&self, at: &Address, address: SocketAddr, both: bool) -> Result<Door, ListenError> {
+    fn bind(
+        &self,
+        at: &Address,
+        address: SocketAddr,
+        both: bool,
+    ) -> Result<TransportAcceptor, ListenError> {
         let hears = |options: &SocketOptions| match both {
             true => options.clone().only_v6(false),
             false => options.clone(),
@@ -65,15 +70,18 @@ impl Node {
             tcp::Listener::bind_with(address, &config)
         };
         match at.scheme() {
-            Scheme::Tcp => Ok(Door::Tcp(TcpDoor::new(listen()?, self.slots()))),
+            Scheme::Tcp => Ok(TransportAcceptor::Tcp(TcpAcceptor::new(
+                listen()?,
+                self.limiter(),
+            ))),
             #[cfg(feature = "tls")]
             Scheme::Tls => {
                 let keys = self.keys.server.clone();
                 let keys = keys.ok_or_else(|| SchemeError::NoKeys {
                     address: at.clone(),
                 })?;
-                let door = TlsDoor::start(listen()?, self.slots(), keys, self.timeout)?;
-                Ok(Door::Tls(door))
+                let door = TlsAcceptor::start(listen()?, self.limiter(), keys, self.timeout)?;
+                Ok(TransportAcceptor::Tls(door))
             }
             #[cfg(feature = "quic")]
             Scheme::Quic => {
@@ -81,7 +89,9 @@ impl Node {
                     .map_options(hears)
                     .handshake_timeout(self.timeout)
                     .limits(self.max_connections, self.max_connections_per_address);
-                Ok(Door::Quic(quic::Listener::bind_with(address, &config)?))
+                Ok(TransportAcceptor::Quic(quic::Listener::bind_with(
+                    address, &config,
+                )?))
             }
             _ => Err(SchemeError::of(at).into()),
         }

@@ -5,7 +5,7 @@ mod listen;
 
 use std::time::Duration;
 
-use sockkit_core::{options::SocketOptions, server::Slots};
+use sockkit_core::{options::SocketOptions, server::ConnectionLimiter};
 
 #[cfg(feature = "quic")]
 use super::quic;
@@ -103,10 +103,10 @@ impl Node {
         self
     }
 
-    fn slots(&self) -> Slots {
+    fn limiter(&self) -> ConnectionLimiter {
         match self.max_connections_per_address {
-            Some(per_address) => Slots::new(self.max_connections, per_address),
-            None => Slots::shared(self.max_connections),
+            Some(per_address) => ConnectionLimiter::new(self.max_connections, per_address),
+            None => ConnectionLimiter::shared(self.max_connections),
         }
     }
 }

@@ -6,7 +6,7 @@ use quinn::{
     AckFrequencyConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt,
     congestion::{BbrConfig, CubicConfig, NewRenoConfig},
 };
-use sockkit_core::{options::SocketOptions, server::Slots};
+use sockkit_core::{options::SocketOptions, server::ConnectionLimiter};
 
 use super::PROTOCOL;
 
@@ -116,10 +116,10 @@ impl Config {
         self
     }
 
-    pub(super) fn slots(&self) -> Slots {
+    pub(super) fn limiter(&self) -> ConnectionLimiter {
         match self.max_connections_per_address {
-            Some(per_address) => Slots::new(self.max_connections, per_address),
-            None => Slots::shared(self.max_connections),
+            Some(per_address) => ConnectionLimiter::new(self.max_connections, per_address),
+            None => ConnectionLimiter::shared(self.max_connections),
         }
     }
 

@@ -11,7 +11,7 @@ use std::{
 use quinn::{
     ConnectionError, Endpoint, ReadError, RecvStream, SendStream, StoppedError, VarInt, WriteError,
 };
-use sockkit_core::server::Slot;
+use sockkit_core::server::Permit;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::timeout,
@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{
     Fingerprint,
-    error::{ABANDONED, THROUGH, abandoned, lost},
+    error::{ABANDONED, CLOSE_OK, abandoned, lost},
 };
 
 /// A reliable, encrypted stream to a peer whose identity is not proved.
@@ -41,13 +41,13 @@ pub struct Connection {
     recv: RecvStream,
     has_read_all: bool,
     peer_is_gone: bool,
-    goodbye: Goodbye,
+    finish: FinishState,
     /// Its place at the listener that accepted it.
-    slot: Option<Slot>,
+    permit: Option<Permit>,
 }
 
 /// Where the sending side is with its end.
-enum Goodbye {
+enum FinishState {
     /// More may be written.
     NotSaid,
     /// The end is said; waiting for the acknowledgement.
@@ -101,13 +101,13 @@ impl Connection {
             recv,
             has_read_all: false,
             peer_is_gone: false,
-            goodbye: Goodbye::NotSaid,
-            slot: None,
+            finish: FinishState::NotSaid,
+            permit: None,
         }
     }
 
-    pub(super) fn holding(mut self, slot: Slot) -> Self {
-        self.slot = Some(slot);
+    pub(super) fn holding(mut self, permit: Permit) -> Self {
+        self.permit = Some(permit);
         self
     }
 
@@ -140,7 +140,7 @@ impl Connection {
     }
 
     fn is_through(&self) -> bool {
-        self.has_read_all && matches!(self.goodbye, Goodbye::Heard)
+        self.has_read_all && matches!(self.finish, FinishState::Heard)
     }
 
     /// The connection is lost, by a close or in another way.
@@ -233,14 +233,14 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let heard = match &mut this.goodbye {
-            Goodbye::Said(heard) => heard,
-            Goodbye::Heard => return Poll::Ready(Ok(())),
-            Goodbye::Lost => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-            Goodbye::NotSaid => {
+        let heard = match &mut this.finish {
+            FinishState::Said(heard) => heard,
+            FinishState::Heard => return Poll::Ready(Ok(())),
+            FinishState::Lost => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            FinishState::NotSaid => {
                 // Fails if the connection is lost, which the wait then tells.
                 let _ = this.send.finish();
-                this.goodbye = Goodbye::Said(Box::pin(this.send.stopped()));
+                this.finish = FinishState::Said(Box::pin(this.send.stopped()));
                 return self.poll_shutdown(cx);
             }
         };
@@ -248,7 +248,7 @@ impl AsyncWrite for Connection {
         let told = match heard {
             Ok(None) => Ok(()),
             Err(StoppedError::ConnectionLost(ConnectionError::ApplicationClosed(close)))
-                if close.error_code == THROUGH =>
+                if close.error_code == CLOSE_OK =>
             {
                 Ok(())
             }
@@ -256,10 +256,10 @@ impl AsyncWrite for Connection {
             Err(StoppedError::ConnectionLost(error)) => Err(this.on_lost(error)),
             Err(error @ StoppedError::ZeroRttRejected) => Err(error.into()),
         };
-        this.goodbye = if told.is_ok() {
-            Goodbye::Heard
+        this.finish = if told.is_ok() {
+            FinishState::Heard
         } else {
-            Goodbye::Lost
+            FinishState::Lost
         };
         Poll::Ready(told)
     }
@@ -269,7 +269,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let connection = self.handle.connection.clone();
         if self.is_through() {
-            connection.close(THROUGH, b"through");
+            connection.close(CLOSE_OK, b"through");
             return;
         }
         // A close is said once, and the peer's buffer may have no room for it;
@@ -277,7 +277,7 @@ impl Drop for Connection {
         // direction has ended.
         let _ = self.send.reset(ABANDONED);
         let _ = self.recv.stop(ABANDONED);
-        let abandoned = Abandoned::unless_kept(connection);
+        let abandoned = CloseOnDrop::unless_kept(connection);
         if !self.peer_is_gone
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
@@ -288,9 +288,9 @@ impl Drop for Connection {
 
 /// Closes a connection as given up when it is dropped: quinn itself would close
 /// it with code 0, which says the opposite.
-pub(super) struct Abandoned(Option<quinn::Connection>);
+pub(super) struct CloseOnDrop(Option<quinn::Connection>);
 
-impl Abandoned {
+impl CloseOnDrop {
     pub(super) fn unless_kept(connection: quinn::Connection) -> Self {
         Self(Some(connection))
     }
@@ -306,7 +306,7 @@ impl Abandoned {
     }
 }
 
-impl Drop for Abandoned {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         if let Some(connection) = &self.0 {
             connection.close(ABANDONED, b"dropped");

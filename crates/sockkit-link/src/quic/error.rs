@@ -132,7 +132,7 @@ enum Lost {
 
 /// Closed by a side that was through: all it had to say was acknowledged, and
 /// all that the peer had to say was read.
-pub(super) const THROUGH: VarInt = VarInt::from_u32(0);
+pub(super) const CLOSE_OK: VarInt = VarInt::from_u32(0);
 
 /// Closed, reset and stopped by a side that was not.
 pub(super) const ABANDONED: VarInt = VarInt::from_u32(1);

@@ -6,7 +6,7 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use quinn::{Endpoint, Incoming, ServerConfig};
 use sockkit_core::{
     BindError,
-    server::{Slot, Slots},
+    server::{ConnectionLimiter, Permit},
 };
 use tokio::{
     sync::{Mutex, mpsc},
@@ -14,7 +14,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Config, Connection, Fingerprint, connection::Abandoned, identity, socket};
+use super::{Config, Connection, Fingerprint, connection::CloseOnDrop, identity, socket};
 
 /// A UDP socket that accepts connections.
 ///
@@ -63,11 +63,11 @@ impl Listener {
         let socket = socket::bind(address, &config.options)?;
         let endpoint = socket::endpoint(socket, Some(server))?;
         let (sender, ready) = mpsc::channel(1);
-        let door = Door {
+        let door = Acceptor {
             endpoint: endpoint.clone(),
             fingerprint,
             max_connections: config.max_connections,
-            slots: Arc::new(config.slots()),
+            limiter: Arc::new(config.limiter()),
             handshake_timeout: config.handshake_timeout,
             ready: sender,
         };
@@ -122,18 +122,18 @@ impl Drop for Listener {
 }
 
 /// Lets in who may come in.
-struct Door {
+struct Acceptor {
     endpoint: Endpoint,
     fingerprint: Fingerprint,
     max_connections: usize,
-    slots: Arc<Slots>,
+    limiter: Arc<ConnectionLimiter>,
     handshake_timeout: Duration,
     ready: mpsc::Sender<Connection>,
 }
 
 type Handshake<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-impl Door {
+impl Acceptor {
     /// Runs until the listener is dropped or the socket fails.
     async fn keep(self) {
         let mut handshakes = FuturesUnordered::new();
@@ -153,19 +153,20 @@ impl Door {
     /// No, not before you have shown that your address is your own, or yes.
     fn answer(&self, incoming: Incoming) -> Option<Handshake<'_>> {
         // Those that have ended linger; those that have left before they were
-        // accepted keep their slots.
-        let open = self.endpoint.open_connections().max(self.slots.count());
+        // accepted keep their permits.
+        let open = self.endpoint.open_connections().max(self.limiter.count());
         let peer = incoming.remote_address();
         // What a forged address takes would be the real host's places.
-        let must_validate = open >= self.max_connections / 4 || self.slots.count_of(peer.ip()) > 0;
+        let must_validate =
+            open >= self.max_connections / 4 || self.limiter.count_of(peer.ip()) > 0;
         if must_validate && !incoming.remote_address_validated() && open < self.max_connections {
             // Cannot fail: an address that is not validated may be asked to be.
             let _ = incoming.retry();
             return None;
         }
-        let slot = self.slots.take(peer.ip());
-        match slot.filter(|_| open < self.max_connections) {
-            Some(slot) => Some(Box::pin(self.admit(incoming, slot))),
+        let permit = self.limiter.take(peer.ip());
+        match permit.filter(|_| open < self.max_connections) {
+            Some(permit) => Some(Box::pin(self.admit(incoming, permit))),
             None => {
                 tracing::debug!(%peer, open, "refused: no room");
                 incoming.refuse();
@@ -176,11 +177,11 @@ impl Door {
 
     /// Takes part in the handshake, waits for the first byte, and keeps the
     /// connection until somebody takes it.
-    async fn admit(&self, incoming: Incoming, slot: Slot) {
+    async fn admit(&self, incoming: Incoming, permit: Permit) {
         let peer = incoming.remote_address();
         let begun = async {
             let connection = incoming.accept()?.await?;
-            let abandoned = Abandoned::unless_kept(connection.clone());
+            let abandoned = CloseOnDrop::unless_kept(connection.clone());
             let (send, recv) = connection.accept_bi().await?;
             abandoned.keep();
             Ok::<_, quinn::ConnectionError>((connection, send, recv))
@@ -190,7 +191,7 @@ impl Door {
                 let endpoint = self.endpoint.clone();
                 let connection =
                     Connection::new(endpoint, connection, send, recv, self.fingerprint)
-                        .holding(slot);
+                        .holding(permit);
                 // Without a listener nobody wants it.
                 let _ = self.ready.send(connection).await;
             }

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::control::Control;
+use super::control::ControlMessage;
 use crate::picture::Timestamp;
 
 /// Estimates one peer's clock.
@@ -60,7 +60,12 @@ impl Clock {
     }
 
     /// Whether a request is due; `nonce` must be hard to guess.
-    pub(super) fn poll(&mut self, now: Instant, wall: Timestamp, nonce: u64) -> Option<Control> {
+    pub(super) fn poll(
+        &mut self,
+        now: Instant,
+        wall: Timestamp,
+        nonce: u64,
+    ) -> Option<ControlMessage> {
         if now < self.next_at {
             return None;
         }
@@ -72,7 +77,7 @@ impl Clock {
         self.asked = self.asked.saturating_add(1);
         self.next_at = now + pause;
         self.pending = Some(Pending { nonce, sent: wall });
-        Some(Control::ClockRequest { nonce })
+        Some(ControlMessage::ClockRequest { nonce })
     }
 
     /// Takes a reply in; replies to nothing we asked are passed over.
@@ -168,7 +173,7 @@ mod tests {
         let theirs =
             |micros: u64| Timestamp::from_micros(micros.checked_add_signed(ahead).unwrap());
         let request = clock.poll(now, ours(wall), 7);
-        assert_eq!(request, Some(Control::ClockRequest { nonce: 7 }));
+        assert_eq!(request, Some(ControlMessage::ClockRequest { nonce: 7 }));
         let (received, sent) = (wall + there, wall + there + 300);
         let done = ours(sent + back);
         clock.handle_reply(now, done, 7, (theirs(received), theirs(sent)));

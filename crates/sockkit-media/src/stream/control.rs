@@ -27,7 +27,7 @@ use crate::picture::Timestamp;
 
 /// One message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Control {
+pub(crate) enum ControlMessage {
     /// Asks for the peer's clock.
     ClockRequest { nonce: u64 },
     /// Answers with the same nonce; as long as the request, never longer.
@@ -78,7 +78,7 @@ impl Report {
     }
 }
 
-impl Control {
+impl ControlMessage {
     /// Writes the message.
     pub(crate) fn emit(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(REPORT_BYTES);
@@ -182,16 +182,16 @@ mod tests {
     use super::*;
     use crate::{fuzzing, hostile};
 
-    const ALL: [Control; 3] = [
-        Control::ClockRequest {
+    const ALL: [ControlMessage; 3] = [
+        ControlMessage::ClockRequest {
             nonce: 0x0102_0304_0506_0708,
         },
-        Control::ClockReply {
+        ControlMessage::ClockReply {
             nonce: 0x0102_0304_0506_0708,
             received: Timestamp::from_micros(0x1112_1314_1516_1718),
             sent: Timestamp::from_micros(0x2122_2324_2526_2728),
         },
-        Control::Report(Report {
+        ControlMessage::Report(Report {
             received: 1,
             lost: 2,
             late: 3,
@@ -229,9 +229,9 @@ mod tests {
     fn all_come_back_and_every_cut_is_refused() {
         for control in ALL {
             let message = control.emit();
-            assert_eq!(Control::parse(&message), Some(control));
+            assert_eq!(ControlMessage::parse(&message), Some(control));
             for cut in 0..message.len() {
-                assert_eq!(Control::parse(&message[..cut]), None, "cut at {cut}");
+                assert_eq!(ControlMessage::parse(&message[..cut]), None, "cut at {cut}");
             }
         }
     }
@@ -247,7 +247,7 @@ mod tests {
         for (at, byte) in [(0, b'X'), (3, 0), (4, 2), (5, 0), (5, 4), (5, 3)] {
             let mut message = ALL[0].emit();
             message[at] = byte;
-            assert_eq!(Control::parse(&message), None, "byte {at} = {byte}");
+            assert_eq!(ControlMessage::parse(&message), None, "byte {at} = {byte}");
         }
     }
 }

@@ -1,19 +1,19 @@
 //! What a message holds: a picture, or a control message. Pure.
 
 use bytes::Bytes;
-use sockkit_codec::shard::{Kind, SplitError};
+use sockkit_codec::shard::{MessageKind, SplitError};
 use sockkit_link::channel::{Message, SendError};
 
 use crate::{
     picture::{MessageError, Picture, PictureError, PictureHeader},
-    stream::control::Control,
+    stream::control::ControlMessage,
 };
 
 /// What has arrived.
 #[derive(Debug)]
 pub(super) enum Received {
     Picture(Picture),
-    Control(Control),
+    Control(ControlMessage),
     /// A control message of a later day.
     Unknown,
 }
@@ -25,10 +25,12 @@ impl Received {
             Some(PICTURE) => false,
             Some(CONTROL) => true,
             Some(_) => return Err(MessageError::NotAPicture),
-            None => Control::is_one(&message.bytes),
+            None => ControlMessage::is_one(&message.bytes),
         };
         if is_control {
-            return Ok(Control::parse(&message.bytes).map_or(Self::Unknown, Self::Control));
+            return Ok(
+                ControlMessage::parse(&message.bytes).map_or(Self::Unknown, Self::ControlMessage)
+            );
         }
         Picture::from_message(message.bytes).map(Self::Picture)
     }
@@ -76,10 +78,10 @@ pub(super) enum NotSent {
 }
 
 /// The kind of message that holds a picture.
-pub(super) const PICTURE: Kind = Kind(1);
+pub(super) const PICTURE: Kind = MessageKind(1);
 
-/// The kind of message that holds a [`Control`].
-pub(super) const CONTROL: Kind = Kind(2);
+/// The kind of message that holds a [`ControlMessage`].
+pub(super) const CONTROL: Kind = MessageKind(2);
 
 /// The longest picture message either side takes: 8K in raw RGB is longer,
 /// and shall be compressed.
@@ -100,7 +102,7 @@ mod tests {
         Picture::new(PixelFormat::Gray, 2, 1, vec![7, 9]).unwrap()
     }
 
-    fn read(kind: Option<Kind>, bytes: impl Into<Bytes>) -> Result<Received, MessageError> {
+    fn read(kind: Option<MessageKind>, bytes: impl Into<Bytes>) -> Result<Received, MessageError> {
         let from = ([10, 0, 0, 1], 5_006).into();
         Received::read(Message::new(bytes.into(), from).of_kind(kind))
     }
@@ -114,7 +116,7 @@ mod tests {
                 Ok(Received::Picture(read)) if read == picture()
             ));
         }
-        let request = Control::ClockRequest { nonce: 3 };
+        let request = ControlMessage::ClockRequest { nonce: 3 };
         for kind in [None, Some(CONTROL)] {
             assert!(matches!(
                 read(kind, request.emit()),
@@ -130,14 +132,14 @@ mod tests {
             read(Some(CONTROL), message.clone()),
             Ok(Received::Unknown)
         ));
-        let request = Control::ClockRequest { nonce: 3 }.emit();
+        let request = ControlMessage::ClockRequest { nonce: 3 }.emit();
         assert!(read(Some(PICTURE), request).is_err());
-        assert!(read(Some(Kind(9)), message).is_err());
+        assert!(read(Some(MessageKind(9)), message).is_err());
     }
 
     #[test]
     fn control_of_a_later_day_is_no_garbage() {
-        let reply = Control::ClockReply {
+        let reply = ControlMessage::ClockReply {
             nonce: 1,
             received: Timestamp::default(),
             sent: Timestamp::default(),

@@ -15,26 +15,26 @@
 //!
 //! What crosses the wire is written in `docs/wire/video.md`.
 
-mod answer;
 mod backoff;
 mod clock;
 mod config;
 pub(crate) mod control;
-mod follow;
-mod freshness;
-mod inlet;
+mod ingest;
 mod intake;
 mod message;
 mod receiver;
 mod reports;
+mod responder;
+mod selector;
 mod sender;
 mod session;
+mod staleness;
 mod stats;
 
 pub use self::{
     config::{ReceiverConfig, SenderConfig},
     control::Report,
-    receiver::{Link, Receiver},
+    receiver::{ConnectionState, Receiver},
     sender::{Sender, SenderStats},
     stats::{Event, Meter, Stats, StatsHandle},
 };

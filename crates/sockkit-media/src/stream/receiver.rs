@@ -21,8 +21,8 @@ use super::{
     Event, ReceiverConfig, StatsHandle,
     backoff::Backoff,
     config::in_time,
-    control::Control,
-    inlet::{Inlet, Moment, now},
+    control::ControlMessage,
+    ingest::{Ingest, Moment, now},
     intake::Intake,
     message::CONTROL,
 };
@@ -48,7 +48,7 @@ use crate::{
 #[must_use = "a receiver that is dropped receives nothing"]
 pub struct Receiver {
     address: Address,
-    link: Option<Subscriber<Link>>,
+    link: Option<Subscriber<ConnectionState>>,
     pictures: Subscriber<Picture>,
     stats: StatsHandle,
     task: JoinHandle<()>,
@@ -59,7 +59,7 @@ pub struct Receiver {
 /// How the connection to a sender stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Link {
+pub enum ConnectionState {
     /// It is being made for the first time.
     Dialling,
     /// It is there.
@@ -81,9 +81,9 @@ impl Receiver {
     /// If called outside a tokio runtime.
     pub fn new(mut channel: Channel) -> Self {
         let address = channel.address();
-        Self::start(address, None, |inlet, stop| async move {
-            let mut reception = Reception::new(inlet);
-            let receiving = reception.receive(&mut channel);
+        Self::start(address, None, |ingest, stop| async move {
+            let mut task = ReceiverTask::new(ingest);
+            let receiving = task.receive(&mut channel);
             let ended = stop.run_until_cancelled(receiving).await;
             tracing::info!(?ended, "the channel has ended");
         })
@@ -122,28 +122,28 @@ impl Receiver {
 
     fn dial(to: Address, config: &ReceiverConfig) -> Self {
         let link = Publisher::new();
-        link.publish(Link::Dialling);
+        link.publish(ConnectionState::Dialling);
         let (stands, node) = (link.subscribe(), config.node());
-        Self::start(to.clone(), Some(stands), |inlet, stop| {
-            let dialler = Dialler {
+        Self::start(to.clone(), Some(stands), |ingest, stop| {
+            let dial_loop = DialLoop {
                 node,
                 to,
                 link,
-                reception: Reception::new(inlet),
+                task: ReceiverTask::new(ingest),
                 backoff: Backoff::default(),
             };
-            dialler.run(stop)
+            dial_loop.run(stop)
         })
     }
 
     fn start<R: Future<Output = ()> + Send + 'static>(
         address: Address,
-        link: Option<Subscriber<Link>>,
-        run: impl FnOnce(Inlet, CancellationToken) -> R,
+        link: Option<Subscriber<ConnectionState>>,
+        run: impl FnOnce(Ingest, CancellationToken) -> R,
     ) -> Self {
-        let (inlet, pictures, stats) = Inlet::new();
+        let (ingest, pictures, stats) = Ingest::new();
         let (stop, finished) = (CancellationToken::new(), CancellationToken::new());
-        let run = run(inlet, stop.clone());
+        let run = run(ingest, stop.clone());
         let task = tokio::spawn({
             let finished = finished.clone().drop_guard();
             async move {
@@ -185,7 +185,7 @@ impl Receiver {
     }
 
     /// How the connection stands, and each change of it; `None` if none is dialled.
-    pub fn link(&self) -> Option<Subscriber<Link>> {
+    pub fn connection_state(&self) -> Option<Subscriber<ConnectionState>> {
         self.link.clone()
     }
 
@@ -210,15 +210,15 @@ impl Receiver {
 }
 
 /// Dials a sender again and again.
-struct Dialler {
+struct DialLoop {
     node: Node,
     to: Address,
-    link: Publisher<Link>,
-    reception: Reception,
+    link: Publisher<ConnectionState>,
+    task: ReceiverTask,
     backoff: Backoff,
 }
 
-impl Dialler {
+impl DialLoop {
     async fn run(mut self, stop: CancellationToken) {
         loop {
             let dialling = self.node.dial(&self.to);
@@ -235,8 +235,8 @@ impl Dialler {
                     error.end()
                 }
             };
-            self.link.publish(Link::Down { why });
-            if self.reception.intake.has_pictures() {
+            self.link.publish(ConnectionState::Down { why });
+            if self.task.intake.has_pictures() {
                 self.backoff.reset();
             }
             // It spreads many receivers; one alone may do without.
@@ -250,9 +250,9 @@ impl Dialler {
     /// Receives from one connection, until it ends or this side stops.
     async fn watch(&mut self, connection: Connection, stop: &CancellationToken) -> Option<End> {
         let peer = connection.peer_addr();
-        self.link.publish(Link::Up { peer });
+        self.link.publish(ConnectionState::Up { peer });
         let mut channel = Channel::connection(connection, &ReceiverConfig::limits());
-        let receiving = self.reception.receive(&mut channel);
+        let receiving = self.task.receive(&mut channel);
         let ended = stop.run_until_cancelled(receiving).await;
         tracing::info!(%peer, ?ended, "connection ended");
         if matches!(ended, None | Some(End::Finished)) {
@@ -264,17 +264,17 @@ impl Dialler {
 }
 
 /// What is known of senders, from one channel to the next.
-struct Reception {
+struct ReceiverTask {
     intake: Intake,
     report_at: Instant,
     /// When a connection's next message must be complete.
     message_by: Option<Instant>,
 }
 
-impl Reception {
-    fn new(inlet: Inlet) -> Self {
+impl ReceiverTask {
+    fn new(ingest: Ingest) -> Self {
         Self {
-            intake: Intake::new(inlet),
+            intake: Intake::new(ingest),
             report_at: now() + REPORT_EVERY,
             message_by: None,
         }
@@ -381,7 +381,10 @@ impl Reception {
     }
 }
 
-async fn tell(channel: &Channel, words: Option<(SocketAddr, Control)>) -> Result<(), SendError> {
+async fn tell(
+    channel: &Channel,
+    words: Option<(SocketAddr, ControlMessage)>,
+) -> Result<(), SendError> {
     let Some((to, control)) = words else {
         return Ok(());
     };

@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     Report, SenderConfig,
     config::in_time,
-    inlet::now,
+    ingest::now,
     message::Outgoing,
     reports::{MAX_RECEIVERS, Reports},
     session::{Pictures, Session, Shared, next_message},
@@ -114,8 +114,8 @@ impl Sender {
                     parity: config.parity,
                 };
                 let run = session.run(channel, std::future::pending());
-                if let Some(Err(nonsense)) = stop.run_until_cancelled(run).await {
-                    tracing::warn!(%nonsense, "the peer is no viewer");
+                if let Some(Err(violation)) = stop.run_until_cancelled(run).await {
+                    tracing::warn!(%violation, "the peer is no viewer");
                 }
             }
         };
@@ -248,7 +248,7 @@ impl Sender {
     /// destinations always have a place; of all other receivers 256 have, and of
     /// one host a quarter of that, or as many as it may have viewers.
     pub fn reports(&self) -> Vec<(SocketAddr, Report)> {
-        self.shared.figures().answerer.reports(now())
+        self.shared.figures().responder.reports(now())
     }
 
     /// Waits until the publisher is gone and the last picture has been handed to
@@ -334,15 +334,15 @@ impl Viewers {
         let Some(from) = peer.address().socket_addr() else {
             return Ok(());
         };
-        let _present = Present::enter(&self.shared);
+        let _present = ViewerCount::enter(&self.shared);
         let channel = Channel::accepted(stream, &self.config.limits());
         let mut session = Session {
             shared: &self.shared,
             pictures: Pictures::Shared(self.newest.subscribe()),
             parity: self.config.parity,
         };
-        if let Err(nonsense) = session.run(channel, peer.draining()).await {
-            self.shared.note_nonsense(&nonsense, from);
+        if let Err(violation) = session.run(channel, peer.draining()).await {
+            self.shared.note_violation(&violation, from);
         }
         // The server knows why a connection failed.
         Ok(())
@@ -350,9 +350,9 @@ impl Viewers {
 }
 
 /// Counts a viewer while it is there.
-struct Present<'a>(&'a Shared);
+struct ViewerCount<'a>(&'a Shared);
 
-impl<'a> Present<'a> {
+impl<'a> ViewerCount<'a> {
     fn enter(shared: &'a Shared) -> Self {
         let stats = &mut shared.figures().stats;
         stats.connected += 1;
@@ -361,7 +361,7 @@ impl<'a> Present<'a> {
     }
 }
 
-impl Drop for Present<'_> {
+impl Drop for ViewerCount<'_> {
     fn drop(&mut self) {
         self.0.figures().stats.viewers -= 1;
     }

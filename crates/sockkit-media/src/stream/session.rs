@@ -16,11 +16,11 @@ use tokio::time::{sleep, sleep_until, timeout};
 
 use super::{
     SenderStats,
-    answer::Answerer,
-    control::Control,
-    inlet::{now, wall},
+    control::ControlMessage,
+    ingest::{now, wall},
     message::{CONTROL, MAX_CONTROL_BYTES, NotSent, Outgoing, PICTURE, Received},
     reports::Reports,
+    responder::ControlResponder,
 };
 use crate::{
     encode::Encoder,
@@ -39,7 +39,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Figures {
     pub(super) stats: SenderStats,
-    pub(super) answerer: Answerer,
+    pub(super) responder: ControlResponder,
 }
 
 impl Shared {
@@ -47,7 +47,7 @@ impl Shared {
         Self {
             figures: Mutex::new(Figures {
                 stats: SenderStats::default(),
-                answerer: Answerer::new(now(), reports),
+                responder: ControlResponder::new(now(), reports),
             }),
             log_limit: LogLimit::default(),
         }
@@ -58,9 +58,9 @@ impl Shared {
         self.figures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn handle_control(&self, from: SocketAddr, control: Control) -> Option<Control> {
-        let answerer = &mut self.figures().answerer;
-        answerer.handle_control(now(), wall(), from, control)
+    fn handle_control(&self, from: SocketAddr, control: ControlMessage) -> Option<ControlMessage> {
+        let responder = &mut self.figures().responder;
+        responder.handle_control(now(), wall(), from, control)
     }
 
     fn count(&self, sent: Sent) {
@@ -81,9 +81,9 @@ impl Shared {
     }
 
     /// Dropped alone, and a flood of them is no flood of lines.
-    pub(super) fn note_nonsense(&self, nonsense: &Nonsense, peer: SocketAddr) {
-        if let Some(untold) = self.log_limit.note(now(), "nonsense", peer.ip()) {
-            tracing::warn!(%peer, %nonsense, untold, "viewer dropped");
+    pub(super) fn note_violation(&self, violation: &ProtocolViolation, peer: SocketAddr) {
+        if let Some(untold) = self.log_limit.note(now(), "violation", peer.ip()) {
+            tracing::warn!(%peer, %violation, untold, "viewer dropped");
         }
     }
 }
@@ -141,7 +141,7 @@ impl Session<'_> {
         &mut self,
         channel: Channel,
         draining: impl Future<Output = ()>,
-    ) -> Result<(), Nonsense> {
+    ) -> Result<(), ProtocolViolation> {
         let shared = self.shared;
         let (sender, mut receiver) = channel.split();
         let (asking, mut asked) = latest::channel();
@@ -199,7 +199,7 @@ impl Session<'_> {
 
 /// Answers a connected viewer's clock requests, between two pictures. Returns
 /// when the connection has ended.
-async fn answer(sender: &ChannelSender, asked: &mut Subscriber<Asked>) {
+async fn answer(sender: &ChannelSender, asked: &mut Subscriber<PendingClockRequest>) {
     while let Some(asked) = asked.next().await {
         let reply = || asked.reply().emit();
         if sender.reply(asked.from, CONTROL, reply).await.is_err() {
@@ -216,8 +216,8 @@ async fn listen(
     shared: &Shared,
     receiver: &mut ChannelReceiver,
     sender: &ChannelSender,
-    asking: &Publisher<Asked>,
-) -> Result<(), Nonsense> {
+    asking: &Publisher<PendingClockRequest>,
+) -> Result<(), ProtocolViolation> {
     let is_connected = sender.peer().is_some();
     let mut pacer = Pacer::new(MAX_CONTROL_BYTES_PER_SECOND, now());
     loop {
@@ -235,9 +235,9 @@ async fn listen(
         };
         let (from, bytes) = (message.from, message.bytes.len());
         match Received::read(message) {
-            Ok(Received::Control(Control::ClockRequest { nonce })) if is_connected => {
+            Ok(Received::Control(ControlMessage::ClockRequest { nonce })) if is_connected => {
                 let received = wall();
-                asking.publish(Asked {
+                asking.publish(PendingClockRequest {
                     from,
                     nonce,
                     received,
@@ -247,7 +247,7 @@ async fn listen(
                 let reply = shared.handle_control(from, control);
                 reply_at_once(sender, from, reply).await;
             }
-            Ok(Received::Picture(_)) if is_connected => return Err(Nonsense::Picture),
+            Ok(Received::Picture(_)) if is_connected => return Err(ProtocolViolation::Picture),
             Err(error) if is_connected => return Err(error.into()),
             Ok(Received::Unknown | Received::Picture(_)) | Err(_) => {}
         }
@@ -260,7 +260,7 @@ async fn listen(
     }
 }
 
-async fn reply_at_once(sender: &ChannelSender, to: SocketAddr, reply: Option<Control>) {
+async fn reply_at_once(sender: &ChannelSender, to: SocketAddr, reply: Option<ControlMessage>) {
     if let Some(reply) = reply
         && let Err(error) = sender.reply(to, CONTROL, || reply.emit()).await
     {
@@ -271,16 +271,16 @@ async fn reply_at_once(sender: &ChannelSender, to: SocketAddr, reply: Option<Con
 /// A clock request that waits for its turn. A second one takes its place, as
 /// the viewer heeds the last alone.
 #[derive(Clone, Copy, Debug)]
-struct Asked {
+struct PendingClockRequest {
     from: SocketAddr,
     nonce: u64,
     received: Timestamp,
 }
 
-impl Asked {
+impl PendingClockRequest {
     /// The reply, stamped now: what it waited for here is not the way's time.
-    fn reply(self) -> Control {
-        Control::ClockReply {
+    fn reply(self) -> ControlMessage {
+        ControlMessage::ClockReply {
             nonce: self.nonce,
             received: self.received,
             sent: wall(),
@@ -290,7 +290,7 @@ impl Asked {
 
 /// Why a viewer is dropped: all of them its own fault.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Nonsense {
+pub(super) enum ProtocolViolation {
     #[error(transparent)]
     Channel(#[from] RecvError),
     #[error(transparent)]

@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr, time::Instant};
 
 use bytes::Bytes;
 
-use super::{Kind, ShardError, StreamId, header::MessageHeader};
+use super::{MessageKind, ShardError, StreamId, header::MessageHeader};
 
 mod assembly;
 mod config;
@@ -80,7 +80,7 @@ impl Reassembler {
         now: Instant,
         from: SocketAddr,
         datagram: &[u8],
-    ) -> Result<Option<Message>, ShardError> {
+    ) -> Result<Option<ReassembledMessage>, ShardError> {
         self.stats.datagrams += 1;
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.expire(now);
@@ -171,7 +171,7 @@ impl Reassembler {
         from: SocketAddr,
         header: &MessageHeader,
         shard: &[u8],
-    ) -> Result<Message, ShardError> {
+    ) -> Result<ReassembledMessage, ShardError> {
         let message_bytes = header.message_bytes as usize;
         let message = shard.get(..message_bytes).unwrap_or(shard);
         self.check(header, message)?;
@@ -179,7 +179,7 @@ impl Reassembler {
         Ok(self.deliver(from, header, bytes))
     }
 
-    fn finish(&mut self, assembly: Assembly) -> Result<Message, ShardError> {
+    fn finish(&mut self, assembly: Assembly) -> Result<ReassembledMessage, ShardError> {
         let Assembly {
             from,
             header,
@@ -224,7 +224,12 @@ impl Reassembler {
     }
 
     /// Notes the message as delivered, and gives up what that makes hopeless.
-    fn deliver(&mut self, from: SocketAddr, header: &MessageHeader, bytes: Bytes) -> Message {
+    fn deliver(
+        &mut self,
+        from: SocketAddr,
+        header: &MessageHeader,
+        bytes: Bytes,
+    ) -> ReassembledMessage {
         let id = MessageId::new(from, header);
         let (standing, change) = self.finished.deliver(&id, self.preferred);
         let lost = i128::from(self.stats.lost) + change;
@@ -238,7 +243,7 @@ impl Reassembler {
             // A number that may be forged makes nothing hopeless.
             standing == Standing::InOrder && (outdated || other.is_out_of_window(&id))
         });
-        Message {
+        ReassembledMessage {
             from,
             stream: header.stream,
             number: header.number,
@@ -262,7 +267,7 @@ impl fmt::Debug for Reassembler {
 /// A message as it was sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct Message {
+pub struct ReassembledMessage {
     /// The sender's address.
     pub from: SocketAddr,
     /// The stream it came in.
@@ -270,7 +275,7 @@ pub struct Message {
     /// Its number in the stream.
     pub number: u64,
     /// What it holds.
-    pub kind: Kind,
+    pub kind: MessageKind,
     /// The message itself, in a buffer that is used again once it is dropped.
     pub bytes: Bytes,
 }
@@ -322,7 +327,7 @@ mod tests {
         message: &[u8],
         parity: Parity,
     ) -> Vec<Vec<u8>> {
-        let shards = splitter.split(Kind(1), message, parity).unwrap();
+        let shards = splitter.split(MessageKind(1), message, parity).unwrap();
         shards.datagrams().map(<[u8]>::to_vec).collect()
     }
 
@@ -334,7 +339,7 @@ mod tests {
     pub(super) fn take<'a>(
         reassembler: &mut Reassembler,
         datagrams: impl IntoIterator<Item = &'a Vec<u8>>,
-    ) -> Vec<Message> {
+    ) -> Vec<ReassembledMessage> {
         let now = start();
         let taken = datagrams.into_iter().filter_map(|datagram| {
             reassembler
@@ -354,7 +359,7 @@ mod tests {
         let messages = take(&mut reassembler, &datagrams);
         assert_eq!(messages.len(), 1, "{length} bytes");
         assert_eq!(messages[0].bytes, message, "{length} bytes");
-        assert_eq!((messages[0].kind, messages[0].number), (Kind(1), 0));
+        assert_eq!((messages[0].kind, messages[0].number), (MessageKind(1), 0));
         assert_eq!(reassembler.in_flight.len(), 0);
         reassembler.stats()
     }

@@ -238,7 +238,7 @@ const SLOTS: usize = 128;
 
 #[cfg(test)]
 mod tests {
-    use super::{super::super::Kind, *};
+    use super::{super::super::MessageKind, *};
 
     fn id(from: u8, stream: u64, number: u64) -> MessageId {
         let header = MessageHeader {
@@ -248,7 +248,7 @@ mod tests {
             message_bytes: 5,
             data: 1,
             parity: 0,
-            kind: Kind(1),
+            kind: MessageKind(1),
         };
         MessageId::new(SocketAddr::from(([127, 0, 0, from], 1)), &header)
     }

@@ -5,7 +5,7 @@ use std::{fmt, slice::ChunksExact};
 use reed_solomon_simd::ReedSolomonEncoder;
 
 use super::{
-    Kind, Parity, SplitError, StreamId,
+    MessageKind, Parity, SplitError, StreamId,
     header::{DATA_SHARDS_MAX, HEADER_BYTES, MessageHeader},
 };
 
@@ -62,7 +62,7 @@ impl Splitter {
     /// more shards than a message may have. Nothing is numbered then.
     pub fn split(
         &mut self,
-        kind: Kind,
+        kind: MessageKind,
         message: &[u8],
         parity: Parity,
     ) -> Result<Shards<'_>, SplitError> {
@@ -76,7 +76,7 @@ impl Splitter {
     /// As [`split`](Self::split).
     pub fn split_parts(
         &mut self,
-        kind: Kind,
+        kind: MessageKind,
         parts: &[&[u8]],
         parity: Parity,
     ) -> Result<Shards<'_>, SplitError> {
@@ -105,7 +105,7 @@ impl Splitter {
     /// What the header says of the next message.
     fn header(
         &self,
-        kind: Kind,
+        kind: MessageKind,
         parts: &[&[u8]],
         parity: Parity,
     ) -> Result<MessageHeader, SplitError> {
@@ -211,7 +211,7 @@ mod tests {
     fn check(message_bytes: usize, parity: Parity) -> (usize, usize, usize) {
         let mut splitter = splitter(1_400);
         let message: Vec<_> = (0..=250).cycle().take(message_bytes).collect();
-        let shards = splitter.split(Kind(3), &message, parity).unwrap();
+        let shards = splitter.split(MessageKind(3), &message, parity).unwrap();
         assert!(shards.segment_bytes() <= 1_400);
         let mut joined = Vec::new();
         for (index, datagram) in shards.datagrams().enumerate() {
@@ -256,7 +256,7 @@ mod tests {
     fn parts_make_the_same_datagrams_as_the_whole() {
         let message: Vec<_> = (0..=250).cycle().take(5_000).collect();
         let whole = splitter(1_400)
-            .split(Kind(0), &message, Parity::percent(50))
+            .split(MessageKind(0), &message, Parity::percent(50))
             .unwrap()
             .as_bytes()
             .to_vec();
@@ -264,7 +264,7 @@ mod tests {
             let (head, body) = message.split_at(cut);
             let mut splitter = splitter(1_400);
             let shards = splitter
-                .split_parts(Kind(0), &[head, &[], body], Parity::percent(50))
+                .split_parts(MessageKind(0), &[head, &[], body], Parity::percent(50))
                 .unwrap();
             assert_eq!(shards.as_bytes(), whole, "cut at byte {cut}");
         }
@@ -273,16 +273,16 @@ mod tests {
     #[test]
     fn a_shorter_message_leaves_nothing_of_the_longer_one() {
         let mut used = splitter(1_400);
-        used.split(Kind(0), &[0xee; 9_000], Parity::percent(100))
+        used.split(MessageKind(0), &[0xee; 9_000], Parity::percent(100))
             .unwrap();
         let mut fresh = splitter(1_400);
-        fresh.split(Kind(0), &[], Parity::NONE).unwrap();
+        fresh.split(MessageKind(0), &[], Parity::NONE).unwrap();
         assert_eq!(
-            used.split(Kind(0), &[5; 3_001], Parity::percent(30))
+            used.split(MessageKind(0), &[5; 3_001], Parity::percent(30))
                 .unwrap()
                 .as_bytes(),
             fresh
-                .split(Kind(0), &[5; 3_001], Parity::percent(30))
+                .split(MessageKind(0), &[5; 3_001], Parity::percent(30))
                 .unwrap()
                 .as_bytes()
         );
@@ -292,15 +292,19 @@ mod tests {
     fn messages_are_numbered_and_refused_ones_are_not() {
         let config = SplitConfig::default().max_message_bytes(10);
         let mut splitter = Splitter::new(config, StreamId(1));
-        let first = splitter.split(Kind(0), &[0; 10], Parity::NONE).unwrap();
+        let first = splitter
+            .split(MessageKind(0), &[0; 10], Parity::NONE)
+            .unwrap();
         assert_eq!(first.number(), 0);
-        let refused = splitter.split(Kind(0), &[0; 11], Parity::NONE);
+        let refused = splitter.split(MessageKind(0), &[0; 11], Parity::NONE);
         assert_eq!(
             refused.unwrap_err(),
             SplitError::MessageTooLong { got: 11, limit: 10 }
         );
         assert_eq!(splitter.next_number(), 1);
-        let second = splitter.split(Kind(0), &[0; 10], Parity::NONE).unwrap();
+        let second = splitter
+            .split(MessageKind(0), &[0; 10], Parity::NONE)
+            .unwrap();
         assert_eq!(second.number(), 1);
         assert_eq!(splitter.next_number(), 2);
         let shown = format!("{splitter:?}");
@@ -311,7 +315,7 @@ mod tests {
     fn the_datagrams_lie_one_after_the_other() {
         let mut splitter = splitter(64);
         let shards = splitter
-            .split(Kind(0), &[7; 60], Parity::percent(40))
+            .split(MessageKind(0), &[7; 60], Parity::percent(40))
             .unwrap();
         let one_by_one: Vec<_> = shards.datagrams().collect();
         assert_eq!((shards.segment_bytes(), one_by_one.len()), (56, 5));
@@ -323,12 +327,12 @@ mod tests {
         let mut splitter = splitter(64);
         let longest = vec![1; DATA_SHARDS_MAX * 28];
         let shards = splitter
-            .split(Kind(0), &longest, Parity::percent(100))
+            .split(MessageKind(0), &longest, Parity::percent(100))
             .unwrap();
         assert_eq!(shards.parity_shards(), DATA_SHARDS_MAX);
         assert_eq!(
             splitter
-                .split(Kind(0), &[&longest[..], &[1]].concat(), Parity::NONE)
+                .split(MessageKind(0), &[&longest[..], &[1]].concat(), Parity::NONE)
                 .unwrap_err(),
             SplitError::TooManyShards {
                 needed: DATA_SHARDS_MAX + 1,

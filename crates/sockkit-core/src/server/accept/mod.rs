@@ -123,11 +123,11 @@ pub trait Transport: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static {
     fn has_arrived(&self) -> io::Result<bool>;
 
     /// Waits until the bytes that were written have left this machine, where
-    /// the system can tell, as [`tcp::sent`](crate::tcp::sent) does.
+    /// the system can tell, as [`tcp::unsent_below_lowat`](crate::tcp::unsent_below_lowat) does.
     ///
     /// # Errors
     /// If the connection has failed.
-    fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_unsent_below_lowat(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let _ = cx;
         Poll::Ready(Ok(()))
     }

@@ -76,10 +76,10 @@ impl<L: Transport, R: Transport> Transport for Either<L, R> {
         }
     }
 
-    fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_unsent_below_lowat(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Left(transport) => transport.poll_sent(cx),
-            Self::Right(transport) => transport.poll_sent(cx),
+            Self::Left(transport) => transport.poll_unsent_below_lowat(cx),
+            Self::Right(transport) => transport.poll_unsent_below_lowat(cx),
         }
     }
 

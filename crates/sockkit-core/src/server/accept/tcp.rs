@@ -11,7 +11,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{Accept, Accepted, Transport};
-use crate::tcp::{self, poll_sent};
+use crate::tcp::{self, poll_unsent_below_lowat};
 
 impl Accept for TcpListener {
     type Transport = TcpStream;
@@ -78,8 +78,8 @@ impl Transport for TcpStream {
         peeked(SockRef::from(self).peek(&mut [MaybeUninit::uninit()]))
     }
 
-    fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        poll_sent(self, cx)
+    fn poll_unsent_below_lowat(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        poll_unsent_below_lowat(self, cx)
     }
 
     fn refuse(self, refusal: &[u8]) {

@@ -45,7 +45,7 @@ impl Counters {
         UdpMetrics {
             requests: load(&self.requests),
             replies: load(&self.replies),
-            in_flight: lifecycle.slots.count() as u64,
+            in_flight: lifecycle.limiter.count() as u64,
             dropped: load(&self.dropped),
             failed: load(&self.failed),
             panicked: lifecycle.panics(),

@@ -6,7 +6,7 @@ use super::{
     Drained,
     config::is_zero,
     lifecycle::{Lifecycle, Running},
-    slots::Slots,
+    limiter::ConnectionLimiter,
 };
 use crate::udp::UdpEndpoint;
 
@@ -109,9 +109,10 @@ impl UdpServer {
         } else {
             endpoint
         };
-        let slots = Slots::new(config.max_in_flight, config.max_in_flight_per_address);
+        let limiter =
+            ConnectionLimiter::new(config.max_in_flight, config.max_in_flight_per_address);
         let control = Arc::new(Control {
-            lifecycle: Lifecycle::new(slots, config.drain),
+            lifecycle: Lifecycle::new(limiter, config.drain),
             counters: Counters::default(),
             config,
         });

@@ -17,7 +17,7 @@ use super::{
     responder::{Request, Responder},
 };
 use crate::{
-    server::{lifecycle::panic_message, metrics::add, slots::Slot},
+    server::{lifecycle::panic_message, limiter::Permit, metrics::add},
     udp::{Datagram, ReceiveBatch, Transmit, UdpEndpoint, UdpError},
 };
 
@@ -64,7 +64,7 @@ fn admit<R: Responder>(
     responder: &Arc<R>,
     control: &Arc<Control>,
 ) {
-    let Some(slot) = control.lifecycle.slots.take(datagram.from.ip()) else {
+    let Some(permit) = control.lifecycle.limiter.take(datagram.from.ip()) else {
         add(&control.counters.dropped, 1);
         tracing::debug!(from = %datagram.from, "dropped: too many requests in flight");
         return;
@@ -79,15 +79,15 @@ fn admit<R: Responder>(
     let (endpoint, responder) = (Arc::clone(endpoint), Arc::clone(responder));
     let task_control = Arc::clone(control);
     control.lifecycle.tasks.spawn(async move {
-        let answering = answer(request, slot, endpoint, responder, &task_control);
+        let answering = answer(request, permit, endpoint, responder, &task_control);
         task_control.lifecycle.count_panic(answering).await;
     });
 }
 
-/// Answers one request. `slot` is free again when it returns.
+/// Answers one request. `permit` is free again when it returns.
 async fn answer<R: Responder>(
     request: Request,
-    slot: Slot,
+    permit: Permit,
     endpoint: Arc<UdpEndpoint>,
     responder: Arc<R>,
     control: &Control,
@@ -116,7 +116,7 @@ async fn answer<R: Responder>(
             tracing::debug!(%from, "the answer took too long");
         }
     }
-    drop(slot);
+    drop(permit);
 }
 
 async fn send(

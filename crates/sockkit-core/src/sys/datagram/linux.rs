@@ -68,7 +68,7 @@ pub(crate) fn send_messages(socket: &UdpSocket, messages: &[Message<'_>]) -> io:
         .iter()
         .map(|message| message.to.map(SockAddr::from))
         .collect();
-    let mut controls = vec![Control::<SEND_CONTROL_BYTES>::zeroed(); messages.len()];
+    let mut controls = vec![ControlBuffer::<SEND_CONTROL_BYTES>::zeroed(); messages.len()];
     let mut headers: Vec<mmsghdr> = messages
         .iter()
         .zip(&names)
@@ -136,7 +136,7 @@ pub(crate) fn receive_messages<'a>(
 ) -> io::Result<usize> {
     let mut names = [const { MaybeUninit::<sockaddr_in6>::uninit() }; MAX_MESSAGES];
     let mut controls =
-        [const { MaybeUninit::<Control<RECEIVE_CONTROL_BYTES>>::uninit() }; MAX_MESSAGES];
+        [const { MaybeUninit::<ControlBuffer<RECEIVE_CONTROL_BYTES>>::uninit() }; MAX_MESSAGES];
     let mut parts = [const { MaybeUninit::<iovec>::uninit() }; MAX_MESSAGES];
     let mut headers = [const { MaybeUninit::<mmsghdr>::uninit() }; MAX_MESSAGES];
 
@@ -189,7 +189,7 @@ pub(crate) fn receive_messages<'a>(
 /// Takes the oldest entry off the error queue.
 pub(crate) fn next_error(socket: &UdpSocket) -> io::Result<Option<QueuedError>> {
     let mut name = empty_name();
-    let mut control = Control::<RECEIVE_CONTROL_BYTES>::zeroed();
+    let mut control = ControlBuffer::<RECEIVE_CONTROL_BYTES>::zeroed();
     // The kernel gives the start of the failed datagram back; nobody needs it.
     let mut start = [0u8; 1];
     let mut part = iovec {
@@ -239,7 +239,7 @@ pub(crate) fn next_error(socket: &UdpSocket) -> io::Result<Option<QueuedError>> 
 fn outgoing(
     message: &Message<'_>,
     name: Option<&SockAddr>,
-    control: &mut Control<SEND_CONTROL_BYTES>,
+    control: &mut ControlBuffer<SEND_CONTROL_BYTES>,
 ) -> msghdr {
     let mut header = empty_header();
     if let Some(name) = name {
@@ -272,11 +272,11 @@ fn outgoing(
 /// Room for control messages, aligned for their headers.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-struct Control<const BYTES: usize> {
+struct ControlBuffer<const BYTES: usize> {
     bytes: [u8; BYTES],
 }
 
-impl<const BYTES: usize> Control<BYTES> {
+impl<const BYTES: usize> ControlBuffer<BYTES> {
     fn zeroed() -> Self {
         Self { bytes: [0; BYTES] }
     }
@@ -284,7 +284,7 @@ impl<const BYTES: usize> Control<BYTES> {
 
 /// Appends control messages.
 struct ControlWriter<'a> {
-    control: &'a mut Control<SEND_CONTROL_BYTES>,
+    control: &'a mut ControlBuffer<SEND_CONTROL_BYTES>,
     used_bytes: usize,
 }
 

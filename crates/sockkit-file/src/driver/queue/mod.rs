@@ -7,7 +7,7 @@
 //!                none: told  too slow      left: dropped
 //! ```
 
-mod door;
+mod intake;
 mod peer;
 #[cfg(test)]
 mod tests;
@@ -20,18 +20,18 @@ use std::{
     },
 };
 
-use sockkit_core::server::{Accept, PeerAddress, Slot};
+use sockkit_core::server::{Accept, PeerAddress, Permit};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     task::JoinHandle,
 };
 
-use self::door::Door;
+use self::intake::Intake;
 pub use self::peer::Peer;
 use crate::session::Abort;
 
 /// Peers that transfer files with this side one after the other: senders, as a
-/// `Queue<Incoming<_>>`, or receivers, as a `Queue<Outgoing<_>>`.
+/// `Queue<Offer<_>>`, or receivers, as a `Queue<Outgoing<_>>`.
 ///
 /// Handshakes run in the background, side by side, each with its deadline. A
 /// peer that says nothing holds its own place and delays no other; one host, an
@@ -43,11 +43,11 @@ use crate::session::Abort;
 /// # mod sockkit { pub use ::sockkit_core::*; pub use ::sockkit_file as file; }
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use sockkit::tcp::Listener;
-/// use sockkit::file::{Arrival, Destination, Incoming, Queue, ReceiveConfig};
+/// use sockkit::file::{Arrival, Destination, Offer, Queue, ReceiveConfig};
 ///
 /// let destination = Destination::open("inbox")?;
 /// let listener = Listener::bind(([0; 4], 5010).into())?;
-/// let mut queue = Queue::<Incoming<_>>::start(listener, ReceiveConfig::default());
+/// let mut queue = Queue::<Offer<_>>::start(listener, ReceiveConfig::default());
 /// loop {
 ///     match queue.next().await? {
 ///         // Its manifest and name are for a user to decide by.
@@ -58,9 +58,9 @@ use crate::session::Abort;
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Queue<P: Peer> {
+pub struct Queue<P: QueuedPeer> {
     ready: mpsc::UnboundedReceiver<io::Result<Turn<P>>>,
-    failed: mpsc::Receiver<Failed<P>>,
+    failed: mpsc::Receiver<FailedHandshake<P>>,
     shared: Arc<Shared>,
     /// A turn was given out, and no peer has come for it yet.
     called: bool,
@@ -70,11 +70,11 @@ pub struct Queue<P: Peer> {
 
 /// What [`Queue::next`] gives.
 #[derive(Debug)]
-pub enum Arrival<P: Peer> {
+pub enum Arrival<P: QueuedPeer> {
     /// A peer whose turn it is.
     Turn(Turn<P>),
     /// A peer that did not come through its handshake.
-    Failed(Failed<P>),
+    Failed(FailedHandshake<P>),
 }
 
 /// A peer whose turn it is.
@@ -86,13 +86,13 @@ pub struct Turn<P> {
     /// Where it is.
     pub address: PeerAddress,
     /// While it is kept, others are told that they come later.
-    pub place: Place,
+    pub place: QueuePermit,
 }
 
 /// A peer that did not come through its handshake.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Failed<P: Peer> {
+pub struct FailedHandshake<P: QueuedPeer> {
     /// Where it is.
     pub address: PeerAddress,
     /// Why it did not.
@@ -101,9 +101,9 @@ pub struct Failed<P: Peer> {
 
 /// One of the places; free again when dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct QueuePermit {
     shared: Arc<Shared>,
-    _slot: Slot,
+    _permit: Permit,
 }
 
 /// What the door, its peers and the owner share.
@@ -117,7 +117,7 @@ struct Shared {
     left: AtomicUsize,
 }
 
-impl<P: Peer> Queue<P> {
+impl<P: QueuedPeer> Queue<P> {
     /// Takes connections from `listener` from now on.
     ///
     /// The queue has places for [`MAX_PEERS`](Self::MAX_PEERS), and tells
@@ -135,7 +135,7 @@ impl<P: Peer> Queue<P> {
         let (to_ready, ready) = mpsc::unbounded_channel();
         let (to_failed, failed) = mpsc::channel(MAX_FAILED);
         let (closing, is_closing) = watch::channel(None);
-        let door = Door::new(config, Arc::clone(&shared), to_ready, to_failed, is_closing);
+        let door = Intake::new(config, Arc::clone(&shared), to_ready, to_failed, is_closing);
         Self {
             ready,
             failed,
@@ -198,28 +198,28 @@ impl<P: Peer> Queue<P> {
     }
 }
 
-impl<P: Peer> Drop for Queue<P> {
+impl<P: QueuedPeer> Drop for Queue<P> {
     fn drop(&mut self) {
         self.close(Abort::Cancelled);
     }
 }
 
-impl Place {
+impl QueuePermit {
     /// Whether others wait for their turn.
     pub fn others_wait(&self) -> bool {
         self.shared.waiting.load(Relaxed) > 1
     }
 
-    fn take(shared: Arc<Shared>, slot: Slot) -> Self {
+    fn take(shared: Arc<Shared>, permit: Permit) -> Self {
         shared.waiting.fetch_add(1, Relaxed);
         Self {
             shared,
-            _slot: slot,
+            _permit: permit,
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for QueuePermit {
     fn drop(&mut self) {
         self.shared.waiting.fetch_sub(1, Relaxed);
     }

@@ -6,14 +6,13 @@ use sockkit_core::server::Transport;
 
 use self::sealed::Sealed;
 use crate::{
-    Incoming, Manifest, Outgoing, ReceiveConfig, ReceiveError, SendConfig, SendError, greet,
-    receive,
+    Manifest, Offer, Outgoing, ReceiveConfig, ReceiveError, SendConfig, SendError, greet, receive,
     session::{Abort, Role},
 };
 
-/// A peer that is through its handshake: an [`Incoming`] sender, with its offer,
+/// A peer that is through its handshake: an [`Offer`] sender, with its offer,
 /// or an [`Outgoing`] receiver, which waits for one.
-pub trait Peer: Sealed + Sized + Send + 'static {
+pub trait QueuedPeer: Sealed + Sized + Send + 'static {
     /// The connection to it.
     type Stream: Transport;
 
@@ -52,11 +51,11 @@ mod sealed {
     #[allow(unnameable_types, reason = "that is what seals it")]
     pub trait Sealed {}
 
-    impl<S> Sealed for crate::Incoming<S> {}
+    impl<S> Sealed for crate::Offer<S> {}
     impl<S> Sealed for crate::Outgoing<S> {}
 }
 
-impl<S: Transport> Peer for Incoming<S> {
+impl<S: Transport> QueuedPeer for Offer<S> {
     type Stream = S;
     type Config = ReceiveConfig;
     type Error = ReceiveError;
@@ -79,7 +78,7 @@ impl<S: Transport> Peer for Incoming<S> {
     }
 }
 
-impl<S: Transport> Peer for Outgoing<S> {
+impl<S: Transport> QueuedPeer for Outgoing<S> {
     type Stream = S;
     type Config = (Arc<Manifest>, SendConfig);
     type Error = SendError;

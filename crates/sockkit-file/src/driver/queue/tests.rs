@@ -11,11 +11,11 @@ use tokio::{
 
 use super::{Arrival, Queue, Turn};
 use crate::{
-    Incoming, ReceiveConfig, SendConfig, SendError, Source, Summary, send,
+    FileSet, Offer, ReceiveConfig, SendConfig, SendError, Summary, send,
     session::{Abort, SessionError},
 };
 
-type Senders = Queue<Incoming<TcpStream>>;
+type Senders = Queue<Offer<TcpStream>>;
 type Sending = JoinHandle<Result<Summary, SendError>>;
 
 /// Fails the test instead of hanging it.
@@ -34,14 +34,14 @@ async fn listen() -> (Senders, SocketAddr) {
 /// Offers this very folder's file of tests.
 fn offer(name: &str, to: SocketAddr) -> Sending {
     let config = SendConfig::default().name(name);
-    let source = Source::gather([concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]).unwrap();
+    let source = FileSet::gather([concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]).unwrap();
     tokio::spawn(async move {
         let stream = TcpStream::connect(to).await.unwrap();
         send(stream, source, &config).await
     })
 }
 
-async fn next(queue: &mut Senders) -> Turn<Incoming<TcpStream>> {
+async fn next(queue: &mut Senders) -> Turn<Offer<TcpStream>> {
     match soon(queue.next()).await.unwrap() {
         Arrival::Turn(turn) => turn,
         Arrival::Failed(failed) => panic!("{failed:?}"),

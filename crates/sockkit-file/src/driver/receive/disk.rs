@@ -47,7 +47,7 @@ pub(super) fn abort(error: &ReceiveError) -> Option<Abort> {
         | ReceiveError::Room(_)
         | ReceiveError::Write { .. }
         | ReceiveError::Sync(_) => Some(Abort::Io),
-        ReceiveError::Link(_) | ReceiveError::Worker => None,
+        ReceiveError::Io(_) | ReceiveError::Worker => None,
     }
 }
 

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     BLOCK_BYTES, Entry, EntryKind, EntryPath, Integrity, LinkTarget, Manifest,
     driver::{
+        io_loop::WorkerChannels,
         progress::{FileOutcome, OnProgress, Progress, Summary, set_outcome},
-        pump::Worker,
     },
     session::{Answer, FailReason, ReceiverEvent, RefuseReason, Reviewed},
     store::{Destination, Part, Writer, has_no_links, refusal},

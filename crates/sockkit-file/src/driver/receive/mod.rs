@@ -19,9 +19,9 @@ use self::{
     worker::{Keeper, ReceiveWorker},
 };
 use super::{
-    handshake::{self, Allowance, Conversation},
+    handshake::{self, Allowance, HandshakeStream},
+    io_loop::{CHUNK_BYTES, IoLoop, IoLoopConfig, TransferIoError},
     progress::{OnProgress, Summary},
-    pump::{LinkError, PIECE_BYTES, Pump, PumpConfig},
 };
 use crate::{
     Entry, Manifest, NameRules,
@@ -141,7 +141,7 @@ impl ReceiveConfig {
 /// Waits for the sender at the other end of `stream` to make an offer.
 ///
 /// It does not matter which side listened. Nothing is written before
-/// [`Incoming::accept`] or [`Incoming::accept_into`].
+/// [`Offer::accept`] or [`Offer::accept_into`].
 ///
 /// # Errors
 /// If the connection or the peer failed, or the offer is beyond the limits.
@@ -149,7 +149,7 @@ impl ReceiveConfig {
 /// # Cancel safety
 /// Not cancel safe; dropping the future drops the connection, and nothing has
 /// been written.
-pub async fn receive<S>(stream: S, config: &ReceiveConfig) -> Result<Incoming<S>, ReceiveError>
+pub async fn receive<S>(stream: S, config: &ReceiveConfig) -> Result<Offer<S>, ReceiveError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -159,9 +159,9 @@ where
     } else {
         ReceiverSession::new(&config.name, limits)
     };
-    let mut talk = Conversation::new(stream, config.idle_timeout);
+    let mut talk = HandshakeStream::new(stream, config.idle_timeout);
     match offered(&mut talk, &mut session, config).await {
-        Ok((peer, manifest)) => Ok(Incoming {
+        Ok((peer, manifest)) => Ok(Offer {
             reviewed: review(&manifest, NameRules::native()),
             talk,
             session,
@@ -172,7 +172,7 @@ where
         Err(error) => {
             let reason = match &error {
                 ReceiveError::Session(error) => error.abort(),
-                ReceiveError::Link(LinkError::Slow { .. }) => Some(Abort::TimedOut),
+                ReceiveError::Io(TransferIoError::Slow { .. }) => Some(Abort::TimedOut),
                 _ => return Err(error),
             };
             reason.into_iter().for_each(|reason| session.abort(reason));
@@ -184,7 +184,7 @@ where
 
 /// Up to the offer; returns who makes it.
 async fn offered<S>(
-    talk: &mut Conversation<S>,
+    talk: &mut HandshakeStream<S>,
     session: &mut ReceiverSession,
     config: &ReceiveConfig,
 ) -> Result<(String, Manifest), ReceiveError>
@@ -227,8 +227,8 @@ where
 /// An offer that waits for a decision.
 #[derive(Debug)]
 #[must_use = "the sender waits for an answer"]
-pub struct Incoming<S> {
-    talk: Conversation<S>,
+pub struct Offer<S> {
+    talk: HandshakeStream<S>,
     session: ReceiverSession,
     manifest: Manifest,
     reviewed: Vec<Reviewed>,
@@ -236,7 +236,7 @@ pub struct Incoming<S> {
     config: ReceiveConfig,
 }
 
-impl<S> Incoming<S>
+impl<S> Offer<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -319,7 +319,7 @@ where
     /// Cancel safe in so far as the connection closes either way.
     pub async fn refuse(mut self, reason: Abort) {
         self.session.abort(reason);
-        self.talk.part(self.session.poll_transmit()).await;
+        self.talk.close_after(self.session.poll_transmit()).await;
     }
 
     /// Receives what is on offer into `destination`.
@@ -392,7 +392,7 @@ where
 
 /// The rest of the transfer, on a thread and beside it.
 async fn run<S, K>(
-    talk: Conversation<S>,
+    talk: HandshakeStream<S>,
     session: ReceiverSession,
     keeper: K,
     config: &ReceiveConfig,
@@ -403,24 +403,24 @@ where
     K::Kept: Send + 'static,
 {
     let stream = talk.into_stream().await?;
-    let (pump, link) = Pump::new(PumpConfig {
+    let (io_loop, link) = IoLoop::new(IoLoopConfig {
         idle_timeout: config.idle_timeout,
         patience: config.stall_timeout,
-        read_buffer_bytes: PIECE_BYTES,
+        read_buffer_bytes: CHUNK_BYTES,
         heartbeat: Some(WORKING),
     });
     let worker = ReceiveWorker::new(session, link, keeper);
     let worker = spawn_blocking(move || worker.run());
-    let pumped = pump.run(stream).await;
+    let pumped = io_loop.run(stream).await;
     let worked = worker.await.unwrap_or(Err(ReceiveError::Worker));
     match (worked, pumped) {
         // The worker only saw its channel close; the pump knows why.
-        (Err(ReceiveError::Link(LinkError::Closed)), Err(error)) => Err(error.into()),
+        (Err(ReceiveError::Io(TransferIoError::Closed)), Err(error)) => Err(error.into()),
         (worked, _) => worked,
     }
 }
 
-impl<S> Incoming<S> {
+impl<S> Offer<S> {
     /// The connection to the sender, to look at.
     pub fn get_ref(&self) -> &S {
         self.talk.get_ref()
@@ -445,7 +445,7 @@ impl<S> Incoming<S> {
 pub enum ReceiveError {
     /// The connection or the peer failed: try again, it can be resumed.
     #[error(transparent)]
-    Link(#[from] LinkError),
+    Io(#[from] TransferIoError),
     /// The peer broke the protocol, or ended the session and said why.
     #[error(transparent)]
     Session(#[from] SessionError),

@@ -6,8 +6,8 @@ use super::{ReceiveConfig, ReceiveError, worker::Keeper};
 use crate::{
     Digest, Entry, EntryKind, EntryPath, Integrity, Manifest,
     driver::{
+        io_loop::WorkerChannels,
         progress::{FileOutcome, OnProgress, Progress, Summary, set_outcome},
-        pump::Worker,
     },
     session::{Answer, FailReason, ReceiverEvent, RefuseReason, Reviewed},
 };

@@ -3,7 +3,7 @@
 
 use super::{ReceiveError, disk::abort};
 use crate::{
-    driver::pump::{LinkError, Piece, Worker},
+    driver::io_loop::{Chunk, TransferIoError, WorkerChannels},
     session::{Answer, ReceiverEvent, ReceiverSession, RefuseReason},
 };
 
@@ -38,7 +38,7 @@ pub(super) struct ReceiveWorker<K> {
 }
 
 impl<K: Keeper> ReceiveWorker<K> {
-    pub(super) fn new(session: ReceiverSession, link: Worker, keeper: K) -> Self {
+    pub(super) fn new(session: ReceiverSession, link: WorkerChannels, keeper: K) -> Self {
         Self {
             session,
             link,
@@ -69,7 +69,11 @@ impl<K: Keeper> ReceiveWorker<K> {
         while !done {
             let left = self.keeper.comparing_bytes();
             self.link.activity.wait_for_peer(left);
-            let bytes = self.link.inbound.blocking_recv().ok_or(LinkError::Closed)?;
+            let bytes = self
+                .link
+                .inbound
+                .blocking_recv()
+                .ok_or(TransferIoError::Closed)?;
             self.link.activity.work();
             let mut input = bytes.as_slice();
             while let Some(event) = self.session.handle_input(&mut input)? {
@@ -80,7 +84,7 @@ impl<K: Keeper> ReceiveWorker<K> {
                     event => self.keeper.on_event(event)?,
                 }
             }
-            let _ = self.link.inbound_spare.try_send(bytes);
+            let _ = self.link.inbound_free.try_send(bytes);
         }
         let failures = self.keeper.finish(&self.link)?;
         self.session.report(failures);
@@ -92,8 +96,8 @@ impl<K: Keeper> ReceiveWorker<K> {
             let filled = bytes.len();
             self.link
                 .outbound
-                .blocking_send(Piece::of(bytes, filled))
-                .map_err(|_closed| LinkError::Closed)?;
+                .blocking_send(Chunk::of(bytes, filled))
+                .map_err(|_closed| TransferIoError::Closed)?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Sends what a [`Source`](crate::Source) holds, or whatever else can be read.
+//! Sends what a [`FileSet`](crate::FileSet) holds, or whatever else can be read.
 
 mod outgoing;
 mod source;
@@ -13,8 +13,8 @@ pub use self::{
     source::{FileSource, SourceFile},
 };
 use super::{
+    io_loop::TransferIoError,
     progress::{OnProgress, Summary},
-    pump::LinkError,
 };
 use crate::session::SessionError;
 
@@ -117,7 +117,7 @@ where
 pub enum SendError {
     /// The connection or the peer failed: try again, it can be resumed.
     #[error(transparent)]
-    Link(#[from] LinkError),
+    Io(#[from] TransferIoError),
     /// The peer broke the protocol, or ended the session and said why.
     #[error(transparent)]
     Session(#[from] SessionError),

@@ -11,8 +11,8 @@ use super::{FileSource, SendConfig, SendError, worker::SendWorker};
 use crate::{
     Manifest, OnProgress, Progress, Summary,
     driver::{
-        handshake::{self, Allowance, Conversation},
-        pump::{LinkError, Pump, PumpConfig},
+        handshake::{self, Allowance, HandshakeStream},
+        io_loop::{IoLoop, IoLoopConfig, TransferIoError},
     },
     session::{Abort, RefuseReason, SenderEvent, SenderSession},
 };
@@ -35,7 +35,7 @@ where
 {
     let mut outgoing = Outgoing {
         session: SenderSession::new(&config.name, manifest),
-        talk: Conversation::new(stream, config.idle_timeout),
+        talk: HandshakeStream::new(stream, config.idle_timeout),
         peer: String::new(),
         busy: false,
         config: config.clone(),
@@ -50,7 +50,7 @@ where
 #[derive(Debug)]
 #[must_use = "the receiver waits for an offer"]
 pub struct Outgoing<S> {
-    talk: Conversation<S>,
+    talk: HandshakeStream<S>,
     session: SenderSession,
     peer: String,
     busy: bool,
@@ -97,7 +97,7 @@ where
     /// Cancel safe in so far as the connection closes either way.
     pub async fn refuse(mut self, reason: Abort) {
         self.session.abort(reason);
-        self.talk.part(self.session.poll_transmit()).await;
+        self.talk.close_after(self.session.poll_transmit()).await;
     }
 
     /// Offers the source whose manifest was given to [`greet`], and sends what
@@ -113,7 +113,7 @@ where
             Ok(refused) => refused,
             Err(error) => return Err(self.part(error).await),
         };
-        let (pump, link) = Pump::new(PumpConfig {
+        let (io_loop, link) = IoLoop::new(IoLoopConfig {
             idle_timeout: self.config.idle_timeout,
             patience: self.config.stall_timeout,
             read_buffer_bytes: CONTROL_BUFFER_BYTES,
@@ -123,11 +123,11 @@ where
         let stream = self.talk.into_stream().await?;
         let worker = SendWorker::new(source, self.session, refused, link, &self.config);
         let worker = spawn_blocking(move || worker.run());
-        let pumped = pump.run(stream).await;
+        let pumped = io_loop.run(stream).await;
         let worked = worker.await.unwrap_or(Err(SendError::Worker));
         match (worked, pumped) {
             // The worker only saw its channel close; the pump knows why.
-            (Err(SendError::Link(LinkError::Closed)), Err(error)) => Err(error.into()),
+            (Err(SendError::Io(TransferIoError::Closed)), Err(error)) => Err(error.into()),
             (worked, _) => worked,
         }
     }
@@ -195,16 +195,16 @@ where
     }
 
     /// Tells the peer what was wrong, if it can be told.
-    async fn part(mut self, error: SendError) -> SendError {
+    async fn close_after(mut self, error: SendError) -> SendError {
         let reason = match &error {
             SendError::Session(error) => error.abort(),
-            SendError::Link(LinkError::Slow { .. }) => Some(Abort::TimedOut),
+            SendError::Io(TransferIoError::Slow { .. }) => Some(Abort::TimedOut),
             _ => return error,
         };
         reason
             .into_iter()
             .for_each(|reason| self.session.abort(reason));
-        self.talk.part(self.session.poll_transmit()).await;
+        self.talk.close_after(self.session.poll_transmit()).await;
         error
     }
 }

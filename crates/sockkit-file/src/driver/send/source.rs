@@ -2,9 +2,9 @@
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
-use crate::{FailReason, Manifest, Source, store::OpenSource};
+use crate::{FailReason, FileSet, Manifest, store::OpenFileSet};
 
-/// Gives the files of an offer. [`Source`] is one, for files on a disk.
+/// Gives the files of an offer. [`FileSet`] is one, for files on a disk.
 ///
 /// # Threads
 /// All calls of one transfer, and those to the files, come from one thread on which
@@ -66,7 +66,7 @@ pub trait SourceFile: Read + Seek {
 
 impl<T: AsRef<[u8]>> SourceFile for Cursor<T> {}
 
-impl FileSource for Source {
+impl FileSource for FileSet {
     fn manifest(&self) -> &Manifest {
         self.manifest()
     }
@@ -77,7 +77,7 @@ impl FileSource for Source {
 }
 
 /// A file on a disk.
-struct OpenFile(OpenSource);
+struct OpenFile(OpenFileSet);
 
 impl Read for OpenFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

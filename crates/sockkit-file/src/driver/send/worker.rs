@@ -12,8 +12,8 @@ use super::{FileSource, SendConfig, SendError, SourceFile};
 use crate::{
     BLOCK_BYTES, Digest, EntryKind, Integrity,
     driver::{
+        io_loop::{CHUNK_BYTES, Chunk, HEARTBEAT, TransferIoError, WorkerChannels},
         progress::{FileOutcome, OnProgress, Progress, Summary, set_outcome},
-        pump::{HEARTBEAT, LinkError, PIECE_BYTES, Piece, Worker},
     },
     session::{
         BlockHasher, DigestTree, FailReason, FileEncoder, Job, Plan, RefuseReason, SenderEvent,
@@ -63,11 +63,11 @@ impl<F: FileSource> SendWorker<F> {
         match sent {
             Ok(()) => Ok(self.summary()),
             // The receiver may have said why it closed.
-            Err(SendError::Link(LinkError::Closed)) => {
+            Err(SendError::Io(TransferIoError::Closed)) => {
                 while let Some(bytes) = self.link.inbound.blocking_recv() {
                     self.handle_input(&bytes)?;
                 }
-                Err(LinkError::Closed.into())
+                Err(TransferIoError::Closed.into())
             }
             Err(error) => Err(error),
         }
@@ -85,7 +85,7 @@ impl<F: FileSource> SendWorker<F> {
         self.ship()?;
         while !self.reported {
             let bytes = self.link.inbound.blocking_recv();
-            self.handle_input(&bytes.ok_or(LinkError::Closed)?)?;
+            self.handle_input(&bytes.ok_or(TransferIoError::Closed)?)?;
         }
         Ok(())
     }
@@ -217,7 +217,7 @@ impl<F: FileSource> SendWorker<F> {
         blocks: u64,
     ) -> Result<Result<DigestTree, FailReason>, SendError> {
         let mut tree = DigestTree::new();
-        let mut buffer = vec![0; PIECE_BYTES];
+        let mut buffer = vec![0; CHUNK_BYTES];
         while tree.blocks() < blocks {
             let mut left = size_bytes
                 .saturating_sub(tree.blocks() * BLOCK_BYTES)
@@ -227,7 +227,7 @@ impl<F: FileSource> SendWorker<F> {
             }
             let mut hasher = BlockHasher::new(tree.blocks(), size_bytes);
             while left > 0 {
-                let room = usize::try_from(left).map_or(PIECE_BYTES, |left| left.min(PIECE_BYTES));
+                let room = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
                 match opened.read(&mut buffer[..room]) {
                     Ok(0) => return Ok(Err(FailReason::Changed)),
                     Ok(read) => {
@@ -270,7 +270,7 @@ impl<F: FileSource> SendWorker<F> {
             match self.link.inbound.try_recv() {
                 Ok(bytes) => self.handle_input(&bytes)?,
                 Err(TryRecvError::Empty) => return Ok(()),
-                Err(TryRecvError::Disconnected) => return Err(LinkError::Closed.into()),
+                Err(TryRecvError::Disconnected) => return Err(TransferIoError::Closed.into()),
             }
         }
     }
@@ -320,16 +320,16 @@ impl<F: FileSource> SendWorker<F> {
 
     /// Hands the piece over and begins another.
     fn ship(&mut self) -> Result<(), SendError> {
-        let spare = self.link.outbound_spare.try_recv();
+        let spare = self.link.outbound_free.try_recv();
         let full = mem::replace(
             &mut self.outbox.piece,
-            spare.unwrap_or_else(|_none| Piece::new()),
+            spare.unwrap_or_else(|_none| Chunk::new()),
         );
         self.spoke = Instant::now();
         self.link
             .outbound
             .blocking_send(full)
-            .map_err(|_closed| LinkError::Closed.into())
+            .map_err(|_closed| TransferIoError::Closed.into())
     }
 
     fn accepted_bytes(&self) -> u64 {
@@ -361,14 +361,14 @@ impl<F: FileSource> SendWorker<F> {
 
 /// The piece that is being filled, and the message that goes into it next.
 struct Outbox {
-    piece: Piece,
+    piece: Chunk,
     message: Vec<u8>,
 }
 
 impl Outbox {
     fn new() -> Self {
         Self {
-            piece: Piece::new(),
+            piece: Chunk::new(),
             message: Vec::new(),
         }
     }
@@ -378,7 +378,7 @@ impl Outbox {
     }
 
     fn room(&mut self, at_most: u64) -> &mut [u8] {
-        let Piece { buffer, filled } = &mut self.piece;
+        let Chunk { buffer, filled } = &mut self.piece;
         let free = &mut buffer[*filled..];
         let bytes = usize::try_from(at_most).map_or(free.len(), |bytes| bytes.min(free.len()));
         &mut free[..bytes]
@@ -386,7 +386,7 @@ impl Outbox {
 
     /// Copies what fits of the message from `from` on.
     fn put(&mut self, from: usize) -> usize {
-        let Piece { buffer, filled } = &mut self.piece;
+        let Chunk { buffer, filled } = &mut self.piece;
         let message = &self.message[from..];
         let bytes = message.len().min(buffer.len() - *filled);
         buffer[*filled..*filled + bytes].copy_from_slice(&message[..bytes]);
@@ -412,8 +412,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        Source,
-        driver::pump::{Pump, PumpConfig},
+        FileSet,
+        driver::io_loop::{IoLoop, IoLoopConfig},
     };
 
     #[tokio::test]
@@ -421,9 +421,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("film");
         fs::write(&path, b"frames").unwrap();
-        let source = Source::gather([path]).unwrap();
+        let source = FileSet::gather([path]).unwrap();
         let session = SenderSession::new("", source.manifest().clone());
-        let (mut pump, link) = Pump::new(PumpConfig {
+        let (mut io_loop, link) = IoLoop::new(IoLoopConfig {
             idle_timeout: Duration::MAX,
             patience: Duration::MAX,
             read_buffer_bytes: 1_024,
@@ -438,8 +438,8 @@ mod tests {
         })
         .await
         .unwrap();
-        let said = pump.outbound.recv().await.unwrap();
+        let said = io_loop.outbound.recv().await.unwrap();
         assert_eq!(said.buffer[..said.filled], *WORKING);
-        assert!(pump.outbound.recv().await.is_none());
+        assert!(io_loop.outbound.recv().await.is_none());
     }
 }

@@ -3,7 +3,7 @@
 use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 use zune_jpeg::JpegDecoder;
 
-use super::tidy;
+use super::trim;
 use crate::picture::{Encoding, Picture, PictureError, PixelFormat};
 
 /// Decompresses a JPEG to [`PixelFormat::Rgb`]; capture time and number stay.
@@ -35,7 +35,7 @@ pub fn decode_as(frame: &Picture, format: PixelFormat) -> Result<Picture, Pictur
         _ => return decode(frame)?.convert(format),
     };
     check_density(frame)?;
-    let jpeg = tidy(frame.data())?;
+    let jpeg = trim(frame.data())?;
     let options = DecoderOptions::default()
         .set_strict_mode(true)
         .set_max_width(frame.width_px() as usize)

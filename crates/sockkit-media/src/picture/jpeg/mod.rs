@@ -1,4 +1,4 @@
-//! JPEG: encode, decode, measure, tidy.
+//! JPEG: encode, decode, measure, trim.
 //!
 //! Bytes from a peer meet a decoder in safe Rust only, in its strict mode: a
 //! picture cut short is an error and not a grey rest.
@@ -11,14 +11,14 @@ mod encode;
 mod markers;
 mod split;
 mod tables;
-mod tidy;
+mod trim;
 
 pub use self::{
     decode::{decode, decode_as},
     encode::encode,
     markers::dimensions,
     split::Splitter,
-    tidy::tidy,
+    trim::trim,
 };
 
 /// The quality to use when nobody asked: a good picture at about a tenth of

@@ -61,25 +61,25 @@ pub(super) fn start(entry: SampleEntry, width_px: u16, height_px: u16) -> io::Re
 pub(super) struct Sample {
     pub(super) bytes: u32,
     pub(super) micros: u32,
-    pub(super) stands: Stands,
+    pub(super) kind: SampleKind,
 }
 
 /// What a player needs to show a picture.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Stands {
+pub(super) enum SampleKind {
     /// Nothing else: it may start here.
-    Alone,
+    Keyframe,
     /// The pictures before.
     #[cfg(feature = "h264")]
-    OnOthers,
+    Delta,
 }
 
-impl Stands {
+impl SampleKind {
     const fn flags(self) -> SampleFlags {
         match self {
-            Self::Alone => SampleFlags::from_fields(0, 2, 0, 0, 0, false, 0),
+            Self::Keyframe => SampleFlags::from_fields(0, 2, 0, 0, 0, false, 0),
             #[cfg(feature = "h264")]
-            Self::OnOthers => SampleFlags::from_fields(0, 1, 0, 0, 0, true, 0),
+            Self::Delta => SampleFlags::from_fields(0, 1, 0, 0, 0, true, 0),
         }
     }
 }
@@ -112,7 +112,7 @@ fn moof(number: u32, begins_micros: u64, pictures: &[Sample], offset: i32) -> Mo
     // Said once if it is so of all.
     let alone = pictures
         .iter()
-        .all(|picture| picture.stands == Stands::Alone);
+        .all(|picture| picture.kind == SampleKind::Keyframe);
     MoofBox {
         mfhd_box: MfhdBox {
             sequence_number: number,
@@ -124,7 +124,7 @@ fn moof(number: u32, begins_micros: u64, pictures: &[Sample], offset: i32) -> Mo
                 sample_description_index: None,
                 default_sample_duration: None,
                 default_sample_size: None,
-                default_sample_flags: alone.then(|| Stands::Alone.flags()),
+                default_sample_flags: alone.then(|| SampleKind::Keyframe.flags()),
                 duration_is_empty: false,
                 default_base_is_moof: true,
             },
@@ -150,7 +150,7 @@ fn run_entry(picture: &Sample, flags_are_said: bool) -> TrunSample {
     TrunSample {
         duration: Some(picture.micros),
         size: Some(picture.bytes),
-        flags: (!flags_are_said).then(|| picture.stands.flags()),
+        flags: (!flags_are_said).then(|| picture.kind.flags()),
         composition_time_offset: None,
     }
 }
@@ -290,10 +290,10 @@ mod tests {
     /// A player's own parser may find out, so no player shows a wrong mark.
     #[test]
     fn h264_pictures_that_need_others_are_marked_as_non_sync() {
-        let pictures = [Stands::Alone, Stands::OnOthers].map(|stands| Sample {
+        let pictures = [SampleKind::Keyframe, SampleKind::Delta].map(|kind| Sample {
             bytes: 1,
             micros: 1,
-            stands,
+            kind,
         });
         let header = fragment(1, 0, &pictures).unwrap();
         let (moof, _) = MoofBox::decode(&header).unwrap();

@@ -7,7 +7,7 @@ use shiguredo_mp4::boxes::SampleEntry;
 
 #[cfg(feature = "h264")]
 use super::h264::{self, H264};
-use super::{Codec, RecordError, RecorderConfig, boxes, boxes::Stands};
+use super::{Codec, RecordError, RecorderConfig, boxes, boxes::SampleKind};
 use crate::picture::{Picture, PictureError, jpeg};
 
 /// Compresses the pictures of one recording.
@@ -22,12 +22,12 @@ pub(super) enum Encoder {
 /// One picture as it is in the file.
 pub(super) struct Encoded {
     pub(super) data: Bytes,
-    pub(super) stands: Stands,
+    pub(super) kind: SampleKind,
 }
 
 /// Where in its fragment a picture comes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Place {
+pub(super) enum FragmentPosition {
     /// It must stand alone, so that a player can start with the fragment.
     First,
     Later,
@@ -58,14 +58,18 @@ impl Encoder {
         not(feature = "h264"),
         expect(clippy::needless_pass_by_ref_mut, reason = "h264 remembers pictures")
     )]
-    pub(super) fn encode(&mut self, frame: &Picture, place: Place) -> io::Result<Encoded> {
+    pub(super) fn encode(
+        &mut self,
+        frame: &Picture,
+        place: FragmentPosition,
+    ) -> io::Result<Encoded> {
         match self {
             Self::MotionJpeg { .. } => {
                 // Each stands alone, wherever it comes.
                 let _ = place;
                 Ok(Encoded {
                     data: frame.data().clone(),
-                    stands: Stands::Alone,
+                    kind: SampleKind::Keyframe,
                 })
             }
             #[cfg(feature = "h264")]

@@ -27,8 +27,8 @@ use shiguredo_mp4::{
 
 use super::{
     RecordError, Timing,
-    boxes::Stands,
-    encoder::{Encoded, Place},
+    boxes::SampleKind,
+    encoder::{Encoded, FragmentPosition},
 };
 use crate::picture::Picture;
 
@@ -104,12 +104,16 @@ impl H264 {
     }
 
     /// Compresses one I420 picture.
-    pub(super) fn encode(&mut self, frame: &Picture, place: Place) -> io::Result<Encoded> {
+    pub(super) fn encode(
+        &mut self,
+        frame: &Picture,
+        place: FragmentPosition,
+    ) -> io::Result<Encoded> {
         let mut encoder = match self.encoder.take() {
             Some(encoder) => encoder,
             None => self.make_encoder(frame)?,
         };
-        if place == Place::First && self.encoded > 0 {
+        if place == FragmentPosition::First && self.encoded > 0 {
             encoder.force_intra_frame();
         }
         let planes = planes(frame);
@@ -120,8 +124,8 @@ impl H264 {
             }
             let stream = encoder.encode(&planes).map_err(io::Error::other)?;
             let stands = match stream.frame_type() {
-                FrameType::IDR => Stands::Alone,
-                _ => Stands::OnOthers,
+                FrameType::IDR => SampleKind::Keyframe,
+                _ => SampleKind::Delta,
             };
             let data = self.take_units(&stream.to_vec())?;
             // A picture is left out when its bits are spent. Asked again, the
@@ -131,7 +135,7 @@ impl H264 {
                 self.encoded += 1;
                 return Ok(Encoded {
                     data: data.into(),
-                    stands,
+                    kind,
                 });
             }
         }

@@ -12,7 +12,7 @@ use std::{
 use super::{
     Existing, RecordError, RecordSummary, RecorderConfig,
     boxes::{self, Sample},
-    encoder::{Encoded, Encoder, Place},
+    encoder::{Encoded, Encoder, FragmentPosition},
     timeline::Timeline,
 };
 use crate::picture::{Encoding, Picture, PictureError, jpeg};
@@ -124,8 +124,8 @@ impl Writer {
 
     fn append(&mut self, frame: &Picture, micros: u32) -> io::Result<()> {
         let place = match self.fragment.is_empty() {
-            true => Place::First,
-            false => Place::Later,
+            true => FragmentPosition::First,
+            false => FragmentPosition::Later,
         };
         let Encoded { data, stands } = self.encoder.encode(frame, place)?;
         if self.frames == 0 {
@@ -140,7 +140,7 @@ impl Writer {
         self.fragment.push(Sample {
             bytes: u32::try_from(data.len()).map_err(io::Error::other)?,
             micros,
-            stands,
+            kind,
         });
         self.fragment_micros += u64::from(micros);
         self.frames += 1;
@@ -195,7 +195,7 @@ pub(super) fn tidied(frame: &Picture) -> Result<Picture, PictureError> {
     if frame.encoding() != Encoding::Jpeg {
         return Ok(frame.clone());
     }
-    let tidy = jpeg::tidy(frame.data())?;
+    let tidy = jpeg::trim(frame.data())?;
     if tidy.len() == frame.data().len() {
         return Ok(frame.clone());
     }

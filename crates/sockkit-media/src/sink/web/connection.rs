@@ -75,7 +75,7 @@ async fn serve_one(stream: Stream, peer: Peer, app: Router, write_deadline: Dura
         tracing::debug!(%error, "cannot set the socket up");
     }
     let stream = Arc::new(stream);
-    let app = app.layer(Extension(Outlet {
+    let app = app.layer(Extension(SendBuffer {
         stream: Arc::clone(&stream),
         peer: address,
         deadline: write_deadline,
@@ -116,13 +116,13 @@ fn options() -> SocketOptions {
 /// The way out of one connection, for answers that have something newer to
 /// send by the time that the last bytes have left.
 #[derive(Clone, Debug)]
-pub(super) struct Outlet {
+pub(super) struct SendBuffer {
     stream: Arc<Stream>,
     pub(super) peer: SocketAddr,
     deadline: Duration,
 }
 
-impl Outlet {
+impl SendBuffer {
     /// How slowly this client may take pictures.
     pub(super) fn lag_limit(&self) -> LagLimit {
         LagLimit::new(self.deadline)
@@ -131,7 +131,11 @@ impl Outlet {
     /// Waits until what was written has left this machine, but for a little,
     /// if the client takes it in time.
     pub(super) async fn sent(&self, lag: &mut LagLimit) -> io::Result<()> {
-        timeout(lag.left(now()), tcp::sent(self.stream.get_ref())).await??;
+        timeout(
+            lag.left(now()),
+            tcp::unsent_below_lowat(self.stream.get_ref()),
+        )
+        .await??;
         lag.handle_taken(now())
     }
 }
@@ -144,7 +148,7 @@ pub(super) fn now() -> std::time::Instant {
 /// Fails an answer, or a picture of a stream, that is not taken whole in time.
 #[derive(Debug)]
 struct WriteDeadline {
-    /// Shared with the [`Outlet`].
+    /// Shared with the [`SendBuffer`].
     stream: Arc<Stream>,
     limit: Duration,
     /// Runs from the first write that waits until all is written: a byte now

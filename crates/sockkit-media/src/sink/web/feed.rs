@@ -17,7 +17,7 @@ use crate::{
 
 /// Takes pictures from a source and hands them to clients as JPEG.
 #[derive(Debug)]
-pub(super) struct Feed {
+pub(super) struct JpegBroadcaster {
     pub(super) name: String,
     pub(super) stats: StatsHandle,
     counts_itself: bool,
@@ -25,7 +25,7 @@ pub(super) struct Feed {
     publisher: Publisher<ShownPicture>,
     /// Somebody began to watch.
     wanted: Notify,
-    showing: Mutex<Showing>,
+    showing: Mutex<StreamInfo>,
 }
 
 /// What a client gets: a JPEG, and the stamps that go into the headers.
@@ -47,13 +47,13 @@ pub(super) enum Signal {
 
 /// What the figures say about the picture.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Showing {
+pub(super) struct StreamInfo {
     pub(super) signal: Signal,
     pub(super) width_px: u32,
     pub(super) height_px: u32,
 }
 
-impl Feed {
+impl JpegBroadcaster {
     pub(super) fn new(name: String, jpeg_quality: u8, stats: Option<StatsHandle>) -> Self {
         Self {
             name,
@@ -77,7 +77,7 @@ impl Feed {
         self.publisher.subscribers()
     }
 
-    pub(super) fn showing(&self) -> Showing {
+    pub(super) fn showing(&self) -> StreamInfo {
         *self.showing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -102,7 +102,7 @@ impl Feed {
                 () = self.wanted.notified() => {}
                 () = tokio::time::sleep_until(silent_at) => {
                     newest = None;
-                    self.show(Showing::default());
+                    self.show(StreamInfo::default());
                     // Again and again: browsers show a part when the next
                     // one begins, and a client that vanished is noticed.
                     published = false;
@@ -159,14 +159,14 @@ impl Feed {
         if self.counts_itself {
             self.stats.observe(frame);
         }
-        self.show(Showing {
+        self.show(StreamInfo {
             signal: Signal::Live,
             width_px: frame.width_px(),
             height_px: frame.height_px(),
         });
     }
 
-    fn show(&self, showing: Showing) {
+    fn show(&self, showing: StreamInfo) {
         *self.showing.lock().unwrap_or_else(PoisonError::into_inner) = showing;
     }
 }

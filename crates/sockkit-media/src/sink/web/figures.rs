@@ -4,7 +4,7 @@ use std::{fmt::Write, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::feed::{Feed, Signal};
+use super::feed::{JpegBroadcaster, Signal};
 use crate::stream::Stats;
 
 /// What `/state` answers.
@@ -44,7 +44,7 @@ struct AgeMillis {
 }
 
 impl State {
-    pub(super) fn of(feeds: &[Arc<Feed>]) -> Self {
+    pub(super) fn of(feeds: &[Arc<JpegBroadcaster>]) -> Self {
         Self {
             streams: feeds.iter().map(|feed| StreamState::of(feed)).collect(),
         }
@@ -52,7 +52,7 @@ impl State {
 }
 
 impl StreamState {
-    fn of(feed: &Feed) -> Self {
+    fn of(feed: &JpegBroadcaster) -> Self {
         let (stats, showing) = (feed.stats.snapshot(), feed.showing());
         Self {
             name: feed.name.clone(),
@@ -83,7 +83,7 @@ impl StreamState {
 ///
 /// # Source
 /// Prometheus text exposition format 0.0.4.
-pub(super) fn metrics(feeds: &[Arc<Feed>]) -> String {
+pub(super) fn metrics(feeds: &[Arc<JpegBroadcaster>]) -> String {
     let streams: Vec<_> = feeds
         .iter()
         .map(|feed| (feed, feed.stats.snapshot()))
@@ -133,7 +133,7 @@ fn family(text: &mut String, metric: &str, kind: &str, help: &str) {
     let _ = writeln!(text, "# HELP {metric} {help}\n# TYPE {metric} {kind}");
 }
 
-/// Stream names need no escape: see [`ViewerStream::new`](super::ViewerStream::new).
+/// Stream names need no escape: see [`WebStream::new`](super::WebStream::new).
 fn sample(text: &mut String, metric: &str, stream: &str, labels: &str, value: impl ToString) {
     let value = value.to_string();
     let _ = writeln!(text, "{metric}{{stream=\"{stream}\"{labels}}} {value}");

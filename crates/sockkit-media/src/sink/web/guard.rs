@@ -23,7 +23,7 @@ use super::Embedding;
 /// Decides by the names this machine is known under, and by the pages that
 /// may embed its pictures.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Guard {
+pub(super) struct HostPolicy {
     names: Vec<String>,
     embeddings: Vec<Embedding>,
 }
@@ -52,7 +52,7 @@ pub(super) enum Audience {
     Embedder,
 }
 
-impl Guard {
+impl HostPolicy {
     pub(super) fn new(
         names: impl IntoIterator<Item = String>,
         embeddings: impl IntoIterator<Item = Embedding>,
@@ -204,9 +204,9 @@ fn is_address(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn guard(embeddings: &[&str]) -> Guard {
+    fn guard(embeddings: &[&str]) -> HostPolicy {
         let embeddings = embeddings.iter().map(|text| text.parse().unwrap());
-        Guard::new(["camera.lan".to_owned()], embeddings)
+        HostPolicy::new(["camera.lan".to_owned()], embeddings)
     }
 
     #[track_caller]
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_request_without_host_is_refused() {
-        let refused = Guard::default().check(Asking::default());
+        let refused = HostPolicy::default().check(Asking::default());
         assert_eq!(refused, Err(Refusal::NoHost));
     }
 

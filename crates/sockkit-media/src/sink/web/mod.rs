@@ -1,6 +1,6 @@
 //! The browser viewer: live pictures and their figures on a page.
 //!
-//! Each stream has one `Feed`: it compresses a picture once for
+//! Each stream has one `JpegBroadcaster`: it compresses a picture once for
 //! all who watch, and not at all while nobody does. Each client takes the
 //! newest picture whenever its connection has room, so a slow browser sees
 //! fewer pictures and costs the others nothing.
@@ -24,7 +24,7 @@ use std::{
 
 use sockkit_core::{
     BindError,
-    server::{Server, Slots},
+    server::{ConnectionLimiter, Server},
 };
 use tokio::net::TcpListener;
 use tokio_util::{
@@ -33,19 +33,19 @@ use tokio_util::{
 };
 
 pub use self::embedding::{Embedding, EmbeddingError};
-use self::{feed::Feed, guard::Guard, routes::Shared};
+use self::{feed::JpegBroadcaster, guard::HostPolicy, routes::Shared};
 use crate::{latest::Subscriber, log_limit::LogLimit, picture::Picture, stream::StatsHandle};
 
 /// Serves live pictures to browsers until it is dropped.
 ///
 /// ```no_run
 /// # use sockkit_media as sockkit;
-/// use sockkit::{latest, sink::web::{Viewer, ViewerConfig, ViewerStream}};
+/// use sockkit::{latest, sink::web::{WebServer, WebServerConfig, WebStream}};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let (publisher, pictures) = latest::channel();
-/// let streams = [ViewerStream::new("camera", pictures)];
-/// let viewer = Viewer::bind(ViewerConfig::default(), streams).await?;
+/// let streams = [WebStream::new("camera", pictures)];
+/// let viewer = WebServer::bind(WebServerConfig::default(), streams).await?;
 /// println!("look at http://{}/", viewer.address());
 /// # drop(publisher);
 /// viewer.shutdown().await;
@@ -54,34 +54,34 @@ use crate::{latest::Subscriber, log_limit::LogLimit, picture::Picture, stream::S
 /// ```
 #[derive(Debug)]
 #[must_use = "a viewer that is dropped serves nobody"]
-pub struct Viewer {
+pub struct WebServer {
     address: SocketAddr,
     server: Server,
     tasks: TaskTracker,
     stop: DropGuard,
 }
 
-impl Viewer {
+impl WebServer {
     /// Binds the address and begins to serve `streams`, the first of which
     /// is the one that URLs without a name mean.
     ///
     /// # Errors
-    /// [`ViewerError`] if the address cannot be bound, or the streams' names
+    /// [`WebServerError`] if the address cannot be bound, or the streams' names
     /// do not tell them apart.
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is served until it returns.
     pub async fn bind(
-        config: ViewerConfig,
-        streams: impl IntoIterator<Item = ViewerStream>,
-    ) -> Result<Self, ViewerError> {
+        config: WebServerConfig,
+        streams: impl IntoIterator<Item = WebStream>,
+    ) -> Result<Self, WebServerError> {
         let streams: Vec<_> = streams.into_iter().collect();
         check_names(&streams)?;
         let address = config.address;
         let listener = TcpListener::bind(address)
             .await
             .map_err(|source| BindError::Address { address, source })?;
-        let address = listener.local_addr().map_err(ViewerError::Io)?;
+        let address = listener.local_addr().map_err(WebServerError::Io)?;
 
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let feeds = streams
@@ -90,14 +90,17 @@ impl Viewer {
             .collect();
         let shared = Arc::new(Shared {
             feeds,
-            guard: Guard::new(config.names.iter().cloned(), config.embeddings.clone()),
+            guard: HostPolicy::new(config.names.iter().cloned(), config.embeddings.clone()),
             log_limit: LogLimit::default(),
-            places: Arc::new(Slots::new(config.max_viewers, config.per_host())),
+            places: Arc::new(ConnectionLimiter::new(
+                config.max_viewers,
+                config.per_host(),
+            )),
             stop: stop.clone(),
         });
         tasks.close();
         let server = connection::serve(listener, routes::router(shared), config.limits())
-            .map_err(ViewerError::Io)?;
+            .map_err(WebServerError::Io)?;
         tracing::info!(%address, "browser viewer listens");
         Ok(Self {
             address,
@@ -126,13 +129,13 @@ impl Viewer {
 
 /// A stream to show, and where its figures come from.
 #[derive(Debug)]
-pub struct ViewerStream {
+pub struct WebStream {
     name: String,
     pictures: Subscriber<Picture>,
     stats: Option<StatsHandle>,
 }
 
-impl ViewerStream {
+impl WebStream {
     /// Shows `pictures` under `name`: letters, digits, `-`, `_` and `.`, at
     /// most 64 of them.
     ///
@@ -157,7 +160,7 @@ impl ViewerStream {
 /// Where to serve, and how much.
 #[derive(Clone, Debug)]
 #[must_use = "a config does nothing until a viewer is bound with it"]
-pub struct ViewerConfig {
+pub struct WebServerConfig {
     address: SocketAddr,
     names: Vec<String>,
     embeddings: Vec<Embedding>,
@@ -167,7 +170,7 @@ pub struct ViewerConfig {
     jpeg_quality: u8,
 }
 
-impl ViewerConfig {
+impl WebServerConfig {
     /// Where to listen. Default: 127.0.0.1:8088.
     ///
     /// The traffic is in the clear and there is no password: whoever reaches
@@ -250,7 +253,7 @@ impl ViewerConfig {
     }
 }
 
-impl Default for ViewerConfig {
+impl Default for WebServerConfig {
     fn default() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8088)),
@@ -267,7 +270,7 @@ impl Default for ViewerConfig {
 /// Why a viewer cannot serve.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ViewerError {
+pub enum WebServerError {
     /// The address could not be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -295,19 +298,19 @@ pub enum ViewerError {
     Io(#[source] io::Error),
 }
 
-fn check_names(streams: &[ViewerStream]) -> Result<(), ViewerError> {
+fn check_names(streams: &[WebStream]) -> Result<(), WebServerError> {
     if streams.is_empty() {
-        return Err(ViewerError::NoStreams);
+        return Err(WebServerError::NoStreams);
     }
     for (index, stream) in streams.iter().enumerate() {
         let fits = (1..=MAX_NAME_BYTES).contains(&stream.name.len());
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if !fits || !stream.name.bytes().all(plain) {
-            return Err(ViewerError::BadName { index });
+            return Err(WebServerError::BadName { index });
         }
-        let same = |other: &ViewerStream| other.name == stream.name;
+        let same = |other: &WebStream| other.name == stream.name;
         if let Some(first) = streams[..index].iter().position(same) {
-            return Err(ViewerError::SameName {
+            return Err(WebServerError::SameName {
                 first,
                 second: index,
             });
@@ -317,12 +320,16 @@ fn check_names(streams: &[ViewerStream]) -> Result<(), ViewerError> {
 }
 
 fn start_feed(
-    config: &ViewerConfig,
-    stream: ViewerStream,
+    config: &WebServerConfig,
+    stream: WebStream,
     tasks: &TaskTracker,
     stop: &CancellationToken,
-) -> Arc<Feed> {
-    let feed = Arc::new(Feed::new(stream.name, config.jpeg_quality, stream.stats));
+) -> Arc<JpegBroadcaster> {
+    let feed = Arc::new(JpegBroadcaster::new(
+        stream.name,
+        config.jpeg_quality,
+        stream.stats,
+    ));
     let run = Arc::clone(&feed).run(stream.pictures);
     tasks.spawn(stop.clone().run_until_cancelled_owned(run));
     feed

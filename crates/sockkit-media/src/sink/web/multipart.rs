@@ -14,12 +14,12 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use serde::Deserialize;
-use sockkit_core::server::Slot;
+use sockkit_core::server::Permit;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    connection::{Outlet, now},
-    feed::{Feed, ShownPicture},
+    connection::{SendBuffer, now},
+    feed::{JpegBroadcaster, ShownPicture},
 };
 use crate::picture::Timestamp;
 
@@ -58,10 +58,10 @@ impl Head {
 ///
 /// Of one feed, at most one picture waits here and one in the connection.
 pub(super) fn body(
-    feeds: &[Arc<Feed>],
+    feeds: &[Arc<JpegBroadcaster>],
     head: Head,
-    place: Slot,
-    outlet: Outlet,
+    place: Permit,
+    outlet: SendBuffer,
     stop: CancellationToken,
 ) -> Body {
     let parts = stream::select_all(feeds.iter().map(|feed| Box::pin(parts_of(feed, head))));
@@ -87,7 +87,7 @@ pub(super) fn body(
     Body::from_stream(body)
 }
 
-fn parts_of(feed: &Feed, head: Head) -> impl Stream<Item = [Bytes; 3]> + use<> {
+fn parts_of(feed: &JpegBroadcaster, head: Head) -> impl Stream<Item = [Bytes; 3]> + use<> {
     let name = feed.name.clone();
     let state = (feed.watch(), name, head);
     stream::unfold(state, async |(mut pictures, name, head)| {

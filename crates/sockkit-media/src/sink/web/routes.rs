@@ -17,15 +17,15 @@ use axum::{
     routing::get,
 };
 use serde::Deserialize;
-use sockkit_core::server::Slots;
+use sockkit_core::server::ConnectionLimiter;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    connection::{Outlet, now},
-    feed::{Feed, Signal},
+    connection::{SendBuffer, now},
+    feed::{JpegBroadcaster, Signal},
     figures,
-    guard::{Asking, Audience, Guard, Refusal},
+    guard::{Asking, Audience, HostPolicy, Refusal},
     multipart::{self, Head},
 };
 use crate::log_limit::LogLimit;
@@ -33,11 +33,11 @@ use crate::log_limit::LogLimit;
 /// What the handlers share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) feeds: Vec<Arc<Feed>>,
-    pub(super) guard: Guard,
+    pub(super) feeds: Vec<Arc<JpegBroadcaster>>,
+    pub(super) guard: HostPolicy,
     pub(super) log_limit: LogLimit,
     /// One place for each client that watches.
-    pub(super) places: Arc<Slots>,
+    pub(super) places: Arc<ConnectionLimiter>,
     pub(super) stop: CancellationToken,
 }
 
@@ -63,7 +63,10 @@ struct Which {
 }
 
 impl Which {
-    fn of<'a>(&self, feeds: &'a [Arc<Feed>]) -> Result<&'a Arc<Feed>, Failure> {
+    fn of<'a>(
+        &self,
+        feeds: &'a [Arc<JpegBroadcaster>],
+    ) -> Result<&'a Arc<JpegBroadcaster>, Failure> {
         let feed = match &self.name {
             Some(name) => feeds.iter().find(|feed| feed.name == *name),
             None => feeds.first(),
@@ -106,7 +109,7 @@ fn shows_itself(headers: &HeaderMap) -> bool {
 
 async fn root(
     State(shared): State<Arc<Shared>>,
-    Extension(outlet): Extension<Outlet>,
+    Extension(outlet): Extension<SendBuffer>,
     Query(query): Query<Action>,
     Query(form): Query<Form>,
     headers: HeaderMap,
@@ -137,7 +140,7 @@ fn page() -> impl IntoResponse {
 
 async fn stream(
     State(shared): State<Arc<Shared>>,
-    Extension(outlet): Extension<Outlet>,
+    Extension(outlet): Extension<SendBuffer>,
     Query(which): Query<Which>,
     Query(form): Query<Form>,
     headers: HeaderMap,
@@ -151,16 +154,16 @@ async fn stream(
 /// connections to a host at most, and the page may show more streams.
 async fn all_streams(
     State(shared): State<Arc<Shared>>,
-    Extension(outlet): Extension<Outlet>,
+    Extension(outlet): Extension<SendBuffer>,
 ) -> Result<Response, Failure> {
     stream_of(&shared, &shared.feeds, Head::Late, outlet)
 }
 
 fn stream_of(
     shared: &Shared,
-    feeds: &[Arc<Feed>],
+    feeds: &[Arc<JpegBroadcaster>],
     head: Head,
-    outlet: Outlet,
+    outlet: SendBuffer,
 ) -> Result<Response, Failure> {
     let place = shared.places.take(outlet.peer.ip());
     let place = place.ok_or(Failure::TooManyViewers)?;
@@ -179,7 +182,7 @@ async fn snapshot(
     snapshot_of(which.of(&shared.feeds)?).await
 }
 
-async fn snapshot_of(feed: &Feed) -> Result<Response, Failure> {
+async fn snapshot_of(feed: &JpegBroadcaster) -> Result<Response, Failure> {
     let picture = timeout(SNAPSHOT_WITHIN, feed.watch().next())
         .await
         .ok()
@@ -208,10 +211,10 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     (headers, figures::metrics(&shared.feeds))
 }
 
-/// Refuses what a web page elsewhere may have sent; see [`Guard`].
+/// Refuses what a web page elsewhere may have sent; see [`HostPolicy`].
 async fn only_ours(
     State(shared): State<Arc<Shared>>,
-    Extension(outlet): Extension<Outlet>,
+    Extension(outlet): Extension<SendBuffer>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -251,7 +254,7 @@ fn asking(request: &Request) -> Asking<'_> {
 
 impl Shared {
     /// One line a minute for each host: any page can make a browser ask.
-    fn tell(&self, refusal: Refusal, asking: Asking<'_>, outlet: &Outlet) {
+    fn tell(&self, refusal: Refusal, asking: Asking<'_>, outlet: &SendBuffer) {
         let (peer, kind) = (outlet.peer, refusal.kind());
         let Some(untold) = self.log_limit.note(now(), kind, peer.ip()) else {
             return;

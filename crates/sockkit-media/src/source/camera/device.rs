@@ -33,7 +33,7 @@ pub(super) struct Told {
 
 /// One picture as the driver gave it.
 #[derive(Debug)]
-pub(super) struct Shot {
+pub(super) struct RawCapture {
     pub(super) format: CameraFormat,
     pub(super) stride_bytes: usize,
     pub(super) captured: Timestamp,
@@ -69,7 +69,7 @@ impl Device {
     }
 
     /// The next picture; `None` if there is none within `patience`, or it is broken.
-    pub(super) fn next(&mut self, patience: Duration) -> Result<Option<Shot>, CameraError> {
+    pub(super) fn next(&mut self, patience: Duration) -> Result<Option<RawCapture>, CameraError> {
         if !self.beside.wait(patience)? {
             return Ok(None);
         }
@@ -79,7 +79,7 @@ impl Device {
         };
         let told = self.beside.told();
         data.truncate(told.picture_bytes.unwrap_or(usize::MAX));
-        Ok((!told.is_broken).then(|| Shot {
+        Ok((!told.is_broken).then(|| RawCapture {
             format: self.format,
             stride_bytes: self.stride_bytes,
             captured: told.captured,

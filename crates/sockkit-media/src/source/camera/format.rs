@@ -33,7 +33,7 @@ impl fmt::Display for CameraFormat {
 
 /// What somebody would like of a camera.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Wish {
+pub(super) struct RequestedFormat {
     pub(super) size_px: (u32, u32),
     pub(super) rate_hz: f64,
 }
@@ -43,7 +43,7 @@ pub(super) struct Wish {
 /// Size counts first: the very one, else the smallest that holds it, else the
 /// largest. Then the rate: at least as wished, if there is such. Then JPEG, for
 /// it goes over a network as it is; then the smallest pixels.
-pub(super) fn choose(offers: &[CameraFormat], wish: Wish) -> Option<CameraFormat> {
+pub(super) fn choose(offers: &[CameraFormat], wish: RequestedFormat) -> Option<CameraFormat> {
     offers.iter().copied().min_by_key(|offer| rank(offer, wish))
 }
 
@@ -57,7 +57,7 @@ enum SizeRank {
     Smaller(Reverse<u64>),
 }
 
-fn rank(offer: &CameraFormat, wish: Wish) -> Rank {
+fn rank(offer: &CameraFormat, wish: RequestedFormat) -> Rank {
     let (width_px, height_px) = wish.size_px;
     let area = u64::from(offer.width_px) * u64::from(offer.height_px);
     let size = if (offer.width_px, offer.height_px) == wish.size_px {
@@ -122,7 +122,7 @@ mod tests {
     #[track_caller]
     fn check(offers: &[Offer], size_px: (u32, u32), rate_hz: f64, expected: Offer) {
         let offers: Vec<_> = offers.iter().copied().map(format).collect();
-        let chosen = choose(&offers, Wish { size_px, rate_hz });
+        let chosen = choose(&offers, RequestedFormat { size_px, rate_hz });
         assert_eq!(chosen, Some(format(expected)));
     }
 
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn nothing_offered_is_nothing_chosen() {
-        let wish = Wish {
+        let wish = RequestedFormat {
             size_px: (640, 480),
             rate_hz: 30.0,
         };

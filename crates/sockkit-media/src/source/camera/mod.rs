@@ -36,7 +36,7 @@ pub use self::{
     format::CameraFormat,
     id::CameraId,
 };
-use self::{format::Wish, worker::Worker};
+use self::{format::RequestedFormat, worker::Worker};
 use crate::{
     latest::{self, Subscriber},
     picture::Picture,
@@ -126,8 +126,8 @@ impl CameraConfig {
         self
     }
 
-    const fn wish(&self) -> Wish {
-        Wish {
+    const fn wish(&self) -> RequestedFormat {
+        RequestedFormat {
             size_px: self.size_px,
             rate_hz: self.rate_hz,
         }
@@ -172,13 +172,13 @@ pub struct Camera {
     id: CameraId,
     format: CameraFormat,
     pictures: Subscriber<Picture>,
-    signal: watch::Receiver<Signal>,
+    signal: watch::Receiver<CameraSignal>,
     patience: Duration,
 }
 
 /// Whether an open camera gives pictures.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Signal {
+pub enum CameraSignal {
     /// It does.
     Live,
     /// It does not, and is tried again.
@@ -196,7 +196,7 @@ impl Camera {
     /// Cancel safe: the thread closes the camera again.
     pub async fn open(id: CameraId, config: CameraConfig) -> Result<Self, CameraError> {
         let (publisher, pictures) = latest::channel();
-        let (signal_sender, signal) = watch::channel(Signal::Live);
+        let (signal_sender, signal) = watch::channel(CameraSignal::Live);
         let (opened, open) = oneshot::channel();
         let patience = config.silence.saturating_add(SLACK);
         let worker = Worker::new(id.clone(), config, publisher, signal_sender);
@@ -247,15 +247,15 @@ impl Camera {
                 frame = self.pictures.next() => return frame.ok_or_else(|| self.ended()),
                 Ok(()) = self.signal.changed() => {
                     let signal = *self.signal.borrow_and_update();
-                    if let Signal::Lost(reason) = signal {
+                    if let CameraSignal::Lost(reason) = signal {
                         return Err(self.no_signal(reason));
                     }
                 }
                 () = &mut patience => {
                     return Err(match self.signal() {
-                        Signal::Lost(reason) => self.no_signal(reason),
+                        CameraSignal::Lost(reason) => self.no_signal(reason),
                         // The driver holds the thread.
-                        Signal::Live => self.no_signal(SignalLoss::Silent { after: self.patience }),
+                        CameraSignal::Live => self.no_signal(SignalLoss::Silent { after: self.patience }),
                     });
                 }
             }
@@ -263,7 +263,7 @@ impl Camera {
     }
 
     /// Whether it gives pictures now.
-    pub fn signal(&self) -> Signal {
+    pub fn signal(&self) -> CameraSignal {
         *self.signal.borrow()
     }
 

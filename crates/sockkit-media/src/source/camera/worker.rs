@@ -9,8 +9,8 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    CameraConfig, CameraError, CameraFormat, CameraId, Signal, SignalLoss,
-    device::{Device, Shot},
+    CameraConfig, CameraError, CameraFormat, CameraId, CameraSignal, SignalLoss,
+    device::{Device, RawCapture},
     platform,
 };
 use crate::{
@@ -23,7 +23,7 @@ pub(super) struct Worker {
     id: CameraId,
     config: CameraConfig,
     pictures: Publisher<Picture>,
-    signal: watch::Sender<Signal>,
+    signal: watch::Sender<CameraSignal>,
     numbers: Numbers,
 }
 
@@ -32,7 +32,7 @@ impl Worker {
         id: CameraId,
         config: CameraConfig,
         pictures: Publisher<Picture>,
-        signal: watch::Sender<Signal>,
+        signal: watch::Sender<CameraSignal>,
     ) -> Self {
         Self {
             id,
@@ -86,7 +86,7 @@ impl Worker {
         let mut seen = Instant::now();
         while self.is_wanted() {
             match device.next(STEP) {
-                Ok(Some(shot)) => match whole(shot, &mut self.numbers) {
+                Ok(Some(shot)) => match to_picture(shot, &mut self.numbers) {
                     Ok(frame) => {
                         seen = Instant::now();
                         self.pictures.publish(frame);
@@ -116,8 +116,8 @@ impl Worker {
 
     fn lose(&self, reason: SignalLoss) {
         let news = self.signal.send_if_modified(|signal| {
-            let was_live = *signal == Signal::Live;
-            *signal = Signal::Lost(reason);
+            let was_live = *signal == CameraSignal::Live;
+            *signal = CameraSignal::Lost(reason);
             was_live
         });
         if news {
@@ -126,9 +126,9 @@ impl Worker {
     }
 
     fn find(&self) {
-        let news = self
-            .signal
-            .send_if_modified(|signal| std::mem::replace(signal, Signal::Live) != Signal::Live);
+        let news = self.signal.send_if_modified(|signal| {
+            std::mem::replace(signal, CameraSignal::Live) != CameraSignal::Live
+        });
         if news {
             tracing::info!(camera = %self.id, "signal is back");
         }
@@ -164,7 +164,7 @@ impl Numbers {
 }
 
 /// Makes a sound picture of what the driver gave.
-fn whole(shot: Shot, numbers: &mut Numbers) -> Result<Picture, PictureError> {
+fn to_picture(shot: RawCapture, numbers: &mut Numbers) -> Result<Picture, PictureError> {
     let number = numbers.number(shot.sequence);
     let CameraFormat {
         encoding,
@@ -177,7 +177,7 @@ fn whole(shot: Shot, numbers: &mut Numbers) -> Result<Picture, PictureError> {
             Picture::with_stride(pixels, width_px, height_px, shot.stride_bytes, shot.data)?
         }
         None => {
-            let tidy = jpeg::tidy(&shot.data)?;
+            let tidy = jpeg::trim(&shot.data)?;
             if tidy.len() == shot.data.len() {
                 Picture::from_jpeg(shot.data)?
             } else {

@@ -6,8 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sockkit_codec::shard::{Kind, Older, Parity, SplitConfig, Splitter, StreamId};
-use sockkit_link::channel::{Filter, Inbound, Incoming, RecvError};
+use sockkit_codec::shard::{MessageKind, Older, Parity, SplitConfig, Splitter, StreamId};
+use sockkit_link::channel::{Filter, Inbound, IncomingDatagram, RecvError};
 
 use super::Intake;
 use crate::{
@@ -15,8 +15,8 @@ use crate::{
     picture::{Picture, PixelFormat, Timestamp},
     stream::{
         Event, ReceiverConfig, Report, Stats,
-        control::Control,
-        inlet::{Inlet, Moment},
+        control::ControlMessage,
+        ingest::{Ingest, Moment},
         message::{CONTROL, PICTURE},
     },
 };
@@ -147,16 +147,16 @@ fn captured(rng: &mut fastrand::Rng, wall: Timestamp) -> u64 {
         .unwrap()
 }
 
-fn control(rng: &mut fastrand::Rng) -> Control {
+fn control(rng: &mut fastrand::Rng) -> ControlMessage {
     let nonce = rng.u64(..);
     match rng.u8(..3) {
-        0 => Control::ClockRequest { nonce },
-        1 => Control::ClockReply {
+        0 => ControlMessage::ClockRequest { nonce },
+        1 => ControlMessage::ClockReply {
             nonce,
             received: Timestamp::from_micros(rng.u64(..)),
             sent: Timestamp::from_micros(rng.u64(..)),
         },
-        _ => Control::Report(Report {
+        _ => ControlMessage::Report(Report {
             received: u64::MAX,
             lost: rng.u64(..),
             ..Report::default()
@@ -176,9 +176,9 @@ pub(super) struct Sim {
 
 impl Sim {
     pub(super) fn new(filter: Filter) -> Self {
-        let (inlet, pictures, _stats) = Inlet::new();
+        let (ingest, pictures, _stats) = Ingest::new();
         Self {
-            intake: Intake::new(inlet),
+            intake: Intake::new(ingest),
             inbound: Inbound::new(filter, &ReceiverConfig::limits(), Older::GiveUp),
             to: None,
             at: Moment {
@@ -195,7 +195,7 @@ impl Sim {
 
     pub(super) fn stats(&self) -> Stats {
         self.intake
-            .inlet
+            .ingest
             .stats()
             .meter()
             .clone()
@@ -222,14 +222,14 @@ impl Sim {
         }
     }
 
-    pub(super) fn say(&mut self, from: SocketAddr, control: Control) {
+    pub(super) fn say(&mut self, from: SocketAddr, control: ControlMessage) {
         for datagram in split(StreamId(99), CONTROL, &control.emit()) {
             self.take(from, &datagram);
         }
     }
 
     fn take(&mut self, from: SocketAddr, bytes: &[u8]) {
-        let incoming = Incoming {
+        let incoming = IncomingDatagram {
             bytes,
             from,
             to: self.to,
@@ -304,7 +304,7 @@ fn forged(number: u64, captured: u64) -> Vec<u8> {
     picture.to_message().unwrap().to_vec()
 }
 
-fn split(stream: StreamId, kind: Kind, message: &[u8]) -> Vec<Vec<u8>> {
+fn split(stream: StreamId, kind: MessageKind, message: &[u8]) -> Vec<Vec<u8>> {
     let mut splitter = Splitter::new(SplitConfig::default(), stream);
     let shards = splitter.split(kind, message, Parity::NONE).unwrap();
     shards.datagrams().map(<[u8]>::to_vec).collect()

@@ -14,10 +14,10 @@ use sockkit_link::channel::Message;
 use super::{
     Report,
     clock::{Clock, Offset},
-    control::Control,
-    follow::{Admission, Arrived, Follower, SenderIs},
-    inlet::{Inlet, Moment},
+    control::ControlMessage,
+    ingest::{Ingest, Moment},
     message::Received,
+    selector::{Arrived, Decision, SenderIs, SourceSelector},
     stats::Event,
 };
 use crate::picture::{MessageError, Picture};
@@ -28,8 +28,8 @@ mod hostile;
 /// What a receiver knows of its senders.
 #[derive(Debug)]
 pub(super) struct Intake {
-    follower: Follower,
-    inlet: Inlet,
+    selector: SourceSelector,
+    ingest: Ingest,
     peer: Option<Peer>,
     /// Whether the peer is the only one there is, and told in order.
     is_connected: bool,
@@ -69,10 +69,10 @@ impl Way {
 }
 
 impl Intake {
-    pub(super) fn new(inlet: Inlet) -> Self {
+    pub(super) fn new(ingest: Ingest) -> Self {
         Self {
-            follower: Follower::default(),
-            inlet,
+            selector: SourceSelector::default(),
+            ingest,
             peer: None,
             is_connected: false,
             had_pictures: false,
@@ -82,7 +82,7 @@ impl Intake {
     /// What comes from here on is this peer's, whose clock may be asked for.
     pub(super) fn on_connected(&mut self, now: Instant, peer: SocketAddr) {
         self.had_pictures |= self.has_pictures();
-        self.follower = Follower::default();
+        self.selector = SourceSelector::default();
         self.is_connected = true;
         self.peer = Some(Peer {
             address: peer,
@@ -93,7 +93,7 @@ impl Intake {
 
     /// Whether the last connection, or any sender of datagrams, brought pictures.
     pub(super) fn has_pictures(&self) -> bool {
-        self.follower.sender().is_some()
+        self.selector.sender().is_some()
     }
 
     /// Takes one message in; returns the sender that is shown from now on, if it
@@ -124,7 +124,7 @@ impl Intake {
 
     /// Counts what the channel says.
     pub(super) fn count(&self, event: Event) {
-        self.inlet.count(event);
+        self.ingest.count(event);
     }
 
     /// When [`request_is_due`](Self::request_is_due) at the latest.
@@ -145,20 +145,24 @@ impl Intake {
 
     /// The question for the sender's clock, if it is due; `nonce` must be hard
     /// to guess.
-    pub(super) fn poll_request(&mut self, at: Moment, nonce: u64) -> Option<(SocketAddr, Control)> {
+    pub(super) fn poll_request(
+        &mut self,
+        at: Moment,
+        nonce: u64,
+    ) -> Option<(SocketAddr, ControlMessage)> {
         let peer = self.peer.as_mut()?;
         let request = peer.clock.poll(at.now, at.wall, nonce)?;
         Some((peer.address, request))
     }
 
     /// What the sender is told of its pictures.
-    pub(super) fn report(&self, now: Instant) -> Option<(SocketAddr, Control)> {
+    pub(super) fn report(&self, now: Instant) -> Option<(SocketAddr, ControlMessage)> {
         let to = match &self.peer {
             Some(peer) if self.is_connected => peer.address,
-            _ => self.follower.sender()?,
+            _ => self.selector.sender()?,
         };
-        let stats = self.inlet.stats().meter().clone().snapshot(now);
-        Some((to, Control::Report(Report::of(&stats))))
+        let stats = self.ingest.stats().meter().clone().snapshot(now);
+        Some((to, ControlMessage::Report(Report::of(&stats))))
     }
 
     fn take_picture(&mut self, at: Moment, way: Way, picture: Picture) -> Option<SocketAddr> {
@@ -168,20 +172,20 @@ impl Intake {
             number: way.number,
             transit_micros: at.wall.micros_since(picture.captured()),
         };
-        match self.follower.admit(at.now, &arrived) {
-            Admission::Next { lost, sender } => {
+        match self.selector.admit(at.now, &arrived) {
+            Decision::Next { lost, sender } => {
                 let is_other = sender != SenderIs::Same;
                 if is_other {
                     self.meet(at.now, way, sender);
                 }
                 let clock = self.clock_offset(at.now);
-                self.inlet.on_picture(at, picture, lost, clock);
+                self.ingest.on_picture(at, picture, lost, clock);
                 return is_other.then_some(way.from);
             }
-            Admission::Waited { lost } => self.inlet.on_waited(picture.number(), lost),
-            Admission::Late => self.count(Event::Late),
-            Admission::Doubtful => self.count(Event::Stale),
-            Admission::Foreign => {}
+            Decision::Waited { lost } => self.ingest.on_waited(picture.number(), lost),
+            Decision::Late => self.count(Event::Late),
+            Decision::Doubtful => self.count(Event::Stale),
+            Decision::Foreign => {}
         }
         None
     }
@@ -191,7 +195,7 @@ impl Intake {
         if sender == SenderIs::New || self.had_pictures {
             self.count(Event::Restart);
         }
-        self.inlet.on_new_sender(way.from);
+        self.ingest.on_new_sender(way.from);
         match &mut self.peer {
             // Its clock has been asked for already.
             Some(peer) if self.is_connected => peer.is_here = way.is_here,
@@ -205,10 +209,10 @@ impl Intake {
         }
     }
 
-    fn take_reply(&mut self, at: Moment, from: SocketAddr, control: Control) {
+    fn take_reply(&mut self, at: Moment, from: SocketAddr, control: ControlMessage) {
         if let Some(peer) = &mut self.peer
             && peer.address == from
-            && let Control::ClockReply {
+            && let ControlMessage::ClockReply {
                 nonce,
                 received,
                 sent,
@@ -284,10 +288,10 @@ mod tests {
         let (to, request) = sim.intake.poll_request(at, 5).unwrap();
         assert_eq!(
             (to, request),
-            (address(1), Control::ClockRequest { nonce: 5 })
+            (address(1), ControlMessage::ClockRequest { nonce: 5 })
         );
         sim.to = Some("10.0.0.9".parse().unwrap());
-        let reply = Control::ClockReply {
+        let reply = ControlMessage::ClockReply {
             nonce: 5,
             received: at.wall,
             sent: at.wall,

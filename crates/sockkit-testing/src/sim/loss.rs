@@ -23,7 +23,7 @@ pub struct LossModel {
 ///
 /// ```
 /// # mod sockkit { pub use ::sockkit_testing as testing; }
-/// use sockkit::testing::link::{Loss, LossModel};
+/// use sockkit::testing::sim::{Loss, LossModel};
 ///
 /// let mut loss = Loss::new(LossModel::independent(0.5), 1);
 /// let lost = (0..1_000).filter(|_| loss.drops()).count();

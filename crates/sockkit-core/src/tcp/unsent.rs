@@ -26,7 +26,7 @@ use tokio::{io::Interest, net::TcpStream};
 /// let mut client = tcp::connect(listener.local_addr()?).await?;
 /// client.set_options(&SocketOptions::new().not_sent_low_water_bytes(8_192_u32))?;
 /// tokio::io::AsyncWriteExt::write_all(&mut client, b"picture").await?;
-/// tcp::sent(client.get_ref()).await?;
+/// tcp::unsent_below_lowat(client.get_ref()).await?;
 /// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
@@ -40,16 +40,19 @@ use tokio::{io::Interest, net::TcpStream};
 ///
 /// # Cancel safety
 /// Cancel safe: it only waits.
-pub async fn sent(tcp: &TcpStream) -> io::Result<()> {
-    tcp.async_io(Interest::WRITABLE, || look(tcp)).await
+pub async fn unsent_below_lowat(tcp: &TcpStream) -> io::Result<()> {
+    tcp.async_io(Interest::WRITABLE, || poll_out(tcp)).await
 }
 
 /// The same for a task that polls. It takes the place of its waker from
 /// `poll_write`: call both from one task.
-pub(crate) fn poll_sent(tcp: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+pub(crate) fn poll_unsent_below_lowat(
+    tcp: &TcpStream,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
     loop {
         ready!(tcp.poll_write_ready(cx))?;
-        match tcp.try_io(Interest::WRITABLE, || look(tcp)) {
+        match tcp.try_io(Interest::WRITABLE, || poll_out(tcp)) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             looked => return Poll::Ready(looked),
         }
@@ -59,7 +62,7 @@ pub(crate) fn poll_sent(tcp: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Resul
 /// The runtime believes in room until a write fails; the kernel knows. Being
 /// asked, it also tells the runtime's poller when the answer changes.
 #[cfg(unix)]
-fn look(tcp: &TcpStream) -> io::Result<()> {
+fn poll_out(tcp: &TcpStream) -> io::Result<()> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
     let mut asked = [PollFd::new(tcp, PollFlags::OUT)];
@@ -75,6 +78,6 @@ fn look(tcp: &TcpStream) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn look(_: &TcpStream) -> io::Result<()> {
+fn poll_out(_: &TcpStream) -> io::Result<()> {
     Ok(())
 }

@@ -6,39 +6,41 @@ use std::{
     time::Duration,
 };
 
-use sockkit_core::server::{Accept, Accepted, Backoff, PeerAddress, Slot, Slots, Transport};
+use sockkit_core::server::{
+    Accept, Accepted, Backoff, ConnectionLimiter, PeerAddress, Permit, Transport,
+};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
     time::timeout,
 };
 
-use super::{Failed, Peer, Place, Queue, Shared, Turn};
+use super::{FailedHandshake, Queue, QueuePermit, QueuedPeer, Shared, Turn};
 use crate::{driver::turn_away, session::Abort};
 
 /// The task behind a queue.
-pub(super) struct Door<P: Peer> {
+pub(super) struct Intake<P: QueuedPeer> {
     config: Arc<P::Config>,
-    slots: Arc<Slots>,
-    refusals: Arc<Slots>,
+    limiter: Arc<ConnectionLimiter>,
+    refusals: Arc<ConnectionLimiter>,
     shared: Arc<Shared>,
     ready: mpsc::UnboundedSender<io::Result<Turn<P>>>,
-    failed: mpsc::Sender<Failed<P>>,
+    failed: mpsc::Sender<FailedHandshake<P>>,
     closing: watch::Receiver<Option<Abort>>,
 }
 
-impl<P: Peer> Door<P> {
+impl<P: QueuedPeer> Intake<P> {
     pub(super) fn new(
         config: P::Config,
         shared: Arc<Shared>,
         ready: mpsc::UnboundedSender<io::Result<Turn<P>>>,
-        failed: mpsc::Sender<Failed<P>>,
+        failed: mpsc::Sender<FailedHandshake<P>>,
         closing: watch::Receiver<Option<Abort>>,
     ) -> Self {
         Self {
             config: Arc::new(config),
-            slots: Arc::new(Slots::shared(Queue::<P>::MAX_PEERS)),
-            refusals: Arc::new(Slots::shared(Queue::<P>::MAX_REFUSALS)),
+            limiter: Arc::new(ConnectionLimiter::shared(Queue::<P>::MAX_PEERS)),
+            refusals: Arc::new(ConnectionLimiter::shared(Queue::<P>::MAX_REFUSALS)),
             shared,
             ready,
             failed,
@@ -81,13 +83,13 @@ impl<P: Peer> Door<P> {
         let Accepted {
             transport, peer, ..
         } = accepted;
-        if let Some(slot) = self.slots.take(peer.ip()) {
-            peers.spawn(self.welcome(transport, peer, slot));
-        } else if let Some(slot) = self.refusals.take(peer.ip()) {
+        if let Some(permit) = self.limiter.take(peer.ip()) {
+            peers.spawn(self.welcome(transport, peer, permit));
+        } else if let Some(permit) = self.refusals.take(peer.ip()) {
             tracing::debug!(%peer, "refused: no room");
             peers.spawn(async move {
                 turn_away(transport, P::ROLE, Abort::Busy).await;
-                drop(slot);
+                drop(permit);
             });
         } else {
             // Who comes that often is not worth a word.
@@ -99,7 +101,7 @@ impl<P: Peer> Door<P> {
         &self,
         stream: P::Stream,
         address: PeerAddress,
-        slot: Slot,
+        permit: Permit,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (shared, config) = (Arc::clone(&self.shared), Arc::clone(&self.config));
         let (ready, failed) = (self.ready.clone(), self.failed.clone());
@@ -108,7 +110,7 @@ impl<P: Peer> Door<P> {
             let busy = shared.waiting.load(Relaxed) > 0;
             match P::greet(stream, &config, busy).await {
                 Ok(peer) => {
-                    let place = Place::take(shared, slot);
+                    let place = QueuePermit::take(shared, permit);
                     let turn = Turn {
                         peer,
                         address,
@@ -118,7 +120,7 @@ impl<P: Peer> Door<P> {
                 }
                 // When more fail than are asked for, the first are enough.
                 Err(error) => {
-                    let _ = failed.try_send(Failed { address, error });
+                    let _ = failed.try_send(FailedHandshake { address, error });
                 }
             }
         }
@@ -126,7 +128,7 @@ impl<P: Peer> Door<P> {
 }
 
 /// The peer may leave meanwhile, or be turned away.
-async fn wait_for_turn<P: Peer>(
+async fn wait_for_turn<P: QueuedPeer>(
     mut waiting: Turn<P>,
     ready: &mpsc::UnboundedSender<io::Result<Turn<P>>>,
     mut closing: watch::Receiver<Option<Abort>>,

@@ -20,7 +20,7 @@ use crate::picture::PictureError;
 /// # Errors
 /// [`PictureError::NotJpeg`] or [`PictureError::JpegCutOff`] if there is no
 /// whole JPEG at the start of the bytes.
-pub fn tidy(jpeg: &[u8]) -> Result<Cow<'_, [u8]>, PictureError> {
+pub fn trim(jpeg: &[u8]) -> Result<Cow<'_, [u8]>, PictureError> {
     let mut has_tables = false;
     let mut scan = None;
     for segment in Segments::new(jpeg)? {

@@ -14,16 +14,16 @@ use std::{
 /// ```
 /// # use sockkit_core as sockkit;
 /// # use std::{net::IpAddr, sync::Arc};
-/// use sockkit::server::Slots;
+/// use sockkit::server::ConnectionLimiter;
 ///
-/// let slots = Arc::new(Slots::shared(8));
+/// let limiter = Arc::new(ConnectionLimiter::shared(8));
 /// let (stranger, other) = (IpAddr::from([192, 0, 2, 7]), IpAddr::from([192, 0, 2, 8]));
-/// let taken: Vec<_> = (0..8).map_while(|_| slots.take(stranger)).collect();
+/// let taken: Vec<_> = (0..8).map_while(|_| limiter.take(stranger)).collect();
 /// assert_eq!(taken.len(), 2);
-/// assert!(slots.take(other).is_some());
+/// assert!(limiter.take(other).is_some());
 /// ```
 #[derive(Debug)]
-pub struct Slots {
+pub struct ConnectionLimiter {
     max: usize,
     max_per_address: usize,
     taken: Mutex<Taken>,
@@ -38,12 +38,12 @@ struct Taken {
 /// One place; free again when dropped.
 #[derive(Debug)]
 #[must_use = "the place is free again when this is dropped"]
-pub struct Slot {
-    slots: Arc<Slots>,
+pub struct Permit {
+    limiter: Arc<ConnectionLimiter>,
     key: Option<IpAddr>,
 }
 
-impl Slots {
+impl ConnectionLimiter {
     /// `max` places, of which one host may take `max_per_address`.
     pub fn new(max: usize, max_per_address: usize) -> Self {
         Self {
@@ -60,7 +60,7 @@ impl Slots {
 
     /// A place for one from `address`, if there is one. `None` is this machine
     /// by another way than IP, to which only the limit in all applies.
-    pub fn take(self: &Arc<Self>, address: impl Into<Option<IpAddr>>) -> Option<Slot> {
+    pub fn take(self: &Arc<Self>, address: impl Into<Option<IpAddr>>) -> Option<Permit> {
         let key = address.into().map(host);
         let mut taken = self.taken();
         if taken.all >= self.max {
@@ -74,8 +74,8 @@ impl Slots {
             taken.by_address.insert(key, from_here + 1);
         }
         taken.all += 1;
-        Some(Slot {
-            slots: Arc::clone(self),
+        Some(Permit {
+            limiter: Arc::clone(self),
             key,
         })
     }
@@ -96,9 +96,9 @@ impl Slots {
     }
 }
 
-impl Drop for Slot {
+impl Drop for Permit {
     fn drop(&mut self) {
-        let mut taken = self.slots.taken();
+        let mut taken = self.limiter.taken();
         taken.all -= 1;
         let Some(key) = self.key else {
             return;
@@ -125,8 +125,8 @@ pub fn host(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn slots(max: usize, max_per_address: usize) -> Arc<Slots> {
-        Arc::new(Slots::new(max, max_per_address))
+    fn limiter(max: usize, max_per_address: usize) -> Arc<ConnectionLimiter> {
+        Arc::new(ConnectionLimiter::new(max, max_per_address))
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -135,48 +135,48 @@ mod tests {
 
     #[test]
     fn the_total_is_met_exactly() {
-        let slots = slots(2, 2);
-        let first = slots.take(ip("10.0.0.1"));
-        let second = slots.take(ip("10.0.0.2"));
+        let limiter = limiter(2, 2);
+        let first = limiter.take(ip("10.0.0.1"));
+        let second = limiter.take(ip("10.0.0.2"));
         assert!(first.is_some() && second.is_some());
-        assert!(slots.take(ip("10.0.0.3")).is_none());
+        assert!(limiter.take(ip("10.0.0.3")).is_none());
         drop(first);
-        assert!(slots.take(ip("10.0.0.3")).is_some());
+        assert!(limiter.take(ip("10.0.0.3")).is_some());
     }
 
     #[test]
     fn one_address_does_not_take_the_others_places() {
-        let slots = slots(3, 1);
-        let _first = slots.take(ip("10.0.0.1")).unwrap();
-        assert!(slots.take(ip("10.0.0.1")).is_none());
-        assert!(slots.take(ip("::ffff:10.0.0.1")).is_none());
-        assert!(slots.take(ip("10.0.0.2")).is_some());
+        let limiter = limiter(3, 1);
+        let _first = limiter.take(ip("10.0.0.1")).unwrap();
+        assert!(limiter.take(ip("10.0.0.1")).is_none());
+        assert!(limiter.take(ip("::ffff:10.0.0.1")).is_none());
+        assert!(limiter.take(ip("10.0.0.2")).is_some());
     }
 
     #[test]
     fn one_ipv6_network_is_one_address() {
-        let slots = slots(3, 1);
-        let _first = slots.take(ip("2001:db8::1")).unwrap();
-        assert!(slots.take(ip("2001:db8::2")).is_none());
-        assert!(slots.take(ip("2001:db8:0:1::1")).is_some());
+        let limiter = limiter(3, 1);
+        let _first = limiter.take(ip("2001:db8::1")).unwrap();
+        assert!(limiter.take(ip("2001:db8::2")).is_none());
+        assert!(limiter.take(ip("2001:db8:0:1::1")).is_some());
     }
 
     #[test]
     fn what_has_no_address_is_held_by_the_total_alone() {
-        let slots = slots(2, 1);
-        let first = slots.take(None);
-        assert!(first.is_some() && slots.take(None).is_some());
-        let _second = slots.take(None).unwrap();
-        assert!(slots.take(None).is_none());
+        let limiter = limiter(2, 1);
+        let first = limiter.take(None);
+        assert!(first.is_some() && limiter.take(None).is_some());
+        let _second = limiter.take(None).unwrap();
+        assert!(limiter.take(None).is_none());
         drop(first);
-        assert_eq!(slots.count(), 1);
+        assert_eq!(limiter.count(), 1);
     }
 
     #[test]
     fn nothing_is_remembered_of_those_who_left() {
-        let slots = slots(3, 3);
-        drop([slots.take(ip("10.0.0.1")), slots.take(ip("10.0.0.2"))]);
-        assert_eq!(slots.count(), 0);
-        assert!(slots.taken().by_address.is_empty());
+        let limiter = limiter(3, 3);
+        drop([limiter.take(ip("10.0.0.1")), limiter.take(ip("10.0.0.2"))]);
+        assert_eq!(limiter.count(), 0);
+        assert!(limiter.taken().by_address.is_empty());
     }
 }

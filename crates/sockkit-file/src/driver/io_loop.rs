@@ -28,28 +28,28 @@ use tokio::{
 
 /// The worker's end.
 #[derive(Debug)]
-pub(super) struct Worker {
-    pub(super) outbound: mpsc::Sender<Piece>,
-    pub(super) outbound_spare: mpsc::Receiver<Piece>,
+pub(super) struct WorkerChannels {
+    pub(super) outbound: mpsc::Sender<Chunk>,
+    pub(super) outbound_free: mpsc::Receiver<Chunk>,
     pub(super) inbound: mpsc::Receiver<Vec<u8>>,
-    pub(super) inbound_spare: mpsc::Sender<Vec<u8>>,
+    pub(super) inbound_free: mpsc::Sender<Vec<u8>>,
     pub(super) activity: Arc<Activity>,
 }
 
-impl Worker {
+impl WorkerChannels {
     /// Whether it is worth while to work on.
     ///
     /// # Errors
-    /// [`LinkError::Closed`] if the link has failed, or the transfer was stopped.
-    pub(super) fn check(&self) -> Result<(), LinkError> {
+    /// [`TransferIoError::Closed`] if the link has failed, or the transfer was stopped.
+    pub(super) fn check(&self) -> Result<(), TransferIoError> {
         match self.outbound.is_closed() {
-            true => Err(LinkError::Closed),
+            true => Err(TransferIoError::Closed),
             false => Ok(()),
         }
     }
 }
 
-impl Drop for Worker {
+impl Drop for WorkerChannels {
     /// What is still to be written is not its work.
     fn drop(&mut self) {
         self.activity.wait_for_peer(0);
@@ -58,18 +58,18 @@ impl Drop for Worker {
 
 /// The stream's end.
 #[derive(Debug)]
-pub(super) struct Pump {
-    pub(super) outbound: mpsc::Receiver<Piece>,
-    outbound_spare: mpsc::Sender<Piece>,
+pub(super) struct IoLoop {
+    pub(super) outbound: mpsc::Receiver<Chunk>,
+    outbound_free: mpsc::Sender<Chunk>,
     inbound: mpsc::Sender<Vec<u8>>,
-    inbound_spare: mpsc::Receiver<Vec<u8>>,
+    inbound_free: mpsc::Receiver<Vec<u8>>,
     activity: Arc<Activity>,
-    config: PumpConfig,
+    config: IoLoopConfig,
 }
 
 /// How one side's pump differs from the other's.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PumpConfig {
+pub(super) struct IoLoopConfig {
     pub(super) idle_timeout: Duration,
     pub(super) patience: Duration,
     pub(super) read_buffer_bytes: usize,
@@ -79,15 +79,15 @@ pub(super) struct PumpConfig {
 
 /// Bytes on their way to the stream.
 #[derive(Debug)]
-pub(super) struct Piece {
+pub(super) struct Chunk {
     /// Keeps its length for life, so that its zeros are written once.
     pub(super) buffer: Vec<u8>,
     pub(super) filled: usize,
 }
 
-impl Piece {
+impl Chunk {
     pub(super) fn new() -> Self {
-        Self::of(vec![0; PIECE_BYTES], 0)
+        Self::of(vec![0; CHUNK_BYTES], 0)
     }
 
     pub(super) fn of(buffer: Vec<u8>, filled: usize) -> Self {
@@ -98,7 +98,7 @@ impl Piece {
 /// Why a pump stopped before both sides were through.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum LinkError {
+pub enum TransferIoError {
     /// The stream failed.
     #[error("connection failed")]
     Io(#[from] io::Error),
@@ -126,54 +126,57 @@ pub enum LinkError {
     Closed,
 }
 
-impl Pump {
-    pub(super) fn new(config: PumpConfig) -> (Self, Worker) {
+impl IoLoop {
+    pub(super) fn new(config: IoLoopConfig) -> (Self, WorkerChannels) {
         let (to_stream, outbound) = mpsc::channel(QUEUE);
         let (to_worker, inbound) = mpsc::channel(QUEUE);
-        let (outbound_spare, from_stream) = mpsc::channel(2 * QUEUE);
-        let (inbound_spare, from_worker) = mpsc::channel(2 * QUEUE);
+        let (outbound_free, from_stream) = mpsc::channel(2 * QUEUE);
+        let (inbound_free, from_worker) = mpsc::channel(2 * QUEUE);
         let activity = Arc::new(Activity::new());
-        let worker = Worker {
+        let worker = WorkerChannels {
             outbound: to_stream,
-            outbound_spare: from_stream,
+            outbound_free: from_stream,
             inbound,
-            inbound_spare,
+            inbound_free,
             activity: Arc::clone(&activity),
         };
-        let pump = Self {
+        let io_loop = Self {
             outbound,
-            outbound_spare,
+            outbound_free,
             inbound: to_worker,
-            inbound_spare: from_worker,
+            inbound_free: from_worker,
             activity,
             config,
         };
-        (pump, worker)
+        (io_loop, worker)
     }
 
     /// Runs until the worker has dropped its end and everything is written, or
     /// until the link fails.
-    pub(super) async fn run(self, stream: impl AsyncRead + AsyncWrite) -> Result<(), LinkError> {
+    pub(super) async fn run(
+        self,
+        stream: impl AsyncRead + AsyncWrite,
+    ) -> Result<(), TransferIoError> {
         let (mut reader, mut writer) = tokio::io::split(stream);
         let Self {
             outbound,
-            outbound_spare,
+            outbound_free,
             inbound,
-            mut inbound_spare,
+            mut inbound_free,
             activity,
             config,
         } = self;
         let mut reads = Reads {
             reader: &mut reader,
             inbound: Some(inbound),
-            spare: &mut inbound_spare,
+            spare: &mut inbound_free,
             activity: &activity,
             buffer_bytes: config.read_buffer_bytes,
         };
         let mut writes = Writes {
             writer: &mut writer,
             outbound,
-            spare: outbound_spare,
+            spare: outbound_free,
             activity: &activity,
             heartbeat: config.heartbeat,
             quiet: HEARTBEAT,
@@ -186,7 +189,7 @@ impl Pump {
             let mut read_ended = false;
             loop {
                 tokio::select! {
-                    written = &mut writing => break written.map_err(LinkError::Io),
+                    written = &mut writing => break written.map_err(TransferIoError::Io),
                     error = &mut watching => break Err(error),
                     // The worker learns of the end from its closed channel,
                     // after everything that came before it.
@@ -200,7 +203,7 @@ impl Pump {
         // unread bytes would reset the connection under our own last words.
         if !matches!(
             written,
-            Err(LinkError::Silent { .. } | LinkError::Stalled { .. })
+            Err(TransferIoError::Silent { .. } | TransferIoError::Stalled { .. })
         ) {
             let _ = timeout(LINGER, reads.run()).await;
         }
@@ -258,8 +261,8 @@ impl<S: AsyncRead> Reads<'_, S> {
 
 struct Writes<'a, S> {
     writer: &'a mut WriteHalf<S>,
-    outbound: mpsc::Receiver<Piece>,
-    spare: mpsc::Sender<Piece>,
+    outbound: mpsc::Receiver<Chunk>,
+    spare: mpsc::Sender<Chunk>,
     activity: &'a Activity,
     heartbeat: Option<&'static [u8]>,
     quiet: Duration,
@@ -357,7 +360,7 @@ impl Activity {
         self.touch();
     }
 
-    async fn watch(&self, config: PumpConfig) -> LinkError {
+    async fn watch(&self, config: IoLoopConfig) -> TransferIoError {
         loop {
             sleep(config.idle_timeout.min(config.patience) / 8).await;
             let silence = self.since(&self.any);
@@ -367,10 +370,10 @@ impl Activity {
             }
             let comparing = Duration::from_millis(self.comparing.load(Relaxed));
             if silence > config.idle_timeout {
-                return LinkError::Silent { silence };
+                return TransferIoError::Silent { silence };
             }
             if stall > config.patience.saturating_add(comparing) {
-                return LinkError::Stalled { stall };
+                return TransferIoError::Stalled { stall };
             }
         }
     }
@@ -386,7 +389,7 @@ impl Activity {
 
 /// Large enough that handing a piece over costs nothing beside filling it,
 /// small enough that it stays in the cache until it is written.
-pub(super) const PIECE_BYTES: usize = 256 << 10;
+pub(super) const CHUNK_BYTES: usize = 256 << 10;
 /// After how long without a word to say so. Not by our own timeout: the peer's
 /// may be as short as three of these.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -404,8 +407,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn config(idle_timeout: Duration) -> PumpConfig {
-        PumpConfig {
+    fn config(idle_timeout: Duration) -> IoLoopConfig {
+        IoLoopConfig {
             idle_timeout,
             patience: 900 * SECOND,
             read_buffer_bytes: 1_024,
@@ -416,21 +419,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_busy_side_is_heard_within_its_peers_short_timeout() {
         let (busy, patient) = tokio::io::duplex(1_024);
-        let (busy_pump, busy_worker) = Pump::new(config(30 * SECOND));
-        let (pump, mut worker) = Pump::new(config(5 * SECOND));
+        let (busy_pump, busy_worker) = IoLoop::new(config(30 * SECOND));
+        let (io_loop, mut worker) = IoLoop::new(config(5 * SECOND));
         let twelve_seconds = async {
             let hearing = async { while worker.inbound.recv().await.is_some() {} };
             let _ = timeout(12 * SECOND, hearing).await;
             drop((worker, busy_worker));
         };
         let (busy_ended, ended, ()) =
-            tokio::join!(busy_pump.run(busy), pump.run(patient), twelve_seconds);
+            tokio::join!(busy_pump.run(busy), io_loop.run(patient), twelve_seconds);
         ended.expect("the peer was alive");
         busy_ended.expect("the peer was alive");
     }
 
     /// What ends the watch over a peer that says each second that it works.
-    async fn watch_alive(activity: &Activity) -> (LinkError, Duration) {
+    async fn watch_alive(activity: &Activity) -> (TransferIoError, Duration) {
         let start = Instant::now();
         let alive = async {
             loop {
@@ -448,7 +451,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_works_without_a_step_has_stalled() {
         let (error, after) = watch_alive(&Activity::new()).await;
-        assert!(matches!(error, LinkError::Stalled { .. }), "{error:?}");
+        assert!(
+            matches!(error, TransferIoError::Stalled { .. }),
+            "{error:?}"
+        );
         assert!((900 * SECOND..910 * SECOND).contains(&after), "{after:?}");
     }
 
@@ -458,7 +464,10 @@ mod tests {
         activity.work();
         activity.wait_for_peer(150_000_000_000);
         let (error, after) = watch_alive(&activity).await;
-        assert!(matches!(error, LinkError::Stalled { .. }), "{error:?}");
+        assert!(
+            matches!(error, TransferIoError::Stalled { .. }),
+            "{error:?}"
+        );
         let (least, most) = (15_900 * SECOND, 15_910 * SECOND);
         assert!((least..most).contains(&after), "{after:?}");
     }
@@ -474,7 +483,7 @@ mod tests {
         activity.wait_for_peer(0);
         let start = Instant::now();
         let error = watching.await;
-        assert!(matches!(error, LinkError::Silent { .. }), "{error:?}");
+        assert!(matches!(error, TransferIoError::Silent { .. }), "{error:?}");
         assert!(start.elapsed() >= 30 * SECOND, "{:?}", start.elapsed());
     }
 }

@@ -10,11 +10,11 @@ use std::{
 
 use sockkit_codec::shard::{Sequence, Step, StreamId};
 
-use super::freshness::{Freshness, Timeliness};
+use super::staleness::{StalenessFilter, Timeliness};
 
 /// Follows one stream of those that arrive.
 #[derive(Debug, Default)]
-pub(super) struct Follower {
+pub(super) struct SourceSelector {
     current: Option<Followed>,
 }
 
@@ -36,12 +36,12 @@ struct Followed {
     since: Instant,
     heard: Instant,
     numbers: Sequence,
-    freshness: Freshness,
+    freshness: StalenessFilter,
 }
 
 /// What to do with a picture.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Admission {
+pub(super) enum Decision {
     /// Show it. `lost` messages between the last one and this never came.
     Next { lost: u64, sender: SenderIs },
     /// It is next, but waited too long to be worth showing.
@@ -61,19 +61,19 @@ pub(super) enum SenderIs {
     New,
 }
 
-impl Follower {
+impl SourceSelector {
     /// Decides about a picture.
-    pub(super) fn admit(&mut self, now: Instant, arrived: &Arrived) -> Admission {
+    pub(super) fn admit(&mut self, now: Instant, arrived: &Arrived) -> Decision {
         let sender = match &mut self.current {
             Some(current) if current.is_of(arrived) => return current.admit(now, arrived),
             Some(current) if current.keeps_out(now, arrived.from.ip()) => {
-                return Admission::Foreign;
+                return Decision::Foreign;
             }
             Some(_) => SenderIs::New,
             None => SenderIs::First,
         };
         self.current = Some(Followed::new(now, arrived));
-        Admission::Next { lost: 0, sender }
+        Decision::Next { lost: 0, sender }
     }
 
     /// Whom the pictures come from.
@@ -84,7 +84,7 @@ impl Follower {
 
 impl Followed {
     fn new(now: Instant, first: &Arrived) -> Self {
-        let mut freshness = Freshness::default();
+        let mut freshness = StalenessFilter::default();
         freshness.judge(now, first.transit_micros);
         Self {
             from: first.from,
@@ -112,21 +112,21 @@ impl Followed {
         silent < patience
     }
 
-    fn admit(&mut self, now: Instant, arrived: &Arrived) -> Admission {
+    fn admit(&mut self, now: Instant, arrived: &Arrived) -> Decision {
         let timeliness = self.freshness.judge(now, arrived.transit_micros);
         let newest = self.numbers.newest();
         let Some(number) = arrived.number else {
             self.heard = now;
             return match timeliness {
-                Timeliness::Fresh => Admission::Next {
+                Timeliness::Fresh => Decision::Next {
                     lost: 0,
                     sender: SenderIs::Same,
                 },
-                Timeliness::Waited | Timeliness::Ahead => Admission::Waited { lost: 0 },
+                Timeliness::Waited | Timeliness::Ahead => Decision::Waited { lost: 0 },
             };
         };
         if timeliness == Timeliness::Ahead {
-            return Admission::Doubtful;
+            return Decision::Doubtful;
         }
         let lost = match self.numbers.step(number) {
             Step::Next { skipped } => skipped,
@@ -135,18 +135,18 @@ impl Followed {
             Step::Doubtful | Step::Behind { .. } => {
                 let behind = newest.checked_sub(number);
                 return match behind {
-                    Some(0..=Sequence::MAX_GAP) => Admission::Late,
-                    _ => Admission::Doubtful,
+                    Some(0..=Sequence::MAX_GAP) => Decision::Late,
+                    _ => Decision::Doubtful,
                 };
             }
         };
         self.heard = now;
         match timeliness {
-            Timeliness::Fresh => Admission::Next {
+            Timeliness::Fresh => Decision::Next {
                 lost,
                 sender: SenderIs::Same,
             },
-            _ => Admission::Waited { lost },
+            _ => Decision::Waited { lost },
         }
     }
 }
@@ -161,7 +161,7 @@ const PREFERRED_FOR: Duration = Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use super::{
-        Admission::{Doubtful, Foreign, Late},
+        Decision::{Doubtful, Foreign, Late},
         SenderIs::{First, New, Same},
         *,
     };
@@ -178,30 +178,30 @@ mod tests {
         }
     }
 
-    fn admit(follower: &mut Follower, now: Instant, who: (u8, u64), number: u64) -> Admission {
-        follower.admit(now, &arrived(who, number))
+    fn admit(selector: &mut SourceSelector, now: Instant, who: (u8, u64), number: u64) -> Decision {
+        selector.admit(now, &arrived(who, number))
     }
 
     #[track_caller]
-    fn check(numbers: &[u64], expected: &[Admission]) {
-        let (mut follower, now) = (Follower::default(), Instant::now());
+    fn check(numbers: &[u64], expected: &[Decision]) {
+        let (mut selector, now) = (SourceSelector::default(), Instant::now());
         let admitted: Vec<_> = numbers
             .iter()
-            .map(|&number| admit(&mut follower, now, A, number))
+            .map(|&number| admit(&mut selector, now, A, number))
             .collect();
         assert_eq!(admitted, expected, "{numbers:?}");
     }
 
-    const fn next(lost: u64, sender: SenderIs) -> Admission {
-        Admission::Next { lost, sender }
+    const fn next(lost: u64, sender: SenderIs) -> Decision {
+        Decision::Next { lost, sender }
     }
 
     /// A sender that has been followed for so long, and when it was last heard.
-    fn followed_for(lasts: Duration) -> (Follower, Instant) {
-        let (mut follower, start) = (Follower::default(), Instant::now());
-        admit(&mut follower, start, A, 5);
-        admit(&mut follower, start + lasts, A, 6);
-        (follower, start + lasts)
+    fn followed_for(lasts: Duration) -> (SourceSelector, Instant) {
+        let (mut selector, start) = (SourceSelector::default(), Instant::now());
+        admit(&mut selector, start, A, 5);
+        admit(&mut selector, start + lasts, A, 6);
+        (selector, start + lasts)
     }
 
     #[test]
@@ -245,12 +245,12 @@ mod tests {
 
     #[test]
     fn the_sender_is_the_one_that_is_followed() {
-        let mut follower = Follower::default();
-        assert_eq!(follower.sender(), None);
+        let mut selector = SourceSelector::default();
+        assert_eq!(selector.sender(), None);
         let now = Instant::now();
-        admit(&mut follower, now, A, 7);
-        admit(&mut follower, now, B, 7);
-        assert_eq!(follower.sender(), Some(arrived(A, 7).from));
+        admit(&mut selector, now, A, 7);
+        admit(&mut selector, now, B, 7);
+        assert_eq!(selector.sender(), Some(arrived(A, 7).from));
     }
 
     #[test]
@@ -292,13 +292,13 @@ mod tests {
 
     #[test]
     fn doubtful_numbers_do_not_keep_a_sender_alive() {
-        let (mut follower, heard) = followed_for(Duration::ZERO);
+        let (mut selector, heard) = followed_for(Duration::ZERO);
         let soon = heard + SILENCE - Duration::from_nanos(1);
-        assert_eq!(admit(&mut follower, soon, A, u64::MAX), Doubtful);
-        assert_eq!(admit(&mut follower, soon, A, 6), Late);
-        assert_eq!(admit(&mut follower, soon, (1, 11), 0), Foreign);
+        assert_eq!(admit(&mut selector, soon, A, u64::MAX), Doubtful);
+        assert_eq!(admit(&mut selector, soon, A, 6), Late);
+        assert_eq!(admit(&mut selector, soon, (1, 11), 0), Foreign);
         let later = heard + SILENCE;
-        assert_eq!(admit(&mut follower, later, (1, 11), 0), next(0, New));
+        assert_eq!(admit(&mut selector, later, (1, 11), 0), next(0, New));
     }
 
     #[test]
@@ -311,84 +311,81 @@ mod tests {
             (PREFERRED_FOR, PREFERRED_FOR),
             (20 * second, PREFERRED_FOR),
         ] {
-            let (mut follower, heard) = followed_for(lasts);
+            let (mut selector, heard) = followed_for(lasts);
             let soon = heard + patience - Duration::from_nanos(1);
-            assert_eq!(admit(&mut follower, soon, B, 0), Foreign, "{lasts:?}");
-            let then = admit(&mut follower, heard + patience, B, 3);
+            assert_eq!(admit(&mut selector, soon, B, 0), Foreign, "{lasts:?}");
+            let then = admit(&mut selector, heard + patience, B, 3);
             assert_eq!(then, next(0, New), "{lasts:?}");
-            assert_eq!(admit(&mut follower, heard + patience, A, 7), Foreign);
+            assert_eq!(admit(&mut selector, heard + patience, A, 7), Foreign);
         }
     }
 
     #[test]
     fn the_followed_host_wins_when_it_returns() {
-        let (mut follower, heard) = followed_for(20 * PREFERRED_FOR);
+        let (mut selector, heard) = followed_for(20 * PREFERRED_FOR);
         for millis in (600..4_900).step_by(50) {
             let now = heard + Duration::from_millis(millis);
-            assert_eq!(admit(&mut follower, now, B, millis), Foreign);
+            assert_eq!(admit(&mut selector, now, B, millis), Foreign);
         }
         let back = heard + Duration::from_millis(4_900);
-        assert_eq!(admit(&mut follower, back, A, 7), next(0, Same));
+        assert_eq!(admit(&mut selector, back, A, 7), next(0, Same));
     }
 
     #[test]
     fn a_restarted_sender_is_followed_from_its_first_number() {
-        let (mut follower, heard) = followed_for(20 * PREFERRED_FOR);
+        let (mut selector, heard) = followed_for(20 * PREFERRED_FOR);
         let soon = heard + SILENCE - Duration::from_nanos(1);
-        assert_eq!(admit(&mut follower, soon, (1, 11), 0), Foreign);
+        assert_eq!(admit(&mut selector, soon, (1, 11), 0), Foreign);
         let later = heard + SILENCE;
-        assert_eq!(admit(&mut follower, later, (1, 11), 0), next(0, New));
-        assert_eq!(admit(&mut follower, later, (1, 11), 1), next(0, Same));
+        assert_eq!(admit(&mut selector, later, (1, 11), 0), next(0, New));
+        assert_eq!(admit(&mut selector, later, (1, 11), 1), next(0, Same));
     }
 
     #[test]
     fn the_same_stream_from_another_address_is_another() {
-        let (mut follower, heard) = followed_for(Duration::ZERO);
-        assert_eq!(admit(&mut follower, heard, (2, A.1), 7), Foreign);
+        let (mut selector, heard) = followed_for(Duration::ZERO);
+        assert_eq!(admit(&mut selector, heard, (2, A.1), 7), Foreign);
         let mut port = arrived(A, 7);
         port.from.set_port(9);
-        assert_eq!(follower.admit(heard, &port), Foreign);
+        assert_eq!(selector.admit(heard, &port), Foreign);
         let mut mapped = arrived(A, 0);
         mapped.from = "[::ffff:10.0.0.1]:9".parse().unwrap();
-        assert_eq!(follower.admit(heard + SILENCE, &mapped), next(0, New));
+        assert_eq!(selector.admit(heard + SILENCE, &mapped), next(0, New));
     }
 
     #[test]
     fn two_senders_in_turn_do_not_alternate() {
-        let (mut follower, start) = (Follower::default(), Instant::now());
+        let (mut selector, start) = (SourceSelector::default(), Instant::now());
         for number in 0..100 {
             let now = start + Duration::from_millis(40) * number;
             let sender = if number == 0 { First } else { Same };
             let number = number.into();
-            assert_eq!(admit(&mut follower, now, A, number), next(0, sender));
-            assert_eq!(admit(&mut follower, now, B, number), Foreign);
+            assert_eq!(admit(&mut selector, now, A, number), next(0, sender));
+            assert_eq!(admit(&mut selector, now, B, number), Foreign);
         }
     }
 
     #[test]
     fn a_capture_time_ahead_moves_nothing() {
-        let (mut follower, heard) = followed_for(Duration::ZERO);
+        let (mut selector, heard) = followed_for(Duration::ZERO);
         let forged = Arrived {
             transit_micros: -(1 << 61),
             ..arrived(A, 206)
         };
         for number in 7..100 {
-            assert_eq!(follower.admit(heard, &forged), Doubtful);
-            assert_eq!(admit(&mut follower, heard, A, number), next(0, Same));
+            assert_eq!(selector.admit(heard, &forged), Doubtful);
+            assert_eq!(admit(&mut selector, heard, A, number), next(0, Same));
         }
     }
 
     #[test]
     fn what_waited_is_counted_in_its_turn() {
-        let (mut follower, heard) = followed_for(Duration::ZERO);
+        let (mut selector, heard) = followed_for(Duration::ZERO);
         let waited = Arrived {
             transit_micros: 1_000_001,
             ..arrived(A, 8)
         };
-        assert_eq!(
-            follower.admit(heard, &waited),
-            Admission::Waited { lost: 1 }
-        );
-        assert_eq!(admit(&mut follower, heard, A, 9), next(0, Same));
+        assert_eq!(selector.admit(heard, &waited), Decision::Waited { lost: 1 });
+        assert_eq!(admit(&mut selector, heard, A, 9), next(0, Same));
     }
 }

@@ -11,20 +11,20 @@ use std::{
 use sockkit_link::channel::TokenBucket;
 
 use super::{
-    control::{Control, Report},
+    control::{ControlMessage, Report},
     reports::Reports,
 };
 use crate::picture::Timestamp;
 
 /// Answers what receivers say.
 #[derive(Debug)]
-pub(super) struct Answerer {
+pub(super) struct ControlResponder {
     /// Bounds what strangers can make us send.
     replies: TokenBucket,
     reports: Reports,
 }
 
-impl Answerer {
+impl ControlResponder {
     /// Keeps what is noted in `reports`.
     pub(super) fn new(now: Instant, reports: Reports) -> Self {
         Self {
@@ -39,22 +39,22 @@ impl Answerer {
         now: Instant,
         wall: Timestamp,
         from: SocketAddr,
-        control: Control,
-    ) -> Option<Control> {
+        control: ControlMessage,
+    ) -> Option<ControlMessage> {
         match control {
-            Control::ClockRequest { nonce } => {
+            ControlMessage::ClockRequest { nonce } => {
                 let may_reply = self.replies.try_spend(now, REPLY_COST);
-                may_reply.then_some(Control::ClockReply {
+                may_reply.then_some(ControlMessage::ClockReply {
                     nonce,
                     received: wall,
                     sent: wall,
                 })
             }
-            Control::Report(report) => {
+            ControlMessage::Report(report) => {
                 self.reports.note(now, from, report);
                 None
             }
-            Control::ClockReply { .. } => None,
+            ControlMessage::ClockReply { .. } => None,
         }
     }
 
@@ -76,18 +76,18 @@ mod tests {
         SocketAddr::from(([10, 0, 0, host], 5006))
     }
 
-    fn answerer(now: Instant) -> Answerer {
-        Answerer::new(now, Reports::new(Vec::new(), 1))
+    fn responder(now: Instant) -> ControlResponder {
+        ControlResponder::new(now, Reports::new(Vec::new(), 1))
     }
 
     #[test]
     fn a_request_is_answered_with_its_nonce() {
         let now = Instant::now();
         let wall = Timestamp::from_micros(77);
-        let request = Control::ClockRequest { nonce: 5 };
+        let request = ControlMessage::ClockRequest { nonce: 5 };
         assert_eq!(
-            answerer(now).handle_control(now, wall, from(1), request),
-            Some(Control::ClockReply {
+            responder(now).handle_control(now, wall, from(1), request),
+            Some(ControlMessage::ClockReply {
                 nonce: 5,
                 received: wall,
                 sent: wall
@@ -98,30 +98,30 @@ mod tests {
     #[test]
     fn replies_and_reports_are_not_answered() {
         let now = Instant::now();
-        let mut answerer = answerer(now);
-        let reply = Control::ClockReply {
+        let mut responder = responder(now);
+        let reply = ControlMessage::ClockReply {
             nonce: 1,
             received: Timestamp::default(),
             sent: Timestamp::default(),
         };
-        for control in [reply, Control::Report(Report::default())] {
+        for control in [reply, ControlMessage::Report(Report::default())] {
             let wall = Timestamp::default();
-            assert_eq!(answerer.handle_control(now, wall, from(1), control), None);
+            assert_eq!(responder.handle_control(now, wall, from(1), control), None);
         }
-        assert_eq!(answerer.reports(now), [(from(1), Report::default())]);
+        assert_eq!(responder.reports(now), [(from(1), Report::default())]);
     }
 
     #[test]
     fn a_flood_gets_few_replies() {
         let start = Instant::now();
-        let mut answerer = answerer(start);
-        let request = Control::ClockRequest { nonce: 5 };
+        let mut responder = responder(start);
+        let request = ControlMessage::ClockRequest { nonce: 5 };
         let mut replies = 0;
         for millis in 0..1_000 {
             let now = start + Duration::from_millis(millis);
             for _ in 0..100 {
                 let wall = Timestamp::default();
-                let reply = answerer.handle_control(now, wall, from(1), request);
+                let reply = responder.handle_control(now, wall, from(1), request);
                 replies += u32::from(reply.is_some());
             }
         }

@@ -15,7 +15,7 @@ use std::{
 /// with it for half a second: then a clock was set. The earlier times count on
 /// beside it, so that forged ones do not make the true ones late.
 #[derive(Debug, Default)]
-pub(super) struct Freshness {
+pub(super) struct StalenessFilter {
     baselines: Vec<Baseline>,
 }
 
@@ -42,7 +42,7 @@ struct Baseline {
     passed: usize,
 }
 
-impl Freshness {
+impl StalenessFilter {
     /// Takes note of a picture that was on the way for so long.
     pub(super) fn judge(&mut self, now: Instant, transit_micros: i64) -> Timeliness {
         let is_first = self.baselines.is_empty();
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn what_waited_in_a_buffer_is_not_fresh() {
-        let (mut freshness, now) = (Freshness::default(), Instant::now());
+        let (mut freshness, now) = (StalenessFilter::default(), Instant::now());
         let skew = -3_600_000_000;
         for jitter in [0, 900, 20_000, 1_000_000] {
             assert_eq!(freshness.judge(now, skew + jitter), Fresh, "{jitter}");
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_quicker_one_is_the_new_measure_within_a_second() {
-        let (mut freshness, now) = (Freshness::default(), Instant::now());
+        let (mut freshness, now) = (StalenessFilter::default(), Instant::now());
         assert_eq!(freshness.judge(now, 0), Fresh);
         assert_eq!(freshness.judge(now, -1_000_000), Fresh);
         assert_eq!(freshness.judge(now, 1), Waited);
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_costs_half_a_second_of_pictures() {
         for set_by in [10_000_000, -10_000_000, i64::MAX, i64::MIN] {
-            let (mut freshness, start) = (Freshness::default(), Instant::now());
+            let (mut freshness, start) = (StalenessFilter::default(), Instant::now());
             freshness.judge(start, 0);
             let judged = (0..100).map(|picture| freshness.judge(start + FRAME * picture, set_by));
             let shown = judged.filter(|one| *one == Fresh).count();
@@ -189,7 +189,7 @@ mod tests {
     fn forged_times_do_not_make_the_true_ones_late() {
         // The same each time, or another each time; once a picture or thrice.
         for (spread, each) in [(0, 1), (0, 3), (7_000_000_000, 1), (7_000_000_000, 3)] {
-            let (mut freshness, start) = (Freshness::default(), Instant::now());
+            let (mut freshness, start) = (StalenessFilter::default(), Instant::now());
             for picture in 0..1_000 {
                 let now = start + FRAME * picture;
                 let honest = freshness.judge(now, i64::from(picture % 7));
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_is_believed_among_forged_times() {
-        let (mut freshness, start) = (Freshness::default(), Instant::now());
+        let (mut freshness, start) = (StalenessFilter::default(), Instant::now());
         freshness.judge(start, 0);
         let mut shown = 0;
         for picture in 0..50 {
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_waits_now_and_then_sets_no_clock() {
-        let (mut freshness, start) = (Freshness::default(), Instant::now());
+        let (mut freshness, start) = (StalenessFilter::default(), Instant::now());
         for picture in 0..1_000 {
             let now = start + FRAME * picture;
             assert_eq!(freshness.judge(now, 0), Fresh);
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn memory_does_not_grow() {
-        let (mut freshness, now) = (Freshness::default(), Instant::now());
+        let (mut freshness, now) = (StalenessFilter::default(), Instant::now());
         for picture in 0..1_000 {
             freshness.judge(now, picture * 1_500_000);
             freshness.judge(now, 0);

@@ -16,24 +16,24 @@ use crate::{
 
 /// Counts pictures and passes on those that are worth showing.
 #[derive(Debug)]
-pub(super) struct Inlet {
+pub(super) struct Ingest {
     publisher: Publisher<Picture>,
     stats: StatsHandle,
     last_number: Option<u64>,
     told_at: Instant,
 }
 
-impl Inlet {
+impl Ingest {
     pub(super) fn new() -> (Self, Subscriber<Picture>, StatsHandle) {
         let publisher = Publisher::new();
         let (pictures, stats) = (publisher.subscribe(), StatsHandle::default());
-        let inlet = Self {
+        let ingest = Self {
             publisher,
             stats: stats.clone(),
             last_number: None,
             told_at: now(),
         };
-        (inlet, pictures, stats)
+        (ingest, pictures, stats)
     }
 
     pub(super) fn stats(&self) -> &StatsHandle {

@@ -26,7 +26,7 @@ pub use loss::{Loss, LossModel};
 /// ```
 /// # mod sockkit { pub use ::sockkit_testing as testing; }
 /// use std::time::{Duration, Instant};
-/// use sockkit::testing::link::{Link, LinkConfig, LossModel};
+/// use sockkit::testing::sim::{Link, LinkConfig, LossModel};
 ///
 /// let config = LinkConfig::default()
 ///     .loss(LossModel::independent(0.05))
