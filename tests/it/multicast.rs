@@ -39,7 +39,7 @@ fn loopback_sender() -> MulticastEndpoint {
 async fn send(sender: &MulticastEndpoint, group: Group, port: u16, text: &str) {
     let to = SocketAddr::new(group.ip(), port);
     sender
-        .udp()
+        .endpoint()
         .send(Transmit::new(to, text.as_bytes()))
         .await
         .unwrap();
@@ -47,7 +47,7 @@ async fn send(sender: &MulticastEndpoint, group: Group, port: u16, text: &str) {
 
 async fn hear(receiver: &MulticastEndpoint) -> String {
     let mut buffer = [0; 64];
-    let heard = timeout(DEADLINE, receiver.udp().recv(&mut buffer))
+    let heard = timeout(DEADLINE, receiver.endpoint().recv(&mut buffer))
         .await
         .expect("in time")
         .unwrap();
@@ -57,7 +57,7 @@ async fn hear(receiver: &MulticastEndpoint) -> String {
 #[tokio::test]
 async fn a_member_hears_until_it_leaves() {
     let receiver = MulticastEndpoint::bind(ANY_V4).unwrap();
-    let port = receiver.udp().local_addr().unwrap().port();
+    let port = receiver.endpoint().local_addr().unwrap().port();
     let (first, other) = (group("239.255.77.1"), group("239.255.77.2"));
     let sender = loopback_sender();
 
@@ -80,7 +80,7 @@ async fn a_group_that_somebody_else_joined_is_not_heard() {
         MulticastEndpoint::bind(ANY_V4).unwrap(),
         MulticastEndpoint::bind(ANY_V4).unwrap(),
     );
-    let port = second.udp().local_addr().unwrap().port();
+    let port = second.endpoint().local_addr().unwrap().port();
     let (theirs, ours) = (group("239.255.77.3"), group("239.255.77.4"));
     let _theirs = first.join(theirs, &loopback()).unwrap();
     let _ours = second.join(ours, &loopback()).unwrap();
@@ -93,7 +93,7 @@ async fn a_group_that_somebody_else_joined_is_not_heard() {
 #[tokio::test]
 async fn two_programs_share_a_port_and_each_hears() {
     let first = MulticastEndpoint::bind(ANY_V4).unwrap();
-    let port = first.udp().local_addr().unwrap().port();
+    let port = first.endpoint().local_addr().unwrap().port();
     let second = MulticastEndpoint::bind((Ipv4Addr::UNSPECIFIED, port).into()).unwrap();
     let group = group("239.255.77.5");
     let _memberships = [&first, &second].map(|one| one.join(group, &loopback()).unwrap());
@@ -106,7 +106,7 @@ async fn two_programs_share_a_port_and_each_hears() {
 #[tokio::test]
 async fn a_blocked_source_is_not_heard_until_unblocked() {
     let receiver = MulticastEndpoint::bind(ANY_V4).unwrap();
-    let port = receiver.udp().local_addr().unwrap().port();
+    let port = receiver.endpoint().local_addr().unwrap().port();
     let group = group("239.255.77.6");
     let membership = receiver.join(group, &loopback()).unwrap();
     let sender = loopback_sender();
@@ -116,7 +116,7 @@ async fn a_blocked_source_is_not_heard_until_unblocked() {
         async move {
             let transmit = Transmit::new(to, str::as_bytes(text)).source(source);
             sender
-                .udp()
+                .endpoint()
                 .send(transmit.interface_index(1))
                 .await
                 .unwrap();
@@ -142,17 +142,17 @@ async fn runs_of_datagrams_reach_a_group() {
     let receiver = MulticastEndpoint::bind(ANY_V4).unwrap();
     let to = SocketAddr::new(
         group("239.255.77.7").ip(),
-        receiver.udp().local_addr().unwrap().port(),
+        receiver.endpoint().local_addr().unwrap().port(),
     );
     let _membership = receiver.join(group("239.255.77.7"), &loopback()).unwrap();
     loopback_sender()
-        .udp()
+        .endpoint()
         .send_segments(Some(to), &[7; 6_400], 64)
         .await
         .unwrap();
     let (mut batch, mut count) = (ReceiveBatch::new(), 0);
     while count < 100 {
-        timeout(DEADLINE, receiver.udp().recv_batch(&mut batch))
+        timeout(DEADLINE, receiver.endpoint().recv_batch(&mut batch))
             .await
             .expect("in time")
             .unwrap();
@@ -328,7 +328,7 @@ fn a_datagram_to_a_group_goes_out_by_each_interface() {
             let mut heard = Vec::new();
             let mut buffer = [0; 32];
             for _ in 0..2 {
-                let datagram = receiver.udp().recv(&mut buffer);
+                let datagram = receiver.endpoint().recv(&mut buffer);
                 let datagram = timeout(DEADLINE, datagram).await.unwrap().unwrap();
                 assert_eq!(datagram.bytes, b"hello");
                 heard.push(datagram.interface_index.unwrap());

@@ -12,7 +12,7 @@ use std::{
 
 use sockkit::{
     BindError,
-    quic::{Config, ConnectError, Connection, Listener, connect, connect_with},
+    quic::{ConnectError, Connection, Listener, QuicConfig, connect, connect_with},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -25,7 +25,11 @@ use crate::wait::soon;
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Two ends, of which the first dialled; both have said a byte.
-async fn pair(listener: &Listener, to: SocketAddr, config: &Config) -> (Connection, Connection) {
+async fn pair(
+    listener: &Listener,
+    to: SocketAddr,
+    config: &QuicConfig,
+) -> (Connection, Connection) {
     let mut dialled = soon(connect_with(to, config)).await.unwrap();
     dialled.write_all(b"d").await.unwrap();
     let (mut accepted, _) = soon(listener.accept()).await.unwrap();
@@ -38,7 +42,7 @@ async fn pair(listener: &Listener, to: SocketAddr, config: &Config) -> (Connecti
 async fn direct() -> (Connection, Connection) {
     let listener = Listener::bind(LOOPBACK).unwrap();
     let to = listener.local_addr().unwrap();
-    pair(&listener, to, &Config::default()).await
+    pair(&listener, to, &QuicConfig::default()).await
 }
 
 #[tokio::test]
@@ -117,7 +121,7 @@ async fn relay(to: SocketAddr) -> (SocketAddr, Arc<AtomicBool>) {
 async fn shutdown_returns_when_the_peer_has_everything_and_not_before() {
     let listener = Listener::bind(LOOPBACK).unwrap();
     let (address, open) = relay(listener.local_addr().unwrap()).await;
-    let (mut dialled, mut accepted) = pair(&listener, address, &Config::default()).await;
+    let (mut dialled, mut accepted) = pair(&listener, address, &QuicConfig::default()).await;
     open.store(false, Relaxed);
     dialled.write_all(b"the last words").await.unwrap();
     let early = timeout(Duration::from_millis(300), dialled.shutdown()).await;
@@ -178,7 +182,7 @@ async fn a_peer_that_drops_the_connection_is_an_error_and_not_an_end() {
 
 #[tokio::test]
 async fn a_peer_that_vanishes_is_noticed_within_the_idle_timeout() {
-    let config = Config::default().idle_timeout(Duration::from_secs(1));
+    let config = QuicConfig::default().idle_timeout(Duration::from_secs(1));
     let listener = Listener::bind(LOOPBACK).unwrap();
     let (address, open) = relay(listener.local_addr().unwrap()).await;
     let (mut dialled, mut accepted) = pair(&listener, address, &config).await;
@@ -194,7 +198,7 @@ async fn a_peer_that_vanishes_is_noticed_within_the_idle_timeout() {
 
 #[tokio::test]
 async fn a_quiet_connection_stays() {
-    let config = Config::default().idle_timeout(Duration::from_millis(400));
+    let config = QuicConfig::default().idle_timeout(Duration::from_millis(400));
     let listener = Listener::bind(LOOPBACK).unwrap();
     let to = listener.local_addr().unwrap();
     let (mut dialled, mut accepted) = pair(&listener, to, &config).await;
@@ -221,7 +225,7 @@ async fn where_nobody_listens_the_refusal_is_heard() {
 async fn whoever_does_not_answer_is_given_up() {
     let mute = UdpSocket::bind(LOOPBACK).await.unwrap();
     let to = mute.local_addr().unwrap();
-    let config = Config::default().handshake_timeout(Duration::from_millis(300));
+    let config = QuicConfig::default().handshake_timeout(Duration::from_millis(300));
     let error = soon(connect_with(to, &config)).await.unwrap_err();
     assert!(matches!(error, ConnectError::TimedOut { .. }), "{error:?}");
 }
@@ -242,13 +246,13 @@ async fn of_several_addresses_the_one_that_answers_is_taken() {
 async fn another_protocol_is_a_clear_error() {
     let listener = Listener::bind(LOOPBACK).unwrap();
     let to = listener.local_addr().unwrap();
-    let other = Config::default().protocol("chess/1");
+    let other = QuicConfig::default().protocol("chess/1");
     let error = soon(connect_with(to, &other)).await.unwrap_err();
     assert!(
         matches!(error, ConnectError::OtherProtocol { .. }),
         "{error:?}"
     );
-    pair(&listener, to, &Config::default()).await;
+    pair(&listener, to, &QuicConfig::default()).await;
 }
 
 #[tokio::test]
@@ -294,13 +298,13 @@ async fn a_flood_of_garbage_keeps_nobody_out() {
         sent
     });
     for _ in 0..3 {
-        let (mut dialled, mut accepted) = pair(&listener, to, &Config::default()).await;
+        let (mut dialled, mut accepted) = pair(&listener, to, &QuicConfig::default()).await;
         dialled.write_all(&[7; 100_000]).await.unwrap();
         soon(accepted.read_exact(&mut [0; 100_000])).await.unwrap();
     }
     ended.store(true, Relaxed);
     println!("{} datagrams of garbage", flood.join().unwrap());
-    pair(&listener, to, &Config::default()).await;
+    pair(&listener, to, &QuicConfig::default()).await;
 }
 
 #[tokio::test]
@@ -308,12 +312,12 @@ async fn whoever_says_nothing_keeps_nobody_out() {
     let listener = Listener::bind(LOOPBACK).unwrap();
     let to = listener.local_addr().unwrap();
     let _mute = soon(connect(to)).await.unwrap();
-    pair(&listener, to, &Config::default()).await;
+    pair(&listener, to, &QuicConfig::default()).await;
 }
 
 #[tokio::test]
 async fn more_connections_than_allowed_are_told_so() {
-    let config = Config::default()
+    let config = QuicConfig::default()
         .max_connections(2)
         .max_connections_per_address(2);
     let listener = Listener::bind_with(LOOPBACK, &config).unwrap();
@@ -343,11 +347,11 @@ async fn a_taken_address_is_named() {
 async fn connections_outlive_the_listener_and_nobody_new_comes() {
     let listener = Listener::bind(LOOPBACK).unwrap();
     let to = listener.local_addr().unwrap();
-    let (mut dialled, mut accepted) = pair(&listener, to, &Config::default()).await;
+    let (mut dialled, mut accepted) = pair(&listener, to, &QuicConfig::default()).await;
     drop(listener);
     dialled.write_all(b"still").await.unwrap();
     soon(accepted.read_exact(&mut [0; 5])).await.unwrap();
-    let config = Config::default().handshake_timeout(Duration::from_secs(2));
+    let config = QuicConfig::default().handshake_timeout(Duration::from_secs(2));
     let error = soon(connect_with(to, &config)).await.unwrap_err();
     assert!(matches!(error, ConnectError::TimedOut { .. }), "{error:?}");
 }

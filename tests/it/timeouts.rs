@@ -153,7 +153,7 @@ async fn a_connection_without_limits_speaks_and_closes() {
 
 #[tokio::test]
 async fn a_quic_connection_without_limits_speaks() {
-    let config = quic::Config::default()
+    let config = quic::QuicConfig::default()
         .handshake_timeout(NEVER)
         .idle_timeout(NEVER);
     let listener = quic::Listener::bind_with(([127, 0, 0, 1], 0).into(), &config).unwrap();

@@ -1,6 +1,9 @@
 //! The browser viewer over real sockets.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use sockkit::{
     BindError,
@@ -21,7 +24,7 @@ async fn a_snapshot_is_the_newest_picture_as_jpeg() {
     let (viewer, publisher) = viewer("camera").await;
     publisher.publish(gray(1));
     publisher.publish(gray(2));
-    let answer = get(viewer.address(), "/snapshot").await;
+    let answer = get(viewer.local_addr(), "/snapshot").await;
     answer.check(200, "image/jpeg");
     assert_eq!(answer.header("x-number"), Some("2"));
     let shown = Picture::from_jpeg(answer.body).unwrap();
@@ -32,10 +35,10 @@ async fn a_snapshot_is_the_newest_picture_as_jpeg() {
 async fn a_picture_from_before_anybody_watched_is_shown_at_once() {
     let (viewer, publisher) = viewer("camera").await;
     publisher.publish(gray(1));
-    get(viewer.address(), "/snapshot")
+    get(viewer.local_addr(), "/snapshot")
         .await
         .check(200, "image/jpeg");
-    get(viewer.address(), "/snapshot")
+    get(viewer.local_addr(), "/snapshot")
         .await
         .check(200, "image/jpeg");
 }
@@ -49,7 +52,7 @@ async fn the_stream_is_multipart_with_lengths_and_stamps() {
         "/streams",
     ] {
         let (viewer, publisher) = viewer("camera").await;
-        let mut watcher = Watcher::open(viewer.address(), path).await;
+        let mut watcher = Watcher::open(viewer.local_addr(), path).await;
         for number in 1..=3 {
             publisher.publish(gray(number));
             let (mut head, mut jpeg) = watcher.part().await;
@@ -73,9 +76,9 @@ async fn the_stream_is_multipart_with_lengths_and_stamps() {
 async fn jpeg_passes_untouched() {
     let (viewer, publisher) = viewer("camera").await;
     publisher.publish(gray(1));
-    let jpeg = get(viewer.address(), "/snapshot").await.body;
+    let jpeg = get(viewer.local_addr(), "/snapshot").await.body;
     publisher.publish(Picture::from_jpeg(jpeg.clone()).unwrap().numbered(2));
-    let answer = get(viewer.address(), "/?action=snapshot").await;
+    let answer = get(viewer.local_addr(), "/?action=snapshot").await;
     assert_eq!(answer.header("x-number"), Some("2"));
     assert_eq!(answer.body, jpeg);
 }
@@ -83,12 +86,12 @@ async fn jpeg_passes_untouched() {
 #[tokio::test]
 async fn the_state_holds_the_figures() {
     let (viewer, publisher) = viewer("camera").await;
-    let mut watcher = Watcher::open(viewer.address(), "/stream").await;
+    let mut watcher = Watcher::open(viewer.local_addr(), "/stream").await;
     for number in [1, 2, 5] {
         publisher.publish(gray(number));
         watcher.part().await;
     }
-    let answer = get(viewer.address(), "/state").await;
+    let answer = get(viewer.local_addr(), "/state").await;
     answer.check(200, "application/json");
     let text = answer.text();
     for figure in [
@@ -108,8 +111,8 @@ async fn the_state_holds_the_figures() {
 async fn prometheus_can_read_the_figures() {
     let (viewer, publisher) = viewer("camera").await;
     publisher.publish(gray(1));
-    get(viewer.address(), "/snapshot").await;
-    let answer = get(viewer.address(), "/metrics").await;
+    get(viewer.local_addr(), "/snapshot").await;
+    let answer = get(viewer.local_addr(), "/metrics").await;
     answer.check(200, "text/plain; version=0.0.4");
     let text = answer.text();
     assert!(
@@ -126,7 +129,7 @@ async fn prometheus_can_read_the_figures() {
 #[tokio::test]
 async fn the_page_stands_alone() {
     let (viewer, _publisher) = viewer("camera").await;
-    let answer = get(viewer.address(), "/").await;
+    let answer = get(viewer.local_addr(), "/").await;
     answer.check(200, "text/html; charset=utf-8");
     let page = answer.text();
     assert!(page.starts_with("<!doctype html>"));
@@ -144,7 +147,7 @@ async fn the_page_stands_alone() {
 async fn foreign_hosts_and_origins_are_refused() {
     let (viewer, publisher) = viewer("camera").await;
     publisher.publish(gray(1));
-    let address = viewer.address();
+    let address = viewer.local_addr();
     for path in [
         "/",
         "/stream",
@@ -178,7 +181,7 @@ const FOREIGN_IMAGE: &str = "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-co
 async fn a_page_from_elsewhere_shows_no_pictures_unless_it_may() {
     let (viewer, publisher) = viewer("camera").await;
     publisher.publish(gray(1));
-    let address = viewer.address();
+    let address = viewer.local_addr();
     let image = format!("Host: {address}\r\n{FOREIGN_IMAGE}");
     for path in [
         "/",
@@ -200,20 +203,20 @@ async fn a_page_from_elsewhere_shows_no_pictures_unless_it_may() {
 
     let (publisher, pictures) = latest::channel();
     let octopi = config().allow_embedding("http://octopi.local".parse().unwrap());
-    let viewer = WebServer::bind(octopi, [WebStream::new("camera", pictures)])
+    let viewer = WebServer::bind(ANY_PORT, octopi, [WebStream::new("camera", pictures)])
         .await
         .unwrap();
     publisher.publish(gray(1));
-    let image = format!("Host: {}\r\n{FOREIGN_IMAGE}", viewer.address());
+    let image = format!("Host: {}\r\n{FOREIGN_IMAGE}", viewer.local_addr());
     for path in ["/stream", "/snapshot"] {
-        let answer = request(viewer.address(), path, &image).await;
+        let answer = request(viewer.local_addr(), path, &image).await;
         assert_eq!(answer.status, 200, "{path}");
         let policy = answer.header("cross-origin-resource-policy");
         assert_eq!(policy, Some("cross-origin"), "{path}");
     }
     let other = image.replace("octopi.local", "evil.example");
     assert_eq!(
-        request(viewer.address(), "/stream", &other).await.status,
+        request(viewer.local_addr(), "/stream", &other).await.status,
         403
     );
 }
@@ -222,7 +225,7 @@ async fn a_page_from_elsewhere_shows_no_pictures_unless_it_may() {
 async fn every_answer_forbids_frames_and_other_sites() {
     let (viewer, publisher) = viewer("camera").await;
     publisher.publish(gray(1));
-    let address = viewer.address();
+    let address = viewer.local_addr();
     for (path, host) in [
         ("/", address.to_string()),
         ("/stream", address.to_string()),
@@ -252,7 +255,7 @@ async fn every_answer_forbids_frames_and_other_sites() {
 async fn a_client_that_closes_its_side_after_asking_is_answered_each_time() {
     let (viewer, publisher) = viewer("camera").await;
     publisher.publish(gray(1));
-    let address = viewer.address();
+    let address = viewer.local_addr();
     let headers = format!("Host: {address}\r\n");
     for round in 0..100 {
         for path in ["/", "/snapshot", "/state"] {
@@ -332,11 +335,11 @@ async fn browsers_that_show_the_stream_get_the_next_head_at_once_and_no_other_cl
     let (publisher, pictures) = latest::channel();
     // A place is free again when the next picture cannot be written.
     let roomy = config().max_viewers(200).max_viewers_per_host(200);
-    let viewer = WebServer::bind(roomy, [WebStream::new("camera", pictures)])
+    let viewer = WebServer::bind(ANY_PORT, roomy, [WebStream::new("camera", pictures)])
         .await
         .unwrap();
     publisher.publish(gray(1));
-    let jpeg = get(viewer.address(), "/snapshot").await.body;
+    let jpeg = get(viewer.local_addr(), "/snapshot").await.body;
     let head = format!(
         "Content-Type: image/jpeg\r\nContent-Length: {}\r\n\
          X-Timestamp: 1700000000.000042\r\nX-Number: 1\r\nX-Stream: camera\r\n\r\n",
@@ -354,10 +357,10 @@ async fn browsers_that_show_the_stream_get_the_next_head_at_once_and_no_other_cl
     for (client, headers, shows_itself) in CLIENTS {
         for path in ["/stream", "/?action=stream"] {
             let expected = if shows_itself { &early } else { &late };
-            check_bytes(viewer.address(), path, headers, expected, client).await;
+            check_bytes(viewer.local_addr(), path, headers, expected, client).await;
         }
         check_bytes(
-            viewer.address(),
+            viewer.local_addr(),
             "/stream?head=early",
             headers,
             &early,
@@ -365,14 +368,14 @@ async fn browsers_that_show_the_stream_get_the_next_head_at_once_and_no_other_cl
         )
         .await;
         check_bytes(
-            viewer.address(),
+            viewer.local_addr(),
             "/stream?head=late",
             headers,
             &late,
             client,
         )
         .await;
-        check_bytes(viewer.address(), "/streams", headers, &late, client).await;
+        check_bytes(viewer.local_addr(), "/streams", headers, &late, client).await;
     }
 }
 
@@ -404,7 +407,7 @@ async fn check_bytes(
 async fn one_host_with_a_hundred_and_forty_connections_leaves_room_for_others() {
     let (viewer, publisher) = viewer("camera").await;
     publisher.publish(gray(1));
-    let address = viewer.address();
+    let address = viewer.local_addr();
     let host = format!("Host: {address}\r\n");
     let mut deaf = Vec::new();
     for _ in 0..140 {
@@ -437,20 +440,23 @@ async fn connect_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
 async fn a_connection_too_many_is_told_so() {
     let (_publisher, pictures) = latest::channel();
     let config = config().max_viewers(1);
-    let viewer = WebServer::bind(config, [WebStream::new("camera", pictures)])
+    let viewer = WebServer::bind(ANY_PORT, config, [WebStream::new("camera", pictures)])
         .await
         .unwrap();
     // One that watches, and a quarter of those to spare.
     let mut held = Vec::new();
     for _ in 0..17 {
-        let mut client = TcpStream::connect(viewer.address()).await.unwrap();
+        let mut client = TcpStream::connect(viewer.local_addr()).await.unwrap();
         // Of this version of HTTP, connections stay.
-        let request = format!("GET /state HTTP/1.1\r\nHost: {}\r\n\r\n", viewer.address());
+        let request = format!(
+            "GET /state HTTP/1.1\r\nHost: {}\r\n\r\n",
+            viewer.local_addr()
+        );
         client.write_all(request.as_bytes()).await.unwrap();
         assert_eq!(read_head(&mut client).await.0, 200);
         held.push(client);
     }
-    let mut client = TcpStream::connect(viewer.address()).await.unwrap();
+    let mut client = TcpStream::connect(viewer.local_addr()).await.unwrap();
     let mut refused = String::new();
     timeout(WITHIN, client.read_to_string(&mut refused))
         .await
@@ -464,28 +470,31 @@ async fn a_connection_too_many_is_told_so() {
 async fn the_share_of_one_host_can_be_all_places() {
     let (_publisher, pictures) = latest::channel();
     let config = config().max_viewers(8).max_viewers_per_host(8);
-    let viewer = WebServer::bind(config, [WebStream::new("camera", pictures)])
+    let viewer = WebServer::bind(ANY_PORT, config, [WebStream::new("camera", pictures)])
         .await
         .unwrap();
     let mut watchers = Vec::new();
     for _ in 0..8 {
-        watchers.push(Watcher::open(viewer.address(), "/stream").await);
+        watchers.push(Watcher::open(viewer.local_addr(), "/stream").await);
     }
-    assert_eq!(get(viewer.address(), "/stream").await.status, 503);
+    assert_eq!(get(viewer.local_addr(), "/stream").await.status, 503);
 }
 
 #[tokio::test]
 async fn a_client_that_reads_too_slowly_is_dropped_though_it_reads() {
     let (publisher, pictures) = latest::channel();
     let config = config().write_deadline(Duration::from_secs(1));
-    let viewer = WebServer::bind(config, [WebStream::new("camera", pictures)])
+    let viewer = WebServer::bind(ANY_PORT, config, [WebStream::new("camera", pictures)])
         .await
         .unwrap();
     let frugal = SocketOptions::new().receive_buffer_bytes(4_096);
     let connector = Connector::default().options(frugal);
-    let connected = connector.connect(viewer.address()).await.unwrap();
+    let connected = connector.connect(viewer.local_addr()).await.unwrap();
     let mut stream = connected.into_inner();
-    let request = format!("GET /stream HTTP/1.0\r\nHost: {}\r\n\r\n", viewer.address());
+    let request = format!(
+        "GET /stream HTTP/1.0\r\nHost: {}\r\n\r\n",
+        viewer.local_addr()
+    );
     stream.write_all(request.as_bytes()).await.unwrap();
     let pictures = [(); 4].map({
         let mut number = 0;
@@ -510,7 +519,7 @@ async fn a_client_that_reads_too_slowly_is_dropped_though_it_reads() {
     };
     let watching = async {
         for viewers in ["\"viewers\":1", "\"viewers\":0"] {
-            while !get(viewer.address(), "/state")
+            while !get(viewer.local_addr(), "/state")
                 .await
                 .text()
                 .contains(viewers)
@@ -530,11 +539,11 @@ async fn a_client_that_reads_too_slowly_is_dropped_though_it_reads() {
 async fn a_deadline_of_for_ever_is_none() {
     let (publisher, pictures) = latest::channel();
     let config = config().write_deadline(Duration::MAX);
-    let viewer = WebServer::bind(config, [WebStream::new("camera", pictures)])
+    let viewer = WebServer::bind(ANY_PORT, config, [WebStream::new("camera", pictures)])
         .await
         .unwrap();
-    let mut sleeper = Watcher::open(viewer.address(), "/stream").await;
-    let mut reader = Watcher::open(viewer.address(), "/stream").await;
+    let mut sleeper = Watcher::open(viewer.local_addr(), "/stream").await;
+    let mut reader = Watcher::open(viewer.local_addr(), "/stream").await;
     // Far more than the kernel takes, so that a write has to wait.
     for number in 1..=100 {
         publisher.publish(noise(number));
@@ -557,7 +566,7 @@ async fn what_there_is_not_is_said() {
         "/?action=reboot",
         "/?action=stream_1",
     ] {
-        assert_eq!(get(viewer.address(), path).await.status, 404, "{path}");
+        assert_eq!(get(viewer.local_addr(), path).await.status, 404, "{path}");
     }
 }
 
@@ -565,12 +574,12 @@ async fn what_there_is_not_is_said() {
 async fn silence_becomes_a_placeholder_and_pictures_come_back() {
     let (viewer, publisher) = viewer("camera").await;
     publisher.publish(gray(1));
-    let mut watcher = Watcher::open(viewer.address(), "/stream").await;
+    let mut watcher = Watcher::open(viewer.local_addr(), "/stream").await;
     watcher.part().await;
     let (_, placeholder) = watcher.part().await;
     let placeholder = Picture::from_jpeg(placeholder).unwrap();
     assert_eq!((placeholder.width_px(), watcher.number), (640, 0));
-    get(viewer.address(), "/snapshot")
+    get(viewer.local_addr(), "/snapshot")
         .await
         .check(503, "image/jpeg");
 
@@ -588,7 +597,7 @@ async fn several_streams_share_a_page() {
         WebStream::new("left", left_pictures),
         WebStream::new("right", right_pictures),
     ];
-    let viewer = WebServer::bind(config(), streams).await.unwrap();
+    let viewer = WebServer::bind(ANY_PORT, config(), streams).await.unwrap();
     left.publish(gray(1));
     right.publish(gray(2));
     for (path, number) in [
@@ -597,10 +606,10 @@ async fn several_streams_share_a_page() {
         ("/snapshot?name=right", "2"),
         ("/?action=snapshot_1", "2"),
     ] {
-        let answer = get(viewer.address(), path).await;
+        let answer = get(viewer.local_addr(), path).await;
         assert_eq!(answer.header("x-number"), Some(number), "{path}");
     }
-    let mut watcher = Watcher::open(viewer.address(), "/streams").await;
+    let mut watcher = Watcher::open(viewer.local_addr(), "/streams").await;
     let mut seen = [watcher.part().await.0, watcher.part().await.0].concat();
     seen.retain(|character| character != '\r');
     assert!(
@@ -613,18 +622,18 @@ async fn several_streams_share_a_page() {
 async fn a_full_house_is_said_and_a_place_is_given_back() {
     let (publisher, pictures) = latest::channel();
     let config = config().max_viewers(1);
-    let viewer = WebServer::bind(config, [WebStream::new("camera", pictures)])
+    let viewer = WebServer::bind(ANY_PORT, config, [WebStream::new("camera", pictures)])
         .await
         .unwrap();
     publisher.publish(gray(1));
-    let mut watcher = Watcher::open(viewer.address(), "/stream").await;
+    let mut watcher = Watcher::open(viewer.local_addr(), "/stream").await;
     watcher.part().await;
-    assert_eq!(get(viewer.address(), "/stream").await.status, 503);
+    assert_eq!(get(viewer.local_addr(), "/stream").await.status, 503);
     drop(watcher);
     let again = async {
         loop {
             publisher.publish(gray(2));
-            let mut watcher = Watcher::try_open(viewer.address(), "/stream").await;
+            let mut watcher = Watcher::try_open(viewer.local_addr(), "/stream").await;
             if watcher.status == 200 {
                 return watcher.part().await;
             }
@@ -650,15 +659,18 @@ async fn small_pictures_do_not_queue_for_a_client_that_did_not_read() {
 /// Wakes a client after a hundred pictures: it sees so many until the newest.
 async fn check_sleeper(picture: fn(u64) -> Picture, most: usize) {
     let (viewer, publisher) = viewer("camera").await;
-    let mut reader = Watcher::open(viewer.address(), "/stream").await;
+    let mut reader = Watcher::open(viewer.local_addr(), "/stream").await;
     let frugal = SocketOptions::new().receive_buffer_bytes(4_096);
     let connector = Connector::default().options(frugal);
     let mut stream = connector
-        .connect(viewer.address())
+        .connect(viewer.local_addr())
         .await
         .unwrap()
         .into_inner();
-    let request = format!("GET /stream HTTP/1.0\r\nHost: {}\r\n\r\n", viewer.address());
+    let request = format!(
+        "GET /stream HTTP/1.0\r\nHost: {}\r\n\r\n",
+        viewer.local_addr()
+    );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut sleeper = Watcher::of(stream).await;
     for number in 1..=100 {
@@ -680,7 +692,7 @@ async fn check_sleeper(picture: fn(u64) -> Picture, most: usize) {
 #[tokio::test]
 async fn shutdown_ends_streams_and_frees_the_port() {
     let (viewer, publisher) = viewer("camera").await;
-    let address = viewer.address();
+    let address = viewer.local_addr();
     publisher.publish(gray(1));
     let mut watcher = Watcher::open(address, "/stream").await;
     watcher.part().await;
@@ -695,12 +707,16 @@ async fn shutdown_ends_streams_and_frees_the_port() {
 async fn a_port_in_use_is_named() {
     let (taken, _publisher) = viewer("camera").await;
     let (_other, pictures) = latest::channel();
-    let config = WebServerConfig::default().address(taken.address());
-    let error = WebServer::bind(config, [WebStream::new("camera", pictures)])
-        .await
-        .unwrap_err();
+    let config = WebServerConfig::default();
+    let error = WebServer::bind(
+        taken.local_addr(),
+        config,
+        [WebStream::new("camera", pictures)],
+    )
+    .await
+    .unwrap_err();
     assert!(
-        matches!(error, WebServerError::Bind(BindError::Address { address, .. }) if address == taken.address()),
+        matches!(error, WebServerError::Bind(BindError::Address { address, .. }) if address == taken.local_addr()),
         "{error}"
     );
 }
@@ -709,7 +725,7 @@ async fn a_port_in_use_is_named() {
 async fn names_must_tell_streams_apart() {
     let bind = async |names: &[&str]| {
         let stream = |name: &&str| WebStream::new(*name, latest::channel().1);
-        WebServer::bind(config(), names.iter().map(stream))
+        WebServer::bind(ANY_PORT, config(), names.iter().map(stream))
             .await
             .map(drop)
     };
@@ -730,15 +746,15 @@ async fn names_must_tell_streams_apart() {
     bind(&["A-z_0.9", &"a".repeat(64)]).await.unwrap();
 }
 
+const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 fn config() -> WebServerConfig {
-    WebServerConfig::default()
-        .address("127.0.0.1:0".parse().unwrap())
-        .name("camera.lan")
+    WebServerConfig::default().name("camera.lan")
 }
 
 async fn viewer(name: &str) -> (WebServer, Publisher<Picture>) {
     let (publisher, pictures) = latest::channel();
-    let viewer = WebServer::bind(config(), [WebStream::new(name, pictures)])
+    let viewer = WebServer::bind(ANY_PORT, config(), [WebStream::new(name, pictures)])
         .await
         .unwrap();
     (viewer, publisher)

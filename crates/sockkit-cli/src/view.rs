@@ -317,14 +317,13 @@ async fn serve(
     let stream = WebStream::new("view", receiver.pictures()).stats(receiver.stats());
     let at = address.to_bind().await?;
     let at = *at.first().context("no address to serve the browser at")?;
-    let config = WebServerConfig::default().address(at);
     let config = embeddings
         .into_iter()
-        .fold(config, WebServerConfig::allow_embedding);
-    let viewer = WebServer::bind(config, [stream])
+        .fold(WebServerConfig::default(), WebServerConfig::allow_embedding);
+    let viewer = WebServer::bind(at, config, [stream])
         .await
         .context("cannot serve the browser; choose another address with --web")?;
-    say!("watch     http://{}/", viewer.address());
+    say!("watch     http://{}/", viewer.local_addr());
     Ok(viewer)
 }
 

@@ -20,12 +20,12 @@ pub enum DialError {
     Scheme(#[from] SchemeError),
     /// No answer in time: the host is down, a firewall drops packets, or another
     /// protocol is spoken at that port.
-    #[error("{address} did not answer within {after:.1?}")]
+    #[error("{address} did not answer within {timeout:.1?}")]
     TimedOut {
         /// What was dialled.
         address: Address,
         /// The time that it had in all.
-        after: Duration,
+        timeout: Duration,
     },
     /// The machine is there, and nothing listens at that port.
     #[error(transparent)]
@@ -74,12 +74,12 @@ pub enum ListenError {
     #[error(transparent)]
     Resolve(#[from] ResolveError),
     /// The resolver did not answer in time.
-    #[error("cannot resolve {address} within {after:.1?}")]
+    #[error("cannot resolve {address} within {timeout:.1?}")]
     TimedOut {
         /// Where to listen.
         address: Address,
         /// The time that it had.
-        after: Duration,
+        timeout: Duration,
     },
     /// Its scheme carries no stream here.
     #[error(transparent)]

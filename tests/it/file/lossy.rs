@@ -142,7 +142,7 @@ async fn give(over: Over, to: SocketAddr, file: &Path) {
             send(stream, source, &config).await
         }
         Over::Quic(congestion) => {
-            let quic = quic::Config::default().congestion(congestion);
+            let quic = quic::QuicConfig::default().congestion(congestion);
             let stream = quic::connect_with(to, &quic).await.unwrap();
             let handle = stream.handle();
             let summary = send(stream, source, &config).await;

@@ -127,14 +127,12 @@ fn viewers_are_limited_by_host_and_not_by_address() {
     in_a_lab("viewers by host", async || {
         for (from, watching) in [(hosts(), 12), (addresses_of_one(), 1)] {
             let (_publisher, pictures) = latest::channel();
-            let config = WebServerConfig::default()
-                .address(ANYWHERE)
-                .max_viewers_per_host(1);
-            let viewer = WebServer::bind(config, [WebStream::new("camera", pictures)]);
+            let config = WebServerConfig::default().max_viewers_per_host(1);
+            let viewer = WebServer::bind(ANYWHERE, config, [WebStream::new("camera", pictures)]);
             let viewer = viewer.await.unwrap();
             let mut watchers = Vec::new();
             for from in from {
-                let client = connect(from, viewer.address().port()).await;
+                let client = connect(from, viewer.local_addr().port()).await;
                 let mut client = BufReader::new(client);
                 let request = b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n";
                 client.write_all(request).await.unwrap();

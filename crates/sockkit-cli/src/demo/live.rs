@@ -40,7 +40,7 @@ impl Live {
         let to = [receiver.address().clone()];
         let sender = Sender::open(&to, SenderConfig::default(), pictures).await?;
         let shown = WebStream::new("demo", receiver.pictures()).stats(receiver.stats());
-        let viewer = WebServer::bind(WebServerConfig::default().address(web), [shown])
+        let viewer = WebServer::bind(web, WebServerConfig::default(), [shown])
             .await
             .context("cannot serve the browser; choose another address with --web")?;
         Ok(Self {
@@ -53,7 +53,7 @@ impl Live {
 
     /// Where the page is.
     pub(super) fn web(&self) -> SocketAddr {
-        self.viewer.address()
+        self.viewer.local_addr()
     }
 
     /// What arrived, as the viewer sees it.

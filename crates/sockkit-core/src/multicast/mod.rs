@@ -15,11 +15,11 @@
 //!
 //! let sender = MulticastEndpoint::bind(([0, 0, 0, 0], 0).into())?;
 //! sender.set_outgoing(&"127.0.0.1".parse()?)?;
-//! let to = (group.ip(), receiver.udp().local_addr()?.port()).into();
-//! sender.udp().send(Transmit::new(to, b"hello, all")).await?;
+//! let to = (group.ip(), receiver.endpoint().local_addr()?.port()).into();
+//! sender.endpoint().send(Transmit::new(to, b"hello, all")).await?;
 //!
 //! let mut buffer = [0; 64];
-//! assert_eq!(receiver.udp().recv(&mut buffer).await?.bytes, b"hello, all");
+//! assert_eq!(receiver.endpoint().recv(&mut buffer).await?.bytes, b"hello, all");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -139,7 +139,7 @@ impl MulticastEndpoint {
     }
 
     /// The endpoint, to send and receive with.
-    pub fn udp(&self) -> &UdpEndpoint {
+    pub fn endpoint(&self) -> &UdpEndpoint {
         &self.shared.udp
     }
 
@@ -179,8 +179,8 @@ impl MulticastEndpoint {
     /// if the system refuses.
     pub fn set_outgoing(&self, interface: &InterfaceSelector) -> Result<(), MulticastError> {
         let index = interface.find()?.index;
-        let socket = self.udp().socket();
-        if self.udp().local_addr()?.is_ipv6() {
+        let socket = self.endpoint().socket();
+        if self.endpoint().local_addr()?.is_ipv6() {
             SockRef::from(socket).set_multicast_if_v6(index)?;
         } else {
             sys::group::set_outgoing_ipv4(socket, index)?;
@@ -230,7 +230,7 @@ impl MulticastEndpoint {
             .iter()
             .map(|index| Transmit::new(to, bytes).interface_index(*index))
             .collect();
-        self.udp().send_batch(&batch).await?;
+        self.endpoint().send_batch(&batch).await?;
         Ok(indexes)
     }
 
@@ -241,7 +241,10 @@ impl MulticastEndpoint {
         via: &Via,
     ) -> Result<Membership, MulticastError> {
         let wanted = Wanted::new(group, source, via)?;
-        let id = self.shared.memberships.add(self.udp().socket(), wanted)?;
+        let id = self
+            .shared
+            .memberships
+            .add(self.endpoint().socket(), wanted)?;
         Ok(Membership::new(Arc::downgrade(&self.shared), id, group))
     }
 }

@@ -95,25 +95,25 @@ impl Connection {
 
     /// How long one read may wait; `None` and `Duration::MAX` are for ever.
     pub fn read_timeout(&self) -> Option<Duration> {
-        self.reads.after()
+        self.reads.timeout()
     }
 
     /// How long one write may wait for room; `None` and `Duration::MAX` are for
     /// ever.
     pub fn write_timeout(&self) -> Option<Duration> {
-        self.writes.after()
+        self.writes.timeout()
     }
 
     /// Bounds how long one read may wait. A read that waits longer fails with
     /// [`Timeout::Read`], and the connection stays usable.
-    pub fn set_read_timeout(&mut self, after: Option<Duration>) {
-        self.reads.set(after);
+    pub fn set_read_timeout(&mut self, timeout: Option<Duration>) {
+        self.reads.set(timeout);
     }
 
     /// Bounds how long one write may wait for room. A write that waits longer
     /// fails with [`Timeout::Write`], and the connection stays usable.
-    pub fn set_write_timeout(&mut self, after: Option<Duration>) {
-        self.writes.set(after);
+    pub fn set_write_timeout(&mut self, timeout: Option<Duration>) {
+        self.writes.set(timeout);
     }
 
     /// The socket's options, to read: one by one, or as a table. The kernel's
@@ -149,9 +149,9 @@ impl Connection {
     /// Cancel safe.
     pub async fn peek(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let peeking = self.tcp.peek(buffer);
-        let result = match self.reads.after() {
+        let result = match self.reads.timeout() {
             None => peeking.await,
-            Some(after) => match timeout(after, peeking).await {
+            Some(limit) => match timeout(limit, peeking).await {
                 Ok(result) => result,
                 Err(_) => Err(Timeout::Read.into()),
             },
@@ -190,9 +190,9 @@ impl Connection {
     async fn send_some_of(&mut self, file: &File, offset: u64, bytes: u64) -> io::Result<usize> {
         let mut offset = offset;
         let sending = super::sendfile::send_some(&self.tcp, file, &mut offset, bytes);
-        let result = match self.writes.after() {
+        let result = match self.writes.timeout() {
             None => sending.await,
-            Some(after) => match timeout(after, sending).await {
+            Some(limit) => match timeout(limit, sending).await {
                 Ok(result) => result,
                 Err(_) => Err(Timeout::Write.into()),
             },
@@ -213,7 +213,7 @@ impl Connection {
     }
 
     /// Closes in order: says that nothing more comes (FIN), throws away what the
-    /// peer still sends, and waits for its FIN, for `limit` at most.
+    /// peer still sends, and waits for its FIN, for at most `timeout`.
     ///
     /// Returns how it went: [`End::Finished`] if both sides said all they had,
     /// [`End::TimedOut`] with [`Timeout::Close`] if the peer goes on sending or
@@ -222,9 +222,9 @@ impl Connection {
     ///
     /// # Cancel safety
     /// Cancel safe: the socket is closed in the background either way.
-    pub async fn close(mut self, limit: Duration) -> End {
+    pub async fn close(mut self, timeout: Duration) -> End {
         self.reads.set(None);
-        match timeout(limit, self.finish()).await {
+        match tokio::time::timeout(timeout, self.finish()).await {
             Ok(Ok(())) => End::Finished,
             Ok(Err(error)) => End::from_io(&error),
             Err(_) => End::TimedOut(Timeout::Close),

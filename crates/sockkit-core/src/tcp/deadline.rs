@@ -17,29 +17,29 @@ use crate::deadline::deadline_after;
 /// The timer is made when a wait first takes time, and again used for the next.
 #[derive(Debug)]
 pub(super) struct Deadline {
-    after: Option<Duration>,
+    timeout: Option<Duration>,
     says: Timeout,
     timer: Option<Pin<Box<Sleep>>>,
     is_waiting: bool,
 }
 
 impl Deadline {
-    pub(super) fn new(after: Option<Duration>, says: Timeout) -> Self {
+    pub(super) fn new(timeout: Option<Duration>, says: Timeout) -> Self {
         Self {
-            after,
+            timeout,
             says,
             timer: None,
             is_waiting: false,
         }
     }
 
-    pub(super) fn after(&self) -> Option<Duration> {
-        self.after
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        self.timeout
     }
 
     /// Holds for the next wait and, measured from now, for the one under way.
-    pub(super) fn set(&mut self, after: Option<Duration>) {
-        self.after = after;
+    pub(super) fn set(&mut self, timeout: Option<Duration>) {
+        self.timeout = timeout;
         self.is_waiting = false;
     }
 
@@ -49,12 +49,12 @@ impl Deadline {
         cx: &mut Context<'_>,
         result: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        let (Poll::Pending, Some(after)) = (&result, self.after) else {
+        let (Poll::Pending, Some(timeout)) = (&result, self.timeout) else {
             self.is_waiting = false;
             return result;
         };
         if !self.is_waiting {
-            let Some(deadline) = deadline_after(Instant::now().into_std(), after) else {
+            let Some(deadline) = deadline_after(Instant::now().into_std(), timeout) else {
                 return Poll::Pending;
             };
             self.start(deadline.into());

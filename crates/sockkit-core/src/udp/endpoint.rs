@@ -268,9 +268,9 @@ impl UdpEndpoint {
         let answer = self.socket.async_io(interest, call);
         match limit {
             None => Ok(answer.await),
-            Some(after) => timeout(after, answer)
+            Some(limit) => timeout(limit, answer)
                 .await
-                .map_err(|_| UdpError::TimedOut { after }),
+                .map_err(|_| UdpError::TimedOut { timeout: limit }),
         }
     }
 

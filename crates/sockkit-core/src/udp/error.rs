@@ -41,10 +41,10 @@ pub enum UdpError {
     Peer(PeerError),
     /// Nothing arrived within the read timeout, or there was no room to send
     /// within the write timeout.
-    #[error("not ready within {after:?}")]
+    #[error("not ready within {timeout:?}")]
     TimedOut {
         /// The timeout.
-        after: Duration,
+        timeout: Duration,
     },
     /// The operating system failed us: retrying may help.
     #[error("socket failed")]
@@ -111,7 +111,7 @@ mod tests {
             ),
             (
                 UdpError::TimedOut {
-                    after: Duration::from_secs(1),
+                    timeout: Duration::from_secs(1),
                 },
                 io::ErrorKind::TimedOut,
             ),

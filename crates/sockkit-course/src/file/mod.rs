@@ -52,10 +52,10 @@ pub enum CourseError {
     #[error(transparent)]
     Udp(#[from] UdpError),
     /// The peer did not do its part in time.
-    #[error("peer was silent for {} s while {waiting_for} was awaited", after.as_secs())]
+    #[error("peer was silent for {} s while {waiting_for} was awaited", timeout.as_secs())]
     Silent {
         /// How long it was waited for.
-        after: Duration,
+        timeout: Duration,
         /// What for.
         waiting_for: Awaited,
     },

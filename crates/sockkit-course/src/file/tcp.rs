@@ -130,7 +130,7 @@ async fn within<T>(
     match timeout(SILENCE, step).await {
         Ok(done) => done.map_err(CourseError::Link),
         Err(_elapsed) => Err(CourseError::Silent {
-            after: SILENCE,
+            timeout: SILENCE,
             waiting_for,
         }),
     }

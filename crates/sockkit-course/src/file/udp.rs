@@ -128,7 +128,7 @@ async fn wait_for_ok(endpoint: &UdpEndpoint, to: SocketAddr) -> Result<(), Cours
     loop {
         let received = timeout_at(deadline, endpoint.recv(&mut answer)).await;
         let datagram = received.map_err(|_elapsed| CourseError::Silent {
-            after: OK_TIMEOUT,
+            timeout: OK_TIMEOUT,
             waiting_for: Awaited::Ok,
         })??;
         if datagram.from == to && datagram.bytes == OK {

@@ -41,12 +41,12 @@ async fn listen(args: Args) -> anyhow::Result<()> {
     // Dropping it leaves the group.
     let membership = receiver.join(group, &via)?;
     println!("joined by interface {:?}", membership.interface_indexes());
-    let port = receiver.udp().local_addr()?.port();
+    let port = receiver.endpoint().local_addr()?.port();
     println!("listening on {}", SocketAddr::new(group.ip(), port));
 
     let mut buffer = vec![0; 65_535];
     for _ in 0..args.count.unwrap_or(usize::MAX) {
-        let datagram = receiver.udp().recv(&mut buffer).await?;
+        let datagram = receiver.endpoint().recv(&mut buffer).await?;
         println!("{}: {}", datagram.from, line(datagram.bytes));
     }
     Ok(())

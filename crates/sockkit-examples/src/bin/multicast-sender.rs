@@ -44,7 +44,7 @@ async fn send(args: Args) -> anyhow::Result<()> {
         sender.set_outgoing(interface)?;
     }
     let transmit = Transmit::new(args.group, args.message.as_bytes());
-    sender.udp().send(transmit).await?;
+    sender.endpoint().send(transmit).await?;
     println!("sent to {}", args.group);
     Ok(())
 }

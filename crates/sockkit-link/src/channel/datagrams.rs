@@ -224,7 +224,7 @@ impl DatagramSender {
             for &to in &self.destinations {
                 let sent = self
                     .socket
-                    .udp()
+                    .endpoint()
                     .send_segments(Some(to), run, segment_bytes);
                 // One destination that cannot be reached costs the others nothing.
                 if let Err(error) = sent.await {
@@ -255,14 +255,14 @@ impl DatagramSender {
             let shards = replies.split(kind, message, Parity::NONE)?;
             (shards.as_bytes().to_vec(), shards.segment_bytes())
         };
-        let socket = self.socket.udp();
+        let socket = self.socket.endpoint();
         Ok(socket
             .send_segments(Some(to), &bytes, segment_bytes)
             .await?)
     }
 
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
-        self.socket.udp().local_addr().ok()
+        self.socket.endpoint().local_addr().ok()
     }
 
     pub(super) fn destinations(&self) -> &[SocketAddr] {
@@ -288,7 +288,7 @@ impl DatagramReceiver {
                     return Ok(message);
                 }
             }
-            self.socket.udp().recv_batch(&mut self.batch).await?;
+            self.socket.endpoint().recv_batch(&mut self.batch).await?;
         }
     }
 

@@ -502,7 +502,7 @@ impl Node {
     pub fn messages(self, protocol: &[u8], idle_timeout: Duration) -> Self {
         #[cfg(feature = "quic")]
         return self.quic(
-            quic::Config::default()
+            quic::QuicConfig::default()
                 .protocol(protocol)
                 .idle_timeout(idle_timeout)
                 .message_streams(streams::MAX_UNDER_WAY),

@@ -64,10 +64,10 @@ impl Socket {
         })
     }
 
-    pub(super) fn udp(&self) -> &UdpEndpoint {
+    pub(super) fn endpoint(&self) -> &UdpEndpoint {
         match self {
             Self::Alone(endpoint) => endpoint,
-            Self::InGroup { endpoint, .. } => endpoint.udp(),
+            Self::InGroup { endpoint, .. } => endpoint.endpoint(),
         }
     }
 }

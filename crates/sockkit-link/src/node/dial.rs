@@ -113,7 +113,7 @@ impl Node {
     fn too_late(&self, to: &Address) -> DialError {
         DialError::TimedOut {
             address: to.clone(),
-            after: self.timeout,
+            timeout: self.timeout,
         }
     }
 }

@@ -37,7 +37,7 @@ impl Node {
         let found = timeout(self.timeout, at.to_bind()).await;
         let mut found = found.map_err(|_elapsed| ListenError::TimedOut {
             address: at.clone(),
-            after: self.timeout,
+            timeout: self.timeout,
         })??;
         let both = *at.host() == Host::Unspecified;
         if both {

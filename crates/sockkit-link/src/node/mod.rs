@@ -46,7 +46,7 @@ pub struct Node {
     #[cfg(feature = "tls")]
     keys: Keys,
     #[cfg(feature = "quic")]
-    quic: quic::Config,
+    quic: quic::QuicConfig,
 }
 
 impl Node {
@@ -96,9 +96,9 @@ impl Node {
     }
 
     /// How QUIC connections are. Its limits and the time of its handshake are
-    /// those of the node. Default: as [`quic::Config`] says.
+    /// those of the node. Default: as [`quic::QuicConfig`] says.
     #[cfg(feature = "quic")]
-    pub fn quic(mut self, config: quic::Config) -> Self {
+    pub fn quic(mut self, config: quic::QuicConfig) -> Self {
         self.quic = config;
         self
     }
@@ -122,7 +122,7 @@ impl Default for Node {
             #[cfg(feature = "tls")]
             keys: Keys::default(),
             #[cfg(feature = "quic")]
-            quic: quic::Config::default(),
+            quic: quic::QuicConfig::default(),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::PROTOCOL;
 /// How to listen and to dial.
 #[derive(Clone, Debug)]
 #[must_use = "a config does nothing until something listens or dials with it"]
-pub struct Config {
+pub struct QuicConfig {
     pub(super) options: SocketOptions,
     pub(super) protocol: Vec<u8>,
     pub(super) handshake_timeout: Duration,
@@ -39,7 +39,7 @@ pub enum Congestion {
     NewReno,
 }
 
-impl Config {
+impl QuicConfig {
     /// Options to set on the UDP socket before it is bound. Default: a receive
     /// buffer of 2 MiB, of which Linux gives no more than `net.core.rmem_max`.
     pub fn options(mut self, options: SocketOptions) -> Self {
@@ -165,7 +165,7 @@ impl Config {
     }
 }
 
-impl Default for Config {
+impl Default for QuicConfig {
     fn default() -> Self {
         Self {
             options: SocketOptions::new().receive_buffer_bytes(2 << 20),

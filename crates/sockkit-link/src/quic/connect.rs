@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    Config, ConnectError, Connection, Fingerprint,
+    ConnectError, Connection, Fingerprint, QuicConfig,
     identity::{self, NAME},
     socket,
 };
@@ -29,7 +29,7 @@ use super::{
 /// # Cancel safety
 /// Cancel safe: an attempt under way is given up.
 pub async fn connect(to: impl ToSocketAddrs) -> Result<Connection, ConnectError> {
-    connect_with(to, &Config::default()).await
+    connect_with(to, &QuicConfig::default()).await
 }
 
 /// Dials a name or an address. Who answers is not known: see
@@ -55,7 +55,7 @@ pub async fn connect(to: impl ToSocketAddrs) -> Result<Connection, ConnectError>
 /// Cancel safe: an attempt under way is given up.
 pub async fn connect_with(
     to: impl ToSocketAddrs,
-    config: &Config,
+    config: &QuicConfig,
 ) -> Result<Connection, ConnectError> {
     let began = Instant::now();
     let found = timeout(config.handshake_timeout, lookup_host(to))
@@ -93,8 +93,8 @@ fn most_telling(failed: Vec<(SocketAddr, ConnectError)>) -> ConnectError {
 async fn attempt(
     address: SocketAddr,
     client: ClientConfig,
-    config: &Config,
-    after: Duration,
+    config: &QuicConfig,
+    limit: Duration,
 ) -> Result<Connection, ConnectError> {
     let socket =
         socket::bind(unspecified(address), &config.options).map_err(|error| match error {
@@ -114,10 +114,10 @@ async fn attempt(
         Ok::<_, quinn::ConnectionError>((connection, send, recv))
     };
     let (connection, send, recv) = tokio::select! {
-        made = timeout(after, made) => match made {
+        made = timeout(limit, made) => match made {
             Ok(Ok(made)) => made,
-            Ok(Err(error)) => return Err(ConnectError::from_quinn(address, error, after)),
-            Err(_elapsed) => return Err(ConnectError::TimedOut { address, after }),
+            Ok(Err(error)) => return Err(ConnectError::from_quinn(address, error, limit)),
+            Err(_elapsed) => return Err(ConnectError::TimedOut { address, timeout: limit }),
         },
         reason = refusals.about(address) => return Err(ConnectError::Refused { address, reason }),
     };
@@ -152,7 +152,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_listener_that_allows_no_stream_is_given_up() {
-        let config = Config::default().handshake_timeout(Duration::from_millis(500));
+        let config = QuicConfig::default().handshake_timeout(Duration::from_millis(500));
         let (tls, _) = identity::listener(&config.protocol).unwrap();
         let mut server = ServerConfig::with_crypto(Arc::new(tls));
         server.transport_config(config.transport(0));
@@ -172,7 +172,7 @@ mod tests {
 
     #[tokio::test]
     async fn patience_without_end_is_no_trouble() {
-        let config = Config::default().handshake_timeout(Duration::MAX);
+        let config = QuicConfig::default().handshake_timeout(Duration::MAX);
         let error = connect_with(LOOPBACK, &config).await.unwrap_err();
         assert!(
             matches!(&error, ConnectError::Io(error) if error.kind() == io::ErrorKind::InvalidInput),
@@ -186,7 +186,7 @@ mod tests {
         let listener = quic::Listener::bind(LOOPBACK).unwrap();
         let addresses = [silent.local_addr().unwrap(), listener.local_addr().unwrap()];
         // Without a limit a dialler that waits for the first waits for ever.
-        let config = Config::default().handshake_timeout(Duration::MAX);
+        let config = QuicConfig::default().handshake_timeout(Duration::MAX);
         let connected = connect_with(&addresses[..], &config).await.unwrap();
         assert_eq!(connected.peer_addr(), addresses[1]);
     }
@@ -197,7 +197,7 @@ mod tests {
         let unused = std::net::UdpSocket::bind(LOOPBACK).unwrap();
         let addresses = [silent.local_addr().unwrap(), unused.local_addr().unwrap()];
         drop(unused);
-        let config = Config::default().handshake_timeout(Duration::from_secs(2));
+        let config = QuicConfig::default().handshake_timeout(Duration::from_secs(2));
         let error = connect_with(&addresses[..], &config).await.unwrap_err();
         if cfg!(target_os = "linux") {
             assert!(matches!(error, ConnectError::Refused { .. }), "{error:?}");

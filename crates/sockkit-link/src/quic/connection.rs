@@ -177,7 +177,7 @@ impl Handle {
         }
     }
 
-    /// Waits, `patience` at most, until the peer has been told that the dropped
+    /// Waits, `timeout` at most, until the peer has been told that the dropped
     /// connection is closed and has had time to ask again, as TCP's kernel does
     /// after a program's end. Whether that was so.
     ///
@@ -187,8 +187,10 @@ impl Handle {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn closed(&self, patience: Duration) -> bool {
-        timeout(patience, self.endpoint.wait_idle()).await.is_ok()
+    pub async fn closed(&self, timeout: Duration) -> bool {
+        tokio::time::timeout(timeout, self.endpoint.wait_idle())
+            .await
+            .is_ok()
     }
 }
 

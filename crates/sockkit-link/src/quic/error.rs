@@ -28,12 +28,12 @@ pub enum ConnectError {
     },
     /// No answer. Nobody listens there and a firewall keeps the refusal back, or
     /// whoever does speaks no QUIC.
-    #[error("{address} did not answer within {after:.1?}")]
+    #[error("{address} did not answer within {timeout:.1?}")]
     TimedOut {
         /// Who was dialled.
         address: SocketAddr,
         /// The deadline.
-        after: Duration,
+        timeout: Duration,
     },
     /// The peer speaks QUIC, and something else over it or another version.
     #[error("{address} speaks another protocol over QUIC")]
@@ -62,9 +62,13 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    pub(super) fn from_quinn(address: SocketAddr, error: ConnectionError, after: Duration) -> Self {
+    pub(super) fn from_quinn(
+        address: SocketAddr,
+        error: ConnectionError,
+        timeout: Duration,
+    ) -> Self {
         match &error {
-            ConnectionError::TimedOut => Self::TimedOut { address, after },
+            ConnectionError::TimedOut => Self::TimedOut { address, timeout },
             ConnectionError::VersionMismatch => Self::OtherProtocol { address },
             ConnectionError::TransportError(error) if is_other_protocol(error.code) => {
                 Self::OtherProtocol { address }

@@ -14,7 +14,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Config, Connection, Fingerprint, connection::CloseOnDrop, identity, socket};
+use super::{Connection, Fingerprint, QuicConfig, connection::CloseOnDrop, identity, socket};
 
 /// A UDP socket that accepts connections.
 ///
@@ -40,7 +40,7 @@ impl Listener {
     /// # Panics
     /// If called outside a tokio runtime.
     pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
-        Self::bind_with(address, &Config::default())
+        Self::bind_with(address, &QuicConfig::default())
     }
 
     /// Listens at `address` as `config` says.
@@ -51,7 +51,7 @@ impl Listener {
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn bind_with(address: SocketAddr, config: &Config) -> Result<Self, BindError> {
+    pub fn bind_with(address: SocketAddr, config: &QuicConfig) -> Result<Self, BindError> {
         let (tls, fingerprint) =
             identity::listener(&config.protocol).map_err(without_certificate)?;
         let mut server = ServerConfig::with_crypto(Arc::new(tls));
@@ -220,7 +220,7 @@ mod tests {
 
     #[tokio::test]
     async fn peers_that_left_before_anybody_accepted_them_are_counted() {
-        let config = Config::default().max_connections(1);
+        let config = QuicConfig::default().max_connections(1);
         let listener = Listener::bind_with(([127, 0, 0, 1], 0).into(), &config).unwrap();
         let to = listener.local_addr().unwrap();
         connect(to).await.unwrap().write_all(b"!").await.unwrap();
@@ -238,7 +238,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_host_does_not_close_the_door_to_another() {
-        let config = Config::default().max_connections(8);
+        let config = QuicConfig::default().max_connections(8);
         let listener = Listener::bind_with(([127, 0, 0, 1], 0).into(), &config).unwrap();
         let to = listener.local_addr().unwrap();
         let mut held = Vec::new();
@@ -257,7 +257,7 @@ mod tests {
 
     /// Dials from another of loopback's addresses.
     async fn dial_from(from: [u8; 4], to: SocketAddr) -> (quinn::Connection, Endpoint) {
-        let config = Config::default();
+        let config = QuicConfig::default();
         let tls = Arc::new(identity::dialler(&config.protocol).unwrap());
         let mut client = quinn::ClientConfig::new(tls);
         client.transport_config(config.transport(0));

@@ -53,7 +53,7 @@
 //! not an end. See [`Handle::closed`] for programs that end at once after.
 //!
 //! # Memory
-//! Each side holds at most [`Config::window_bytes`] in each direction, and about
+//! Each side holds at most [`QuicConfig::window_bytes`] in each direction, and about
 //! 3 MiB for its socket.
 
 mod config;
@@ -65,7 +65,7 @@ mod listener;
 mod socket;
 
 pub use self::{
-    config::{Config, Congestion},
+    config::{Congestion, QuicConfig},
     connect::{connect, connect_with},
     connection::{Connection, Handle, Stats},
     error::ConnectError,
@@ -74,5 +74,5 @@ pub use self::{
 };
 pub(crate) use error::lost;
 
-/// What is spoken over the stream unless [`Config::protocol`] says otherwise.
+/// What is spoken over the stream unless [`QuicConfig::protocol`] says otherwise.
 pub const PROTOCOL: &[u8] = b"sockkit/1";

@@ -31,10 +31,10 @@ pub enum ConnectError {
     #[error("cannot connect to {}", Attempts(.0))]
     Failed(Vec<Attempt>),
     /// No address answered in time.
-    #[error("no answer within {after:?}")]
+    #[error("no answer within {timeout:?}")]
     TimedOut {
         /// The timeout.
-        after: Duration,
+        timeout: Duration,
     },
     /// The operating system failed us: retrying may help.
     #[error("socket failed")]

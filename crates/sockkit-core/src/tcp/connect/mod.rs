@@ -134,7 +134,7 @@ impl Connector {
         timeout(self.timeout, trying)
             .await
             .unwrap_or(Err(ConnectError::TimedOut {
-                after: self.timeout,
+                timeout: self.timeout,
             }))
     }
 

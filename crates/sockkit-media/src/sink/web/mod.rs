@@ -15,12 +15,7 @@ mod guard;
 mod multipart;
 mod routes;
 
-use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use sockkit_core::{
     BindError,
@@ -45,25 +40,30 @@ use crate::{latest::Subscriber, log_limit::LogLimit, picture::Picture, stream::S
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let (publisher, pictures) = latest::channel();
 /// let streams = [WebStream::new("camera", pictures)];
-/// let viewer = WebServer::bind(WebServerConfig::default(), streams).await?;
-/// println!("look at http://{}/", viewer.address());
+/// let address = "127.0.0.1:8088".parse()?;
+/// let server = WebServer::bind(address, WebServerConfig::default(), streams).await?;
+/// println!("watch http://{}/", server.local_addr());
 /// # drop(publisher);
-/// viewer.shutdown().await;
+/// server.shutdown().await;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]
 #[must_use = "a viewer that is dropped serves nobody"]
 pub struct WebServer {
-    address: SocketAddr,
+    local_addr: SocketAddr,
     server: Server,
     tasks: TaskTracker,
     stop: DropGuard,
 }
 
 impl WebServer {
-    /// Binds the address and begins to serve `streams`, the first of which
-    /// is the one that URLs without a name mean.
+    /// Binds `address` and serves `streams` there. URLs without a name mean the
+    /// first of them.
+    ///
+    /// The traffic is in the clear and there is no password: every host that
+    /// reaches the address can see the pictures. Bind a loopback address to keep
+    /// them on this machine.
     ///
     /// # Errors
     /// [`WebServerError`] if the address cannot be bound, or the streams' names
@@ -72,16 +72,16 @@ impl WebServer {
     /// # Cancel safety
     /// Cancel safe: nothing is served until it returns.
     pub async fn bind(
+        address: SocketAddr,
         config: WebServerConfig,
         streams: impl IntoIterator<Item = WebStream>,
     ) -> Result<Self, WebServerError> {
         let streams: Vec<_> = streams.into_iter().collect();
         check_names(&streams)?;
-        let address = config.address;
         let listener = TcpListener::bind(address)
             .await
             .map_err(|source| BindError::Address { address, source })?;
-        let address = listener.local_addr().map_err(WebServerError::Io)?;
+        let local_addr = listener.local_addr().map_err(WebServerError::Io)?;
 
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let feeds = streams
@@ -101,9 +101,9 @@ impl WebServer {
         tasks.close();
         let server = connection::serve(listener, routes::router(shared), config.limits())
             .map_err(WebServerError::Io)?;
-        tracing::info!(%address, "browser viewer listens");
+        tracing::info!(address = %local_addr, "browser viewer listens");
         Ok(Self {
-            address,
+            local_addr,
             server,
             tasks,
             stop: stop.drop_guard(),
@@ -111,8 +111,8 @@ impl WebServer {
     }
 
     /// The address bound, with the port the system chose if it was 0.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
     }
 
     /// Ends every stream and waits, a second at most, until the clients have
@@ -157,11 +157,10 @@ impl WebStream {
     }
 }
 
-/// Where to serve, and how much.
+/// Limits of a [`WebServer`], and the requests that it answers.
 #[derive(Clone, Debug)]
 #[must_use = "a config does nothing until a viewer is bound with it"]
 pub struct WebServerConfig {
-    address: SocketAddr,
     names: Vec<String>,
     embeddings: Vec<Embedding>,
     max_viewers: usize,
@@ -171,15 +170,6 @@ pub struct WebServerConfig {
 }
 
 impl WebServerConfig {
-    /// Where to listen. Default: 127.0.0.1:8088.
-    ///
-    /// The traffic is in the clear and there is no password: whoever reaches
-    /// the address sees the pictures.
-    pub fn address(mut self, address: SocketAddr) -> Self {
-        self.address = address;
-        self
-    }
-
     /// A further name that this machine is known under, such as `camera.lan`.
     /// Default: none.
     ///
@@ -256,7 +246,6 @@ impl WebServerConfig {
 impl Default for WebServerConfig {
     fn default() -> Self {
         Self {
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8088)),
             names: Vec::new(),
             embeddings: Vec::new(),
             max_viewers: 128,

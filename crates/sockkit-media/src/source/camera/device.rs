@@ -11,7 +11,7 @@ use crate::picture::Timestamp;
 /// What nokhwa's frame has no place for, and how long to wait for one.
 pub(super) trait Beside {
     /// Waits for a picture; `false` if there is none yet.
-    fn wait(&mut self, patience: Duration) -> Result<bool, CameraError>;
+    fn wait(&mut self, timeout: Duration) -> Result<bool, CameraError>;
 
     /// The picture that nokhwa just gave.
     fn told(&mut self) -> Told;
@@ -68,9 +68,9 @@ impl Device {
         &self.identity
     }
 
-    /// The next picture; `None` if there is none within `patience`, or it is broken.
-    pub(super) fn next(&mut self, patience: Duration) -> Result<Option<RawCapture>, CameraError> {
-        if !self.beside.wait(patience)? {
+    /// The next picture; `None` if there is none within `timeout`, or it is broken.
+    pub(super) fn next(&mut self, timeout: Duration) -> Result<Option<RawCapture>, CameraError> {
+        if !self.beside.wait(timeout)? {
             return Ok(None);
         }
         let mut data = match self.camera.frame_raw() {

@@ -88,7 +88,7 @@ pub struct CameraInfo {
 pub struct CameraConfig {
     size_px: (u32, u32),
     rate_hz: f64,
-    silence: Duration,
+    signal_timeout: Duration,
     #[cfg(all(target_os = "linux", feature = "nokhwa-v4l2"))]
     by_nokhwa: bool,
 }
@@ -110,8 +110,8 @@ impl CameraConfig {
     /// anew. Default: 1 s.
     ///
     /// A camera that makes pictures more slowly than this never gives one.
-    pub const fn silence(mut self, silence: Duration) -> Self {
-        self.silence = silence;
+    pub const fn signal_timeout(mut self, timeout: Duration) -> Self {
+        self.signal_timeout = timeout;
         self
     }
 
@@ -139,7 +139,7 @@ impl Default for CameraConfig {
         Self {
             size_px: (640, 480),
             rate_hz: 30.0,
-            silence: Duration::from_secs(1),
+            signal_timeout: Duration::from_secs(1),
             #[cfg(all(target_os = "linux", feature = "nokhwa-v4l2"))]
             by_nokhwa: false,
         }
@@ -173,7 +173,7 @@ pub struct Camera {
     format: CameraFormat,
     pictures: Subscriber<Picture>,
     signal: watch::Receiver<CameraSignal>,
-    patience: Duration,
+    signal_timeout: Duration,
 }
 
 /// Whether an open camera gives pictures.
@@ -198,7 +198,7 @@ impl Camera {
         let (publisher, pictures) = latest::channel();
         let (signal_sender, signal) = watch::channel(CameraSignal::Live);
         let (opened, open) = oneshot::channel();
-        let patience = config.silence.saturating_add(SLACK);
+        let signal_timeout = config.signal_timeout.saturating_add(SLACK);
         let worker = Worker::new(id.clone(), config, publisher, signal_sender);
         let failed = |source: std::io::Error| CameraError::Failed {
             camera: id.clone(),
@@ -220,7 +220,7 @@ impl Camera {
             format,
             pictures,
             signal,
-            patience,
+            signal_timeout,
         })
     }
 
@@ -239,8 +239,8 @@ impl Camera {
     /// Cancel safe: a picture not taken is given next time, unless there is a
     /// newer one.
     pub async fn next(&mut self) -> Result<Picture, CameraError> {
-        let patience = tokio::time::sleep(self.patience);
-        tokio::pin!(patience);
+        let silence = tokio::time::sleep(self.signal_timeout);
+        tokio::pin!(silence);
         loop {
             tokio::select! {
                 biased;
@@ -251,11 +251,11 @@ impl Camera {
                         return Err(self.no_signal(reason));
                     }
                 }
-                () = &mut patience => {
+                () = &mut silence => {
                     return Err(match self.signal() {
                         CameraSignal::Lost(reason) => self.no_signal(reason),
                         // The driver holds the thread.
-                        CameraSignal::Live => self.no_signal(SignalLoss::Silent { after: self.patience }),
+                        CameraSignal::Live => self.no_signal(SignalLoss::Silent { after: self.signal_timeout }),
                     });
                 }
             }

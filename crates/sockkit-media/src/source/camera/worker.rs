@@ -103,7 +103,7 @@ impl Worker {
                 }
             }
             let after = seen.elapsed();
-            if after >= self.config.silence {
+            if after >= self.config.signal_timeout {
                 return Captured::UntilLost(SignalLoss::Silent { after });
             }
         }

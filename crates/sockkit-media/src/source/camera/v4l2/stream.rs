@@ -77,9 +77,9 @@ impl SharedStream {
 }
 
 impl Beside for SharedStream {
-    fn wait(&mut self, patience: Duration) -> Result<bool, CameraError> {
+    fn wait(&mut self, timeout: Duration) -> Result<bool, CameraError> {
         let handle = self.running.borrow().stream.handle();
-        let millis = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
+        let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         match handle.poll(READABLE, millis) {
             Ok(ready) => Ok(ready > 0),
             // A signal for somebody else.
