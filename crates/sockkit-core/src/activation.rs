@@ -1,8 +1,8 @@
-//! Sockets that a service manager has opened: socket activation.
+//! Socket activation: sockets opened by a service manager.
 //!
-//! systemd, and whatever speaks its protocol, binds the addresses of a service
-//! and starts it when the first client comes. The service needs no privilege for
-//! a port below 1024, and no client is refused while it starts again.
+//! systemd and compatible service managers bind the addresses of a service and
+//! start it when the first client connects. The service needs no privilege for
+//! a port below 1024, and clients are not refused while it restarts.
 //!
 //! ```no_run
 //! # use sockkit_core as sockkit;
@@ -20,7 +20,7 @@
 //!     }
 //! }
 //! if listeners.is_empty() {
-//!     // Started by hand.
+//! Started from a shell.
 //!     listeners.push(Listener::bind(([127, 0, 0, 1], 7).into())?);
 //! }
 //! let server = Server::start(listeners, ServerConfig::default(), async |_: Stream, _: Peer| Ok(()))?;
@@ -43,39 +43,40 @@ use socket2::{Domain, SockRef, Type};
 
 use crate::sys::inherited;
 
-/// One socket that the service manager has opened.
+/// A socket opened by the service manager.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ActivatedSocket {
-    /// What the service manager calls it (`FileDescriptorName=`), if it says so.
+    /// Its name in the unit file (`FileDescriptorName=`), if there is one.
     pub name: Option<String>,
     /// The socket.
     pub socket: Activated,
 }
 
-/// The kinds of socket that are understood.
+/// Kinds of sockets that are recognised.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Activated {
-    /// A listener over TCP, for [`tcp::Listener::from_std`](crate::tcp::Listener::from_std).
+    /// A TCP listener, for
+    /// [`tcp::Listener::from_std`](crate::tcp::Listener::from_std).
     TcpListener(TcpListener),
-    /// A listener at a Unix socket, for tokio's `UnixListener::from_std` once it
-    /// is non-blocking.
+    /// A Unix socket listener, for tokio's `UnixListener::from_std` once it is
+    /// non-blocking.
     UnixListener(UnixListener),
     /// A bound UDP socket, for [`UdpEndpoint::from_std`](crate::udp::UdpEndpoint::from_std).
     Udp(UdpSocket),
-    /// Anything else.
+    /// Any other descriptor.
     Other(OwnedFd),
 }
 
-/// The sockets that were handed to this process; none if it was started in
-/// another way.
+/// Returns the sockets passed to this process; empty if the process was not
+/// started by socket activation.
 ///
-/// They are handed out once: a second call gives none.
+/// Ownership passes to the caller: a second call returns none.
 ///
 /// # Errors
-/// If what the environment says of them is not so: `InvalidInput` for numbers
-/// that cannot be, else what the system says about a descriptor.
+/// `InvalidInput` if the environment variables are malformed, or the operating
+/// system's error for a descriptor.
 pub fn sockets() -> io::Result<Vec<ActivatedSocket>> {
     let variable = |name| env::var(name).ok();
     let (pid, count) = (variable("LISTEN_PID"), variable("LISTEN_FDS"));
@@ -98,12 +99,13 @@ pub fn sockets() -> io::Result<Vec<ActivatedSocket>> {
         .collect()
 }
 
-/// How many descriptors are for the process `own`; `None` if it was told of none.
+/// Number of descriptors passed to process `own`; `None` if there are none for
+/// it.
 fn handed_over(pid: Option<&str>, count: Option<&str>, own: u32) -> io::Result<Option<u32>> {
     let (Some(pid), Some(count)) = (pid, count) else {
         return Ok(None);
     };
-    // Meant for a process that started this one.
+    // Meant for the parent process.
     if pid.parse() != Ok(own) {
         return Ok(None);
     }
@@ -138,16 +140,16 @@ fn listens(socket: &SockRef<'_>) -> bool {
     socket.is_listener().unwrap_or(false)
 }
 
-/// A stream socket that is handed over and has no peer waits for some.
+/// A stream socket without a peer is a listener.
 #[cfg(not(target_os = "linux"))]
 fn listens(socket: &SockRef<'_>) -> bool {
     socket.peer_addr().is_err()
 }
 
-/// Whether the descriptors have an owner in this process.
+/// Whether the descriptors were already taken.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// More than any unit file names.
+/// More than any real unit file lists.
 const MAX_SOCKETS: u32 = 1024;
 
 #[cfg(test)]

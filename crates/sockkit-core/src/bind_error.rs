@@ -1,32 +1,32 @@
-//! Why an address could not be bound.
+//! Error from binding an address.
 
 use std::{io, net::SocketAddr};
 
 use crate::options::OptionError;
 
-/// Error from binding a socket: of a listener, a UDP endpoint, and all that
-/// stands on one.
+/// Error from binding the socket of a listener, a UDP endpoint, or anything
+/// built on one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// The address could not be bound: taken, not this machine's, or reserved.
+    /// The address could not be bound: in use, not local, or reserved.
     #[error("cannot bind {address}{}", advice(source))]
     Address {
-        /// The address asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// What the system said.
+        /// Error from the operating system.
         source: io::Error,
     },
-    /// An option could not be set.
-    #[error("cannot set the socket up")]
+    /// A socket option could not be set.
+    #[error("cannot set socket options")]
     Options(#[from] OptionError),
-    /// The operating system failed us: retrying may help.
+    /// The operating system failed: retrying may help.
     #[error("socket failed")]
     Io(#[from] io::Error),
 }
 
 impl From<BindError> for io::Error {
-    /// An error of the same kind, with all that is known in its text.
+    /// Keeps the error's kind, and puts its whole text into the message.
     fn from(error: BindError) -> Self {
         let kind = match &error {
             BindError::Address { source, .. } | BindError::Io(source) => source.kind(),

@@ -1,13 +1,13 @@
-//! Timeouts as points in time.
+//! Converts timeouts to deadlines.
 //!
-//! Pure: the caller says what time it is.
+//! Pure: the caller passes the time in.
 
 use std::time::{Duration, Instant};
 
-/// When `timeout` has passed, counted from `now`; `None` is never.
+/// Returns the deadline `timeout` after `now`; `None` means never.
 ///
-/// A century or more is never, `Duration::MAX` above all: the sum may be beyond
-/// what a clock or the runtime's timer can express.
+/// Timeouts of a century or more, such as `Duration::MAX`, mean never: the sum
+/// could exceed what the clock or the runtime's timer can represent.
 pub(crate) fn deadline_after(now: Instant, timeout: Duration) -> Option<Instant> {
     (timeout < CENTURY)
         .then(|| now.checked_add(timeout))

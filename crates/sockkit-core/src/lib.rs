@@ -1,5 +1,5 @@
-//! Sockets set up right: typed options, TCP, UDP, broadcast, multicast,
-//! interfaces and handler-style servers, on tokio and socket2.
+//! Sockets on tokio and socket2: typed socket options, TCP, UDP, broadcast,
+//! multicast, network interfaces, and servers built from a handler.
 //!
 //! ```
 //! # use sockkit_core as sockkit;
@@ -28,7 +28,7 @@
 //! ```
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// A library does not print; the programs do.
+// Libraries do not print; programs do.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 #[cfg(unix)]
@@ -49,7 +49,7 @@ mod sys;
 
 pub use bind_error::BindError;
 
-/// For the network lab of `sockkit-testing`. Not part of the API.
+/// Used by the network lab of `sockkit-testing`. Not part of the API.
 #[cfg(all(feature = "testing", target_os = "linux"))]
 #[doc(hidden)]
 pub use sys::namespace::enter_new_network_namespace;

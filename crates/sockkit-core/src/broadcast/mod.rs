@@ -1,9 +1,9 @@
-//! Limited and directed broadcast, on one interface or all.
+//! Limited and directed broadcast, on one interface or all of them.
 //!
 //! A packet to 255.255.255.255 leaves through one interface only, the one with
-//! the default route, and not at all on a machine without one.
-//! [`Broadcaster::send_everywhere`] sends to the directed address of each
-//! interface instead, from the address that its network knows.
+//! the default route, and cannot be sent without a default route.
+//! [`Broadcaster::send_everywhere`] sends to the directed broadcast address of
+//! each interface instead, from that interface's own address.
 //!
 //! ```no_run
 //! # use sockkit_core as sockkit;
@@ -13,7 +13,7 @@
 //! use sockkit::interfaces;
 //!
 //! let broadcaster = Broadcaster::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))?;
-//! let reached = broadcaster.send_everywhere(5007, b"anybody here?").await?;
+//! let reached = broadcaster.send_everywhere(5007, b"discover").await?;
 //! for target in reached {
 //!     println!("sent to {} by interface {}", target.to, target.interface_index);
 //! }
@@ -26,7 +26,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! IPv6 has no broadcast: its groups do that work, see
+//! IPv6 has no broadcast and uses multicast groups instead: see
 //! [`multicast`](crate::multicast).
 
 use std::{
@@ -41,48 +41,48 @@ use crate::{
     udp::{Transmit, UdpEndpoint, UdpError},
 };
 
-/// An endpoint that may send to everybody on a network.
+/// An endpoint that may send broadcasts.
 #[derive(Debug)]
 pub struct Broadcaster {
     endpoint: UdpEndpoint,
 }
 
-/// Where a broadcast went.
+/// Destination of a broadcast.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Target {
-    /// The interface it left by.
+    /// The interface it was sent from.
     pub interface_index: u32,
-    /// The address of this machine that it came from.
+    /// The local address it was sent from.
     pub source: Ipv4Addr,
     /// The directed broadcast address and port.
     pub to: SocketAddrV4,
 }
 
-/// What kind of broadcast address an address is.
+/// Kinds of broadcast address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum BroadcastKind {
-    /// 255.255.255.255: the network of whichever interface it leaves by.
+    /// 255.255.255.255: the network of the interface it leaves through.
     Limited,
-    /// All of one interface's network.
+    /// The network of one interface.
     Directed {
-        /// That interface.
+        /// Index of that interface.
         interface_index: u32,
     },
 }
 
-/// Why a broadcast was not sent.
+/// Error from sending a broadcast.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BroadcastError {
-    /// The machine is on no network that broadcasts: plug a cable in.
-    #[error("no interface is up that broadcasts")]
+    /// The machine has no network that supports broadcast: check the cable.
+    #[error("no interface that supports broadcast is up")]
     NoInterface,
-    /// The system would not list the interfaces.
+    /// The operating system could not list the interfaces.
     #[error("cannot list interfaces")]
     Interfaces(#[source] io::Error),
-    /// The socket failed or refused.
+    /// The socket failed or rejected the datagram.
     #[error(transparent)]
     Udp(#[from] UdpError),
 }
@@ -90,8 +90,8 @@ pub enum BroadcastError {
 impl Broadcaster {
     /// Binds `address` and allows broadcast (`SO_BROADCAST`).
     ///
-    /// To hear broadcasts, bind 0.0.0.0: a socket bound to one of the
-    /// machine's addresses hears none.
+    /// Bind 0.0.0.0 to receive broadcasts: a socket bound to a specific local
+    /// address receives none.
     ///
     /// # Errors
     /// As [`UdpEndpoint::bind`].
@@ -116,31 +116,32 @@ impl Broadcaster {
         })
     }
 
-    /// The endpoint, for receiving and for all else.
+    /// The underlying endpoint, to receive datagrams and for everything else.
     pub fn endpoint(&self) -> &UdpEndpoint {
         &self.endpoint
     }
 
-    /// Sends one datagram to one address, limited, directed or a machine's.
+    /// Sends one datagram to a limited, directed or unicast address.
     ///
     /// # Errors
     /// As [`UdpEndpoint::send`].
     ///
     /// # Cancel safety
-    /// Cancel safe: sent whole or not at all.
+    /// Cancel safe: the datagram is sent completely or not at all.
     pub async fn send(&self, to: SocketAddrV4, bytes: &[u8]) -> Result<(), UdpError> {
         self.endpoint.send(Transmit::new(to.into(), bytes)).await
     }
 
-    /// Sends one datagram to everybody on each of the machine's networks; says
-    /// where it went.
+    /// Sends one datagram to the broadcast address of each local network.
+    /// Returns where it was sent.
     ///
     /// # Errors
-    /// [`BroadcastError::NoInterface`] if there is no network to send to,
-    /// [`BroadcastError::Udp`] if one of them failed; the others were tried.
+    /// [`BroadcastError::NoInterface`] if no network supports broadcast,
+    /// [`BroadcastError::Udp`] if a send failed; the other networks were still
+    /// tried.
     ///
     /// # Cancel safety
-    /// Not cancel safe: it may have gone to some networks and not to others.
+    /// Not cancel safe: the datagram may have been sent to some networks only.
     pub async fn send_everywhere(
         &self,
         port: u16,
@@ -165,8 +166,8 @@ impl Broadcaster {
 }
 
 impl BroadcastKind {
-    /// The kind of `address` on a machine with these interfaces; `None` if it
-    /// is no broadcast address there.
+    /// Returns the kind of `address` on a machine with these interfaces; `None`
+    /// if it is not a broadcast address there.
     pub fn of(address: Ipv4Addr, interfaces: &[Interface]) -> Option<Self> {
         if address.is_broadcast() {
             return Some(Self::Limited);
@@ -185,7 +186,7 @@ impl BroadcastKind {
     }
 }
 
-/// One target for each network of each interface that is up and broadcasts.
+/// One target per network of each interface that is up and supports broadcast.
 fn targets(interfaces: &[Interface], port: u16) -> impl Iterator<Item = Target> {
     interfaces
         .iter()

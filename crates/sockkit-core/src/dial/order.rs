@@ -1,9 +1,9 @@
-//! In which order addresses are tried. Pure.
+//! The order in which addresses are tried. Pure.
 
 use std::{collections::HashSet, net::SocketAddr};
 
-/// IPv6 and IPv4 by turns, beginning with the family of the first; within a
-/// family as they came, each once (RFC 8305, section 4).
+/// Alternates IPv6 and IPv4, starting with the family of the first address;
+/// keeps the order within a family and drops duplicates (RFC 8305, section 4).
 pub fn interleave(addresses: impl IntoIterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let mut seen = HashSet::new();
     let unique = addresses

@@ -1,16 +1,16 @@
-//! Several attempts beside one another, of which the first success wins.
+//! Runs several connection attempts in parallel; the first success wins.
 
 use std::{net::SocketAddr, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::time::sleep;
 
-/// Begins an attempt for one address after the other, the next when one fails or
-/// `delay` has passed; the first that succeeds ends the rest.
+/// Starts one attempt per address, each when the previous one fails or `delay`
+/// has passed. The first success cancels the others.
 ///
 /// # Errors
-/// Every address that failed and why, in that order. A failure that `is_final`
-/// ends the race at once, and is the last.
+/// Every address that failed with its error, in that order. An error that
+/// `is_final` ends the race at once and comes last.
 pub async fn first<T, E, F>(
     addresses: &[SocketAddr],
     delay: Duration,
@@ -61,17 +61,17 @@ mod tests {
 
     use super::*;
 
-    /// How the address with that port behaves: fails or answers after so many
+    /// How the peer at this port behaves: it answers or refuses after so many
     /// milliseconds.
     enum Peer {
         Answers(u64),
         Refuses(u64),
-        /// In a way that every address would.
+        /// With an error that every address would give.
         Breaks(u64),
         Silent,
     }
 
-    /// Who won, and after how many milliseconds.
+    /// The winner, and after how many milliseconds.
     async fn race(peers: &[Peer]) -> (Result<u16, usize>, u128) {
         let addresses: Vec<_> = (0..peers.len())
             .map(|port| SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).expect("few"))))

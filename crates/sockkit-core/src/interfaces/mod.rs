@@ -1,4 +1,4 @@
-//! What the machine is attached to: interfaces, addresses, routes, names.
+//! Network interfaces of this machine: addresses, routes, names.
 //!
 //! ```
 //! # use sockkit_core as sockkit;
@@ -13,7 +13,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! Everything is as it is now; cables and addresses come and go.
+//! Every call returns the current state; interfaces and addresses come and go.
 
 use std::{
     fmt, io,
@@ -28,8 +28,8 @@ pub use resolver::{Host, host};
 pub use selector::{InterfaceSelector, NoSuchInterface};
 pub(crate) use watch::Changes;
 
-/// This machine's address that the routing table would send to `peer` from; a
-/// group is a peer as well.
+/// Returns the local address from which the routing table would send to `peer`,
+/// which may be a multicast group.
 ///
 /// ```
 /// # use sockkit_core as sockkit;
@@ -39,9 +39,10 @@ pub(crate) use watch::Changes;
 /// ```
 ///
 /// # Errors
-/// What the system says if there is no route.
+/// The operating system's error if there is no route.
 pub fn source_for(peer: IpAddr) -> io::Result<IpAddr> {
-    // Connecting asks the routing table, and sends nothing.
+    // Connecting a datagram socket consults the routing table and sends
+    // nothing.
     let peer = SocketAddr::new(peer, 1);
     let socket = UdpSocket::bind(crate::udp::unspecified(peer))?;
     socket.connect(peer)?;
@@ -52,13 +53,13 @@ pub fn source_for(peer: IpAddr) -> io::Result<IpAddr> {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Interface {
-    /// Its number. An interface that is made again gets a new one.
+    /// Its index. An interface that is re-created gets a new one.
     pub index: u32,
-    /// Its name, such as `eth0`. Given again when it is made again.
+    /// Its name, such as `eth0`. A re-created interface keeps it.
     pub name: String,
-    /// What it is and can do.
+    /// Its state and capabilities.
     pub flags: Flags,
-    /// The largest packet that it carries whole, IP header included.
+    /// Its MTU: the largest packet it carries unfragmented, IP header included.
     pub mtu_bytes: u32,
     /// Its hardware address; none on loopback and tunnels.
     pub mac: Option<MacAddress>,
@@ -68,34 +69,34 @@ pub struct Interface {
     pub gateways: Vec<IpAddr>,
 }
 
-/// What an interface is and can do.
+/// State and capabilities of an interface.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Flags {
-    /// Switched on.
+    /// Enabled by the administrator.
     pub up: bool,
-    /// Ready to send: a cable is plugged in.
+    /// Ready to send, for example because a cable is plugged in.
     pub running: bool,
-    /// Leads back to this machine.
+    /// A loopback interface.
     pub loopback: bool,
-    /// Reaches all of its network at once.
+    /// Supports broadcast.
     pub broadcast: bool,
-    /// Reaches groups.
+    /// Supports multicast.
     pub multicast: bool,
-    /// Has one machine at the other end.
+    /// A point-to-point link.
     pub point_to_point: bool,
 }
 
-/// An address of an interface, and the network it belongs to.
+/// An address of an interface, and its network.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct InterfaceAddress {
     /// The address.
     pub ip: IpAddr,
-    /// How many bits from the left name the network.
+    /// Length of the network prefix, in bits.
     pub prefix_bits: u8,
-    /// Where everybody on that network hears, if there is such an address:
-    /// IPv4, on an interface that broadcasts, a prefix of at most 30 bits.
+    /// The directed broadcast address of the network, if it has one: IPv4, on
+    /// an interface that supports broadcast, with a prefix of at most 30 bits.
     pub broadcast: Option<Ipv4Addr>,
 }
 
@@ -113,7 +114,7 @@ impl fmt::Display for MacAddress {
 /// All interfaces, by index.
 ///
 /// # Errors
-/// What the system says if it will not list them.
+/// The operating system's error if the interfaces cannot be listed.
 pub fn list() -> io::Result<Vec<Interface>> {
     let routes = getifs::route_table_by_filter(getifs::IpRoute::is_default)?;
     let mut interfaces = getifs::interfaces()?
@@ -148,7 +149,7 @@ impl Interface {
         })
     }
 
-    /// Its addresses of IPv4.
+    /// Its IPv4 addresses.
     pub fn ipv4(&self) -> impl Iterator<Item = Ipv4Addr> {
         self.addresses
             .iter()
@@ -208,7 +209,7 @@ impl InterfaceAddress {
         }
     }
 
-    /// The mask that goes with the prefix, for IPv4.
+    /// The netmask of the prefix, for IPv4.
     pub fn netmask(&self) -> Option<Ipv4Addr> {
         self.ip
             .is_ipv4()
@@ -216,7 +217,8 @@ impl InterfaceAddress {
     }
 }
 
-/// All host bits one. A network of two (RFC 3021) or one has no such address.
+/// Sets all host bits. Networks of one or two addresses (RFC 3021) have no
+/// broadcast address.
 fn broadcast_address(ip: Ipv4Addr, prefix_bits: u8) -> Option<Ipv4Addr> {
     (prefix_bits <= 30).then(|| Ipv4Addr::from_bits(ip.to_bits() | host_mask(prefix_bits)))
 }

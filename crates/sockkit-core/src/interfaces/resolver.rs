@@ -1,26 +1,26 @@
-//! The name of the machine, and who translates names for it.
+//! The host name, and the settings of the name resolver.
 
 use std::{io, net::IpAddr};
 
-/// What the machine is called, and whom it asks for names.
+/// The host name and the resolver settings.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Host {
-    /// Its own name: what `gethostname` gives.
+    /// The host name, as returned by `gethostname`.
     pub name: String,
-    /// What is put behind short names before they are looked up.
+    /// Search suffixes that are appended to short names.
     pub dns_suffixes: Vec<String>,
-    /// The servers asked, in this order.
+    /// The name servers, in the order in which they are queried.
     pub dns_servers: Vec<IpAddr>,
 }
 
-/// Reads the name of the machine and its resolver's settings.
+/// Reads the host name and the resolver settings.
 ///
-/// The settings are those of `/etc/resolv.conf`; a machine without that file
-/// (Windows) has none here.
+/// The settings are read from `/etc/resolv.conf`; on a machine without that
+/// file (Windows) they are empty.
 ///
 /// # Errors
-/// What the system says if the file is there and cannot be read.
+/// The operating system's error if the file exists and cannot be read.
 pub fn host() -> io::Result<Host> {
     let settings = match std::fs::read_to_string("/etc/resolv.conf") {
         Ok(text) => text,
@@ -46,20 +46,19 @@ fn host_name() -> String {
     std::env::var("COMPUTERNAME").unwrap_or_default()
 }
 
-/// Reads resolv.conf(5); lines that make no sense are passed over, as the
-/// resolver does.
+/// Parses resolv.conf(5). Malformed lines are skipped, as the resolver does.
 fn parse(settings: &str) -> Host {
     let mut host = Host::default();
     for line in settings.lines() {
         let mut words = line.split_whitespace();
         match words.next() {
-            // A scope (`fe80::1%eth0`) is the interface's matter.
+            // A scope (`fe80::1%eth0`) only selects the interface.
             Some("nameserver") => host.dns_servers.extend(
                 words
                     .next()
                     .and_then(|address| address.split('%').next()?.parse::<IpAddr>().ok()),
             ),
-            // The last of the two keywords counts.
+            // The last of the two keywords applies.
             Some("search" | "domain") => {
                 host.dns_suffixes = words.map(str::to_owned).collect();
             }

@@ -1,10 +1,10 @@
-//! Saying which interface: by index, name or address.
+//! Selects an interface by index, name or address.
 
 use std::{convert::Infallible, fmt, io, net::IpAddr, str::FromStr};
 
 use super::{Interface, list};
 
-/// Names one interface, the way a person does.
+/// Selects one interface by index, name or address.
 ///
 /// ```
 /// # use sockkit_core as sockkit;
@@ -17,7 +17,7 @@ use super::{Interface, list};
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum InterfaceSelector {
-    /// The interface with this number.
+    /// The interface with this index.
     Index(u32),
     /// The interface with this name.
     Name(String),
@@ -25,23 +25,23 @@ pub enum InterfaceSelector {
     Address(IpAddr),
 }
 
-/// No interface is what was asked for.
+/// Error from selecting an interface.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoSuchInterface {
-    /// None matches now; it may have gone or not have come yet.
+    /// No interface matches; it may have gone, or may appear later.
     #[error("no interface is {0}")]
     Unknown(InterfaceSelector),
-    /// The system would not list them.
+    /// The operating system could not list the interfaces.
     #[error("cannot list interfaces")]
     List(#[from] io::Error),
 }
 
 impl InterfaceSelector {
-    /// The interface that matches now.
+    /// Returns the interface that matches now.
     ///
     /// # Errors
-    /// [`NoSuchInterface`] if none does.
+    /// [`NoSuchInterface`] if none matches.
     pub fn find(&self) -> Result<Interface, NoSuchInterface> {
         list()?
             .into_iter()
@@ -49,7 +49,7 @@ impl InterfaceSelector {
             .ok_or_else(|| NoSuchInterface::Unknown(self.clone()))
     }
 
-    /// Whether `interface` is meant.
+    /// Whether `interface` matches.
     pub fn matches(&self, interface: &Interface) -> bool {
         match self {
             Self::Index(index) => interface.index == *index,
@@ -59,7 +59,7 @@ impl InterfaceSelector {
     }
 }
 
-/// A number is an index, an address is an address, and all else a name.
+/// A number is an index, an IP address an address, and anything else a name.
 impl FromStr for InterfaceSelector {
     type Err = Infallible;
 

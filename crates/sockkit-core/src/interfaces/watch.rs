@@ -1,4 +1,4 @@
-//! Hearing that interfaces or addresses changed.
+//! Notifies of changes to interfaces and addresses.
 
 #[cfg(target_os = "linux")]
 mod imp {
@@ -11,7 +11,7 @@ mod imp {
 
     use crate::sys::async_fd;
 
-    /// Tells of changes from the moment it is made.
+    /// Notifies of changes from construction on.
     #[derive(Debug)]
     pub(crate) struct Changes {
         socket: AsyncFd<OwnedFd>,
@@ -32,17 +32,20 @@ mod imp {
             })
         }
 
-        /// Waits for a change; several in quick succession may count as one.
+        /// Waits for a change; several in quick succession may be merged into
+        /// one.
         ///
         /// # Cancel safety
-        /// Cancel safe: a change is not lost.
+        /// Cancel safe: no change is lost.
         pub(crate) async fn next(&self) -> io::Result<()> {
             let mut ready = self.socket.readable().await?;
-            // What changed is read from the lists; the messages only wake.
+            // The message only wakes the caller, which reads the interfaces
+            // again.
             let mut message = [0; 8192];
             loop {
                 match recv(self.socket.get_ref(), &mut message, RecvFlags::empty()) {
-                    // Too many changes to hold: they are changes all the same.
+                    // More changes than the queue holds still count as a
+                    // change.
                     Ok(_) | Err(rustix::io::Errno::NOBUFS | rustix::io::Errno::INTR) => {}
                     Err(rustix::io::Errno::AGAIN) => {
                         ready.clear_ready();
@@ -62,7 +65,7 @@ mod imp {
 mod imp {
     use std::{io, time::Duration};
 
-    /// Elsewhere every second may have brought a change.
+    /// On other platforms, assumes a change every second.
     #[derive(Debug)]
     pub(crate) struct Changes;
 

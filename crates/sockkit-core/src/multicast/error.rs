@@ -1,62 +1,64 @@
-//! What can fail about groups.
+//! Errors of multicast groups.
 
 use std::{io, net::IpAddr};
 
 use super::{Group, NotAGroup};
 use crate::{interfaces::NoSuchInterface, udp::UdpError};
 
-/// Why a group was not joined, or a source not blocked.
+/// Error from joining a group, or from blocking a source.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MulticastError {
-    /// The address names a machine, not a group.
+    /// The address is not a multicast address.
     #[error(transparent)]
     NotAGroup(#[from] NotAGroup),
-    /// The address cannot be a sender to the group.
-    #[error("{source_address} cannot be a source of {group}: another IP version, or no machine")]
+    /// The address cannot be a source of the group.
+    #[error(
+        "{source_address} cannot be a source of {group}: wrong IP version, or not a unicast address"
+    )]
     NotASource {
-        /// The address asked for.
+        /// The requested address.
         source_address: IpAddr,
         /// The group.
         group: Group,
     },
-    /// No interface is what was asked for.
+    /// No interface matches the selector.
     #[error(transparent)]
     Interface(#[from] NoSuchInterface),
-    /// There is no interface to join by: none is up, or no route leads to the
+    /// There is no interface to join on: none is up, or no route leads to the
     /// group.
-    #[error("no interface leads to {group}; name one")]
+    #[error("no interface leads to {group}; specify one")]
     NoInterface {
         /// The group.
         group: Group,
     },
-    /// The system refused the membership.
-    #[error("cannot join {group} by interface {interface_index}")]
+    /// The operating system rejected the membership.
+    #[error("cannot join {group} on interface {interface_index}")]
     Join {
         /// The group.
         group: Group,
         /// The interface.
         interface_index: u32,
-        /// What the system said.
+        /// Error from the operating system.
         source: io::Error,
     },
-    /// The system refused to block or unblock.
-    #[error("cannot change whether {source_address} is heard in {group}")]
+    /// The operating system rejected blocking or unblocking.
+    #[error("cannot block or unblock {source_address} in {group}")]
     Block {
         /// The group.
         group: Group,
-        /// Who was to be blocked or unblocked.
+        /// The source to be blocked or unblocked.
         source_address: IpAddr,
-        /// What the system said.
+        /// Error from the operating system.
         source: io::Error,
     },
-    /// The endpoint is gone, and the membership with it.
+    /// The endpoint was dropped, and its memberships with it.
     #[error("the endpoint is closed")]
     Closed,
     /// The endpoint failed.
     #[error(transparent)]
     Udp(#[from] UdpError),
-    /// The operating system failed us.
+    /// The operating system failed.
     #[error("socket failed")]
     Io(#[from] io::Error),
 }

@@ -1,30 +1,32 @@
-//! An address that is a group.
+//! A multicast address.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use super::MulticastError;
 
-/// The address of a group: 224.0.0.0/4 or ff00::/8.
+/// A multicast address: 224.0.0.0/4 or ff00::/8.
 ///
 /// # Source
 /// RFC 5771 (IPv4), RFC 4291 §2.7 (IPv6).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Group(IpAddr);
 
-/// The address is not one of a group.
+/// The address is not a multicast address.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{address:?} is no group: those are 224.0.0.0 to 239.255.255.255, and ff00::/8")]
+#[error(
+    "{address:?} is not a multicast group: groups are 224.0.0.0 to 239.255.255.255, and ff00::/8"
+)]
 #[non_exhaustive]
 pub struct NotAGroup {
-    /// What was given instead.
+    /// The given text or address.
     pub address: Box<str>,
 }
 
 impl Group {
-    /// The group at `address`.
+    /// Checks that `address` is a multicast address.
     ///
     /// # Errors
-    /// [`NotAGroup`] if it is something else's.
+    /// [`NotAGroup`] if it is not.
     pub fn new(address: IpAddr) -> Result<Self, NotAGroup> {
         if address.is_multicast() {
             Ok(Self(address))
@@ -40,7 +42,7 @@ impl Group {
         self.0
     }
 
-    /// `source`, if it can send to this group.
+    /// Returns `source` if it can be a source of this group.
     pub(super) fn check_source(self, source: IpAddr) -> Result<IpAddr, MulticastError> {
         let is_machine =
             !source.is_multicast() && !source.is_unspecified() && source != IpAddr::from([255; 4]);

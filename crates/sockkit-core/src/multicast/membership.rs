@@ -1,15 +1,15 @@
-//! The handle of a joined group.
+//! The handle of a group membership.
 
 use std::{net::IpAddr, sync::Weak};
 
 use super::{Group, MulticastError, Shared};
 use crate::sys::group::Change;
 
-/// Belonging to a group, until dropped.
+/// Membership in a group. Dropping it leaves the group.
 #[derive(Debug)]
 #[must_use = "dropping it leaves the group"]
 pub struct Membership {
-    /// Not an owner: closing the socket leaves every group.
+    /// Not an owner: closing the socket leaves every group anyway.
     shared: Weak<Shared>,
     id: u64,
     group: Group,
@@ -25,8 +25,8 @@ impl Membership {
         self.group
     }
 
-    /// The interfaces by which the group is joined now, by index; none while
-    /// they are away.
+    /// Indexes of the interfaces on which the group is currently joined; empty
+    /// while they are absent.
     pub fn interface_indexes(&self) -> Vec<u32> {
         self.shared
             .upgrade()
@@ -34,17 +34,17 @@ impl Membership {
             .unwrap_or_default()
     }
 
-    /// Stops hearing what `source` sends to the group.
+    /// Stops receiving from `source` in this group.
     ///
     /// # Errors
-    /// [`MulticastError::Block`] if it is blocked already, or the membership is
-    /// for one source only; [`MulticastError::NotASource`] if `source` is no
-    /// machine's address.
+    /// [`MulticastError::Block`] if it is already blocked, or the membership is
+    /// source-specific; [`MulticastError::NotASource`] if `source` is not a
+    /// unicast address.
     pub fn block(&self, source: IpAddr) -> Result<(), MulticastError> {
         self.filter(source, Change::Block(source))
     }
 
-    /// Hears `source` again.
+    /// Receives from `source` again.
     ///
     /// # Errors
     /// [`MulticastError::Block`] if it is not blocked.
@@ -52,7 +52,7 @@ impl Membership {
         self.filter(source, Change::Unblock(source))
     }
 
-    /// Leaves the group, as dropping does.
+    /// Leaves the group, as dropping it does.
     pub fn leave(self) {}
 
     fn filter(&self, source: IpAddr, change: Change) -> Result<(), MulticastError> {

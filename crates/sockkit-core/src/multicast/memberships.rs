@@ -1,4 +1,4 @@
-//! What an endpoint wants to belong to, and by which interfaces it does.
+//! The memberships an endpoint wants, and the interfaces on which it has them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,20 +27,20 @@ struct Table {
     by_id: BTreeMap<u64, Wanted>,
 }
 
-/// One membership, whether or not its interfaces are there.
+/// One wanted membership, whether or not its interfaces are present.
 #[derive(Debug)]
 pub(super) struct Wanted {
     group: Group,
-    /// Only what this one sends, if any.
+    /// The only source to receive from, for source-specific multicast.
     source: Option<IpAddr>,
     via: Via,
     blocked: BTreeSet<IpAddr>,
-    /// Where the kernel has been told.
+    /// Interfaces on which the kernel has joined.
     joined: BTreeSet<u32>,
 }
 
 impl Memberships {
-    /// Joins, and remembers to; the number of the membership.
+    /// Joins, and remembers the membership; returns its id.
     pub(super) fn add(
         &self,
         socket: &UdpSocket,
@@ -82,7 +82,8 @@ impl Memberships {
         joined.into_iter().flatten().copied().collect()
     }
 
-    /// Blocks or unblocks `source`, now and wherever the group is joined later.
+    /// Blocks or unblocks `source`, now and on interfaces that are joined
+    /// later.
     pub(super) fn filter(
         &self,
         socket: &UdpSocket,
@@ -102,12 +103,12 @@ impl Memberships {
         Ok(())
     }
 
-    /// Joins by what has come and forgets what has gone.
+    /// Joins on interfaces that have appeared and forgets those that have gone.
     pub(super) fn follow_interfaces(&self, socket: &UdpSocket) {
         let interfaces = match interfaces::list() {
             Ok(interfaces) => interfaces,
             Err(error) => {
-                tracing::warn!(%error, "cannot list interfaces to join groups again");
+                tracing::warn!(%error, "cannot list interfaces to rejoin groups");
                 return;
             }
         };
@@ -128,7 +129,7 @@ impl Wanted {
         via: &Via,
     ) -> Result<Self, MulticastError> {
         let via = match via {
-            // An interface that is made again keeps its name, not its number.
+            // A re-created interface keeps its name, not its index.
             Via::Interface(selector @ InterfaceSelector::Index(_)) => {
                 Via::Interface(InterfaceSelector::Name(selector.find()?.name))
             }
@@ -147,7 +148,7 @@ impl Wanted {
         })
     }
 
-    /// By which of these to belong to the group.
+    /// The interfaces on which to join the group.
     fn interface_indexes(&self, interfaces: &[Interface]) -> BTreeSet<u32> {
         let is_wanted = |interface: &Interface| match &self.via {
             Via::Interface(selector) => selector.matches(interface),
@@ -165,7 +166,7 @@ impl Wanted {
             .collect()
     }
 
-    /// Whether the interface speaks the group's IP version.
+    /// Whether the interface has an address of the group's IP version.
     fn has_address(&self, interface: &Interface) -> bool {
         let is_ipv4 = self.group.ip().is_ipv4();
         interface
@@ -183,7 +184,7 @@ impl Wanted {
             .filter(|index| !exists(index))
             .collect();
         for interface_index in gone {
-            // The kernel keeps the entry, and the room that it takes.
+            // The kernel keeps the entry, and counts it towards its limit.
             self.leave(socket, interface_index);
         }
         for interface_index in self.interface_indexes(interfaces) {
@@ -191,8 +192,9 @@ impl Wanted {
                 continue;
             }
             match self.join(socket, interface_index) {
-                Ok(()) => tracing::debug!(group = %self.group, interface_index, "joined again"),
-                // Perhaps half made: the next change tries again.
+                Ok(()) => tracing::debug!(group = %self.group, interface_index, "rejoined"),
+                // Possibly not fully configured yet: the next change tries
+                // again.
                 Err(error) => {
                     tracing::debug!(%error, group = %self.group, interface_index, "not joined");
                 }
@@ -217,7 +219,7 @@ impl Wanted {
 
     fn leave(&mut self, socket: &UdpSocket, interface_index: u32) {
         let change = self.source.map_or(Change::Leave, Change::LeaveSource);
-        // What the kernel has forgotten already is left.
+        // A membership that the kernel has already dropped counts as left.
         let _ = group::change(socket, self.group.ip(), interface_index, change);
         self.joined.remove(&interface_index);
     }
@@ -229,13 +231,14 @@ impl Wanted {
     }
 }
 
-/// The address from which this machine would send to the group.
+/// The local address from which the group would be sent to.
 fn source_towards(group: Group) -> Option<IpAddr> {
     let any: IpAddr = match group.ip() {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    // Connecting a datagram socket asks the routing table and sends nothing.
+    // Connecting a datagram socket consults the routing table and sends
+    // nothing.
     let socket = StdUdpSocket::bind(SocketAddr::new(any, 0)).ok()?;
     socket
         .connect(SocketAddr::new(group.ip(), DISCARD_PORT))
@@ -243,5 +246,5 @@ fn source_towards(group: Group) -> Option<IpAddr> {
     Some(socket.local_addr().ok()?.ip())
 }
 
-/// RFC 863. Any port but zero would do.
+/// RFC 863. Any port other than zero works.
 const DISCARD_PORT: u16 = 9;

@@ -26,23 +26,24 @@
 //! ```
 //!
 //! # Which interface
-//! A machine has several, and the kernel's choice (the default route) is the
-//! wrong one as often as not. [`Via`] says it, for one or for all. When an
-//! interface goes and comes back, with a new number, the endpoint joins again.
+//! A machine usually has several, and the kernel's choice (the default route)
+//! is often wrong. [`Via`] selects one or all of them. When an interface
+//! disappears and returns, with a new index, the endpoint rejoins its groups.
 //!
 //! # Who is heard
-//! Only groups joined here: an endpoint turns `IP_MULTICAST_ALL` off, with
-//! which Linux delivers what any program on the machine has joined.
+//! The endpoint receives only groups that it has joined itself: it turns off
+//! `IP_MULTICAST_ALL`, with which Linux delivers every group that any program
+//! on the machine has joined.
 //!
 //! # How far it goes
-//! One router hop at the most, unless
+//! Packets stay on the local network unless
 //! [`SocketOptions::multicast_hops`](crate::options::SocketOptions::multicast_hops)
-//! says more. The sender's own machine hears it too, unless `multicast_loop`
-//! says no.
+//! allows more hops. The sending machine receives its own packets unless
+//! `multicast_loop` is off.
 //!
 //! # Platforms
-//! Source-specific groups and blocked sources are for Linux so far; elsewhere
-//! they fail as unsupported, and the rest has not been run.
+//! Source-specific groups and blocked sources are implemented on Linux only and
+//! fail as unsupported elsewhere. The rest has not been run on other platforms.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -70,13 +71,14 @@ use crate::{
 };
 use memberships::{Memberships, Wanted};
 
-/// A UDP endpoint that belongs to groups.
+/// A UDP endpoint that can join multicast groups.
 ///
-/// Several may bind one port of one machine; each of them hears each packet.
+/// Several endpoints on one machine may bind the same port; each receives every
+/// packet.
 #[derive(Debug)]
 pub struct MulticastEndpoint {
     shared: Arc<Shared>,
-    /// Ends with the endpoint.
+    /// Aborted when the endpoint is dropped.
     watcher: AbortHandle,
 }
 
@@ -86,23 +88,24 @@ struct Shared {
     memberships: Memberships,
 }
 
-/// By which interfaces to belong to a group.
+/// The interfaces on which to join a group.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Via {
-    /// By the one that the routing table sends the group's packets to.
+    /// The interface to which the routing table sends the group's packets.
     Route,
-    /// By this one, also after it was away.
+    /// This interface, also when it returns after an absence.
     Interface(InterfaceSelector),
-    /// By all that can, also by those that come later.
+    /// All interfaces that support multicast, including those that appear
+    /// later.
     All,
 }
 
 impl MulticastEndpoint {
-    /// Binds `address`, sharing the port with others.
+    /// Binds `address`; other sockets may share the port.
     ///
-    /// Bind the unspecified address of the IP version (0.0.0.0 or ::) to hear
-    /// groups. Must be called on a tokio runtime.
+    /// Bind the unspecified address of the IP version (0.0.0.0 or ::) to
+    /// receive groups. Must be called on a tokio runtime.
     ///
     /// # Errors
     /// As [`UdpEndpoint::bind`].
@@ -113,7 +116,7 @@ impl MulticastEndpoint {
         Self::bind_with(address, &SocketOptions::new())
     }
 
-    /// Binds with further options, such as hops and loop.
+    /// Binds with further options, such as hops and loopback.
     ///
     /// # Errors
     /// As [`UdpEndpoint::bind_with`].
@@ -122,7 +125,7 @@ impl MulticastEndpoint {
     /// If called outside a tokio runtime.
     pub fn bind_with(address: SocketAddr, options: &SocketOptions) -> Result<Self, BindError> {
         let options = options.clone().reuse_address(true);
-        // Where the BSD rules hold, sharing takes this one.
+        // On BSD-derived systems, sharing a port needs this option.
         #[cfg(all(unix, not(target_os = "linux")))]
         let options = options.reuse_port(true);
         #[cfg(target_os = "linux")]
@@ -138,28 +141,28 @@ impl MulticastEndpoint {
         })
     }
 
-    /// The endpoint, to send and receive with.
+    /// The underlying UDP endpoint, to send and receive with.
     pub fn endpoint(&self) -> &UdpEndpoint {
         &self.shared.udp
     }
 
-    /// Joins `group`: whoever sends to it is heard, except blocked sources.
+    /// Joins `group`: receives from every sender, except blocked sources.
     ///
     /// # Errors
-    /// [`MulticastError`] if no interface is what `via` says, or the system
-    /// refuses: joined already, or too many (Linux allows 20 for each socket,
-    /// `net.ipv4.igmp_max_memberships`).
+    /// [`MulticastError`] if no interface matches `via`, or the operating
+    /// system rejects the membership: already joined, or too many (Linux allows
+    /// 20 per socket, `net.ipv4.igmp_max_memberships`).
     pub fn join(&self, group: Group, via: &Via) -> Result<Membership, MulticastError> {
         self.add(group, None, via)
     }
 
-    /// Joins `group` for what `source` sends to it; others are not heard.
+    /// Joins `group` to receive from `source` only.
     ///
-    /// Join again for each further source.
+    /// Call it again for each further source.
     ///
     /// # Errors
     /// As [`join`](Self::join), and [`MulticastError::NotASource`] if `source`
-    /// is not a machine's address of the group's IP version.
+    /// is not a unicast address of the group's IP version.
     pub fn join_source(
         &self,
         group: Group,
@@ -169,14 +172,14 @@ impl MulticastEndpoint {
         self.add(group, Some(group.check_source(source)?), via)
     }
 
-    /// Sends to groups by this interface from now on.
+    /// Sets the interface through which groups are sent.
     ///
-    /// One packet may go elsewhere:
+    /// A single packet can override it with
     /// [`Transmit::interface_index`](crate::udp::Transmit::interface_index).
     ///
     /// # Errors
-    /// [`MulticastError::Interface`] if there is none, [`MulticastError::Io`]
-    /// if the system refuses.
+    /// [`MulticastError::Interface`] if no interface matches,
+    /// [`MulticastError::Io`] if the operating system rejects it.
     pub fn set_outgoing(&self, interface: &InterfaceSelector) -> Result<(), MulticastError> {
         let index = interface.find()?.index;
         let socket = self.endpoint().socket();
@@ -188,8 +191,8 @@ impl MulticastEndpoint {
         Ok(())
     }
 
-    /// Sends one datagram to `group` by each interface that is up and reaches
-    /// groups; says by which, with their numbers.
+    /// Sends one datagram to `group` on each interface that is up and supports
+    /// multicast. Returns the indexes of those interfaces.
     ///
     /// ```no_run
     /// # use sockkit_core as sockkit;
@@ -198,19 +201,21 @@ impl MulticastEndpoint {
     ///
     /// let endpoint = MulticastEndpoint::bind(([0, 0, 0, 0], 0).into())?;
     /// let group = "239.1.2.3".parse()?;
-    /// let interfaces = endpoint.send_everywhere(group, 5007, b"who is there?").await?;
-    /// println!("sent by the interfaces {interfaces:?}");
+    /// let interfaces = endpoint.send_everywhere(group, 5007, b"discover").await?;
+    /// println!("sent on the interfaces {interfaces:?}");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
-    /// [`MulticastError::NoInterface`] if there is none, [`MulticastError::Udp`]
-    /// if one of them failed; the others were tried.
+    /// [`MulticastError::NoInterface`] if there is none,
+    /// [`MulticastError::Udp`] if a send failed; the other interfaces were
+    /// still tried.
     ///
     /// # Cancel safety
-    /// Not cancel safe: it may have gone by some interfaces and not by others.
+    /// Not cancel safe: the datagram may have been sent on some interfaces
+    /// only.
     pub async fn send_everywhere(
         &self,
         group: Group,
@@ -255,7 +260,7 @@ impl Drop for MulticastEndpoint {
     }
 }
 
-/// Whether `interface` can send to `group`: it has an address to send from.
+/// Whether `interface` has an address from which it can send to `group`.
 fn reaches(interface: &Interface, group: Group) -> bool {
     let is_of_its_version = |ip: IpAddr| ip.is_ipv4() == group.ip().is_ipv4();
     interface.flags.up
@@ -263,11 +268,11 @@ fn reaches(interface: &Interface, group: Group) -> bool {
         && (interface.addresses.iter()).any(|address| is_of_its_version(address.ip))
 }
 
-/// Follows the interfaces for as long as the endpoint lives.
+/// Rejoins groups as interfaces change, for as long as the endpoint lives.
 async fn rejoin(changes: Changes, shared: Weak<Shared>) {
     loop {
         if let Err(error) = changes.next().await {
-            tracing::warn!(%error, "groups are not joined again from here on");
+            tracing::warn!(%error, "groups will no longer be rejoined");
             return;
         }
         let Some(shared) = shared.upgrade() else {

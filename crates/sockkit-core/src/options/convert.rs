@@ -1,5 +1,5 @@
-//! Getters and setters whose Rust type is not the wrapped call's, and the
-//! traps between the two.
+//! Getters and setters whose Rust type differs from that of the wrapped call,
+//! and the pitfalls of the conversion.
 
 use std::{io, time::Duration};
 
@@ -7,8 +7,8 @@ use socket2::Socket;
 
 use super::Linger;
 
-/// The kernel reads a negative size as an enormous one, and a size beyond an
-/// `int` would be cut to its low bits.
+/// The kernel reads a negative size as a huge one, and would truncate a size
+/// beyond `int`.
 fn buffer_size(bytes: usize) -> io::Result<usize> {
     match i32::try_from(bytes) {
         Ok(_) => Ok(bytes),
@@ -24,7 +24,7 @@ pub(super) fn set_send_buffer(socket: &Socket, bytes: usize) -> io::Result<()> {
     socket.set_send_buffer_size(buffer_size(bytes)?)
 }
 
-/// A zero `timeval` would mean no limit; the caller meant no wait.
+/// A zero `timeval` would mean no timeout; the caller meant no waiting.
 fn at_least_a_microsecond(timeout: Option<Duration>) -> Option<Duration> {
     timeout.map(|timeout| timeout.max(Duration::from_micros(1)))
 }
@@ -37,8 +37,8 @@ pub(super) fn set_write_timeout(socket: &Socket, timeout: Option<Duration>) -> i
     socket.set_write_timeout(at_least_a_microsecond(timeout))
 }
 
-/// The kernel counts seconds; cutting would turn half a second into none,
-/// which means "abort" to linger and is refused by keep-alive.
+/// The kernel counts seconds. Truncation would turn half a second into zero,
+/// which means "abort" for linger and is rejected by keep-alive.
 pub(super) fn whole_seconds(time: Duration) -> Duration {
     Duration::from_secs(time.as_secs() + u64::from(time.subsec_nanos() > 0))
 }
@@ -122,12 +122,12 @@ mod linux {
         )?)
     }
 
-    /// Empty if the socket is bound to no interface.
+    /// Empty if the socket is not bound to an interface.
     pub(in crate::options) fn device(socket: &Socket) -> io::Result<String> {
         Ok(text(socket.device()?.unwrap_or_default()))
     }
 
-    /// The empty name unbinds.
+    /// The empty name unbinds it.
     pub(in crate::options) fn set_device(socket: &Socket, name: String) -> io::Result<()> {
         socket.bind_device(Some(name.as_bytes()).filter(|name| !name.is_empty()))
     }
@@ -145,7 +145,7 @@ mod linux {
         text.trim_end_matches('\0').to_owned()
     }
 
-    /// The kernel counts milliseconds, and 0 means its own judgement.
+    /// The kernel counts milliseconds, and 0 selects its default.
     pub(in crate::options) fn set_user_timeout(
         socket: &Socket,
         timeout: Option<Duration>,

@@ -1,4 +1,4 @@
-//! The macro that makes everything from one table.
+//! The macro that generates everything from one table.
 //!
 //! A row reads
 //!
@@ -9,8 +9,8 @@
 //!     via calls(getter, setter);      // or: via int(level, name)
 //! ```
 //!
-//! From it come the field and method of `SocketOptions`, the method of `Live`
-//! and the line of `ALL`. Rows after `read_only:` have no setter.
+//! Each row generates the field and method of `SocketOptions`, the method of
+//! `Live` and the entry of `ALL`. Rows after `read_only:` have no setter.
 
 macro_rules! define_options {
     (
@@ -28,11 +28,11 @@ macro_rules! define_options {
                 via $ro_how:ident($ro_get:expr, $ro_rest:expr);
         )*
     ) => {
-        /// Options to give a socket before it binds or connects, or later.
+        /// Options to set on a socket, before or after it binds or connects.
         ///
-        /// Nothing is set that was not asked for. Build one, give it to a
-        /// constructor such as `TcpSocket::connect`, or
-        /// [`apply`](Self::apply) it to any socket, again and again.
+        /// Options that were not requested are left alone. Pass the set to a
+        /// constructor such as `TcpSocket::connect`, or [`apply`](Self::apply)
+        /// it to any number of sockets.
         ///
         /// ```
         /// # use sockkit_core as sockkit;
@@ -64,7 +64,7 @@ macro_rules! define_options {
                 }
             )*
 
-            /// Sets what was asked for, in the table's order.
+            /// Sets the requested options, in the table's order.
             pub(super) fn apply_to(&self, live: &Live<'_>) -> Result<(), OptionError> {
                 $(
                     if let Some(value) = &self.$method {
@@ -75,7 +75,7 @@ macro_rules! define_options {
                 Ok(())
             }
 
-            /// What was asked for, by constant name, in the table's order.
+            /// The requested values by constant name, in the table's order.
             pub(super) fn requested(&self) -> Vec<(&'static str, Value)> {
                 let mut asked = Vec::new();
                 $(
@@ -122,8 +122,8 @@ macro_rules! getter_method {
         #[doc = concat!("Reads `", stringify!($name), "`.")]
         ///
         /// # Errors
-        /// [`OptionError::Unsupported`], [`OptionError::WrongSocket`], or what
-        /// the kernel says.
+        /// [`OptionError::Unsupported`], [`OptionError::WrongSocket`], or
+        /// [`OptionError::Read`] with the kernel's error.
         pub fn $method(&self) -> Result<$value, OptionError> {
             let get = on_platform!($platforms, Get<$value>, getter!($how, $get, $set));
             self.read(&identity!($name, $scope, $platforms), get)
@@ -131,7 +131,7 @@ macro_rules! getter_method {
     };
 }
 
-/// One line of `ALL`.
+/// One entry of `ALL`.
 macro_rules! spec {
     (
         [$($doc:literal),+] $name:ident, $method:ident, $value:ty, $level:ident, $scope:ident,
@@ -181,7 +181,7 @@ macro_rules! setter {
     };
 }
 
-/// The call on platforms that have it, and `None` where it does not compile.
+/// The call on platforms that have it, `None` on the others.
 macro_rules! on_platform {
     (Everywhere, $kind:ty, $call:expr) => {{
         let call: $kind = $call;

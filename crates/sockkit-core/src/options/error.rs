@@ -1,52 +1,53 @@
-//! What can go wrong between a program and one option.
+//! Error from setting or reading one option.
 
 use std::io;
 
 use super::{Platforms, Scope};
 
-/// Why an option could not be set or read. Every variant names the option.
+/// Error from setting or reading a socket option. Every variant names the
+/// option.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OptionError {
-    /// This platform, or this kernel, has no such option.
-    #[error("{option} does not exist here; it is for {platforms}")]
+    /// This platform or kernel does not have the option.
+    #[error("{option} is not available here; it exists on {platforms}")]
     Unsupported {
         /// The constant's name, such as `SO_MARK`.
         option: &'static str,
         /// Where the option exists.
         platforms: Platforms,
     },
-    /// The option belongs to another kind of socket: a fault in the program.
-    #[error("{option} is for {scope} sockets, and this one is not")]
+    /// The option belongs to another kind of socket: a bug in the program.
+    #[error("{option} applies to {scope} sockets, and this is not one")]
     WrongSocket {
         /// The constant's name.
         option: &'static str,
         /// The kind of socket that has it.
         scope: Scope,
     },
-    /// The kernel refused the value; a privilege may be missing.
+    /// The kernel rejected the value; a privilege may be missing.
     #[error("{option} could not be set")]
     Set {
         /// The constant's name.
         option: &'static str,
-        /// What the kernel said.
+        /// Error from the kernel.
         source: io::Error,
     },
-    /// The kernel did not give the value.
+    /// The kernel did not return the value.
     #[error("{option} could not be read")]
     Read {
         /// The constant's name.
         option: &'static str,
-        /// What the kernel said.
+        /// Error from the kernel.
         source: io::Error,
     },
-    /// What was given is no IP socket that is open.
+    /// Not an open IP socket.
     #[error("not an open socket")]
     NotASocket(#[source] io::Error),
 }
 
 impl OptionError {
-    /// The same as an I/O error, for callers whose own error is one.
+    /// Converts it to an I/O error of the same kind.
     pub fn into_io(self) -> io::Error {
         io::Error::new(self.io_kind(), self)
     }

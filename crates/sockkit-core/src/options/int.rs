@@ -1,4 +1,4 @@
-//! How Rust values lie in the kernel's `int`.
+//! Represents Rust values as the kernel's `int`.
 
 use std::{ffi::c_int, io};
 
@@ -15,7 +15,7 @@ pub(super) fn set<T: Int>(socket: &Socket, level: c_int, name: c_int, value: T) 
     option::set::<c_int>(socket, level, name, value.into_int()?)
 }
 
-/// A value that the kernel keeps in an `int`.
+/// A value that the kernel stores in an `int`.
 pub(super) trait Int: Sized {
     fn from_int(int: c_int) -> io::Result<Self>;
     fn into_int(self) -> io::Result<c_int>;

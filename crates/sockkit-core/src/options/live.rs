@@ -1,4 +1,4 @@
-//! The options of a socket that exists.
+//! The options of an existing socket.
 
 use std::{fmt, io};
 
@@ -9,7 +9,7 @@ use super::{
     spec::{Family, Fit, Kind, Transport},
 };
 
-/// A look at a live socket: one getter an option, and all of them as a table.
+/// Reads the options of a socket, one at a time or all as a table.
 ///
 /// ```
 /// # use sockkit_core as sockkit;
@@ -29,8 +29,8 @@ pub struct Live<'socket> {
     kind: Kind,
 }
 
-/// What sockets have here that no program has touched: the name of the transport,
-/// and every option with its value, for TCP and for UDP.
+/// Returns the values of all options on fresh TCP and UDP sockets, each with
+/// the name of the transport.
 ///
 /// ```
 /// # use sockkit_core as sockkit;
@@ -56,7 +56,7 @@ pub fn defaults(ipv6: bool) -> Result<[(&'static str, Vec<Row>); 2], OptionError
 }
 
 impl<'socket> Live<'socket> {
-    /// Looks at any TCP or UDP socket: std's, tokio's, socket2's or ours.
+    /// Wraps any TCP or UDP socket: of std, tokio, socket2 or this crate.
     ///
     /// # Errors
     /// [`OptionError::NotASocket`] for anything else.
@@ -66,10 +66,10 @@ impl<'socket> Live<'socket> {
         Ok(Self { socket, kind })
     }
 
-    /// Every option that a socket of this kind has here, with the value that a
-    /// fresh socket has beside it.
+    /// Returns every option that exists for this kind of socket, each with its
+    /// value on a fresh socket.
     ///
-    /// An option that cannot be read stays in the table with the reason.
+    /// An option that cannot be read is listed with its error.
     ///
     /// # Errors
     /// [`OptionError::NotASocket`] if no fresh socket can be opened.
@@ -87,10 +87,11 @@ impl<'socket> Live<'socket> {
             .collect())
     }
 
-    /// The value of the option of that constant name, such as `SO_RCVBUF`.
+    /// Returns the value of the option with this constant name, such as
+    /// `SO_RCVBUF`.
     ///
     /// # Errors
-    /// As the option's own getter; `None` if there is no such option.
+    /// As the option's own getter. Returns `None` if there is no such option.
     pub fn by_name(&self, name: &str) -> Option<Result<Value, OptionError>> {
         let spec = ALL.iter().find(|spec| spec.name == name)?;
         Some((spec.read)(self))
@@ -111,7 +112,7 @@ impl<'socket> Live<'socket> {
         set: Option<Set<T>>,
         value: T,
     ) -> Result<(), OptionError> {
-        // One set of options serves both candidates of a connect by name.
+        // One set of options serves the addresses of both IP versions.
         if identity.scope.fit(self.kind) == Fit::OtherFamily {
             return Ok(());
         }
@@ -120,15 +121,16 @@ impl<'socket> Live<'socket> {
     }
 }
 
-/// One line of the live table.
+/// One row of [`Live::table`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Row {
-    /// Which option.
+    /// The option.
     pub spec: &'static OptionSpec,
-    /// What this socket has.
+    /// Its value on this socket.
     pub value: Result<Value, OptionError>,
-    /// What a fresh socket of the same kind has; `None` if that is unreadable.
+    /// Its value on a fresh socket of the same kind; `None` if it cannot be
+    /// read.
     pub default: Option<Value>,
 }
 
@@ -147,7 +149,7 @@ impl fmt::Display for Row {
     }
 }
 
-/// The kernel's own words, where the row already names the option.
+/// The kernel's error text, where the row already names the option.
 fn reason(error: &OptionError) -> String {
     match error {
         OptionError::Read { source, .. } => format!("({source})"),
@@ -161,7 +163,7 @@ pub(super) type Get<T> = fn(&Socket) -> io::Result<T>;
 /// A setter of the table.
 pub(super) type Set<T> = fn(&Socket, T) -> io::Result<()>;
 
-/// What the checks and the errors need to know of a row.
+/// What the checks and the errors need to know about a row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Identity {
     pub(super) option: &'static str,
@@ -188,7 +190,7 @@ impl Identity {
     fn refusal(&self, source: io::Error, attempt: Attempt) -> OptionError {
         let option = self.option;
         match attempt {
-            // An older kernel than the table knows.
+            // The kernel is older than this option.
             _ if source.raw_os_error() == Some(NO_SUCH_OPTION) => OptionError::Unsupported {
                 option,
                 platforms: self.platforms,

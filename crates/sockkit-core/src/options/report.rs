@@ -1,11 +1,11 @@
-//! What the kernel made of the values it was given.
+//! Compares requested option values with the effective ones.
 
 use std::fmt;
 
 use super::{AsSocket, Live, OptionError, SocketOptions, Value};
 
 impl SocketOptions {
-    /// Reads back every option that was requested.
+    /// Reads back every requested option.
     ///
     /// ```
     /// # use sockkit_core as sockkit;
@@ -21,15 +21,15 @@ impl SocketOptions {
     /// ```
     ///
     /// # Errors
-    /// [`OptionError::NotASocket`]; an option that cannot be read has its own
-    /// error in its line.
+    /// [`OptionError::NotASocket`]. An option that cannot be read has its own
+    /// error in its entry.
     pub fn report(&self, socket: &impl AsSocket) -> Result<Vec<Readback>, OptionError> {
         let live = Live::of(socket)?;
         let requested = self.requested().into_iter();
         Ok(requested
             .filter_map(|(option, requested)| {
                 let effective = live.by_name(option)?;
-                // Left out by `apply` too.
+                // Skipped by `apply`, too.
                 if matches!(effective, Err(OptionError::WrongSocket { .. })) {
                     return None;
                 }
@@ -43,20 +43,20 @@ impl SocketOptions {
     }
 }
 
-/// One option: what was requested, and what the socket has.
+/// The requested and the effective value of one option.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Readback {
     /// The constant's name, such as `SO_RCVBUF`.
     pub option: &'static str,
-    /// What was requested.
+    /// The requested value.
     pub requested: Value,
-    /// What the socket has.
+    /// The effective value, read back from the socket.
     pub effective: Result<Value, OptionError>,
 }
 
 impl Readback {
-    /// How the two compare.
+    /// Compares the two values.
     pub fn outcome(&self) -> Outcome {
         let Ok(effective) = &self.effective else {
             return Outcome::Unreadable;
@@ -95,22 +95,22 @@ impl fmt::Display for Readback {
     }
 }
 
-/// What the kernel did with a value.
+/// What the kernel did with a requested value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Took it as it was.
+    /// Set it as requested.
     AsRequested,
-    /// Took twice as much: Linux's way with buffer sizes, half of which is its
-    /// own bookkeeping.
+    /// Set twice the value: Linux does this with buffer sizes, half of which it
+    /// uses for its own bookkeeping.
     Doubled,
-    /// Took less: a limit of the machine.
+    /// Set a smaller value, because of a system limit.
     Lowered,
-    /// Took more: a least value, or rounding.
+    /// Set a larger value, because of a minimum or rounding.
     Raised,
-    /// Took something else.
+    /// Set another value.
     Changed,
-    /// Took it or not; it cannot be read.
+    /// Unknown, because the option cannot be read.
     Unreadable,
 }
 

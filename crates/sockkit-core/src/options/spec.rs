@@ -1,4 +1,4 @@
-//! What is known of an option before any socket exists.
+//! Static descriptions of the options.
 
 use std::{fmt, io};
 
@@ -6,7 +6,7 @@ use socket2::{Domain, SockRef, Type};
 
 use super::{Live, OptionError, Value};
 
-/// One row of the table: an option's name, place, unit and meaning.
+/// Description of one option: name, level, unit and meaning.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct OptionSpec {
@@ -19,17 +19,17 @@ pub struct OptionSpec {
     pub level: Level,
     /// The sockets that have it.
     pub scope: Scope,
-    /// Where it exists.
+    /// The platforms that have it.
     pub platforms: Platforms,
     /// Whether it can be set, or only read.
     pub access: Access,
     /// The Rust type of its value.
     pub value_type: &'static str,
-    /// The unit of a number; empty where there is none.
+    /// The unit of a number; empty if it has none.
     pub unit: &'static str,
-    /// What a socket has that nobody touched.
+    /// Value on a fresh socket.
     pub default: &'static str,
-    /// What it does, in a sentence or two.
+    /// What it does, in one or two sentences.
     pub summary: &'static str,
     pub(super) read: fn(&Live<'_>) -> Result<Value, OptionError>,
 }
@@ -66,11 +66,11 @@ impl fmt::Display for Level {
 pub enum Access {
     /// Set and read.
     ReadWrite,
-    /// The kernel's own figure.
+    /// Read only.
     ReadOnly,
 }
 
-/// Where an option exists.
+/// The platforms on which an option exists.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Platforms {
@@ -78,7 +78,7 @@ pub enum Platforms {
     Everywhere,
     /// Linux and macOS.
     LinuxAndMac,
-    /// Linux alone.
+    /// Linux only.
     Linux,
 }
 
@@ -112,13 +112,13 @@ impl Scope {
         Self { family, transport }
     }
 
-    /// How an option of this scope meets a socket of that kind.
+    /// How an option of this scope applies to a socket of that kind.
     pub(super) fn fit(self, kind: Kind) -> Fit {
         if self.transport.is_some_and(|mine| mine != kind.transport) {
             return Fit::OtherTransport;
         }
-        // Linux keeps IPv4's options on IPv6 sockets too, for the IPv4 traffic
-        // of a dual-stack one.
+        // Linux applies IPv4 options to IPv6 sockets as well, for the IPv4
+        // traffic of a dual-stack socket.
         let both = cfg!(target_os = "linux") && self.family == Some(Family::V4);
         if both || self.family.is_none_or(|mine| mine == kind.family) {
             Fit::Yes
@@ -148,13 +148,13 @@ impl fmt::Display for Scope {
     }
 }
 
-/// What became of an option that met a socket.
+/// Whether an option applies to a socket.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Fit {
     Yes,
-    /// It is for the other IP version: nothing to do, and no fault.
+    /// For the other IP version: skipped, and no error.
     OtherFamily,
-    /// It is for the other transport: the program is at fault.
+    /// For the other transport: a bug in the program.
     OtherTransport,
 }
 
@@ -196,7 +196,7 @@ impl Kind {
         Ok(Self { family, transport })
     }
 
-    /// A fresh socket of this kind, as nobody touched it.
+    /// A fresh socket of this kind.
     pub(super) fn create(self) -> io::Result<socket2::Socket> {
         let domain = match self.family {
             Family::V4 => Domain::IPV4,
@@ -215,13 +215,13 @@ fn domain(socket: &SockRef<'_>) -> io::Result<Domain> {
     socket.domain()
 }
 
-/// Windows gives an unbound socket no local address.
+/// On Windows an unbound socket has no local address.
 #[cfg(windows)]
 fn domain(socket: &SockRef<'_>) -> io::Result<Domain> {
     crate::sys::winsock::family(&**socket).map(Domain::from)
 }
 
-/// Elsewhere the family shows in the local address, bound or not.
+/// On other platforms the local address shows the family, bound or not.
 #[cfg(not(any(target_os = "linux", windows)))]
 fn domain(socket: &SockRef<'_>) -> io::Result<Domain> {
     socket.local_addr().map(|address| address.domain())

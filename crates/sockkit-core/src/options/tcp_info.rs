@@ -1,49 +1,49 @@
-//! What the kernel knows of a TCP connection: `TCP_INFO`.
+//! The kernel's statistics of a TCP connection: `TCP_INFO`.
 
 use std::time::Duration;
 
 use super::{Live, OptionError, Platforms, Scope, live::Identity};
 
-/// A report on one TCP connection, as the kernel sees it at this moment.
+/// The kernel's current statistics of one TCP connection.
 ///
-/// A number that an older kernel does not report is 0.
+/// A field that an older kernel does not report is 0.
 ///
 /// # Source
 /// tcp(7), and `struct tcp_info` of Linux's `uapi/linux/tcp.h`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct TcpInfo {
-    /// Where the connection stands.
+    /// State of the connection.
     pub state: TcpState,
     /// Smoothed round-trip time.
     pub rtt: Duration,
-    /// How much round trips vary.
+    /// Variation of the round-trip time.
     pub rtt_variance: Duration,
-    /// The shortest round trip lately.
+    /// Shortest recent round-trip time.
     pub rtt_min: Duration,
-    /// How long the kernel waits for an acknowledgement before it sends again.
+    /// The retransmission timeout.
     pub retransmit_timeout: Duration,
-    /// Largest segment that is sent, in bytes.
+    /// Maximum segment size for sending, in bytes.
     pub send_segment_bytes: u32,
-    /// Segments that were sent and are not acknowledged.
+    /// Segments sent and not yet acknowledged.
     pub unacknowledged_segments: u32,
-    /// Of those, segments held to be lost.
+    /// Of those, segments considered lost.
     pub lost_segments: u32,
-    /// Segments sent again since the connection was made.
+    /// Segments retransmitted since the connection was established.
     pub retransmits: u32,
-    /// Segments that may be under way at once (the congestion window).
+    /// The congestion window, in segments.
     pub congestion_window_segments: u32,
-    /// Bytes that wait in the send buffer and were not sent once.
+    /// Bytes in the send buffer that have not been sent.
     pub not_sent_bytes: u32,
-    /// Bytes that the peer has acknowledged.
+    /// Bytes acknowledged by the peer.
     pub acknowledged_bytes: u64,
     /// Bytes that arrived in order.
     pub received_bytes: u64,
-    /// How fast the network delivers to the peer, in bytes a second.
+    /// The measured delivery rate, in bytes a second.
     pub delivery_bytes_per_second: u64,
-    /// How long it is since anything arrived.
+    /// Time since anything was received.
     pub since_received: Duration,
-    /// How long it is since data was sent.
+    /// Time since data was sent.
     pub since_sent: Duration,
 }
 
@@ -67,7 +67,7 @@ pub enum TcpState {
 }
 
 impl Live<'_> {
-    /// The kernel's report on a TCP connection. Linux.
+    /// Returns the kernel's statistics of a TCP connection. Linux.
     ///
     /// # Errors
     /// [`OptionError::WrongSocket`] if it is not TCP,
@@ -133,7 +133,7 @@ impl TcpState {
         match number {
             1 => Self::Established,
             2 => Self::SynSent,
-            // 12 is a request that waits for the handshake's last part.
+            // 12 is a request that waits for the last segment of the handshake.
             3 | 12 => Self::SynReceived,
             4 => Self::FinWait1,
             5 => Self::FinWait2,
@@ -153,6 +153,6 @@ const IDENTITY: Identity = Identity {
     platforms: Platforms::Linux,
 };
 
-/// To the end of the last field that is read.
+/// Up to the end of the last field that is read.
 #[cfg(target_os = "linux")]
 const REPORT_BYTES: usize = 168;

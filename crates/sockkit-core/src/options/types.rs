@@ -1,25 +1,25 @@
-//! Values that are more than a number.
+//! Option values with more than one field or case.
 
 use std::time::Duration;
 
-/// When and how often an idle TCP connection is asked whether it lives.
+/// Parameters of TCP keep-alive.
 ///
-/// A dead peer is noticed `idle + interval × retries` after its last segment.
-/// The kernel counts in whole seconds.
+/// A dead peer is detected `idle + interval × retries` after its last segment.
+/// The kernel counts whole seconds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Keepalive {
-    /// Silence before the first probe. Linux's default: two hours.
+    /// Idle time before the first probe. Linux's default: two hours.
     pub idle: Duration,
     /// Time between probes. Linux's default: 75 s.
     pub interval: Duration,
-    /// Unanswered probes before the connection is given up. Linux's default: 9.
+    /// Unanswered probes before the connection fails. Linux's default: 9.
     pub retries: u32,
 }
 
 impl Keepalive {
-    /// Probes after `idle`, then each `interval`, and gives the connection up
-    /// after `retries` probes without an answer.
+    /// Probes after `idle`, then every `interval`; the connection fails after
+    /// `retries` unanswered probes.
     pub const fn new(idle: Duration, interval: Duration, retries: u32) -> Self {
         Self {
             idle,
@@ -29,44 +29,44 @@ impl Keepalive {
     }
 }
 
-/// What closing a connection does with bytes that have not left yet.
+/// How closing a connection treats unsent bytes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Linger {
-    /// `close` returns at once and the kernel goes on sending: the default, and
-    /// what Windows calls `SO_DONTLINGER`.
+    /// `close` returns at once and the kernel keeps sending: the default, also
+    /// known as `SO_DONTLINGER` on Windows.
     #[default]
     Background,
-    /// `close` blocks the thread until all is acknowledged or the time is up.
-    /// Async code shuts down and drains instead.
+    /// `close` blocks the thread until everything is acknowledged or the time
+    /// has passed. Async code uses shutdown and drain instead.
     Wait(Duration),
-    /// `close` throws the bytes away and sends RST.
+    /// `close` discards the bytes and sends RST.
     Abort,
 }
 
-/// How large a packet may be, and what the router does with one that is larger.
+/// Path MTU discovery: which packets may be fragmented, and where.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum PathMtuDiscovery {
     /// Packets may be fragmented anywhere (`PMTUDISC_DONT`).
     Fragment,
-    /// Fragment here what is known to be too long for the path, else forbid it
-    /// (`PMTUDISC_WANT`).
+    /// Fragments packets known to exceed the path MTU locally, and forbids
+    /// routers to (`PMTUDISC_WANT`).
     Allow,
-    /// Never fragment; too long a datagram is refused (`PMTUDISC_DO`).
+    /// Never fragments; larger datagrams are rejected (`PMTUDISC_DO`).
     Forbid,
-    /// Never fragment, and send whatever the path is said to take: for probing
+    /// Never fragments, and ignores the known path MTU: for probing
     /// (`PMTUDISC_PROBE`).
     Probe,
-    /// Fragment by the interface's MTU and ignore what routers say
+    /// Fragments by the interface's MTU and ignores ICMP errors
     /// (`PMTUDISC_INTERFACE`).
     Interface,
-    /// As `Interface`, and routers may fragment too (`PMTUDISC_OMIT`).
+    /// As `Interface`, but routers may fragment, too (`PMTUDISC_OMIT`).
     Omit,
 }
 
-/// The two fields of the old type-of-service byte (IPv4) and of the traffic
-/// class (IPv6).
+/// The traffic class of an IP packet: the two fields of the former
+/// type-of-service byte (IPv4) or traffic class (IPv6).
 ///
 /// ```
 /// # use sockkit_core as sockkit;
@@ -81,14 +81,14 @@ pub enum PathMtuDiscovery {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct TrafficClass {
-    /// The class of service that is asked of routers.
+    /// The requested class of service.
     pub dscp: Dscp,
     /// Whether routers may mark packets instead of dropping them.
     pub ecn: Ecn,
 }
 
 impl TrafficClass {
-    /// Puts the two together.
+    /// Combines the two.
     pub const fn new(dscp: Dscp, ecn: Ecn) -> Self {
         Self { dscp, ecn }
     }
@@ -124,7 +124,7 @@ impl From<TrafficClass> for u8 {
     }
 }
 
-/// Differentiated services code point: six bits that name a class of service.
+/// Differentiated services code point: six bits that select a class of service.
 ///
 /// # Source
 /// RFC 2474; the classes are RFC 2597's, RFC 3246's and RFC 8622's.
@@ -132,7 +132,7 @@ impl From<TrafficClass> for u8 {
 pub struct Dscp(u8);
 
 impl Dscp {
-    /// CS0: what everything gets.
+    /// CS0: default forwarding.
     pub const DEFAULT: Self = Self(0);
     /// LE: yields to all other traffic. For bulk copies.
     pub const LOWER_EFFORT: Self = Self(1);
@@ -149,7 +149,7 @@ impl Dscp {
     /// CS6: routing protocols.
     pub const NETWORK_CONTROL: Self = Self(48);
 
-    /// The code point of that number; `None` above 63.
+    /// Returns the code point with this number; `None` above 63.
     pub const fn new(code: u8) -> Option<Self> {
         if code < 64 { Some(Self(code)) } else { None }
     }
@@ -160,20 +160,20 @@ impl Dscp {
     }
 }
 
-/// Explicit congestion notification: the low two bits beside the DSCP.
+/// Explicit congestion notification: the two low bits beside the DSCP.
 ///
 /// # Source
 /// RFC 3168 §5.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Ecn {
-    /// Not-ECT: routers drop.
+    /// Not-ECT: routers drop packets under congestion.
     #[default]
     NotCapable,
     /// ECT(0): routers may mark.
     Capable0,
     /// ECT(1): routers may mark; used by L4S (RFC 9331).
     Capable1,
-    /// CE: a router marked it.
+    /// CE: marked by a congested router.
     CongestionExperienced,
 }
 

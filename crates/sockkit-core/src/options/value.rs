@@ -1,10 +1,10 @@
-//! Any option's value, for tables and reports.
+//! The value of any option, for tables and reports.
 
 use std::{fmt, net::Ipv4Addr, time::Duration};
 
 use super::{Ecn, Linger, PathMtuDiscovery, TrafficClass};
 
-/// A value that some option has or should have.
+/// The value of an option.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
@@ -12,7 +12,7 @@ pub enum Value {
     Switch(bool),
     /// A number in the option's unit.
     Number(u64),
-    /// A time; `None` means without end.
+    /// A duration; `None` means unlimited.
     Time(Option<Duration>),
     /// An IPv4 address.
     Address(Ipv4Addr),
@@ -20,9 +20,9 @@ pub enum Value {
     Name(String),
     /// DSCP and ECN.
     TrafficClass(TrafficClass),
-    /// What closing does.
+    /// How closing treats unsent bytes.
     Linger(Linger),
-    /// How fragmentation is treated.
+    /// Path MTU discovery.
     PathMtuDiscovery(PathMtuDiscovery),
 }
 

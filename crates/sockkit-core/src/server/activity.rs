@@ -1,7 +1,7 @@
-//! When a connection has waited too long, and for what.
+//! Tracks how long a connection has waited, and for what.
 //!
-//! Pure: the caller says what happened and when. [`Stream`](super::Stream)
-//! reports, the connection's task asks.
+//! Pure: the caller reports events and passes the time in.
+//! [`Stream`](super::Stream) reports, and the connection's task polls.
 
 use std::time::{Duration, Instant};
 
@@ -10,21 +10,21 @@ use crate::{
     tcp::{End, Timeout},
 };
 
-/// What one connection may wait for.
+/// Timeouts of one connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timeouts {
     pub(super) idle: Option<Duration>,
     pub(super) read: Option<Duration>,
     pub(super) write: Option<Duration>,
     pub(super) lifetime: Option<Duration>,
-    /// How long nothing must have come before a drain ends the reads.
+    /// The quiet period after which a drain ends the reads.
     pub(super) quiet: Option<Duration>,
-    /// How long a drain may take in all.
+    /// Timeout of the whole drain.
     pub(super) drain: Duration,
 }
 
 impl Timeouts {
-    /// One that no connection would survive, by the name of its setter.
+    /// The name of a timeout that is zero, with which no connection could live.
     pub(super) fn zero(&self) -> Option<&'static str> {
         [
             ("idle_timeout", self.idle),
@@ -36,7 +36,7 @@ impl Timeouts {
         .find_map(|(name, timeout)| (timeout == Some(Duration::ZERO)).then_some(name))
     }
 
-    /// With those of a listener as well: the shorter one holds.
+    /// Combines them with the listener's timeouts; the shorter of each applies.
     pub(super) fn shortened(self, read: Option<Duration>, write: Option<Duration>) -> Self {
         let shorter = |ours: Option<Duration>, theirs| [ours, theirs].into_iter().flatten().min();
         Self {
@@ -47,23 +47,23 @@ impl Timeouts {
     }
 }
 
-/// What one connection did so far.
+/// The activity of one connection so far.
 #[derive(Debug)]
 pub(super) struct Activity {
     pub(super) started: Instant,
-    /// The last time a byte went either way.
+    /// When a byte was last sent or received.
     progress: Instant,
-    /// The last time a byte came.
+    /// When a byte was last received.
     received: Option<Instant>,
-    /// Since when the server drains.
+    /// When the drain began.
     draining: Option<Instant>,
-    /// Since when a read waits.
+    /// When the pending read began.
     reading: Option<Instant>,
-    /// Since when a write waits.
+    /// When the pending write began.
     writing: Option<Instant>,
     pub(super) received_bytes: u64,
     pub(super) sent_bytes: u64,
-    /// What the socket said last about the connection's end.
+    /// How the connection ended, as last reported by the socket.
     end: Option<End>,
 }
 
@@ -99,7 +99,7 @@ impl Activity {
         self.reading.get_or_insert(now);
     }
 
-    /// Something has come, and nobody has taken it yet.
+    /// Data has arrived and is not read yet.
     pub(super) fn handle_readable(&mut self) {
         self.reading = None;
     }
@@ -108,7 +108,7 @@ impl Activity {
         self.writing.get_or_insert(now);
     }
 
-    /// The server has begun to drain.
+    /// The drain has begun.
     pub(super) fn handle_drain(&mut self, now: Instant) {
         self.draining.get_or_insert(now);
     }
@@ -117,12 +117,11 @@ impl Activity {
         self.draining.is_some()
     }
 
-    /// From when on a read that waits is at its end; `None` unless the server
-    /// drains.
+    /// When a pending read returns EOF; `None` unless the server drains.
     ///
-    /// A request may be on its way in several pieces, and its beginning makes
-    /// the rest likely. A peer that never pauses is cut off between two reads,
-    /// with half of the drain left to answer it.
+    /// A request may arrive in several pieces, and its first piece makes more
+    /// likely. The reads of a peer that never pauses end after half of the
+    /// drain timeout, which leaves the other half to answer it.
     pub(super) fn reads_end(&self, timeouts: &Timeouts) -> Option<Instant> {
         let (since, quiet) = (self.draining?, timeouts.quiet?);
         let is_quiet = match self.received {
@@ -133,17 +132,17 @@ impl Activity {
         [is_quiet, at_the_latest].into_iter().flatten().min()
     }
 
-    /// When to look at the activity again: at the next deadline, and now and
-    /// then before it, because a stream that was moved to another task begins
-    /// its waits unseen.
+    /// When to check the activity again: at the next deadline, and now and then
+    /// before it, because a stream moved to another task starts its waits
+    /// unobserved.
     ///
-    /// Whatever happens until then, no deadline comes to lie before it, unless
-    /// the server begins to drain.
+    /// No deadline will be earlier than this, unless the server begins to
+    /// drain.
     pub(super) fn next_look(&self, timeouts: &Timeouts, now: Instant) -> Option<Instant> {
         let unseen = |wait: Option<Duration>| deadline_after(now, wait?);
         let deadline = self.deadline(timeouts).map(|(deadline, _)| deadline);
         let reads_end = self.reads_end(timeouts).filter(|end| *end > now);
-        // Without a quiet period a read is at its end whenever it waits.
+        // Without a quiet period, every pending read has ended.
         let received = (timeouts.quiet).filter(|quiet| self.is_draining() && !quiet.is_zero());
         [
             deadline,
@@ -157,8 +156,9 @@ impl Activity {
         .min()
     }
 
-    /// The peer has closed, or the socket has failed. What came first is kept,
-    /// but a failure after the peer's orderly close tells more than that close.
+    /// The peer has closed, or the socket has failed. The first event is kept,
+    /// except that a failure after an orderly close replaces it, because it
+    /// says more.
     pub(super) fn handle_end(&mut self, end: End) {
         self.reading = None;
         self.writing = None;
@@ -167,13 +167,13 @@ impl Activity {
         }
     }
 
-    /// What the socket said about the end, if it said anything.
+    /// How the connection ended, if the socket has reported it.
     pub(super) fn end(&self) -> Option<End> {
         self.end
     }
 
-    /// The earliest time at which a timeout passes unless something happens;
-    /// `None` if none ever does.
+    /// The earliest deadline if nothing happens until then; `None` if there is
+    /// none.
     pub(super) fn deadline(&self, timeouts: &Timeouts) -> Option<(Instant, Timeout)> {
         [
             (Some(self.progress), timeouts.idle, Timeout::Idle),

@@ -1,4 +1,4 @@
-//! One connection: its handler, its one timer, its end.
+//! One connection: its handler, its timer, its end.
 
 use std::{
     any::Any,
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::tcp::{End, Timeout};
 
-/// Serves one connection to its end. `permit` is free again when it returns.
+/// Serves one connection. `permit` is released when it returns.
 pub(super) async fn serve<T: Transport, H: Handler<Stream<T>>>(
     accepted: Accepted<T>,
     id: u64,
@@ -42,13 +42,13 @@ pub(super) async fn serve<T: Transport, H: Handler<Stream<T>>>(
             address: address.clone(),
             draining: control.lifecycle.draining.clone(),
         };
-        // What the handler logs says which connection it is about.
+        // Events logged by the handler carry the connection's id and peer.
         let span = tracing::info_span!("connection", id, peer = %address);
         let running = async { handler.handle(stream, peer).await }.instrument(span);
         let running = AssertUnwindSafe(running).catch_unwind();
         let timed = run_timed(running, &watch, &control.lifecycle);
-        // A handler that is stopped is dropped in there, and its values may
-        // panic as well.
+        // A cancelled handler is dropped in here, and its destructors may
+        // panic, too.
         let timed = AssertUnwindSafe(timed).catch_unwind().await;
         timed.unwrap_or_else(Stop::Broken)
     };
@@ -66,8 +66,9 @@ pub(super) async fn serve<T: Transport, H: Handler<Stream<T>>>(
     drop(permit);
 }
 
-/// A decision of this side comes first, then what the socket said, then a
-/// deadline of the handler's own; if none says anything, the handler has closed.
+/// Precedence: a decision of the server, then the end reported by the socket,
+/// then a timeout of the handler's own. If there is none of these, the handler
+/// has closed the connection.
 fn end(stop: &Stop, activity: &Activity) -> End {
     match stop {
         Stop::TimedOut(timeout) => End::TimedOut(*timeout),
@@ -87,18 +88,17 @@ fn passed_deadline(error: &(dyn std::error::Error + 'static)) -> Option<End> {
     matches!(end, End::TimedOut(_)).then_some(end)
 }
 
-/// What stopped a handler, if not itself.
+/// Why a handler stopped before it returned.
 enum Stop {
     Returned(Handled),
     Panicked(Box<dyn Any + Send>),
-    /// The connection's own task panicked, or the handler while it was dropped.
+    /// The connection's task panicked, or the handler did while it was dropped.
     Broken(Box<dyn Any + Send>),
     TimedOut(Timeout),
     Aborted,
 }
 
-/// Polls the handler, and beside it one timer for all deadlines and the server's
-/// end.
+/// Polls the handler, one timer for all deadlines, and the shutdown signals.
 async fn run_timed(
     handler: impl Future<Output = Result<Handled, Box<dyn Any + Send>>>,
     watch: &SharedActivity,
@@ -114,8 +114,9 @@ async fn run_timed(
     let mut is_draining = false;
     let mut known = None;
     std::future::poll_fn(|cx| {
-        // Each of these costs a lock or more to poll. They wake this task, and
-        // until then only another waker is news to them.
+        // Each of these takes a lock or more to poll. They wake this task when
+        // they change, so they are polled again only then, or when the waker
+        // has changed.
         let is_heard = is_known(&mut known, cx.waker());
         if !is_heard || lifecycle.is_stopping() {
             if aborting.as_mut().poll(cx).is_ready() {
@@ -141,7 +142,7 @@ async fn run_timed(
     .await
 }
 
-/// Whether futures that were polled before will wake this task.
+/// Whether the futures polled before will wake this task.
 fn is_known(known: &mut Option<Waker>, waker: &Waker) -> bool {
     if known.as_ref().is_some_and(|known| known.will_wake(waker)) {
         return true;
@@ -152,11 +153,12 @@ fn is_known(known: &mut Option<Waker>, waker: &Waker) -> bool {
 
 /// The timer of one connection.
 ///
-/// It is never moved to ring sooner. Traffic puts deadlines off, and the timer
-/// finds that out when it rings: a byte costs no timer.
+/// It is never reset to an earlier time. Traffic moves deadlines back, and the
+/// timer notices this when it fires, so reading or writing a byte touches no
+/// timer.
 struct Timer<'a> {
     sleep: Pin<&'a mut Sleep>,
-    /// Whether it rings when the next look is due.
+    /// Whether the timer is armed for the next check.
     is_set: bool,
 }
 
@@ -217,7 +219,7 @@ impl Stop {
             }
             Self::Broken(panic) => {
                 let message = panic_message(&**panic);
-                tracing::error!(id, %peer, ?end, message, "a connection's task panicked");
+                tracing::error!(id, %peer, ?end, message, "connection task panicked");
             }
             Self::Returned(Err(error)) => {
                 tracing::warn!(id, %peer, ?end, error = &**error as &dyn std::error::Error, "handler failed");
@@ -228,5 +230,5 @@ impl Stop {
     }
 }
 
-/// Until the next look at a connection that has no deadline.
+/// Interval between checks of a connection that has no deadline.
 const LONGEST_LOOK: Duration = Duration::from_secs(24 * 60 * 60);

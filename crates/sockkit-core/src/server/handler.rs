@@ -1,4 +1,4 @@
-//! What a server does with each connection.
+//! Serves each connection of a server.
 
 use std::error::Error;
 
@@ -6,24 +6,25 @@ use tokio_util::sync::CancellationToken;
 
 use super::{PeerAddress, Stream};
 
-/// Serves connections: what Python's `socketserver` calls `handle()`.
+/// Serves connections, like `handle()` of Python's `socketserver`.
 ///
-/// Implemented by any `Fn(Stream, Peer) -> Future`, so an async closure will
-/// do; a type of its own is for handlers with state and a name. `S` is what
-/// the handler reads and writes: a [`Stream`] over TCP or another
-/// [`Transport`](super::Transport), or what a wrapper such as TLS makes of it.
+/// Implemented by every `Fn(Stream, Peer) -> Future`, so an async closure is
+/// enough; implement it for your own type if the handler has state or a name.
+/// `S` is the stream that the handler reads and writes: a [`Stream`] over TCP
+/// or another [`Transport`](super::Transport), or what a layer such as TLS
+/// makes of it.
 ///
-/// The future is dropped, at an await, when a timeout passes or a shutdown does
-/// not wait longer. A panic ends its own connection only.
+/// The future is dropped at an await when a timeout passes or a shutdown stops
+/// waiting. A panic ends only its own connection.
 pub trait Handler<S = Stream>: Send + Sync + 'static {
-    /// Serves one connection until it returns.
+    /// Serves one connection; it is closed on return.
     ///
     /// # Errors
-    /// Whatever keeps the handler from finishing; it is logged and counted.
+    /// Any error of the handler. It is logged and counted.
     fn handle(&self, stream: S, peer: Peer) -> impl Future<Output = Handled> + Send;
 }
 
-/// What a handler returns: any error will do.
+/// Result of a handler; the error may be of any type.
 pub type Handled = Result<(), Box<dyn Error + Send + Sync>>;
 
 impl<S, F, Fut> Handler<S> for F
@@ -36,7 +37,7 @@ where
     }
 }
 
-/// Who is at the other end, and whether the server is shutting down.
+/// The peer of a connection, and the state of the server.
 #[derive(Clone, Debug)]
 pub struct Peer {
     pub(super) id: u64,
@@ -45,7 +46,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// A peer of no server, which never drains: to call a handler in a test.
+    /// Creates a peer without a server, to call a handler in a test. It never
+    /// drains.
     ///
     /// ```
     /// # use sockkit_core as sockkit;
@@ -76,16 +78,16 @@ impl Peer {
         }
     }
 
-    /// The same peer at another address, such as a handler around another one
-    /// learns from a proxy's header. The server's own limits and
-    /// [`Ended`](super::Ended) keep the address of the connection.
+    /// Replaces the address, for example by one that a layer reads from a PROXY
+    /// protocol header. The server's limits and [`Ended`](super::Ended) still
+    /// use the address of the connection.
     #[must_use = "the peer is returned"]
     pub fn with_address(mut self, address: impl Into<PeerAddress>) -> Self {
         self.address = address.into();
         self
     }
 
-    /// The number of this connection, counted from 0 since the server started.
+    /// The id of this connection, counted from 0 since the server started.
     pub fn id(&self) -> u64 {
         self.id
     }
@@ -95,12 +97,13 @@ impl Peer {
         &self.address
     }
 
-    /// Returns once the server shuts down: finish what is begun, then return.
+    /// Waits until the server starts to shut down. The handler should then
+    /// finish its work and return.
     ///
-    /// A handler that reads to the end of its [`Stream`] needs none of this: the
-    /// shutdown ends its reads. One that waits for anything else waits for this
-    /// too, or it holds the shutdown up until the
-    /// [drain timeout](super::ServerConfig::drain_timeout).
+    /// A handler that reads its [`Stream`] to EOF does not need this, because a
+    /// shutdown ends its reads. A handler that waits for anything else should
+    /// also wait for this; otherwise it delays the shutdown until the [drain
+    /// timeout](super::ServerConfig::drain_timeout).
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -122,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_layer_can_tell_another_address() {
-        /// Stands for one that reads a proxy's header first.
+        /// A layer like one that reads a PROXY protocol header.
         struct Proxied<H>(H, SocketAddr);
 
         impl<S: Send + 'static, H: Handler<S>> Handler<S> for Proxied<H> {

@@ -1,4 +1,4 @@
-//! The accept loop: limits, and what to do when descriptors run out.
+//! The accept loop: limits, and what happens when descriptors run out.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::tcp::End;
 
-/// Accepts until the server drains; closes the listener before it returns.
+/// Accepts connections until the server drains, then closes the listener.
 pub(super) async fn accept<L: Accept, H: Handler<Stream<L::Transport>>>(
     mut listener: L,
     handler: Arc<H>,
@@ -35,7 +35,7 @@ pub(super) async fn accept<L: Accept, H: Handler<Stream<L::Transport>>>(
             }
             Err(error) if is_final(&error) => {
                 add(&control.counters.accept_errors, 1);
-                tracing::error!(%error, "the listener has ended; connections are served on");
+                tracing::error!(%error, "listener ended; existing connections are still served");
                 draining.await;
                 break;
             }
@@ -54,8 +54,8 @@ pub(super) async fn accept<L: Accept, H: Handler<Stream<L::Transport>>>(
             }
         }
     }
-    // Those whose handshake is complete believe that they are connected: they
-    // are served, and only then is the listener closed.
+    // Clients whose TCP handshake is complete consider themselves connected.
+    // They are served before the listener is closed.
     while let Some(accepted) = listener.accept_waiting() {
         admit(accepted, &handler, &control);
     }
@@ -97,7 +97,8 @@ fn admit<T: Transport, H: Handler<Stream<T>>>(
     control.lifecycle.tasks.spawn(task);
 }
 
-/// A descriptor kept back, so that at the limit those who wait can be told.
+/// A spare descriptor, given up to refuse waiting clients when the process has
+/// no other left.
 struct SpareFd(Option<Socket>);
 
 impl SpareFd {
@@ -105,12 +106,13 @@ impl SpareFd {
         Self(Socket::new(Domain::IPV4, Type::DGRAM, None).ok())
     }
 
-    /// Resets the connections that wait, instead of leaving them to hang until
-    /// descriptors return. Returns how many.
+    /// Resets the pending connections instead of leaving them to hang until
+    /// descriptors are available. Returns their number.
     fn refuse_waiting(&mut self, listener: &mut impl Accept) -> u64 {
         self.0 = None;
         let mut refused = 0;
-        // Closes with RST: the peer learns at once, and no TIME_WAIT stays.
+        // Closes with RST: the peer notices at once, and no TIME_WAIT state
+        // remains.
         while let Some(accepted) = listener.accept_waiting() {
             accepted.transport.abort();
             refused += 1;
@@ -119,7 +121,7 @@ impl SpareFd {
         refused
     }
 
-    /// Others may have been quicker to take the descriptor that was given up.
+    /// Another thread may have taken the released descriptor first.
     fn refill(&mut self) {
         if self.0.is_none() {
             *self = Self::new();

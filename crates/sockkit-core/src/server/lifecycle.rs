@@ -1,4 +1,4 @@
-//! How every server runs and stops: TCP and UDP, whatever they take in.
+//! Running and stopping a server, shared by TCP and UDP.
 
 use std::{
     any::Any,
@@ -17,27 +17,27 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{limiter::ConnectionLimiter, metrics::add, stop_signals::StopSignals};
 
-/// What a shutdown left behind.
+/// Result of a shutdown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Drained {
-    /// Connections, or answers, that did not end within the drain timeout and
+    /// Connections, or replies, that did not end within the drain timeout and
     /// were cut off.
     pub aborted: usize,
-    /// Of those, handlers that cannot be stopped, because they block their
+    /// Of those, handlers that could not be stopped because they block their
     /// thread instead of awaiting.
     pub stuck: usize,
 }
 
-/// What the tasks of a server share with its owner. Clones are the same one.
+/// State shared by a server's tasks and its owner. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Lifecycle {
     pub(super) limiter: Arc<ConnectionLimiter>,
-    /// Nothing more is taken in; handlers should come to an end.
+    /// Nothing more is accepted; handlers should finish.
     pub(super) draining: CancellationToken,
     /// Handlers are stopped.
     pub(super) aborting: CancellationToken,
-    /// Whether one of the two may be cancelled: a look costs no lock.
+    /// Whether one of the two may be cancelled: reading it takes no lock.
     is_stopping: Arc<AtomicBool>,
     pub(super) tasks: TaskTracker,
     panicked: Arc<AtomicU64>,
@@ -57,7 +57,7 @@ impl Lifecycle {
         }
     }
 
-    /// Starts the task that takes in connections or requests until `draining`.
+    /// Starts the task that accepts connections or requests until `draining`.
     pub(super) fn run(self, intake: impl Future<Output = ()> + Send + 'static) -> Running {
         let lifecycle = self.clone();
         Running {
@@ -66,13 +66,13 @@ impl Lifecycle {
         }
     }
 
-    /// Runs a task of the server itself. A panic in it is counted and logged: who
-    /// awaits the task learns of it too late, or not at all.
+    /// Runs a task of the server itself. A panic in it is counted and logged
+    /// here, because the task's owner learns of it late or never.
     pub(super) async fn count_panic(&self, task: impl Future<Output = ()>) {
         if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
             self.panicked();
             let message = panic_message(&*panic);
-            tracing::error!(message, "a task of the server panicked");
+            tracing::error!(message, "server task panicked");
         }
     }
 
@@ -88,18 +88,18 @@ impl Lifecycle {
         self.aborting.cancel();
     }
 
-    /// Whether the server drains or aborts; seen by each task that one of the
-    /// tokens has woken.
+    /// Whether the server drains or aborts. Visible to each task that one of
+    /// the tokens has woken.
     pub(super) fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::Acquire)
     }
 
-    /// A handler panicked, or the server itself.
+    /// Counts a panic of a handler or of the server itself.
     pub(super) fn panicked(&self) {
         add(&self.panicked, 1);
     }
 
-    /// How often [`panicked`](Self::panicked) was called.
+    /// Number of panics.
     pub(super) fn panics(&self) -> u64 {
         self.panicked.load(Ordering::Relaxed)
     }
@@ -113,16 +113,16 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Takes in nothing more, waits for the handlers as long as the drain
-    /// timeout lets it, and stops those that are left.
+    /// Stops accepting, waits for the handlers until the drain timeout, then
+    /// stops those that are left.
     pub(super) async fn shutdown(self) -> Drained {
         self.shutdown_until(std::future::pending()).await
     }
 
-    /// Shuts down when a user or the system asks this program to stop. Asked
-    /// again, it waits no longer.
+    /// Shuts down when the user or the system asks the program to stop. A
+    /// second request stops it at once.
     ///
-    /// The signals are caught from the call on, and not from the first poll.
+    /// The signals are caught from the call on, not from the first poll.
     pub(super) fn run_until_ctrl_c(self) -> impl Future<Output = io::Result<Drained>> + Send {
         let signals = StopSignals::catch();
         async move {
@@ -132,10 +132,10 @@ impl Running {
         }
     }
 
-    /// Waits for the handlers no longer than `hurry`, either.
+    /// Waits for the handlers until `hurry` completes at the latest.
     async fn shutdown_until(mut self, hurry: impl Future<Output = ()>) -> Drained {
         self.lifecycle.drain();
-        // Only a panic can fail it, and then it takes in no more either.
+        // It fails only if it panicked, and then it accepts no more either.
         let _ = (&mut self.intake).await;
         let Lifecycle {
             limiter,
@@ -171,7 +171,7 @@ impl Drop for Running {
     }
 }
 
-/// What a panic said, if it said it in text.
+/// The message of a panic, if it has one.
 pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()

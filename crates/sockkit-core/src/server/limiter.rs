@@ -1,4 +1,4 @@
-//! How many connections or requests there are, in all and from each address.
+//! Limits the number of connections or requests, in total and per host.
 
 use std::{
     collections::HashMap,
@@ -6,9 +6,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Places for connections or requests, in all and for each host.
+/// Hands out permits for connections or requests, with a limit in total and one
+/// per host.
 ///
-/// A host is one IPv4 address, mapped into IPv6 or not, or one IPv6 /64
+/// A host is one IPv4 address (also if mapped into IPv6) or one IPv6 /64
 /// network: see [`host`].
 ///
 /// ```
@@ -35,16 +36,16 @@ struct Taken {
     by_address: HashMap<IpAddr, usize>,
 }
 
-/// One place; free again when dropped.
+/// Permission for one connection; released on drop.
 #[derive(Debug)]
-#[must_use = "the place is free again when this is dropped"]
+#[must_use = "dropping the permit releases it"]
 pub struct Permit {
     limiter: Arc<ConnectionLimiter>,
     key: Option<IpAddr>,
 }
 
 impl ConnectionLimiter {
-    /// `max` places, of which one host may take `max_per_address`.
+    /// Allows `max` permits, at most `max_per_address` of them for one host.
     pub fn new(max: usize, max_per_address: usize) -> Self {
         Self {
             max,
@@ -53,13 +54,14 @@ impl ConnectionLimiter {
         }
     }
 
-    /// So many places, of which one host gets a quarter, and one at least.
+    /// Allows `max` permits, a quarter of them (at least one) for one host.
     pub fn shared(max: usize) -> Self {
         Self::new(max, max.div_ceil(4))
     }
 
-    /// A place for one from `address`, if there is one. `None` is this machine
-    /// by another way than IP, to which only the limit in all applies.
+    /// Takes a permit for a connection from `address`, if one is available.
+    /// `None` stands for a local peer without an IP address, to which only the
+    /// total applies.
     pub fn take(self: &Arc<Self>, address: impl Into<Option<IpAddr>>) -> Option<Permit> {
         let key = address.into().map(host);
         let mut taken = self.taken();
@@ -80,12 +82,12 @@ impl ConnectionLimiter {
         })
     }
 
-    /// Places taken now.
+    /// Number of permits in use.
     pub fn count(&self) -> usize {
         self.taken().all
     }
 
-    /// Places that the host of `address` has taken.
+    /// Number of permits in use by the host of `address`.
     pub fn count_of(&self, address: IpAddr) -> usize {
         let taken = self.taken();
         taken.by_address.get(&host(address)).copied().unwrap_or(0)
@@ -112,8 +114,8 @@ impl Drop for Permit {
     }
 }
 
-/// What stands for the host at `address`: one host has one IPv4 address, but a
-/// whole /64 of IPv6 ones.
+/// The key for the host at `address`: an IPv4 address, or the /64 network of an
+/// IPv6 address.
 pub fn host(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),

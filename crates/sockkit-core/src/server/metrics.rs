@@ -1,4 +1,4 @@
-//! What a server did so far, and how each connection ended.
+//! Counters of a server, and how each connection ended.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -12,23 +12,23 @@ use crate::tcp::End;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Ended {
-    /// The number of the connection, as in [`Peer::id`](super::Peer::id).
+    /// Id of the connection, as in [`Peer::id`](super::Peer::id).
     pub id: u64,
     /// The peer's address.
     pub peer: PeerAddress,
     /// Why the connection ended.
     pub end: End,
-    /// What became of the handler.
+    /// How its handler ended.
     pub handler: HandlerEnd,
-    /// Bytes that came from the peer.
+    /// Bytes received from the peer.
     pub received_bytes: u64,
-    /// Bytes that the kernel took for the peer.
+    /// Bytes that the kernel accepted for the peer.
     pub sent_bytes: u64,
-    /// From accept to end.
+    /// Time from accept to end.
     pub lasted: Duration,
 }
 
-/// What became of a connection's handler.
+/// How the handler of a connection ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum HandlerEnd {
@@ -36,21 +36,21 @@ pub enum HandlerEnd {
     Returned,
     /// It returned an error.
     Failed,
-    /// It panicked, or the server around it did; the message is in the log.
+    /// It panicked, or the server's task around it did; the message is logged.
     Panicked,
     /// The server stopped it: see [`Ended::end`].
     Stopped,
-    /// It never ran, for a limit was reached.
+    /// It did not run because a limit was reached.
     NotRun,
 }
 
-/// What a server did so far.
+/// Counters of a server since it started.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// Connections given to the handler.
+    /// Connections passed to the handler.
     pub accepted: u64,
-    /// Connections refused for a limit or for want of descriptors.
+    /// Connections refused because of a limit or for lack of descriptors.
     pub refused: u64,
     /// Connections open now.
     pub active: u64,
@@ -60,7 +60,7 @@ pub struct Metrics {
     pub panicked: u64,
     /// Connections ended by a timeout.
     pub timed_out: u64,
-    /// Times that the kernel could not give the next connection.
+    /// Number of failed accepts.
     pub accept_errors: u64,
     /// Bytes received on connections that have ended.
     pub received_bytes: u64,

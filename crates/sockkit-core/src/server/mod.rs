@@ -1,8 +1,8 @@
-//! Handler-style servers with limits, timeouts and a graceful end.
+//! Servers built from a handler, with limits, timeouts and graceful shutdown.
 //!
-//! A [`Server`] accepts connections and gives each to a [`Handler`], in a task
-//! of its own: an async closure, or a type like Python's `socketserver`
-//! handlers.
+//! A [`Server`] accepts connections and passes each to a [`Handler`] in a task
+//! of its own: an async closure, or a type like the handler classes of Python's
+//! `socketserver`.
 
 use std::{
     io,
@@ -45,8 +45,8 @@ pub use udp::{Replied, Request, Responder, UdpMetrics, UdpServer, UdpServerConfi
 
 /// A running server. Dropping it stops everything at once.
 ///
-/// It serves what [accepts](Accept): TCP, Unix sockets, several listeners under
-/// one set of limits.
+/// Serves every source of connections that implements [`Accept`]: TCP, Unix
+/// sockets, or several listeners under one set of limits.
 ///
 /// ```
 /// # use sockkit_core as sockkit;
@@ -70,8 +70,9 @@ pub use udp::{Replied, Request, Responder, UdpMetrics, UdpServer, UdpServerConfi
 /// ```
 ///
 /// # When descriptors run out
-/// The server stays up: it resets those who wait, by means of a descriptor kept
-/// back, pauses for 10 ms to 1 s, and serves again when descriptors return.
+/// When descriptors run out, the server stays up: it resets waiting clients
+/// with the help of a spare descriptor, backs off for 10 ms to 1 s, and resumes
+/// when descriptors are available.
 #[derive(Debug)]
 pub struct Server<A = SocketAddr> {
     local_addr: A,
@@ -80,7 +81,7 @@ pub struct Server<A = SocketAddr> {
 }
 
 impl<A: Clone> Server<A> {
-    /// Serves connections of `listener` with an async closure or function.
+    /// Serves the connections of `listener` with an async closure or function.
     ///
     /// # Errors
     /// If the listener's address cannot be read, or `config` has a timeout of
@@ -97,7 +98,7 @@ impl<A: Clone> Server<A> {
         Self::start_handler(listener, config, handle)
     }
 
-    /// Serves connections of `listener` with a [`Handler`] type.
+    /// Serves the connections of `listener` with a [`Handler`] type.
     ///
     /// # Errors
     /// If the listener's address cannot be read, or `config` has a timeout of
@@ -121,38 +122,38 @@ impl<A: Clone> Server<A> {
         })
     }
 
-    /// The address that clients connect to; one for each listener, if there
-    /// are several.
+    /// The local address; one for each listener if there are several.
     pub fn local_addr(&self) -> A {
         self.local_addr.clone()
     }
 
-    /// What the server did so far.
+    /// Counters since the server started.
     pub fn metrics(&self) -> Metrics {
         self.control.counters.metrics(&self.control.lifecycle)
     }
 
-    /// Stops in order: serves those already connected, refuses all others.
+    /// Shuts down gracefully: serves the clients already connected and refuses
+    /// others.
     ///
-    /// The listener is closed first. Then the reads of each connection end, as
-    /// if its peer had closed, once it has been
-    /// [quiet](ServerConfig::quiet_period) and all that had arrived is read: a
-    /// handler that reads to the end answers every request. Handlers have the
-    /// [drain timeout](ServerConfig::drain_timeout) to return; those that do
-    /// not are dropped.
+    /// Closes the listener first. The reads of each connection then return EOF,
+    /// as if its peer had closed, once it has been
+    /// [quiet](ServerConfig::quiet_period) and everything that arrived has been
+    /// read, so a handler that reads to EOF answers every request. Handlers
+    /// have until the [drain timeout](ServerConfig::drain_timeout) to return;
+    /// those that do not are dropped.
     ///
     /// # Cancel safety
-    /// Not cancel safe: if dropped, what still runs is stopped at once.
+    /// Not cancel safe: dropping the future stops everything at once.
     pub async fn shutdown(self) -> Drained {
         self.running.shutdown().await
     }
 
-    /// Serves until Ctrl-C is pressed or, on Unix, SIGTERM comes; then as
-    /// [`shutdown`](Self::shutdown). A second one ends it without waiting for
-    /// the handlers.
+    /// Serves until Ctrl-C is pressed or, on Unix, SIGTERM arrives, then shuts
+    /// down like [`shutdown`](Self::shutdown). A second signal stops the
+    /// handlers at once.
     ///
-    /// Signals are caught from the call on, and from then on no longer end the
-    /// program by themselves.
+    /// From the call on, the signals are caught and no longer terminate the
+    /// process.
     ///
     /// ```no_run
     /// # use sockkit_core as sockkit;
@@ -172,19 +173,19 @@ impl<A: Clone> Server<A> {
     /// ```
     ///
     /// # Errors
-    /// If the system does not tell of signals.
+    /// If signals cannot be caught.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     ///
     /// # Cancel safety
-    /// Not cancel safe: if dropped, what still runs is stopped at once.
+    /// Not cancel safe: dropping the future stops everything at once.
     pub fn run_until_ctrl_c(self) -> impl Future<Output = io::Result<Drained>> + Send {
         self.running.run_until_ctrl_c()
     }
 }
 
-/// What the accept loop, the connections and the owner share.
+/// State shared by the accept loop, the connections and the owner.
 #[derive(Debug)]
 struct Control {
     config: ServerConfig,

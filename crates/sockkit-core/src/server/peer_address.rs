@@ -1,4 +1,4 @@
-//! The address at the other end, of whatever kind.
+//! The address of a peer, IP or Unix.
 
 use std::{
     fmt,
@@ -6,14 +6,14 @@ use std::{
     path::PathBuf,
 };
 
-/// Where a connection comes from, or where a server listens.
+/// The address of a peer or a listener.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum PeerAddress {
     /// An IP address and a port.
     Ip(SocketAddr),
     /// A Unix socket: its path, or its abstract name after an `@`. Clients
-    /// rarely have either.
+    /// usually have neither.
     Unix(Option<PathBuf>),
 }
 
@@ -65,7 +65,7 @@ impl fmt::Display for PeerAddress {
         match self {
             Self::Ip(address) => address.fmt(f),
             Self::Unix(None) => f.write_str("unix"),
-            // The peer chose it, and it may hold what a terminal obeys.
+            // Chosen by the peer, so it may contain terminal control sequences.
             Self::Unix(Some(path)) => write!(f, "unix:{}", path.to_string_lossy().escape_debug()),
         }
     }

@@ -1,11 +1,11 @@
-//! The signals by which a program is asked to stop.
+//! The signals that ask a program to stop.
 
 use std::io;
 
 /// Ctrl-C and, on Unix, SIGTERM, which service managers send.
 ///
-/// Caught from its making on; for as long as the program runs, they no longer
-/// end it by themselves.
+/// Caught from construction on; they no longer terminate the process for as
+/// long as it runs.
 #[cfg(unix)]
 #[derive(Debug)]
 pub(super) struct StopSignals {
@@ -24,7 +24,7 @@ impl StopSignals {
         })
     }
 
-    /// Waits for the next one. Cancel safe.
+    /// Waits for the next signal. Cancel safe.
     pub(super) async fn recv(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
@@ -43,7 +43,7 @@ impl StopSignals {
         Ok(Self(tokio::signal::windows::ctrl_c()?))
     }
 
-    /// Waits for the next one. Cancel safe.
+    /// Waits for the next signal. Cancel safe.
     pub(super) async fn recv(&mut self) {
         self.0.recv().await;
     }

@@ -1,4 +1,4 @@
-//! The stream a handler gets: a connection with its activity watched.
+//! The stream passed to a handler: a connection whose activity is recorded.
 
 use std::{
     future::poll_fn,
@@ -21,14 +21,14 @@ use super::{
 };
 use crate::tcp::End;
 
-/// One accepted connection, as its handler sees it: TCP, or another
+/// One accepted connection, as passed to its handler: TCP, or another
 /// [`Transport`].
 ///
-/// Reading and writing keeps the server's timeouts and counters; dropping it
-/// closes the connection. The stream holds no buffer.
+/// Reads and writes update the server's timeouts and counters. Dropping the
+/// stream closes the connection. It has no buffer.
 ///
-/// When the server shuts down, reads end as if the peer had closed, after all
-/// that has arrived: see [`quiet_period`](super::ServerConfig::quiet_period).
+/// When the server shuts down, reads return EOF after everything that arrived
+/// has been read: see [`quiet_period`](super::ServerConfig::quiet_period).
 #[derive(Debug)]
 pub struct Stream<T = TcpStream> {
     transport: T,
@@ -47,15 +47,16 @@ pub(super) struct SharedActivity {
 #[derive(Debug)]
 struct State {
     activity: Activity,
-    /// The task whose read waits: it may be another than the connection's.
+    /// Waker of the task whose read is pending. It may differ from the
+    /// connection's task.
     reader: Option<Waker>,
 }
 
 impl Stream {
-    /// This side's address.
+    /// The local address.
     ///
     /// # Errors
-    /// If the operating system does not tell.
+    /// If the operating system does not report it.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.transport.local_addr()
     }
@@ -70,24 +71,24 @@ impl<T: Transport> Stream<T> {
         }
     }
 
-    /// The socket below, to look at and to set options of.
+    /// The underlying socket, for inspection and options.
     ///
-    /// What is read or written past this stream escapes its timeouts.
+    /// Data read or written through it bypasses the timeouts and counters.
     pub fn get_ref(&self) -> &T {
         &self.transport
     }
 
-    /// Throws the connection away (RST): what is not delivered yet is lost, and
-    /// the peer learns at once that it is.
+    /// Aborts the connection with RST: undelivered data is lost, and the peer
+    /// notices at once.
     pub fn abort(self) {
         self.watch
             .look(|activity| activity.handle_end(End::Aborted));
         self.transport.abort();
     }
 
-    /// Waits until there is something to read, or the end of the stream.
+    /// Waits until data or EOF has arrived.
     ///
-    /// A handler that waits here and takes a buffer only then costs next to no
+    /// A handler that waits here before it allocates a buffer needs next to no
     /// memory while its peer is silent.
     ///
     /// # Errors
@@ -110,8 +111,9 @@ impl<T: Transport> Stream<T> {
         .await
     }
 
-    /// Waits until the kernel has sent what it took, as [`tcp::unsent_below_lowat`](crate::tcp::unsent_below_lowat)
-    /// does; the wait counts as one of a write.
+    /// Waits until little unsent data is left in the kernel, as
+    /// [`tcp::unsent_below_lowat`](crate::tcp::unsent_below_lowat) does. The
+    /// wait counts towards the write timeout.
     ///
     /// Poll it from the task that writes.
     ///
@@ -129,14 +131,14 @@ impl<T: Transport> Stream<T> {
         result
     }
 
-    /// What becomes of a read that has to wait: it is at its end if the server
-    /// drains and nothing is coming any more.
+    /// Decides a read that has to wait: it returns EOF if the server drains and
+    /// no more data is coming.
     fn poll_drained(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         if !self.watch.read_waits(cx.waker()) {
             return Poll::Pending;
         }
-        // By the kernel's word: the runtime hears of bytes a moment later, and
-        // then the read has them.
+        // Asks the kernel, since the runtime learns of arriving bytes slightly
+        // later. If there are any, the read will return them.
         match self.transport.has_arrived() {
             Ok(false) => Poll::Ready(Ok(())),
             Ok(true) => {
@@ -150,7 +152,7 @@ impl<T: Transport> Stream<T> {
         }
     }
 
-    /// Takes note of what became of a write.
+    /// Records the result of a write.
     fn written(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &result {
             Poll::Ready(Ok(bytes)) => {
@@ -248,7 +250,7 @@ impl SharedActivity {
         &self.timeouts
     }
 
-    /// Changes the activity, where the time matters.
+    /// Updates the activity with the current time.
     fn update(&self, update: impl FnOnce(&mut Activity, Instant)) {
         self.look(|activity| update(activity, now()));
     }
@@ -257,11 +259,10 @@ impl SharedActivity {
         look(&mut self.state().activity)
     }
 
-    /// A read waits, in the task of `waker`. Whether it is at its end, as far as
-    /// time tells.
+    /// Records that a read waits, in the task of `waker`. Returns whether the
+    /// read is at its end as far as time tells.
     ///
-    /// Asks for the time only where it matters: this is on the way of each
-    /// request.
+    /// Reads the clock only if needed, because every request passes here.
     fn read_waits(&self, waker: &Waker) -> bool {
         let mut state = self.state();
         if !(state.reader.as_ref()).is_some_and(|reader| reader.will_wake(waker)) {
@@ -282,13 +283,13 @@ impl SharedActivity {
         }
     }
 
-    /// The server drains: a read that waits may be at its end.
+    /// The server drains: a pending read may be at its end.
     pub(super) fn drain(&self) {
         self.update(Activity::handle_drain);
         self.wake_reader();
     }
 
-    /// Has the read that waits look again whether it is at its end.
+    /// Wakes the pending read, to check again whether it is at its end.
     pub(super) fn wake_reader(&self) {
         let reader = self.state().reader.take();
         if let Some(reader) = reader {
@@ -297,7 +298,7 @@ impl SharedActivity {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic cannot leave the few fields half changed.
+        // A panic cannot leave these few fields inconsistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! Descriptors that this process was started with.
+//! Descriptors that this process has inherited.
 
 #![expect(unsafe_code, reason = "a number becomes an owned descriptor")]
 
@@ -7,13 +7,13 @@ use std::{
     os::fd::{FromRawFd, OwnedFd, RawFd},
 };
 
-/// Takes the `count` descriptors that follow standard error, and keeps them from
-/// the programs that this one starts.
+/// Takes ownership of the `count` descriptors after standard error, and marks
+/// them close-on-exec.
 ///
-/// Call it once: it makes the caller their owner.
+/// Call it once only: the caller becomes their owner.
 ///
 /// # Errors
-/// What the system says if one of them is not open; then none is taken.
+/// The operating system's error if one of them is not open; then none is taken.
 pub(crate) fn take(count: u32) -> io::Result<Vec<OwnedFd>> {
     let numbers = FIRST..FIRST.saturating_add_unsigned(count);
     for number in numbers.clone() {

@@ -1,4 +1,5 @@
-//! The calls that no crate wraps. All `unsafe` of the workspace is here.
+//! System calls that no crate wraps. All `unsafe` code of the workspace is
+//! here.
 
 #[cfg(target_os = "linux")]
 pub(crate) mod async_fd;

@@ -1,4 +1,4 @@
-//! A network namespace of one's own.
+//! A private network namespace.
 
 #![expect(unsafe_code, reason = "rustix has no safe call for it")]
 
@@ -9,7 +9,7 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 /// Moves the calling thread into a new network namespace.
 ///
 /// # Errors
-/// If the process may not make one.
+/// If the process lacks the privilege.
 pub fn enter_new_network_namespace() -> io::Result<()> {
     // SAFETY: the flag NEWNET alone leaves the descriptor table shared, which
     // is all that `unshare_unsafe` asks for.

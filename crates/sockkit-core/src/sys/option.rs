@@ -1,4 +1,4 @@
-//! `getsockopt` and `setsockopt` for options that are one machine word.
+//! `getsockopt` and `setsockopt` for options of one machine word.
 
 #![expect(unsafe_code, reason = "socket2 and rustix wrap only some options")]
 
@@ -12,8 +12,8 @@ use std::{
 /// Reads one option.
 ///
 /// # Errors
-/// What `getsockopt` says. `InvalidData` if the kernel gave another size than
-/// asked for: the option is then not of this type.
+/// The error of `getsockopt`. `InvalidData` if the kernel returned another
+/// size: the option is then not of this type.
 pub(crate) fn get<T: Word>(socket: impl AsFd, level: c_int, name: c_int) -> io::Result<T> {
     let mut value = T::default();
     let mut length = socklen::<T>();
@@ -37,11 +37,11 @@ pub(crate) fn get<T: Word>(socket: impl AsFd, level: c_int, name: c_int) -> io::
     Ok(value)
 }
 
-/// Reads an option that is a structure, as many bytes of it as there is room for;
-/// how many the kernel wrote.
+/// Reads an option that is a structure, truncated to the buffer. Returns how
+/// many bytes the kernel wrote.
 ///
 /// # Errors
-/// What `getsockopt` says.
+/// The error of `getsockopt`.
 #[cfg(target_os = "linux")]
 pub(crate) fn get_bytes(
     socket: impl AsFd,
@@ -70,7 +70,7 @@ pub(crate) fn get_bytes(
 /// Sets one option.
 ///
 /// # Errors
-/// What `setsockopt` says.
+/// The error of `setsockopt`.
 pub(crate) fn set<T: Word>(
     socket: impl AsFd,
     level: c_int,
@@ -102,7 +102,7 @@ fn socklen<T: Word>() -> libc::socklen_t {
 /// A plain integer: no padding, and every bit pattern is a value.
 ///
 /// # Safety
-/// Implement it for integers alone.
+/// Implement it for integers only.
 pub(crate) unsafe trait Word: Copy + Default {}
 
 // SAFETY: an integer.

@@ -1,4 +1,4 @@
-//! `getsockopt` for what socket2 does not read on Windows.
+//! `getsockopt` for options that socket2 does not read on Windows.
 //!
 //! Type checked, not run.
 //!
@@ -22,24 +22,24 @@ use windows_sys::Win32::Networking::WinSock::{
 /// The address family of a socket, bound or not.
 ///
 /// # Errors
-/// What `getsockopt` says.
+/// The error of `getsockopt`.
 pub(crate) fn family(socket: impl AsSocket) -> io::Result<i32> {
     let protocol: WSAPROTOCOL_INFOW = get(socket, SOL_SOCKET, SO_PROTOCOL_INFOW)?;
     Ok(protocol.iAddressFamily)
 }
 
-/// Silence before the first keep-alive probe.
+/// Idle time before the first keep-alive probe.
 ///
 /// # Errors
-/// What `getsockopt` says.
+/// The error of `getsockopt`.
 pub(crate) fn keepalive_time(socket: &socket2::Socket) -> io::Result<Duration> {
     get(socket, IPPROTO_TCP, TCP_KEEPIDLE).map(seconds)
 }
 
-/// Time between keep-alive probes.
+/// Interval between keep-alive probes.
 ///
 /// # Errors
-/// What `getsockopt` says.
+/// The error of `getsockopt`.
 pub(crate) fn keepalive_interval(socket: &socket2::Socket) -> io::Result<Duration> {
     get(socket, IPPROTO_TCP, TCP_KEEPINTVL).map(seconds)
 }
@@ -73,10 +73,10 @@ fn get<T: Plain>(socket: impl AsSocket, level: i32, name: i32) -> io::Result<T> 
     Ok(value)
 }
 
-/// Integers alone, or a structure of them: every bit pattern is a value.
+/// Integers, or a structure of them: every bit pattern is a value.
 ///
 /// # Safety
-/// Implement it for such types alone.
+/// Implement it for such types only.
 unsafe trait Plain: Copy + Default {}
 
 // SAFETY: an integer.

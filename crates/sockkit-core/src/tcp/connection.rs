@@ -18,13 +18,13 @@ use tokio::{
 use super::{End, Timeout, deadline::Deadline};
 use crate::options::{Live, OptionError, SocketOptions};
 
-/// A TCP connection that counts, keeps timeouts, and knows why it ended.
+/// A TCP connection with counters and timeouts that knows why it ended.
 ///
-/// Read and write it by tokio's `AsyncReadExt` and `AsyncWriteExt`: `read`,
+/// Read and write it with tokio's `AsyncReadExt` and `AsyncWriteExt`: `read`,
 /// `read_exact`, `write_all`, `write_vectored`, and `shutdown`, which closes
-/// the sending side alone (FIN). Dropping it closes it in the background.
+/// only the sending side (FIN). Dropping it closes it in the background.
 ///
-/// It holds no buffer. Both directions at once: `tokio::io::split`.
+/// It has no buffer. To use both directions at once, call `tokio::io::split`.
 #[derive(Debug)]
 pub struct Connection {
     tcp: TcpStream,
@@ -34,24 +34,24 @@ pub struct Connection {
     writes: Deadline,
 }
 
-/// What a connection has moved.
+/// Byte counters of a connection.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Bytes that were read.
+    /// Bytes read.
     pub received_bytes: u64,
-    /// Bytes that the kernel has taken; they may not have arrived.
+    /// Bytes accepted by the kernel; they may not have been delivered.
     pub sent_bytes: u64,
 }
 
 impl Connection {
-    /// Takes over a connected socket.
+    /// Wraps a connected socket.
     ///
-    /// `SO_RCVTIMEO` and `SO_SNDTIMEO` that were set on it become this
-    /// connection's timeouts.
+    /// `SO_RCVTIMEO` and `SO_SNDTIMEO` of the socket become the connection's
+    /// timeouts.
     ///
     /// # Errors
-    /// What the system says when asked for them.
+    /// If the operating system cannot read them.
     pub fn new(tcp: TcpStream) -> io::Result<Self> {
         let (read, write) = {
             let socket = socket2::SockRef::from(&tcp);
@@ -66,58 +66,57 @@ impl Connection {
         })
     }
 
-    /// This side's address.
+    /// The local address.
     ///
     /// # Errors
-    /// Passes on what the system says.
+    /// The operating system's error.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.tcp.local_addr()
     }
 
-    /// The other side's address.
+    /// The peer's address.
     ///
     /// # Errors
-    /// Passes on what the system says; a connection that was reset has none.
+    /// The operating system's error; a reset connection has no peer address.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.tcp.peer_addr()
     }
 
-    /// What was moved so far.
+    /// Byte counters so far.
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// Why it ended, as far as reads and writes have shown; the first reason
-    /// stays, but what follows the peer's FIN tells more than that FIN.
+    /// Why the connection ended, as observed by reads and writes. The first
+    /// reason is kept, except that an error after the peer's FIN replaces it.
     pub fn end(&self) -> Option<End> {
         self.end
     }
 
-    /// How long one read may wait; `None` and `Duration::MAX` are for ever.
+    /// Timeout of one read; `None` and `Duration::MAX` mean none.
     pub fn read_timeout(&self) -> Option<Duration> {
         self.reads.timeout()
     }
 
-    /// How long one write may wait for room; `None` and `Duration::MAX` are for
-    /// ever.
+    /// Timeout of one write; `None` and `Duration::MAX` mean none.
     pub fn write_timeout(&self) -> Option<Duration> {
         self.writes.timeout()
     }
 
-    /// Bounds how long one read may wait. A read that waits longer fails with
-    /// [`Timeout::Read`], and the connection stays usable.
+    /// Sets the timeout of one read. A read that stays pending longer fails
+    /// with [`Timeout::Read`], and the connection remains usable.
     pub fn set_read_timeout(&mut self, timeout: Option<Duration>) {
         self.reads.set(timeout);
     }
 
-    /// Bounds how long one write may wait for room. A write that waits longer
-    /// fails with [`Timeout::Write`], and the connection stays usable.
+    /// Sets the timeout of one write. A write that stays pending longer fails
+    /// with [`Timeout::Write`], and the connection remains usable.
     pub fn set_write_timeout(&mut self, timeout: Option<Duration>) {
         self.writes.set(timeout);
     }
 
-    /// The socket's options, to read: one by one, or as a table. The kernel's
-    /// own report (`TCP_INFO`) is among them.
+    /// Reads the socket's options, one by one or as a table, including the
+    /// kernel's statistics (`TCP_INFO`).
     ///
     /// # Errors
     /// As [`Live::of`].
@@ -128,7 +127,7 @@ impl Connection {
     /// Sets options of the connected socket.
     ///
     /// # Errors
-    /// [`OptionError`], which names the option that failed.
+    /// [`OptionError`] for the option that failed.
     pub fn set_options(&mut self, options: &SocketOptions) -> Result<(), OptionError> {
         options.apply(&self.tcp)?;
         if options.wanted_read_timeout().is_some() {
@@ -140,10 +139,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits for bytes and copies them without taking them; 0 is the peer's FIN.
+    /// Waits for data and copies it without consuming it; 0 means EOF.
     ///
     /// # Errors
-    /// What the connection died of, or [`Timeout::Read`].
+    /// The error that ended the connection, or [`Timeout::Read`].
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -164,17 +163,19 @@ impl Connection {
 
     /// Sends `bytes` of `file` from `offset` on, through the kernel: on Linux
     /// they never enter this process (`sendfile`), elsewhere they are copied.
-    /// Returns how many were sent: fewer if the file ends first.
+    /// Returns the number of bytes sent, which is smaller if the file ends
+    /// first.
     ///
-    /// The file's own position stays. A file that is not in memory is read from
-    /// the disk on this thread; where that may take long, use a runtime of
-    /// several threads.
+    /// The file's own position is not used. A file that is not in the page
+    /// cache is read from the disk on this thread; where that can take long,
+    /// use a multi-threaded runtime.
     ///
     /// # Errors
-    /// What the connection died of, [`Timeout::Write`], or an error of the file.
+    /// The error that ended the connection, [`Timeout::Write`], or an error of
+    /// the file.
     ///
     /// # Cancel safety
-    /// Not cancel safe: [`counters`](Self::counters) says how much was sent.
+    /// Not cancel safe: [`counters`](Self::counters) tells how much was sent.
     pub async fn send_file(&mut self, file: &File, offset: u64, bytes: u64) -> io::Result<u64> {
         let mut sent = 0;
         while sent < bytes {
@@ -212,16 +213,16 @@ impl Connection {
         Ok(read)
     }
 
-    /// Closes in order: says that nothing more comes (FIN), throws away what the
-    /// peer still sends, and waits for its FIN, for at most `timeout`.
+    /// Closes the connection gracefully: sends FIN, discards data that the peer
+    /// still sends, and waits for its FIN, for at most `timeout`.
     ///
-    /// Returns how it went: [`End::Finished`] if both sides said all they had,
-    /// [`End::TimedOut`] with [`Timeout::Close`] if the peer goes on sending or
-    /// does not close. Closing with bytes unread would reset the connection and
-    /// could take away what the peer has not read yet.
+    /// Returns [`End::Finished`] if the peer closed, too, and [`End::TimedOut`]
+    /// with [`Timeout::Close`] if it keeps sending or does not close. Closing
+    /// with unread data would reset the connection, and the peer could lose
+    /// data that it has not read yet.
     ///
     /// # Cancel safety
-    /// Cancel safe: the socket is closed in the background either way.
+    /// Cancel safe: the socket is closed in the background in any case.
     pub async fn close(mut self, timeout: Duration) -> End {
         self.reads.set(None);
         match tokio::time::timeout(timeout, self.finish()).await {
@@ -238,28 +239,28 @@ impl Connection {
         Ok(())
     }
 
-    /// Throws the connection away (RST): what is not delivered yet is lost, and
-    /// the peer learns at once that it is.
+    /// Aborts the connection with RST: undelivered data is lost, and the peer
+    /// notices at once.
     pub fn abort(self) -> End {
-        // Fails on a socket that is reset already.
+        // Fails if the socket is already reset.
         let _ = self.tcp.set_zero_linger();
         End::Aborted
     }
 
-    /// The socket below, to look at and to set options of.
+    /// The underlying socket, for inspection and options.
     ///
-    /// What is read or written past this connection is not counted.
+    /// Data read or written through it is not counted.
     pub fn get_ref(&self) -> &TcpStream {
         &self.tcp
     }
 
-    /// The socket itself, without counters and timeouts.
+    /// Returns the socket, without counters and timeouts.
     pub fn into_inner(self) -> TcpStream {
         self.tcp
     }
 
     fn note(&mut self, end: End) {
-        // The connection lives on after a timeout of ours.
+        // The connection remains usable after one of its own timeouts.
         if !matches!(end, End::TimedOut(_)) && matches!(self.end, None | Some(End::Finished)) {
             self.end = Some(end);
         }

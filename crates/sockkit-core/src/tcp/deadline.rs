@@ -1,4 +1,4 @@
-//! A deadline for one direction of a connection.
+//! A timeout for one direction of a connection.
 
 use std::{
     io,
@@ -12,9 +12,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::Timeout;
 use crate::deadline::deadline_after;
 
-/// Fails a wait that lasts too long.
+/// Fails with a timeout if an operation stays pending too long.
 ///
-/// The timer is made when a wait first takes time, and again used for the next.
+/// The timer is created by the first operation that has to wait, and reused.
 #[derive(Debug)]
 pub(super) struct Deadline {
     timeout: Option<Duration>,
@@ -37,13 +37,13 @@ impl Deadline {
         self.timeout
     }
 
-    /// Holds for the next wait and, measured from now, for the one under way.
+    /// Applies to future operations and, measured from now, to the pending one.
     pub(super) fn set(&mut self, timeout: Option<Duration>) {
         self.timeout = timeout;
         self.is_waiting = false;
     }
 
-    /// Passes `result` on, unless it has been pending for too long.
+    /// Passes `result` on, or fails if it has been pending for too long.
     pub(super) fn watch<T>(
         &mut self,
         cx: &mut Context<'_>,

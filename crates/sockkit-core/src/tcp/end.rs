@@ -4,36 +4,37 @@
 
 use std::{fmt, io};
 
-/// The one reason why a connection ended, or was never made.
+/// Why a connection ended, or could not be established.
 ///
-/// What the kernel reports comes from [`End::from_io`]; what this side decided
-/// (a timeout, a limit, a shutdown) is told by the side that decided it.
+/// [`End::from_io`] maps the kernel's errors; reasons on this side (a timeout,
+/// a limit, a shutdown) are set by the code that decided.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum End {
-    /// The peer sent all it had and said so (FIN).
+    /// The peer closed its side (FIN) after sending all its data.
     Finished,
-    /// The peer threw the connection away (RST), or no longer reads.
+    /// The peer reset the connection (RST), or no longer reads.
     Reset,
-    /// A timeout of this side passed.
+    /// A timeout on this side passed.
     TimedOut(Timeout),
     /// The peer vanished: it acknowledged neither data nor keep-alive probes
-    /// until the kernel gave it up (keep-alive, `TCP_USER_TIMEOUT`, or the
+    /// until the kernel gave up (keep-alive, `TCP_USER_TIMEOUT`, or the
     /// retransmission count).
     PeerVanished,
-    /// No route leads to the peer, or its host does not answer on the link.
+    /// There is no route to the peer, or its host does not answer on the local
+    /// network.
     Unreachable,
-    /// Nobody listens there.
+    /// The peer refused the connection: the port is closed.
     Refused,
-    /// This side closed it in order.
+    /// This side closed it gracefully.
     Closed,
-    /// This side threw it away (RST).
+    /// This side reset it (RST).
     Aborted,
-    /// A limit of this side was reached, such as connections per address.
+    /// A limit on this side was reached, such as connections per address.
     Limit,
-    /// This side shut down and its time for open connections was up.
+    /// This side shut down, and the drain timeout passed.
     Drained,
-    /// The operating system failed in another way.
+    /// Any other error of the operating system.
     Failed(io::ErrorKind),
 }
 
@@ -41,15 +42,15 @@ pub enum End {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Timeout {
-    /// The connection was not made in time.
+    /// Establishing the connection took too long.
     Connect,
-    /// Nothing came while one read waited.
+    /// No data arrived while a read was pending.
     Read,
-    /// The peer made no room while one write waited.
+    /// The peer accepted no data while a write was pending.
     Write,
     /// Neither side sent anything.
     Idle,
-    /// The connection was open for as long as it may be.
+    /// The connection reached its maximum lifetime.
     Lifetime,
     /// The peer did not close its side in time after this side had.
     Close,
@@ -58,7 +59,7 @@ pub enum Timeout {
 }
 
 impl End {
-    /// What an error of a read, a write or a connect says about the connection.
+    /// Maps an error of a read, a write or a connect.
     ///
     /// ```
     /// # use sockkit_core as sockkit;
@@ -77,7 +78,8 @@ impl End {
             io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe => Self::Reset,
-            // Ours carry a `TimedOut`; this one is the kernel's.
+            // This crate's timeouts carry a `TimedOut`; this one is the
+            // kernel's.
             io::ErrorKind::TimedOut => Self::PeerVanished,
             io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable
@@ -87,7 +89,7 @@ impl End {
         }
     }
 
-    /// Whether both sides parted in order, with nothing lost.
+    /// Whether the connection was closed gracefully, without data loss.
     pub fn is_orderly(self) -> bool {
         matches!(self, Self::Finished | Self::Closed)
     }
@@ -99,13 +101,13 @@ impl fmt::Display for End {
             Self::Finished => f.pad("finished by the peer (FIN)"),
             Self::Reset => f.pad("reset by the peer (RST)"),
             Self::TimedOut(timeout) => write!(f, "{timeout} timed out"),
-            Self::PeerVanished => f.pad("peer vanished (unacknowledged or no keep-alive answer)"),
+            Self::PeerVanished => f.pad("peer vanished (no acknowledgement or keep-alive reply)"),
             Self::Unreachable => f.pad("unreachable"),
-            Self::Refused => f.pad("refused: nobody listens there"),
+            Self::Refused => f.pad("refused: the port is closed"),
             Self::Closed => f.pad("closed by this side (FIN)"),
             Self::Aborted => f.pad("aborted by this side (RST)"),
             Self::Limit => f.pad("a limit was reached"),
-            Self::Drained => f.pad("shut down before it was done"),
+            Self::Drained => f.pad("cut off by the shutdown"),
             Self::Failed(kind) => write!(f, "{kind}"),
         }
     }
@@ -126,13 +128,13 @@ impl fmt::Display for Timeout {
 }
 
 impl From<Timeout> for io::Error {
-    /// An error from which [`End::from_io`] gets the same timeout back.
+    /// The error is mapped back to the same timeout by [`End::from_io`].
     fn from(timeout: Timeout) -> Self {
         Self::new(io::ErrorKind::TimedOut, TimedOut(timeout))
     }
 }
 
-/// A timeout of ours inside an `io::Error`, apart from the kernel's own.
+/// A timeout of this crate inside an `io::Error`, distinct from the kernel's.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} timed out")]
 struct TimedOut(Timeout);

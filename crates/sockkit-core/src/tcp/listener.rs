@@ -1,4 +1,4 @@
-//! Listening.
+//! TCP listeners.
 
 use std::{
     io,
@@ -12,10 +12,10 @@ use tokio::net::TcpListener;
 use super::Connection;
 use crate::{BindError, options::SocketOptions};
 
-/// A socket that accepts connections.
+/// A TCP socket that accepts connections.
 ///
-/// It accepts and nothing more: limits, timeouts and an orderly shutdown are
-/// the business of [`Server`](crate::server::Server), which takes it.
+/// It only accepts. Limits, timeouts and graceful shutdown are provided by
+/// [`Server`](crate::server::Server), which takes a listener.
 #[derive(Debug)]
 pub struct Listener {
     tcp: TcpListener,
@@ -23,7 +23,7 @@ pub struct Listener {
     write_timeout: Option<Duration>,
 }
 
-/// How to listen.
+/// Settings of a listener.
 #[derive(Clone, Debug)]
 #[must_use = "a config does nothing until a listener is bound with it"]
 pub struct ListenConfig {
@@ -32,11 +32,11 @@ pub struct ListenConfig {
 }
 
 impl Listener {
-    /// Listens at `address`; port 0 lets the system choose.
+    /// Binds `address` and listens; port 0 lets the system choose.
     ///
     /// # Errors
     /// [`BindError::Address`] if the address cannot be bound, [`BindError::Io`]
-    /// if the system has no socket left.
+    /// if no socket is available.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
@@ -44,9 +44,9 @@ impl Listener {
         Self::bind_with(address, &ListenConfig::default())
     }
 
-    /// Listens at `address` with options that are set before.
+    /// Binds with socket options that are set before.
     ///
-    /// Accepted connections inherit them, buffer sizes included.
+    /// Accepted connections inherit the options, including buffer sizes.
     ///
     /// ```
     /// # use sockkit_core as sockkit;
@@ -63,21 +63,22 @@ impl Listener {
     /// ```
     ///
     /// # Errors
-    /// As [`bind`](Self::bind), and [`BindError::Options`], which names the
-    /// option that could not be set.
+    /// As [`bind`](Self::bind), and [`BindError::Options`] for an option that
+    /// could not be set.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
     pub fn bind_with(address: SocketAddr, config: &ListenConfig) -> Result<Self, BindError> {
         let domain = Domain::for_address(address);
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-        // Windows' option of that name lets others steal the port.
+        // On Windows this option would allow another program to take over the
+        // port.
         #[cfg(not(windows))]
         socket.set_reuse_address(true)?;
         config.options.apply(&socket)?;
         let failed = |source| BindError::Address { address, source };
         socket.bind(&SockAddr::from(address)).map_err(failed)?;
-        // Two sockets may bind a port that they share; the second to listen fails.
+        // Two sockets may bind a shared port; listening on the second fails.
         socket.listen(config.backlog.into()).map_err(failed)?;
         socket.set_nonblocking(true)?;
         let tcp = TcpListener::from_std(StdListener::from(socket))?;
@@ -88,12 +89,12 @@ impl Listener {
         })
     }
 
-    /// Takes over a socket that listens already, such as one of a
-    /// [service manager](crate::activation). Its `SO_RCVTIMEO` and
-    /// `SO_SNDTIMEO` become the timeouts of its connections.
+    /// Wraps a listening socket, such as one passed by a [service
+    /// manager](crate::activation). Its `SO_RCVTIMEO` and `SO_SNDTIMEO` become
+    /// the timeouts of its connections.
     ///
     /// # Errors
-    /// What the system says.
+    /// The operating system's error.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
@@ -113,9 +114,10 @@ impl Listener {
     /// Waits for the next connection.
     ///
     /// # Errors
-    /// What the system says. An error is about one connection, or about a want
-    /// of descriptors or memory; the listener stays good. Pause before the next
-    /// call if it fails again, as [`Server`](crate::server::Server) does.
+    /// The operating system's error, which concerns one connection or a lack of
+    /// descriptors or memory; the listener remains usable. If it fails
+    /// repeatedly, pause before the next call, as
+    /// [`Server`](crate::server::Server) does.
     ///
     /// # Cancel safety
     /// Cancel safe: no connection is lost.
@@ -124,44 +126,44 @@ impl Listener {
         Ok((Connection::new(tcp)?, peer))
     }
 
-    /// The address bound, with the port that the system chose.
+    /// The local address, with the port chosen by the system.
     ///
     /// # Errors
-    /// Passes on what the system says.
+    /// The operating system's error.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.tcp.local_addr()
     }
 
-    /// The timeouts of reads and writes that its options ask for.
+    /// The read and write timeouts from its options.
     pub(crate) fn timeouts(&self) -> (Option<Duration>, Option<Duration>) {
         (self.read_timeout, self.write_timeout)
     }
 
-    /// The socket below, to look at and to set options of.
+    /// The underlying socket, for inspection and options.
     pub fn get_ref(&self) -> &TcpListener {
         &self.tcp
     }
 
-    /// The socket itself, which still listens, without timeouts.
+    /// Returns the listening socket, without timeouts.
     pub fn into_inner(self) -> TcpListener {
         self.tcp
     }
 }
 
 impl ListenConfig {
-    /// Options to set before the address is bound. Default: none.
+    /// Options to set before binding. Default: none.
     ///
-    /// `SO_REUSEADDR` is on in any case (but on Windows), so that a server can
-    /// start again at once.
+    /// `SO_REUSEADDR` is always on (except on Windows), so that a server can
+    /// restart immediately.
     pub fn options(mut self, options: SocketOptions) -> Self {
         self.options = options;
         self
     }
 
-    /// How many connections may wait to be accepted. Default: 1024.
+    /// Maximum number of connections that wait to be accepted. Default: 1024.
     ///
-    /// Linux adds one, and caps the number at `net.core.somaxconn`; whoever
-    /// comes beyond it is not answered and tries again.
+    /// Linux adds one, and caps the value at `net.core.somaxconn`. Further
+    /// clients get no reply and retry.
     pub fn backlog(mut self, connections: u16) -> Self {
         self.backlog = connections;
         self

@@ -1,4 +1,4 @@
-//! TCP: listen, connect, and why a connection ended.
+//! TCP: listening, connecting, and why a connection ended.
 //!
 //! ```
 //! # use sockkit_core as sockkit;
@@ -12,7 +12,7 @@
 //! let (mut server, _peer) = listener.accept().await?;
 //!
 //! client.write_all(b"hello").await?;
-//! // FIN: nothing more is said, and the answer can still come.
+//! FIN: no more data from this side; the reply can still arrive.
 //! client.shutdown().await?;
 //! let mut heard = String::new();
 //! server.read_to_string(&mut heard).await?;
@@ -26,7 +26,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A server that should keep limits and end in order takes the listener:
+//! For a server with limits and graceful shutdown, pass the listener to
 //! [`Server::start`](crate::server::Server::start).
 
 mod connect;

@@ -1,12 +1,12 @@
-//! A file to a socket, through the kernel.
+//! Sends a file to a socket through the kernel.
 
 use std::{fs::File, io};
 
 use rustix::fs::sendfile;
 use tokio::{io::Interest, net::TcpStream};
 
-/// Sends what the socket has room for, once it has room, and at most `bytes`.
-/// 0 is the end of the file.
+/// Waits until the socket is writable, then sends as much as fits, at most
+/// `bytes`. Returns 0 at the end of the file.
 pub(super) async fn send_some(
     stream: &TcpStream,
     file: &File,
@@ -18,5 +18,5 @@ pub(super) async fn send_some(
     stream.async_io(Interest::WRITABLE, &mut send).await
 }
 
-/// One call's worth: other tasks of the thread wait meanwhile.
+/// Limit of one call, during which other tasks of the thread have to wait.
 const MAX_BYTES: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! Whether what was written has left.
+//! Waits until written data has left the send buffer.
 
 use std::{
     io,
@@ -7,14 +7,14 @@ use std::{
 
 use tokio::{io::Interest, net::TcpStream};
 
-/// Waits until the kernel has sent what it took: less than half of
-/// `TCP_NOTSENT_LOWAT` has yet to leave.
+/// Waits until the unsent data in the kernel is below half of
+/// `TCP_NOTSENT_LOWAT`.
 ///
-/// A write returns when the kernel has copied the bytes, which may be long
-/// before they leave. Whoever has something better to send by then, as a live
-/// picture that is newer, waits here before it decides. Without
+/// A write returns when the kernel has copied the data, possibly long before it
+/// is sent. A sender of live data, such as pictures, can wait here and then
+/// send the newest one. Without
 /// [`TCP_NOTSENT_LOWAT`](crate::options::SocketOptions::not_sent_low_water_bytes)
-/// this is merely room to write.
+/// this only waits for buffer space.
 ///
 /// ```
 /// # use sockkit_core as sockkit;
@@ -33,7 +33,7 @@ use tokio::{io::Interest, net::TcpStream};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// It waits as long as the peer takes nothing: give it a deadline.
+/// Waits for as long as the peer accepts no data: add a timeout.
 ///
 /// # Errors
 /// If the socket has failed.
@@ -44,8 +44,8 @@ pub async fn unsent_below_lowat(tcp: &TcpStream) -> io::Result<()> {
     tcp.async_io(Interest::WRITABLE, || poll_out(tcp)).await
 }
 
-/// The same for a task that polls. It takes the place of its waker from
-/// `poll_write`: call both from one task.
+/// The same for a task that polls. It replaces the waker of `poll_write`: call
+/// both from the same task.
 pub(crate) fn poll_unsent_below_lowat(
     tcp: &TcpStream,
     cx: &mut Context<'_>,
@@ -59,8 +59,9 @@ pub(crate) fn poll_unsent_below_lowat(
     }
 }
 
-/// The runtime believes in room until a write fails; the kernel knows. Being
-/// asked, it also tells the runtime's poller when the answer changes.
+/// The runtime assumes the socket writable until a write fails, so ask the
+/// kernel. Polling also makes the kernel notify the runtime when the answer
+/// changes.
 #[cfg(unix)]
 fn poll_out(tcp: &TcpStream) -> io::Result<()> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -70,7 +71,7 @@ fn poll_out(tcp: &TcpStream) -> io::Result<()> {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // An error or a hang-up is an answer, too: the next write tells which.
+    // Errors and hang-ups count as ready: the next write returns them.
     match poll(&mut asked, Some(&at_once))? {
         0 => Err(io::ErrorKind::WouldBlock.into()),
         _ => Ok(()),

@@ -1,4 +1,4 @@
-//! Room for many datagrams, reused from call to call.
+//! A buffer for many datagrams, reused between calls.
 
 use std::slice::ChunksExactMut;
 
@@ -8,27 +8,28 @@ use crate::{
     sys::datagram::{MAX_MESSAGES, Received},
 };
 
-/// Room for what one [`recv_batch`](super::UdpEndpoint::recv_batch) brings.
+/// A buffer for the datagrams of one
+/// [`recv_batch`](super::UdpEndpoint::recv_batch).
 ///
-/// Make it once and use it again: then no datagram costs an allocation. Each
-/// slot takes one datagram or a run that the kernel joined, so nothing is ever
+/// Create it once and reuse it: receiving then allocates nothing. Each slot
+/// holds one datagram or a run merged by the kernel, so nothing is ever
 /// truncated.
 ///
 /// # Units
-/// A slot is 64 KiB of address space; memory is used as far as datagrams
-/// have filled it.
+/// A slot takes 64 KiB of address space; memory is only used as far as it was
+/// filled.
 #[derive(Debug)]
 pub struct ReceiveBatch {
     storage: Box<[u8]>,
     received: Box<[Received]>,
-    /// How many slots the kernel is lent next.
+    /// How many slots to pass to the kernel next.
     lent: usize,
     filled: usize,
-    /// The first datagram that is not taken yet.
+    /// The first datagram that has not been taken.
     front: Front,
 }
 
-/// A place in a batch: a slot, and how many of its datagrams are taken.
+/// A position in the batch: a slot, and how many of its datagrams are taken.
 #[derive(Clone, Copy, Debug, Default)]
 struct Front {
     slot: usize,
@@ -36,12 +37,12 @@ struct Front {
 }
 
 impl ReceiveBatch {
-    /// 32 slots.
+    /// Creates a batch of 32 slots.
     pub fn new() -> Self {
         Self::with_slots(DEFAULT_SLOTS)
     }
 
-    /// At least 1, at most 64 slots.
+    /// Creates a batch of 1 to 64 slots.
     pub fn with_slots(slots: usize) -> Self {
         let slots = slots.clamp(1, MAX_MESSAGES);
         Self {
@@ -53,7 +54,7 @@ impl ReceiveBatch {
         }
     }
 
-    /// The datagrams, in the order in which they came.
+    /// Iterates over the datagrams, in order of arrival.
     pub fn iter(&self) -> impl Iterator<Item = Datagram<'_>> {
         self.storage
             .chunks_exact(SLOT_BYTES)
@@ -63,7 +64,7 @@ impl ReceiveBatch {
             .skip(self.front.taken)
     }
 
-    /// Takes the first datagram out: the others are still there.
+    /// Takes the first datagram; the others remain.
     ///
     /// ```
     /// # use sockkit_core as sockkit;
@@ -97,13 +98,13 @@ impl ReceiveBatch {
         nth(bytes, received, taken)
     }
 
-    /// How many datagrams there are.
+    /// Number of datagrams.
     pub fn len(&self) -> usize {
         let left = self.received[..self.filled].iter().skip(self.front.slot);
         left.map(count).sum::<usize>() - self.front.taken
     }
 
-    /// Whether there is none.
+    /// Whether there are no datagrams.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -112,10 +113,11 @@ impl ReceiveBatch {
         (self.filled, self.front) = (0, Front::default());
     }
 
-    /// Forgets all and lends slots to the kernel, through `fill`.
+    /// Clears the batch and passes slots to the kernel through `fill`.
     ///
-    /// Twice as many as the last time if all of them were of use, half as many if
-    /// few were: each costs something, and so does the look for one more.
+    /// Passes twice as many slots as the last time if all of them were filled,
+    /// half as many if few were: each slot costs time, and so does a further
+    /// call.
     pub(super) fn refill<E>(
         &mut self,
         fill: impl FnOnce(ChunksExactMut<'_, u8>, &mut [Received]) -> Result<usize, E>,
@@ -133,7 +135,7 @@ impl ReceiveBatch {
         Ok(())
     }
 
-    /// Moves the first datagram to `buffer`, as far as it fits.
+    /// Copies the first datagram to `buffer`, as far as it fits.
     pub(super) fn take_first(&mut self, buffer: &mut [u8]) -> Option<Received> {
         let first = self.pop()?;
         let fitting = first.bytes.len().min(buffer.len());
@@ -158,12 +160,12 @@ impl Default for ReceiveBatch {
     }
 }
 
-/// The datagrams of one slot.
+/// Splits one slot into its datagrams.
 fn split<'a>(slot: &'a [u8], received: &'a Received) -> impl Iterator<Item = Datagram<'a>> {
     (0..count(received)).map_while(move |index| nth(slot, received, index))
 }
 
-/// One of the datagrams of one slot.
+/// One datagram of a slot.
 fn nth<'a>(slot: &'a [u8], received: &Received, index: usize) -> Option<Datagram<'a>> {
     let bytes = &slot[..received.wire_bytes.min(slot.len())];
     let segment_bytes = segment_bytes(received);
@@ -172,7 +174,7 @@ fn nth<'a>(slot: &'a [u8], received: &Received, index: usize) -> Option<Datagram
     Some(datagram(bytes.get(start..end)?, end - start, received))
 }
 
-/// How many datagrams one slot holds; an empty datagram is one.
+/// Number of datagrams in a slot; an empty datagram counts as one.
 fn count(received: &Received) -> usize {
     received.wire_bytes.div_ceil(segment_bytes(received)).max(1)
 }
@@ -201,7 +203,7 @@ pub(super) fn datagram<'a>(
 
 const DEFAULT_SLOTS: usize = 32;
 
-/// More than any datagram and any run that the kernel joins.
+/// More than any datagram and any merged run.
 const SLOT_BYTES: usize = 65_536;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The endpoint: one socket, bound, and perhaps with one peer.
+//! A bound UDP socket, optionally connected to one peer.
 
 use std::{
     io,
@@ -25,32 +25,33 @@ pub struct UdpEndpoint {
     pub(super) socket: UdpSocket,
     pub(super) is_connected: AtomicBool,
     pub(super) errors: Mutex<PeerErrors>,
-    /// Segments at least this long go out one by one; zero for all of them.
+    /// Segments at least this long are sent one by one; zero for all.
     pub(super) offload_below_bytes: AtomicUsize,
     pub(super) receive_offload: ReceiveOffload,
-    /// Whether the kernel tells more about a datagram than its sender.
+    /// Whether the kernel reports more about a datagram than its sender.
     pub(super) has_control_data: bool,
     pub(super) read_timeout: Option<Duration>,
     pub(super) write_timeout: Option<Duration>,
-    /// What a single receive found joined, until the next ones take it.
+    /// A merged run that a single receive has found; the next receives take it.
     held: Mutex<Option<ReceiveBatch>>,
 }
 
-/// Whether the kernel may cut and join runs of datagrams.
+/// Whether the kernel may split and merge runs of datagrams.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Offload {
-    /// Where the kernel can. The default.
+    /// If the kernel supports it. The default.
     ///
-    /// A receiver that is out of room then loses a run, not a datagram.
+    /// A receiver whose buffer is full then loses a whole run instead of one
+    /// datagram.
     #[default]
     Auto,
-    /// Never: each datagram goes through the network stack alone.
+    /// Never: every datagram passes the network stack separately.
     Off,
 }
 
-/// Joining begins with the first batch received: until then nobody has room
-/// for more than one datagram.
+/// Merging starts with the first batch received: single receives have room for
+/// one datagram only.
 #[derive(Debug)]
 pub(super) struct ReceiveOffload {
     allowed: bool,
@@ -63,8 +64,8 @@ impl UdpEndpoint {
     /// Must be called on a tokio runtime.
     ///
     /// # Errors
-    /// [`BindError::Address`] if the address is taken, not this machine's, or
-    /// reserved for others; [`BindError::Io`] if the system has no socket left.
+    /// [`BindError::Address`] if the address is in use, not local, or reserved;
+    /// [`BindError::Io`] if no socket is available.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
@@ -72,9 +73,9 @@ impl UdpEndpoint {
         Self::bind_with(address, &SocketOptions::new())
     }
 
-    /// Binds `address` with options that are set before.
+    /// Binds `address` with socket options that are set before.
     ///
-    /// Their read and write timeouts hold for each call of this endpoint.
+    /// Their read and write timeouts apply to each call of this endpoint.
     ///
     /// ```
     /// # use sockkit_core as sockkit;
@@ -97,8 +98,8 @@ impl UdpEndpoint {
     /// ```
     ///
     /// # Errors
-    /// As [`bind`](Self::bind), and [`BindError::Options`], which names the
-    /// option that could not be set.
+    /// As [`bind`](Self::bind), and [`BindError::Options`] for an option that
+    /// could not be set.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
@@ -118,10 +119,10 @@ impl UdpEndpoint {
         Ok(endpoint)
     }
 
-    /// Takes over a socket that is bound already, with its options.
+    /// Wraps a socket that is already bound; keeps its options.
     ///
     /// # Errors
-    /// If the system refuses what an endpoint needs.
+    /// If the operating system rejects an option that the endpoint needs.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
@@ -145,7 +146,7 @@ impl UdpEndpoint {
         })
     }
 
-    /// Chooses whether the kernel may cut and join runs of datagrams.
+    /// Sets whether the kernel may split and merge runs of datagrams.
     #[must_use = "the endpoint is returned"]
     pub fn offload(mut self, offload: Offload) -> Self {
         let allowed = offload == Offload::Auto;
@@ -154,11 +155,11 @@ impl UdpEndpoint {
         self
     }
 
-    /// Makes `peer` the only one: others are not heard any more, and
-    /// [`Transmit::to_peer`](super::Transmit::to_peer) goes there.
+    /// Connects to `peer`: only its datagrams are received, and
+    /// [`Transmit::to_peer`](super::Transmit::to_peer) sends to it.
     ///
     /// # Errors
-    /// [`UdpError::Connect`] if there is no way to `peer`.
+    /// [`UdpError::Connect`] if there is no route to `peer`.
     pub fn connect(&self, peer: SocketAddr) -> Result<(), UdpError> {
         SockRef::from(&self.socket)
             .connect(&SockAddr::from(peer))
@@ -167,65 +168,64 @@ impl UdpEndpoint {
         Ok(())
     }
 
-    /// Has the kernel tell where each datagram arrives.
+    /// Enables reporting of the address and interface of each datagram.
     pub(crate) fn with_packet_info(mut self) -> io::Result<Self> {
         datagram::ask_packet_info(&self.socket)?;
         self.has_control_data = datagram::has_control_data(&self.socket);
         Ok(self)
     }
 
-    /// Waits until a receive has something to take, or an error to tell.
+    /// Waits until a receive would return a datagram or an error.
     ///
     /// # Errors
-    /// [`UdpError::Io`] if the system fails.
+    /// [`UdpError::Io`] if the operating system fails.
     ///
     /// # Cancel safety
     /// Cancel safe.
     pub async fn readable(&self) -> Result<(), UdpError> {
-        // What is held makes no socket readable.
+        // Held datagrams do not make the socket readable.
         if !self.holds_any() {
             self.socket.ready(RECEIVE_INTEREST).await?;
         }
         Ok(())
     }
 
-    /// The socket itself, in non-blocking mode, for what this endpoint does not
-    /// do. Datagrams of a batch that [`recv`](Self::recv) has not handed out yet
-    /// are lost.
+    /// Returns the socket, in non-blocking mode. Datagrams of a merged run that
+    /// [`recv`](Self::recv) has not returned yet are lost.
     ///
     /// # Errors
-    /// Passes on what the system says.
+    /// The operating system's error.
     pub fn into_std(self) -> io::Result<std::net::UdpSocket> {
         self.socket.into_std()
     }
 
-    /// The address it is bound to.
+    /// The local address.
     ///
     /// # Errors
-    /// Passes on what the system says.
+    /// The operating system's error.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
-    /// The connected peer.
+    /// The address of the connected peer.
     ///
     /// # Errors
-    /// `NotConnected` without one.
+    /// `NotConnected` if there is none.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.socket.peer_addr()
     }
 
-    /// The oldest word from the network that has not been taken yet.
+    /// Takes the oldest ICMP error that has not been taken yet.
     ///
-    /// The last 64 are kept. See the [module](super) for why they are not
-    /// errors of calls.
+    /// The newest 64 are kept. See the [module](super) for why calls do not
+    /// return them.
     pub fn take_peer_error(&self) -> Option<PeerError> {
         self.drain_errors();
         self.pop_error()
     }
 
-    /// Whether a failed call should be made again, because the failure was
-    /// word from the network about an earlier datagram.
+    /// Whether a failed call should be repeated, because the error was an ICMP
+    /// error about an earlier datagram.
     pub(super) fn absorb(&self, error: &io::Error) -> bool {
         if error.kind() == io::ErrorKind::WouldBlock {
             return false;
@@ -234,31 +234,31 @@ impl UdpEndpoint {
             return true;
         }
         // The queue was full, or the system has none.
-        let is_word_of_peer = matches!(
+        let is_icmp_error = matches!(
             error.kind(),
             io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
         );
-        if is_word_of_peer {
+        if is_icmp_error {
             self.push_error(PeerError::refused_by_unknown());
         }
-        is_word_of_peer
+        is_icmp_error
     }
 
     pub(super) fn pop_error(&self) -> Option<PeerError> {
         self.errors().pop()
     }
 
-    /// Turns joining on, if it may be and is not yet.
+    /// Enables merging if it is allowed and still off.
     pub(super) fn allow_joining(&self) {
         if self.receive_offload.allowed && !self.receive_offload.is_on.load(Ordering::Relaxed) {
-            // Without it datagrams come one by one, which works too.
+            // Without it, datagrams arrive one by one, which works as well.
             let is_on = datagram::enable_coalescing(&self.socket).is_ok();
             self.receive_offload.is_on.store(is_on, Ordering::Relaxed);
         }
     }
 
-    /// Runs `call` whenever the socket is ready, until it has something other
-    /// than "not yet" to say, or `limit` is over.
+    /// Runs `call` whenever the socket is ready, until it returns anything
+    /// other than `WouldBlock`, or `limit` has passed.
     pub(super) async fn when_ready<T>(
         &self,
         interest: Interest,
@@ -274,7 +274,7 @@ impl UdpEndpoint {
         }
     }
 
-    /// For modules that set what this one does not know of.
+    /// For modules that set options unknown to this one.
     pub(crate) fn socket(&self) -> &UdpSocket {
         &self.socket
     }
@@ -292,10 +292,10 @@ impl UdpEndpoint {
             && (self.held().as_ref()).is_some_and(|held| !held.is_empty())
     }
 
-    /// Moves what the kernel has queued to `errors`; how many.
+    /// Moves the kernel's queued errors to `errors`. Returns how many.
     fn drain_errors(&self) -> usize {
         let mut found = 0;
-        // Bounded: a flood of ICMP must not keep the caller here.
+        // Bounded, so that a flood of ICMP errors cannot block the caller.
         for _ in 0..MAX_DRAINED {
             let Ok(Some(error)) = datagram::next_error(&self.socket) else {
                 break;
@@ -327,7 +327,7 @@ impl std::os::windows::io::AsSocket for UdpEndpoint {
     }
 }
 
-/// What the network reports wakes only those who ask for errors.
+/// ICMP errors wake only tasks that are interested in errors.
 pub(super) const RECEIVE_INTEREST: Interest = Interest::READABLE.add(Interest::ERROR);
 
 const MAX_DRAINED: usize = 64;

@@ -1,52 +1,53 @@
-//! What can fail on a UDP endpoint.
+//! Errors of a UDP endpoint.
 
 use std::{io, net::SocketAddr, time::Duration};
 
 use super::PeerError;
 
-/// Why a call on a UDP endpoint failed.
+/// Error from a call on a UDP endpoint.
 ///
-/// The endpoint stays usable after each of them.
+/// The endpoint remains usable after each of them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UdpError {
-    /// The address could not be made the only peer.
+    /// The endpoint could not be connected to the peer.
     #[error("cannot connect to {peer}")]
     Connect {
-        /// The address asked for.
+        /// The requested peer.
         peer: SocketAddr,
-        /// What the system said.
+        /// Error from the operating system.
         source: io::Error,
     },
-    /// Some of a batch was refused by the system; the rest was sent.
+    /// The operating system rejected some datagrams of a batch; the others were
+    /// sent.
     #[error(
         "{refused} of {datagrams} datagrams refused, the first one to {}{}",
         destination(*to),
         advice(source)
     )]
     Send {
-        /// How many were asked for.
+        /// Number of datagrams in the batch.
         datagrams: usize,
-        /// How many of them were not sent.
+        /// Number of datagrams that were not sent.
         refused: usize,
-        /// The index of the first that was not sent.
+        /// Index of the first that was not sent.
         first: usize,
-        /// Where that one should have gone; `None` for the connected peer.
+        /// Destination of that datagram; `None` for the connected peer.
         to: Option<SocketAddr>,
-        /// What the system said about it.
+        /// Error from the operating system.
         source: io::Error,
     },
-    /// Word came back that the connected peer cannot be reached.
+    /// An ICMP error reports the connected peer unreachable.
     #[error(transparent)]
     Peer(PeerError),
-    /// Nothing arrived within the read timeout, or there was no room to send
-    /// within the write timeout.
+    /// Nothing arrived within the read timeout, or the send buffer stayed full
+    /// for the write timeout.
     #[error("not ready within {timeout:?}")]
     TimedOut {
         /// The timeout.
         timeout: Duration,
     },
-    /// The operating system failed us: retrying may help.
+    /// The operating system failed: retrying may help.
     #[error("socket failed")]
     Io(#[from] io::Error),
 }
@@ -64,7 +65,7 @@ impl UdpError {
 }
 
 impl From<UdpError> for io::Error {
-    /// An error of the same kind, with all that is known in its text.
+    /// Keeps the error's kind, and puts its whole text into the message.
     fn from(error: UdpError) -> Self {
         Self::new(error.io_kind(), error)
     }
@@ -77,7 +78,7 @@ fn destination(to: Option<SocketAddr>) -> String {
 fn advice(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::PermissionDenied => {
-            " (a broadcast address needs the option `broadcast`; a firewall may refuse too)"
+            " (a broadcast address needs the option `broadcast`; or a firewall rejects it)"
         }
         _ => "",
     }

@@ -11,12 +11,12 @@ use tokio::{io::Interest, net::UdpSocket};
 use super::{PeerError, PeerErrorReason};
 use crate::{options::SocketOptions, sys::datagram};
 
-/// Receives the ICMP errors that come back for a UDP socket which another
-/// library reads, such as a QUIC endpoint during its handshake.
+/// Receives the ICMP errors of a UDP socket that another library reads, such as
+/// a QUIC endpoint during its handshake.
 ///
-/// Such a library treats a refusal as one more lost packet. While this listener
-/// exists, the kernel keeps refusals in the socket's error queue, where the
-/// library does not look. Linux only; elsewhere it reports nothing.
+/// Such a library treats a refusal as a lost packet. While this listener
+/// exists, the kernel keeps ICMP errors in the socket's error queue, which the
+/// library does not read. Linux only; on other platforms it reports nothing.
 #[derive(Debug)]
 pub struct IcmpListener {
     /// A second descriptor of the socket; `None` where there is no error queue.
@@ -24,7 +24,7 @@ pub struct IcmpListener {
 }
 
 impl IcmpListener {
-    /// Listens beside the owner of `socket`.
+    /// Listens on a duplicate of `socket`.
     ///
     /// # Errors
     /// If the descriptor cannot be duplicated.
@@ -42,8 +42,8 @@ impl IcmpListener {
         })
     }
 
-    /// Waits for an error about `peer` that another try would meet as well;
-    /// pending for ever if none comes.
+    /// Waits for an ICMP error about `peer` that a retry would meet as well;
+    /// stays pending if there is none.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -75,18 +75,18 @@ impl Drop for IcmpListener {
     }
 }
 
-/// Not fatal where it fails: then a refusal is a silence.
+/// Not fatal if it fails: a refusal then looks like a timeout.
 fn keep(socket: &UdpSocket, kept: bool) {
     let options = SocketOptions::new()
         .receive_errors_v4(kept)
         .receive_errors_v6(kept);
     if let Err(error) = options.apply(socket) {
-        tracing::debug!(%error, "refusals will not be heard");
+        tracing::debug!(%error, "ICMP errors will not be received");
     }
 }
 
-/// Whether another try would hear the same; a packet that is too big is only a
-/// probe that failed.
+/// Whether a retry would meet the same error. "Too big" only means that a probe
+/// failed.
 fn is_final(reason: PeerErrorReason) -> bool {
     matches!(
         reason,

@@ -1,4 +1,4 @@
-//! UDP endpoints: single calls, batches, segmentation offload.
+//! UDP endpoints: single and batched calls, segmentation offload.
 //!
 //! ```
 //! # use sockkit_core as sockkit;
@@ -25,17 +25,17 @@
 //! ```
 //!
 //! # What happens to errors of the network
-//! A peer whose port is closed answers with an ICMP message, and a plain
-//! socket then fails the next call, whoever that call was for. An endpoint
-//! goes on and keeps the message: [`UdpEndpoint::take_peer_error`] says which
-//! peer it was about. Only [`UdpEndpoint::recv`] on a connected endpoint
-//! returns it, because there is one peer, and its silence is what the caller
-//! waits on.
+//! A peer whose port is closed replies with an ICMP error. On a plain socket
+//! the error is reported on the next call, even one to another peer. An
+//! endpoint repeats the call and keeps the error:
+//! [`UdpEndpoint::take_peer_error`] returns it with the peer it concerns. Only
+//! [`UdpEndpoint::recv`] on a connected endpoint returns it directly, because
+//! it explains why the only peer is silent.
 //!
 //! # Platforms
-//! Linux has all of it. Elsewhere each datagram is one call, nothing is known
-//! of interfaces, drops and truncation, and ICMP messages do not say who they
-//! are about; none of that has been run there.
+//! Linux supports everything. On other platforms each call handles one
+//! datagram, interfaces, drops and truncation are not reported, and ICMP errors
+//! do not name the peer; none of that has been run there.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -59,7 +59,7 @@ pub use send::Transmit;
 
 use crate::options::TrafficClass;
 
-/// Any address of this machine and any port, to send to `peer` from.
+/// The unspecified address and port 0, to send to `peer` from.
 ///
 /// ```
 /// # use sockkit_core as sockkit;
@@ -78,10 +78,10 @@ pub fn unspecified(peer: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, 0)
 }
 
-/// A datagram as it arrived, with what is known about its way.
+/// A received datagram with its metadata.
 ///
-/// What the kernel tells beyond the sender costs time for each datagram, so it is
-/// told where an option asks for it, before the endpoint is made:
+/// Metadata other than the sender costs time for each datagram, so it is only
+/// reported if a socket option enables it before the endpoint is created:
 ///
 /// ```
 /// # use sockkit_core as sockkit;
@@ -91,7 +91,7 @@ pub fn unspecified(peer: SocketAddr) -> SocketAddr {
 ///
 /// let options = SocketOptions::new().receive_timestamp(true).receive_hops(true);
 /// let endpoint = UdpEndpoint::bind_with(([127, 0, 0, 1], 0).into(), &options)?;
-/// endpoint.send(Transmit::new(endpoint.local_addr()?, b"when?")).await?;
+/// endpoint.send(Transmit::new(endpoint.local_addr()?, b"ping")).await?;
 /// let mut buffer = [0; 64];
 /// let datagram = endpoint.recv(&mut buffer).await?;
 /// println!("received at {:?}, {:?} hops left", datagram.received, datagram.hops);
@@ -103,34 +103,33 @@ pub fn unspecified(peer: SocketAddr) -> SocketAddr {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Datagram<'a> {
-    /// The payload, or as much of it as the buffer held.
+    /// The payload, or as much of it as fitted into the buffer.
     pub bytes: &'a [u8],
     /// The length of the payload on the wire, in bytes.
     pub wire_bytes: usize,
-    /// Who sent it.
+    /// The sender's address.
     pub from: SocketAddr,
-    /// The address it was sent to: one of this machine's, a broadcast address
-    /// or a group. Asked for by `packet_info`.
+    /// The destination address: a local address, a broadcast address or a
+    /// group. Enabled by `packet_info`.
     pub to: Option<IpAddr>,
-    /// The interface it came in by. Asked for by `packet_info`.
+    /// The interface on which it arrived. Enabled by `packet_info`.
     pub interface_index: Option<u32>,
-    /// Its class of service and congestion mark. Asked for by
-    /// `receive_traffic_class`.
+    /// Its traffic class (DSCP and ECN). Enabled by `receive_traffic_class`.
     pub traffic_class: Option<TrafficClass>,
-    /// How many more routers it might have crossed. Asked for by `receive_hops`.
+    /// Its remaining hops. Enabled by `receive_hops`.
     pub hops: Option<u8>,
-    /// When the kernel received it, by the clock of this machine. Asked for by
+    /// When the kernel received it, by the local clock. Enabled by
     /// `receive_timestamp`.
     pub received: Option<SystemTime>,
-    /// How many datagrams this endpoint's buffer had no room for before this
-    /// one, since it was bound; wraps at 2³². 0 unless `receive_drop_count`
-    /// asks for it.
+    /// How many datagrams were dropped before it for lack of buffer space since
+    /// the endpoint was bound; wraps at 2³². 0 unless `receive_drop_count`
+    /// enables it.
     pub drops: u32,
 }
 
 impl Datagram<'_> {
     /// Whether the buffer was too small: [`bytes`](Self::bytes) is then only
-    /// the start, and the rest is lost.
+    /// the start of the payload, and the rest is lost.
     pub fn is_truncated(&self) -> bool {
         self.bytes.len() < self.wire_bytes
     }

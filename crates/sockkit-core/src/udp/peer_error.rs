@@ -1,4 +1,4 @@
-//! ICMP messages about datagrams that this endpoint sent.
+//! ICMP errors about datagrams sent by this endpoint.
 
 use std::{
     collections::VecDeque,
@@ -8,22 +8,22 @@ use std::{
 
 use crate::sys::datagram::{ErrorOrigin, QueuedError};
 
-/// Word from the network that a datagram did not arrive.
+/// An ICMP error: a datagram could not be delivered.
 ///
-/// Anybody on the way can forge one: treat it as a hint.
+/// It is not authenticated and can be forged: treat it as a hint.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub struct PeerError {
-    /// Where the datagram was going, if the system remembers.
+    /// Destination of the datagram, if the system reports it.
     pub peer: Option<SocketAddr>,
-    /// Who reports it: the peer itself or a router on the way.
+    /// Address that reported the error: the peer or a router on the path.
     pub reporter: Option<IpAddr>,
-    /// What is wrong.
+    /// The reason.
     pub reason: PeerErrorReason,
 }
 
 impl PeerError {
-    /// `None` for what the kernel says about its own call.
+    /// `None` for errors of the kernel about its own call.
     pub(crate) fn from_queue(error: QueuedError) -> Option<Self> {
         let reason = match error.origin {
             ErrorOrigin::Icmp => PeerErrorReason::from_icmp(error.kind, error.code, error.info),
@@ -37,7 +37,7 @@ impl PeerError {
         })
     }
 
-    /// For systems that say that something failed, and not what.
+    /// For systems that report only that a datagram failed.
     pub(super) fn refused_by_unknown() -> Self {
         Self {
             peer: None,
@@ -48,7 +48,7 @@ impl PeerError {
 }
 
 impl PeerError {
-    /// The nearest kind of an I/O error.
+    /// The nearest I/O error kind.
     pub(super) fn io_kind(&self) -> io::ErrorKind {
         match self.reason {
             PeerErrorReason::PortClosed => io::ErrorKind::ConnectionRefused,
@@ -68,27 +68,27 @@ impl fmt::Display for PeerError {
     }
 }
 
-/// What an ICMP message says.
+/// Reason in an ICMP error.
 ///
 /// # Source
 /// RFC 792, RFC 1812 §5.2.7.1, RFC 4443 §3.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum PeerErrorReason {
-    /// The machine is there and nobody listens on the port.
+    /// The host exists, but the port is closed.
     PortClosed,
-    /// The machine does not answer on its own network.
+    /// The host does not answer on its own network.
     HostUnreachable,
-    /// No router knows the way.
+    /// There is no route to the network.
     NetworkUnreachable,
-    /// A firewall refuses.
+    /// A firewall rejects the datagram.
     Prohibited,
-    /// A link on the way is too narrow and fragmenting was forbidden.
+    /// The datagram exceeds the path MTU, and fragmentation is forbidden.
     TooBig {
-        /// The largest packet that would pass, IP header included, in bytes.
+        /// The MTU, IP header included, in bytes.
         mtu_bytes: u32,
     },
-    /// The packet passed too many routers.
+    /// The hop limit was exceeded.
     TimeExceeded,
     /// Anything else.
     Other {
@@ -146,7 +146,7 @@ pub(super) struct PeerErrors {
 }
 
 impl PeerErrors {
-    /// Keeps `error`, and forgets the oldest if nobody takes them.
+    /// Keeps `error`, and drops the oldest one if the queue is full.
     pub(super) fn push(&mut self, error: PeerError) {
         if self.newest.len() == MAX_KEPT {
             self.newest.pop_front();
@@ -159,7 +159,7 @@ impl PeerErrors {
     }
 }
 
-/// Anybody can send ICMP; this much of it is worth memory.
+/// Any host can send ICMP packets, so the queue is bounded.
 const MAX_KEPT: usize = 64;
 
 #[cfg(test)]

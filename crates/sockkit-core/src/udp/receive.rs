@@ -1,4 +1,4 @@
-//! Receiving, singly and in batches.
+//! Receives datagrams, singly and in batches.
 
 use std::{io, iter, slice, sync::atomic::Ordering};
 
@@ -8,14 +8,15 @@ use super::{Datagram, ReceiveBatch, UdpEndpoint, UdpError, batch, endpoint::RECE
 use crate::sys::datagram::{self, Received};
 
 impl UdpEndpoint {
-    /// Waits for one datagram and puts it into `buffer`.
+    /// Waits for one datagram and copies it into `buffer`.
     ///
-    /// What does not fit is lost, and [`Datagram::is_truncated`] says so.
+    /// If the buffer is too small, the rest is lost and
+    /// [`Datagram::is_truncated`] returns `true`.
     ///
     /// # Errors
-    /// [`UdpError::Peer`] on a connected endpoint if word came back that the
-    /// peer cannot be reached, [`UdpError::TimedOut`] if the endpoint has a
-    /// read timeout, [`UdpError::Io`] if the system fails.
+    /// [`UdpError::Peer`] on a connected endpoint if an ICMP error reports the
+    /// peer unreachable, [`UdpError::TimedOut`] if the endpoint has a read
+    /// timeout, [`UdpError::Io`] if the operating system fails.
     ///
     /// # Cancel safety
     /// Cancel safe: no datagram is lost.
@@ -28,7 +29,7 @@ impl UdpEndpoint {
         Ok(filled(buffer, &received))
     }
 
-    /// Takes one datagram, if one has arrived; waits for none.
+    /// Receives one datagram if one has arrived, without waiting.
     ///
     /// ```
     /// # use sockkit_core as sockkit;
@@ -48,7 +49,7 @@ impl UdpEndpoint {
     /// ```
     ///
     /// # Errors
-    /// As [`recv`](Self::recv), but for [`UdpError::TimedOut`].
+    /// As [`recv`](Self::recv), except [`UdpError::TimedOut`].
     pub fn try_recv<'a>(&self, buffer: &'a mut [u8]) -> Result<Option<Datagram<'a>>, UdpError> {
         let mut received = Received::EMPTY;
         let is_taken = self.take_held(buffer, &mut received)
@@ -58,10 +59,10 @@ impl UdpEndpoint {
         Ok(is_taken.then(|| filled(buffer, &received)))
     }
 
-    /// Waits until there is something, then takes as much as there is and
-    /// `batch` has room for, in one system call.
+    /// Waits for a datagram, then receives as many as have arrived and fit into
+    /// `batch`, in one system call.
     ///
-    /// What was in `batch` before is gone.
+    /// The previous contents of `batch` are dropped.
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
@@ -76,8 +77,8 @@ impl UdpEndpoint {
         self.receive(|| self.refill(batch)).await
     }
 
-    /// Takes as much as there is and `batch` has room for; waits for nothing, and
-    /// leaves `batch` empty if nothing has arrived.
+    /// Receives as many datagrams as have arrived and fit into `batch`, without
+    /// waiting; leaves `batch` empty if there are none.
     ///
     /// # Errors
     /// As [`try_recv`](Self::try_recv).
@@ -89,7 +90,8 @@ impl UdpEndpoint {
         Ok(())
     }
 
-    /// Moves what single receives left to `batch`; whether there was any.
+    /// Moves the datagrams left by single receives to `batch`. Returns whether
+    /// there were any.
     fn take_all_held(&self, batch: &mut ReceiveBatch) -> bool {
         match self.held().take() {
             Some(held) if !held.is_empty() => {
@@ -100,7 +102,7 @@ impl UdpEndpoint {
         }
     }
 
-    /// Takes a datagram that came joined with one received before, if there is
+    /// Takes a datagram that was merged with one received before, if there is
     /// one.
     fn take_held(&self, buffer: &mut [u8], received: &mut Received) -> bool {
         if !self.receive_offload.is_on.load(Ordering::Relaxed) {
@@ -116,13 +118,13 @@ impl UdpEndpoint {
         })
     }
 
-    /// One system call, for as little as can be: while the kernel joins, the
-    /// rest of a run waits in `held`.
+    /// One system call for a single datagram; while the kernel merges, the rest
+    /// of a run is kept in `held`.
     fn receive_one(&self, buffer: &mut [u8], received: &mut Received) -> io::Result<()> {
         if self.receive_offload.is_on.load(Ordering::Relaxed) {
             let mut held = self.held();
             let batch = held.get_or_insert_with(|| ReceiveBatch::with_slots(1));
-            // Another task may have received a run meanwhile.
+            // Another task may have received a run in the meantime.
             if batch.is_empty() {
                 self.refill(batch)?;
             }
@@ -141,7 +143,7 @@ impl UdpEndpoint {
         batch.refill(|slots, received| datagram::receive_messages(&self.socket, slots, received))
     }
 
-    /// Waits until `call` has something other than "not yet" to say.
+    /// Waits until `call` returns anything other than `WouldBlock`.
     async fn receive<T>(&self, mut call: impl FnMut() -> io::Result<T>) -> Result<T, UdpError> {
         loop {
             self.check_peer()?;
@@ -154,15 +156,15 @@ impl UdpEndpoint {
         }
     }
 
-    /// What `call` says at once, if that is not "not yet".
+    /// Returns the result of `call`, or `None` for `WouldBlock`.
     fn try_receive<T>(
         &self,
         mut call: impl FnMut() -> io::Result<T>,
     ) -> Result<Option<T>, UdpError> {
-        // Each error that is absorbed is one the kernel holds no more.
+        // Each absorbed error is removed from the kernel's queue.
         for _ in 0..MAX_ABSORBED {
             self.check_peer()?;
-            // tokio knows no readiness of two interests at once.
+            // tokio's `try_io` accepts one interest only.
             let called = match self.socket.try_io(Interest::READABLE, &mut call) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.socket.try_io(Interest::ERROR, &mut call)
@@ -179,7 +181,7 @@ impl UdpEndpoint {
         Ok(None)
     }
 
-    /// What the network said about the only peer.
+    /// Returns the ICMP error about the connected peer, if there is one.
     fn check_peer(&self) -> Result<(), UdpError> {
         let is_connected = self.is_connected.load(Ordering::Relaxed);
         if is_connected && let Some(error) = self.pop_error() {
@@ -189,11 +191,11 @@ impl UdpEndpoint {
     }
 }
 
-/// What the kernel put into `buffer`.
+/// The datagram that the kernel wrote into `buffer`.
 fn filled<'a>(buffer: &'a [u8], received: &Received) -> Datagram<'a> {
     let bytes = &buffer[..received.wire_bytes.min(buffer.len())];
     batch::datagram(bytes, received.wire_bytes, received)
 }
 
-/// Bounds a receive that does not wait, in a flood of ICMP messages.
+/// Bounds a non-blocking receive during a flood of ICMP errors.
 const MAX_ABSORBED: usize = 64;

@@ -1,4 +1,4 @@
-//! Sending, singly and in batches, cut into datagrams by the kernel if it can.
+//! Sends datagrams, singly and in batches, split by the kernel if possible.
 
 use std::{
     io::{self, IoSlice},
@@ -23,7 +23,7 @@ pub struct Transmit<'a> {
 }
 
 impl<'a> Transmit<'a> {
-    /// To any address: a machine, a broadcast address or a group.
+    /// A datagram to `to`: a host, a broadcast address or a group.
     pub fn new(to: SocketAddr, bytes: &'a [u8]) -> Self {
         Self {
             to: Some(to),
@@ -34,7 +34,7 @@ impl<'a> Transmit<'a> {
         }
     }
 
-    /// To the peer that the endpoint is connected to.
+    /// A datagram to the connected peer.
     pub fn to_peer(bytes: &'a [u8]) -> Self {
         Self {
             to: None,
@@ -45,21 +45,21 @@ impl<'a> Transmit<'a> {
         }
     }
 
-    /// Puts `header` in front of the bytes of the datagram. The system gathers
-    /// both, so that a long payload is not copied to stand behind its header.
+    /// Sends `header` before the payload. The kernel gathers both, so that a
+    /// long payload need not be copied.
     pub fn header(mut self, header: &'a [u8]) -> Self {
         self.header = header;
         self
     }
 
-    /// From this of the machine's addresses; an answer comes from where the
-    /// question went ([`Datagram::to`](super::Datagram::to)). Linux only.
+    /// Sets the source address. Use [`Datagram::to`](super::Datagram::to) of a
+    /// request to reply from the address that received it. Linux only.
     pub fn source(mut self, source: IpAddr) -> Self {
         self.source = Some(source);
         self
     }
 
-    /// By this interface, whatever the routing table says. Linux only.
+    /// Sets the outgoing interface, overriding the routing table. Linux only.
     pub fn interface_index(mut self, index: u32) -> Self {
         self.interface_index = Some(index);
         self
@@ -76,7 +76,7 @@ impl<'a> Transmit<'a> {
         self.header.len() + self.bytes.len()
     }
 
-    /// What the system gathers; even of an empty datagram one part.
+    /// The parts that the kernel gathers; an empty datagram has one as well.
     fn parts(&self) -> impl Iterator<Item = IoSlice<'a>> {
         let header = (!self.header.is_empty()).then_some(self.header);
         header.into_iter().chain([self.bytes]).map(IoSlice::new)
@@ -97,30 +97,30 @@ impl UdpEndpoint {
     /// Sends one datagram.
     ///
     /// # Errors
-    /// [`UdpError::Send`] if the system refuses it: too long, no route, no
-    /// permission.
+    /// [`UdpError::Send`] if the operating system rejects it: too long, no
+    /// route, no permission.
     ///
     /// # Cancel safety
-    /// Cancel safe: sent whole or not at all.
+    /// Cancel safe: the datagram is sent completely or not at all.
     pub async fn send(&self, transmit: Transmit<'_>) -> Result<(), UdpError> {
         self.send_batch(&[transmit]).await
     }
 
-    /// Sends all of `batch`, in order, in as few system calls as can be.
+    /// Sends all datagrams of `batch`, in order, with as few system calls as
+    /// possible.
     ///
-    /// Many destinations go in one call. A run to one destination, all of one
-    /// length but the last, which may be shorter, goes through the network
-    /// stack as one packet where the kernel can cut it later. What the kernel
-    /// has no room for yet waits.
+    /// One call serves many destinations. A run of datagrams to one destination
+    /// that all have the same length (the last may be shorter) passes the
+    /// network stack as one packet if the kernel can split it later. Waits
+    /// while the send buffer is full.
     ///
     /// # Errors
-    /// [`UdpError::Send`] if the system refuses some: those are left out, and
-    /// the rest is sent. [`UdpError::TimedOut`] if there is no room within the
-    /// endpoint's write timeout: the rest is not sent.
+    /// [`UdpError::Send`] if the operating system rejects some of them; the
+    /// others are sent. [`UdpError::TimedOut`] if the send buffer stays full
+    /// for the endpoint's write timeout: the rest is not sent.
     ///
     /// # Cancel safety
-    /// Not cancel safe: some may be sent and others not, each whole or not at
-    /// all.
+    /// Not cancel safe: some datagrams may be sent and others not.
     pub async fn send_batch(&self, batch: &[Transmit<'_>]) -> Result<(), UdpError> {
         let mut refusals = SendFailures::default();
         let mut next = 0;
@@ -136,11 +136,11 @@ impl UdpEndpoint {
         refusals.into_result(batch.len(), |first| batch[first].to)
     }
 
-    /// Sends `bytes` as datagrams of `segment_bytes`; the last one takes what
-    /// is left. `None` sends to the connected peer.
+    /// Splits `bytes` into datagrams of `segment_bytes`, the last one possibly
+    /// shorter, and sends them. `None` sends to the connected peer.
     ///
-    /// The fastest way to send much to one place: one system call and one pass
-    /// through the network stack for up to 64 datagrams.
+    /// The fastest way to send much data to one destination: one system call
+    /// and one pass through the network stack for up to 64 datagrams.
     ///
     /// # Errors
     /// As [`send_batch`](Self::send_batch).
@@ -156,10 +156,7 @@ impl UdpEndpoint {
         bytes: &[u8],
         segment_bytes: usize,
     ) -> Result<(), UdpError> {
-        assert!(
-            segment_bytes > 0,
-            "datagrams of no bytes never send anything"
-        );
+        assert!(segment_bytes > 0, "segment_bytes must not be zero");
         let mut refusals = SendFailures::default();
         let mut next = 0;
         while next * segment_bytes < bytes.len() {
@@ -175,7 +172,7 @@ impl UdpEndpoint {
         refusals.into_result(next, |_| to)
     }
 
-    /// Sends as much from the front of `batch` as one call takes.
+    /// Sends as much from the start of `batch` as one call accepts.
     fn send_some(&self, batch: &[Transmit<'_>]) -> io::Result<Step> {
         let largest_segment = self.offload_below_bytes.load(Ordering::Relaxed);
         let batch = &batch[..batch.len().min(MAX_DATAGRAMS)];
@@ -195,7 +192,7 @@ impl UdpEndpoint {
         self.hand_over(&messages, |index| runs[index].len())
     }
 
-    /// Sends as much from the front of `bytes` as one call takes.
+    /// Sends as much from the start of `bytes` as one call accepts.
     fn send_some_segments(
         &self,
         to: Option<SocketAddr>,
@@ -223,8 +220,8 @@ impl UdpEndpoint {
         })
     }
 
-    /// One system call, and what it means. `datagrams` says how many are in the
-    /// message at an index.
+    /// Makes one system call and interprets its result. `datagrams` returns the
+    /// number of datagrams in the message at an index.
     fn hand_over(
         &self,
         messages: &[Message<'_>],
@@ -269,15 +266,15 @@ impl UdpEndpoint {
     }
 }
 
-/// What one system call did.
+/// Result of one system call.
 struct Step {
-    /// How many datagrams are dealt with.
+    /// Number of datagrams handled.
     datagrams: usize,
-    /// Why they were not sent, if they were not.
+    /// The error if they were rejected.
     refused: Option<io::Error>,
 }
 
-/// What the system would not send.
+/// Datagrams rejected by the operating system.
 #[derive(Default)]
 struct SendFailures {
     refused: usize,
@@ -308,7 +305,7 @@ impl SendFailures {
     }
 }
 
-/// The front of `batch` as the runs that one call takes.
+/// The start of `batch` as runs for one call.
 fn runs<'b, 'a>(
     mut batch: &'b [Transmit<'a>],
     offload_below_bytes: usize,
@@ -322,7 +319,7 @@ fn runs<'b, 'a>(
     runs
 }
 
-/// How many datagrams at the front can go as one; at least one.
+/// Number of datagrams at the start that form one run; at least one.
 fn run_length(batch: &[Transmit<'_>], offload_below_bytes: usize) -> usize {
     let first = &batch[0];
     let max_run = max_run(first.len(), offload_below_bytes);
@@ -331,13 +328,13 @@ fn run_length(batch: &[Transmit<'_>], offload_below_bytes: usize) -> usize {
         .take(max_run)
         .take_while(|one| one.continues(first) && one.len() == first.len())
         .count();
-    // A shorter one may end the run.
+    // A shorter datagram may end the run.
     let has_tail =
         (1..max_run).contains(&full) && batch.get(full).is_some_and(|last| last.continues(first));
     (full + usize::from(has_tail)).max(1)
 }
 
-/// How many datagrams of this length the kernel takes as one.
+/// Maximum number of datagrams of this length in one run.
 fn max_run(segment_bytes: usize, offload_below_bytes: usize) -> usize {
     if segment_bytes == 0 || segment_bytes >= offload_below_bytes {
         return 1;
@@ -349,8 +346,8 @@ fn segment(bytes: usize) -> u16 {
     u16::try_from(bytes).expect("a run has two datagrams in 64 KiB")
 }
 
-/// No offload here: an interface that cannot (`EIO`), or a segment longer than
-/// the path takes unfragmented (`EINVAL`, since Linux 6.13 `EMSGSIZE`).
+/// Whether offload is unavailable: the interface lacks it (`EIO`), or a segment
+/// exceeds the path MTU (`EINVAL`, since Linux 6.13 `EMSGSIZE`).
 fn is_offload_refusal(error: &io::Error) -> bool {
     #[cfg(unix)]
     {
@@ -366,13 +363,13 @@ fn is_offload_refusal(error: &io::Error) -> bool {
     }
 }
 
-/// `UDP_MAX_SEGMENTS` before Linux 6.9; later kernels take more.
+/// `UDP_MAX_SEGMENTS` before Linux 6.9; later kernels allow more.
 const MAX_SEGMENTS: usize = 64;
 
 /// The largest payload of a datagram over IPv4, RFC 768.
 const MAX_PAYLOAD_BYTES: usize = 65_507;
 
-/// Bounds the plan of one call.
+/// Limits the work of one call.
 const MAX_DATAGRAMS: usize = 1024;
 
 #[cfg(test)]

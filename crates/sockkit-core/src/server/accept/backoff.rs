@@ -1,4 +1,4 @@
-//! Accepting in spite of errors.
+//! Accepts connections despite temporary errors.
 
 use std::{io, time::Duration};
 
@@ -7,9 +7,9 @@ use tokio::time::sleep;
 
 use super::{Accept, Accepted};
 
-/// Pauses between attempts to accept that fail, from 10 ms to 1 s: descriptors
-/// return when connections end. What accept loops other than
-/// [`Server`](crate::server::Server)'s share with it. Not part of the API.
+/// Backs off between failed accepts, from 10 ms to 1 s: descriptors become
+/// available when connections end. Shared by accept loops other than
+/// [`Server`](crate::server::Server)'s. Not part of the API.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Backoff {
@@ -17,10 +17,11 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The next connection of `listener`. Errors that pass are waited out.
+    /// Accepts the next connection of `listener`, retrying after temporary
+    /// errors.
     ///
     /// # Errors
-    /// If the listener will accept nothing more.
+    /// If the listener can accept no more connections.
     ///
     /// # Cancel safety
     /// Cancel safe if the listener is.
@@ -44,12 +45,12 @@ impl Backoff {
         }
     }
 
-    /// The next pause is a short one.
+    /// Resets the pause to the shortest.
     pub(in crate::server) fn succeeded(&mut self) {
         *self = Self::default();
     }
 
-    /// A pause; the next one is twice as long.
+    /// Pauses, and doubles the next pause.
     pub(in crate::server) async fn wait(&mut self) {
         sleep(self.pauses.next().unwrap_or(LONGEST_PAUSE)).await;
     }
@@ -66,7 +67,8 @@ impl Default for Backoff {
     }
 }
 
-/// Whether the next accept may well succeed: this error belonged to one peer.
+/// Whether the error concerns one connection only, so that the next accept may
+/// succeed.
 pub(in crate::server) fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -76,7 +78,7 @@ pub(in crate::server) fn concerns_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Whether nothing more can come, as [`Accept::accept`] says it.
+/// Whether the listener has ended, as defined by [`Accept::accept`].
 pub(in crate::server) fn is_final(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotConnected
 }
@@ -95,7 +97,7 @@ mod tests {
 
     use super::*;
 
-    /// Fails in these ways, then accepts.
+    /// Fails with these errors, then accepts.
     struct Failing {
         errors: VecDeque<io::ErrorKind>,
         listener: TcpListener,

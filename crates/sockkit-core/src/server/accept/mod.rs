@@ -1,4 +1,4 @@
-//! What a server can serve: whatever accepts connections.
+//! What a server can serve: anything that accepts connections.
 
 use std::{
     fmt::Debug,
@@ -21,61 +21,61 @@ mod unix;
 pub use backoff::Backoff;
 pub(super) use backoff::{concerns_one_connection, is_final};
 
-/// What accepts connections, for [`Server::start`](super::Server::start).
+/// A source of connections for [`Server::start`](super::Server::start).
 ///
-/// [`tcp::Listener`](crate::tcp::Listener) with the deadlines of its options,
-/// tokio's `TcpListener` and `UnixListener`, a `Vec` of what accepts, and a
-/// pair: several listeners share the limits of one server.
+/// Implemented by [`tcp::Listener`](crate::tcp::Listener), whose timeouts it
+/// keeps, by tokio's `TcpListener` and `UnixListener`, and by a `Vec` or a pair
+/// of these: several listeners then share the limits of one server.
 pub trait Accept: Send + 'static {
-    /// What one connection reads and writes.
+    /// The byte stream of one connection.
     type Transport: Transport;
 
-    /// What [`Server::local_addr`](super::Server::local_addr) tells.
+    /// The type of [`Server::local_addr`](super::Server::local_addr).
     type Address: Clone + Debug + Send + Sync + 'static;
 
-    /// Where it listens.
+    /// The local address.
     ///
     /// # Errors
-    /// If the operating system does not tell, or there is nothing to listen at.
+    /// If the operating system does not report it, or there is no listener.
     fn local_addr(&self) -> io::Result<Self::Address>;
 
     /// Waits for the next connection.
     ///
     /// # Errors
-    /// About one connection (`ConnectionAborted`, `ConnectionReset`), or about
-    /// all: the server then pauses before it asks again. `NotConnected` is the
-    /// listener's end: it is not asked again.
+    /// Errors of one connection (`ConnectionAborted`, `ConnectionReset`) are
+    /// skipped. After any other error the server pauses and tries again, except
+    /// after `NotConnected`, which ends the listener.
     ///
     /// # Cancel safety
     /// Must be cancel safe: the server drops the future when it drains.
     fn accept(&mut self) -> impl Future<Output = io::Result<Accepted<Self::Transport>>> + Send;
 
-    /// Takes a connection that waits to be accepted, and waits for none.
+    /// Accepts a pending connection without waiting.
     ///
-    /// Asks the operating system, and not the runtime, which hears of new
-    /// connections a moment later: a server that drains serves all who are
-    /// connected.
+    /// Asks the operating system rather than the runtime, which learns of new
+    /// connections slightly later: a draining server serves every client that
+    /// is already connected.
     fn accept_waiting(&mut self) -> Option<Accepted<Self::Transport>>;
 }
 
-/// A connection that was accepted.
+/// An accepted connection.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Accepted<T> {
     /// The connection.
     pub transport: T,
-    /// The address at its other end.
+    /// The peer's address.
     pub peer: PeerAddress,
-    /// How long a read may wait, if the listener bounds it. The connection
-    /// ends, as by [`ServerConfig::read_timeout`](super::ServerConfig::read_timeout);
-    /// the shorter one holds.
+    /// Read timeout of the listener, if it has one. It ends the connection as
+    /// [`ServerConfig::read_timeout`](super::ServerConfig::read_timeout) does;
+    /// the shorter of the two applies.
     pub read_timeout: Option<Duration>,
-    /// How long a write may wait, in the same way.
+    /// Write timeout of the listener, likewise.
     pub write_timeout: Option<Duration>,
 }
 
 impl<T> Accepted<T> {
-    /// A connection with no timeouts but the server's.
+    /// A connection without timeouts of its own.
     pub fn new(transport: T, peer: impl Into<PeerAddress>) -> Self {
         Self {
             transport,
@@ -85,8 +85,8 @@ impl<T> Accepted<T> {
         }
     }
 
-    /// The same with another transport in its place, such as what TLS makes of
-    /// it; gives back the one that was there.
+    /// Replaces the transport, for example by a TLS stream over it, and returns
+    /// the old one.
     pub fn replace<U>(self, transport: U) -> (T, Accepted<U>) {
         let accepted = Accepted {
             transport,
@@ -103,10 +103,9 @@ impl<T> Accepted<T> {
     }
 }
 
-/// What a server needs of a connection beyond reading and writing.
+/// What a server needs from a connection besides reading and writing.
 pub trait Transport: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static {
-    /// Waits until there is something to read, or the peer's close, and leaves
-    /// it there.
+    /// Waits until data or EOF has arrived, without consuming it.
     ///
     /// # Errors
     /// If the connection has failed.
@@ -115,15 +114,16 @@ pub trait Transport: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static {
     /// Must be cancel safe.
     fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Whether there is something to read, or the peer's close, by the
-    /// operating system's word: the runtime hears of it a moment later.
+    /// Returns whether data or EOF has arrived, according to the operating
+    /// system: the runtime learns of it slightly later.
     ///
     /// # Errors
     /// If the connection has failed.
     fn has_arrived(&self) -> io::Result<bool>;
 
-    /// Waits until the bytes that were written have left this machine, where
-    /// the system can tell, as [`tcp::unsent_below_lowat`](crate::tcp::unsent_below_lowat) does.
+    /// Waits until little unsent data is left in the kernel, as
+    /// [`tcp::unsent_below_lowat`](crate::tcp::unsent_below_lowat) does, if the
+    /// system reports it.
     ///
     /// # Errors
     /// If the connection has failed.
@@ -132,10 +132,11 @@ pub trait Transport: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes as much of `refusal` as there is room for at once, and closes.
+    /// Writes as much of `refusal` as fits without waiting, then closes the
+    /// connection.
     fn refuse(self, refusal: &[u8]);
 
-    /// Closes at once, and tells the peer that it was no orderly end (RST)
-    /// where there is a way.
+    /// Closes the connection at once, with a reset (RST) if the transport has
+    /// one.
     fn abort(self);
 }

@@ -17,14 +17,14 @@ impl<A: Accept> Accept for Vec<A> {
 
     fn local_addr(&self) -> io::Result<Vec<A::Address>> {
         if self.is_empty() {
-            let message = "there is no listener to serve; give the server one at least";
+            let message = "no listener to serve; give the server at least one";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         self.iter().map(Accept::local_addr).collect()
     }
 
     async fn accept(&mut self) -> io::Result<Accepted<A::Transport>> {
-        // The one that is asked first has a better chance.
+        // The listener polled first has an advantage.
         self.rotate_left(1);
         let waits = self.iter_mut().map(|listener| Box::pin(listener.accept()));
         select_all(waits).await.0
@@ -35,7 +35,7 @@ impl<A: Accept> Accept for Vec<A> {
     }
 }
 
-/// Two kinds at once, such as TCP and a Unix socket.
+/// Two kinds of listeners, such as TCP and a Unix socket.
 impl<A: Accept, B: Accept> Accept for (A, B) {
     type Transport = Either<A::Transport, B::Transport>;
     type Address = (A::Address, B::Address);
@@ -45,7 +45,7 @@ impl<A: Accept, B: Accept> Accept for (A, B) {
     }
 
     async fn accept(&mut self) -> io::Result<Accepted<Self::Transport>> {
-        // In a random order, so that neither starves.
+        // Polled in random order, so that neither starves.
         tokio::select! {
             accepted = self.0.accept() => Ok(accepted?.map(Either::Left)),
             accepted = self.1.accept() => Ok(accepted?.map(Either::Right)),

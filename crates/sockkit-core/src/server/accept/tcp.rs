@@ -1,4 +1,4 @@
-//! TCP, with and without deadlines.
+//! TCP, with and without timeouts.
 
 use std::{
     io,
@@ -70,7 +70,7 @@ fn waiting(listener: &TcpListener) -> Option<Accepted<TcpStream>> {
 
 impl Transport for TcpStream {
     async fn readable(&self) -> io::Result<()> {
-        // The runtime's own readiness is a guess that only a look confirms.
+        // The runtime's readiness is only a hint; the peek confirms it.
         self.peek(&mut [0]).await.map(drop)
     }
 
@@ -83,17 +83,17 @@ impl Transport for TcpStream {
     }
 
     fn refuse(self, refusal: &[u8]) {
-        // The runtime does not know yet that there is room.
+        // The runtime does not yet know that the socket is writable.
         let _ = SockRef::from(&self).send(refusal);
     }
 
     fn abort(self) {
-        // Fails on a socket that is reset already.
+        // Fails if the socket is already reset.
         let _ = self.set_zero_linger();
     }
 }
 
-/// Whether a look that did not wait has seen anything.
+/// Whether a non-blocking peek has found data or EOF.
 pub(super) fn peeked(looked: io::Result<usize>) -> io::Result<bool> {
     match looked {
         Ok(_) => Ok(true),

@@ -47,8 +47,8 @@ impl Transport for UnixStream {
         let _ = SockRef::from(&self).send(refusal);
     }
 
-    /// There is no RST: the peer sees an end, or a reset if this side has not
-    /// read everything.
+    /// Unix sockets have no RST: the peer sees EOF, or a reset if this side has
+    /// unread data.
     fn abort(self) {}
 }
 

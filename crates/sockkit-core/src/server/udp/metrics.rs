@@ -1,30 +1,30 @@
-//! What a UDP server did so far.
+//! Counters of a UDP server.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::server::lifecycle::Lifecycle;
 
-/// What a UDP server did so far.
+/// Counters of a UDP server since it started.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct UdpMetrics {
-    /// Requests given to the responder.
+    /// Requests passed to the responder.
     pub requests: u64,
-    /// Answers that the kernel took.
+    /// Replies that the kernel accepted.
     pub replies: u64,
     /// Requests being answered now.
     pub in_flight: u64,
-    /// Requests dropped for a limit.
+    /// Requests dropped because of a limit.
     pub dropped: u64,
     /// Requests that the responder failed to answer.
     pub failed: u64,
     /// Panics: of the responder, and of the server itself.
     pub panicked: u64,
-    /// Answers given up at the reply timeout.
+    /// Replies abandoned at the reply timeout.
     pub timed_out: u64,
-    /// Answers that the kernel refused.
+    /// Replies that the kernel rejected.
     pub send_errors: u64,
-    /// Times that receiving failed.
+    /// Number of failed receives.
     pub receive_errors: u64,
 }
 

@@ -1,4 +1,4 @@
-//! UDP request and reply, served with limits, deadlines and a graceful end.
+//! A UDP request/reply server with limits, timeouts and graceful shutdown.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,9 +21,9 @@ pub use responder::{Replied, Request, Responder};
 
 /// A running UDP server. Dropping it stops everything at once.
 ///
-/// Each datagram is a request, answered by at most one datagram, in a task of
-/// its own: a slow answer holds no other up, and answers may overtake each
-/// other. An answer leaves from the address that the question went to.
+/// Each datagram is a request, answered by at most one datagram in a task of
+/// its own. A slow reply delays no other, and replies may overtake each other.
+/// A reply is sent from the address to which the request was sent.
 ///
 /// ```
 /// # use sockkit_core as sockkit;
@@ -46,9 +46,9 @@ pub use responder::{Replied, Request, Responder};
 /// ```
 ///
 /// # On open networks
-/// Anybody can write a false sender into a datagram. A server whose answers are
-/// longer than the questions is a weapon for whoever does that: keep answers
-/// short, or the server on a network you trust.
+/// The source address of a datagram can be forged. Large replies make the
+/// server a reflection amplifier: keep replies no longer than requests, or run
+/// the server on a trusted network only.
 #[derive(Debug)]
 pub struct UdpServer {
     local_addr: SocketAddr,
@@ -56,8 +56,8 @@ pub struct UdpServer {
     control: Arc<Control>,
 }
 
-/// What a UDP server allows and how long it waits. All limits are finite by
-/// default; a timeout of `Duration::MAX` is none.
+/// Limits and timeouts of a [`UdpServer`]. All limits are finite by default;
+/// `Duration::MAX` means no timeout.
 #[derive(Clone, Debug)]
 #[must_use = "a config does nothing until a server is started with it"]
 pub struct UdpServerConfig {
@@ -103,7 +103,7 @@ impl UdpServer {
             return Err(is_zero("reply_timeout"));
         }
         let local_addr = endpoint.local_addr()?;
-        // A reply comes from the address that was asked.
+        // A reply is sent from the address that received the request.
         let endpoint = if local_addr.ip().is_unspecified() {
             endpoint.with_packet_info()?
         } else {
@@ -124,33 +124,34 @@ impl UdpServer {
         })
     }
 
-    /// The address that requests go to.
+    /// The local address.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// What the server did so far.
+    /// Counters since the server started.
     pub fn metrics(&self) -> UdpMetrics {
         self.control.counters.metrics(&self.control.lifecycle)
     }
 
-    /// Stops in order: takes no more requests, and answers those it has taken.
+    /// Shuts down gracefully: takes no more requests, and answers those already
+    /// received.
     ///
-    /// The socket is closed when the last answer is sent, or when the
-    /// [drain timeout](UdpServerConfig::drain_timeout) has passed.
+    /// The socket is closed when the last reply is sent, or at the [drain
+    /// timeout](UdpServerConfig::drain_timeout).
     ///
     /// # Cancel safety
-    /// Not cancel safe: if dropped, what still runs is stopped at once.
+    /// Not cancel safe: dropping the future stops everything at once.
     pub async fn shutdown(self) -> Drained {
         self.running.shutdown().await
     }
 
-    /// Serves until Ctrl-C is pressed or, on Unix, SIGTERM comes; then as
-    /// [`shutdown`](Self::shutdown). A second one ends it without waiting for
-    /// the answers.
+    /// Serves until Ctrl-C is pressed or, on Unix, SIGTERM arrives, then shuts
+    /// down like [`shutdown`](Self::shutdown). A second signal stops the
+    /// replies at once.
     ///
-    /// Signals are caught from the call on, and from then on no longer end the
-    /// program by themselves.
+    /// From the call on, the signals are caught and no longer terminate the
+    /// process.
     ///
     /// ```no_run
     /// # use sockkit_core as sockkit;
@@ -165,43 +166,43 @@ impl UdpServer {
     /// ```
     ///
     /// # Errors
-    /// If the system does not tell of signals.
+    /// If signals cannot be caught.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     ///
     /// # Cancel safety
-    /// Not cancel safe: if dropped, what still runs is stopped at once.
+    /// Not cancel safe: dropping the future stops everything at once.
     pub fn run_until_ctrl_c(self) -> impl Future<Output = io::Result<Drained>> + Send {
         self.running.run_until_ctrl_c()
     }
 }
 
 impl UdpServerConfig {
-    /// Requests answered at once; what comes beyond is dropped and counted, as
-    /// if the network had lost it. Default: 1,024.
+    /// Maximum number of concurrent requests. Further requests are dropped and
+    /// counted, as if lost by the network. Default: 1,024.
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.max_in_flight = requests;
         self
     }
 
-    /// Requests answered at once for one IPv4 address or one IPv6 /64 network.
-    /// Default: 256.
+    /// Maximum number of concurrent requests from one IPv4 address or one IPv6
+    /// /64 network. Default: 256.
     pub fn max_in_flight_per_address(mut self, requests: usize) -> Self {
         self.max_in_flight_per_address = requests;
         self
     }
 
-    /// How long an answer may take; then it is given up. Default: 5 s.
+    /// How long a reply may take before it is abandoned. Default: 5 s.
     ///
-    /// Longer than clients wait is work for nobody.
+    /// A value beyond the clients' own timeout only wastes work.
     pub fn reply_timeout(mut self, timeout: Duration) -> Self {
         self.reply = timeout;
         self
     }
 
-    /// How long [`UdpServer::shutdown`] waits for answers under way.
-    /// Default: 5 s.
+    /// How long [`UdpServer::shutdown`] waits for pending replies. Default: 5
+    /// s.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.drain = timeout;
         self
@@ -219,7 +220,7 @@ impl Default for UdpServerConfig {
     }
 }
 
-/// What the receiving loop, the answers and the owner share.
+/// State shared by the receive loop, the replies and the owner.
 #[derive(Debug)]
 struct Control {
     config: UdpServerConfig,

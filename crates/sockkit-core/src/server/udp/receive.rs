@@ -1,4 +1,4 @@
-//! The receiving loop, and the task that answers one request.
+//! The receive loop, and the task that answers one request.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -21,7 +21,7 @@ use crate::{
     udp::{Datagram, ReceiveBatch, Transmit, UdpEndpoint, UdpError},
 };
 
-/// Receives until the server drains.
+/// Receives requests until the server drains.
 pub(super) async fn receive<R: Responder>(
     endpoint: UdpEndpoint,
     responder: Arc<R>,
@@ -37,7 +37,7 @@ pub(super) async fn receive<R: Responder>(
             received = endpoint.recv_batch(&mut batch) => received,
         };
         while let Some(error) = endpoint.take_peer_error() {
-            tracing::debug!(%error, "an answer did not arrive");
+            tracing::debug!(%error, "a reply was not delivered");
         }
         match received {
             Ok(()) => {
@@ -84,7 +84,7 @@ fn admit<R: Responder>(
     });
 }
 
-/// Answers one request. `permit` is free again when it returns.
+/// Answers one request. `permit` is released when it returns.
 async fn answer<R: Responder>(
     request: Request,
     permit: Permit,
@@ -100,7 +100,7 @@ async fn answer<R: Responder>(
             Ok(Ok(None)) => {}
             Ok(Err(error)) => {
                 add(&control.counters.failed, 1);
-                tracing::warn!(%from, error = &*error as &dyn std::error::Error, "no answer");
+                tracing::warn!(%from, error = &*error as &dyn std::error::Error, "responder failed");
             }
             Err(panic) => {
                 control.lifecycle.panicked();
@@ -113,7 +113,7 @@ async fn answer<R: Responder>(
         () = control.lifecycle.aborting.cancelled() => {}
         outcome = whole => if outcome.is_err() {
             add(&control.counters.timed_out, 1);
-            tracing::debug!(%from, "the answer took too long");
+            tracing::debug!(%from, "reply timed out");
         }
     }
     drop(permit);
@@ -129,8 +129,9 @@ async fn send(
     let answer = Transmit::new(from, bytes);
     let sent = match to.filter(|to| may_be_a_source(*to)) {
         None => endpoint.send(answer).await,
-        // Only an interface's prefix tells a directed broadcast address from a
-        // machine's, and the kernel knows it: then it chooses the source.
+        // Only an interface's prefix distinguishes a directed broadcast address
+        // from a local one, and the kernel knows it: it then chooses the source
+        // address.
         Some(source) => match endpoint.send(answer.source(source)).await {
             Err(UdpError::Send { .. }) => endpoint.send(answer).await,
             sent => sent,
@@ -140,7 +141,7 @@ async fn send(
         Ok(()) => add(&control.counters.replies, 1),
         Err(error) => {
             add(&control.counters.send_errors, 1);
-            tracing::debug!(%from, error = &error as &dyn std::error::Error, "cannot answer");
+            tracing::debug!(%from, error = &error as &dyn std::error::Error, "cannot send the reply");
         }
     }
 }
@@ -149,5 +150,6 @@ fn may_be_a_source(to: IpAddr) -> bool {
     !to.is_multicast() && to != Ipv4Addr::BROADCAST
 }
 
-/// After a failure to receive, so that one that stays costs next to no CPU.
+/// Pause after a failed receive, so that a persistent error costs next to no
+/// CPU.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -1,4 +1,4 @@
-//! What a UDP server does with each request.
+//! Answers each request of a UDP server.
 
 use std::{
     error::Error,
@@ -7,38 +7,38 @@ use std::{
 
 use bytes::Bytes;
 
-/// One datagram that wants an answer.
+/// One received datagram.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Request {
-    /// The payload, whole.
+    /// The payload.
     pub bytes: Bytes,
-    /// Who asks, by their own word.
+    /// The source address. It is not authenticated and can be forged.
     pub from: SocketAddr,
-    /// The address it was sent to, if the system tells.
+    /// The address it was sent to, if the system reports it.
     pub to: Option<IpAddr>,
-    /// The interface it came in by, if the system tells.
+    /// The interface it arrived on, if the system reports it.
     pub interface_index: Option<u32>,
 }
 
-/// Answers requests: what Python's `socketserver.DatagramRequestHandler` does
-/// in `handle()`.
+/// Answers requests, like `handle()` of Python's
+/// `socketserver.DatagramRequestHandler`.
 ///
-/// Implemented by any `Fn(Request) -> Future`, so an async closure will do; a
-/// type of its own is for responders with state and a name.
+/// Implemented by every `Fn(Request) -> Future`, so an async closure is enough;
+/// implement it for your own type if the responder has state or a name.
 ///
-/// The future is dropped, at an await, when the reply timeout passes or a
-/// shutdown does not wait longer. A panic costs its own request only.
+/// The future is dropped at an await when the reply timeout passes or a
+/// shutdown stops waiting. A panic affects only its own request.
 pub trait Responder: Send + Sync + 'static {
-    /// Answers one request; `None` keeps silent.
+    /// Answers one request; `None` sends no reply.
     ///
     /// # Errors
-    /// Whatever keeps the responder from answering; it is logged and counted,
-    /// and the client hears nothing.
+    /// Any error of the responder. It is logged and counted, and the client
+    /// receives nothing.
     fn reply(&self, request: Request) -> impl Future<Output = Replied> + Send;
 }
 
-/// What a responder returns: any error will do.
+/// Result of a responder; the error may be of any type.
 pub type Replied = Result<Option<Bytes>, Box<dyn Error + Send + Sync>>;
 
 impl<F, Fut> Responder for F

@@ -21,10 +21,10 @@ use tokio::net::UdpSocket;
 use super::{ErrorOrigin, Message, QueuedError, Received};
 use crate::sys::option;
 
-/// The most messages that one call sends or receives.
+/// Maximum number of messages that one call sends or receives.
 pub(crate) const MAX_MESSAGES: usize = 64;
 
-/// Asks for everything that [`QueuedError`] reports: it costs nothing until
+/// Enables everything that [`QueuedError`] reports. It costs nothing until
 /// there is an error.
 pub(crate) fn prepare(socket: &UdpSocket) -> io::Result<()> {
     // A dual-stack socket carries IPv4 too and needs both.
@@ -35,7 +35,8 @@ pub(crate) fn prepare(socket: &UdpSocket) -> io::Result<()> {
     Ok(())
 }
 
-/// Asks for the address and the interface at which each datagram arrives.
+/// Enables reporting of the address and interface at which each datagram
+/// arrives.
 pub(crate) fn ask_packet_info(socket: &UdpSocket) -> io::Result<()> {
     if socket.local_addr()?.is_ipv4() {
         option::set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, ON)
@@ -44,24 +45,25 @@ pub(crate) fn ask_packet_info(socket: &UdpSocket) -> io::Result<()> {
     }
 }
 
-/// Whether anything was asked for that comes with each datagram.
+/// Whether any option that adds control data to datagrams is on.
 pub(crate) fn has_control_data(socket: &UdpSocket) -> bool {
-    // IPv6's are absent on an IPv4 socket.
+    // IPv6 options are absent on an IPv4 socket.
     CONTROL_OPTIONS
         .iter()
         .any(|&(level, name)| option::get::<c_int>(socket, level, name).is_ok_and(|on| on != 0))
 }
 
-/// Lets the kernel join datagrams of one sender (GRO). From then on every
-/// receive needs room for a whole group.
+/// Allows the kernel to merge datagrams of one sender (GRO). From then on every
+/// receive needs room for a whole run.
 pub(crate) fn enable_coalescing(socket: &UdpSocket) -> io::Result<()> {
     option::set(socket, libc::SOL_UDP, libc::UDP_GRO, ON)
 }
 
-/// Sends the first messages, at most [`MAX_MESSAGES`]; how many the kernel took.
+/// Sends the first messages, at most [`MAX_MESSAGES`]. Returns how many the
+/// kernel accepted.
 ///
 /// # Errors
-/// What the kernel has against the first message; none was sent then.
+/// The kernel's error for the first message, in which case none was sent.
 pub(crate) fn send_messages(socket: &UdpSocket, messages: &[Message<'_>]) -> io::Result<usize> {
     let messages = &messages[..messages.len().min(MAX_MESSAGES)];
     let names: Vec<Option<SockAddr>> = messages
@@ -93,7 +95,8 @@ pub(crate) fn send_messages(socket: &UdpSocket, messages: &[Message<'_>]) -> io:
     })
 }
 
-/// Receives one datagram and who sent it, and leaves the rest of `received`.
+/// Receives one datagram and its sender's address; leaves the rest of
+/// `received`.
 ///
 /// # Errors
 /// `WouldBlock` if nothing has arrived.
@@ -125,7 +128,8 @@ pub(crate) fn receive_plain(
 }
 
 /// Receives into the buffers, at most [`MAX_MESSAGES`], without waiting for
-/// more than there is; how many of `received` it filled, at least one.
+/// more datagrams than have arrived. Returns how many entries of `received` it
+/// filled, at least one.
 ///
 /// # Errors
 /// `WouldBlock` if nothing has arrived.
@@ -186,11 +190,11 @@ pub(crate) fn receive_messages<'a>(
     Ok(filled)
 }
 
-/// Takes the oldest entry off the error queue.
+/// Takes the oldest entry from the error queue.
 pub(crate) fn next_error(socket: &UdpSocket) -> io::Result<Option<QueuedError>> {
     let mut name = empty_name();
     let mut control = ControlBuffer::<RECEIVE_CONTROL_BYTES>::zeroed();
-    // The kernel gives the start of the failed datagram back; nobody needs it.
+    // The kernel returns the start of the failed datagram, which is not needed.
     let mut start = [0u8; 1];
     let mut part = iovec {
         iov_base: start.as_mut_ptr().cast(),
@@ -282,7 +286,7 @@ impl<const BYTES: usize> ControlBuffer<BYTES> {
     }
 }
 
-/// Appends control messages.
+/// Appends control messages to a buffer.
 struct ControlWriter<'a> {
     control: &'a mut ControlBuffer<SEND_CONTROL_BYTES>,
     used_bytes: usize,
@@ -355,7 +359,7 @@ impl ControlWriter<'_> {
     }
 }
 
-/// Reads what the kernel wrote about one buffer.
+/// Reads the kernel's report on one buffer.
 ///
 /// # Safety
 /// As [`for_each_control`], of the header in it.
@@ -435,7 +439,7 @@ fn queued_error(data: &[u8], to: Option<SocketAddr>) -> Option<QueuedError> {
 ///
 /// # Safety
 /// `msg_control` must be null, or point to `msg_controllen` readable bytes that
-/// the kernel wrote and that nothing changes meanwhile.
+/// the kernel wrote and that are not modified during the call.
 unsafe fn for_each_control(header: &msghdr, mut visit: impl FnMut(c_int, c_int, &[u8])) {
     // SAFETY: the macros walk inside what the caller vouches for and end with
     // null, and each header says how long its data is. `CMSG_LEN(0)` is
@@ -452,7 +456,7 @@ unsafe fn for_each_control(header: &msghdr, mut visit: impl FnMut(c_int, c_int, 
     }
 }
 
-/// The types that the kernel hands out as plain bytes.
+/// Types that the kernel returns as plain bytes.
 ///
 /// # Safety
 /// Every bit pattern must be a value of the type.
@@ -477,7 +481,7 @@ unsafe impl Plain for libc::sockaddr_in {}
 // SAFETY: as above.
 unsafe impl Plain for sockaddr_in6 {}
 
-/// The value at the start of `data`, if all of it is there.
+/// Reads a value from the start of `data`, if it is long enough.
 fn read<T: Plain>(data: &[u8]) -> Option<T> {
     if data.len() < size_of::<T>() {
         return None;
@@ -486,7 +490,7 @@ fn read<T: Plain>(data: &[u8]) -> Option<T> {
     Some(unsafe { data.as_ptr().cast::<T>().read_unaligned() })
 }
 
-/// A number of one byte, which the kernel writes as an `int`.
+/// A one-byte number that the kernel writes as an `int`.
 fn small_number(data: &[u8]) -> Option<u8> {
     read::<c_int>(data).and_then(|number| u8::try_from(number).ok())
 }
@@ -497,7 +501,7 @@ fn system_time(time: libc::timespec) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds) + Duration::from_nanos(nanos.into()))
 }
 
-/// What the kernel wrote into a name that has room for either family.
+/// Reads a socket address of either family from the kernel's buffer.
 fn socket_address(name: &sockaddr_in6) -> Option<SocketAddr> {
     match c_int::from(name.sin6_family) {
         libc::AF_INET => {
@@ -541,7 +545,7 @@ fn length_of<T>() -> socklen_t {
     socklen_t::try_from(size_of::<T>()).expect("kernel structures are small")
 }
 
-/// Runs a call again while signals interrupt it; a negative result is an error.
+/// Repeats a call while signals interrupt it. A negative result is an error.
 fn retry_interrupted(mut call: impl FnMut() -> isize) -> io::Result<usize> {
     loop {
         if let Ok(count) = usize::try_from(call()) {
@@ -557,7 +561,7 @@ fn retry_interrupted(mut call: impl FnMut() -> isize) -> io::Result<usize> {
 /// Turns an option on.
 const ON: c_int = 1;
 
-/// What makes the kernel write something beside a datagram.
+/// Options that make the kernel add control data to a datagram.
 const CONTROL_OPTIONS: [(c_int, c_int); 9] = [
     (libc::SOL_SOCKET, libc::SO_RXQ_OVFL),
     (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS),
@@ -567,7 +571,7 @@ const CONTROL_OPTIONS: [(c_int, c_int); 9] = [
     (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
     (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS),
     (libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT),
-    // Runs of datagrams come with their length.
+    // A merged run carries the length of its datagrams.
     (libc::SOL_UDP, libc::UDP_GRO),
 ];
 

@@ -1,7 +1,7 @@
-//! Datagrams with what the kernel knows about them.
+//! Datagrams together with the kernel's information about them.
 //!
-//! Linux sends and receives many in one call, with offload; the other systems
-//! go through tokio one at a time and know less about each packet.
+//! Linux sends and receives several in one call, with offload. Other systems go
+//! through tokio one at a time and report less about each packet.
 
 use std::{
     io::IoSlice,
@@ -18,43 +18,44 @@ pub(crate) use imp::{
     receive_messages, receive_plain, send_messages,
 };
 
-/// One thing to hand to the kernel: a datagram, or several of one size.
+/// One message for the kernel: a datagram, or several of one size.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Message<'a> {
     /// `None` on a connected socket.
     pub(crate) to: Option<SocketAddr>,
-    /// The bytes, in as many pieces as the caller has them.
+    /// The payload, in one or more pieces.
     pub(crate) parts: &'a [IoSlice<'a>],
-    /// Where the kernel cuts the bytes into datagrams; `None` for one datagram.
+    /// The size into which the kernel splits the payload; `None` for one
+    /// datagram.
     pub(crate) segment_bytes: Option<u16>,
-    /// The address to send from, where the socket has several.
+    /// The source address, for a machine with several.
     pub(crate) source: Option<IpAddr>,
-    /// The interface to leave by; the routing table decides without it.
+    /// The outgoing interface; the routing table decides if it is `None`.
     pub(crate) interface_index: Option<u32>,
 }
 
-/// What came with the bytes in one buffer.
+/// What the kernel reports about the bytes in one buffer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Received {
     pub(crate) from: SocketAddr,
-    /// Length of what arrived; more than the buffer if that was too small.
+    /// Length of the datagram; longer than the buffer if that was too small.
     pub(crate) wire_bytes: usize,
-    /// The length of each datagram but the last, if the kernel joined several.
+    /// The length of each datagram but the last, if the kernel merged several.
     pub(crate) segment_bytes: Option<usize>,
     pub(crate) to: Option<IpAddr>,
     pub(crate) interface_index: Option<u32>,
-    /// The byte of class of service and congestion mark.
+    /// The traffic class byte (DSCP and ECN).
     pub(crate) traffic_class: Option<u8>,
-    /// Routers that it might still have crossed.
+    /// Remaining hops.
     pub(crate) hops: Option<u8>,
     /// When the kernel received it.
     pub(crate) received: Option<SystemTime>,
-    /// Datagrams this socket dropped before this one, since it was made.
+    /// Datagrams dropped by this socket before this one, since it was created.
     pub(crate) drops: u32,
 }
 
 impl Received {
-    /// A place for the kernel's answer.
+    /// An empty entry for the kernel to fill.
     pub(crate) const EMPTY: Self = Self {
         from: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
         wire_bytes: 0,
@@ -76,13 +77,13 @@ pub(crate) struct QueuedError {
     pub(crate) code: u8,
     /// Depends on kind and code; the MTU for "too big".
     pub(crate) info: u32,
-    /// Where the datagram that failed was going.
+    /// Destination of the failed datagram.
     pub(crate) to: Option<SocketAddr>,
-    /// Who says so: the peer, or a router on the way.
+    /// The reporting address: the peer, or a router on the path.
     pub(crate) reporter: Option<IpAddr>,
 }
 
-/// Who put an entry into the error queue.
+/// Origin of an error queue entry.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[cfg_attr(
     not(target_os = "linux"),

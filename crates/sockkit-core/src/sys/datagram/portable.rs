@@ -1,7 +1,7 @@
-//! One datagram a call through tokio, for systems other than Linux.
+//! One datagram per call through tokio, for systems other than Linux.
 //!
-//! Not verified on those systems. Truncation, interfaces, drops and a chosen
-//! source are not reported there.
+//! Not verified on those systems. Truncation, interfaces, drops and source
+//! selection are not available there.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use tokio::net::UdpSocket;
 
 use super::{Message, QueuedError, Received};
 
-/// The most messages that one call sends or receives.
+/// Maximum number of messages that one call sends or receives.
 pub(crate) const MAX_MESSAGES: usize = 1;
 
 pub(crate) fn prepare(_socket: &UdpSocket) -> io::Result<()> {

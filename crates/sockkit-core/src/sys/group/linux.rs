@@ -55,7 +55,7 @@ pub(crate) fn change(
     }
 }
 
-/// Sends multicast of IPv4 by this interface (`IP_MULTICAST_IF`).
+/// Sets the outgoing interface for IPv4 multicast (`IP_MULTICAST_IF`).
 pub(crate) fn set_outgoing_ipv4(socket: &UdpSocket, interface_index: u32) -> io::Result<()> {
     let any = libc::in_addr { s_addr: 0 };
     let request = libc::ip_mreqn {

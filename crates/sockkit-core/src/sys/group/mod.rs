@@ -1,4 +1,4 @@
-//! Membership in groups.
+//! Group membership.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ mod imp;
 
 pub(crate) use imp::{change, set_outgoing_ipv4};
 
-/// What to change about a membership.
+/// A change to a membership.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Change {
     Join,

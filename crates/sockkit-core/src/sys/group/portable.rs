@@ -1,4 +1,5 @@
-//! Group membership as far as socket2 has it, for systems other than Linux.
+//! Group membership as far as socket2 supports it, for systems other than
+//! Linux.
 //!
 //! Not verified on those systems.
 
@@ -30,7 +31,7 @@ pub(crate) fn change(
     }
 }
 
-/// Sends multicast of IPv4 by this interface.
+/// Sets the outgoing interface for IPv4 multicast.
 pub(crate) fn set_outgoing_ipv4(socket: &UdpSocket, interface_index: u32) -> io::Result<()> {
     let interface = crate::interfaces::InterfaceSelector::Index(interface_index)
         .find()

@@ -1,4 +1,4 @@
-//! One attempt to connect to one address.
+//! One connection attempt to one address.
 
 use std::{io, net::SocketAddr};
 
@@ -7,15 +7,15 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::options::{OptionError, SocketOptions};
 
-/// Why one attempt failed.
+/// Error of one attempt.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// It would fail for every address.
+    /// Every address would fail with it.
     Options(OptionError),
     Io(io::Error),
 }
 
-/// One address, with the options set before.
+/// Connects to one address, with options set before.
 pub(super) async fn attempt(
     address: SocketAddr,
     local: Option<SocketAddr>,

@@ -1,4 +1,4 @@
-//! Why there is no connection.
+//! Error from connecting.
 
 use std::{
     fmt, io,
@@ -11,23 +11,23 @@ use crate::{
     tcp::{End, Timeout},
 };
 
-/// Why there is no connection.
+/// Error from connecting.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The name has no address, or nobody could be asked for it.
+    /// The name has no address, or the resolver failed.
     #[error("cannot resolve the name")]
     Resolve(#[source] io::Error),
-    /// No address of the name is of the local address's family.
+    /// No address of the name belongs to the local address's family.
     #[error("no address to connect to{}", from(*family))]
     NoAddress {
-        /// The local address that was asked for.
+        /// The requested local address.
         family: Option<IpAddr>,
     },
-    /// An option could not be set.
-    #[error("cannot set the socket up")]
+    /// A socket option could not be set.
+    #[error("cannot set socket options")]
     Options(#[from] OptionError),
-    /// Every address failed: in the order of their failing.
+    /// Every address failed; in the order in which they failed.
     #[error("cannot connect to {}", Attempts(.0))]
     Failed(Vec<Attempt>),
     /// No address answered in time.
@@ -36,27 +36,27 @@ pub enum ConnectError {
         /// The timeout.
         timeout: Duration,
     },
-    /// The operating system failed us: retrying may help.
+    /// The operating system failed: retrying may help.
     #[error("socket failed")]
     Io(#[from] io::Error),
 }
 
-/// One address that was tried.
+/// A connection attempt that failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Attempt {
     /// The address.
     pub address: SocketAddr,
-    /// Why it failed.
+    /// The error.
     pub source: io::Error,
 }
 
 impl ConnectError {
-    /// The same as the reason of an ended connection: refused, unreachable, or
-    /// a timeout.
+    /// The corresponding reason of an ended connection: refused, unreachable,
+    /// or timed out.
     ///
-    /// Of several addresses, one that refused was at least reached, and says
-    /// more than one that was not.
+    /// If one of several addresses refused, that is returned: its host was
+    /// reached, which says more than the other errors.
     pub fn end(&self) -> End {
         match self {
             Self::TimedOut { .. } => End::TimedOut(Timeout::Connect),
@@ -89,14 +89,14 @@ impl ConnectError {
         }
     }
 
-    /// Whether another try can end otherwise.
+    /// Whether a retry could succeed.
     pub(super) fn is_worth_retrying(&self) -> bool {
         matches!(self, Self::Resolve(_) | Self::Failed(_) | Self::Io(_))
     }
 }
 
 impl From<ConnectError> for io::Error {
-    /// An error of the same kind, with all that is known in its text.
+    /// Keeps the error's kind, and puts its whole text into the message.
     fn from(error: ConnectError) -> Self {
         Self::new(error.io_kind(), error)
     }

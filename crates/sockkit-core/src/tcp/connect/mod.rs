@@ -1,4 +1,4 @@
-//! Connecting by name: several addresses, a timeout, further tries.
+//! Connects by name: several addresses, a timeout, retries.
 
 mod attempt;
 mod error;
@@ -19,7 +19,7 @@ pub use self::error::{Attempt, ConnectError};
 use super::Connection;
 use crate::{dial, options::SocketOptions};
 
-/// Connects to a name or an address, as [`Connector::default`] does.
+/// Connects to a name or an address with the default [`Connector`].
 ///
 /// ```no_run
 /// # use sockkit_core as sockkit;
@@ -33,17 +33,18 @@ use crate::{dial, options::SocketOptions};
 /// As [`Connector::connect`].
 ///
 /// # Cancel safety
-/// Cancel safe: an attempt under way is given up.
+/// Cancel safe: pending attempts are cancelled.
 pub async fn connect(to: impl ToSocketAddrs) -> Result<Connection, ConnectError> {
     Connector::default().connect(to).await
 }
 
-/// How to connect.
+/// Settings for connecting.
 ///
-/// A name may stand for several addresses. They are tried as RFC 8305 ("happy
-/// eyeballs") says: IPv6 and IPv4 by turns, each as soon as the one before has
-/// failed or has not answered for a while, and the first that answers wins. An
-/// address family that leads nowhere thus costs a moment and not a timeout.
+/// A name may resolve to several addresses. They are tried as in RFC 8305
+/// ("happy eyeballs"): IPv6 and IPv4 alternate, each attempt starts when the
+/// previous one has failed or has been pending for a while, and the first
+/// success wins. A broken address family thus costs a fraction of a second
+/// instead of a timeout.
 ///
 /// ```no_run
 /// # use sockkit_core as sockkit;
@@ -51,7 +52,7 @@ pub async fn connect(to: impl ToSocketAddrs) -> Result<Connection, ConnectError>
 /// use std::time::Duration;
 /// use sockkit::tcp::Connector;
 ///
-/// // A server that may still be starting.
+/// For a server that may still be starting.
 /// let connection = Connector::default()
 ///     .timeout(Duration::from_secs(30))
 ///     .retries(10)
@@ -84,43 +85,43 @@ impl Connector {
         self
     }
 
-    /// How long it may take in all, names and retries included; `Duration::MAX`
-    /// is for ever. Default: 10 s.
+    /// Timeout of the whole operation, name resolution and retries included.
+    /// `Duration::MAX` means none. Default: 10 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How long to wait for one address before the next is tried beside it.
-    /// Default: 250 ms, as RFC 8305 recommends; less than 10 ms is taken as that.
+    /// Delay before the next address is tried in parallel. Default: 250 ms, as
+    /// RFC 8305 recommends; values below 10 ms are raised to 10 ms.
     pub fn attempt_delay(mut self, delay: Duration) -> Self {
         self.attempt_delay = delay.max(MIN_ATTEMPT_DELAY);
         self
     }
 
-    /// How often to begin anew after all addresses have failed. Default: 0.
+    /// How many times to retry after all addresses have failed. Default: 0.
     ///
-    /// The pauses double from 100 ms to 5 s, and each is lengthened by a random
-    /// share of itself, so that many clients do not return all at once.
+    /// Pauses double from 100 ms to 5 s, each with random jitter, so that many
+    /// clients do not reconnect at the same time.
     pub fn retries(mut self, retries: usize) -> Self {
         self.retries = retries;
         self
     }
 
-    /// Connects to the first address that answers.
+    /// Connects to the first address that accepts.
     ///
     /// # Errors
-    /// [`ConnectError::TimedOut`] after the timeout, else what kept the last try
-    /// from succeeding: [`ConnectError::Resolve`], [`ConnectError::NoAddress`],
-    /// [`ConnectError::Options`], or [`ConnectError::Failed`] with every
-    /// address and its reason.
+    /// [`ConnectError::TimedOut`] when the timeout passes, otherwise the error
+    /// of the last try: [`ConnectError::Resolve`], [`ConnectError::NoAddress`],
+    /// [`ConnectError::Options`], or [`ConnectError::Failed`] with the error of
+    /// every address.
     ///
     /// # Cancel safety
-    /// Cancel safe: attempts under way are given up.
+    /// Cancel safe: pending attempts are cancelled.
     ///
     /// # Source
-    /// RFC 8305, sections 4 and 5. All addresses of the name are awaited before
-    /// the first attempt, since the system's resolver gives them together.
+    /// RFC 8305, sections 4 and 5. All addresses are resolved before the first
+    /// attempt, because the system's resolver returns them together.
     pub async fn connect(&self, to: impl ToSocketAddrs) -> Result<Connection, ConnectError> {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(MIN_PAUSE)
@@ -130,7 +131,7 @@ impl Connector {
         let trying = (|| self.try_once(&to))
             .retry(pauses)
             .when(ConnectError::is_worth_retrying)
-            .notify(|error, pause| tracing::debug!(?pause, %error, "connect again"));
+            .notify(|error, pause| tracing::debug!(?pause, %error, "retrying"));
         timeout(self.timeout, trying)
             .await
             .unwrap_or(Err(ConnectError::TimedOut {
@@ -188,7 +189,7 @@ fn same_family(a: SocketAddr, b: SocketAddr) -> bool {
     )
 }
 
-/// RFC 8305, section 8: no implementation may go below.
+/// RFC 8305, section 8: the minimum for every implementation.
 const MIN_ATTEMPT_DELAY: Duration = Duration::from_millis(10);
 
 const MIN_PAUSE: Duration = Duration::from_millis(100);
