@@ -173,7 +173,7 @@ async fn a_peer_that_drops_the_connection_is_an_error_and_not_an_end() {
     drop(accepted);
     let read = soon(dialled.read(&mut [0; 16])).await.unwrap_err();
     assert_eq!(read.kind(), ErrorKind::ConnectionAborted);
-    assert!(read.to_string().contains("before it was through"), "{read}");
+    assert!(read.to_string().contains("before it was done"), "{read}");
     let write = soon(dialled.write_all(b"?")).await.unwrap_err();
     assert_eq!(write.kind(), ErrorKind::ConnectionAborted);
     let shutdown = soon(dialled.shutdown()).await.unwrap_err();

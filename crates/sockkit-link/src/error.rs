@@ -1,4 +1,4 @@
-//! Why there is no connection, and why nothing listens.
+//! Errors from dialling and listening.
 
 use std::{io, time::Duration};
 
@@ -8,113 +8,113 @@ use sockkit_core::{BindError, tcp};
 use super::quic;
 use super::{Address, ResolveError, Scheme};
 
-/// Why there is no connection to an address.
+/// Error from dialling an address.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DialError {
-    /// The address leads to no machine.
+    /// The address cannot be resolved.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
-    /// Its scheme carries no stream here.
+    /// The scheme does not provide streams here.
     #[error(transparent)]
     Scheme(#[from] SchemeError),
-    /// No answer in time: the host is down, a firewall drops packets, or another
-    /// protocol is spoken at that port.
+    /// No reply in time: the host is down, a firewall drops packets, or another
+    /// protocol is in use at that port.
     #[error("{address} did not answer within {timeout:.1?}")]
     TimedOut {
-        /// What was dialled.
+        /// The dialled address.
         address: Address,
-        /// The time that it had in all.
+        /// The timeout of the whole attempt.
         timeout: Duration,
     },
-    /// The machine is there, and nothing listens at that port.
+    /// The host exists, but the port is closed.
     #[error(transparent)]
     Refused(FailedBy),
-    /// Something else is spoken there.
+    /// The peer speaks another protocol.
     #[error(transparent)]
     OtherProtocol(FailedBy),
-    /// The peer has all the connections that it takes: try again later.
+    /// The peer has reached its connection limit: try again later.
     #[error(transparent)]
     Busy(FailedBy),
-    /// Something else went wrong.
+    /// Any other error.
     #[error(transparent)]
     Failed(FailedBy),
 }
 
-/// Which transport failed, and how.
+/// The error of the transport that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FailedBy {
     /// TCP, also below TLS.
     #[error(transparent)]
     Tcp(#[from] tcp::ConnectError),
-    /// The TLS handshake.
+    /// The TLS handshake failed.
     #[cfg(feature = "tls")]
-    #[error("{address}: no TLS handshake")]
+    #[error("{address}: TLS handshake failed")]
     Tls {
-        /// What was dialled.
+        /// The dialled address.
         address: Address,
-        /// What rustls said, or the peer.
+        /// Error from rustls or the peer.
         source: io::Error,
     },
-    /// QUIC.
+    /// QUIC failed.
     #[cfg(feature = "quic")]
     #[error(transparent)]
     Quic(#[from] quic::ConnectError),
-    /// The operating system failed us: retrying may help.
+    /// The operating system failed: retrying may help.
     #[error("socket failed")]
     Io(#[from] io::Error),
 }
 
-/// Why nothing listens at an address now.
+/// Error from listening at an address.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
-    /// The host is no address of this machine, or is not known.
+    /// The host is not a local address, or cannot be resolved.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
-    /// The resolver did not answer in time.
+    /// The resolver did not reply in time.
     #[error("cannot resolve {address} within {timeout:.1?}")]
     TimedOut {
-        /// Where to listen.
+        /// The address to listen at.
         address: Address,
-        /// The time that it had.
+        /// The timeout.
         timeout: Duration,
     },
-    /// Its scheme carries no stream here.
+    /// The scheme does not provide streams here.
     #[error(transparent)]
     Scheme(#[from] SchemeError),
     /// The address cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The operating system failed us: retrying may help.
+    /// The operating system failed: retrying may help.
     #[error("socket failed")]
     Io(#[from] io::Error),
 }
 
-/// Why an address carries no stream here.
+/// An address whose scheme does not provide streams here.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SchemeError {
-    /// UDP carries messages: a stream over it is QUIC's.
-    #[error("{address} carries messages and no stream; write it as tcp:// or quic://")]
+    /// UDP carries messages. Use QUIC for a stream over UDP.
+    #[error("{address} carries messages, not a stream; use tcp:// or quic://")]
     Messages {
         /// The address.
         address: Address,
     },
-    /// TLS proves who is there by keys that the node was not given.
-    #[error("{address} needs keys; give the node a TLS configuration of that side")]
+    /// TLS needs keys, which the node does not have.
+    #[error("{address} needs keys; configure the node's TLS for that side")]
     NoKeys {
         /// The address.
         address: Address,
     },
-    /// The transport is a feature that this program was built without.
+    /// The transport's feature is not enabled in this program.
     #[error("this program was built without {}://", .0.as_str())]
     NotBuilt(Scheme),
 }
 
 impl SchemeError {
-    /// Why there is no stream by the scheme of `address`.
+    /// The error for the scheme of `address`.
     pub(super) fn of(address: &Address) -> Self {
         match address.scheme() {
             Scheme::Udp => Self::Messages {

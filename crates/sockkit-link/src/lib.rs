@@ -1,8 +1,8 @@
-//! How two machines reach each other: addresses, a node that dials and listens
-//! over TCP, TLS and QUIC, and channels that carry messages.
+//! Connections between machines: addresses, a node that dials and listens over
+//! TCP, TLS and QUIC, and channels that carry messages.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// A library does not print; the programs do.
+// Libraries do not print; programs do.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod acceptor;

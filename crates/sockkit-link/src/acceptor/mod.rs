@@ -1,4 +1,4 @@
-//! Listening for streams, whatever carries them.
+//! Accepts streams over any transport.
 
 mod tcp;
 #[cfg(feature = "tls")]
@@ -15,16 +15,17 @@ pub(crate) use self::tls::TlsAcceptor;
 use super::quic;
 use super::{Address, Connection, Scheme};
 
-/// Accepts [`Connection`]s over TCP, TLS or QUIC: what
-/// [`Node::listen`](super::Node::listen) gives.
+/// Accepts [`Connection`]s over TCP, TLS or QUIC; returned by
+/// [`Node::listen`](super::Node::listen).
 ///
-/// Each connection holds one of the places until it is dropped; one host, that
-/// is an IPv4 address or an IPv6 /64 network, has a quarter of them unless the
-/// [node](super::Node) says otherwise. Handshakes run side by side, each with a
-/// deadline: a peer that begins and does not continue delays no other.
+/// Each connection holds a permit until it is dropped. One host, which is an
+/// IPv4 address or an IPv6 /64 network, gets a quarter of the permits unless
+/// the [node](super::Node) is configured otherwise. Handshakes run
+/// concurrently, each with a timeout, so a peer that stalls delays no other.
 ///
-/// [`Server`](sockkit_core::server::Server) serves it, under its own limits too.
-/// Dropping it closes the listener; connections that were accepted stay.
+/// It can be passed to [`Server`](sockkit_core::server::Server), whose own
+/// limits then apply as well. Dropping it closes the listener; accepted
+/// connections stay open.
 #[derive(Debug)]
 pub struct Acceptor {
     door: TransportAcceptor,
@@ -32,7 +33,7 @@ pub struct Acceptor {
     backoff: Backoff,
 }
 
-/// The transports, of which each is a feature but TCP.
+/// The transports; all but TCP are optional features.
 #[derive(Debug)]
 pub(crate) enum TransportAcceptor {
     Tcp(TcpAcceptor),
@@ -51,15 +52,14 @@ impl Acceptor {
         })
     }
 
-    /// Waits, for ever if need be, for the next connection. Who is there is
-    /// told by [`Connection::peer_addr`].
+    /// Waits for the next connection, for as long as it takes.
     ///
-    /// Over QUIC the peer has spoken by then: what its first byte tells apart is
-    /// a connection and a port scan.
+    /// Over QUIC the peer has already sent data: its first byte distinguishes a
+    /// connection from a port scan.
     ///
     /// # Errors
-    /// If nothing more can come. A want of descriptors is waited out, in pauses
-    /// of at most a second.
+    /// If the listener has failed for good. While descriptors run out, it
+    /// retries with pauses of at most a second.
     ///
     /// # Cancel safety
     /// Cancel safe: no connection is lost.
@@ -68,7 +68,7 @@ impl Acceptor {
         Ok(backoff.accept(door).await?.transport)
     }
 
-    /// What carries the connections.
+    /// The transport of the connections.
     pub fn scheme(&self) -> Scheme {
         match self.door {
             TransportAcceptor::Tcp(_) => Scheme::Tcp,
@@ -79,19 +79,19 @@ impl Acceptor {
         }
     }
 
-    /// The address bound, with the port that the system chose.
+    /// The local address, with the port chosen by the system.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
     }
 
-    /// The same in the form that peers dial, unless it is every address of this
-    /// machine.
+    /// The local address in the form that peers dial, unless it is unspecified.
     pub fn address(&self) -> Address {
         Address::new(self.scheme(), self.local.into(), self.local.port())
     }
 
-    /// What every peer should see: tell it by another way than this network.
-    /// `None` over what has no certificate of its own.
+    /// The fingerprint that every peer should see: communicate it over another
+    /// channel than this network. `None` for transports without a certificate
+    /// of their own.
     #[cfg(feature = "quic")]
     pub fn fingerprint(&self) -> Option<quic::Fingerprint> {
         match &self.door {
@@ -101,7 +101,7 @@ impl Acceptor {
     }
 }
 
-/// So that a [`Server`](sockkit_core::server::Server) serves it.
+/// Allows a [`Server`](sockkit_core::server::Server) to serve it.
 impl Accept for Acceptor {
     type Transport = Connection;
     type Address = SocketAddr;
@@ -141,7 +141,8 @@ impl Accept for TransportAcceptor {
             #[cfg(feature = "quic")]
             Self::Quic(listener) => {
                 let accepted = listener.accept().await;
-                // The socket failed, and every later call will say so.
+                // The socket has failed, and every later call returns the
+                // error.
                 let (connection, _peer) =
                     accepted.map_err(|error| io::Error::new(io::ErrorKind::NotConnected, error))?;
                 Ok(by_quic(connection))

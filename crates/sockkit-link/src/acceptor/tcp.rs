@@ -1,4 +1,4 @@
-//! TCP, whose handshake is the kernel's.
+//! TCP, whose handshake the kernel performs.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::Connection;
 
-/// A listener, and its places.
+/// A listener and its permits.
 #[derive(Debug)]
 pub(crate) struct TcpAcceptor {
     listener: tcp::Listener,
@@ -47,24 +47,24 @@ impl TcpAcceptor {
         }
     }
 
-    /// Nothing if there is no place for it, or if it has left already: no peer may
-    /// end the listener.
+    /// Returns nothing if there is no permit, or if the peer has already
+    /// disconnected: no peer may end the listener.
     fn admit(&self, accepted: Accepted<TcpStream>) -> Option<Accepted<Connection>> {
         let Some(permit) = place(&self.limiter, &accepted) else {
             accepted.transport.abort();
             return None;
         };
         plain(accepted, permit)
-            .inspect_err(|error| tracing::debug!(%error, "left at once"))
+            .inspect_err(|error| tracing::debug!(%error, "disconnected at once"))
             .ok()
     }
 }
 
-/// A place for a connection, if there is one.
+/// Takes a permit for a connection, if one is available.
 pub(super) fn place<T>(limiter: &Arc<ConnectionLimiter>, accepted: &Accepted<T>) -> Option<Permit> {
     let permit = limiter.take(accepted.peer.ip());
     if permit.is_none() {
-        tracing::debug!(peer = %accepted.peer, "refused: no room");
+        tracing::debug!(peer = %accepted.peer, "refused: no permit");
     }
     permit
 }
@@ -74,7 +74,8 @@ fn plain(accepted: Accepted<TcpStream>, permit: Permit) -> io::Result<Accepted<C
     let connection = Connection::tcp(tcp::Connection::new(tcp)?)?;
     let peer = connection.peer_addr();
     let ((), mut accepted) = accepted.replace(connection.holding(permit));
-    // As the connection has it: an IPv4 address is not mapped into IPv6.
+    // The connection's form of the address: an IPv4 address is not mapped into
+    // IPv6.
     accepted.peer = peer.into();
     Ok(accepted)
 }

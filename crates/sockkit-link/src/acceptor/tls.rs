@@ -1,4 +1,4 @@
-//! TLS: handshakes side by side, in a task that the listener owns.
+//! TLS: concurrent handshakes, in a task owned by the listener.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -13,8 +13,8 @@ use tokio_rustls::TlsAcceptor;
 use super::tcp::place;
 use crate::{Connection, tls::rustls::ServerConfig};
 
-/// A listener whose connections are through their handshakes. Dropping it ends
-/// those that are not.
+/// A listener whose connections have completed their handshakes. Dropping it
+/// aborts pending handshakes.
 #[derive(Debug)]
 pub(crate) struct TlsAcceptor {
     local: SocketAddr,
@@ -23,7 +23,8 @@ pub(crate) struct TlsAcceptor {
 }
 
 impl TlsAcceptor {
-    /// Takes connections from now on; each handshake may take `handshake_timeout`.
+    /// Accepts connections from now on; each handshake may take
+    /// `handshake_timeout`.
     pub(crate) fn start(
         listener: tcp::Listener,
         limiter: ConnectionLimiter,
@@ -61,7 +62,7 @@ impl Drop for TlsAcceptor {
     }
 }
 
-/// What all handshakes share.
+/// State shared by all handshakes.
 struct Handshakes {
     tls: TlsAcceptor,
     timeout: Duration,
@@ -87,7 +88,7 @@ impl Handshakes {
         }
     }
 
-    /// Takes part in the handshake, and keeps the connection until it is taken.
+    /// Performs the handshake, and holds the connection until it is accepted.
     async fn admit(&self, accepted: Accepted<TcpStream>, permit: Permit) {
         let (tcp, accepted) = accepted.replace(());
         let peer = accepted.peer.clone();
@@ -100,11 +101,11 @@ impl Handshakes {
                 let peer = connection.peer_addr();
                 let ((), mut accepted) = accepted.replace(connection);
                 accepted.peer = peer.into();
-                // Without a listener it is of no use.
+                // Fails if the listener was dropped.
                 let _ = self.ready.send(accepted).await;
             }
-            Ok(Err(error)) => tracing::debug!(%peer, %error, "no connection"),
-            Err(_elapsed) => tracing::debug!(%peer, "its handshake took too long"),
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "handshake failed"),
+            Err(_elapsed) => tracing::debug!(%peer, "handshake timed out"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where a program binds or dials: a scheme, a host and a port.
+//! Addresses to bind or dial: a scheme, a host and a port.
 
 use std::{
     fmt, io,
@@ -9,7 +9,7 @@ use std::{
 use sockkit_core::interfaces::{InterfaceSelector, NoSuchInterface};
 use tokio::net::lookup_host;
 
-/// A transport, a host and a port, as a person types them.
+/// A transport, a host and a port, as typed by a user.
 ///
 /// ```
 /// # mod sockkit { pub use ::sockkit_link as link; }
@@ -25,10 +25,10 @@ use tokio::net::lookup_host;
 /// # Ok::<(), AddressError>(())
 /// ```
 ///
-/// `HOST`, `HOST:PORT`, `:PORT`, `PORT`, an IPv6 address with or without
-/// brackets, and `SCHEME://` before any of them. An IPv6 address may name its
-/// interface as `%eth0` or `%2`. `FromStr` takes the form that `Display` gives,
-/// in which scheme and port are written out.
+/// Accepted forms: `HOST`, `HOST:PORT`, `:PORT`, `PORT`, an IPv6 address with
+/// or without brackets, and any of these after `SCHEME://`. An IPv6 address may
+/// carry a zone such as `%eth0` or `%2`. `FromStr` accepts the form written by
+/// `Display`, which includes the scheme and the port.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Address {
     scheme: Scheme,
@@ -36,91 +36,91 @@ pub struct Address {
     port: u16,
 }
 
-/// What an address leaves out, and which schemes it may have.
+/// Defaults for what an address omits, and the schemes that it may have.
 #[derive(Clone, Copy, Debug)]
 pub struct AddressDefaults {
     schemes: &'static [Scheme],
     port: Option<u16>,
 }
 
-/// How bytes or messages travel.
+/// The transport of an address.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Scheme {
-    /// A TCP connection, in the clear.
+    /// TCP, not encrypted.
     Tcp,
-    /// TLS over a TCP connection.
+    /// TLS over TCP.
     Tls,
     /// QUIC: a reliable, encrypted stream over UDP.
     Quic,
-    /// UDP datagrams, to one host or to a group.
+    /// UDP datagrams, to a host or a group.
     Udp,
 }
 
-/// Which machine.
+/// The host of an address.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Host {
-    /// Every address of this machine; only of use to bind.
+    /// Every local address; for binding only.
     Unspecified,
     /// An IPv4 address.
     V4(Ipv4Addr),
-    /// An IPv6 address, and the interface that a link-local one belongs to.
+    /// An IPv6 address, with its zone if it is link-local.
     V6 {
         /// The address.
         ip: Ipv6Addr,
-        /// The interface's name or index.
+        /// Name or index of the interface.
         zone: Option<String>,
     },
-    /// A name for the system's resolver.
+    /// A name, resolved by the system.
     Name(String),
 }
 
-/// Text that is no address.
+/// Error from parsing an address.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressError {
-    /// The scheme is unknown, or carries something else.
+    /// The scheme is unknown, or not allowed here.
     #[error("{scheme}:// cannot be used here; use {allowed}")]
     Scheme {
-        /// The scheme that was given.
+        /// The given scheme.
         scheme: String,
-        /// Those that can be used.
+        /// The allowed schemes.
         allowed: String,
     },
     /// The port is not a number from 0 to 65535.
-    #[error("{0:?} is no port: a number from 0 to 65535")]
+    #[error("{0:?} is not a port: use a number from 0 to 65535")]
     Port(String),
-    /// Neither the text nor the program names a port.
+    /// Neither the text nor the defaults contain a port.
     #[error("{0:?} has no port; write it as HOST:PORT")]
     NoPort(String),
-    /// The host is neither an address nor a name.
-    #[error("{0:?} is no host: use a name, an IPv4 address, or an IPv6 address in brackets")]
+    /// The host is neither an IP address nor a name.
+    #[error("{0:?} is not a host: use a name, an IPv4 address, or an IPv6 address in brackets")]
     Host(String),
 }
 
-/// An address that leads to no socket address now.
+/// Error from resolving an address.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveError {
-    /// The resolver does not know the name, or failed.
+    /// The resolver does not know the name, or has failed.
     #[error("cannot resolve {host}")]
     Resolver {
         /// The name.
         host: String,
-        /// What the system said.
+        /// Error from the operating system.
         source: io::Error,
     },
-    /// The zone names no interface of this machine.
+    /// The zone does not match any local interface.
     #[error("no interface for the zone of {address}")]
     Zone {
         /// The address with its zone.
         address: String,
-        /// Which was looked for.
+        /// The interface that was not found.
         source: NoSuchInterface,
     },
-    /// Dialling needs a host.
-    #[error("{address} names no host to connect to")]
+    /// An address without a host cannot be dialled.
+    #[error("{address} has no host to connect to")]
     NoHost {
         /// The address.
         address: String,
@@ -128,8 +128,8 @@ pub enum ResolveError {
 }
 
 impl AddressDefaults {
-    /// The schemes that an address may have, the first of which is meant when it
-    /// has none, and the port that is meant when it has none.
+    /// The allowed schemes, the first of which is the default, and the default
+    /// port.
     #[must_use]
     pub const fn new(schemes: &'static [Scheme], port: u16) -> Self {
         Self {
@@ -138,10 +138,10 @@ impl AddressDefaults {
         }
     }
 
-    /// Reads an address.
+    /// Parses an address.
     ///
     /// # Errors
-    /// [`AddressError`], which says what to write instead.
+    /// [`AddressError`], whose text says what to write instead.
     pub fn parse(self, text: &str) -> Result<Address, AddressError> {
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) => (self.scheme(scheme)?, rest),
@@ -170,17 +170,17 @@ impl AddressDefaults {
 }
 
 impl Address {
-    /// An address of known parts.
+    /// Creates an address from its parts.
     pub fn new(scheme: Scheme, host: Host, port: u16) -> Self {
         Self { scheme, host, port }
     }
 
-    /// How bytes or messages travel.
+    /// The transport.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// Which machine.
+    /// The host.
     pub fn host(&self) -> &Host {
         &self.host
     }
@@ -190,7 +190,7 @@ impl Address {
         self.port
     }
 
-    /// Whether it means every address of this machine.
+    /// Whether it means every local address.
     pub fn is_unspecified(&self) -> bool {
         match &self.host {
             Host::Unspecified => true,
@@ -200,7 +200,7 @@ impl Address {
         }
     }
 
-    /// The group, if the host is a multicast address.
+    /// The multicast group, if the host is one.
     pub fn group(&self) -> Option<IpAddr> {
         let ip = match &self.host {
             Host::V4(ip) => IpAddr::from(*ip),
@@ -210,12 +210,13 @@ impl Address {
         ip.is_multicast().then_some(ip)
     }
 
-    /// The socket addresses to dial, in the resolver's order; never empty.
+    /// Returns the socket addresses to dial, in the resolver's order; never
+    /// empty.
     ///
-    /// Waits as long as the system's resolver does: give it a deadline.
+    /// Waits as long as the system's resolver does: add a timeout.
     ///
     /// # Errors
-    /// [`ResolveError`] if the host is unknown, or if there is none.
+    /// [`ResolveError`] if the host is unknown or missing.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -240,8 +241,8 @@ impl Address {
         }
     }
 
-    /// The socket addresses to bind; never empty. Without a host that is the
-    /// unspecified address of IPv4 and of IPv6.
+    /// Returns the socket addresses to bind; never empty. Without a host, these
+    /// are the unspecified addresses of IPv4 and IPv6.
     ///
     /// # Errors
     /// As [`resolve`](Self::resolve).
@@ -279,7 +280,7 @@ impl Address {
     }
 }
 
-/// Takes the port off the end, if there is one. Text of digits alone is a port.
+/// Splits off the port, if there is one. Text of digits alone is a port.
 fn split_port(text: &str) -> Result<(&str, Option<u16>), AddressError> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(("", Some(port(text)?)));
@@ -288,7 +289,7 @@ fn split_port(text: &str) -> Result<(&str, Option<u16>), AddressError> {
         let (host, rest) = bracketed
             .split_once(']')
             .ok_or_else(|| AddressError::Host(text.to_owned()))?;
-        // Brackets hold an IPv6 address and nothing else.
+        // Brackets may contain an IPv6 address only.
         if !host.contains(':') {
             return Err(AddressError::Host(text.to_owned()));
         }
@@ -299,7 +300,8 @@ fn split_port(text: &str) -> Result<(&str, Option<u16>), AddressError> {
         };
     }
     match text.split_once(':') {
-        // Two colons: an IPv6 address without brackets, and so without a port.
+        // Two colons: an IPv6 address without brackets, and therefore without a
+        // port.
         Some((_, rest)) if rest.contains(':') => Ok((text, None)),
         Some((host, digits)) => Ok((host, Some(port(digits)?))),
         None => Ok((text, None)),
@@ -339,8 +341,8 @@ impl FromStr for Host {
     }
 }
 
-/// RFC 1123, section 2.1, and the underscore that real networks use. The last
-/// label is not a number, or 256.1.1.1 would be a name.
+/// RFC 1123, section 2.1, and the underscore used in practice. The last label
+/// must not be a number, or 256.1.1.1 would be a name.
 fn is_name(text: &str) -> bool {
     let labels = text.strip_suffix('.').unwrap_or(text);
     let is_label = |label: &str| {
@@ -357,7 +359,7 @@ fn is_name(text: &str) -> bool {
         && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The zone of a link-local address is its interface's index.
+/// The zone of a link-local address becomes its interface's index.
 impl From<SocketAddr> for Host {
     fn from(address: SocketAddr) -> Self {
         match address {
@@ -370,7 +372,7 @@ impl From<SocketAddr> for Host {
     }
 }
 
-/// The name or index of an interface.
+/// Whether it is a valid interface name or index.
 fn is_zone(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text
@@ -379,7 +381,7 @@ fn is_zone(text: &str) -> bool {
 }
 
 impl Scheme {
-    /// As it stands before `://`.
+    /// The text before `://`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -390,7 +392,8 @@ impl Scheme {
     }
 }
 
-/// Needs scheme and port written out, except after a program's own defaults.
+/// Requires the scheme and the port; use [`AddressDefaults::parse`] for shorter
+/// forms.
 impl FromStr for Address {
     type Err = AddressError;
 
@@ -409,7 +412,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// As before a port: an IPv6 address is in brackets.
+/// As before a port: IPv6 addresses are in brackets.
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

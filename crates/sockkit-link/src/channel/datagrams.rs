@@ -1,4 +1,4 @@
-//! Messages as datagrams, to addresses and groups.
+//! Messages as datagrams, to hosts and groups.
 
 use std::{
     io,
@@ -24,12 +24,13 @@ use super::{
     socket::Socket,
 };
 
-/// Where datagrams go to, or come from, and how.
+/// Settings of a datagram channel: addresses, rates and filters.
 #[derive(Clone, Debug)]
 #[must_use = "a config does nothing until a channel is opened with it"]
 pub struct DatagramConfig {
     destinations: Vec<SocketAddr>,
-    /// The address to receive at, a group perhaps; or to send from.
+    /// The address to receive at, possibly a group, or the address to send
+    /// from.
     bind: Option<SocketAddr>,
     interface: Option<InterfaceSelector>,
     multicast_hops: u8,
@@ -41,7 +42,7 @@ pub struct DatagramConfig {
 }
 
 impl DatagramConfig {
-    /// Sends to these addresses, machines' or groups'. All have one IP version.
+    /// Sends to these hosts or groups. All must have the same IP version.
     pub fn to(destinations: impl Into<Vec<SocketAddr>>) -> Self {
         Self {
             destinations: destinations.into(),
@@ -56,74 +57,74 @@ impl DatagramConfig {
         }
     }
 
-    /// Receives at this machine's address, or what is sent to a group and to
-    /// nothing else.
+    /// Receives at a local address, or receives what is sent to a group.
     pub fn at(address: SocketAddr) -> Self {
         Self::to([]).bind(address)
     }
 
-    /// The address to send from. Default: any address, any port.
+    /// The local address to send from. Default: any address, any port.
     pub fn bind(mut self, address: SocketAddr) -> Self {
         self.bind = Some(address);
         self
     }
 
-    /// The interface for groups. Default: the routing table's.
+    /// The interface for groups. Default: chosen by the routing table.
     pub fn interface(mut self, interface: InterfaceSelector) -> Self {
         self.interface = Some(interface);
         self
     }
 
-    /// Routers that a message to a group may cross, plus one. Default: 1, the
-    /// local network alone.
+    /// Hop limit for groups. Default: 1, the local network only.
     pub fn multicast_hops(mut self, hops: u8) -> Self {
         self.multicast_hops = hops;
         self
     }
 
-    /// The longest datagram, in bytes. Default: 1,400, which Ethernet carries
-    /// in one piece.
+    /// Maximum datagram size, in bytes. Default: 1,400, which fits an Ethernet
+    /// frame.
     ///
-    /// Longer ones cost less where the path takes them, as loopback does.
+    /// Larger datagrams are cheaper on paths that support them, such as
+    /// loopback.
     pub fn max_datagram_bytes(mut self, bytes: usize) -> Self {
         self.max_datagram_bytes = bytes;
         self
     }
 
-    /// How fast a message goes out beyond its first 128 KiB. Default: 125 MB
-    /// a second, as fast as gigabit Ethernet.
+    /// Maximum send rate after the first 128 KiB of a message. Default: 125 MB
+    /// a second, the rate of gigabit Ethernet.
     ///
-    /// All destinations share it. Slower is easier on receivers and switches
-    /// with small buffers, and makes large messages older.
+    /// All destinations share it. A lower rate spares receivers and switches
+    /// with small buffers, and increases the latency of large messages.
     pub fn max_bytes_per_second(mut self, bytes: u64) -> Self {
         self.max_bytes_per_second = bytes;
         self
     }
 
-    /// The host whose datagrams are taken. Default: any.
+    /// Receives from this host only. Default: any host.
     ///
-    /// Keeps out other hosts, but not one that forges this host's address:
-    /// datagrams are not authenticated.
+    /// This does not keep out a host that spoofs the address: datagrams are not
+    /// authenticated.
     pub fn only_from(mut self, host: IpAddr) -> Self {
         self.only_from = Some(host);
         self
     }
 
-    /// The kind of message that a receiver of a group also takes by unicast,
-    /// from the sender that it [prefers](super::Channel::prefer). Default: none.
+    /// The kind of message that a receiver of a group also accepts by unicast,
+    /// from the sender that it [prefers](super::Channel::prefer). Default:
+    /// none.
     pub fn unicast_kind(mut self, kind: Kind) -> Self {
         self.unicast = Some(kind);
         self
     }
 
-    /// Room for datagrams while this program does something else. Default:
-    /// 4 MiB; Linux gives `net.core.rmem_max` at the most. Of receivers alone.
+    /// Size of the receive buffer. Default: 4 MiB; Linux caps it at
+    /// `net.core.rmem_max`. For receivers only.
     pub fn receive_buffer_bytes(mut self, bytes: usize) -> Self {
         self.receive_buffer_bytes = bytes;
         self
     }
 
-    /// Opens the socket, which says whether there is a group.
+    /// Opens the socket. Also returns whether it has joined a group.
     pub(super) fn open(
         self,
         limits: &Limits,
@@ -190,13 +191,13 @@ impl DatagramConfig {
     }
 }
 
-/// Sends to all destinations, and replies to one.
+/// Sends to all destinations, and replies to single peers.
 #[derive(Debug)]
 pub(super) struct DatagramSender {
     socket: Arc<Socket>,
     destinations: Vec<SocketAddr>,
     messages: Mutex<Messages>,
-    /// With numbers of their own: a reply leaves no gap between messages.
+    /// Numbered separately, so that a reply leaves no gap between messages.
     replies: StdMutex<Splitter>,
 }
 
@@ -226,7 +227,7 @@ impl DatagramSender {
                     .socket
                     .endpoint()
                     .send_segments(Some(to), run, segment_bytes);
-                // One destination that cannot be reached costs the others nothing.
+                // An unreachable destination does not affect the others.
                 if let Err(error) = sent.await {
                     refused = Some(error);
                 }
@@ -243,7 +244,7 @@ impl DatagramSender {
         }
     }
 
-    /// Sends to one address, at once: a message under way is not waited for.
+    /// Sends to one address at once, without waiting for a message in progress.
     pub(super) async fn reply(
         &self,
         to: SocketAddr,
@@ -270,7 +271,7 @@ impl DatagramSender {
     }
 }
 
-/// Receives from every sender that the filter admits.
+/// Receives from every sender that passes the filter.
 #[derive(Debug)]
 pub(super) struct DatagramReceiver {
     socket: Arc<Socket>,
@@ -282,7 +283,8 @@ impl DatagramReceiver {
     pub(super) async fn recv(&mut self) -> Result<Message, RecvError> {
         loop {
             while let Some(datagram) = self.batch.pop() {
-                // One moment for the whole batch would make the last look too young.
+                // A single timestamp for the whole batch would make later
+                // datagrams look too young.
                 let taken = self.inbound.handle_datagram(now(), &datagram.into());
                 if let Some(message) = taken? {
                     return Ok(message);
@@ -301,14 +303,14 @@ impl DatagramReceiver {
     }
 }
 
-/// A stream id that cannot be guessed, from the operating system.
+/// An unpredictable stream id from the operating system.
 fn random_stream() -> io::Result<StreamId> {
     Ok(StreamId(getrandom::u64()?))
 }
 
-/// What goes to one destination before the next one's turn: one pass through
+/// Bytes sent to one destination before the next has its turn: one pass through
 /// the network stack.
 const RUN_BYTES: usize = 64 << 10;
 
-/// Room for a run to each of a few destinations.
+/// Holds a run for each of a few destinations.
 const SEND_BUFFER_BYTES: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! What can fail about a channel.
+//! Errors of a channel.
 
 use std::{io, net::SocketAddr};
 
@@ -21,7 +21,7 @@ use crate::{Address, DialError, FailedBy, ListenError, ResolveError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChannelError {
-    /// There is no address to send to.
+    /// There is no destination.
     #[error("no destination to send to")]
     NoDestination,
     /// One socket cannot send to both IP versions.
@@ -32,7 +32,7 @@ pub enum ChannelError {
         /// One of the other IP version.
         other: SocketAddr,
     },
-    /// A sender sends to addresses, or waits for connections; not both.
+    /// A sender either sends to addresses or accepts connections.
     #[error("{first} and {other} cannot be served by one sender: use two")]
     MixedTransports {
         /// The first address.
@@ -40,13 +40,13 @@ pub enum ChannelError {
         /// One of the other kind.
         other: Address,
     },
-    /// The address leads to no socket address.
+    /// The address cannot be resolved.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
     /// The address cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The UDP socket fails.
+    /// The UDP socket failed.
     #[error(transparent)]
     Udp(#[from] UdpError),
     /// The group cannot be joined.
@@ -55,13 +55,13 @@ pub enum ChannelError {
     /// The address to listen at cannot be bound.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The operating system failed us.
+    /// The operating system failed.
     #[error("socket failed")]
     Io(#[from] io::Error),
 }
 
 impl DialError {
-    /// The same as the reason of an ended connection.
+    /// The corresponding reason of an ended connection.
     pub fn end(&self) -> End {
         match self {
             Self::Resolve(ResolveError::Resolver { source, .. }) => End::from_io(source),
@@ -70,7 +70,7 @@ impl DialError {
             Self::TimedOut { .. } => End::TimedOut(Timeout::Connect),
             Self::Refused(_) => End::Refused,
             Self::OtherProtocol(_) => End::Failed(io::ErrorKind::InvalidData),
-            // As TCP resets one connection too many.
+            // TCP resets a connection over the limit.
             Self::Busy(_) => End::Reset,
             Self::Failed(failed) => failed.end(),
         }
@@ -94,63 +94,65 @@ impl FailedBy {
     }
 }
 
-/// Why a message was not sent, or not to all.
+/// Error from sending a message, to one or several destinations.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The message is longer than the channel takes. The channel is as good as before.
+    /// The message exceeds the channel's limit. The channel remains usable.
     #[error(transparent)]
     TooLong(#[from] SplitError),
-    /// The system refused some datagrams. The next message may get through.
+    /// The operating system rejected some datagrams. The next message may
+    /// succeed.
     #[error(transparent)]
     Udp(#[from] UdpError),
-    /// The connection has ended, or its peer takes messages too slowly.
+    /// The connection has ended, or its peer is too slow.
     #[error("connection ended")]
     Ended(#[from] io::Error),
 }
 
 impl SendError {
-    /// Whether no other message can be sent either.
+    /// Whether the channel can send no further message.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Ended(_))
     }
 }
 
-/// Why no message was received.
+/// Error from receiving a message.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecvError {
-    /// A datagram that is no shard, or spoils its message. Ask for the next one.
-    #[error("datagram from {from} refused")]
+    /// A malformed datagram, or one that contradicts its message. Receive
+    /// again.
+    #[error("invalid datagram from {from}")]
     Refused {
-        /// The address that the datagram came from.
+        /// Source address of the datagram.
         from: SocketAddr,
-        /// What is wrong with it.
+        /// The error.
         source: ShardError,
     },
-    /// A datagram from another host, or to another address, than was asked for,
-    /// passed over unread. Ask for the next one.
+    /// A datagram from another host, or to another address, than configured; it
+    /// was ignored. Receive again.
     #[error("datagram from {from} is not for this channel")]
     Filtered {
-        /// The address that the datagram came from.
+        /// Source address of the datagram.
         from: SocketAddr,
     },
-    /// The socket failed for now. Ask again, after a pause.
+    /// The socket failed temporarily. Receive again after a pause.
     #[error(transparent)]
     Udp(#[from] UdpError),
-    /// A message over the limit in a stream of its own, which was stopped. Ask
-    /// for the next one.
-    #[error("message from {from} is longer than {limit} bytes, or than there is room for")]
+    /// A QUIC stream whose message exceeds the limit, and which was stopped.
+    /// Receive again.
+    #[error("message from {from} exceeds the limit of {limit} bytes or the free buffer space")]
     TooLong {
         /// The peer.
         from: SocketAddr,
-        /// The limit in force, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// The peer broke the framing, and the connection is of no further use.
-    #[error("peer sent no frame")]
+    /// The peer broke the framing. The connection is unusable.
+    #[error("peer broke the framing")]
     Frame(#[source] FrameReadError),
-    /// The peer has closed its side in order.
+    /// The peer has closed its side gracefully.
     #[error("peer has closed the connection")]
     Finished,
     /// The connection failed.
@@ -171,7 +173,7 @@ impl RecvError {
         }
     }
 
-    /// Whether the peer sent what no honest one does.
+    /// Whether the peer violated the protocol.
     pub fn is_peers_fault(&self) -> bool {
         match self {
             Self::Refused { .. } | Self::TooLong { .. } => true,

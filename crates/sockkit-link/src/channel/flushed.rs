@@ -1,4 +1,4 @@
-//! A connection whose flush means that the bytes are on their way.
+//! A connection whose flush waits until the data has been sent.
 
 use std::{
     io::{self, IoSlice},
@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::Connection;
 
-/// Flushing waits until the kernel has sent what it took, but for a little.
+/// Flushing waits until only little unsent data is left in the kernel.
 #[derive(Debug)]
 pub(super) struct Flushed(pub(super) Stream<Connection>);
 

@@ -24,7 +24,7 @@ pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
 
-/// The two directions of one stream. `local` is this side's address.
+/// The two directions of one stream. `local` is the local address.
 pub(super) fn framed(
     stream: Box<dyn Duplex>,
     peer: SocketAddr,
@@ -52,7 +52,7 @@ pub(super) fn framed(
     (sender, receiver)
 }
 
-/// Writes frames, one after the other.
+/// Writes frames, one after another.
 #[derive(Debug)]
 pub(super) struct FrameSender {
     frames: FrameConfig,
@@ -63,13 +63,13 @@ pub(super) struct FrameSender {
 struct Writer {
     stream: WriteHalf<Box<dyn Duplex>>,
     lag: LagLimit,
-    /// A frame was begun and not ended: the stream is of no further use.
+    /// A frame was only partly written: the stream is unusable.
     is_cut: bool,
 }
 
 impl FrameSender {
     /// Returns when the message has left this machine, as far as the stream's
-    /// flush can tell.
+    /// flush reveals.
     pub(super) async fn send(&self, parts: &[Bytes]) -> Result<Sent, SendError> {
         let length = parts.iter().map(Bytes::len).sum();
         let prefix = self.prefix(length)?;
@@ -82,8 +82,8 @@ impl FrameSender {
         })
     }
 
-    /// Sends what `message` returns when it is its turn: after the message under
-    /// way, and before the next.
+    /// Sends the result of `message` in its turn: after the message in
+    /// progress, and before the next.
     pub(super) async fn reply(
         &self,
         message: impl FnOnce() -> Vec<u8> + Send,
@@ -96,7 +96,7 @@ impl FrameSender {
         Ok(())
     }
 
-    /// Says that nothing more comes.
+    /// Closes the sending side.
     pub(super) async fn close(&self) -> io::Result<()> {
         let mut writer = self.writer.lock().await;
         writer.check()?;
@@ -123,7 +123,7 @@ impl Writer {
         }
     }
 
-    /// Writes all of it, or fails when the peer has taken too long over it.
+    /// Writes everything, or fails if the peer is too slow.
     async fn write(&mut self, prefix: &[u8], parts: &[Bytes]) -> io::Result<()> {
         self.check()?;
         self.is_cut = true;
@@ -140,7 +140,7 @@ impl Writer {
     }
 }
 
-/// The bytes lie where they lie: no copy joins them.
+/// Writes the parts from where they are, without joining them.
 async fn write_all_vectored(
     stream: &mut (impl AsyncWrite + Unpin),
     prefix: &[u8],
@@ -165,7 +165,7 @@ pub(super) struct FrameReceiver {
     reader: FrameReader<ReadHalf<Box<dyn Duplex>>>,
     peer: SocketAddr,
     local: Option<IpAddr>,
-    /// The stream's own deadline has passed; one more look is due.
+    /// The stream's own timeout has passed; one more read is due.
     timed_out: Option<io::Error>,
 }
 
@@ -193,9 +193,9 @@ impl FrameReceiver {
         })
     }
 
-    /// A process that was stopped wakes to timers that have passed before the
-    /// runtime has heard what came meanwhile. A deadline loses no bytes, so
-    /// the reader can go on.
+    /// When a suspended process resumes, its timers fire before the runtime has
+    /// learned of data that arrived in the meantime. A timeout loses no bytes,
+    /// so reading can continue.
     async fn look_again(&mut self) -> Result<Option<Bytes>, FrameReadError> {
         let again = timeout(LOOK_FOR, self.reader.recv()).await;
         again.unwrap_or_else(|_| {
@@ -209,5 +209,5 @@ fn is_read_timeout(error: &io::Error) -> bool {
     End::from_io(error) == End::TimedOut(Timeout::Read)
 }
 
-/// Enough for the runtime to ask the kernel.
+/// Long enough for the runtime to poll the kernel.
 const LOOK_FOR: std::time::Duration = std::time::Duration::from_millis(20);

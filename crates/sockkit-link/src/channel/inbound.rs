@@ -1,7 +1,7 @@
-//! From datagrams to messages: what is taken, and from whom.
+//! Turns datagrams into messages, after filtering.
 //!
 //! Pure: the caller passes datagrams and `now` in, and calls
-//! [`expire`](Inbound::expire) now and then.
+//! [`expire`](Inbound::expire) from time to time.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -13,8 +13,8 @@ use sockkit_core::udp::Datagram;
 
 use super::{Limits, Message, RecvError};
 
-/// The pure half of receiving from datagrams, which a
-/// [`Channel`](super::Channel) drives; here for simulations and tests.
+/// The pure half of receiving datagrams, driven by a
+/// [`Channel`](super::Channel); public for simulations and tests.
 #[derive(Debug)]
 pub struct Inbound {
     filter: Filter,
@@ -22,14 +22,14 @@ pub struct Inbound {
     preferred: Option<SocketAddr>,
 }
 
-/// A datagram, as far as it matters here.
+/// A datagram with the metadata needed here.
 #[derive(Clone, Copy, Debug)]
 pub struct IncomingDatagram<'a> {
     /// The payload.
     pub bytes: &'a [u8],
-    /// The address it came from.
+    /// Its source address.
     pub from: SocketAddr,
-    /// The address it was sent to, if the system tells.
+    /// Its destination address, if the system reports it.
     pub to: Option<IpAddr>,
 }
 
@@ -43,21 +43,21 @@ impl<'a> From<Datagram<'a>> for IncomingDatagram<'a> {
     }
 }
 
-/// Which datagrams are taken.
+/// Which datagrams are accepted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Filter {
-    /// Messages only if they were sent to this group.
+    /// Accept messages only if they were sent to this group.
     pub group: Option<IpAddr>,
-    /// The kind that the preferred sender may also send to this machine alone,
+    /// The kind of message that the preferred sender may also send by unicast,
     /// such as its replies.
     pub unicast: Option<MessageKind>,
-    /// What this host sends, and nothing else.
+    /// Accept datagrams from this host only.
     pub host: Option<IpAddr>,
 }
 
 impl Inbound {
-    /// Takes what passes `filter`. `older` says what becomes of a sender's
-    /// unfinished messages when a newer one is whole.
+    /// Accepts datagrams that pass `filter`. `older` decides about a sender's
+    /// incomplete messages when a newer one is complete.
     pub fn new(filter: Filter, limits: &Limits, older: Older) -> Self {
         let reassembly = ReassemblyConfig::default()
             .max_message_bytes(limits.max_receive_bytes)
@@ -70,18 +70,18 @@ impl Inbound {
         }
     }
 
-    /// Takes one datagram in; returns the message that it completes, if any.
+    /// Processes one datagram. Returns the message that it completes, if any.
     ///
     /// # Errors
-    /// [`RecvError::Filtered`] or [`RecvError::Refused`]. The next datagram may
-    /// be from another sender.
+    /// [`RecvError::Filtered`] or [`RecvError::Refused`]. Later datagrams may
+    /// come from other senders.
     pub fn handle_datagram(
         &mut self,
         now: Instant,
         datagram: &IncomingDatagram<'_>,
     ) -> Result<Option<Message>, RecvError> {
         let from = datagram.from;
-        if !self.filter.lets_in(datagram, self.preferred) {
+        if !self.filter.accepts(datagram, self.preferred) {
             return Err(RecvError::Filtered { from });
         }
         let whole = self
@@ -97,22 +97,22 @@ impl Inbound {
         }))
     }
 
-    /// Spares this sender's messages when room is short, and takes the kind
-    /// that it may send to this machine alone.
+    /// Keeps this sender's messages when memory is short, and accepts its
+    /// unicast messages of the configured kind.
     pub fn prefer(&mut self, sender: SocketAddr) {
         self.preferred = Some(sender);
         self.reassembler.prefer(Some(sender));
     }
 
-    /// Gives up the messages whose time is over.
+    /// Discards incomplete messages whose time has passed.
     pub fn expire(&mut self, now: Instant) {
         self.reassembler.expire(now);
     }
 }
 
 impl Filter {
-    /// Whether a datagram is meant for this receiver.
-    fn lets_in(&self, datagram: &IncomingDatagram<'_>, preferred: Option<SocketAddr>) -> bool {
+    /// Whether a datagram passes the filter.
+    fn accepts(&self, datagram: &IncomingDatagram<'_>, preferred: Option<SocketAddr>) -> bool {
         let by_host = self
             .host
             .is_none_or(|host| host.to_canonical() == datagram.from.ip().to_canonical());

@@ -1,29 +1,29 @@
-//! How slowly a peer may take messages.
+//! Bounds how slowly a peer may take messages.
 //!
 //! Pure: the caller passes `now` in, and does the waiting.
 //!
-//! A deadline for each write is no floor: a reader that takes a few bytes now
-//! and then meets it for ever, and holds its place. So whole messages count:
-//! each may take a tenth of the limit, and a peer that needs longer falls
-//! behind. One that is quicker catches up, and one that has fallen behind by
-//! more than the limit is given up.
+//! A timeout for each write is not enough: a reader that takes a few bytes now
+//! and then never exceeds it. Whole messages count instead. Each may take a
+//! tenth of the limit; a slower peer falls behind, a faster one catches up, and
+//! a peer that is further behind than the limit is disconnected.
 
 use std::{
     io,
     time::{Duration, Instant},
 };
 
-/// How far one peer is behind, and how far it may be.
+/// How far a peer is behind, and how far it may be.
 #[derive(Debug)]
 pub struct LagLimit {
     limit: Duration,
     behind: Duration,
-    /// What is on its way: since when, and how long it may take.
+    /// The message in progress: when it began, and how long it may take.
     under_way: Option<(Instant, Duration)>,
 }
 
 impl LagLimit {
-    /// For a peer that may be behind by `limit`; [`Duration::MAX`] is no limit.
+    /// For a peer that may be behind by `limit`; [`Duration::MAX`] means no
+    /// limit.
     pub fn new(limit: Duration) -> Self {
         Self {
             limit,
@@ -32,19 +32,20 @@ impl LagLimit {
         }
     }
 
-    /// A message of so many bytes is sent; one of megabytes may take longer.
+    /// A message of this size is being sent; messages of megabytes may take
+    /// longer.
     pub fn handle_message(&mut self, now: Instant, bytes: usize) {
         let transfer = Duration::from_micros(bytes as u64) / MEGABYTES_PER_SECOND;
         let allowance = (self.limit / MESSAGES_PER_LIMIT).saturating_add(transfer);
         self.under_way = Some((now, allowance));
     }
 
-    /// Something short is sent. With it nobody catches up.
+    /// A short message is being sent. It does not help the peer to catch up.
     pub fn handle_reply(&mut self, now: Instant) {
         self.under_way = Some((now, REPLY_WITHIN));
     }
 
-    /// How long the peer may still take over it.
+    /// How long the peer may still take for the message in progress.
     pub fn left(&self, now: Instant) -> Duration {
         let Some((since, allowance)) = self.under_way else {
             return Duration::MAX;
@@ -55,10 +56,10 @@ impl LagLimit {
             .saturating_sub(now.saturating_duration_since(since))
     }
 
-    /// The peer has taken it.
+    /// The peer has taken the message.
     ///
     /// # Errors
-    /// If it is too far behind by now.
+    /// If it is now too far behind.
     pub fn handle_taken(&mut self, now: Instant) -> io::Result<()> {
         let Some((since, allowance)) = self.under_way.take() else {
             return Ok(());
@@ -72,13 +73,13 @@ impl LagLimit {
     }
 }
 
-/// With a limit of ten seconds, a message a second is enough.
+/// With a limit of ten seconds, one message a second is fast enough.
 const MESSAGES_PER_LIMIT: u32 = 10;
 
-/// Slower than this over a long message is falling behind.
+/// A long message that is slower than this makes the peer fall behind.
 const MEGABYTES_PER_SECOND: u32 = 1;
 
-/// What it takes by itself, so that days of them are no falling behind.
+/// The time that a reply takes anyway, so that replies alone never add up.
 const REPLY_WITHIN: Duration = Duration::from_millis(1);
 
 #[cfg(test)]

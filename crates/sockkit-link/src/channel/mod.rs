@@ -1,4 +1,4 @@
-//! Messages between machines, whatever carries them.
+//! Messages between machines, over any transport.
 //!
 //! | over | a message is | lost, when | take it when |
 //! | --- | --- | --- | --- |
@@ -97,7 +97,8 @@ enum Receiving {
     Quic(streams::StreamReceiver),
 }
 
-/// How long messages may be, and how slowly a connected peer may take them.
+/// Limits of message length, and of how slowly a connected peer may take
+/// messages.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "limits do nothing until a channel is opened with them"]
 pub struct Limits {
@@ -106,35 +107,34 @@ pub struct Limits {
     max_lag: Duration,
 }
 
-/// A message that has arrived whole.
+/// A received message.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Message {
-    /// The message itself.
+    /// The payload.
     pub bytes: Bytes,
-    /// The address that it came from.
+    /// The sender's address.
     pub from: SocketAddr,
-    /// The address that it was sent to, if the system tells.
+    /// The destination address, if the system reports it.
     pub to: Option<IpAddr>,
-    /// What it holds, where the transport has a field for that; elsewhere its
-    /// first bytes tell.
+    /// The kind of message, if the transport has a field for it; otherwise the
+    /// payload tells.
     pub kind: Option<MessageKind>,
-    /// The stream it came in, and its number there, where messages can be lost
-    /// or overtake each other.
+    /// Its stream and its number there, if messages can be lost or reordered.
     pub place: Option<(StreamId, u64)>,
 }
 
-/// What became of a message.
+/// Result of sending a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Sent {
-    /// Bytes handed to the network, headers and parity included, to all
-    /// destinations together.
+    /// Bytes handed to the network for all destinations together, including
+    /// headers and parity.
     pub bytes: u64,
 }
 
 impl Message {
-    /// A message of which no more is known than its sender.
+    /// A message without metadata other than its sender.
     pub fn new(bytes: Bytes, from: SocketAddr) -> Self {
         Self {
             bytes,
@@ -145,7 +145,7 @@ impl Message {
         }
     }
 
-    /// What it holds.
+    /// Sets the kind.
     #[must_use]
     pub fn of_kind(mut self, kind: Option<MessageKind>) -> Self {
         self.kind = kind;
@@ -154,24 +154,25 @@ impl Message {
 }
 
 impl Limits {
-    /// The longest message to send. Default: 64 MiB.
+    /// Maximum length of a message to send. Default: 64 MiB.
     pub fn max_send_bytes(mut self, bytes: usize) -> Self {
         self.max_send_bytes = bytes;
         self
     }
 
-    /// The longest message to receive. Default: 64 MiB.
+    /// Maximum length of a message to receive. Default: 64 MiB.
     ///
-    /// Unfinished messages hold twice that at most; so does one frame.
+    /// Incomplete messages use at most twice this much memory; so does one
+    /// frame.
     pub fn max_receive_bytes(mut self, bytes: usize) -> Self {
         self.max_receive_bytes = bytes;
         self
     }
 
-    /// How far a connected peer may be behind with taking messages before the
-    /// channel ends. Default: 10 s; [`Duration::MAX`] is never.
+    /// How far a connected peer may fall behind before the channel ends.
+    /// Default: 10 s; [`Duration::MAX`] means never.
     ///
-    /// See [`LagLimit`]. Datagrams know no such limit.
+    /// See [`LagLimit`]. Does not apply to datagrams.
     pub fn max_lag(mut self, lag: Duration) -> Self {
         self.max_lag = lag;
         self
@@ -193,10 +194,10 @@ impl Default for Limits {
 }
 
 impl Channel {
-    /// Opens a UDP socket for messages, to or from hosts or groups.
+    /// Opens a UDP socket for messages to or from hosts or groups.
     ///
     /// # Errors
-    /// [`ChannelError`] if the destinations do not fit together, the address
+    /// [`ChannelError`] if the destinations cannot be combined, the address
     /// cannot be bound, or the group cannot be joined.
     ///
     /// # Panics
@@ -209,9 +210,10 @@ impl Channel {
         })
     }
 
-    /// Sends messages as frames of any reliable stream, whose other end `peer` is.
+    /// Sends messages as frames over any reliable stream. `peer` is the address
+    /// of its other end.
     ///
-    /// A message is sent when the stream has been flushed.
+    /// A message counts as sent when the stream has been flushed.
     pub fn framed(
         stream: impl AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static,
         peer: SocketAddr,
@@ -220,19 +222,19 @@ impl Channel {
         Self::boxed(Box::new(stream), peer, None, limits)
     }
 
-    /// Sends messages over a connection that was dialled: each as a frame, or over
-    /// QUIC in a stream of its own.
+    /// Sends messages over a dialled connection: as frames, or over QUIC each
+    /// in a stream of its own.
     ///
-    /// Over QUIC both sides' nodes must be [set up for messages](Node::messages).
+    /// Over QUIC both nodes must be [configured for messages](Node::messages).
     pub fn connection(connection: Connection, limits: &Limits) -> Self {
         let (handle, peer) = (connection.handle(), connection.peer_addr());
         let local = connection.local_ip();
         Self::over(Box::new(connection), &handle, peer, local, limits)
     }
 
-    /// The same over a connection that a [`Server`](sockkit_core::server::Server)
-    /// accepted, whose timeouts hold. A message is sent when it has left this
-    /// machine.
+    /// The same over a connection accepted by a
+    /// [`Server`](sockkit_core::server::Server), whose timeouts apply. A
+    /// message counts as sent when it has left this machine.
     pub fn accepted(stream: Stream<Connection>, limits: &Limits) -> Self {
         let connection = stream.get_ref();
         let (handle, peer) = (connection.handle(), connection.peer_addr());
@@ -276,7 +278,8 @@ impl Channel {
         }
     }
 
-    /// The address bound, of datagrams: for a group, that of the socket.
+    /// The local address of a datagram channel; for a group, that of the
+    /// socket.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         match &self.sender.0 {
             Sending::Udp(sender) | Sending::Multicast(sender) => sender.local_addr(),
@@ -284,12 +287,12 @@ impl Channel {
         }
     }
 
-    /// The peer, of a connection.
+    /// The peer of a connection.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.sender.peer()
     }
 
-    /// The addresses that messages are sent to, of datagrams.
+    /// The destinations of a datagram channel.
     pub fn destinations(&self) -> &[SocketAddr] {
         match &self.sender.0 {
             Sending::Udp(sender) | Sending::Multicast(sender) => sender.destinations(),
@@ -297,7 +300,7 @@ impl Channel {
         }
     }
 
-    /// The address bound, or the peer's, with how messages travel.
+    /// The local or the peer's address, with its scheme.
     pub fn address(&self) -> Address {
         let scheme = match &self.sender.0 {
             Sending::Udp(_) | Sending::Multicast(_) => Scheme::Udp,
@@ -354,17 +357,17 @@ impl Channel {
         self.receiver.recv().await
     }
 
-    /// Spares this sender's messages when room is short; a receiver of a group
-    /// also takes [that kind](DatagramConfig::unicast_kind) from it by unicast.
-    /// A connection has one sender.
+    /// Keeps this sender's messages when memory is short. A receiver of a group
+    /// also accepts [that kind](DatagramConfig::unicast_kind) of unicast
+    /// message from it. A connection has one sender.
     pub fn prefer(&mut self, sender: SocketAddr) {
         if let Receiving::Udp(receiver) | Receiving::Multicast(receiver) = &mut self.receiver.0 {
             receiver.prefer(sender);
         }
     }
 
-    /// Gives up the datagrams' messages whose time is over: to call now and
-    /// then, as others may stop coming.
+    /// Discards incomplete messages whose time has passed. Call it from time to
+    /// time, because datagrams may stop arriving.
     pub fn expire(&mut self) {
         if let Receiving::Udp(receiver) | Receiving::Multicast(receiver) = &mut self.receiver.0 {
             receiver.expire(now());
@@ -382,7 +385,7 @@ impl Channel {
         self.sender.close().await
     }
 
-    /// Both halves, for two tasks.
+    /// Splits it into halves for two tasks.
     pub fn split(self) -> (ChannelSender, ChannelReceiver) {
         (self.sender, self.receiver)
     }
@@ -391,19 +394,20 @@ impl Channel {
 impl ChannelSender {
     /// Sends a message, given in parts, to all destinations or to the peer.
     ///
-    /// Returns when it is worth choosing the next one: datagrams have been
-    /// handed to the network at the rate allowed, a frame has been written and
-    /// flushed, a message over QUIC is acknowledged or takes longer than usual;
-    /// the next one then takes its place. `kind` and `parity` are for datagrams.
+    /// Returns when the next message should be chosen: datagrams have been
+    /// handed to the network at the configured rate, a frame has been written
+    /// and flushed, or a QUIC message is acknowledged or takes longer than
+    /// usual, in which case the next one supersedes it. `kind` and `parity`
+    /// apply to datagrams only.
     ///
     /// # Errors
-    /// [`SendError::TooLong`] and [`SendError::Udp`], after which the channel is
-    /// as good as before; [`SendError::Ended`] if there is no connection any
-    /// more, or its peer is [too slow](Limits::max_lag).
+    /// [`SendError::TooLong`] and [`SendError::Udp`], after which the channel
+    /// remains usable; [`SendError::Ended`] if the connection has ended or its
+    /// peer is [too slow](Limits::max_lag).
     ///
     /// # Cancel safety
-    /// Not cancel safe: the rest of the message is not sent, and a framed stream
-    /// is of no further use.
+    /// Not cancel safe: the rest of the message is not sent, and a framed
+    /// stream becomes unusable.
     pub async fn send(
         &self,
         kind: MessageKind,
@@ -420,9 +424,9 @@ impl ChannelSender {
         }
     }
 
-    /// Sends a short message, to `to` over datagrams, else to the peer. It waits
-    /// for a frame under way, and for nothing else; `message` is made when it is
-    /// its turn, so that it may hold the time.
+    /// Sends a short message, to `to` over datagrams, otherwise to the peer. It
+    /// waits for a frame in progress only. `message` is called in its turn, so
+    /// that it may contain a timestamp.
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -445,8 +449,8 @@ impl ChannelSender {
         }
     }
 
-    /// Tells a connected peer that nothing more comes, after what was sent has
-    /// been taken. Waits for that as long as it takes: give it a deadline.
+    /// Closes the sending side, after the peer has taken what was sent. Waits
+    /// for as long as that takes: add a timeout.
     ///
     /// # Errors
     /// [`SendError::Ended`] if the connection has ended already.
@@ -474,14 +478,14 @@ impl ChannelSender {
 }
 
 impl ChannelReceiver {
-    /// Waits for the next whole message, as long as it takes.
+    /// Waits for the next complete message.
     ///
     /// # Errors
-    /// [`RecvError`], whose [`end`](RecvError::end) says whether the channel has
-    /// ended: a datagram that was refused ends nothing.
+    /// [`RecvError`], whose [`end`](RecvError::end) tells whether the channel
+    /// has ended: an invalid datagram does not end it.
     ///
     /// # Cancel safety
-    /// Cancel safe: what has arrived of a message stays.
+    /// Cancel safe: partly received messages are kept.
     pub async fn recv(&mut self) -> Result<Message, RecvError> {
         match &mut self.0 {
             Receiving::Udp(receiver) | Receiving::Multicast(receiver) => receiver.recv().await,
@@ -493,8 +497,9 @@ impl ChannelReceiver {
 }
 
 impl Node {
-    /// Sets it up for [`Channel`]s: over QUIC both sides name `protocol` (ALPN),
-    /// and a peer of which nothing is heard for `idle_timeout` is gone.
+    /// Configures the node for [`Channel`]s: over QUIC both sides must use the
+    /// same `protocol` (ALPN), and a peer that is silent for `idle_timeout`
+    /// counts as gone.
     #[cfg_attr(
         not(feature = "quic"),
         expect(unused_variables, reason = "QUIC alone needs it")
@@ -523,5 +528,5 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// Short messages of many senders.
+/// For short messages of many senders.
 const MIN_BUFFERED: usize = 64 << 10;

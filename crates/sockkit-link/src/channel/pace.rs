@@ -1,13 +1,13 @@
-//! Pacing: spreads a burst so that the receiver's buffer and the switches
-//! between keep up, and limits what others can make us send.
+//! Pacing: spreads a burst so that receive buffers and switches keep up, and
+//! limits what others can make this side send.
 //!
-//! Pure: the caller passes `now` in and waits as long as it is told.
+//! Pure: the caller passes `now` in and does the waiting.
 
 use std::time::{Duration, Instant};
 
 /// Spreads bytes over time.
 ///
-/// Tell it what was sent, and wait as it says before the next bytes.
+/// Report what was sent, then wait as told before sending more.
 #[derive(Clone, Debug)]
 pub struct Pacer {
     bytes_per_second: u64,
@@ -15,12 +15,12 @@ pub struct Pacer {
 }
 
 impl Pacer {
-    /// Lets 128 KiB go at once, and the rest at a steady rate.
+    /// Allows 128 KiB at once, and a steady rate after that.
     pub fn new(bytes_per_second: u64, now: Instant) -> Self {
         Self::with_burst(bytes_per_second, BURST_BYTES, now)
     }
 
-    /// Lets `burst_bytes` go at once, and the rest at a steady rate.
+    /// Allows `burst_bytes` at once, and a steady rate after that.
     pub fn with_burst(bytes_per_second: u64, burst_bytes: usize, now: Instant) -> Self {
         let bytes_per_second = bytes_per_second.max(1);
         Self {
@@ -29,29 +29,29 @@ impl Pacer {
         }
     }
 
-    /// Takes note of `bytes` that were just sent; says until when to wait
-    /// before the next ones, if at all.
+    /// Records that `bytes` were just sent. Returns until when to wait before
+    /// sending more, if at all.
     pub fn on_sent(&mut self, now: Instant, bytes: usize) -> Option<Instant> {
         self.bucket.spend(now, cost(bytes, self.bytes_per_second))
     }
 }
 
-/// How long the rate takes for so many bytes.
+/// How long so many bytes take at that rate.
 fn cost(bytes: usize, bytes_per_second: u64) -> Duration {
     let nanos = bytes as u128 * 1_000_000_000 / u128::from(bytes_per_second);
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
-/// A token bucket that counts in time: it fills as time passes, up to `burst`.
+/// A token bucket measured in time: it refills as time passes, up to `burst`.
 #[derive(Clone, Debug)]
 pub struct TokenBucket {
     burst: Duration,
-    /// When everything spent so far is paid for.
+    /// When everything spent so far is repaid.
     paid_at: Instant,
 }
 
 impl TokenBucket {
-    /// A full bucket.
+    /// Creates a full bucket.
     pub fn new(burst: Duration, now: Instant) -> Self {
         Self {
             burst,
@@ -59,14 +59,14 @@ impl TokenBucket {
         }
     }
 
-    /// Spends `cost`, on credit if the bucket holds less; says until when to
-    /// wait before the next, if at all.
+    /// Spends `cost`, on credit if necessary. Returns until when to wait, if at
+    /// all.
     pub fn spend(&mut self, now: Instant, cost: Duration) -> Option<Instant> {
         self.paid_at = self.paid_at.max(now) + cost;
         (self.paid_at > now + self.burst).then(|| self.paid_at - self.burst)
     }
 
-    /// Spends `cost` if the bucket holds it; says whether it did.
+    /// Spends `cost` if the bucket holds it. Returns whether it did.
     pub fn try_spend(&mut self, now: Instant, cost: Duration) -> bool {
         let paid_at = self.paid_at.max(now) + cost;
         let holds = paid_at <= now + self.burst;
@@ -80,8 +80,8 @@ impl TokenBucket {
 /// A gigabit a second, in bytes.
 pub const GIGABIT: u64 = 125_000_000;
 
-/// What goes out at once: a compressed picture, and about a third of the
-/// receive buffer that Linux gives without asking.
+/// The initial burst: a compressed picture, and about a third of Linux's
+/// default receive buffer.
 const BURST_BYTES: usize = 128 << 10;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A UDP socket for messages, alone or in a group.
+//! A UDP socket for messages, with or without a group.
 
 use std::net::SocketAddr;
 
@@ -11,26 +11,27 @@ use sockkit_core::{
 
 use super::ChannelError;
 
-/// A socket, which leaves its group when it is dropped.
+/// A socket that leaves its group when dropped.
 #[derive(Debug)]
 pub(super) enum Socket {
     Alone(UdpEndpoint),
     InGroup {
         endpoint: MulticastEndpoint,
-        /// A sender needs none.
+        /// Senders need none.
         _membership: Option<Membership>,
     },
 }
 
 impl Socket {
-    /// Binds a machine's address, or joins a group at its port.
+    /// Binds a local address, or joins a group at its port.
     pub(super) fn receiving(
         address: SocketAddr,
         interface: Option<&InterfaceSelector>,
         options: &SocketOptions,
     ) -> Result<Self, ChannelError> {
         let Ok(group) = Group::new(address.ip()) else {
-            // A sender on this machine is told by the address that it sent to.
+            // A sender on this machine is recognised by the address that it
+            // sent to.
             #[cfg(target_os = "linux")]
             let options = &options.clone().packet_info(true);
             return Ok(Self::Alone(UdpEndpoint::bind_with(address, options)?));
@@ -44,7 +45,7 @@ impl Socket {
         })
     }
 
-    /// Binds for sending to `destinations`, which have one IP version.
+    /// Binds for sending to `destinations`, which have the same IP version.
     pub(super) fn sending(
         bind: SocketAddr,
         destinations: &[SocketAddr],

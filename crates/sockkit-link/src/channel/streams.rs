@@ -1,10 +1,10 @@
-//! Messages over QUIC: each in a unidirectional stream of its own, short ones as
-//! frames of the connection's bidirectional stream.
+//! Messages over QUIC: each in a unidirectional stream of its own; short ones
+//! as frames of the connection's bidirectional stream.
 //!
-//! A message that is stuck is not worth waiting for, once there is a newer one:
-//! its stream is reset, and the newer one has the link to itself. So that a slow
-//! link brings some messages and not the beginnings of all, each reset doubles
-//! the time that the next message may take.
+//! A stuck message is not worth waiting for when there is a newer one: its
+//! stream is reset, and the newer message gets the whole bandwidth. So that a
+//! slow link delivers some messages completely instead of the beginnings of
+//! all, each reset doubles the time that the next message may take.
 
 use std::{
     collections::VecDeque,
@@ -37,7 +37,8 @@ use super::{
 };
 use crate::quic;
 
-/// The two directions of one connection, whose bidirectional stream is `control`.
+/// The two directions of one connection, whose bidirectional stream is
+/// `control`.
 pub(super) fn streams(
     control: Box<dyn Duplex>,
     handle: &quic::Handle,
@@ -95,7 +96,7 @@ impl StreamSender {
         }
         let mut outbound = self.outbound.lock().await;
         outbound.make_place(self.places())?;
-        // The peer limits how many streams there are.
+        // The peer limits the number of streams.
         let opened = timeout(self.max_lag, self.connection.open_uni()).await;
         let stream = opened.map_err(io::Error::from)?.map_err(quic::lost)?;
         outbound.begin(stream, parts, length);
@@ -119,8 +120,8 @@ impl StreamSender {
         Ok(self.control.close().await?)
     }
 
-    /// How many messages may be under way: on a long path some, or the
-    /// acknowledgements would set the rate.
+    /// How many messages may be in flight: several on a long path, or waiting
+    /// for acknowledgements would limit the rate.
     fn places(&self) -> usize {
         let round_trips = self.connection.rtt().as_micros() / ROUND_TRIP_PER_MESSAGE.as_micros();
         let places =
@@ -129,16 +130,16 @@ impl StreamSender {
     }
 }
 
-/// The messages under way.
+/// The messages in flight.
 #[derive(Debug)]
 struct Outbound {
     tasks: JoinSet<(u64, io::Result<()>)>,
     /// Oldest first.
     under_way: VecDeque<UnderWay>,
     next: u64,
-    /// How long a message may take before a newer one takes its place.
+    /// How long a message may take before a newer one supersedes it.
     allowance: Duration,
-    /// When the last message was acknowledged or given up.
+    /// When the last message was acknowledged or abandoned.
     last_done: Option<Instant>,
     lag: LagLimit,
     max_lag: Duration,
@@ -180,7 +181,7 @@ impl Outbound {
         });
     }
 
-    /// Resets the oldest messages until one more is below `places`.
+    /// Resets the oldest messages until there is room for one more.
     fn make_place(&mut self, places: usize) -> io::Result<()> {
         while let Some(done) = self.tasks.try_join_next() {
             self.handle_done(done)?;
@@ -197,7 +198,7 @@ impl Outbound {
         Ok(())
     }
 
-    /// Waits until there is a place, or the oldest message has had its time.
+    /// Waits until there is room, or the oldest message has used up its time.
     async fn until_place(&mut self, places: usize) -> io::Result<()> {
         while let Some(oldest) = self.under_way.front()
             && self.under_way.len() >= places
@@ -226,12 +227,12 @@ impl Outbound {
     }
 
     fn handle_done(&mut self, done: Joined) -> io::Result<()> {
-        // One that was reset has left the list.
+        // A message that was reset is no longer in the list.
         let Ok((number, carried)) = done else {
             return Ok(());
         };
         carried?;
-        // What is older than a whole message is no longer worth sending.
+        // Messages older than a delivered one are no longer worth sending.
         while let Some(oldest) = self.under_way.front()
             && oldest.number < number
         {
@@ -250,7 +251,7 @@ impl Outbound {
         (first.number == number).then(|| self.under_way.pop_front())?
     }
 
-    /// Says how long the message had the link to itself.
+    /// Records how long the message had the link to itself.
     fn handle_taken(&mut self, message: &UnderWay) -> io::Result<Duration> {
         let now = now();
         let since = self
@@ -265,19 +266,19 @@ impl Outbound {
 
 type Joined = Result<(u64, io::Result<()>), tokio::task::JoinError>;
 
-/// Writes a message, and waits until the peer has acknowledged all of it.
+/// Writes a message, and waits until the peer has acknowledged it completely.
 async fn carry(mut stream: Unfinished, mut parts: Vec<Bytes>) -> io::Result<()> {
     let Some(sending) = &mut stream.0 else {
         return Ok(());
     };
     match sending.write_all_chunks(&mut parts).await {
         Ok(()) => {}
-        // The peer does not want this one.
+        // The peer rejects this message.
         Err(quinn::WriteError::Stopped(_)) => return Ok(()),
         Err(quinn::WriteError::ConnectionLost(error)) => return Err(quic::lost(error)),
         Err(error) => return Err(error.into()),
     }
-    // Fails if the peer has stopped it meanwhile.
+    // Fails if the peer has stopped it in the meantime.
     let _ = sending.finish();
     match sending.stopped().await {
         Ok(_) => {
@@ -289,8 +290,8 @@ async fn carry(mut stream: Unfinished, mut parts: Vec<Bytes>) -> io::Result<()> 
     }
 }
 
-/// A stream that is reset when it is dropped: quinn itself would end it in order,
-/// as if what was written of the message were all.
+/// A stream that is reset when dropped: quinn itself would finish it, as if the
+/// written part were the whole message.
 struct Unfinished(Option<SendStream>);
 
 impl Drop for Unfinished {
@@ -302,7 +303,7 @@ impl Drop for Unfinished {
     }
 }
 
-/// Reads each stream that the peer opens.
+/// Reads every stream that the peer opens.
 #[derive(Debug)]
 pub(super) struct StreamReceiver {
     connection: quinn::Connection,
@@ -316,12 +317,12 @@ pub(super) struct StreamReceiver {
 
 type Reading = Pin<Box<dyn Future<Output = (u64, Result<Bytes, Fault>)> + Send + Sync>>;
 
-/// Why a stream brought no message.
+/// Why a stream did not deliver a message.
 enum Fault {
-    /// A newer message has taken its place.
+    /// A newer message superseded it.
     Reset,
     TooLong,
-    /// The connection is lost; the control stream says why.
+    /// The connection is lost; the control stream returns the reason.
     Lost,
 }
 
@@ -344,7 +345,8 @@ impl StreamReceiver {
                         Err(error) => return Err(RecvError::Failed(quic::lost(error))),
                     }
                 }
-                // Its end comes after all messages, of which some are still read.
+                // The control stream ends after all messages, some of which may
+                // still be in progress.
                 received = self.control.recv(), if !self.control_finished => match received {
                     Err(RecvError::Finished) if !self.reading.is_empty() => {
                         self.control_finished = true;
@@ -364,20 +366,20 @@ impl StreamReceiver {
             from: self.peer,
             to: self.local,
             kind: None,
-            // One connection is one stream of messages.
+            // A connection carries one sequence of messages.
             place: Some((StreamId(0), number)),
         }
     }
 }
 
-/// Reads a stream to its end. Memory grows with the bytes that come.
+/// Reads a stream to its end. Memory grows with the bytes received.
 async fn read(mut stream: RecvStream, room: Room) -> (u64, Result<Bytes, Fault>) {
     let number = stream.id().index();
     let mut held = Held { room, bytes: 0 };
     let mut bytes = BytesMut::new();
     let read = loop {
         if bytes.len() == bytes.capacity() {
-            // One byte more than the limit shows that it is passed.
+            // One byte over the limit shows that it is exceeded.
             let enough = held.room.limit.saturating_add(1);
             let most = enough.saturating_sub(bytes.len());
             let more = bytes.len().max(FIRST_BYTES).min(most);
@@ -405,14 +407,14 @@ async fn read(mut stream: RecvStream, room: Room) -> (u64, Result<Bytes, Fault>)
     (number, read)
 }
 
-/// How much memory unfinished messages may have, all and each.
+/// Memory limits of incomplete messages, in total and for each.
 #[derive(Clone, Debug)]
 struct Room {
     left: Arc<AtomicUsize>,
     limit: usize,
 }
 
-/// What one message has of it.
+/// The memory that one message uses.
 struct Held {
     room: Room,
     bytes: usize,
@@ -433,22 +435,22 @@ impl Drop for Held {
     }
 }
 
-/// How many messages one connection carries at a time.
+/// Maximum number of messages in flight on one connection.
 pub(super) const MAX_UNDER_WAY: u32 = 8;
 
-/// One more message may be under way for each of these in a round trip.
+/// Allows one more message in flight per this much round-trip time.
 const ROUND_TRIP_PER_MESSAGE: Duration = Duration::from_millis(20);
 
-/// No message is given up sooner: three retransmissions on a LAN.
+/// No message is abandoned sooner: three retransmissions on a LAN.
 const SHORTEST_ALLOWANCE: Duration = Duration::from_millis(100);
 
-/// A stream's end that is none: there is a newer message.
+/// Error code of a stream that was superseded by a newer message.
 const SUPERSEDED: VarInt = VarInt::from_u32(2);
 
-/// Frames on the control stream.
+/// Maximum length of a frame on the control stream.
 const MAX_SHORT_BYTES: usize = 1_024;
 
-/// The first piece of memory for a message.
+/// Initial buffer for a message.
 const FIRST_BYTES: usize = 64 << 10;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! One reliable stream, whatever carries it.
+//! A reliable stream over any transport.
 
 mod stream;
 mod transport;
@@ -27,31 +27,32 @@ use super::tls::TlsStream;
 
 /// A reliable stream to a peer, over TCP, TLS or QUIC.
 ///
-/// Read and write it by tokio's `AsyncReadExt` and `AsyncWriteExt`. `shutdown`
-/// closes the sending side; dropping the connection closes both.
+/// Read and write it with tokio's `AsyncReadExt` and `AsyncWriteExt`.
+/// `shutdown` closes the sending side; dropping the connection closes both.
 ///
-/// It is plain unless TLS or QUIC carries it: see [`is_encrypted`](Self::is_encrypted).
+/// TCP is not encrypted; TLS and QUIC are: see
+/// [`is_encrypted`](Self::is_encrypted).
 #[derive(Debug)]
 pub struct Connection {
-    /// Locked, and never for long, where there is no `&mut` to be sure by: a
-    /// look ahead takes bytes from it.
+    /// Locked only briefly, by methods that take `&self`: peeking moves bytes
+    /// into it.
     stream: Mutex<Stream>,
     scheme: Scheme,
     peer: SocketAddr,
     counters: Counters,
     end: Option<End>,
-    /// Its place at the acceptor that accepted it.
+    /// Its permit from the acceptor that accepted it.
     permit: Option<Permit>,
 }
 
-/// What is left to ask of a connection that was given away.
+/// A handle to a connection that has been moved elsewhere.
 #[derive(Clone, Debug)]
 pub struct Handle {
     #[cfg(feature = "quic")]
     quic: Option<quic::Handle>,
 }
 
-/// The connection has no keys to derive from: it is not encrypted.
+/// The connection is not encrypted, so it has no keys to derive from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("a connection without encryption has no keying material")]
 pub struct NotEncrypted;
@@ -68,7 +69,7 @@ impl Connection {
         }
     }
 
-    /// Keeps a place at its acceptor for as long as it lives.
+    /// Holds a permit of its acceptor for as long as it lives.
     pub(super) fn holding(mut self, permit: Permit) -> Self {
         self.permit = Some(permit);
         self
@@ -77,13 +78,14 @@ impl Connection {
     /// Wraps a TCP connection.
     ///
     /// # Errors
-    /// If the peer's address cannot be read: the connection is closed already.
+    /// If the peer's address cannot be read because the connection is already
+    /// closed.
     pub fn tcp(connection: tcp::Connection) -> io::Result<Self> {
         let peer = connection.peer_addr()?;
         Ok(Self::new(Kind::Tcp(connection), peer))
     }
 
-    /// Wraps a TLS stream whose handshake is complete, of either side.
+    /// Wraps a TLS stream of either side whose handshake is complete.
     ///
     /// # Errors
     /// As [`tcp`](Self::tcp).
@@ -101,37 +103,38 @@ impl Connection {
         Self::new(Kind::Quic(Box::new(connection)), peer)
     }
 
-    /// What carries the bytes.
+    /// The transport.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// Whether others on the network can read what it carries.
+    /// Whether the transport encrypts.
     pub fn is_encrypted(&self) -> bool {
         self.scheme != Scheme::Tcp
     }
 
-    /// The peer's address, as it was when the connection was made; an IPv4 address
-    /// that was mapped into IPv6 is one of IPv4.
+    /// The peer's address at the time of connecting. IPv4 addresses mapped into
+    /// IPv6 are converted back.
     pub fn peer_addr(&self) -> SocketAddr {
         self.peer
     }
 
-    /// Bytes read and written by the caller, without what encryption adds.
+    /// Bytes read and written by the caller, without encryption overhead.
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// Why it ended, as far as reads and writes have shown.
+    /// Why it ended, as observed by reads and writes.
     pub fn end(&self) -> Option<End> {
         self.end
     }
 
-    /// Derives bytes that only the two ends of this connection can derive (RFC
-    /// 5705, RFC 8446 section 7.5): both get the same for the same `label`.
+    /// Derives keying material that only the two ends of this connection can
+    /// derive (RFC 5705, RFC 8446 section 7.5): both get the same for the same
+    /// `label`.
     ///
     /// # Errors
-    /// [`NotEncrypted`] if there are no keys to derive them from.
+    /// [`NotEncrypted`] for TCP.
     #[cfg_attr(
         not(any(feature = "tls", feature = "quic")),
         expect(unused_variables, reason = "plain connections have no keys")
@@ -156,7 +159,7 @@ impl Connection {
                         None,
                     ),
                 }
-                // Only an unfinished handshake has none, and that is behind us.
+                // Fails only before the handshake is complete.
                 .map_err(|_| NotEncrypted)
             }
             #[cfg(feature = "quic")]
@@ -164,8 +167,8 @@ impl Connection {
         }
     }
 
-    /// The listener's certificate as this side sees it, for people to compare;
-    /// `None` over what has none of its own.
+    /// Fingerprint of the listener's certificate as seen by this side, for
+    /// users to compare; `None` for transports without one.
     #[cfg(feature = "quic")]
     pub fn fingerprint(&self) -> Option<quic::Fingerprint> {
         match self.lock().kind() {
@@ -174,14 +177,14 @@ impl Connection {
         }
     }
 
-    /// This side's IP address, if the system tells.
+    /// The local IP address, if the system reports it.
     pub(crate) fn local_ip(&self) -> Option<IpAddr> {
         let tcp = self.lock();
         let address = tcp.tcp()?.get_ref().local_addr().ok()?;
         Some(canonical(address).ip())
     }
 
-    /// For later, when the connection has been given away.
+    /// Creates a handle for use after the connection has been moved.
     pub fn handle(&self) -> Handle {
         Handle {
             #[cfg(feature = "quic")]
@@ -201,7 +204,8 @@ impl Connection {
         self.stream.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first reason stays, but what follows the peer's end tells more.
+    /// The first reason is kept, except that an error after the peer's end
+    /// replaces it.
     fn note(&mut self, end: End) {
         if !matches!(end, End::TimedOut(_)) && matches!(self.end, None | Some(End::Finished)) {
             self.end = Some(end);
@@ -219,18 +223,18 @@ impl Connection {
 }
 
 impl Handle {
-    /// What QUIC alone has.
+    /// The QUIC connection, if it is one.
     #[cfg(feature = "quic")]
     pub(crate) fn quic(&self) -> Option<&quic::Handle> {
         self.quic.as_ref()
     }
 
-    /// Waits, `timeout` at most, until the peer has been told that the dropped
-    /// connection is closed. Returns whether it was.
+    /// Waits until the peer has been told that the dropped connection is
+    /// closed, for at most `timeout`. Returns whether that succeeded.
     ///
-    /// A program that ends at once after it dropped a QUIC connection should wait
-    /// for this, or its peer may have to wait for its own idle timeout. For TCP
-    /// the kernel does it.
+    /// A program that exits immediately after it dropped a QUIC connection
+    /// should wait for this; otherwise its peer may have to wait for its idle
+    /// timeout. TCP does not need it, because the kernel completes the close.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -298,7 +302,7 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// A listener for both versions of IP sees IPv4 addresses mapped into IPv6.
+/// A dual-stack listener reports IPv4 addresses mapped into IPv6.
 fn canonical(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_some() => {

@@ -1,4 +1,4 @@
-//! What carries a connection's bytes, and those that a look has taken from it.
+//! The transport of a connection, with a buffer for peeked bytes.
 
 use std::{
     fmt, io,
@@ -18,15 +18,15 @@ use crate::quic;
 #[cfg(feature = "tls")]
 use crate::tls::TlsStream;
 
-/// A transport with a look ahead.
+/// A transport that supports peeking.
 #[derive(Debug)]
 pub(super) struct Stream {
     kind: Kind,
-    /// Taken by a look, and not yet read. TCP's bytes stay in the kernel.
+    /// Peeked and not yet read. TCP's bytes stay in the kernel.
     ahead: Vec<u8>,
 }
 
-/// The transports, of which each is a feature but TCP.
+/// The transports; all but TCP are optional features.
 pub(super) enum Kind {
     Tcp(tcp::Connection),
     #[cfg(feature = "tls")]
@@ -51,7 +51,8 @@ impl Stream {
         self.kind
     }
 
-    /// All but reading, which looks at what was taken first.
+    /// The transport for everything except reading, which returns peeked bytes
+    /// first.
     pub(super) fn duplex(&mut self) -> Pin<&mut (dyn Duplex + '_)> {
         match &mut self.kind {
             Kind::Tcp(stream) => Pin::new(stream),
@@ -86,13 +87,10 @@ impl Stream {
         Poll::Ready(Ok(()))
     }
 
-    /// Until there is something to read, or the peer's close.
+    /// Waits until data or EOF has arrived.
     #[cfg_attr(
         not(any(feature = "tls", feature = "quic")),
-        expect(
-            clippy::needless_pass_by_ref_mut,
-            reason = "TCP is looked at, not read"
-        )
+        expect(clippy::needless_pass_by_ref_mut, reason = "TCP is peeked, not read")
     )]
     pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.ahead.is_empty() {
@@ -109,7 +107,7 @@ impl Stream {
         }
     }
 
-    /// TLS and QUIC show what has come by a read alone.
+    /// TLS and QUIC reveal arrived data only when they are read.
     #[cfg(any(feature = "tls", feature = "quic"))]
     fn poll_look(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut bytes = [0; LOOK_BYTES];
@@ -119,13 +117,11 @@ impl Stream {
         Poll::Ready(Ok(()))
     }
 
-    /// The same by the operating system's word, as far as there is one.
+    /// Checks without waiting, with the operating system's information where
+    /// available.
     #[cfg_attr(
         not(any(feature = "tls", feature = "quic")),
-        expect(
-            clippy::needless_pass_by_ref_mut,
-            reason = "TCP is looked at, not read"
-        )
+        expect(clippy::needless_pass_by_ref_mut, reason = "TCP is peeked, not read")
     )]
     pub(super) fn has_arrived(&mut self) -> io::Result<bool> {
         match &self.kind {
@@ -137,7 +133,7 @@ impl Stream {
 
     #[cfg(any(feature = "tls", feature = "quic"))]
     fn look(&mut self) -> io::Result<bool> {
-        // The wait before has been given up: there is no one to wake.
+        // The previous wait was cancelled, so there is no task to wake.
         let mut unwoken = Context::from_waker(std::task::Waker::noop());
         if let Poll::Ready(readable) = self.poll_readable(&mut unwoken) {
             return readable.map(|()| true);
@@ -148,7 +144,7 @@ impl Stream {
         }
     }
 
-    /// TCP below, if that is what is below.
+    /// The underlying TCP connection, if there is one.
     pub(super) fn tcp(&self) -> Option<&Tcp> {
         match &self.kind {
             Kind::Tcp(stream) => Some(stream),
@@ -172,7 +168,7 @@ impl Kind {
     }
 }
 
-/// Both directions in one, so that a match needs to be written once.
+/// Both directions in one trait object, so that one match suffices.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
@@ -183,6 +179,6 @@ impl fmt::Debug for Kind {
     }
 }
 
-/// A look takes no more than this.
+/// Maximum number of bytes to peek.
 #[cfg(any(feature = "tls", feature = "quic"))]
 const LOOK_BYTES: usize = 512;

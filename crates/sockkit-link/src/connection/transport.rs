@@ -1,4 +1,4 @@
-//! A connection as a server sees it.
+//! A connection as the transport of a server.
 
 use std::{
     future::poll_fn,
@@ -32,13 +32,14 @@ impl Transport for Connection {
     fn poll_unsent_below_lowat(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.lock().tcp() {
             Some(tcp) => tcp.get_ref().poll_unsent_below_lowat(cx),
-            // What is in QUIC's hands is not the kernel's yet, and is not told.
+            // Data buffered by QUIC has not reached the kernel, and is not
+            // counted.
             None => Poll::Ready(Ok(())),
         }
     }
 
-    /// Over TLS and QUIC it takes round trips, so it is said in a task of its
-    /// own; the place of the connection is taken meanwhile.
+    /// Over TLS and QUIC this takes round trips, so it runs in a task of its
+    /// own, which keeps the connection's permit.
     fn refuse(mut self, refusal: &[u8]) {
         if !self.is_encrypted() {
             match self.into_kind() {
@@ -57,17 +58,17 @@ impl Transport for Connection {
                 self.write_all(&refusal).await?;
                 self.shutdown().await
             };
-            // A peer that does not listen is not waited for.
+            // A peer that does not read is not waited for.
             let _ = timeout(REFUSAL, said).await;
         });
     }
 
     fn abort(self) {
         if let Some(tcp) = self.lock().tcp() {
-            // Fails on a socket that is reset already.
+            // Fails if the socket is already reset.
             let _ = tcp.get_ref().set_zero_linger();
         }
-        // QUIC tells the peer when it is dropped unfinished.
+        // QUIC notifies the peer when it is dropped.
     }
 }
 

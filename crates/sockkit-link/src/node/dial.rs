@@ -1,4 +1,4 @@
-//! Dialling, within one deadline.
+//! Dialling, with one timeout for everything.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -15,18 +15,18 @@ use crate::{FailedBy, tls};
 impl Node {
     /// Connects to `to`.
     ///
-    /// If the host has several addresses they are tried as by
-    /// [`tcp::Connector`], whatever the transport: the next as soon as the one
-    /// before has failed or was silent for 250 ms.
+    /// If the host has several addresses, they are tried like
+    /// [`tcp::Connector`] does, over every transport: each attempt starts when
+    /// the previous one has failed or has been pending for 250 ms.
     ///
     /// # Errors
-    /// [`DialError`], which tells a refusal from a silence.
+    /// [`DialError`], which distinguishes a refusal from a timeout.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
     ///
     /// # Cancel safety
-    /// Cancel safe: an attempt under way is given up.
+    /// Cancel safe: a pending attempt is cancelled.
     pub async fn dial(&self, to: &Address) -> Result<Connection, DialError> {
         let began = Instant::now();
         let found = timeout(self.timeout, to.resolve()).await;
@@ -105,7 +105,7 @@ impl Node {
         Ok(Connection::quic(connection))
     }
 
-    /// What is left of the whole time.
+    /// What is left of the timeout.
     fn left(&self, began: Instant) -> Duration {
         self.timeout.saturating_sub(began.elapsed())
     }
@@ -118,7 +118,7 @@ impl Node {
     }
 }
 
-/// It was closed again before its address could be read.
+/// The peer closed the connection before its address could be read.
 fn broken(error: io::Error) -> DialError {
     DialError::Failed(error.into())
 }

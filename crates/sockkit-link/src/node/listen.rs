@@ -21,9 +21,8 @@ use crate::{
 impl Node {
     /// Listens at `at`; port 0 lets the system choose.
     ///
-    /// An address without a host is every address of this machine, of IPv6 and
-    /// of IPv4. Of a name that stands for several addresses the first is taken
-    /// that can be bound.
+    /// An address without a host means every local address, IPv6 and IPv4. If a
+    /// name has several addresses, the first that can be bound is used.
     ///
     /// # Errors
     /// [`ListenError`].
@@ -41,7 +40,8 @@ impl Node {
         })??;
         let both = *at.host() == Host::Unspecified;
         if both {
-            // One socket hears both versions, on a machine that has both.
+            // A dual-stack socket accepts both IP versions, on a machine that
+            // has both.
             found.sort_by_key(SocketAddr::is_ipv4);
         }
         let mut failed = None;
@@ -54,7 +54,7 @@ impl Node {
         Err(failed.unwrap_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable).into()))
     }
 
-    /// At one address; an IPv6 one takes IPv4 too if it is to hear `both`.
+    /// Binds one address; an IPv6 socket accepts IPv4, too, if `both` is set.
     fn bind(
         &self,
         at: &Address,

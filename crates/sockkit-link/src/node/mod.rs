@@ -1,4 +1,4 @@
-//! This machine, as one that dials and listens.
+//! A node dials and listens.
 
 mod dial;
 mod listen;
@@ -12,7 +12,7 @@ use super::quic;
 #[cfg(feature = "tls")]
 use super::tls::Keys;
 
-/// Dials and listens, over whatever an [`Address`](super::Address) says.
+/// Dials and listens over the transport of an [`Address`](super::Address).
 ///
 /// ```
 /// # mod sockkit { pub use ::sockkit_link as link; }
@@ -50,45 +50,47 @@ pub struct Node {
 }
 
 impl Node {
-    /// How long a connection may take to come about: a dialled one in all, its
-    /// name and every address of it included, an accepted one its handshake.
-    /// `Duration::MAX` is for ever. Default: 10 s.
+    /// Timeout of establishing a connection: for dialling, including name
+    /// resolution and all addresses; for an accepted connection, of its
+    /// handshake. `Duration::MAX` means none. Default: 10 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How many connections an acceptor has open at a time, handshakes included;
-    /// more are refused. Default: 64.
+    /// Maximum number of open connections of an acceptor, handshakes included;
+    /// further ones are refused. Default: 64.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
         self
     }
 
-    /// How many of these one host has, that is an IPv4 address or the /64 of an
-    /// IPv6 one. Default: a quarter of [`max_connections`](Self::max_connections),
-    /// and one at least.
+    /// Maximum number of these for one host, which is an IPv4 address or an
+    /// IPv6 /64 network. Default: a quarter of
+    /// [`max_connections`](Self::max_connections), at least one.
     pub fn max_connections_per_address(mut self, connections: usize) -> Self {
         self.max_connections_per_address = Some(connections);
         self
     }
 
-    /// Options of TCP sockets, also of those below TLS. Default:
+    /// Options of TCP sockets, including those below TLS. Default:
     /// `no_delay(true)`.
     pub fn tcp_options(mut self, options: SocketOptions) -> Self {
         self.tcp_options = options;
         self
     }
 
-    /// With what `tls://` is dialled: whom to trust, and a certificate if the
-    /// listener asks for one. Default: none, and dialling it fails.
+    /// TLS settings for dialling `tls://`: trusted roots, and a client
+    /// certificate if the listener asks for one. Default: none, and dialling
+    /// fails.
     #[cfg(feature = "tls")]
     pub fn tls_client(mut self, config: std::sync::Arc<rustls::ClientConfig>) -> Self {
         self.keys.client = Some(config);
         self
     }
 
-    /// With what `tls://` is listened at. Default: none, and listening fails.
+    /// TLS settings for listening at `tls://`. Default: none, and listening
+    /// fails.
     #[cfg(feature = "tls")]
     pub fn tls_server(mut self, config: std::sync::Arc<rustls::ServerConfig>) -> Self {
         self.keys.server = Some(config);
@@ -114,7 +116,7 @@ impl Node {
 impl Default for Node {
     fn default() -> Self {
         Self {
-            // Answers are small and waited for.
+            // Messages are small, and the peer waits for the reply.
             tcp_options: SocketOptions::new().no_delay(true),
             timeout: Duration::from_secs(10),
             max_connections: 64,

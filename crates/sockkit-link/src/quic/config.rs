@@ -1,4 +1,4 @@
-//! What a connection may take, and how it shares the link.
+//! Limits of a connection, and congestion control.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use sockkit_core::{options::SocketOptions, server::ConnectionLimiter};
 
 use super::PROTOCOL;
 
-/// How to listen and to dial.
+/// Settings for listening and dialling.
 #[derive(Clone, Debug)]
 #[must_use = "a config does nothing until something listens or dials with it"]
 pub struct QuicConfig {
@@ -25,92 +25,94 @@ pub struct QuicConfig {
     message_streams: u32,
 }
 
-/// How a sender finds out how much the link carries.
+/// Congestion control: how a sender determines the available bandwidth.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Congestion {
-    /// By its own measurement of rate and round trip (BBR, version 1, which
-    /// quinn calls experimental): loss alone does not slow it down.
+    /// Measures rate and round-trip time (BBR, version 1, which quinn calls
+    /// experimental): packet loss alone does not slow it down.
     #[default]
     Bbr,
-    /// By loss, as TCP on Linux does (RFC 9438).
+    /// Reacts to loss, like TCP on Linux (CUBIC, RFC 9438).
     Cubic,
-    /// By loss, as TCP did of old (RFC 6582).
+    /// Reacts to loss, like older TCP (NewReno, RFC 6582).
     NewReno,
 }
 
 impl QuicConfig {
-    /// Options to set on the UDP socket before it is bound. Default: a receive
-    /// buffer of 2 MiB, of which Linux gives no more than `net.core.rmem_max`.
+    /// Options to set on the UDP socket before binding. Default: a receive
+    /// buffer of 2 MiB, which Linux caps at `net.core.rmem_max`.
     pub fn options(mut self, options: SocketOptions) -> Self {
         self.options = options;
         self
     }
 
-    /// The name of what is spoken over the stream (ALPN); both sides must give
+    /// Name of the protocol spoken over the stream (ALPN); both sides must use
     /// the same. Default: [`PROTOCOL`].
     pub fn protocol(mut self, name: impl Into<Vec<u8>>) -> Self {
         self.protocol = name.into();
         self
     }
 
-    /// How long the handshake may take; at the listener, the dialler's first
-    /// byte included. Default: 10 s.
+    /// Timeout of the handshake; at the listener, until the dialler's first
+    /// byte. Default: 10 s.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
         self
     }
 
-    /// How long nothing may be heard of the peer; four times in it a side that
-    /// has nothing to say shows that it lives. The shorter of both sides' times
-    /// counts. Default: 20 s; less than 100 ms is taken as that.
+    /// Idle timeout. Keep-alives are sent every quarter of it. The smaller
+    /// value of the two sides applies. Default: 20 s; values below 100 ms are
+    /// raised to 100 ms.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout.max(MIN_IDLE_TIMEOUT);
         self
     }
 
-    /// How many bytes may be under way in each direction: what is in memory at
-    /// the sender until it is acknowledged, and at the receiver until it is
-    /// read. Default: 4 MiB, a gigabit link with 30 ms of delay; less than
-    /// 64 KiB is taken as that.
+    /// Maximum number of bytes in flight in each direction: kept in memory at
+    /// the sender until acknowledged, and at the receiver until read. Default:
+    /// 4 MiB, enough for a gigabit link with 30 ms of delay; values below 64
+    /// KiB are raised to 64 KiB.
     ///
-    /// Lost packets are under way for longer, so too little slows a lossy link.
+    /// Lost packets stay in flight for longer, so a small window slows a lossy
+    /// link.
     pub fn window_bytes(mut self, bytes: u32) -> Self {
         self.window_bytes = bytes.max(MIN_WINDOW_BYTES);
         self
     }
 
-    /// How many connections a listener has open at a time, handshakes included,
-    /// and how many wait to be accepted; more are refused. From a quarter of it
-    /// on, and from its second connection on, a dialler must first show that its
-    /// address is its own (RFC 9000, section 8.1). Default: 64.
+    /// Maximum number of open connections of a listener, handshakes included,
+    /// and of connections waiting to be accepted; further ones are refused.
+    /// When a quarter is in use, or the host already has a connection, the
+    /// dialler's address is validated with a Retry (RFC 9000, section 8.1).
+    /// Default: 64.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
         self
     }
 
-    /// How many of these one host has, that is an IPv4 address or the /64 of an
-    /// IPv6 one. Default: a quarter of [`max_connections`](Self::max_connections),
-    /// and one at least.
+    /// Maximum number of these for one host, which is an IPv4 address or an
+    /// IPv6 /64 network. Default: a quarter of
+    /// [`max_connections`](Self::max_connections), at least one.
     pub fn max_connections_per_address(mut self, connections: usize) -> Self {
         self.max_connections_per_address = Some(connections);
         self
     }
 
-    /// Limits of a node, in place of its own.
+    /// Replaces the limits with those of a node.
     pub(crate) fn limits(mut self, connections: usize, per_address: Option<usize>) -> Self {
         self.max_connections = connections;
         self.max_connections_per_address = per_address;
         self
     }
 
-    /// Its socket's options, changed.
+    /// Maps the socket options.
     pub(crate) fn map_options(mut self, map: impl FnOnce(&SocketOptions) -> SocketOptions) -> Self {
         self.options = map(&self.options);
         self
     }
 
-    /// How many streams with messages the peer may have open at a time.
+    /// Maximum number of message streams that the peer may have open.
     pub(crate) fn message_streams(mut self, streams: u32) -> Self {
         self.message_streams = streams;
         self
@@ -123,14 +125,15 @@ impl QuicConfig {
         }
     }
 
-    /// How this side, as a sender, shares the link. Default: [`Congestion::Bbr`].
+    /// Congestion control of this side as a sender. Default:
+    /// [`Congestion::Bbr`].
     pub fn congestion(mut self, congestion: Congestion) -> Self {
         self.congestion = congestion;
         self
     }
 
-    /// The same in quinn's words. `streams` is how many bidirectional ones the peer
-    /// may open.
+    /// The corresponding quinn configuration. `streams` limits the peer's
+    /// bidirectional streams.
     pub(super) fn transport(&self, streams: u32) -> Arc<TransportConfig> {
         let mut transport = TransportConfig::default();
         let mut mtu = MtuDiscoveryConfig::default();
@@ -181,29 +184,29 @@ impl Default for QuicConfig {
     }
 }
 
-/// The wire counts milliseconds in 62 bits; longer is for ever.
+/// The wire format counts milliseconds in 62 bits; longer means none.
 fn idle(timeout: Duration) -> IdleTimeout {
     timeout
         .try_into()
         .unwrap_or_else(|_| VarInt::from_u32(u32::MAX).into())
 }
 
-/// Zero would be for ever on the wire.
+/// Zero would mean none on the wire.
 const MIN_IDLE_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Some tens of packets; without a window nothing moves.
+/// Some tens of packets; a zero window would block everything.
 const MIN_WINDOW_BYTES: u32 = 64 << 10;
 
-/// What fits an Ethernet frame over IPv4; over IPv6 the probes find 20 less.
+/// Fits an Ethernet frame over IPv4; over IPv6 probing finds 20 bytes less.
 const ETHERNET_PAYLOAD_BYTES: u16 = 1_472;
 
-/// How long the peer may keep an acknowledgement back. A lost packet at the end
-/// of a burst is taken for lost only after that time, which is long beside a
-/// LAN's round trip: with the standard's 25 ms a link that loses 5 % carries a
-/// third less, and with 5 ms one of two transfers at once may still starve.
+/// How long the peer may delay an acknowledgement. A packet lost at the end of
+/// a burst is detected only after this time, which is long compared with a
+/// LAN's round trip. With the standard's 25 ms, a link that loses 5 % carries a
+/// third less; with 5 ms, one of two concurrent transfers may still starve.
 const ACK_DELAY: Duration = Duration::from_millis(1);
 
-/// Taken for the round trip until there is one to measure: the first
-/// retransmission of a lost handshake comes after three of them. The standard's
-/// 333 ms are for the Internet.
+/// Initial estimate of the round-trip time: the first retransmission of a lost
+/// handshake packet follows after three times this. The standard's 333 ms is
+/// meant for the Internet.
 const LAN_RTT: Duration = Duration::from_millis(50);

@@ -18,7 +18,7 @@ use super::{
     socket,
 };
 
-/// Dials a name or an address, as [`connect_with`] does with the default config.
+/// Dials a name or an address with the default configuration.
 ///
 /// # Errors
 /// As [`connect_with`].
@@ -27,32 +27,33 @@ use super::{
 /// If called outside a tokio runtime.
 ///
 /// # Cancel safety
-/// Cancel safe: an attempt under way is given up.
+/// Cancel safe: a pending attempt is cancelled.
 pub async fn connect(to: impl ToSocketAddrs) -> Result<Connection, ConnectError> {
     connect_with(to, &QuicConfig::default()).await
 }
 
-/// Dials a name or an address. Who answers is not known: see
+/// Dials a name or an address. The peer is not authenticated: see
 /// [`Connection::fingerprint`].
 ///
-/// Several addresses are tried as [`tcp::Connector`](sockkit_core::tcp::Connector)
-/// tries them: the next as soon as the one before has failed or has been silent
-/// for 250 ms. One that the network says cannot be reached costs no time (on
-/// Linux; elsewhere it is silent too).
+/// Several addresses are tried like
+/// [`tcp::Connector`](sockkit_core::tcp::Connector) does: each attempt starts
+/// when the previous one has failed or has been pending for 250 ms. An address
+/// reported unreachable by ICMP costs no time (on Linux; on other platforms it
+/// is pending, too).
 ///
-/// The listener learns of the connection with the first bytes written to it.
+/// The listener sees the connection when it receives the first bytes.
 ///
 /// # Errors
-/// What was wrong with an address, with one that answered rather than one that
-/// was silent: [`ConnectError::Refused`], [`ConnectError::TimedOut`],
+/// The error of an address that replied, if there is one, otherwise of a silent
+/// one: [`ConnectError::Refused`], [`ConnectError::TimedOut`],
 /// [`ConnectError::OtherProtocol`], [`ConnectError::Busy`] or
-/// [`ConnectError::Broken`]; or why none was tried.
+/// [`ConnectError::Broken`]. Other variants if no address was tried.
 ///
 /// # Panics
 /// If called outside a tokio runtime.
 ///
 /// # Cancel safety
-/// Cancel safe: an attempt under way is given up.
+/// Cancel safe: a pending attempt is cancelled.
 pub async fn connect_with(
     to: impl ToSocketAddrs,
     config: &QuicConfig,
@@ -79,7 +80,7 @@ pub async fn connect_with(
     connected.await.map_err(most_telling)
 }
 
-/// A reason that was given tells more than a silence.
+/// A reason from the peer says more than a timeout.
 fn most_telling(failed: Vec<(SocketAddr, ConnectError)>) -> ConnectError {
     let rank = |error: &ConnectError| match error {
         ConnectError::Options(_) => 0,
@@ -105,11 +106,11 @@ async fn attempt(
     let endpoint = socket::endpoint(socket, None)?;
     let connecting = endpoint
         .connect_with(client, address, NAME)
-        // Only an address that no datagram can go to, such as port 0.
+        // Only for an address that cannot receive datagrams, such as port 0.
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let made = async {
         let connection = connecting.await?;
-        // A listener that allows no stream would be waited for until it does.
+        // If the listener allows no streams yet, this waits until it does.
         let (send, recv) = connection.open_bi().await?;
         Ok::<_, quinn::ConnectionError>((connection, send, recv))
     };
@@ -132,7 +133,7 @@ async fn attempt(
     ))
 }
 
-/// Of the certificate that the listener showed.
+/// The fingerprint of the certificate that the listener has presented.
 fn fingerprint(connection: &quinn::Connection) -> Option<Fingerprint> {
     let shown = connection.peer_identity()?;
     let chain = shown.downcast::<Vec<CertificateDer<'static>>>().ok()?;
@@ -185,7 +186,8 @@ mod tests {
         let silent = std::net::UdpSocket::bind(LOOPBACK).unwrap();
         let listener = quic::Listener::bind(LOOPBACK).unwrap();
         let addresses = [silent.local_addr().unwrap(), listener.local_addr().unwrap()];
-        // Without a limit a dialler that waits for the first waits for ever.
+        // Without a limit, a dialler that waits for the first address waits for
+        // ever.
         let config = QuicConfig::default().handshake_timeout(Duration::MAX);
         let connected = connect_with(&addresses[..], &config).await.unwrap();
         assert_eq!(connected.peer_addr(), addresses[1]);

@@ -1,4 +1,4 @@
-//! One connection, as a stream.
+//! A QUIC connection as a stream.
 
 use std::{
     fmt, io,
@@ -22,19 +22,21 @@ use super::{
     error::{ABANDONED, CLOSE_OK, abandoned, lost},
 };
 
-/// A reliable, encrypted stream to a peer whose identity is not proved.
+/// A reliable, encrypted stream to a peer that is not authenticated.
 ///
-/// Read and write it by tokio's `AsyncReadExt` and `AsyncWriteExt`; both
-/// directions at once by `tokio::io::split`. Its errors have the kinds of a TCP
-/// connection's: `TimedOut` for a peer that vanished, `ConnectionAborted` for
-/// one that dropped the connection, `BrokenPipe` for one that no longer reads.
+/// Read and write it with tokio's `AsyncReadExt` and `AsyncWriteExt`; use both
+/// directions at once with `tokio::io::split`. Its errors have the kinds of a
+/// TCP connection's: `TimedOut` for a peer that vanished, `ConnectionAborted`
+/// for one that dropped the connection, `BrokenPipe` for one that no longer
+/// reads.
 ///
-/// `shutdown` closes the sending side and returns when the peer has acknowledged
-/// every byte. A peer that has read everything and said everything may close the
-/// connection before its last acknowledgement arrives; that is a success too.
+/// `shutdown` closes the sending side and returns when the peer has
+/// acknowledged every byte. A peer that is done in both directions may close
+/// the connection before its last acknowledgement arrives; that counts as
+/// success.
 ///
-/// Dropping it gives it up: bytes that were written and not yet acknowledged are
-/// lost, and the peer is told so. Who does not want that calls `shutdown` before.
+/// Dropping the connection aborts it: unacknowledged bytes are lost, and the
+/// peer is notified. Call `shutdown` first to avoid this.
 pub struct Connection {
     handle: Handle,
     send: SendStream,
@@ -42,23 +44,23 @@ pub struct Connection {
     has_read_all: bool,
     peer_is_gone: bool,
     finish: FinishState,
-    /// Its place at the listener that accepted it.
+    /// Its permit from the listener that accepted it.
     permit: Option<Permit>,
 }
 
-/// Where the sending side is with its end.
+/// State of closing the sending side.
 enum FinishState {
-    /// More may be written.
-    NotSaid,
-    /// The end is said; waiting for the acknowledgement.
-    Said(Pin<Box<dyn Future<Output = Result<Option<VarInt>, StoppedError>> + Send + Sync>>),
-    /// The peer has everything.
-    Heard,
-    /// It will never be known.
+    /// Data can be written.
+    Open,
+    /// FIN sent; waiting for the acknowledgement.
+    Sent(Pin<Box<dyn Future<Output = Result<Option<VarInt>, StoppedError>> + Send + Sync>>),
+    /// Everything is acknowledged.
+    Acknowledged,
+    /// The connection was lost before the acknowledgement.
     Lost,
 }
 
-/// What is left to ask of a connection whose stream was given away.
+/// A handle to a connection that has been moved elsewhere.
 #[derive(Clone)]
 pub struct Handle {
     endpoint: Endpoint,
@@ -66,20 +68,19 @@ pub struct Handle {
     fingerprint: Fingerprint,
 }
 
-/// What the connection knows about its path.
+/// Statistics of the network path.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Stats {
-    /// The round trip, as it is estimated now.
+    /// The current estimate of the round-trip time.
     pub rtt: Duration,
     /// Packets sent by this side.
     pub sent_packets: u64,
-    /// Of those, how many were taken for lost; the bytes in them went again.
+    /// Of those, packets considered lost; their data was sent again.
     pub lost_packets: u64,
-    /// The largest datagram that the path is known to carry, in bytes of UDP
-    /// payload.
+    /// Maximum size of a datagram on this path, in bytes of UDP payload.
     pub datagram_bytes: u16,
-    /// How many bytes this side dares to have under way.
+    /// The congestion window, in bytes.
     pub window_bytes: u64,
 }
 
@@ -101,7 +102,7 @@ impl Connection {
             recv,
             has_read_all: false,
             peer_is_gone: false,
-            finish: FinishState::NotSaid,
+            finish: FinishState::Open,
             permit: None,
         }
     }
@@ -111,22 +112,22 @@ impl Connection {
         self
     }
 
-    /// The other side's address.
+    /// The peer's address.
     pub fn peer_addr(&self) -> SocketAddr {
         self.handle.connection.remote_address()
     }
 
-    /// The listener's certificate, as this side sees it.
+    /// Fingerprint of the listener's certificate, as seen by this side.
     pub fn fingerprint(&self) -> Fingerprint {
         self.handle.fingerprint
     }
 
-    /// For later, when the stream has been given away.
+    /// Creates a handle for use after the connection has been moved.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Bytes that only the two ends can derive; `None` before the handshake.
+    /// Derives keying material; `None` before the handshake is complete.
     pub(crate) fn export_keying_material<const BYTES: usize>(
         &self,
         label: &str,
@@ -140,16 +141,16 @@ impl Connection {
     }
 
     fn is_through(&self) -> bool {
-        self.has_read_all && matches!(self.finish, FinishState::Heard)
+        self.has_read_all && matches!(self.finish, FinishState::Acknowledged)
     }
 
-    /// The connection is lost, by a close or in another way.
+    /// The connection is lost, because of a close or otherwise.
     fn on_lost(&mut self, error: ConnectionError) -> io::Error {
         self.peer_is_gone = true;
         lost(error)
     }
 
-    /// The peer gave one direction up.
+    /// The peer has abandoned one direction.
     fn on_given_up(&mut self, code: VarInt) -> io::Error {
         if code == ABANDONED {
             self.peer_is_gone = true;
@@ -160,12 +161,12 @@ impl Connection {
 }
 
 impl Handle {
-    /// The connection itself, for messages in streams of their own.
+    /// The quinn connection, to open streams for messages.
     pub(crate) fn quinn(&self) -> &quinn::Connection {
         &self.connection
     }
 
-    /// What the connection knows about its path.
+    /// Statistics of the network path.
     pub fn stats(&self) -> Stats {
         let path = self.connection.stats().path;
         Stats {
@@ -177,13 +178,13 @@ impl Handle {
         }
     }
 
-    /// Waits, `timeout` at most, until the peer has been told that the dropped
-    /// connection is closed and has had time to ask again, as TCP's kernel does
-    /// after a program's end. Whether that was so.
+    /// Waits until the peer has been told that the dropped connection is closed
+    /// and has had time to request it again, for at most `timeout`. Returns
+    /// whether that succeeded. The kernel does the same for TCP.
     ///
-    /// A program that ends at once after it dropped a connection should wait for
-    /// this: otherwise the peer may have to wait out its idle timeout. It also
-    /// waits for other connections of the same listener.
+    /// A program that exits immediately after it dropped a connection should
+    /// wait for this; otherwise its peer may have to wait for its idle timeout.
+    /// It also waits for other connections of the same listener.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -228,7 +229,7 @@ impl AsyncWrite for Connection {
         }))
     }
 
-    /// Nothing is held back, so there is nothing to flush.
+    /// There is no buffer to flush.
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
@@ -236,13 +237,13 @@ impl AsyncWrite for Connection {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let heard = match &mut this.finish {
-            FinishState::Said(heard) => heard,
-            FinishState::Heard => return Poll::Ready(Ok(())),
+            FinishState::Sent(heard) => heard,
+            FinishState::Acknowledged => return Poll::Ready(Ok(())),
             FinishState::Lost => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-            FinishState::NotSaid => {
-                // Fails if the connection is lost, which the wait then tells.
+            FinishState::Open => {
+                // Fails if the connection is lost, which the wait returns.
                 let _ = this.send.finish();
-                this.finish = FinishState::Said(Box::pin(this.send.stopped()));
+                this.finish = FinishState::Sent(Box::pin(this.send.stopped()));
                 return self.poll_shutdown(cx);
             }
         };
@@ -259,7 +260,7 @@ impl AsyncWrite for Connection {
             Err(error @ StoppedError::ZeroRttRejected) => Err(error.into()),
         };
         this.finish = if told.is_ok() {
-            FinishState::Heard
+            FinishState::Acknowledged
         } else {
             FinishState::Lost
         };
@@ -274,8 +275,8 @@ impl Drop for Connection {
             connection.close(CLOSE_OK, b"through");
             return;
         }
-        // A close is said once, and the peer's buffer may have no room for it;
-        // these two are repeated until they are acknowledged. They fail if that
+        // A close frame is sent once, and may not fit into the peer's buffer.
+        // These two are repeated until acknowledged. They fail if that
         // direction has ended.
         let _ = self.send.reset(ABANDONED);
         let _ = self.recv.stop(ABANDONED);
@@ -288,8 +289,8 @@ impl Drop for Connection {
     }
 }
 
-/// Closes a connection as given up when it is dropped: quinn itself would close
-/// it with code 0, which says the opposite.
+/// Closes an abandoned connection when dropped: quinn itself would close it
+/// with code 0, which means success here.
 pub(super) struct CloseOnDrop(Option<quinn::Connection>);
 
 impl CloseOnDrop {
@@ -333,5 +334,5 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// For a peer that was told; several retransmissions on a LAN.
+/// For a peer that was notified; several retransmissions on a LAN.
 const PEERS_TIME_TO_CLOSE: Duration = Duration::from_secs(1);

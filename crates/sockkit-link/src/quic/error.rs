@@ -1,62 +1,62 @@
-//! Why there is no listener, no connection, or no connection any more.
+//! Errors of listeners, dialling and lost connections.
 
 use std::{io, net::SocketAddr, time::Duration};
 
 use quinn::{ConnectionError, TransportErrorCode, VarInt};
 use sockkit_core::{options::OptionError, udp::PeerError};
 
-/// Why there is no connection.
+/// Error from dialling.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The name has no address, or nobody could be asked for it.
+    /// The name has no address, or the resolver failed.
     #[error("cannot resolve the name")]
     Resolve(#[source] io::Error),
-    /// The name is known and has no address.
+    /// The name has no address.
     #[error("no address to connect to")]
     NoAddress,
-    /// An option could not be set.
-    #[error("cannot set the socket up")]
+    /// A socket option could not be set.
+    #[error("cannot set socket options")]
     Options(#[from] OptionError),
-    /// The network says that nobody can be reached there.
+    /// An ICMP error reports the address unreachable.
     #[error("{address}: {}", .reason.reason)]
     Refused {
-        /// Who was dialled.
+        /// The dialled address.
         address: SocketAddr,
-        /// The ICMP message; anybody on the way can forge one.
+        /// The ICMP error. It is not authenticated and can be forged.
         reason: PeerError,
     },
-    /// No answer. Nobody listens there and a firewall keeps the refusal back, or
-    /// whoever does speaks no QUIC.
+    /// No reply: the port is closed and a firewall drops the refusal, or the
+    /// peer does not speak QUIC.
     #[error("{address} did not answer within {timeout:.1?}")]
     TimedOut {
-        /// Who was dialled.
+        /// The dialled address.
         address: SocketAddr,
-        /// The deadline.
+        /// The timeout.
         timeout: Duration,
     },
-    /// The peer speaks QUIC, and something else over it or another version.
+    /// The peer speaks QUIC, but another application protocol or version.
     #[error("{address} speaks another protocol over QUIC")]
     OtherProtocol {
-        /// Who was dialled.
+        /// The dialled address.
         address: SocketAddr,
     },
-    /// The peer has all the connections that it takes: try again later.
-    #[error("{address} takes no more connections")]
+    /// The peer has reached its connection limit: try again later.
+    #[error("{address} has reached its connection limit")]
     Busy {
-        /// Who was dialled.
+        /// The dialled address.
         address: SocketAddr,
     },
-    /// The connection broke while it was being made.
-    #[error("{address} broke the connection off")]
+    /// The connection failed during the handshake.
+    #[error("{address} closed the connection during the handshake")]
     Broken {
-        /// Who was dialled.
+        /// The dialled address.
         address: SocketAddr,
-        /// How.
+        /// The error.
         source: io::Error,
     },
-    /// The operating system failed us: retrying may help. `InvalidInput` is an
-    /// address that nothing can be sent to, such as port 0.
+    /// The operating system failed: retrying may help. `InvalidInput` means an
+    /// address that cannot receive datagrams, such as port 0.
     #[error("socket failed")]
     Io(#[from] io::Error),
 }
@@ -89,14 +89,14 @@ impl ConnectError {
     }
 }
 
-/// TLS says that the two have no protocol in common.
+/// The TLS alert for "no common protocol".
 fn is_other_protocol(code: TransportErrorCode) -> bool {
     code == TransportErrorCode::crypto(NO_APPLICATION_PROTOCOL)
 }
 
-/// What a lost connection is to whoever reads or writes it: `TimedOut` for a
-/// peer that vanished, `ConnectionAborted` for one that closed, and
-/// `ConnectionReset` for one that knows nothing of the connection any more.
+/// The I/O error of a lost connection: `TimedOut` for a peer that vanished,
+/// `ConnectionAborted` for one that closed, and `ConnectionReset` for one that
+/// no longer knows the connection.
 pub(crate) fn lost(error: ConnectionError) -> io::Error {
     match error {
         ConnectionError::TimedOut => io::Error::new(io::ErrorKind::TimedOut, Lost::Vanished),
@@ -105,8 +105,8 @@ pub(crate) fn lost(error: ConnectionError) -> io::Error {
     }
 }
 
-/// A close may carry a reason in the peer's own words: they are escaped, for a
-/// terminal would obey some.
+/// A close may carry text chosen by the peer. It is escaped, because it may
+/// contain terminal control sequences.
 fn told(error: ConnectionError) -> io::Error {
     let closed = matches!(
         error,
@@ -120,7 +120,7 @@ fn told(error: ConnectionError) -> io::Error {
     }
 }
 
-/// The peer dropped the connection before it was through.
+/// The peer dropped the connection before it was done.
 pub(super) fn abandoned() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, Lost::Abandoned)
 }
@@ -128,17 +128,17 @@ pub(super) fn abandoned() -> io::Error {
 /// How a connection was lost.
 #[derive(Debug, thiserror::Error)]
 enum Lost {
-    #[error("peer vanished: nothing was heard of it for too long")]
+    #[error("peer vanished: idle timeout")]
     Vanished,
-    #[error("peer dropped the connection before it was through")]
+    #[error("peer dropped the connection before it was done")]
     Abandoned,
 }
 
-/// Closed by a side that was through: all it had to say was acknowledged, and
-/// all that the peer had to say was read.
+/// Sent by a side that is done: its data is acknowledged, and the peer's data
+/// is read.
 pub(super) const CLOSE_OK: VarInt = VarInt::from_u32(0);
 
-/// Closed, reset and stopped by a side that was not.
+/// Sent by a side that abandons the connection or a direction of it.
 pub(super) const ABANDONED: VarInt = VarInt::from_u32(1);
 
 /// The TLS alert of RFC 7301.

@@ -16,12 +16,12 @@ use tokio::{
 
 use super::{Connection, Fingerprint, QuicConfig, connection::CloseOnDrop, identity, socket};
 
-/// A UDP socket that accepts connections.
+/// A UDP socket that accepts QUIC connections.
 ///
-/// Handshakes run in the background from the moment it is bound, several beside
-/// one another, each with a deadline, and one host has only its share of the
-/// places: who sends garbage, or begins and does not continue, keeps no one out.
-/// Dropping it ends them; connections that were accepted stay.
+/// Handshakes run concurrently in the background, each with a timeout, and one
+/// host gets only its share of the permits: a peer that sends garbage or stalls
+/// does not keep others out. Dropping the listener aborts pending handshakes;
+/// accepted connections stay open.
 #[derive(Debug)]
 pub struct Listener {
     endpoint: Endpoint,
@@ -31,11 +31,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens at `address`; port 0 lets the system choose.
+    /// Binds `address` and listens; port 0 lets the system choose.
     ///
     /// # Errors
     /// [`BindError::Address`] if the address cannot be bound, [`BindError::Io`]
-    /// if the system has no socket left, or no randomness for a certificate.
+    /// if no socket or no randomness for a certificate is available.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
@@ -43,11 +43,11 @@ impl Listener {
         Self::bind_with(address, &QuicConfig::default())
     }
 
-    /// Listens at `address` as `config` says.
+    /// Binds and listens with the given configuration.
     ///
     /// # Errors
-    /// As [`bind`](Self::bind), and [`BindError::Options`], which names the
-    /// option that could not be set.
+    /// As [`bind`](Self::bind), and [`BindError::Options`] for an option that
+    /// could not be set.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
@@ -79,11 +79,10 @@ impl Listener {
         })
     }
 
-    /// Waits, for ever if need be, for the next connection whose dialler has
-    /// spoken.
+    /// Waits for the next connection whose dialler has sent data.
     ///
     /// # Errors
-    /// If the socket failed. The listener is of no use then.
+    /// If the socket has failed; the listener is then unusable.
     ///
     /// # Cancel safety
     /// Cancel safe: no connection is lost.
@@ -94,20 +93,21 @@ impl Listener {
         Ok((connection, peer))
     }
 
-    /// The next connection, if there is one already.
+    /// Returns the next connection if it is already available.
     pub(crate) fn accept_waiting(&self) -> Option<Connection> {
         self.ready.try_lock().ok()?.try_recv().ok()
     }
 
-    /// The address bound, with the port that the system chose.
+    /// The local address, with the port chosen by the system.
     ///
     /// # Errors
-    /// Passes on what the system says.
+    /// The operating system's error.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.endpoint.local_addr()
     }
 
-    /// What every dialler should see: tell it by another way than this network.
+    /// The fingerprint that every dialler should see: communicate it over
+    /// another channel than this network.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
@@ -115,13 +115,13 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // The endpoint lives on with the connections that were accepted.
+        // The endpoint stays open for connections already accepted.
         self.endpoint.set_server_config(None);
         self.door.abort();
     }
 }
 
-/// Lets in who may come in.
+/// Accepts connections within the limits.
 struct Acceptor {
     endpoint: Endpoint,
     fingerprint: Fingerprint,
@@ -150,17 +150,18 @@ impl Acceptor {
         }
     }
 
-    /// No, not before you have shown that your address is your own, or yes.
+    /// Refuses, sends a Retry (address validation), or accepts.
     fn answer(&self, incoming: Incoming) -> Option<Handshake<'_>> {
-        // Those that have ended linger; those that have left before they were
+        // Closed connections linger; those that closed before they were
         // accepted keep their permits.
         let open = self.endpoint.open_connections().max(self.limiter.count());
         let peer = incoming.remote_address();
-        // What a forged address takes would be the real host's places.
+        // A spoofed address must not use up the permits of the real host.
         let must_validate =
             open >= self.max_connections / 4 || self.limiter.count_of(peer.ip()) > 0;
         if must_validate && !incoming.remote_address_validated() && open < self.max_connections {
-            // Cannot fail: an address that is not validated may be asked to be.
+            // Cannot fail: an address that is not validated may be sent a
+            // Retry.
             let _ = incoming.retry();
             return None;
         }
@@ -168,15 +169,15 @@ impl Acceptor {
         match permit.filter(|_| open < self.max_connections) {
             Some(permit) => Some(Box::pin(self.admit(incoming, permit))),
             None => {
-                tracing::debug!(%peer, open, "refused: no room");
+                tracing::debug!(%peer, open, "refused: no permit");
                 incoming.refuse();
                 None
             }
         }
     }
 
-    /// Takes part in the handshake, waits for the first byte, and keeps the
-    /// connection until somebody takes it.
+    /// Performs the handshake, waits for the first byte, and holds the
+    /// connection until it is accepted.
     async fn admit(&self, incoming: Incoming, permit: Permit) {
         let peer = incoming.remote_address();
         let begun = async {
@@ -192,16 +193,16 @@ impl Acceptor {
                 let connection =
                     Connection::new(endpoint, connection, send, recv, self.fingerprint)
                         .holding(permit);
-                // Without a listener nobody wants it.
+                // Fails if the listener was dropped.
                 let _ = self.ready.send(connection).await;
             }
-            Ok(Err(error)) => tracing::debug!(%peer, %error, "no connection"),
-            Err(_elapsed) => tracing::debug!(%peer, "began and did not go on"),
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "handshake failed"),
+            Err(_elapsed) => tracing::debug!(%peer, "handshake timed out"),
         }
     }
 }
 
-/// Attempts that the door has not looked at yet; it looks at once.
+/// Error from creating the certificate.
 fn without_certificate(error: io::Error) -> BindError {
     let message = format!("cannot make a certificate: {error}");
     io::Error::new(error.kind(), message).into()
@@ -255,7 +256,7 @@ mod tests {
         honest.1.close(0_u8.into(), b"");
     }
 
-    /// Dials from another of loopback's addresses.
+    /// Dials from another loopback address.
     async fn dial_from(from: [u8; 4], to: SocketAddr) -> (quinn::Connection, Endpoint) {
         let config = QuicConfig::default();
         let tls = Arc::new(identity::dialler(&config.protocol).unwrap());

@@ -1,8 +1,8 @@
 //! A reliable stream over UDP: QUIC, by quinn.
 //!
-//! A link that loses packets, such as crowded Wi-Fi, loses nothing of what a
-//! [`Connection`] carries. It reads and writes as a TCP connection does, so
-//! whatever runs over a tokio stream runs over it.
+//! A [`Connection`] loses no data on a lossy link, such as crowded Wi-Fi. It
+//! reads and writes like a TCP connection, so everything that uses a tokio
+//! stream works over it.
 //!
 //! ```
 //! # mod sockkit { pub use ::sockkit_link::*; }
@@ -12,10 +12,10 @@
 //!
 //! let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
 //! let mut client = connect(listener.local_addr()?).await?;
-//! // Two people can compare them: see below.
+//! Two users can compare them: see below.
 //! assert_eq!(client.fingerprint(), listener.fingerprint());
 //!
-//! // Whoever dialled speaks first.
+//! The dialler sends first.
 //! client.write_all(b"hello").await?;
 //! let (mut server, _peer) = listener.accept().await?;
 //! let mut heard = [0; 5];
@@ -23,7 +23,7 @@
 //! assert_eq!(&heard, b"hello");
 //!
 //! server.write_all(b"good bye").await?;
-//! // Returns when the other side has acknowledged all of it.
+//! Returns when the peer has acknowledged all of it.
 //! server.shutdown().await?;
 //! let mut answer = String::new();
 //! client.read_to_string(&mut answer).await?;
@@ -34,27 +34,27 @@
 //! ```
 //!
 //! # Encrypted, without authentication
-//! Everything is encrypted (TLS 1.3), but the listener's certificate is made at
-//! each start and signed by nobody, and the dialler has none. Who only listens
-//! on the network reads nothing; who can put himself between the two can pose as
-//! the listener. [`Fingerprint`] is for finding that out: it is the same on both
-//! sides unless somebody sits between them. The listener never learns who
-//! dialled.
+//! Everything is encrypted (TLS 1.3), but the listener's certificate is created
+//! at each start and self-signed, and the dialler has none. A passive listener
+//! on the network reads nothing, but an active attacker can impersonate the
+//! listener. Users can detect this by comparing the [`Fingerprint`], which is
+//! the same on both sides unless there is an attacker in between. The listener
+//! does not learn the dialler's identity.
 //!
 //! # One stream
 //! A connection has one bidirectional stream, which the dialler opens by
-//! writing; the listener's [`accept`](Listener::accept) returns at its first
-//! byte. There are no datagrams, and no other streams but those that carry the
-//! messages of a [`Channel`](crate::channel::Channel).
+//! writing; the listener's [`accept`](Listener::accept) returns when its first
+//! byte arrives. There are no datagrams, and no other streams except those of
+//! the messages of a [`Channel`](crate::channel::Channel).
 //!
 //! # When it ends
-//! `shutdown` waits for the peer's acknowledgement. A connection that is dropped
-//! says whether it was through: the peer of one that was not gets an error and
-//! not an end. See [`Handle::closed`] for programs that end at once after.
+//! `shutdown` waits for the peer's acknowledgement. The peer of a connection
+//! that is dropped before that gets an error instead of EOF. See
+//! [`Handle::closed`] for programs that exit immediately afterwards.
 //!
 //! # Memory
-//! Each side holds at most [`QuicConfig::window_bytes`] in each direction, and about
-//! 3 MiB for its socket.
+//! Each side uses at most [`QuicConfig::window_bytes`] of memory in each
+//! direction, and about 3 MiB for its socket.
 
 mod config;
 mod connect;
@@ -74,5 +74,6 @@ pub use self::{
 };
 pub(crate) use error::lost;
 
-/// What is spoken over the stream unless [`QuicConfig::protocol`] says otherwise.
+/// Name of the protocol spoken over the stream, unless [`QuicConfig::protocol`]
+/// sets another.
 pub const PROTOCOL: &[u8] = b"sockkit/1";

@@ -1,4 +1,4 @@
-//! The same server over TLS.
+//! TLS for the handler of a server.
 
 use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
@@ -11,7 +11,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{rustls, server};
 
-/// A [`Handler`] that speaks TLS and hands the plain stream to another.
+/// A [`Handler`] that performs the TLS handshake and passes the stream on to
+/// another handler.
 ///
 /// ```
 /// # mod sockkit { pub use ::sockkit_link::*; pub use ::sockkit_core::*; }
@@ -29,9 +30,8 @@ use super::{rustls, server};
 /// # }
 /// ```
 ///
-/// The server's limits, timeouts and counters are the same; they see the
-/// encrypted bytes. A client dials with
-/// [`TlsConnector`](super::TlsConnector).
+/// The server's limits, timeouts and counters apply as usual, to the encrypted
+/// bytes. A client connects with a [`TlsConnector`](super::TlsConnector).
 pub struct Tls<H> {
     acceptor: TlsAcceptor,
     handshake_timeout: Duration,
@@ -39,7 +39,7 @@ pub struct Tls<H> {
 }
 
 impl<H: Handler<server::TlsStream<Stream>>> Tls<H> {
-    /// Serves with `handler` what arrives over TLS.
+    /// Serves connections with `handler` over TLS.
     pub fn new(config: Arc<rustls::ServerConfig>, handler: H) -> Self {
         Self {
             acceptor: TlsAcceptor::from(config),
@@ -48,7 +48,7 @@ impl<H: Handler<server::TlsStream<Stream>>> Tls<H> {
         }
     }
 
-    /// How long the handshake may take; then the connection's end is
+    /// Timeout of the handshake, after which the connection ends with
     /// [`Timeout::Handshake`]. Default: 10 s.
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
@@ -61,8 +61,8 @@ impl<H: Handler<server::TlsStream<Stream>>> Handler for Tls<H> {
     async fn handle(&self, stream: Stream, peer: Peer) -> Handled {
         let handled = self.handle_secured(stream, peer.clone()).await;
         match handled {
-            // The server's drain has ended the reads, which TLS cannot tell from
-            // a peer that was cut off.
+            // The drain has ended the reads, which TLS cannot distinguish from
+            // a truncated stream.
             Err(error) if peer.is_draining() && is_unexpected_end(&*error) => Ok(()),
             handled => handled,
         }
@@ -78,7 +78,7 @@ impl<H: Handler<server::TlsStream<Stream>>> Tls<H> {
     }
 }
 
-/// Whether `error`, or what is behind it, is the end of a stream.
+/// Whether `error` or one of its sources is an unexpected EOF.
 fn is_unexpected_end(error: &(dyn Error + 'static)) -> bool {
     let is_end = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
     error.downcast_ref().is_some_and(is_end) || error.source().is_some_and(is_unexpected_end)

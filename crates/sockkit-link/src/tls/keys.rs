@@ -1,4 +1,4 @@
-//! What a node needs of TLS.
+//! TLS settings of a node.
 
 use std::{io, net::IpAddr, sync::Arc};
 
@@ -10,14 +10,14 @@ use super::{
 };
 use crate::Host;
 
-/// What a node shows and trusts.
+/// The certificates that a node presents and trusts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keys {
     pub(crate) client: Option<Arc<rustls::ClientConfig>>,
     pub(crate) server: Option<Arc<rustls::ServerConfig>>,
 }
 
-/// The dialler's handshake, with the host's name to be proved.
+/// The dialler's handshake. The listener must prove the host's name.
 pub(crate) async fn connect(
     config: Arc<rustls::ClientConfig>,
     host: &Host,
@@ -31,11 +31,12 @@ fn name(host: &Host) -> io::Result<ServerName<'static>> {
     match host {
         Host::V4(ip) => Ok(IpAddr::from(*ip).into()),
         Host::V6 { ip, .. } => Ok(IpAddr::from(*ip).into()),
-        // A full stop at the end belongs to the resolver, not to certificates.
+        // A trailing full stop matters to the resolver, but not to
+        // certificates.
         Host::Name(name) => {
             let name = name.trim_end_matches('.').to_owned();
             ServerName::try_from(name).map_err(|error| bad(error.to_string()))
         }
-        Host::Unspecified => Err(bad("there is no host to prove".to_owned())),
+        Host::Unspecified => Err(bad("no host to authenticate".to_owned())),
     }
 }

@@ -1,4 +1,4 @@
-//! TLS over TCP: a server's handler, and what a node needs.
+//! TLS over TCP: a handler for servers, and the settings of a node.
 
 pub use tokio_rustls::{TlsConnector, TlsStream, client, rustls, server};
 

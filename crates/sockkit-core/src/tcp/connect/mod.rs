@@ -78,8 +78,8 @@ impl Connector {
         self
     }
 
-    /// The address to connect from; port 0 lets the system choose. Addresses of
-    /// the other family are not tried then. Default: the routing table decides.
+    /// The local address; port 0 lets the system choose. Addresses of the other IP
+    /// version are then not tried. Default: chosen by the routing table.
     pub fn local_address(mut self, address: SocketAddr) -> Self {
         self.local = Some(address);
         self
