@@ -1,5 +1,5 @@
-//! Messages on the wire: length-prefixed frames, Python's `struct` formats,
-//! sharded datagrams with parity, and the session of a file transfer.
+//! Message formats: length-prefixed frames, Python's `struct`, sharded
+//! datagrams with parity, and the session of a file transfer.
 //!
 //! ```
 //! # use sockkit_codec as sockkit;
@@ -12,10 +12,10 @@
 //! ```
 //!
 //! The crate is pure: it opens nothing, waits for nothing, and reads no clock.
-//! `FrameReader` and `FrameWriter` move bytes of a stream that they are given.
+//! `FrameReader` and `FrameWriter` use a stream that the caller provides.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// A library does not print; the programs do.
+// Libraries do not print; programs do.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 #[cfg(feature = "file")]

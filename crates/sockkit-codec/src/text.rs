@@ -1,33 +1,32 @@
-//! Text from a peer, made fit to be printed. Pure.
+//! Escapes text from a peer before it is printed. Pure.
 //!
-//! A terminal obeys escape sequences, and a reader believes what is seen: text
-//! from a peer may clear the screen, hide its end behind forty blanks, or look
-//! like a part of the sentence it stands in. Here such characters are shown as
-//! `\u{…}`, the code point in hexadecimal.
+//! Terminals interpret control sequences, and readers trust what they see. Text
+//! from a peer could clear the screen, hide its end behind forty spaces, or
+//! look like part of the surrounding sentence. Such characters are shown here
+//! as `\u{…}`, the code point in hexadecimal.
 //!
-//! Shown for what they are: control characters (C0, DEL, C1, line breaks and tabs
-//! among them), direction marks and overrides, every character that a font may
-//! leave out (`Default_Ignorable_Code_Point`), letters that are blank, spaces
-//! other than U+0020, and the fifth and later mark on one letter.
-//! A backslash is shown as two, so that no text can pretend to be escaped: two
-//! different texts are never shown alike.
+//! Escaped are: control characters (C0, DEL, C1, including line breaks and
+//! tabs), direction marks and overrides, characters that fonts may omit
+//! (`Default_Ignorable_Code_Point`), blank letters, spaces other than U+0020,
+//! and the fifth and later marks on one letter. A backslash is doubled, so that
+//! no text can look escaped: two different texts never look alike.
 //!
-//! Korean, Japanese, Arabic and Hebrew stay readable, composed or decomposed.
-//! Joiners and variation selectors are invisible and hence escaped, though some
-//! emoji, and some names in Persian or Indic scripts, need them.
+//! Korean, Japanese, Arabic and Hebrew remain readable, composed or decomposed.
+//! Joiners and variation selectors are invisible and therefore escaped,
+//! although some emoji, and some names in Persian or Indic scripts, need them.
 //!
 //! # Source
-//! Unicode 17, `DerivedCoreProperties.txt` for `Default_Ignorable_Code_Point`, UAX #9
-//! for directions, and UTR #36 for what deceives.
+//! Unicode 17, `DerivedCoreProperties.txt` for `Default_Ignorable_Code_Point`,
+//! UAX #9 for directions, and UTR #36 for deceptive text.
 
 use std::fmt::{self, Write};
 
 use unicode_normalization::char::is_combining_mark;
 
-/// Shows text from a peer in one line, without a character that could deceive a
-/// terminal or a reader.
+/// Escapes text from a peer for printing on one line, without characters that
+/// could deceive a terminal or a reader.
 ///
-/// Bytes are made text by [`String::from_utf8_lossy`] first, or shown by
+/// Convert bytes to text with [`String::from_utf8_lossy`] first, or use
 /// [`escape_name_bytes`].
 ///
 /// ```
@@ -42,8 +41,8 @@ pub fn escape(text: &str) -> String {
     pieces(text, Rule::Text).fold(String::with_capacity(text.len()), push)
 }
 
-/// Shows text from a peer inside a sentence: in quotation marks that it cannot
-/// end, and cut after about `max_chars` characters.
+/// Quotes text from a peer inside a sentence: in quotation marks that it cannot
+/// close, and truncated after about `max_chars` characters.
 ///
 /// ```
 /// # use sockkit_codec as sockkit;
@@ -67,8 +66,8 @@ pub fn quote(text: &str, max_chars: usize) -> String {
     shown
 }
 
-/// Shows a name from a peer: as [`escape`], and spaces that cannot be counted are
-/// escaped as well, which are the first, the last, and two or more in a row.
+/// Escapes a name from a peer like [`escape`], and also spaces that are hard to
+/// count: leading, trailing, and repeated ones.
 ///
 /// ```
 /// # use sockkit_codec as sockkit;
@@ -82,8 +81,8 @@ pub fn escape_name(name: &str) -> String {
     pieces(name, Rule::Name).fold(String::with_capacity(name.len()), push)
 }
 
-/// Shows a name that may be anything, as names on Unix are: as [`escape_name`], and
-/// each byte that is not UTF-8 as `\x…`.
+/// Escapes a name that may be any bytes, as on Unix: like [`escape_name`], with
+/// bytes that are not UTF-8 as `\x…`.
 ///
 /// ```
 /// # use sockkit_codec as sockkit;
@@ -103,7 +102,7 @@ pub fn escape_name_bytes(name: &[u8]) -> String {
     shown
 }
 
-/// What is escaped beside the characters that always are.
+/// Additional characters to escape.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Rule {
     Text,
@@ -111,7 +110,7 @@ enum Rule {
     Quoted,
 }
 
-/// One character of the text, as it is to be shown.
+/// One character of the text, as shown.
 enum Piece {
     Plain(char),
     Backslash,
@@ -146,7 +145,7 @@ fn push(mut shown: String, piece: Piece) -> String {
 fn pieces(text: &str, rule: Rule) -> impl Iterator<Item = Piece> {
     let mut characters = text.chars().peekable();
     let mut before = None;
-    // Marks that the last letter carries; `None` where there is no letter.
+    // Number of marks on the last letter; `None` if there is no letter.
     let mut marks = None;
     std::iter::from_fn(move || {
         let character = characters.next()?;
@@ -169,13 +168,14 @@ fn pieces(text: &str, rule: Rule) -> impl Iterator<Item = Piece> {
                 _ => Piece::Escaped(character),
             },
         };
-        // What follows an escape or a space would be drawn onto it.
+        // A mark after an escape or a space would be drawn onto it.
         marks = matches!(piece, Piece::Plain(letter) if letter != ' ').then_some(0);
         Some(piece)
     })
 }
 
-/// Drawn onto the letter before it. So are vowels and finals of decomposed Hangul.
+/// Characters drawn onto the previous letter, including vowels and finals of
+/// decomposed Hangul.
 fn is_mark(character: char) -> bool {
     matches!(character, '\u{1160}'..='\u{11ff}' | '\u{d7b0}'..='\u{d7ff}')
         || is_combining_mark(character)
@@ -185,8 +185,8 @@ fn is_never_shown(character: char) -> bool {
     character.is_control() || is_default_ignorable(character) || is_blank(character)
 }
 
-/// `Default_Ignorable_Code_Point`: a font that lacks it shows nothing. The marks and
-/// overrides of direction are among them.
+/// `Default_Ignorable_Code_Point`: a font that lacks such a character draws
+/// nothing. Includes direction marks and overrides.
 fn is_default_ignorable(character: char) -> bool {
     matches!(
         character,
@@ -210,8 +210,9 @@ fn is_default_ignorable(character: char) -> bool {
     )
 }
 
-/// Every space but U+0020, line and paragraph separators, and what fonts draw as
-/// nothing though Unicode calls it a letter, a mark or a symbol.
+/// Every space except U+0020, line and paragraph separators, and characters
+/// that fonts draw as blank although Unicode classifies them as letters, marks
+/// or symbols.
 fn is_blank(character: char) -> bool {
     matches!(
         character,
@@ -231,7 +232,7 @@ fn is_blank(character: char) -> bool {
     )
 }
 
-/// What could pass for the end of a quotation.
+/// Characters that look like a closing quotation mark.
 fn is_quotation_mark(character: char) -> bool {
     matches!(
         character,
@@ -253,7 +254,7 @@ fn is_quotation_mark(character: char) -> bool {
     )
 }
 
-/// On one letter. Vietnamese needs two and Hebrew with accents four.
+/// Per letter. Vietnamese needs two, and Hebrew with accents four.
 const MAX_MARKS: usize = 4;
 
 #[cfg(test)]

@@ -20,7 +20,7 @@
 //!     }
 //! }
 //! if listeners.is_empty() {
-//! Started from a shell.
+//!     // Started from a shell.
 //!     listeners.push(Listener::bind(([127, 0, 0, 1], 7).into())?);
 //! }
 //! let server = Server::start(listeners, ServerConfig::default(), async |_: Stream, _: Peer| Ok(()))?;

@@ -1,24 +1,25 @@
-//! What a receiver says to an entry, and why either side gives one up. The disk
-//! decides it, and a session carries it.
+//! A receiver's answer to an entry, and why either side gives one up. Decided
+//! by the disk, carried by a session.
 
 use std::fmt;
 
 use super::{Digest, DigestTree};
 
-/// What the receiver says to one entry.
+/// The receiver's answer to one entry.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// Send all of it. For a folder or a link: it will be made.
+    /// Send all of it. A folder or a link will be created.
     Send,
     /// Do not send it.
     Refuse(RefuseReason),
-    /// The blocks in the tree are here and verified.
+    /// Resume: the blocks in the tree are present and verified.
     Resume(Box<DigestTree>),
-    /// A file of that size and this digest is here.
+    /// A file of that size with this digest is present: compare it.
     Compare(Digest),
 }
 
-/// An enum with a byte and a sentence for each variant, open at the end.
+/// Defines an enum with a code and a sentence for each variant, and room for
+/// later codes.
 macro_rules! codes {
     ($(#[$meta:meta])* $name:ident {
         $($(#[$variant_meta:meta])* $variant:ident = $code:literal => $text:literal,)*
@@ -28,7 +29,7 @@ macro_rules! codes {
         #[non_exhaustive]
         pub enum $name {
             $($(#[$variant_meta])* $variant,)*
-            /// A code from a later minor revision.
+            /// A code of a later minor version.
             Other(u8),
         }
 
@@ -60,38 +61,40 @@ macro_rules! codes {
 }
 
 codes! {
-    /// Why the receiver does not have an entry.
+    /// Why the receiver refuses an entry.
     RefuseReason {
-        /// It has no name that the receiver's system can hold.
+        /// Its name is not allowed on the receiver's system.
         Name = 1 => "name is not allowed on the receiving system",
-        /// The receiver's file system would take its name for that of an earlier entry.
+        /// The receiver's file system would treat its name as that of an
+        /// earlier entry.
         Collision = 2 => "name collides with another one in the offer",
-        /// A file is there already.
+        /// A file of that name exists.
         Exists = 3 => "a file of that name exists",
-        /// A file is there, and it has other contents.
+        /// A file of that name exists, with other contents.
         Differs = 4 => "a file of that name exists and differs",
-        /// Something is in the way that is not a file, or not a folder.
+        /// Something other than a file or a folder has that name.
         InTheWay = 5 => "something that is not a file or folder is in the way",
-        /// It was not chosen.
+        /// The user did not select it.
         Unwanted = 6 => "not wanted",
         /// Another transfer is writing it.
         Busy = 7 => "another transfer is writing that file",
-        /// The receiver may not write there, or its disk failed.
+        /// The receiver has no write permission, or its disk failed.
         Io = 8 => "the receiver's file system failed",
-        /// It is longer than the receiver's system lets a file be.
+        /// It exceeds the maximum file size of the receiver's system.
         TooLarge = 9 => "file is larger than the receiver's file system, or its `ulimit -f`, allows",
-        /// It is a link that is absolute, leads out of the folder, or cannot be judged.
-        Target = 10 => "symbolic link leads out of the folder, or up again after a name",
-        /// It is of a kind that the receiver does not know or cannot make.
+        /// A link that is absolute, leads out of the folder, or cannot be
+        /// checked.
+        Target = 10 => "symbolic link leads out of the folder, or has `..` after a name",
+        /// Its kind is unknown to the receiver or cannot be created there.
         Kind = 11 => "the receiver cannot make an entry of this kind",
     }
 }
 
 codes! {
-    /// Why the sender did not send a file after all.
+    /// Why the sender did not send a file.
     FailReason {
-        /// It is not there any more.
-        Vanished = 1 => "file vanished from the sender",
+        /// It no longer exists.
+        Vanished = 1 => "file no longer exists at the sender",
         /// It cannot be read.
         Unreadable = 2 => "the sender cannot read the file",
         /// It changed while it was being sent.

@@ -1,33 +1,33 @@
-//! The course's file protocols, the half that opens nothing: what their few
-//! messages are, and which names are safe.
+//! The pure half of the course's file protocols: their messages, and which
+//! names are safe.
 
 use super::{EntryPath, NameError, NameRules};
 
-/// What a receiver over TCP says first. Any text would do.
+/// The first message of a receiver over TCP. Senders accept any text.
 pub const READY: &[u8] = b"ready";
-/// What a receiver over UDP answers to a name.
+/// Reply of a receiver over UDP to a name.
 pub const OK: &[u8] = b"OK";
-/// What the course's programs read at once when they expect a name.
+/// How many bytes the course's programs read at once when they expect a name.
 pub const MAX_NAME_BYTES: usize = 1_024;
 
-/// The name that arrived; `None` if the bytes cannot be one: no mark keeps a
-/// name apart from the file behind it.
+/// Parses a received name; `None` if the bytes cannot be one: nothing separates
+/// the name from the file contents that follow.
 ///
 /// # Errors
-/// [`NameError`] if it is a name, but not safe as that of a file.
+/// [`NameError`] if it is a name, but not a safe file name.
 pub fn parse_name(bytes: &[u8]) -> Result<Option<EntryPath>, NameError> {
     let Ok(name) = str::from_utf8(bytes) else {
         return Ok(None);
     };
-    // Lines and long texts are contents, not an attempt to deceive.
+    // Line breaks and long texts are file contents, not an attempt to deceive.
     if name.contains(['\n', '\r']) || name.len() > MAX_FILE_NAME_BYTES {
         return Ok(None);
     }
     check_name(name).map(Some)
 }
 
-/// The name as that of a file; stricter than [`EntryPath::parse`], for a receiver of the
-/// course asks no user before it writes.
+/// Checks a file name. Stricter than [`EntryPath::parse`], because a receiver
+/// of the course does not ask the user before it writes.
 ///
 /// # Errors
 /// [`NameError`] if it is not safe.
@@ -45,7 +45,7 @@ pub fn check_name(name: &str) -> Result<EntryPath, NameError> {
 
 const MAX_FILE_NAME_BYTES: usize = 255;
 
-/// What the course's receivers call the file: `new_` and its name.
+/// The file name that the course's receivers use: `new_` and the name.
 ///
 /// # Errors
 /// [`NameError`] if that is too long.

@@ -1,19 +1,19 @@
-//! What is offered: paths, sizes, times. Pure.
+//! The contents of an offer: paths, sizes, times. Pure.
 
 use std::fmt;
 
 use super::RawPath;
 
-/// Everything one transfer offers, in the order in which it is sent.
+/// Everything that one transfer offers, in the order in which it is sent.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Manifest {
-    /// Folders come before what is in them.
+    /// A folder precedes its contents.
     pub entries: Vec<Entry>,
     /// Whether blocks and files carry digests.
     pub integrity: Integrity,
-    /// How many files, folders and links the sender found and cannot offer, so that
-    /// the receiver knows that it does not get all.
+    /// Number of files, folders and links that the sender found but cannot
+    /// offer, so that the receiver knows that the transfer is incomplete.
     pub left_out: u32,
 }
 
@@ -26,7 +26,7 @@ impl Manifest {
         }
     }
 
-    /// Bytes of all files together; saturates where a peer's numbers overflow.
+    /// Total size of all files, saturating if a peer's numbers overflow.
     pub fn total_bytes(&self) -> u64 {
         self.entries
             .iter()
@@ -34,7 +34,7 @@ impl Manifest {
     }
 }
 
-/// One file, folder or link on offer.
+/// One offered file, folder or link.
 ///
 /// ```
 /// # use sockkit_codec as sockkit;
@@ -48,25 +48,25 @@ impl Manifest {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// As announced, `/` between components. Not to be trusted: the receiver
-    /// turns it into an [`EntryPath`](super::EntryPath) or refuses it.
+    /// The announced path, with `/` between components. Untrusted: the receiver
+    /// converts it into an [`EntryPath`](super::EntryPath) or refuses the
+    /// entry.
     pub path: RawPath,
     /// File, folder or link.
     pub kind: EntryKind,
-    /// Length of the file; 0 for all else.
+    /// Length of the file; 0 for other kinds.
     pub size_bytes: u64,
-    /// When it was last changed.
+    /// Modification time.
     pub modified: FileTime,
-    /// The nine bits that say who may read, write and execute it; 0 if the sender has
-    /// none to tell.
+    /// The nine permission bits; 0 if the sender has none.
     pub mode: u16,
-    /// Whether there are users at the sender that may not read it. Such an entry
-    /// is for its owner alone at the receiver.
+    /// Whether some users at the sender may not read it. The receiver creates
+    /// such an entry for its owner only.
     pub is_private: bool,
 }
 
 impl Entry {
-    /// A file of `size_bytes`. Without a time, and with no mode to tell.
+    /// A file of `size_bytes`, without a time and permission bits.
     pub fn file(path: impl Into<RawPath>, size_bytes: u64) -> Self {
         Self {
             path: path.into(),
@@ -86,7 +86,7 @@ impl Entry {
         }
     }
 
-    /// A symbolic link that leads to `target`.
+    /// A symbolic link to `target`.
     pub fn link(path: impl Into<RawPath>, target: impl Into<RawPath>) -> Self {
         Self {
             kind: EntryKind::Link {
@@ -96,13 +96,13 @@ impl Entry {
         }
     }
 
-    /// Whether it is a file that some user may run as a program.
+    /// Whether it is a file that some user may execute.
     pub fn is_executable(&self) -> bool {
         self.kind == EntryKind::File && self.mode & 0o111 != 0
     }
 }
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum EntryKind {
@@ -112,15 +112,15 @@ pub enum EntryKind {
     Folder,
     /// A symbolic link.
     Link {
-        /// As announced. Not to be trusted: the receiver turns it into a
+        /// The announced target. Untrusted: the receiver converts it into a
         /// [`LinkTarget`](super::LinkTarget) or refuses the link.
         target: RawPath,
     },
-    /// A kind from a later minor revision; it is refused.
+    /// A kind of a later minor version, which is refused.
     Other(u8),
 }
 
-/// A file's time, as Unix counts it.
+/// A Unix timestamp with nanoseconds.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct FileTime {
     /// Whole seconds since 1970-01-01T00:00:00Z; negative before.
@@ -129,14 +129,14 @@ pub struct FileTime {
     pub nanoseconds: u32,
 }
 
-/// Whether the bytes are proved by digests.
+/// Whether digests verify the data.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Integrity {
     /// BLAKE3 after each block and each file. Default.
     #[default]
     Blake3,
-    /// Nothing but TCP's checksum. Nothing can be resumed. The receiver has to
-    /// allow it.
+    /// Only TCP's checksum. Such a transfer cannot be resumed. The receiver has
+    /// to allow it.
     Unverified,
 }
 
@@ -145,7 +145,7 @@ pub enum Integrity {
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
-    /// What follows a block that the sender could not read to its end.
+    /// Follows a block that the sender could not read to its end.
     pub(crate) const VOID: Self = Self([0; 32]);
 }
 

@@ -1,5 +1,5 @@
-//! File transfer, the half that opens nothing: manifest, names, digests, and the
-//! session. Disk and drivers: `sockkit-file`.
+//! The pure half of file transfer: manifest, names, digests, and the session.
+//! For disk access and drivers see `sockkit-file`.
 
 mod answer;
 pub mod course;
@@ -16,11 +16,11 @@ pub use self::{
 };
 pub use crate::text::{escape_name, escape_name_bytes};
 
-/// Bytes in a block, except for the last of a file. It is a power of two, so
-/// that a block is a subtree of BLAKE3's tree.
+/// Block size in bytes; the last block of a file may be shorter. A power of
+/// two, so that a block is a subtree of BLAKE3's tree.
 pub const BLOCK_BYTES: u64 = 4 << 20;
 
-/// How many blocks a file of that size has; none if it is empty.
+/// Number of blocks of a file of that size; 0 if it is empty.
 pub fn block_count(size_bytes: u64) -> u64 {
     size_bytes.div_ceil(BLOCK_BYTES)
 }

@@ -1,8 +1,9 @@
-//! Block digests, and how they make the digest of the file.
+//! Block digests, and how the file's digest is computed from them.
 //!
-//! A block is a whole subtree of BLAKE3's own tree, so its digest is that
-//! subtree's chaining value and the file's digest follows from the blocks'
-//! without hashing a byte twice. It is what `b3sum` prints for the file.
+//! A block is a whole subtree of BLAKE3's own tree. Its digest is the chaining
+//! value of that subtree, and the file's digest is computed from the blocks'
+//! digests without hashing any byte twice. It equals the output of `b3sum` for
+//! the file.
 //!
 //! ```text
 //!            file digest (root)
@@ -19,16 +20,16 @@ use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_ro
 
 use crate::file::{BLOCK_BYTES, Digest};
 
-/// Hashes one block as its bytes pass by.
+/// Hashes one block incrementally.
 #[derive(Clone, Debug)]
 pub struct BlockHasher {
     hasher: blake3::Hasher,
-    /// The file's only block is the whole tree, and its digest is the file's.
+    /// A single block is the whole tree, and its digest is that of the file.
     is_whole_file: bool,
 }
 
 impl BlockHasher {
-    /// For block `index` of a file of `file_bytes`.
+    /// Creates a hasher for block `index` of a file of `file_bytes`.
     pub fn new(index: u64, file_bytes: u64) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.set_input_offset(index.saturating_mul(BLOCK_BYTES));
@@ -38,12 +39,12 @@ impl BlockHasher {
         }
     }
 
-    /// Takes the next bytes of the block.
+    /// Hashes the next bytes of the block.
     pub fn update(&mut self, bytes: &[u8]) {
         self.hasher.update(bytes);
     }
 
-    /// The block's digest. A block has at least one byte.
+    /// Returns the block's digest. A block has at least one byte.
     pub fn finish(&self) -> Digest {
         Digest(if self.is_whole_file {
             *self.hasher.finalize().as_bytes()
@@ -53,19 +54,21 @@ impl BlockHasher {
     }
 }
 
-/// Joins the digests of a file's blocks, in order; at most 64 of them are kept.
+/// Combines the digests of a file's blocks, in order; stores at most 64 of
+/// them.
 #[derive(Clone, Debug)]
 pub struct DigestTree {
     /// Complete subtrees, largest first.
     stack: Vec<[u8; 32]>,
-    /// The newest block: not merged before it is known whether it is the last.
+    /// The newest block, which is not merged until it is known whether it is
+    /// the last.
     newest: Option<[u8; 32]>,
     blocks: u64,
     chain: blake3::Hasher,
 }
 
 impl DigestTree {
-    /// No blocks yet: an empty file's tree.
+    /// The tree of an empty file.
     pub fn new() -> Self {
         Self {
             stack: Vec::new(),
@@ -75,7 +78,7 @@ impl DigestTree {
         }
     }
 
-    /// How many blocks it holds.
+    /// Number of blocks added.
     pub fn blocks(&self) -> u64 {
         self.blocks
     }
@@ -89,7 +92,7 @@ impl DigestTree {
         self.blocks += 1;
     }
 
-    /// The file's digest.
+    /// Returns the file's digest.
     pub fn root(&self) -> Digest {
         let Some(mut right) = self.newest else {
             return Digest(*blake3::hash(b"").as_bytes());
@@ -103,14 +106,15 @@ impl DigestTree {
         Digest(*merge_subtrees_root(top, &right, Mode::Hash).as_bytes())
     }
 
-    /// One digest for all block digests so far: what a receiver that resumes
-    /// sends, so that the sender can tell whether it means the same bytes.
+    /// Returns one digest over all block digests so far. A receiver that
+    /// resumes sends it, so that the sender can check whether both have the
+    /// same data.
     pub fn chain(&self) -> Digest {
         Digest(*self.chain.finalize().as_bytes())
     }
 
-    /// Each trailing one bit of the count of merged blocks is a subtree as
-    /// large as the one that has just been completed.
+    /// Each trailing one bit in the number of merged blocks stands for a
+    /// subtree as large as the one just completed.
     fn merge(&mut self, mut subtree: [u8; 32]) {
         let mut merged = self.blocks - 1;
         while merged & 1 == 1 {

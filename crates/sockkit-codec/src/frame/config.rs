@@ -1,8 +1,8 @@
-//! The length prefix, and the lengths that are allowed in it.
+//! The length prefix, and its limits.
 
 use super::{FrameReadError, FrameWriteError};
 
-/// How frames look on the wire, and how long they may be.
+/// Wire format and maximum length of frames.
 ///
 /// ```
 /// # use sockkit_codec as sockkit;
@@ -28,26 +28,26 @@ impl FrameConfig {
         self
     }
 
-    /// Longest payload to accept from the peer. Default: 64 MiB.
+    /// Maximum payload length to accept from the peer. Default: 64 MiB.
     ///
-    /// A frame that announces more ends the connection before anything is
-    /// reserved. This is also what one connection can hold of this process's
-    /// memory, up to a factor of two while a frame grows.
+    /// A longer announced length ends the connection before any memory is
+    /// reserved. This also bounds the memory of one connection, up to a factor
+    /// of two while a frame grows.
     pub fn max_receive_bytes(mut self, bytes: usize) -> Self {
         self.max_receive_bytes = bytes;
         self
     }
 
-    /// Longest payload to send. Default: 64 MiB.
+    /// Maximum payload length to send. Default: 64 MiB.
     ///
-    /// Set it to what the peer accepts: an error here names the caller, an
-    /// error there costs the connection.
+    /// Set it to the peer's limit: an error here reports the caller's mistake,
+    /// an error there ends the connection.
     pub fn max_send_bytes(mut self, bytes: usize) -> Self {
         self.max_send_bytes = bytes;
         self
     }
 
-    /// The payload's length, if this side accepts it.
+    /// Returns the payload's length if it is within the limit.
     pub(super) fn parse_prefix(
         self,
         prefix: [u8; PREFIX_BYTES],
@@ -67,11 +67,12 @@ impl FrameConfig {
             })
     }
 
-    /// The bytes of a frame before a payload of `length` bytes, for programs that
-    /// write the payload themselves, such as one that many connections share.
+    /// Returns the prefix of a frame with a payload of `length` bytes, for
+    /// programs that write the payload themselves, for example one that many
+    /// connections share.
     ///
     /// # Errors
-    /// [`FrameWriteError::TooLong`] if the payload is over the send limit.
+    /// [`FrameWriteError::TooLong`] if the payload exceeds the send limit.
     pub fn prefix(&self, length: usize) -> Result<[u8; PREFIX_BYTES], FrameWriteError> {
         if length > self.max_send_bytes {
             return Err(FrameWriteError::TooLong {
@@ -101,21 +102,21 @@ impl Default for FrameConfig {
     }
 }
 
-/// Which byte of the length comes first.
+/// Byte order of the length.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum LengthOrder {
-    /// The most significant: network order, Python's `'!Q'`.
+    /// Most significant byte first: network order, Python's `'!Q'`.
     #[default]
     BigEndian,
-    /// The least significant: Python's native `'Q'` on x86 and ARM.
+    /// Least significant byte first: Python's native `'Q'` on x86 and ARM.
     LittleEndian,
 }
 
-/// Bytes of a frame before its payload.
+/// Length of the prefix.
 pub(super) const PREFIX_BYTES: usize = 8;
 
-/// Room for any picture and for the 4 MiB blocks of a file, many times over.
+/// Enough for any picture and for the 4 MiB blocks of a file, many times over.
 const DEFAULT_MAX_BYTES: usize = 64 << 20;
 
 #[cfg(test)]

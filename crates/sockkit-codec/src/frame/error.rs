@@ -1,14 +1,14 @@
-//! Why frames and lines could not be read or written.
+//! Errors from reading and writing frames and lines.
 
 use std::io;
 
-/// Why the next frame could not be received.
+/// Error from receiving a frame.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameReadError {
-    /// The peer announces more than
+    /// The announced length exceeds
     /// [`FrameConfig::max_receive_bytes`](super::FrameConfig::max_receive_bytes):
-    /// drop it, or raise the limit if it is trusted.
+    /// drop the peer, or raise the limit if it is trusted.
     ///
     /// A common cause is a peer with the other
     /// [`LengthOrder`](super::LengthOrder).
@@ -18,19 +18,19 @@ pub enum FrameReadError {
         offset: u64,
         /// The length in the prefix, in bytes.
         announced: u64,
-        /// The limit in force, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// The peer closed inside a frame: what it sent is incomplete.
+    /// The peer closed inside a frame, which is incomplete.
     #[error(
-        "stream ended inside the frame at byte {offset}: {received} of {expected} bytes came, prefix included"
+        "stream ended inside the frame at byte {offset}: {received} of {expected} bytes received, prefix included"
     )]
     Truncated {
         /// Position of the frame in the stream, in bytes from its start.
         offset: u64,
-        /// Bytes of the frame that came, prefix included.
+        /// Bytes of the frame received, prefix included.
         received: usize,
-        /// Bytes of the whole frame; of its prefix if that is incomplete.
+        /// Length of the whole frame, or of its prefix if that is incomplete.
         expected: usize,
     },
     /// The stream failed: reconnecting may help.
@@ -38,18 +38,18 @@ pub enum FrameReadError {
     Io(#[from] io::Error),
 }
 
-/// Why a frame could not be sent.
+/// Error from sending a frame.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameWriteError {
-    /// The caller's payload is longer than
+    /// The payload exceeds
     /// [`FrameConfig::max_send_bytes`](super::FrameConfig::max_send_bytes).
-    /// Nothing of it was sent and the stream is still good.
-    #[error("payload of {length} bytes is over the send limit of {limit}")]
+    /// Nothing was sent, and the stream remains usable.
+    #[error("payload of {length} bytes exceeds the send limit of {limit}")]
     TooLong {
         /// Length of the payload, in bytes.
         length: usize,
-        /// The limit in force, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
     /// The stream failed: reconnecting may help.
@@ -57,34 +57,33 @@ pub enum FrameWriteError {
     Io(#[from] io::Error),
 }
 
-/// Why the next line could not be received.
+/// Error from receiving a line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LineReadError {
-    /// The peer sent more than
-    /// [`Lines::max_receive_bytes`](super::Lines::max_receive_bytes) without
-    /// ending the line.
-    #[error("line at byte {offset} is longer than the limit of {limit} bytes")]
+    /// The line exceeds
+    /// [`Lines::max_receive_bytes`](super::Lines::max_receive_bytes).
+    #[error("line at byte {offset} exceeds the limit of {limit} bytes")]
     TooLong {
         /// Position of the line in the stream, in bytes from its start.
         offset: u64,
-        /// The limit in force, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// The peer sent bytes that are not text.
-    #[error("line at byte {offset} is not UTF-8 from its byte {valid_bytes} on")]
+    /// The line is not valid UTF-8.
+    #[error("line at byte {offset} is not valid UTF-8 after {valid_bytes} bytes")]
     NotUtf8 {
         /// Position of the line in the stream, in bytes from its start.
         offset: u64,
-        /// How many bytes of the line are valid.
+        /// Number of valid bytes at the start of the line.
         valid_bytes: usize,
     },
-    /// The peer closed inside a line: what it sent is incomplete.
+    /// The peer closed inside a line, which is incomplete.
     #[error("stream ended inside the line at byte {offset}, after {received} bytes of it")]
     Truncated {
         /// Position of the line in the stream, in bytes from its start.
         offset: u64,
-        /// Bytes of the line that came.
+        /// Bytes of the line received.
         received: usize,
     },
     /// The stream failed: reconnecting may help.
@@ -92,21 +91,21 @@ pub enum LineReadError {
     Io(#[from] io::Error),
 }
 
-/// Why a line could not be sent.
+/// Error from sending a line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LineWriteError {
-    /// The caller's text is longer than
+    /// The text exceeds
     /// [`Lines::max_send_bytes`](super::Lines::max_send_bytes).
-    #[error("line of {length} bytes is over the send limit of {limit}")]
+    #[error("line of {length} bytes exceeds the send limit of {limit}")]
     TooLong {
         /// Length of the text, in bytes.
         length: usize,
-        /// The limit in force, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// The caller's text holds a line end, so the peer would see two lines.
-    #[error("text has a line end at byte {index}, one line must have none")]
+    /// The text contains a line break, so the peer would see two lines.
+    #[error("text contains a line break at byte {index}")]
     LineEnd {
         /// Position of the first `\r` or `\n` in the text, in bytes.
         index: usize,
@@ -116,7 +115,7 @@ pub enum LineWriteError {
     Io(#[from] io::Error),
 }
 
-/// An `io::Error` of the nearest kind, with all that is known in its text.
+/// An `io::Error` of the nearest kind, with the whole text of the error.
 macro_rules! into_io {
     ($($error:ident { $($variant:pat => $kind:ident),+ $(,)? })+) => {$(
         impl From<$error> for io::Error {

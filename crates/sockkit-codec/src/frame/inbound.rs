@@ -1,4 +1,4 @@
-//! Received bytes on their way to becoming frames.
+//! Turns received bytes into frames.
 
 use std::mem;
 
@@ -6,20 +6,20 @@ use bytes::{Buf, Bytes};
 
 use super::{FrameConfig, FrameReadError, config::PREFIX_BYTES};
 
-/// Cuts a stream of bytes into frames.
+/// Splits a byte stream into frames.
 ///
 /// Pure: `FrameReader` drives it. Call [`take_frame`](Self::take_frame) until
-/// it gives `None`, then add bytes with [`push`](Self::push), or read them
-/// into [`spare`](Self::spare) where that saves a copy, and begin again.
+/// it returns `None`, then add bytes with [`push`](Self::push), or read them
+/// into [`spare`](Self::spare) if that saves a copy, and repeat.
 #[derive(Debug)]
 pub(super) struct Inbound {
     config: FrameConfig,
-    /// Where the frame that is due next begins in the stream.
+    /// Offset of the next frame in the stream.
     offset: u64,
-    /// Bytes that came and belong to no frame yet. After `take_frame` gave
-    /// `None` these are less than a prefix.
+    /// Received bytes that belong to no frame yet. After `take_frame` returned
+    /// `None`, they are fewer than a prefix.
     ahead: Bytes,
-    /// The frame whose prefix came, while its payload is incomplete.
+    /// The frame whose prefix has arrived, while its payload is incomplete.
     partial: Option<Partial>,
 }
 
@@ -33,9 +33,9 @@ impl Inbound {
         }
     }
 
-    /// The next frame, if all of it came.
+    /// Returns the next frame if it is complete.
     ///
-    /// An error is final: the next call gives it again.
+    /// Errors are final: later calls return the same error.
     pub(super) fn take_frame(&mut self) -> Result<Option<Bytes>, FrameReadError> {
         if let Some(partial) = self.partial.take_if(|partial| partial.missing() == 0) {
             return Ok(Some(self.finish(Bytes::from(partial.payload))));
@@ -53,7 +53,7 @@ impl Inbound {
             return Ok(Some(self.finish(payload)));
         }
         let mut partial = Partial::new(length);
-        // Taken whole, so that no read-ahead buffer stays behind.
+        // Moved out, so that no read-ahead buffer stays allocated.
         partial.extend(&mem::take(&mut self.ahead));
         self.partial = Some(partial);
         Ok(None)
@@ -64,7 +64,7 @@ impl Inbound {
         payload
     }
 
-    /// Adds bytes that came.
+    /// Adds received bytes.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let wanted = self.partial.as_ref().map_or(0, Partial::missing);
         let (payload, ahead) = bytes.split_at(wanted.min(bytes.len()));
@@ -78,8 +78,8 @@ impl Inbound {
         };
     }
 
-    /// Where the payload under way can be read to directly, if at least
-    /// `worth` bytes of it may be reserved by now.
+    /// Returns the buffer of the current payload to read into directly, if at
+    /// least `worth` bytes of it may be reserved now.
     pub(super) fn spare(&mut self, worth: usize) -> Option<bytes::buf::Limit<&mut Vec<u8>>> {
         let partial = self.partial.as_mut()?;
         if partial.missing().min(partial.payload.len()) < worth {
@@ -88,7 +88,7 @@ impl Inbound {
         Some(partial.spare())
     }
 
-    /// All bytes that came and are in no frame that was taken.
+    /// Returns the received bytes that are not part of a returned frame.
     pub(super) fn into_ahead(self) -> Bytes {
         match self.partial {
             Some(partial) => {
@@ -99,7 +99,7 @@ impl Inbound {
         }
     }
 
-    /// Whether the stream may end here.
+    /// Checks whether the stream may end here.
     pub(super) fn end(&self) -> Result<(), FrameReadError> {
         let (received, expected) = match &self.partial {
             Some(partial) => (
@@ -117,9 +117,10 @@ impl Inbound {
     }
 }
 
-/// A frame's payload while it comes in.
+/// A frame's payload while it is being received.
 ///
-/// Its buffer holds at most twice what came, and in the end exactly the payload.
+/// Its buffer is at most twice as large as what was received, and finally has
+/// exactly the payload's size.
 #[derive(Debug)]
 struct Partial {
     payload: Vec<u8>,
@@ -146,8 +147,8 @@ impl Partial {
     }
 
     fn spare(&mut self) -> bytes::buf::Limit<&mut Vec<u8>> {
-        // Not before half is used up: each byte is moved a bounded number of
-        // times, however small the reads.
+        // Grows only when half of it is used, so that each byte is moved a
+        // bounded number of times, however small the reads are.
         if self.spare_bytes() < self.missing().min(self.payload.len() / 2) {
             self.grow(self.payload.len());
         }

@@ -5,11 +5,11 @@ use tokio_util::codec::{Decoder, Encoder};
 
 use super::{FrameConfig, FrameReadError, FrameWriteError, config::PREFIX_BYTES};
 
-/// A length, then that many bytes, for `Framed`, `FramedRead` and `FramedWrite`.
+/// Length-prefixed frames for `Framed`, `FramedRead` and `FramedWrite`.
 ///
-/// Unlike tokio-util's `LengthDelimitedCodec` it does not reserve what a peer
-/// announces. Where large frames matter, `FrameReader` and `FrameWriter` speak
-/// the same bytes and copy less.
+/// Unlike tokio-util's `LengthDelimitedCodec`, it does not reserve memory for
+/// an announced length. For large frames, `FrameReader` and `FrameWriter` use
+/// the same wire format with fewer copies.
 ///
 /// ```
 /// # use sockkit_codec as sockkit;
@@ -26,12 +26,12 @@ use super::{FrameConfig, FrameReadError, FrameWriteError, config::PREFIX_BYTES};
 #[derive(Clone, Debug, Default)]
 pub struct LengthPrefixed {
     config: FrameConfig,
-    /// Where the next frame begins in the stream that is being decoded.
+    /// Offset of the next frame in the decoded stream.
     offset: u64,
 }
 
 impl LengthPrefixed {
-    /// Speaks frames as `config` says.
+    /// Creates a codec with the given configuration.
     pub fn new(config: FrameConfig) -> Self {
         Self { config, offset: 0 }
     }
@@ -48,7 +48,8 @@ impl Decoder for LengthPrefixed {
         let length = self.config.parse_prefix(prefix, self.offset)?;
         let missing = length.saturating_sub(source.len() - PREFIX_BYTES);
         if missing > 0 {
-            // In step with what came: an announcement alone reserves nothing.
+            // Grows with what was received: an announced length alone reserves
+            // nothing.
             source.reserve(missing.min(source.len()));
             return Ok(None);
         }

@@ -5,11 +5,11 @@ use tokio_util::codec::{Decoder, Encoder};
 
 use super::{LineReadError, LineWriteError};
 
-/// UTF-8 lines with a limit, for `Framed`, `FramedRead` and `FramedWrite`.
+/// UTF-8 lines of limited length for `Framed`, `FramedRead` and `FramedWrite`.
 ///
-/// `\n` ends a line; a `\r` before it (telnet's way) belongs to the line end.
-/// Lines are sent with `\n`. A stream that ends inside a line is an error: the
-/// rest may have been lost.
+/// `\n` ends a line; a `\r` before it (as in telnet) is part of the line break.
+/// Lines are sent with `\n`. A stream that ends inside a line is an error,
+/// because the rest may be lost.
 ///
 /// ```
 /// # use sockkit_codec as sockkit;
@@ -27,20 +27,21 @@ use super::{LineReadError, LineWriteError};
 pub struct Lines {
     max_receive_bytes: usize,
     max_send_bytes: usize,
-    /// Where the next line begins in the stream that is being decoded.
+    /// Offset of the next line in the decoded stream.
     offset: u64,
-    /// Bytes of the next line that are known to hold no `\n`.
+    /// Number of bytes of the next line already searched for `\n`.
     searched: usize,
 }
 
 impl Lines {
-    /// Longest line to accept, without its end. Default: 64 KiB.
+    /// Maximum length of a received line, without the line break. Default: 64
+    /// KiB.
     pub fn max_receive_bytes(mut self, bytes: usize) -> Self {
         self.max_receive_bytes = bytes;
         self
     }
 
-    /// Longest line to send, without its end. Default: 64 KiB.
+    /// Maximum length of a sent line, without the line break. Default: 64 KiB.
     pub fn max_send_bytes(mut self, bytes: usize) -> Self {
         self.max_send_bytes = bytes;
         self
@@ -127,7 +128,7 @@ impl Default for Lines {
     }
 }
 
-/// Longer than any line a person types.
+/// Longer than any line that a user types.
 const DEFAULT_MAX_BYTES: usize = 64 << 10;
 
 #[cfg(test)]

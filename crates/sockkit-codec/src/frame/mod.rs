@@ -1,7 +1,7 @@
-//! Frames on a byte stream: a length, then that many bytes; or lines.
+//! Frames on a byte stream: length-prefixed, or lines.
 //!
-//! TCP hands over bytes, not messages: one `recv` may bring half a message or
-//! three. A frame puts the border back.
+//! TCP delivers bytes, not messages: one `recv` may return half a message or
+//! three. Frames restore the message boundaries.
 //!
 //! | type | what it is for |
 //! | --- | --- |
@@ -10,8 +10,8 @@
 //! | [`Lines`] | text lines with a limit, as a codec |
 //!
 //! All of them compare a length with [`FrameConfig`]'s limit before they
-//! reserve anything, and reserve in step with the bytes that came, never with
-//! the length that was announced.
+//! reserve memory, and reserve in proportion to the bytes received, never to
+//! the announced length.
 //!
 //! [tokio-util codec]: tokio_util::codec
 //!

@@ -1,4 +1,4 @@
-//! Frames on their way to the wire.
+//! Frames waiting to be written.
 
 use std::{collections::VecDeque, io::IoSlice};
 
@@ -6,16 +6,17 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::{FrameConfig, FrameWriteError, config::PREFIX_BYTES};
 
-/// Frames that wait to be written, as one [`Buf`].
+/// Frames waiting to be written, as one [`Buf`].
 ///
-/// Short payloads are copied behind one another, so that many frames are one
-/// piece; long ones are kept as they are, and a vectored write joins them.
+/// Short payloads are copied one behind the other, so that many frames become
+/// one piece. Long payloads are kept as they are and joined by a vectored
+/// write.
 #[derive(Debug)]
 pub(super) struct Outbound {
     config: FrameConfig,
     /// Complete pieces, oldest first.
     pieces: VecDeque<Bytes>,
-    /// The piece that short frames and prefixes are still added to.
+    /// The piece to which short frames and prefixes are appended.
     tail: BytesMut,
     /// Bytes in `pieces` and `tail`.
     remaining: usize,
@@ -80,7 +81,7 @@ impl Buf for Outbound {
             self.pieces.pop_front();
         }
         if count == self.tail.len() {
-            // Keeps the buffer: `advance` would use it up from the front.
+            // Keeps the buffer's capacity, which `advance` would consume.
             self.tail.clear();
         } else {
             self.tail.advance(count);
@@ -88,8 +89,8 @@ impl Buf for Outbound {
     }
 }
 
-/// Payloads from this size on are sent from where they are. Below, a copy is
-/// cheaper than one more piece in the kernel's list.
+/// Payloads of at least this size are sent without copying. Below it, a copy is
+/// cheaper than another element in a vectored write.
 const COPY_BELOW_BYTES: usize = 2048;
 
 #[cfg(test)]

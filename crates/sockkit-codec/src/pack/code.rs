@@ -1,6 +1,6 @@
-//! What one letter of a format means.
+//! The codes of a format.
 
-/// Byte order, sizes and alignment: what the first character chooses.
+/// Byte order, sizes and alignment, selected by the first character.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Mode {
     pub(super) order: ByteOrder,
@@ -8,8 +8,8 @@ pub(super) struct Mode {
 }
 
 impl Mode {
-    /// Native unless `format` begins with one of the five characters; and the
-    /// rest of it.
+    /// Splits off the first character if it is one of the five; native
+    /// otherwise. Also returns the rest of the format.
     pub(super) fn split(format: &str) -> (Self, &str) {
         const NATIVE: ByteOrder = if cfg!(target_endian = "big") {
             ByteOrder::Big
@@ -40,7 +40,7 @@ pub(super) enum Layout {
     Standard,
 }
 
-/// What one code packs.
+/// The type of value that a code packs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
     Pad,
@@ -53,9 +53,9 @@ pub(super) enum Kind {
     Half,
     Single,
     Double,
-    /// `s`: the repeat count is a length.
+    /// `s`: the repeat count is the length.
     Bytes,
-    /// `p`: the repeat count is a length, one byte of it for the length.
+    /// `p`: the repeat count is the length, including one length byte.
     Pascal,
 }
 

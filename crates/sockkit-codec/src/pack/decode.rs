@@ -1,4 +1,4 @@
-//! From packed bytes to values.
+//! Decodes packed bytes to values.
 
 use super::{
     Value,
@@ -6,7 +6,7 @@ use super::{
     half,
 };
 
-/// Reads one value from `source`, which is of the item's size.
+/// Decodes one value from `source`, which has the item's size.
 pub(super) fn decode(kind: Kind, mode: Mode, source: &[u8]) -> Value {
     match kind {
         Kind::Pad | Kind::Char | Kind::Bytes => Value::Bytes(source.to_vec()),
@@ -33,7 +33,7 @@ pub(super) fn decode(kind: Kind, mode: Mode, source: &[u8]) -> Value {
     }
 }
 
-/// The last `N` bytes, the most significant first, zeros before them.
+/// The last `N` bytes in big-endian order, padded with zeros in front.
 fn big_endian<const N: usize>(order: ByteOrder, source: &[u8]) -> [u8; N] {
     let mut bytes = [0; N];
     let slots = bytes.iter_mut().rev();

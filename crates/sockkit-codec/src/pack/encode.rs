@@ -1,4 +1,4 @@
-//! From values to packed bytes.
+//! Encodes values to packed bytes.
 
 use super::{
     Field, PackError, Value,
@@ -6,7 +6,7 @@ use super::{
     half,
 };
 
-/// Writes `value` to `target`, which is zero and of the item's size.
+/// Writes `value` to `target`, which is zeroed and has the item's size.
 pub(super) fn encode(
     field: Field,
     kind: Kind,
@@ -58,14 +58,14 @@ pub(super) fn encode(
     Ok(())
 }
 
-/// As much of `bytes` as there is room for.
+/// Copies as much of `bytes` as fits.
 fn copy(bytes: &[u8], target: &mut [u8]) {
     for (slot, byte) in target.iter_mut().zip(bytes) {
         *slot = *byte;
     }
 }
 
-/// The low bytes of `little_endian`, as many as `target` has.
+/// Writes the low bytes of `little_endian` to `target`.
 fn put(order: ByteOrder, little_endian: &[u8], target: &mut [u8]) {
     copy(little_endian, target);
     if order == ByteOrder::Big {
@@ -73,7 +73,7 @@ fn put(order: ByteOrder, little_endian: &[u8], target: &mut [u8]) {
     }
 }
 
-/// Python's truth: anything but zero and nothing.
+/// Python's truth value: `False` for zero and empty values.
 fn truth(value: &Value) -> bool {
     match value {
         Value::Int(number) => *number != 0,
@@ -115,7 +115,8 @@ fn check_range(field: Field, value: i128, sign: Sign, bytes: usize) -> Result<()
     })
 }
 
-/// As a half; but a native `f` is C's cast, which lets infinity happen.
+/// Rounds like a half; a native `f`, however, follows the C cast and may become
+/// infinite.
 fn single(number: f64, layout: Layout) -> Option<f32> {
     #[expect(clippy::cast_possible_truncation, reason = "rounds to nearest")]
     let single = number as f32;

@@ -1,14 +1,15 @@
-//! Why formats, values and buffers do not fit together.
+//! Errors of formats, values and buffers.
 
 use std::fmt::{self, Display, Formatter};
 
 use super::Value;
 
-/// Why a text is not a format.
+/// Error from parsing a format.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatError {
-    /// A character that is no code, or not in this mode (`n N P` are native only).
+    /// A character that is not a code, or not allowed in this mode (`n N P` are
+    /// native only).
     #[error("{code:?} at position {position} of the format is not a code here")]
     UnknownCode {
         /// The character.
@@ -16,28 +17,28 @@ pub enum FormatError {
         /// Its position in the format, in bytes.
         position: usize,
     },
-    /// A repeat count with no code behind it.
+    /// A repeat count without a code.
     #[error("repeat count at position {position} of the format has no code")]
     CountWithoutCode {
         /// Position of the count in the format, in bytes.
         position: usize,
     },
-    /// The packed size does not fit in memory's address range.
+    /// The packed size exceeds the address space.
     #[error("format is larger than any memory from position {position} on")]
     TooLarge {
-        /// Position of the count or code that is too much, in bytes.
+        /// Position of the count or code that exceeds it, in bytes.
         position: usize,
     },
 }
 
-/// Which value of which code an error is about.
+/// Which value, for which code, an error concerns.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Field {
     /// The code.
     pub code: char,
     /// Position of the code in the format, in bytes.
     pub position: usize,
-    /// Which value it is, counted from 0.
+    /// Index of the value, counted from 0.
     pub index: usize,
 }
 
@@ -55,73 +56,74 @@ impl Display for Field {
     }
 }
 
-/// Why values could not be packed. Always the caller's fault.
+/// Error from packing values; always the caller's mistake.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackError {
-    /// The format wants another number of values.
+    /// The number of values differs from the format's.
     #[error("format takes {expected} values, got {given}")]
     Count {
-        /// Values that the format takes.
+        /// Number of values in the format.
         expected: usize,
-        /// Values that were given.
+        /// Number of given values.
         given: usize,
     },
-    /// The value is of the wrong type, or `c` got more or less than one byte.
+    /// The value has the wrong type, or `c` got a number of bytes other than
+    /// one.
     #[error("{field} needs {needs}, got {value}")]
     WrongType {
         /// Which value.
         field: Field,
-        /// What the code needs.
+        /// The type that the code requires.
         needs: &'static str,
-        /// What was given.
+        /// The given value.
         value: Value,
     },
-    /// The integer does not fit the code.
+    /// The integer is out of the code's range.
     #[error("{field} must be {min} to {max}, got {value}")]
     IntOutOfRange {
         /// Which value.
         field: Field,
-        /// Smallest value that fits.
+        /// Minimum of the code.
         min: i128,
-        /// Largest value that fits.
+        /// Maximum of the code.
         max: i128,
-        /// What was given.
+        /// The given value.
         value: i128,
     },
-    /// The number is finite, and infinite in the code's precision.
+    /// The number is finite, but would become infinite in the code's precision.
     #[error("{field} is too large for its precision: {value}")]
     FloatOutOfRange {
         /// Which value.
         field: Field,
-        /// What was given.
+        /// The given value.
         value: f64,
     },
-    /// The buffer has no room for the packed bytes.
+    /// The buffer is too short for the packed bytes.
     #[error("{needed} bytes at offset {offset} do not fit a buffer of {available} bytes")]
     BufferTooShort {
-        /// Bytes to pack.
+        /// Number of bytes to pack.
         needed: usize,
-        /// Where they should begin.
+        /// Offset at which they should start.
         offset: usize,
         /// Length of the buffer, in bytes.
         available: usize,
     },
-    /// The packed bytes are more than `pack` allocates: use `pack_into`.
+    /// The packed bytes exceed what `pack` allocates: use `pack_into`.
     #[error("format packs {size} bytes, limit is {limit}: pack into a buffer of your own")]
     TooLarge {
-        /// Bytes to pack.
+        /// Number of bytes to pack.
         size: usize,
-        /// The limit in force, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
 }
 
-/// Why bytes could not be unpacked: they are too few or too many.
+/// Error from unpacking bytes: too few or too many.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnpackError {
-    /// `unpack` takes exactly the format's size.
+    /// `unpack` requires exactly the format's size.
     #[error("format unpacks {expected} bytes, got {given}")]
     Length {
         /// Size of the format, in bytes.
@@ -129,17 +131,17 @@ pub enum UnpackError {
         /// Length of the buffer, in bytes.
         given: usize,
     },
-    /// `unpack_from` would read past the end.
+    /// `unpack_from` would read beyond the end of the buffer.
     #[error("{needed} bytes at offset {offset} are not in a buffer of {available} bytes")]
     BufferTooShort {
         /// Size of the format, in bytes.
         needed: usize,
-        /// Where they should begin.
+        /// Offset at which they should start.
         offset: usize,
         /// Length of the buffer, in bytes.
         available: usize,
     },
-    /// `iter_unpack` takes whole records.
+    /// `iter_unpack` requires complete records.
     #[error("{given} bytes are not a whole number of records of {record} bytes")]
     NotWhole {
         /// Size of the format, in bytes.
@@ -147,7 +149,7 @@ pub enum UnpackError {
         /// Length of the buffer, in bytes.
         given: usize,
     },
-    /// `iter_unpack` by a format of size 0 would never end.
+    /// `iter_unpack` with a format of size 0 would never end.
     #[error("format is of size 0, so records have no end")]
     EmptyRecord,
 }

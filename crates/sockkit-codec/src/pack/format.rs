@@ -1,4 +1,4 @@
-//! A parsed format and what one does with it.
+//! A parsed format, to pack and unpack with.
 
 use std::{ops::Range, str::FromStr};
 
@@ -35,10 +35,10 @@ pub struct Format {
 }
 
 impl Format {
-    /// Reads a format.
+    /// Parses a format.
     ///
     /// # Errors
-    /// [`FormatError`] says which character is wrong.
+    /// [`FormatError`] tells which character is wrong.
     pub fn parse(format: &str) -> Result<Self, FormatError> {
         let (mode, codes) = Mode::split(format);
         let (items, size, values) = parse(format, mode, codes)?;
@@ -50,12 +50,12 @@ impl Format {
         })
     }
 
-    /// Bytes that the format packs: Python's `calcsize`.
+    /// Size of the packed bytes: Python's `calcsize`.
     pub fn size_bytes(&self) -> usize {
         self.size
     }
 
-    /// Values that the format takes.
+    /// Number of values in the format.
     pub fn value_count(&self) -> usize {
         self.values
     }
@@ -68,8 +68,8 @@ impl Format {
     /// Packs `values` into new bytes.
     ///
     /// # Errors
-    /// [`PackError`] says which value does not fit and why. More than 64 MiB
-    /// are refused with [`PackError::TooLarge`].
+    /// [`PackError`] tells which value does not fit and why. More than 64 MiB
+    /// is rejected with [`PackError::TooLarge`].
     pub fn pack(&self, values: &[Value]) -> Result<Vec<u8>, PackError> {
         self.check_count(values)?;
         if self.size > MAX_PACK_BYTES {
@@ -83,12 +83,12 @@ impl Format {
         Ok(packed)
     }
 
-    /// Packs `values` into `buffer`, from `offset` on; gaps become zero.
+    /// Packs `values` into `buffer` at `offset`; padding becomes zero.
     ///
     /// # Errors
-    /// [`PackError::BufferTooShort`] if they do not fit, else as
-    /// [`pack`](Self::pack). After an error about a value, the bytes of the
-    /// values before it are in the buffer already.
+    /// [`PackError::BufferTooShort`] if they do not fit, otherwise as
+    /// [`pack`](Self::pack). After an error about a value, the values before it
+    /// have already been written.
     pub fn pack_into(
         &self,
         buffer: &mut [u8],
@@ -112,7 +112,7 @@ impl Format {
     /// Unpacks `packed`, which must have exactly the format's size.
     ///
     /// # Errors
-    /// [`UnpackError::Length`] if it has another.
+    /// [`UnpackError::Length`] if the length differs.
     pub fn unpack(&self, packed: &[u8]) -> Result<Vec<Value>, UnpackError> {
         if packed.len() != self.size {
             return Err(UnpackError::Length {
@@ -123,7 +123,7 @@ impl Format {
         Ok(self.decode(packed))
     }
 
-    /// Unpacks the format's size of bytes from `offset` on.
+    /// Unpacks as many bytes as the format's size, from `offset` on.
     ///
     /// # Errors
     /// [`UnpackError::BufferTooShort`] if there are fewer.
@@ -139,7 +139,7 @@ impl Format {
             })
     }
 
-    /// Unpacks one record after another, without gaps between them.
+    /// Unpacks consecutive records.
     ///
     /// # Errors
     /// [`UnpackError::NotWhole`] if the last record is incomplete,
@@ -172,7 +172,7 @@ impl Format {
         })
     }
 
-    /// Writes `values` to `target`, which is zero and of the format's size.
+    /// Writes `values` to `target`, which is zeroed and has the format's size.
     fn encode(&self, target: &mut [u8], values: &[Value]) -> Result<(), PackError> {
         for ((field, item, place), value) in self.places().zip(values) {
             let slot = target.get_mut(place).expect("items end within the size");
@@ -181,7 +181,7 @@ impl Format {
         Ok(())
     }
 
-    /// Reads `packed`, which is of the format's size.
+    /// Decodes `packed`, which has the format's size.
     fn decode(&self, packed: &[u8]) -> Vec<Value> {
         self.places()
             .map(|(_, item, place)| {
@@ -191,7 +191,7 @@ impl Format {
             .collect()
     }
 
-    /// Every value in order: what an error calls it, its item, its bytes.
+    /// Every value in order: its field, its item, its byte range.
     fn places(&self) -> impl Iterator<Item = (Field, &Item, Range<usize>)> {
         let runs = self.items.iter().flat_map(|item| {
             (0..item.repeat).map(move |turn| (item, item.offset + turn * item.size))
@@ -215,7 +215,7 @@ impl FromStr for Format {
     }
 }
 
-/// Most that [`Format::pack`] allocates: `'999999999999s'` is a short text.
+/// Limit of [`Format::pack`]: `'999999999999s'` is a short text.
 const MAX_PACK_BYTES: usize = 64 << 20;
 
 #[cfg(test)]

@@ -1,22 +1,22 @@
-//! Half floats of IEEE 754, for the code `e`.
+//! IEEE 754 half-precision floats, for the code `e`.
 
-/// Rounds once, to nearest and ties to even. `None` where a finite number would
+/// Rounds once, to nearest with ties to even. `None` if a finite number would
 /// become infinite.
 pub(super) fn from_f64(number: f64) -> Option<u16> {
     let sign = if number.is_sign_negative() { SIGN } else { 0 };
     if number.is_nan() {
-        // One NaN of each sign: a half has no room for a payload.
+        // One NaN of each sign: a half cannot carry a double's payload.
         return Some(sign | NAN);
     }
     if number.is_infinite() {
         return Some(sign | INFINITY);
     }
-    // Below the normal numbers all have the last place of the smallest.
+    // Subnormal numbers share the exponent of the smallest normal number.
     let exponent = (number.to_bits() >> 52 & 0x7ff).max(BIAS - 14);
     if exponent > BIAS + 15 {
         return None;
     }
-    // A power of two, so that only the rounding below rounds.
+    // A power of two, so that only the following conversion rounds.
     let places = number.abs() * f64::from_bits((2 * BIAS + 10 - exponent) << 52);
     #[expect(
         clippy::cast_possible_truncation,
@@ -28,7 +28,7 @@ pub(super) fn from_f64(number: f64) -> Option<u16> {
     (magnitude < INFINITY).then_some(sign | magnitude)
 }
 
-/// The number itself; one NaN of each sign, as when packing.
+/// Exact; one NaN of each sign, as when packing.
 pub(super) fn to_f64(half: u16) -> f64 {
     let (exponent, fraction) = (u64::from(half >> 10 & 0x1f), half & 0x3ff);
     let magnitude = match (exponent, fraction) {
@@ -40,7 +40,8 @@ pub(super) fn to_f64(half: u16) -> f64 {
     magnitude.copysign(if half & SIGN == 0 { 1.0 } else { -1.0 })
 }
 
-/// The last place of a half with that exponent: 2^-24 for the smallest.
+/// The unit in the last place of a half with this exponent: 2^-24 for the
+/// smallest.
 fn power(exponent: u64) -> f64 {
     f64::from_bits((BIAS - 25 + exponent) << 52)
 }
@@ -48,7 +49,7 @@ fn power(exponent: u64) -> f64 {
 const SIGN: u16 = 0x8000;
 const INFINITY: u16 = 0x7c00;
 const NAN: u16 = 0x7e00;
-/// Of the exponent of an `f64`.
+/// Exponent bias of an `f64`.
 const BIAS: u64 = 1_023;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The format language of Python's `struct`: values ⇄ packed bytes.
 //!
-//! Much of the world's wire formats is documented as a Python format string.
-//! [`Format`] reads that string as CPython does on 64-bit Linux, packs and
-//! unpacks by it, and says what is wrong where CPython only refuses.
+//! Many wire formats are documented as a Python format string. [`Format`]
+//! parses such a string as CPython does on 64-bit Linux, packs and unpacks with
+//! it, and returns more precise errors than CPython.
 //!
 //! ```
 //! # use sockkit_codec as sockkit;
@@ -17,7 +17,7 @@
 //!
 //! # The language
 //!
-//! The first character chooses byte order, sizes and alignment:
+//! The first character selects byte order, sizes and alignment:
 //!
 //! | first | byte order | sizes | alignment |
 //! | --- | --- | --- | --- |
@@ -26,8 +26,8 @@
 //! | `<` | little-endian | standard | none |
 //! | `>` or `!` | big-endian (network) | standard | none |
 //!
-//! Then come codes, each with a repeat count before it if wanted, and
-//! whitespace between them. `4h` is `hhhh`; `0l` adds nothing but the gap.
+//! Then come codes, each with an optional repeat count, optionally separated by
+//! whitespace. `4h` is `hhhh`; `0l` adds only padding.
 //!
 //! | code | value | bytes, standard | bytes, native |
 //! | --- | --- | --- | --- |
@@ -47,7 +47,7 @@
 //!
 //! # Three formats of the course, worked through
 //!
-//! `'@B'` is one unsigned byte. Order and alignment cannot matter to a single
+//! `'@B'` is one unsigned byte. Order and alignment do not matter for a single
 //! byte, so `'B'`, `'<B'` and `'!B'` are the same:
 //!
 //! ```
@@ -58,10 +58,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `'4sl'` is meant to be C's `ip_mreq`: a group's four address bytes, then an
-//! interface's. But native `l` is eight bytes on 64-bit Linux and must begin
-//! at a multiple of eight, so there is a gap of four: 16 bytes, not 8. `=` (or
-//! `!`) makes it four bytes, without a gap:
+//! `'4sl'` is meant to be C's `ip_mreq`: the four bytes of a group's address,
+//! then those of an interface. But native `l` has eight bytes on 64-bit Linux
+//! and is aligned to eight, which adds four bytes of padding: 16 bytes, not 8.
+//! With `=` (or `!`) it has four bytes and no padding:
 //!
 //! ```
 //! # use sockkit_codec as sockkit;
@@ -78,9 +78,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `'Q'` is the length in front of a video frame: eight bytes in the machine's
-//! own order, little-endian on today's. Two machines should agree, so frames
-//! here use `'!Q'` unless told otherwise:
+//! `'Q'` is the length before a video frame: eight bytes in native order, which
+//! is little-endian on today's machines. Two machines should agree on the
+//! order, so frames of this crate use `'!Q'` by default:
 //!
 //! ```
 //! # use sockkit_codec as sockkit;
@@ -94,13 +94,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Where it differs from CPython
+//! # Differences from CPython
 //!
 //! - Native sizes are those of 64-bit Linux on every machine; the native byte
 //!   order is the machine's.
 //! - `0p` packs to nothing and unpacks to an empty value. CPython writes a
 //!   stray byte and fails to unpack.
-//! - [`Format::pack`] refuses more than 64 MiB; [`Format::pack_into`] does not.
+//! - [`Format::pack`] rejects more than 64 MiB; [`Format::pack_into`] does not.
 //! - Offsets are never negative: slice the buffer instead.
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]

@@ -1,4 +1,4 @@
-//! From text to items.
+//! Parses a format into items.
 
 use super::{
     FormatError,
@@ -16,11 +16,12 @@ pub(super) struct Item {
     pub(super) offset: usize,
     /// Bytes of one value.
     pub(super) size: usize,
-    /// How many values.
+    /// Number of values.
     pub(super) repeat: usize,
 }
 
-/// The items that carry values, the packed size, and the number of values.
+/// Returns the items that carry values, the packed size, and the number of
+/// values.
 pub(super) fn parse(
     format: &str,
     mode: Mode,
@@ -68,7 +69,7 @@ pub(super) fn parse(
     Ok((items, size, values))
 }
 
-/// C's `isspace`, which CPython goes by.
+/// C's `isspace`, as used by CPython.
 fn is_space(code: char) -> bool {
     matches!(code, ' ' | '\t'..='\r')
 }
@@ -77,7 +78,7 @@ fn add_digit(count: usize, digit: u32) -> Option<usize> {
     bounded(count.checked_mul(10)?.checked_add(digit as usize)?)
 }
 
-/// Where a run of `count` begins after `size` bytes, and where it ends.
+/// Start and end of a run of `count` values placed after `size` bytes.
 fn place(kind: Kind, layout: Layout, size: usize, count: usize) -> Option<(usize, usize)> {
     let offset = match layout {
         Layout::Native => size.checked_next_multiple_of(kind.size_bytes())?,
@@ -87,7 +88,7 @@ fn place(kind: Kind, layout: Layout, size: usize, count: usize) -> Option<(usize
     Some((bounded(offset)?, bounded(end)?))
 }
 
-/// Nothing in memory is larger than `isize::MAX`.
+/// No object in memory is larger than `isize::MAX`.
 fn bounded(size: usize) -> Option<usize> {
     (size <= isize::MAX.unsigned_abs()).then_some(size)
 }

@@ -1,14 +1,14 @@
-//! What formats pack and unpack.
+//! The values that formats pack and unpack.
 
 use std::fmt::{self, Display, Formatter};
 
-/// One packed value.
+/// A value to pack, or an unpacked one.
 ///
-/// Numbers, `bool`, text and bytes become one by `into()`.
+/// Convert numbers, `bool`, text and bytes with `into()`.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
-    /// For `b B h H i I l L q Q n N P`; wide enough for every one of them.
+    /// For `b B h H i I l L q Q n N P`; wide enough for all of them.
     Int(i128),
     /// For `e f d`.
     Float(f64),
@@ -35,7 +35,7 @@ impl Value {
         }
     }
 
-    /// The truth value, if it is one.
+    /// The Boolean, if it is one.
     pub fn as_bool(&self) -> Option<bool> {
         match self {
             Self::Bool(value) => Some(*value),
@@ -52,7 +52,7 @@ impl Value {
     }
 }
 
-/// Bytes as ASCII text, others escaped (`\xff`).
+/// Bytes are shown as ASCII text, others escaped (`\xff`).
 impl Display for Value {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         match self {

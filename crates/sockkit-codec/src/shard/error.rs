@@ -1,73 +1,73 @@
-//! Why a message could not be split, and why a datagram was refused.
+//! Errors from splitting a message, and from receiving a datagram.
 
 use super::StreamId;
 
-/// Why a message cannot be sent as shards. The caller's to mend.
+/// Error from splitting a message; the caller's mistake.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SplitError {
-    /// The message is longer than `SplitConfig::max_message_bytes`.
+    /// The message exceeds `SplitConfig::max_message_bytes`.
     #[error("message of {got} bytes, limit is {limit}")]
     MessageTooLong {
         /// Length of the message, in bytes.
         got: usize,
-        /// The limit in force, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// The message needs more shards than the code has places.
+    /// The message needs more shards than the code supports.
     #[error("message needs {needed} data shards, limit is {limit}: raise max_datagram_bytes")]
     TooManyShards {
         /// Data shards needed at this datagram size.
         needed: usize,
-        /// Data shards a message may have.
+        /// Maximum number of data shards of a message.
         limit: usize,
     },
 }
 
-/// Why a datagram, or the message it completed, was refused. The peer's fault,
-/// or the network's; the receiver stays as good as before.
+/// Error about a datagram, or about the message that it completed. Caused by
+/// the peer or the network; the receiver remains usable.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShardError {
     /// The datagram is shorter than a header.
-    #[error("datagram of {got} bytes, a header alone has {needed}")]
+    #[error("datagram of {got} bytes is shorter than the header of {needed}")]
     TooShort {
         /// Length of the datagram, in bytes.
         got: usize,
         /// Length of the header, in bytes.
         needed: usize,
     },
-    /// The datagram does not begin with the magic number: another protocol.
-    #[error("datagram begins with {got:#06x}, a shard with {expected:#06x}")]
+    /// The datagram does not start with the magic number: another protocol.
+    #[error("datagram starts with {got:#06x}, expected {expected:#06x}")]
     NotAShard {
         /// The first two bytes.
         got: u16,
         /// The magic number.
         expected: u16,
     },
-    /// The sender speaks a later version.
-    #[error("shard of version {got}, this receiver knows {known}")]
+    /// The sender uses a later version.
+    #[error("shard of version {got}, this receiver supports {known}")]
     UnknownVersion {
         /// The version in the header.
         got: u8,
-        /// The version known here.
+        /// The version of this receiver.
         known: u8,
     },
     /// The sender uses a feature of a later version.
-    #[error("shard has flags {got:#06x}, this receiver knows none")]
+    #[error("shard has flags {got:#06x}, this receiver supports none")]
     UnknownFlags {
         /// The flags in the header.
         got: u16,
     },
-    /// The message is longer than `ReassemblyConfig::max_message_bytes`.
+    /// The message exceeds `ReassemblyConfig::max_message_bytes`.
     #[error("message announces {announced} bytes, limit is {limit}")]
     MessageTooLong {
         /// The length in the header, in bytes.
         announced: u32,
-        /// The limit in force, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// No sender that follows the format cuts a message so.
+    /// Shard counts that no conforming sender uses for this message length.
     #[error("message of {message_bytes} bytes announces {data} data and {parity} parity shards")]
     BadCounts {
         /// Message length in the header, in bytes.
@@ -85,15 +85,16 @@ pub enum ShardError {
         /// Data and parity shards together.
         shards: u32,
     },
-    /// The shard is not as long as its header makes it.
-    #[error("shard of {got} bytes, its header makes it {expected}")]
+    /// The shard's length differs from what its header implies.
+    #[error("shard of {got} bytes, its header implies {expected}")]
     WrongLength {
         /// Bytes after the header.
         got: usize,
-        /// What the message length and the data count make of it.
+        /// The length implied by the message length and the number of data
+        /// shards.
         expected: usize,
     },
-    /// The shards came, but what they make is not what was sent.
+    /// All shards arrived, but the reassembled message is not what was sent.
     #[error(
         "message {number} of stream {stream:?} has CRC-32C {computed:#010x}, announced {announced:#010x}"
     )]
@@ -104,7 +105,7 @@ pub enum ShardError {
         number: u64,
         /// The checksum in the headers.
         announced: u32,
-        /// The checksum of what came.
+        /// The checksum of the received message.
         computed: u32,
     },
 }

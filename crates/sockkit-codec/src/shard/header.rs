@@ -1,10 +1,10 @@
-//! The 36 bytes before each shard.
+//! The header of 36 bytes before each shard.
 
 use bytes::{Buf, BufMut};
 
 use super::{MessageKind, ShardError, StreamId, parity};
 
-/// What the header says of the whole message; equal in all its shards.
+/// The header fields of a message; equal in all its shards.
 ///
 /// ```text
 ///  0                   1                   2                   3
@@ -39,10 +39,10 @@ pub(super) struct MessageHeader {
 }
 
 impl MessageHeader {
-    /// Reads one datagram: the message it belongs to, its index, its shard.
+    /// Parses one datagram: the message it belongs to, its index, its shard.
     ///
-    /// Everything a header can say is checked here but the limits of the
-    /// receiver, so what is returned is what some honest sender could send.
+    /// Checks everything except the receiver's limits, so the result could have
+    /// been sent by a conforming sender.
     pub(super) fn parse(datagram: &[u8]) -> Result<(Self, u16, &[u8]), ShardError> {
         let Some((mut head, shard)) = datagram.split_at_checked(HEADER_BYTES) else {
             return Err(ShardError::TooShort {
@@ -105,7 +105,7 @@ impl MessageHeader {
         target.put_u16(0);
     }
 
-    /// The length of each shard, in bytes.
+    /// Length of each shard, in bytes.
     pub(super) fn shard_bytes(&self) -> usize {
         shard_bytes(self.message_bytes as usize, usize::from(self.data))
     }
@@ -144,7 +144,7 @@ impl MessageHeader {
     }
 }
 
-/// The length of each of `data` shards: equal, even, and never zero.
+/// Length of each of `data` shards: equal, even, and never zero.
 pub(super) fn shard_bytes(message_bytes: usize, data: usize) -> usize {
     message_bytes
         .div_ceil(data.max(1))
@@ -152,13 +152,14 @@ pub(super) fn shard_bytes(message_bytes: usize, data: usize) -> usize {
         .max(2)
 }
 
-/// Bytes before each shard.
+/// Length of the header, in bytes.
 pub const HEADER_BYTES: usize = 36;
 
-/// Where the kind is in a header.
+/// Offset of the kind in a header.
 pub(super) const KIND_AT: usize = 3;
 
-/// With as many parity shards again the code, over 2^16 elements, still has places.
+/// With as many parity shards again, the total stays within the code's 2^16
+/// elements.
 pub(super) const DATA_SHARDS_MAX: usize = 32_000;
 
 const MAGIC: u16 = u16::from_be_bytes(*b"SK");

@@ -2,9 +2,9 @@
 //!
 //! A [`Splitter`] cuts a message into `data` shards of equal length, adds
 //! `parity` Reed–Solomon shards, and puts a header before each. A
-//! [`Reassembler`] gives the message back as soon as any `data` of the shards
-//! have come, in any order. The code is systematic: while nothing is lost, the
-//! receiver copies each shard into place and computes nothing.
+//! [`Reassembler`] returns the message as soon as any `data` of the shards have
+//! arrived, in any order. The code is systematic: as long as nothing is lost,
+//! the receiver only copies each shard into place.
 //!
 //! ```
 //! # use sockkit_codec as sockkit;
@@ -30,23 +30,25 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What it protects from, and what not
+//! # What it protects against
 //!
-//! - Loss, reorder, duplication, several senders mixed on one socket: yes.
-//! - A restarted sender, a shard forged without sight of the traffic, a bit
-//!   flipped on the way: a message is delivered only if its CRC-32C fits.
-//!   Shards whose headers disagree never meet in one message, so a forged
-//!   header does not spoil the true message beside it.
-//! - Memory: every count in a header meets a limit before anything is
-//!   reserved, and what is held grows with the bytes that came, not with those
-//!   announced. A host that fills the reassembler pushes out its own messages.
-//! - A forged message number: it moves a stream only if the one after it comes
+//! - Loss, reordering, duplication, several senders on one socket.
+//! - A restarted sender, a shard forged without seeing the traffic, flipped bits:
+//!   a message is delivered only if its CRC-32C matches. Shards with different
+//!   headers are never combined in one message, so a forged header does not
+//!   damage the genuine message.
+//! - Memory exhaustion: every count in a header is compared with a limit before
+//!   memory is reserved, and memory grows with the bytes received, not with the
+//!   announced length. A host that fills the reassembler displaces its own
+//!   messages.
+//! - A forged message number: it advances a stream only if its successor arrives,
 //!   too ([`Sequence`]).
-//! - Somebody who sees the traffic and can send from the sender's address: no.
-//!   Such a peer can copy a header, send a wrong shard, and so have the message
-//!   dropped, or forge a whole message with a right CRC. Only an authentication
-//!   tag stops that; the header keeps flags for one, and a datagram with a flag
-//!   that this version does not know is refused.
+//!
+//! It does not protect against an attacker who sees the traffic and can send from
+//! the sender's address. Such an attacker can copy a header and send a wrong
+//! shard, so that the message is dropped, or forge a whole message with a correct
+//! CRC. Only an authentication tag prevents this. The header has flags reserved
+//! for one, and a datagram with an unknown flag is rejected.
 //!
 //! # Source
 //! The layout on the wire is drawn in `docs/wire/shard.md`.
@@ -67,20 +69,20 @@ pub use reassemble::{Older, ReassembledMessage, Reassembler, ReassemblyConfig, R
 pub use sequence::{Sequence, Step};
 pub use split::{Shards, SplitConfig, Splitter};
 
-/// Which sender, and which start of it, a message belongs to.
+/// Identifies a sender, and one run of it.
 ///
-/// Draw it at random at each start: a receiver then never mixes the shards of
-/// two runs, and nobody who does not see the traffic can guess it.
+/// Choose it at random at each start: a receiver then never mixes the shards of
+/// two runs, and a host that does not see the traffic cannot guess it.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct StreamId(pub u64);
 
-/// What a message holds; the numbers belong to the protocol above.
+/// The kind of a message, as defined by the protocol above.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct MessageKind(pub u8);
 
 impl MessageKind {
-    /// The kind that the header of a datagram names, if there is a header; the
-    /// rest of it is not looked at.
+    /// Reads the kind from the header of a datagram, if there is a header. Does
+    /// not check the other fields.
     #[must_use]
     pub fn of_datagram(datagram: &[u8]) -> Option<Self> {
         let header = datagram.get(..HEADER_BYTES)?;
@@ -88,8 +90,8 @@ impl MessageKind {
     }
 }
 
-/// The most bytes a UDP datagram carries over IPv4.
+/// Maximum payload of a UDP datagram over IPv4.
 const UDP_PAYLOAD_MAX_BYTES: usize = 65_507;
 
-/// The longest message by default, for sender and receiver.
+/// Default maximum length of a message, for sender and receiver.
 const MESSAGE_MAX_BYTES: usize = 16 << 20;

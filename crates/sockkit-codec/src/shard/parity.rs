@@ -1,15 +1,15 @@
-//! How many parity shards a message gets.
+//! The number of parity shards of a message.
 
-/// How much parity to add, chosen for each message.
+/// How much parity to add to a message.
 ///
 /// ```
 /// # use sockkit_codec as sockkit;
 /// use sockkit::shard::Parity;
 ///
 /// assert_eq!(Parity::percent(20).shards(44), 9);
-/// // 60 KB at 5 % loss, one message in 100,000 lost.
+/// // 60 KB at 5 % loss; one message in 100,000 is lost.
 /// assert_eq!(Parity::for_loss(0.05, 1e-5).shards(44), 12);
-/// // For the same target a single datagram is sent four times.
+/// // With the same target, a single datagram is sent four times.
 /// assert_eq!(Parity::for_loss(0.05, 1e-5).shards(1), 3);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,23 +25,25 @@ impl Parity {
     /// No parity: one lost datagram loses the message.
     pub const NONE: Self = Self(Rule::Percent(0));
 
-    /// Parity shards for each hundred data shards, rounded up; above 100 is 100.
+    /// Parity shards per hundred data shards, rounded up; values above 100 are
+    /// clamped.
     ///
-    /// Headers come on top: 36 bytes a datagram, 2.6 % at 1,400 bytes.
+    /// Headers add to this: 36 bytes per datagram, 2.6 % at 1,400 bytes.
     #[must_use]
     pub const fn percent(percent: u8) -> Self {
         Self(Rule::Percent(if percent > 100 { 100 } else { percent }))
     }
 
-    /// The fewest parity shards with which at most the share `message` of
-    /// messages is lost while the share `datagram` of datagrams is.
+    /// The smallest number of parity shards for which at most the fraction
+    /// `message` of messages is lost if the fraction `datagram` of datagrams is
+    /// lost.
     ///
-    /// Short messages need far more for the same target: there is no upper
-    /// bound of 100 %. The arithmetic is that of independent losses; for losses
-    /// that come in bursts give a larger `datagram`, see `docs/wire/shard.md`.
+    /// Short messages need far more parity for the same target: there is no
+    /// upper limit of 100 %. The calculation assumes independent losses. For
+    /// bursts of losses, use a larger `datagram`; see `docs/wire/shard.md`.
     ///
-    /// `datagram` is brought into 0 to 0.5, `message` into 10^-12 to 1; what is
-    /// not a number counts as the worst of the range.
+    /// `datagram` is clamped to 0..=0.5, `message` to 10^-12..=1; NaN counts as
+    /// the worst value of the range.
     #[must_use]
     pub const fn for_loss(datagram: f64, message: f64) -> Self {
         let datagram = if datagram.is_nan() { 0.5 } else { datagram };
@@ -52,7 +54,7 @@ impl Parity {
         })
     }
 
-    /// How many parity shards a message of `data` shards gets.
+    /// Number of parity shards for a message of `data` shards.
     #[must_use]
     pub fn shards(self, data: usize) -> usize {
         let wanted = match self.0 {
@@ -63,26 +65,26 @@ impl Parity {
     }
 }
 
-/// The most parity shards a message of `data` shards may have.
+/// Maximum number of parity shards for a message of `data` shards.
 ///
-/// Enough to repeat a single datagram 33 times, and little enough that what
-/// the decoder needs stays in proportion to what came.
+/// Enough to repeat a single datagram 33 times, and small enough that the
+/// decoder's memory stays in proportion to the data received.
 pub(super) fn max_shards(data: usize) -> usize {
     data + 32
 }
 
-/// The smallest number of parity shards for which the losses before the
-/// `data`-th arrival exceed it with a chance of at most `target`.
+/// The smallest number of parity shards that the number of losses before the
+/// `data`-th arrival exceeds with a probability of at most `target`.
 ///
 /// # Source
 /// The negative binomial distribution: C(data-1+j, j) loss^j (1-loss)^data is
-/// the chance of exactly `j` losses before the `data`-th arrival.
+/// the probability of exactly `j` losses before the `data`-th arrival.
 fn fewest(data: usize, loss: f64, target: f64) -> usize {
     if loss == 0.0 {
         return 0;
     }
     let mut parity = 0;
-    // Logarithms: (1-loss)^data alone is below the least double for long messages.
+    // Logarithms, because (1-loss)^data underflows for long messages.
     let mut ln_chance = data as f64 * (1.0 - loss).ln();
     let mut arrived = ln_chance.exp();
     while 1.0 - arrived > target && parity < max_shards(data) {

@@ -1,52 +1,53 @@
-//! Which message number may follow which.
+//! Decides which message number may follow which.
 //!
 //! # Source
-//! RFC 3550 appendix A.1: a number far from the expected one is believed when
-//! the one after it follows (`MAX_DROPOUT`, `bad_seq`).
+//! RFC 3550 appendix A.1: a number far from the expected one is accepted when
+//! its successor follows (`MAX_DROPOUT`, `bad_seq`).
 
-/// The newest number of a stream, and the rule by which it moves.
+/// The newest number of a stream, and the rule by which it advances.
 ///
-/// A step forward of at most [`MAX_GAP`](Self::MAX_GAP) is a loss and is taken
-/// at once. Any other number away from the window is taken for a forgery, or
-/// for a sender that was restarted, until the number right after it comes too.
-/// A single datagram under a number of its own thus never moves the stream.
+/// A step forward of at most [`MAX_GAP`](Self::MAX_GAP) is a loss and is
+/// accepted at once. Any other number outside the window is treated as a
+/// forgery, or as a restarted sender, until its successor arrives, too. A
+/// single datagram with a number of its own therefore never moves the stream.
 #[derive(Clone, Debug)]
 pub struct Sequence {
     newest: u64,
     window: u64,
-    /// The numbers that would prove a jump, oldest first. Several, so that a
-    /// forged number between two honest ones does not hide that they follow
-    /// each other.
+    /// The numbers that would confirm a jump, oldest first. Several are kept,
+    /// so that a forged number between two genuine ones does not hide that they
+    /// are consecutive.
     awaited: [Option<u64>; MAX_JUMPS],
 }
 
-/// What a number is to its sequence.
+/// How a number relates to its sequence.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Step {
-    /// Ahead of the newest, which is now this one.
+    /// It is ahead of the newest, and is the newest now.
     Next {
-        /// How many numbers lie between.
+        /// How many numbers were skipped.
         skipped: u64,
     },
-    /// In the window at or below the newest, which stays.
+    /// It is in the window at or below the newest, which is unchanged.
     Behind {
         /// How far below the newest.
         by: u64,
     },
-    /// Away from the window, and the second in sequence there: the newest is
-    /// now this one.
+    /// It is outside the window, and the second of two consecutive numbers
+    /// there: it is the newest now.
     Moved,
-    /// Away from the window, and alone there: the newest stays.
+    /// It is outside the window, and the first one there: the newest is
+    /// unchanged.
     Doubtful,
 }
 
 impl Sequence {
-    /// The widest step forward that is believed at once, as in RFC 3550 or
-    /// nearly so: 40 seconds of pictures.
+    /// The largest step forward that is accepted at once, similar to RFC 3550:
+    /// 40 seconds of pictures.
     pub const MAX_GAP: u64 = 1_000;
 
-    /// A sequence whose newest number is `first`. The newest `window` numbers
-    /// may come in any order.
+    /// Starts a sequence with `first`. The newest `window` numbers may arrive
+    /// in any order.
     pub fn new(first: u64, window: u64) -> Self {
         Self {
             newest: first,
@@ -55,18 +56,18 @@ impl Sequence {
         }
     }
 
-    /// The newest number that is believed.
+    /// The newest accepted number.
     pub fn newest(&self) -> u64 {
         self.newest
     }
 
-    /// Whether `number` is in the window, and how far below the newest.
+    /// Returns how far `number` is below the newest, if it is in the window.
     pub fn behind(&self, number: u64) -> Option<u64> {
         let by = self.newest.checked_sub(number);
         by.filter(|&by| by < self.window)
     }
 
-    /// Takes a number in.
+    /// Processes a number.
     pub fn step(&mut self, number: u64) -> Step {
         if let Some(by) = self.behind(number) {
             return Step::Behind { by };

@@ -30,7 +30,7 @@
 //! is often wrong. [`Via`] selects one or all of them. When an interface
 //! disappears and returns, with a new index, the endpoint rejoins its groups.
 //!
-//! # Who is heard
+//! # Which groups are received
 //! The endpoint receives only groups that it has joined itself: it turns off
 //! `IP_MULTICAST_ALL`, with which Linux delivers every group that any program
 //! on the machine has joined.

@@ -12,7 +12,7 @@
 //! let (mut server, _peer) = listener.accept().await?;
 //!
 //! client.write_all(b"hello").await?;
-//! FIN: no more data from this side; the reply can still arrive.
+//! // FIN: no more data from this side; the reply can still arrive.
 //! client.shutdown().await?;
 //! let mut heard = String::new();
 //! server.read_to_string(&mut heard).await?;

@@ -34,8 +34,8 @@ use super::tls::Keys;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// TCP is in the clear, and TLS needs keys of the caller's. QUIC encrypts, and
-/// does not prove who is there: compare the fingerprints.
+/// TCP is not encrypted, and TLS needs keys from the caller. QUIC encrypts, but does
+/// not authenticate the peer: compare the fingerprints.
 #[derive(Clone, Debug)]
 #[must_use = "a node does nothing until it dials or listens"]
 pub struct Node {

@@ -1,5 +1,5 @@
-//! The listener's certificate, and what it proves: nothing but that the peer
-//! of this connection has its key.
+//! The listener's certificate, which proves only that the peer of this
+//! connection has its key.
 
 use std::{fmt, io, sync::Arc};
 
@@ -16,8 +16,8 @@ use quinn::{
     },
 };
 
-/// The SHA-256 of the listener's certificate, which is the same on both sides
-/// unless somebody sits between them.
+/// The SHA-256 digest of the listener's certificate. It is the same on both
+/// sides unless there is an attacker in between.
 ///
 /// ```
 /// # mod sockkit { pub use ::sockkit_link::*; }
@@ -33,8 +33,8 @@ use quinn::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// It is another one at each start of the listener. Comparing it proves to the
-/// dialler who listens; the listener still does not know who dialled.
+/// A listener has a new one at each start. Comparing it authenticates the
+/// listener to the dialler; the dialler is still not authenticated.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Fingerprint([u8; 32]);
 
@@ -72,8 +72,8 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// A certificate that nobody signed, with a key that nobody else ever has, and
-/// what a listener needs to show it.
+/// Creates a self-signed certificate with a new key, and the TLS configuration
+/// of a listener that presents it.
 pub(super) fn listener(protocol: &[u8]) -> io::Result<(QuicServerConfig, Fingerprint)> {
     let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).map_err(io::Error::other)?;
     let certificate = made.cert.der().clone();
@@ -88,13 +88,13 @@ pub(super) fn listener(protocol: &[u8]) -> io::Result<(QuicServerConfig, Fingerp
         })
         .map_err(io::Error::other)?;
     tls.alpn_protocols = vec![protocol.to_vec()];
-    // Nobody comes back: the next connection has another certificate.
+    // Tickets would be useless: the next listener has another certificate.
     tls.send_tls13_tickets = 0;
     let tls = QuicServerConfig::try_from(tls).map_err(no_suite)?;
     Ok((tls, fingerprint))
 }
 
-/// What a dialler needs, who takes any certificate.
+/// The TLS configuration of a dialler that accepts any certificate.
 pub(super) fn dialler(protocol: &[u8]) -> io::Result<QuicClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let mut tls = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -112,8 +112,8 @@ fn no_suite(error: NoInitialCipherSuite) -> io::Error {
     io::Error::other(error)
 }
 
-/// Takes any certificate, and insists that the peer has its key: without that
-/// a fingerprint could be copied.
+/// Accepts any certificate, but verifies that the peer has its key: otherwise a
+/// fingerprint could be copied.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 
@@ -154,5 +154,5 @@ impl ServerCertVerifier for AnyCertificate {
     }
 }
 
-/// What a dialler asks for; no name is checked.
+/// The server name sent by a dialler; it is not verified.
 pub(super) const NAME: &str = "sockkit";

@@ -12,10 +12,10 @@
 //!
 //! let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
 //! let mut client = connect(listener.local_addr()?).await?;
-//! Two users can compare them: see below.
+//! // Two users can compare them: see below.
 //! assert_eq!(client.fingerprint(), listener.fingerprint());
 //!
-//! The dialler sends first.
+//! // The dialler sends first.
 //! client.write_all(b"hello").await?;
 //! let (mut server, _peer) = listener.accept().await?;
 //! let mut heard = [0; 5];
@@ -23,7 +23,7 @@
 //! assert_eq!(&heard, b"hello");
 //!
 //! server.write_all(b"good bye").await?;
-//! Returns when the peer has acknowledged all of it.
+//! // Returns when the peer has acknowledged all of it.
 //! server.shutdown().await?;
 //! let mut answer = String::new();
 //! client.read_to_string(&mut answer).await?;

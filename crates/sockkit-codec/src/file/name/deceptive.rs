@@ -1,9 +1,9 @@
-//! Characters by which a name may be taken for another one.
+//! Characters that make a name look like another one.
 //!
 //! # Source
 //! Unicode UAX #9, UTR #36.
 
-/// The first of them in a name; U+FFFD for bytes that are not UTF-8.
+/// The first such character of a name; U+FFFD for bytes that are not UTF-8.
 pub(super) fn first(name: &[u8]) -> Option<char> {
     name.utf8_chunks().find_map(|chunk| {
         let odd = chunk.valid().chars().find(|&found| is_deceptive(found));
@@ -12,9 +12,9 @@ pub(super) fn first(name: &[u8]) -> Option<char> {
     })
 }
 
-/// Control characters, direction marks and overrides, line breaks that are not
-/// ASCII, and characters without width. The joiners stay: Indic and Arabic
-/// names, and emoji, need them.
+/// Control characters, direction marks and overrides, non-ASCII line breaks,
+/// and characters without width. Joiners are allowed: Indic and Arabic names,
+/// and emoji, need them.
 fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(

@@ -1,8 +1,9 @@
-//! Names from the network: which of them may become a path.
+//! Decides which names from the network may become a path.
 //!
-//! A name is bytes, and data, until it has passed [`EntryPath::parse`]. Everything
-//! that touches the file system takes an [`EntryPath`], never bytes or a string.
-//! What the receiving system cannot hold beyond that, [`NameRules`] say.
+//! A name is untrusted bytes until it has passed [`EntryPath::parse`].
+//! Everything that accesses the file system takes an [`EntryPath`], never bytes
+//! or a string. [`NameRules`] describe what the receiving system does not allow
+//! beyond that.
 
 mod deceptive;
 mod rules;
@@ -17,13 +18,13 @@ use unicode_normalization::UnicodeNormalization;
 pub use self::{rules::NameRules, target::LinkTarget};
 use crate::text::escape_name_bytes;
 
-/// A path, or the target of a link, as a peer announced it: bytes of which nothing
-/// is known. It is displayed escaped.
+/// A path or a link target as announced by a peer: arbitrary bytes. `Display`
+/// escapes them.
 #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct RawPath(Box<[u8]>);
 
 impl RawPath {
-    /// The bytes, `/` between components on every system.
+    /// The bytes, with `/` between components on every system.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -49,8 +50,8 @@ impl fmt::Debug for RawPath {
 
 /// A relative path that stays below the folder it is joined to.
 ///
-/// It may hold any byte that a name on Unix may have; [`NameRules`] tell whether
-/// the system at hand can hold it.
+/// It may contain every byte that is valid in a Unix name; [`NameRules`] tell
+/// whether a particular system allows it.
 ///
 /// ```
 /// # use sockkit_codec as sockkit;
@@ -91,8 +92,8 @@ impl EntryPath {
         Ok(Self(path.into()))
     }
 
-    /// The path with `/` between its components. For a file system; to be printed,
-    /// it is shown through [`Display`](fmt::Display).
+    /// The path with `/` between its components, for file system calls. Use
+    /// [`Display`](fmt::Display) to print it.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -107,7 +108,7 @@ impl EntryPath {
         split_last(&self.0).map_or(&*self.0, |(_folder, name)| name)
     }
 
-    /// The folder that holds it; `None` at the top.
+    /// The containing folder; `None` at the top.
     pub fn parent(&self) -> Option<Self> {
         let (folder, _name) = split_last(&self.0)?;
         Some(Self(folder.into()))
@@ -121,7 +122,7 @@ impl EntryPath {
     /// The same path with another last component.
     ///
     /// # Errors
-    /// As of [`parse`](Self::parse).
+    /// As [`parse`](Self::parse).
     pub fn with_file_name(&self, name: impl AsRef<[u8]>) -> Result<Self, NameError> {
         match split_last(&self.0) {
             Some((folder, _name)) => Self::parse([folder, name.as_ref()].join(&b'/')),
@@ -129,19 +130,19 @@ impl EntryPath {
         }
     }
 
-    /// The first character that a reader or a terminal may be deceived by: a control
-    /// character, a direction override, or an invisible one. U+FFFD for bytes that
-    /// are not UTF-8.
+    /// The first character that could deceive a reader or a terminal: a control
+    /// character, a direction override, or an invisible one. U+FFFD for bytes
+    /// that are not UTF-8.
     pub fn deceptive(&self) -> Option<char> {
         deceptive::first(&self.0)
     }
 
-    /// Equal for two paths that some file system would take for one: the
-    /// decomposed, case-folded form, without dots and spaces at the ends of names.
+    /// A key that is equal for paths which some file system treats as the same:
+    /// decomposed, case-folded, without dots and spaces at the ends of names.
     pub(crate) fn collision_key(&self) -> String {
         let text = String::from_utf8_lossy(&self.0);
-        // Upper case first: it unites what lower case alone keeps apart
-        // (`ß` and `SS`, final and medial sigma).
+        // Upper case first: it merges characters that lower case alone keeps
+        // apart (`ß` and `SS`, final and medial sigma).
         let folded: String = text.nfd().flat_map(char::to_uppercase).collect();
         let folded: String = folded.to_lowercase().nfd().collect();
         let trimmed = folded
@@ -151,7 +152,7 @@ impl EntryPath {
     }
 }
 
-/// Its order and hash are those of the bytes.
+/// Order and hash are those of the bytes.
 impl Borrow<[u8]> for EntryPath {
     fn borrow(&self) -> &[u8] {
         &self.0
@@ -164,9 +165,9 @@ impl AsRef<[u8]> for EntryPath {
     }
 }
 
-/// Shows it escaped as [`escape_name`](crate::text::escape_name) does, for a path that
-/// is allowed may still hold a character that no reader sees.
-/// [`as_bytes`](EntryPath::as_bytes) gives it as it is.
+/// Escapes the path like [`escape_name`](crate::text::escape_name), because an
+/// allowed path may still contain invisible characters.
+/// [`as_bytes`](EntryPath::as_bytes) returns it unescaped.
 impl fmt::Display for EntryPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&escape_name_bytes(&self.0))
@@ -179,7 +180,7 @@ impl fmt::Debug for EntryPath {
     }
 }
 
-/// Why a name from the network may not become a path.
+/// Why a name from the network must not become a path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
@@ -189,38 +190,38 @@ pub enum NameError {
     /// A component is `.` or `..`.
     #[error("name has a part that is `.` or `..`")]
     Dots,
-    /// A character that separates, ends a string, or has another meaning on the
-    /// system.
-    #[error("name holds {found:?}, which the system does not allow in names")]
+    /// A character that separates components, ends a string, or has a special
+    /// meaning on the system.
+    #[error("name contains {found:?}, which the system does not allow in names")]
     Separator {
         /// The character.
         found: char,
     },
     /// A control character, a direction override, or an invisible one.
-    #[error("name holds {found:?}, which could deceive a reader or a terminal")]
+    #[error("name contains {found:?}, which could deceive a reader or a terminal")]
     Deceptive {
         /// The character.
         found: char,
     },
-    /// The system's names are Unicode, and this one is not UTF-8.
+    /// The system requires Unicode names, and this one is not UTF-8.
     #[error("name is not UTF-8")]
     NotUnicode,
-    /// `CON`, `NUL`, `COM1` and their like, with any extension.
+    /// A device name such as `CON`, `NUL` or `COM1`, with any extension.
     #[error("name is that of a device on the system")]
     Device,
-    /// Ends in a dot or a space, which the system would remove.
+    /// It ends in a dot or a space, which the system would remove.
     #[error("name ends in a dot or a space")]
     Edge,
-    /// Looks like this project's own temporary files.
+    /// It looks like one of this project's temporary files.
     #[error("name is reserved for unfinished transfers")]
     Reserved,
     /// The target of a link is absolute, or leads out of the folder.
     #[error("symbolic link leads out of the folder")]
     LeadsOut,
-    /// The target of a link has `..` after a name, which may be a link itself.
-    #[error("symbolic link leads up again after a name")]
+    /// The link target has `..` after a name, which may itself be a link.
+    #[error("symbolic link has `..` after a name")]
     UpAfterName,
-    /// One component is too long.
+    /// A component is too long.
     #[error("a part of the name has {bytes} bytes, limit is {limit}")]
     ComponentTooLong {
         /// Its length.
@@ -236,7 +237,7 @@ pub enum NameError {
         /// The limit.
         limit: usize,
     },
-    /// Too many folders inside each other.
+    /// Too many nested folders.
     #[error("path is {depth} folders deep, limit is {limit}")]
     TooDeep {
         /// How deep it is.
@@ -246,7 +247,7 @@ pub enum NameError {
     },
 }
 
-/// What the temporary files of an unfinished transfer begin with.
+/// Prefix of the temporary files of an unfinished transfer.
 pub const TEMPORARY_PREFIX: &str = ".sockkit-";
 
 fn check_component(component: &[u8]) -> Result<(), NameError> {
@@ -276,14 +277,15 @@ fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|&byte| byte == b'/')
 }
 
-/// The folder and the name in it; `None` without a separator.
+/// Splits it into the folder and the name in it; `None` without a separator.
 pub(crate) fn split_last(path: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = path.iter().rposition(|&byte| byte == b'/')?;
     let (folder, name) = path.split_at(at);
     Some((folder, name.get(1..).unwrap_or_default()))
 }
 
-/// 255 UTF-16 units, as Windows allows, have at most so many bytes as UTF-8.
+/// 255 UTF-16 units, the limit on Windows, take at most this many bytes in
+/// UTF-8.
 const MAX_COMPONENT_BYTES: usize = 765;
 const MAX_PATH_BYTES: usize = 4_095;
 const MAX_DEPTH: usize = 64;

@@ -1,4 +1,4 @@
-//! Which names a system can hold, beyond those that are no path at all.
+//! Decides which valid paths a system can store.
 //!
 //! # Source
 //! POSIX.1-2024 §3.170 and `NAME_MAX` of Linux and macOS; "Naming Files, Paths, and
@@ -6,7 +6,8 @@
 
 use super::{EntryPath, LinkTarget, NameError};
 
-/// The system whose names are meant. A receiver applies its own to each entry.
+/// The naming rules of a system. A receiver applies its own rules to each
+/// entry.
 ///
 /// ```
 /// # use sockkit_codec as sockkit;
@@ -30,7 +31,7 @@ pub enum NameRules {
 }
 
 impl NameRules {
-    /// Those of the system that this is compiled for.
+    /// The rules of the target system.
     pub const fn native() -> Self {
         if cfg!(windows) {
             Self::Windows
@@ -41,7 +42,7 @@ impl NameRules {
         }
     }
 
-    /// Whether the system can hold a file of that path.
+    /// Checks whether the system can store a file with that path.
     ///
     /// # Errors
     /// The first [`NameError`] that applies.
@@ -50,7 +51,7 @@ impl NameRules {
             .try_for_each(|component| self.check_component(component))
     }
 
-    /// Whether the system can hold what a link leads to.
+    /// Checks whether the system can store a link with that target.
     ///
     /// # Errors
     /// The first [`NameError`] that applies.
@@ -95,7 +96,7 @@ fn check_length(units: usize) -> Result<(), NameError> {
     Ok(())
 }
 
-/// Windows takes `nul.tar.gz` and `NUL .txt` for the device as well.
+/// Windows treats `nul.tar.gz` and `NUL .txt` as the device, too.
 fn is_device(component: &str) -> bool {
     let stem = component.split('.').next().unwrap_or(component).trim_end();
     let stem = stem.to_ascii_uppercase();
@@ -109,7 +110,7 @@ fn is_device(component: &str) -> bool {
         .strip_prefix("COM")
         .or_else(|| stem.strip_prefix("LPT"));
     let mut characters = number.unwrap_or_default().chars();
-    // The superscripts count as digits to Windows.
+    // Windows treats the superscript digits as digits.
     matches!(
         (characters.next(), characters.next()),
         (Some('0'..='9' | '¹' | '²' | '³'), None)

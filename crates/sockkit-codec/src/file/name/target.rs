@@ -1,15 +1,15 @@
-//! Where a symbolic link leads, checked before it is made.
+//! Checks the target of a symbolic link before the link is created.
 
 use std::fmt;
 
 use super::{EntryPath, NameError, check_component, components};
 use crate::text::escape_name_bytes;
 
-/// The target of a symbolic link: relative, and inside the folder that the link's
-/// own path is relative to.
+/// The target of a symbolic link: relative, and inside the folder that the
+/// link's own path is relative to.
 ///
-/// `..` stands only at its beginning. After a name it could lead anywhere, for the
-/// name may be another link.
+/// `..` is allowed at the beginning only. After a name it could lead anywhere,
+/// because that name may be another link.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LinkTarget(Box<[u8]>);
 
@@ -50,12 +50,12 @@ impl LinkTarget {
         }
     }
 
-    /// The target as it is written into the link.
+    /// The target, as written into the link.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// How many of the folders around `link` it stays in; `None` if it leads out of
+    /// How many of the folders around `link` it stays in; `None` if it leaves
     /// all of them.
     pub fn folders_left(&self, link: &EntryPath) -> Option<usize> {
         let folders = link.components().count() - 1;
@@ -63,7 +63,7 @@ impl LinkTarget {
         folders.checked_sub(up.count())
     }
 
-    /// The names in it.
+    /// Its components.
     pub(super) fn names(&self) -> impl Iterator<Item = &[u8]> {
         components(&self.0).filter(|component| !matches!(*component, b"" | b"." | b".."))
     }

@@ -1,4 +1,4 @@
-//! What can go wrong between two peers, and the codes that say so on the wire.
+//! Errors between two peers, and their codes on the wire.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use bytes::{Buf, BufMut, TryGetError};
 
 use super::message::VERSION;
 
-/// Why a session ended early. All but [`Aborted`](Self::Aborted) are faults of
-/// the peer's bytes.
+/// Why a session ended early. All variants except [`Aborted`](Self::Aborted)
+/// are protocol violations of the peer.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
@@ -21,12 +21,12 @@ pub enum SessionError {
         older(*ours, *theirs)
     )]
     Version {
-        /// What this side speaks.
+        /// The version of this side.
         ours: u16,
-        /// What the peer speaks.
+        /// The version of the peer.
         theirs: u16,
     },
-    /// The peer insists on something this version does not know.
+    /// The peer requires an extension that this version does not know.
     #[error("peer requires extension {kind:#06x}, which this version does not know")]
     UnknownExtension {
         /// Its number.
@@ -35,54 +35,54 @@ pub enum SessionError {
     /// Both sides want to send, or both to receive.
     #[error("both sides want to send, or both to receive")]
     SameRole,
-    /// A message longer than its kind may be.
+    /// A message exceeds the maximum length of its kind.
     #[error("{kind} of {announced} bytes, limit is {limit}")]
     TooLong {
         /// The message.
         kind: MessageKind,
         /// Its announced length.
         announced: u64,
-        /// The limit in force.
+        /// The limit, in bytes.
         limit: u64,
     },
-    /// A message whose body does not parse.
-    #[error("{kind} does not parse")]
+    /// The body of a message is malformed.
+    #[error("{kind} is malformed")]
     Malformed {
         /// The message.
         kind: MessageKind,
     },
-    /// A kind of message that does not exist.
+    /// An unknown kind of message.
     #[error("message of unknown kind {kind}")]
     UnknownKind {
         /// Its number.
         kind: u8,
     },
-    /// A message that exists but not at this point.
-    #[error("{kind} came at a point where it makes no sense")]
+    /// A known message that is not allowed at this point.
+    #[error("unexpected {kind}")]
     Unexpected {
         /// The message.
         kind: MessageKind,
     },
-    /// More entries than the receiver allows.
+    /// The offer exceeds the receiver's limit of entries.
     #[error("{announced} or more files and folders offered, limit is {limit}")]
     TooManyEntries {
-        /// How many had been counted by then.
+        /// The number counted so far.
         announced: usize,
-        /// The limit in force.
+        /// The limit.
         limit: usize,
     },
-    /// More bytes than the receiver allows.
+    /// The offer exceeds the receiver's limit of bytes.
     #[error("{announced} bytes offered, limit is {limit}")]
     TooManyBytes {
-        /// How many were offered.
+        /// The offered number of bytes.
         announced: u64,
-        /// The limit in force.
+        /// The limit.
         limit: u64,
     },
-    /// The sender will not send digests, and the receiver insists on them.
+    /// The sender does not send digests, and the receiver requires them.
     #[error("peer offers files without digests, which this side does not allow")]
     Unverified,
-    /// A block's bytes are not those of its digest.
+    /// A block does not match its digest.
     #[error("block {block} of entry {entry} does not match its digest")]
     BlockMismatch {
         /// Position of the file in the manifest, from 0.
@@ -90,24 +90,24 @@ pub enum SessionError {
         /// Position of the block in the file, from 0.
         block: u64,
     },
-    /// All blocks fit, the file's digest does not.
+    /// All blocks match, but the file's digest does not.
     #[error("entry {entry} does not match its digest")]
     FileMismatch {
         /// Position of the file in the manifest, from 0.
         entry: u32,
     },
-    /// The peer ended the session and said why.
+    /// The peer ended the session with a reason.
     #[error("peer ended the transfer: {0}")]
     Aborted(Abort),
 }
 
-/// Which side is to be upgraded.
+/// Which side needs an upgrade.
 fn older(ours: u16, theirs: u16) -> &'static str {
     if ours < theirs { "here" } else { "there" }
 }
 
 impl SessionError {
-    /// What to tell the peer; `None` if it knows.
+    /// The reason to send to the peer; `None` if the peer ended the session.
     pub fn abort(&self) -> Option<Abort> {
         Some(match *self {
             Self::Version { ours, .. } => Abort::Version { theirs: ours },
@@ -123,18 +123,18 @@ impl SessionError {
     }
 }
 
-/// Why one side ended the session.
+/// Reason for ending a session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Abort {
-    /// It speaks another version, `theirs` as seen by whoever reads this.
+    /// Its version differs; `theirs` from the reader's point of view.
     Version {
-        /// The version it speaks.
+        /// Its version.
         theirs: u16,
     },
-    /// The person, or the program, said no.
+    /// The user or the program declined.
     Declined,
-    /// It could not make sense of what it was sent.
+    /// It received something that it could not parse.
     Protocol,
     /// Too many entries.
     TooMany {
@@ -146,26 +146,26 @@ pub enum Abort {
         /// The receiver's limit.
         limit: u64,
     },
-    /// The receiver's disk cannot hold it.
+    /// The receiver's disk is too small.
     NoSpace {
-        /// Bytes that were to come.
+        /// Bytes still to come.
         needed: u64,
-        /// Bytes that are free.
+        /// Free bytes.
         available: u64,
     },
-    /// Bytes did not match their digest.
+    /// Data did not match its digest.
     Mismatch,
-    /// The receiver insists on digests.
+    /// The receiver requires digests.
     Unverified,
-    /// A file system failed; the other side's log has the details.
+    /// A file system operation failed; details are in the other side's log.
     Io,
-    /// It was stopped; the transfer can be resumed.
+    /// It was cancelled; the transfer can be resumed.
     Cancelled,
-    /// It gave up waiting.
+    /// It timed out.
     TimedOut,
-    /// It serves others and takes no more.
+    /// It is busy with other peers and accepts no more.
     Busy,
-    /// A code from a later minor revision.
+    /// A code of a later minor version.
     Other(u8),
 }
 
@@ -230,7 +230,7 @@ impl fmt::Display for Abort {
                 older(VERSION, *theirs)
             ),
             Self::Declined => f.write_str("it declined the offer"),
-            Self::Protocol => f.write_str("it could not make sense of what it was sent"),
+            Self::Protocol => f.write_str("it received something that it could not parse"),
             Self::TooMany { limit } => write!(f, "it takes at most {limit} files and folders"),
             Self::TooLarge { limit } => write!(f, "it takes at most {limit} bytes"),
             Self::NoSpace { needed, available } => {
@@ -239,18 +239,18 @@ impl fmt::Display for Abort {
                     "{needed} bytes are needed, {available} are free on its disk"
                 )
             }
-            Self::Mismatch => f.write_str("bytes did not match their digest"),
-            Self::Unverified => f.write_str("it insists on digests"),
+            Self::Mismatch => f.write_str("data did not match its digest"),
+            Self::Unverified => f.write_str("it requires digests"),
             Self::Io => f.write_str("its file system failed"),
-            Self::Cancelled => f.write_str("it was stopped there, and can be resumed"),
-            Self::TimedOut => f.write_str("it gave up waiting"),
-            Self::Busy => f.write_str("it is busy with others and takes no more; try again later"),
+            Self::Cancelled => f.write_str("it was cancelled there; the transfer can be resumed"),
+            Self::TimedOut => f.write_str("it timed out"),
+            Self::Busy => f.write_str("it is busy with other peers; try again later"),
             Self::Other(code) => write!(f, "reason {code}, unknown to this version"),
         }
     }
 }
 
-/// The kinds of message, by their number on the wire.
+/// Kinds of message, with their numbers on the wire.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum MessageKind {
@@ -258,21 +258,21 @@ pub enum MessageKind {
     Hello = 1,
     /// The manifest.
     Offer = 2,
-    /// What the receiver says to each entry.
+    /// The receiver's answer to each entry.
     Answer = 3,
     /// One block of a file, and its digest.
     Block = 4,
     /// A file's digest, after its last block.
     FileEnd = 5,
-    /// A file will not come after all.
+    /// A file will not be sent after all.
     FileFailed = 6,
     /// Everything was sent.
     Done = 7,
-    /// What the receiver could not keep.
+    /// What the receiver could not store.
     Report = 8,
-    /// Still alive.
+    /// Keep-alive.
     Working = 9,
-    /// The end, with a reason.
+    /// End of the session, with a reason.
     Abort = 10,
 }
 

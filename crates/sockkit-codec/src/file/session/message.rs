@@ -1,4 +1,4 @@
-//! The control messages and their bytes. Layouts: `docs/wire/file.md`.
+//! Encoding of the control messages. Layouts: `docs/wire/file.md`.
 
 use bytes::{Buf, BufMut, TryGetError};
 
@@ -10,25 +10,25 @@ use crate::file::{
 /// The first message of each side.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Hello {
-    /// What this side is going to do.
+    /// The role of this side.
     pub role: Role,
-    /// Who speaks, for a person to read. Not to be trusted, nor shown
-    /// unescaped. At most 255 bytes.
+    /// Name of the user and host, to be shown to the user. Untrusted: escape it
+    /// before printing. At most 255 bytes.
     pub name: String,
-    /// Others come before this peer: it will have to wait for its answer.
+    /// Other peers come first: this one will have to wait for its answer.
     pub busy: bool,
 }
 
-/// Which side of the transfer a peer is; independent of who listened.
+/// The role of a peer in the transfer, independent of which side listened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Role {
-    /// Has the files.
+    /// Sends files.
     Sender,
-    /// Wants them.
+    /// Receives files.
     Receiver,
 }
 
-/// A message other than a block.
+/// Any message except a block.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Message {
     Hello(Hello),
@@ -42,17 +42,17 @@ pub(crate) enum Message {
     Abort(Abort),
 }
 
-/// What the receiver says to one entry.
+/// The receiver's answer to one entry, as on the wire.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum WireAnswer {
     Send,
     Refuse(RefuseReason),
-    /// The first `blocks` are here; `chain` covers their digests.
+    /// The first `blocks` are present; `chain` covers their digests.
     Resume {
         blocks: u64,
         chain: Digest,
     },
-    /// A file of that size is here: the digest alone will do.
+    /// A file of that size is present: send the digest only.
     Compare,
 }
 
@@ -71,14 +71,14 @@ impl Message {
         }
     }
 
-    /// Appends the message as one frame.
+    /// Appends the message as a frame.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let mut body = vec![self.kind() as u8];
         self.put_body(&mut body);
         put_frame(&body, out);
     }
 
-    /// As [`encode`](Self::encode) for an offer, which is too long to copy.
+    /// As [`encode`](Self::encode), for an offer, which is too long to copy.
     pub(crate) fn encode_offer(manifest: &Manifest, out: &mut Vec<u8>) {
         let mut body = vec![MessageKind::Offer as u8];
         put_manifest(manifest, &mut body);
@@ -113,7 +113,7 @@ impl Message {
         }
     }
 
-    /// Reads the body of a frame, without its kind.
+    /// Decodes the body of a frame, without its kind.
     pub(crate) fn decode(kind: MessageKind, mut body: &[u8]) -> Result<Self, SessionError> {
         let input = &mut body;
         let message = match kind {
@@ -150,22 +150,22 @@ impl Message {
     }
 }
 
-/// Version of the protocol, in the first bytes of the first message.
+/// Version of the protocol, sent in the first message.
 pub(crate) const VERSION: u16 = 2;
 
-/// Tells the peer that this side works, though it has nothing else to say: a
-/// keep-alive, as it stands on the wire.
+/// A keep-alive message, as on the wire: tells the peer that this side is still
+/// working.
 ///
-/// Either side may write it wherever a message may begin.
+/// Either side may send it between any two messages.
 pub const WORKING: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 1, MessageKind::Working as u8];
 
-/// Of an entry in an offer, without its path and target.
+/// Length of an entry in an offer, without its path and target.
 pub(super) const ENTRY_HEAD_BYTES: u64 = 28;
 
-/// What the extensions of an answer may have.
+/// Maximum length of the extensions of an answer.
 pub(super) const MAX_EXTENSION_BYTES: u64 = 4_096;
 
-/// Of the length that begins every frame.
+/// Length of the prefix of every frame.
 pub(crate) const LENGTH_BYTES: usize = 8;
 
 fn malformed(kind: MessageKind) -> SessionError {
@@ -197,15 +197,15 @@ fn put_hello(hello: &Hello, out: &mut Vec<u8>) {
     }
 }
 
-/// Cut at a character, never inside one.
+/// Cuts at a character boundary.
 fn cut(text: &str, max_bytes: usize) -> &str {
     let mut lengths = (0..=max_bytes.min(text.len())).rev();
     let fits = lengths.find_map(|bytes| text.get(..bytes));
     fits.unwrap_or_default()
 }
 
-/// The magic and the version stand first in every version to come, so that
-/// each side can tell the other which one it speaks.
+/// All versions start with the magic and the version, so that each side can
+/// tell the other its version.
 fn take_hello(input: &mut &[u8]) -> Result<Hello, SessionError> {
     let mut magic = [0; 4];
     let version = input
@@ -232,7 +232,7 @@ fn take_hello(input: &mut &[u8]) -> Result<Hello, SessionError> {
     Ok(hello)
 }
 
-/// What follows an offer or an answer: (type, length, value).
+/// Skips the extensions after an offer or an answer: (type, length, value).
 fn skip_extensions(message: MessageKind, input: &mut &[u8]) -> Result<(), SessionError> {
     let short = |_short| malformed(message);
     while !input.is_empty() {
@@ -243,7 +243,8 @@ fn skip_extensions(message: MessageKind, input: &mut &[u8]) -> Result<(), Sessio
     Ok(())
 }
 
-/// Those with the top bit set must be understood, and this version knows none such.
+/// An extension with the top bit set must be understood; this version knows
+/// none.
 fn skip_extension(
     message: MessageKind,
     kind: u16,
@@ -301,7 +302,7 @@ fn put_entry(entry: &Entry, out: &mut Vec<u8>) {
     out.put_i64(entry.modified.seconds);
     out.put_u32(entry.modified.nanoseconds);
     for bytes in [entry.path.as_bytes(), target] {
-        // One that is cut is still longer than any receiver takes.
+        // A truncated path still exceeds every receiver's limit.
         let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
         out.put_u16(length);
         out.extend(bytes.iter().take(length.into()));
@@ -338,7 +339,7 @@ fn take_entry(input: &mut &[u8]) -> Option<Entry> {
         1 if is_bare => EntryKind::Folder,
         2 if size_bytes == 0 => EntryKind::Link { target },
         0..=2 => return None,
-        // What else it has is for a reader that knows it.
+        // Its other fields are for readers that know the kind.
         kind => EntryKind::Other(kind),
     };
     let size_bytes = if kind == EntryKind::File {
@@ -399,7 +400,7 @@ fn take_fixed(kind: MessageKind, input: &mut &[u8]) -> Result<Message, TryGetErr
     })
 }
 
-/// Reserves for what can be there, not for what the count announces.
+/// Reserves memory for what the bytes can contain, not for the announced count.
 fn take_list<T>(
     input: &mut &[u8],
     mut take: impl FnMut(&mut &[u8]) -> Option<T>,
@@ -431,7 +432,7 @@ fn take_bytes<'a>(input: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
 
 const MAGIC: &[u8; 4] = b"SKFT";
 const CRITICAL_EXTENSION: u16 = 0x8000;
-/// Its being there says it; the value is empty.
+/// Its presence is the message; the value is empty.
 const BUSY_EXTENSION: u16 = 1;
-/// Who may read, write and execute; setuid and its like do not travel.
+/// Permission bits; setuid and similar bits are not transferred.
 const MODE_BITS: u16 = 0o777;

@@ -1,5 +1,5 @@
-//! The conversation between sender and receiver, as two state machines that
-//! open nothing and wait for nothing. The bytes: `docs/wire/file.md`.
+//! The protocol between sender and receiver, as two pure state machines. Wire
+//! format: `docs/wire/file.md`.
 //!
 //! ```text
 //!   sender                                   receiver
@@ -12,10 +12,10 @@
 //!     ◀───────────── report (what could not be kept)
 //! ```
 //!
-//! Each side is driven in the same way: put the peer's bytes in with
-//! `handle_input`, carry out what it returns, and write whatever
-//! `poll_transmit` gives until it gives `None`. The two sides do not share
-//! code paths beyond the messages, so that each can be read alone.
+//! Both sides are driven in the same way: pass the peer's bytes to
+//! `handle_input`, handle the event it returns, and write what `poll_transmit`
+//! returns until it returns `None`. The two sides share only the messages, so
+//! that each can be read on its own.
 
 #![warn(clippy::indexing_slicing)]
 

@@ -1,5 +1,5 @@
-//! Cuts the peer's bytes into messages, and passes the bytes of blocks through
-//! without keeping them.
+//! Splits the peer's bytes into messages, and passes the bytes of blocks
+//! through without buffering them.
 
 use bytes::Buf;
 
@@ -9,11 +9,11 @@ use super::{
 };
 use crate::file::{BLOCK_BYTES, Digest};
 
-/// The next thing in the stream.
+/// The next item in the stream.
 #[derive(Debug)]
 pub(crate) enum Item<'a> {
     Message(Message),
-    /// A block begins; `bytes` of it follow as [`Data`](Self::Data).
+    /// Start of a block; `bytes` of it follow as [`Data`](Self::Data).
     Block {
         entry: u32,
         index: u64,
@@ -23,7 +23,7 @@ pub(crate) enum Item<'a> {
     BlockEnd(Digest),
 }
 
-/// Holds at most one message that is not a block, and only as much of it as
+/// Buffers at most one message that is not a block, and only as much of it as
 /// has arrived.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -43,7 +43,7 @@ impl Reader {
         }
     }
 
-    /// Takes bytes off the front of `input`; `None` once it needs more.
+    /// Takes bytes from the start of `input`; returns `None` if it needs more.
     pub(crate) fn next<'a>(
         &mut self,
         input: &mut &'a [u8],
@@ -65,7 +65,8 @@ impl Reader {
                         return Ok(None);
                     };
                     let message = Message::decode(kind, body);
-                    // A manifest's memory is not kept for the whole session.
+                    // The memory of a manifest is not kept for the whole
+                    // session.
                     self.buffer = Vec::new();
                     self.state = State::Head;
                     return message.map(|message| Some(Item::Message(message)));
@@ -108,10 +109,10 @@ impl Reader {
         }
     }
 
-    /// Compares the announced length with what the kind may have, before a
-    /// byte of the body is kept.
+    /// Compares the announced length with the limit of the message kind, before
+    /// any byte of the body is buffered.
     fn body(&self, announced: u64, kind: u8) -> Result<State, SessionError> {
-        // Whatever else answers on a port is not worth a closer look.
+        // Any other service that answers on this port is rejected here.
         let is_hello = kind == MessageKind::Hello as u8 && announced <= MAX_HELLO_BYTES;
         if !self.greeted && !is_hello {
             return Err(SessionError::NotThisProtocol);
@@ -147,7 +148,7 @@ impl Reader {
         Ok(State::Body { kind, bytes })
     }
 
-    /// Collects until `bytes` are buffered.
+    /// Buffers input until `bytes` are available.
     fn fill(&mut self, input: &mut &[u8], bytes: usize) -> Option<&[u8]> {
         let missing = bytes - self.buffer.len();
         let (here, rest) = input.split_at(missing.min(input.len()));
@@ -174,7 +175,8 @@ enum State {
     },
 }
 
-/// Entry and index, between the kind and the bytes of a block.
+/// Length of the entry and block numbers between the kind and the data of a
+/// block.
 pub(crate) const BLOCK_HEAD_BYTES: usize = 12;
 const DIGEST_BYTES: usize = 32;
 const BLOCK_EXTRA_BYTES: u64 = (BLOCK_HEAD_BYTES + DIGEST_BYTES) as u64;

@@ -1,4 +1,4 @@
-//! The side that wants the files.
+//! The receiving side of a session.
 
 use std::collections::VecDeque;
 
@@ -15,14 +15,15 @@ use crate::file::{
 
 /// The receiver's half of a session.
 ///
-/// - [`poll_transmit`](Self::poll_transmit) gives messages to write.
-/// - [`handle_input`](Self::handle_input) takes the sender's bytes, and gives
-///   events back.
-/// - [`ReceiverEvent::Offered`] wants [`answer`](Self::answer).
-/// - [`ReceiverEvent::Done`] wants [`report`](Self::report), which ends it.
+/// - [`poll_transmit`](Self::poll_transmit) returns messages to write.
+/// - [`handle_input`](Self::handle_input) takes the sender's bytes and returns
+///   events.
+/// - After [`ReceiverEvent::Offered`], call [`answer`](Self::answer).
+/// - After [`ReceiverEvent::Done`], call [`report`](Self::report), which ends the
+///   session.
 ///
-/// Bytes reach the caller before their block is verified; they may be kept for
-/// good only after [`ReceiverEvent::BlockVerified`].
+/// The data of a block reaches the caller before it is verified. Commit it only
+/// after [`ReceiverEvent::BlockVerified`].
 #[derive(Debug)]
 pub struct ReceiverSession {
     limits: Limits,
@@ -30,21 +31,22 @@ pub struct ReceiverSession {
     outbound: Vec<u8>,
     state: State,
     integrity: Integrity,
-    /// Of each entry; `None` if it is no file, and sends nothing.
+    /// Size of each entry; `None` if it is not a file, and carries no data.
     sizes: Vec<Option<u64>>,
-    /// The files that must come, in order.
+    /// The files still to come, in order.
     awaited: VecDeque<(u32, Answer)>,
     current: Option<Current>,
     peer_beats: bool,
 }
 
 impl ReceiverSession {
-    /// Waits for an offer within `limits`. `name` tells the sender who it is.
+    /// Waits for an offer within `limits`. `name` is shown to the sender's
+    /// user.
     pub fn new(name: &str, limits: Limits) -> Self {
         Self::greeting(name, limits, false)
     }
 
-    /// As [`new`](Self::new), and tells the sender that others come first.
+    /// As [`new`](Self::new), and tells the sender that other peers come first.
     pub fn busy(name: &str, limits: Limits) -> Self {
         Self::greeting(name, limits, true)
     }
@@ -70,16 +72,16 @@ impl ReceiverSession {
         }
     }
 
-    /// Bytes to write; `None` when there are none.
+    /// Returns bytes to write; `None` if there are none.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
         (!self.outbound.is_empty()).then(|| std::mem::take(&mut self.outbound))
     }
 
-    /// Takes bytes off the front of `input`; call until `None`.
+    /// Takes bytes from the start of `input`; call it until it returns `None`.
     ///
     /// # Errors
-    /// If the sender broke the protocol or a limit, if bytes do not fit their
-    /// digest, or if it ended the session. Final.
+    /// If the sender violated the protocol or a limit, if data does not match
+    /// its digest, or if the sender ended the session. Errors are final.
     pub fn handle_input<'a>(
         &mut self,
         input: &mut &'a [u8],
@@ -106,10 +108,11 @@ impl ReceiverSession {
         Ok(None)
     }
 
-    /// Answers the offer, one answer for each entry.
+    /// Answers the offer, with one answer for each entry.
     ///
     /// # Panics
-    /// If there is no offer, or not one answer for each of its entries.
+    /// If there is no offer, or the number of answers differs from that of the
+    /// entries.
     pub fn answer(&mut self, answers: Vec<Answer>) {
         assert_eq!(self.state, State::Offered, "answers follow an offer");
         assert_eq!(answers.len(), self.sizes.len(), "one answer for each entry");
@@ -126,19 +129,19 @@ impl ReceiverSession {
         self.state = State::Receiving;
     }
 
-    /// Tells the sender what could not be kept. The session is over.
+    /// Tells the sender what could not be stored, and ends the session.
     pub fn report(&mut self, failures: Vec<(u32, RefuseReason)>) {
         Message::Report(failures).encode(&mut self.outbound);
         self.state = State::Finished;
     }
 
-    /// Ends the session and tells the sender why.
+    /// Ends the session with a reason for the sender.
     pub fn abort(&mut self, reason: Abort) {
         Message::Abort(reason).encode(&mut self.outbound);
         self.state = State::Finished;
     }
 
-    /// Whether the sender has ever said that it is alive.
+    /// Whether the sender has ever sent a keep-alive.
     pub fn peer_beats(&self) -> bool {
         self.peer_beats
     }
@@ -195,7 +198,7 @@ impl ReceiverSession {
         }
         let current = self.current.as_mut().expect("begun above");
         let here = current.tree.blocks() * BLOCK_BYTES;
-        // After the last block, whose end may lie beyond the file's.
+        // After the last block, whose end may lie beyond that of the file.
         let left = current.size_bytes.saturating_sub(here);
         if current.void || index != current.tree.blocks() || bytes != left.min(BLOCK_BYTES) {
             return Err(SessionError::Unexpected { kind });
@@ -204,8 +207,8 @@ impl ReceiverSession {
         Ok(ReceiverEvent::Block { entry, index })
     }
 
-    /// The first block of a file: where the receiver asked for it, or the very
-    /// first if the sender's bytes turned out to be others.
+    /// The first block of a file: the one requested by the receiver, or block 0
+    /// if the sender's file has other contents.
     fn begin_file(&self, entry: u32, index: u64) -> Result<Current, SessionError> {
         let kind = MessageKind::Block;
         let tree = match self.awaited.front() {
@@ -214,7 +217,7 @@ impl ReceiverSession {
             _ => return Err(SessionError::Unexpected { kind }),
         };
         let size_bytes = self.size_bytes(entry);
-        // An empty file has no blocks; nor has one that is here in full.
+        // An empty file has no blocks, nor has one that is completely present.
         if index >= block_count(size_bytes) {
             return Err(SessionError::Unexpected { kind });
         }
@@ -307,52 +310,52 @@ impl ReceiverSession {
     }
 }
 
-/// What the sender said, in order.
+/// Events from the sender, in order.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ReceiverEvent<'a> {
-    /// Who it is.
+    /// The sender's hello.
     Peer(Hello),
-    /// What it offers.
+    /// The sender's offer.
     Offered(Manifest),
-    /// A block begins; its bytes follow. If `index` is 0 although a later one
-    /// was asked for, the file begins again.
+    /// A block starts; its data follows. If `index` is 0 although a later block
+    /// was requested, the file starts from the beginning.
     Block {
-        /// Position in the manifest.
+        /// Position of the entry in the manifest.
         entry: u32,
         /// Position of the block in the file.
         index: u64,
     },
     /// The next bytes of the block.
     Data(&'a [u8]),
-    /// The block has arrived as the sender read it.
+    /// The block is complete and verified.
     BlockVerified {
-        /// Position in the manifest.
+        /// Position of the entry in the manifest.
         entry: u32,
         /// Position of the block in the file.
         index: u64,
         /// Its digest.
         digest: Digest,
     },
-    /// The whole file is here as the sender read it.
+    /// The file is complete and verified.
     FileVerified {
-        /// Position in the manifest.
+        /// Position of the entry in the manifest.
         entry: u32,
         /// Its digest.
         digest: Digest,
     },
-    /// The file that is here has other contents than the one on offer.
+    /// The existing file has other contents than the offered one.
     FileDiffers {
-        /// Position in the manifest.
+        /// Position of the entry in the manifest.
         entry: u32,
     },
-    /// The sender could not read the file to its end.
+    /// The sender could not read the file completely.
     FileFailed {
-        /// Position in the manifest.
+        /// Position of the entry in the manifest.
         entry: u32,
         /// Why.
         reason: FailReason,
     },
-    /// Nothing more will come.
+    /// The sender has sent everything.
     Done,
 }
 
@@ -370,7 +373,7 @@ impl Answer {
     }
 }
 
-/// The file that is arriving.
+/// The file being received.
 #[derive(Debug)]
 struct Current {
     size_bytes: u64,

@@ -1,4 +1,4 @@
-//! Goes through an offer before anything is written: limits, names, collisions.
+//! Checks an offer before anything is written: limits, names, collisions.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use crate::file::{
     RefuseReason, name::split_last,
 };
 
-/// What a receiver takes at most. A peer cannot change any of it.
+/// Limits of a receiver, which a peer cannot change.
 #[derive(Clone, Debug)]
 #[must_use = "limits do nothing until a receiver is given them"]
 pub struct Limits {
@@ -33,29 +33,30 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// How long an offer may be on the wire: what
-    /// [`max_manifest_bytes`](Self::max_manifest_bytes) was set to.
+    /// Maximum length of an offer on the wire, as set by
+    /// [`max_manifest_bytes`](Self::max_manifest_bytes).
     pub fn offer_bytes(&self) -> u64 {
         self.max_manifest_bytes
     }
 
-    /// Files, folders and links in one offer. Default: 100,000.
+    /// Maximum number of files, folders and links in an offer. Default:
+    /// 100,000.
     ///
-    /// A folder that no entry is, but that a path leads through, counts too.
+    /// A folder that is only part of another entry's path counts, too.
     ///
-    /// Each costs the receiver about 200 bytes of memory.
+    /// Each entry costs the receiver about 200 bytes of memory.
     pub fn max_entries(mut self, max_entries: usize) -> Self {
         self.max_entries = max_entries;
         self
     }
 
-    /// Bytes of all files together. Default: 1 TiB.
+    /// Maximum total size of all files, in bytes. Default: 1 TiB.
     pub fn max_total_bytes(mut self, max_total_bytes: u64) -> Self {
         self.max_total_bytes = max_total_bytes;
         self
     }
 
-    /// Length of the offer itself, in bytes. Default: 16 MiB.
+    /// Maximum length of the offer itself, in bytes. Default: 16 MiB.
     ///
     /// A folder that is not listed counts as if it were.
     pub fn max_manifest_bytes(mut self, max_manifest_bytes: u64) -> Self {
@@ -63,14 +64,14 @@ impl Limits {
         self
     }
 
-    /// The least that is accepted. Default: [`Integrity::Blake3`].
+    /// Minimum integrity to accept. Default: [`Integrity::Blake3`].
     pub fn integrity(mut self, integrity: Integrity) -> Self {
         self.integrity = integrity;
         self
     }
 
     /// # Errors
-    /// The limit that the offer breaks.
+    /// Checks the limits.
     pub(crate) fn check(&self, manifest: &Manifest) -> Result<(), SessionError> {
         self.check_entries(manifest)?;
         let total = manifest.total_bytes();
@@ -86,8 +87,8 @@ impl Limits {
         Ok(())
     }
 
-    /// Counts what would have to be made, and stops at the limit: few bytes of
-    /// offer can lead through many folders.
+    /// Counts what would have to be created, and stops at the limit: a short
+    /// offer can contain paths through many folders.
     fn check_entries(&self, manifest: &Manifest) -> Result<(), SessionError> {
         let mut announced = manifest.entries.len();
         let mut implied_bytes = 0;
@@ -127,29 +128,30 @@ impl Limits {
     }
 }
 
-/// What the rules say to one entry.
+/// Result of checking one entry.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Reviewed {
-    /// It may be written there.
+    /// It may be written at this path.
     Allowed(EntryPath),
-    /// It may be written there by a file system that keeps its name apart from that of
-    /// an earlier entry, or of a folder around one. Others would take it for that entry.
+    /// It may be written at this path if the file system distinguishes its name from
+    /// that of an earlier entry or its folder. Other file systems would confuse them.
     Twin(EntryPath),
     /// Its name is refused.
     BadName(NameError),
     /// It is a link whose target is refused.
     BadTarget(NameError),
-    /// Its kind is not known.
+    /// Its kind is unknown.
     UnknownKind,
-    /// An earlier entry has its name, or an earlier file or link that of its folder.
+    /// It collides with an earlier entry, or its folder collides with an
+    /// earlier file or link.
     Collision,
     /// The receiver does not want it.
     Unwanted,
 }
 
 impl Reviewed {
-    /// The path, or what to answer.
+    /// Returns the path, or the reason to send to the peer.
     ///
     /// # Errors
     /// The reason for the peer.
@@ -164,15 +166,15 @@ impl Reviewed {
         }
     }
 
-    /// Whether some file systems would take it for an earlier entry, and so only some
-    /// can have it.
+    /// Whether some file systems would treat it as an earlier entry, so that
+    /// only some can store it.
     pub fn is_twin(&self) -> bool {
         matches!(self, Self::Twin(_))
     }
 }
 
-/// Judges each entry by its name, on a system with such `rules`, and by the entries
-/// before it.
+/// Checks each entry against the naming rules of a system, and against the
+/// entries before it.
 pub fn review(manifest: &Manifest, rules: NameRules) -> Vec<Reviewed> {
     let mut seen = Seen::default();
     let entries = manifest.entries.iter();
@@ -188,7 +190,7 @@ pub fn review(manifest: &Manifest, rules: NameRules) -> Vec<Reviewed> {
         .collect()
 }
 
-/// By itself alone.
+/// Checks an entry on its own.
 fn judge(entry: &Entry, rules: NameRules) -> Result<EntryPath, Reviewed> {
     let path = EntryPath::parse(entry.path.as_bytes()).map_err(Reviewed::BadName)?;
     rules.check(&path).map_err(Reviewed::BadName)?;
@@ -209,18 +211,18 @@ fn judge(entry: &Entry, rules: NameRules) -> Result<EntryPath, Reviewed> {
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Place {
     Free,
-    /// Where names are compared byte by byte.
+    /// Free on file systems that compare names byte by byte.
     Twin,
     Taken,
 }
 
-/// The paths of earlier entries, and the folders that they lead through.
+/// The paths of earlier entries, and the folders in them.
 #[derive(Default)]
 struct Seen {
     folders: HashMap<EntryPath, Place>,
     /// Files and links.
     leaves: HashSet<EntryPath>,
-    /// By the key that confused names share, the spelling that came first.
+    /// The first spelling of each name, by collision key.
     spellings: HashMap<String, EntryPath>,
 }
 
@@ -229,7 +231,8 @@ impl Seen {
         if *kind == EntryKind::Folder {
             return self.folder(path);
         }
-        // The common case, thousands of files in one folder, costs one look-up.
+        // In the common case, thousands of files in one folder, this costs one
+        // lookup.
         let around = path
             .parent()
             .map_or(Place::Free, |parent| self.folder(&parent));
@@ -242,7 +245,7 @@ impl Seen {
         self.spelling(path, around)
     }
 
-    /// A folder may be named again.
+    /// A folder may be listed again.
     fn folder(&mut self, folder: &EntryPath) -> Place {
         if let Some(place) = self.folders.get(folder) {
             return *place;
@@ -258,8 +261,8 @@ impl Seen {
         place
     }
 
-    /// What is in a twin takes no place from anything: where names are confused, it is
-    /// refused with it.
+    /// An entry inside a twin collides with nothing: on file systems that
+    /// confuse the names, it is refused together with the twin.
     fn spelling(&mut self, path: &EntryPath, around: Place) -> Place {
         if around == Place::Twin {
             return around;

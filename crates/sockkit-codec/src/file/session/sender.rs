@@ -1,4 +1,4 @@
-//! The side that has the files.
+//! The sending side of a session.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -16,12 +16,13 @@ use crate::file::{
 
 /// The sender's half of a session.
 ///
-/// - [`poll_transmit`](Self::poll_transmit) gives control messages to write.
+/// - [`poll_transmit`](Self::poll_transmit) returns control messages to write.
 /// - [`handle_input`](Self::handle_input) takes the receiver's bytes.
-/// - After [`SenderEvent::Answered`], [`poll_job`](Self::poll_job) gives the
-///   files to send, one after the other. Each is encoded by a [`FileEncoder`]
-///   or given up by [`handle_failed`](Self::handle_failed).
-/// - After the last job it says done, and [`SenderEvent::Reported`] ends it.
+/// - After [`SenderEvent::Answered`], [`poll_job`](Self::poll_job) returns
+///   the files to send, one after another. Each is encoded by a [`FileEncoder`]
+///   or abandoned by [`handle_failed`](Self::handle_failed).
+/// - After the last job the done message is queued, and [`SenderEvent::Reported`]
+///   ends the session.
 #[derive(Debug)]
 pub struct SenderSession {
     manifest: Arc<Manifest>,
@@ -33,7 +34,7 @@ pub struct SenderSession {
 }
 
 impl SenderSession {
-    /// Offers `manifest`. `name` tells the receiver's person who it is.
+    /// Offers `manifest`. `name` is shown to the receiver's user.
     pub fn new(name: &str, manifest: impl Into<Arc<Manifest>>) -> Self {
         let manifest = manifest.into();
         let mut outbound = Vec::new();
@@ -43,7 +44,8 @@ impl SenderSession {
             busy: false,
         };
         Message::Hello(hello).encode(&mut outbound);
-        // The receiver's lists name our entries: at most 41 bytes for each.
+        // The receiver's lists refer to the offered entries: at most 41 bytes
+        // each.
         let max_list_bytes = 4 + 41 * manifest.entries.len() as u64 + MAX_EXTENSION_BYTES;
         Self {
             manifest,
@@ -55,15 +57,15 @@ impl SenderSession {
         }
     }
 
-    /// What is offered.
+    /// The offered manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Bytes to write before anything else; `None` when there are none. After
-    /// [`SenderEvent::Peer`] it makes the offer.
+    /// Returns bytes to write before anything else; `None` if there are none.
+    /// After [`SenderEvent::Peer`] this is the offer.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        // Not made earlier: a peer that may yet be turned away costs no memory.
+        // Encoded only now, so that a peer that is turned away costs no memory.
         if self.state == State::Greeted {
             Message::encode_offer(&self.manifest, &mut self.outbound);
             self.state = State::Offered;
@@ -71,10 +73,11 @@ impl SenderSession {
         (!self.outbound.is_empty()).then(|| std::mem::take(&mut self.outbound))
     }
 
-    /// Takes bytes off the front of `input`; call until `None`.
+    /// Takes bytes from the start of `input`; call it until it returns `None`.
     ///
     /// # Errors
-    /// If the receiver broke the protocol or ended the session. Final.
+    /// If the receiver violated the protocol or ended the session. Errors are
+    /// final.
     pub fn handle_input(&mut self, input: &mut &[u8]) -> Result<Option<SenderEvent>, SessionError> {
         while let Some(item) = self.reader.next(input)? {
             let Item::Message(message) = item else {
@@ -102,7 +105,8 @@ impl SenderSession {
         Ok(None)
     }
 
-    /// The next file to send. After the last one, `None`, and done is said.
+    /// Returns the next file to send. Returns `None` after the last one, and
+    /// queues the done message.
     pub fn poll_job(&mut self) -> Option<Job> {
         if self.state != State::Answered {
             return None;
@@ -115,23 +119,23 @@ impl SenderSession {
         job
     }
 
-    /// Tells the receiver that a file will not come, or not to its end.
+    /// Tells the receiver that a file will not be sent, or not completely.
     pub fn handle_failed(&mut self, entry: u32, reason: FailReason) {
         Message::FileFailed { entry, reason }.encode(&mut self.outbound);
     }
 
-    /// Ends the session and tells the receiver why.
+    /// Ends the session with a reason for the receiver.
     pub fn abort(&mut self, reason: Abort) {
         Message::Abort(reason).encode(&mut self.outbound);
         self.state = State::Finished;
     }
 
-    /// Whether the receiver has ever said that it is alive.
+    /// Whether the receiver has ever sent a keep-alive.
     pub fn peer_beats(&self) -> bool {
         self.peer_beats
     }
 
-    /// Whether the receiver has said hello.
+    /// Whether the receiver's hello has arrived.
     pub fn is_greeted(&self) -> bool {
         self.state != State::Hello
     }
@@ -194,18 +198,18 @@ impl SenderSession {
     }
 }
 
-/// What the receiver said.
+/// Events from the receiver.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum SenderEvent {
-    /// Who it is. The offer goes out with the next
-    /// [`poll_transmit`](SenderSession::poll_transmit).
+    /// The receiver's hello. The next
+    /// [`poll_transmit`](SenderSession::poll_transmit) returns the offer.
     Peer(Hello),
-    /// It has decided; these it does not want.
+    /// The receiver's decision, with the entries that it refused.
     Answered {
-        /// Positions in the manifest, and why.
+        /// Positions in the manifest, with reasons.
         refused: Vec<(u32, RefuseReason)>,
     },
-    /// It is through; these it could not keep.
+    /// The receiver is done; these are the entries that it could not store.
     Reported(Vec<(u32, RefuseReason)>),
 }
 
@@ -214,32 +218,32 @@ pub enum SenderEvent {
 pub struct Job {
     /// Position in the manifest.
     pub entry: u32,
-    /// How much of it.
+    /// Which part of it to send.
     pub plan: Plan,
 }
 
-/// How much of a file the receiver needs.
+/// Which part of a file the receiver needs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Plan {
-    /// All of it.
+    /// The whole file.
     All,
-    /// What follows the first `blocks`, if `chain` is the
-    /// [chain](DigestTree::chain) of their digests; otherwise all of it.
+    /// Everything after the first `blocks`, provided that `chain` is the
+    /// [chain](DigestTree::chain) of their digests; otherwise the whole file.
     After {
         /// Blocks that the receiver has verified.
         blocks: u64,
         /// The chain of their digests.
         chain: Digest,
     },
-    /// The digest alone: a file of that size is there already.
+    /// Only the digest: the receiver has a file of that size.
     DigestOnly,
 }
 
-/// Turns one file's bytes into messages, block by block.
+/// Encodes the data of one file as messages, block by block.
 ///
-/// For each block: [`begin_block`](Self::begin_block), the block's bytes
-/// through [`update`](Self::update) and to the peer, then
-/// [`end_block`](Self::end_block). Last, [`finish`](Self::finish).
+/// For each block: call [`begin_block`](Self::begin_block), pass the block's
+/// bytes through [`update`](Self::update) and to the peer, then call
+/// [`end_block`](Self::end_block). Finally, call [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct FileEncoder {
     entry: u32,
@@ -251,7 +255,7 @@ pub struct FileEncoder {
 }
 
 impl FileEncoder {
-    /// Begins after the blocks in `prefix`.
+    /// Starts after the blocks in `prefix`.
     pub fn new(entry: u32, size_bytes: u64, integrity: Integrity, prefix: DigestTree) -> Self {
         Self {
             entry,
@@ -268,13 +272,13 @@ impl FileEncoder {
         self.entry
     }
 
-    /// Where the next block begins in the file.
+    /// Offset of the next block in the file.
     pub fn offset_bytes(&self) -> u64 {
         self.next_block * BLOCK_BYTES
     }
 
-    /// Appends the head of the next block and says how many bytes of the file
-    /// must follow; `None` after the last one.
+    /// Appends the header of the next block and returns how many bytes of the
+    /// file must follow; `None` after the last block.
     pub fn begin_block(&mut self, out: &mut Vec<u8>) -> Option<u64> {
         let left = self.size_bytes.checked_sub(self.offset_bytes())?;
         let bytes = left.min(BLOCK_BYTES);
@@ -289,14 +293,14 @@ impl FileEncoder {
         Some(bytes)
     }
 
-    /// Hashes bytes of the block, in order.
+    /// Hashes the next bytes of the block.
     pub fn update(&mut self, bytes: &[u8]) {
         if self.integrity == Integrity::Blake3 {
             self.hasher.update(bytes);
         }
     }
 
-    /// Appends the digest of the block that has passed.
+    /// Appends the digest of the current block.
     pub fn end_block(&mut self, out: &mut Vec<u8>) {
         let digest = match self.integrity {
             Integrity::Blake3 => {
@@ -310,7 +314,7 @@ impl FileEncoder {
         self.next_block += 1;
     }
 
-    /// Ends a block that could not be read to its end and was filled up with
+    /// Ends a block that could not be read completely and was padded with
     /// zeros. [`SenderSession::handle_failed`] must follow.
     pub fn void_block(self, out: &mut Vec<u8>) {
         out.put_slice(&Digest::VOID.0);

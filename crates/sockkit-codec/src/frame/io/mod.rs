@@ -1,4 +1,4 @@
-//! Frames over a stream: the loops that move the bytes.
+//! Frames over a stream: the I/O loops.
 
 mod reader;
 mod writer;

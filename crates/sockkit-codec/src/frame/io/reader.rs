@@ -1,4 +1,4 @@
-//! Frames from a stream.
+//! Reads frames from a stream.
 
 use std::{
     future::poll_fn,
@@ -17,12 +17,12 @@ use crate::frame::{FrameConfig, FrameReadError, inbound::Inbound};
 
 /// Receives whole frames from a stream.
 ///
-/// A long payload is read straight into a buffer of its own, which grows as
-/// bytes come in and ends at exactly the payload's size. A connection that
-/// waits between frames holds no buffer at all.
+/// A long payload is read directly into its own buffer, which grows as bytes
+/// arrive and finally has exactly the payload's size. An idle connection holds
+/// no buffer.
 ///
-/// Short frames that came in one read share that read's memory (at most
-/// 32 KiB): copy one out if it is to be kept long after its neighbours.
+/// Short frames from one read share that read's memory (at most 32 KiB): copy a
+/// frame that is kept much longer than its neighbours.
 ///
 /// ```
 /// # use sockkit_codec as sockkit;
@@ -44,7 +44,7 @@ use crate::frame::{FrameConfig, FrameReadError, inbound::Inbound};
 pub struct FrameReader<R> {
     stream: R,
     inbound: Inbound,
-    /// Whether the [`Stream`] of frames is over.
+    /// Whether the [`Stream`] of frames has ended.
     is_over: bool,
 }
 
@@ -54,7 +54,7 @@ impl<R> FrameReader<R> {
         Self::with_config(stream, FrameConfig::default())
     }
 
-    /// Reads frames as `config` says.
+    /// Reads frames with the given configuration.
     pub fn with_config(stream: R, config: FrameConfig) -> Self {
         Self {
             stream,
@@ -63,25 +63,25 @@ impl<R> FrameReader<R> {
         }
     }
 
-    /// The stream, for its address or options.
+    /// The underlying stream, for its address or options.
     pub fn get_ref(&self) -> &R {
         &self.stream
     }
 
-    /// The stream, to change its options or to write to it. What is read from it
-    /// is missing in the frames.
+    /// The underlying stream, for changing options or writing. Data read from
+    /// it is missing from the frames.
     pub fn get_mut(&mut self) -> &mut R {
         &mut self.stream
     }
 
-    /// The stream. What was read ahead is lost: see
+    /// Returns the stream. Data that was read ahead is lost: see
     /// [`into_parts`](Self::into_parts).
     pub fn into_inner(self) -> R {
         self.stream
     }
 
-    /// The stream, and what was read from it beyond the frames received: the
-    /// beginning of whatever follows them.
+    /// Returns the stream, and the data read from it beyond the frames
+    /// received: the start of whatever follows them.
     ///
     /// ```
     /// # use sockkit_codec as sockkit;
@@ -92,7 +92,7 @@ impl<R> FrameReader<R> {
     /// let (client, server) = tokio::io::duplex(1024);
     /// let mut writer = FrameWriter::new(client);
     /// writer.send("hello".into()).await?;
-    /// // From here on it speaks something else.
+    /// // From here on, another protocol.
     /// let mut client = writer.into_inner();
     /// client.write_all(b"no frames").await?;
     /// drop(client);
@@ -113,16 +113,17 @@ impl<R> FrameReader<R> {
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
-    /// Waits for the next frame; `None` once the peer has closed between frames.
+    /// Waits for the next frame; returns `None` if the peer has closed between
+    /// frames.
     ///
-    /// It waits as long as the peer does: wrap it in `tokio::time::timeout`
-    /// where silence must end.
+    /// Waits for as long as the peer is silent: use `tokio::time::timeout` to
+    /// limit that.
     ///
     /// # Errors
-    /// [`FrameReadError::TooLong`] if the peer announces more than the limit,
-    /// [`FrameReadError::Truncated`] if it closed inside a frame,
-    /// [`FrameReadError::Io`] if the stream failed. After an error the
-    /// position in the stream is lost: drop the connection.
+    /// [`FrameReadError::TooLong`] if the announced length exceeds the limit,
+    /// [`FrameReadError::Truncated`] if the peer closed inside a frame,
+    /// [`FrameReadError::Io`] if the stream failed. After an error the frame
+    /// boundaries are lost: drop the connection.
     ///
     /// # Cancel safety
     /// Cancel safe: bytes already read stay in the reader.
@@ -144,13 +145,13 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         }
     }
 
-    /// Reads once, straight into the payload if that is worth it.
+    /// Reads once, directly into the payload if that is worth it.
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let stream = Pin::new(&mut self.stream);
         if let Some(mut spare) = self.inbound.spare(READ_BYTES) {
             return poll_read_buf(stream, context, &mut spare);
         }
-        // On the stack, so that an idle connection holds no memory and a busy
+        // On the stack, so that an idle connection holds no memory while a busy
         // one still reads many frames at once.
         let mut scratch = [MaybeUninit::uninit(); READ_BYTES];
         let mut scratch = ReadBuf::uninit(&mut scratch);
@@ -160,7 +161,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     }
 }
 
-/// The frames until the peer closes, or until the first error, which ends them.
+/// Yields frames until the peer closes, or the first error.
 impl<R: AsyncRead + Unpin> Stream for FrameReader<R> {
     type Item = Result<Bytes, FrameReadError>;
 
@@ -177,8 +178,8 @@ impl<R: AsyncRead + Unpin> Stream for FrameReader<R> {
     }
 }
 
-/// Bytes asked for at once while short frames are expected. Twice as many leave
-/// the processor's first caches on their way to the frames, and cost more.
+/// Read size while short frames are expected. Twice as much no longer fits the
+/// first-level caches, and costs more.
 const READ_BYTES: usize = 32 << 10;
 
 #[cfg(test)]
@@ -208,7 +209,7 @@ mod tests {
                 for _ in 0..received {
                     taken += 8 + reader.recv().await.unwrap().unwrap().len();
                 }
-                // A read that is given up leaves part of a frame behind.
+                // A cancelled read leaves a part of a frame behind.
                 let (stream, ahead) = reader.into_parts();
                 let mut left = Vec::new();
                 (&ahead[..])

@@ -1,4 +1,4 @@
-//! Frames to a stream.
+//! Writes frames to a stream.
 
 use std::{
     future::poll_fn,
@@ -16,9 +16,9 @@ use crate::frame::{FrameConfig, FrameWriteError, outbound::Outbound};
 
 /// Sends whole frames to a stream.
 ///
-/// Prefix and payload leave in one vectored write, and a long payload is not
-/// copied on the way. [`feed`](Self::feed) many short frames and
-/// [`flush`](Self::flush) once: they leave in one write too.
+/// Prefix and payload are written by one vectored write, and a long payload is
+/// not copied. [`feed`](Self::feed) many short frames and
+/// [`flush`](Self::flush) once to send them with one write.
 ///
 /// ```no_run
 /// # use sockkit_codec as sockkit;
@@ -45,7 +45,7 @@ impl<W> FrameWriter<W> {
         Self::with_config(stream, FrameConfig::default())
     }
 
-    /// Writes frames as `config` says.
+    /// Writes frames with the given configuration.
     pub fn with_config(stream: W, config: FrameConfig) -> Self {
         Self {
             stream,
@@ -53,18 +53,18 @@ impl<W> FrameWriter<W> {
         }
     }
 
-    /// The stream, for its address or options.
+    /// The underlying stream, for its address or options.
     pub fn get_ref(&self) -> &W {
         &self.stream
     }
 
-    /// The stream, to change its options or to read from it. What is written to
-    /// it may end up inside a frame that has left in part.
+    /// The underlying stream, for changing options or reading. Data written to
+    /// it may end up inside a partly written frame.
     pub fn get_mut(&mut self) -> &mut W {
         &mut self.stream
     }
 
-    /// The stream. What is queued is lost: [`flush`](Self::flush) first.
+    /// Returns the stream. Queued data is lost: [`flush`](Self::flush) first.
     pub fn into_inner(self) -> W {
         self.stream
     }
@@ -73,22 +73,23 @@ impl<W> FrameWriter<W> {
 impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     /// Sends one frame and everything fed before it.
     ///
-    /// It waits as long as the peer does not read: wrap it in
-    /// `tokio::time::timeout` where that must end.
+    /// Waits for as long as the peer does not read: use `tokio::time::timeout`
+    /// to limit that.
     ///
     /// # Errors
-    /// [`FrameWriteError::TooLong`] if the payload is over the limit, and then
-    /// the stream is as good as before; [`FrameWriteError::Io`] if the stream failed.
+    /// [`FrameWriteError::TooLong`] if the payload exceeds the limit, after
+    /// which the stream remains usable; [`FrameWriteError::Io`] if the stream
+    /// failed.
     ///
     /// # Cancel safety
-    /// Cancel safe: the first poll queues the frame, and a frame that left in
-    /// part is completed by the next call. Do not send it again.
+    /// Cancel safe: the first poll queues the frame, and the next call
+    /// completes a partly written one. Do not send it again.
     pub async fn send(&mut self, payload: Bytes) -> Result<(), FrameWriteError> {
         self.outbound.push(payload)?;
         Ok(self.flush().await?)
     }
 
-    /// Queues one frame, and writes once 64 KiB are queued.
+    /// Queues one frame; writes when 64 KiB are queued.
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -109,20 +110,20 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     /// If the stream failed.
     ///
     /// # Cancel safety
-    /// Cancel safe: what was not written stays queued.
+    /// Cancel safe: unwritten data stays queued.
     pub async fn flush(&mut self) -> io::Result<()> {
         poll_fn(|context| self.poll_write(context)).await?;
         self.stream.flush().await
     }
 
     /// Writes all queued frames, then closes the sending side, so that the
-    /// peer's next `recv` gives `None`.
+    /// peer's next `recv` returns `None`.
     ///
     /// # Errors
     /// If the stream failed.
     ///
     /// # Cancel safety
-    /// Cancel safe: call it again to go on.
+    /// Cancel safe: call it again to continue.
     pub async fn shutdown(&mut self) -> io::Result<()> {
         poll_fn(|context| self.poll_write(context)).await?;
         self.stream.shutdown().await
@@ -177,7 +178,7 @@ impl<W: AsyncWrite + Unpin> Sink<Bytes> for FrameWriter<W> {
     }
 }
 
-/// Bytes queued before `feed` writes on its own.
+/// Number of queued bytes at which `feed` writes.
 const WRITE_BYTES: usize = 64 << 10;
 
 #[cfg(test)]

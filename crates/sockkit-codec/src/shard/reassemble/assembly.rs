@@ -1,4 +1,4 @@
-//! One message in flight: the shards that came, in the order they came.
+//! One message in flight: its shards, in order of arrival.
 
 use std::time::Instant;
 
@@ -6,34 +6,34 @@ use bytes::BytesMut;
 
 use super::{super::header::MessageHeader, share::Sender};
 
-/// The shards of one unfinished message.
+/// The shards of one incomplete message.
 ///
-/// They are stored in the order of arrival, so memory follows the bytes that
-/// came wherever in the message they belong; in the usual case that order is
-/// the message's own, and the buffer is the message.
+/// They are stored in order of arrival, so memory grows with the bytes
+/// received, wherever in the message they belong. Usually that order is the
+/// message's own, and the buffer becomes the message.
 #[derive(Debug)]
 pub(super) struct Assembly {
     pub(super) from: Sender,
     pub(super) header: MessageHeader,
-    /// When its first shard came.
+    /// When its first shard arrived.
     pub(super) since: Instant,
     pub(super) storage: Storage,
 }
 
-/// The memory of an assembly, used again for the next one.
+/// The memory of an assembly, reused for the next one.
 #[derive(Debug, Default)]
 pub(super) struct Storage {
     pub(super) shards: BytesMut,
     /// The index of each shard in `shards`.
     pub(super) order: Vec<u16>,
-    /// One bit for each index up to the highest that came.
+    /// One bit for each index up to the highest received.
     seen: Vec<u64>,
-    /// Whether each index so far equals its place.
+    /// Whether each index so far equals its position.
     pub(super) in_order: bool,
 }
 
 impl Assembly {
-    /// Whether this shard came before.
+    /// Whether this shard has already arrived.
     pub(super) fn has(&self, index: u16) -> bool {
         let (word, bit) = place(index);
         self.storage
@@ -42,9 +42,10 @@ impl Assembly {
             .is_some_and(|word| word & bit != 0)
     }
 
-    /// The capacity that one shard more needs; what is there if that suffices.
+    /// The capacity required for one more shard; the current one if it
+    /// suffices.
     ///
-    /// Doubles, so that a message is moved a few times only, and never exceeds
+    /// Doubles, so that a message is moved only a few times, but never exceeds
     /// the message.
     pub(super) fn capacity_for_next(&self) -> usize {
         let (held, capacity) = (self.storage.shards.len(), self.storage.shards.capacity());
@@ -59,7 +60,7 @@ impl Assembly {
             .clamp(needed, whole)
     }
 
-    /// Stores one shard that is new.
+    /// Stores a new shard.
     pub(super) fn push(&mut self, index: u16, shard: &[u8]) {
         let storage = &mut self.storage;
         let (word, bit) = place(index);
@@ -74,19 +75,19 @@ impl Assembly {
         storage.shards.extend_from_slice(shard);
     }
 
-    /// Bytes held for its shards.
+    /// Bytes allocated for its shards.
     pub(super) fn capacity_bytes(&self) -> usize {
         self.storage.shards.capacity()
     }
 
-    /// Whether as many shards came as the message has data shards.
+    /// Whether as many shards have arrived as the message has data shards.
     pub(super) fn is_complete(&self) -> bool {
         self.storage.order.len() >= usize::from(self.header.data)
     }
 }
 
 impl Storage {
-    /// Forgets the shards and keeps the memory.
+    /// Removes the shards and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.shards.clear();
         self.order.clear();
@@ -94,7 +95,7 @@ impl Storage {
         self.in_order = true;
     }
 
-    /// The shards with their indexes, in the order they came.
+    /// The shards with their indexes, in order of arrival.
     pub(super) fn shards(&self, shard_bytes: usize) -> impl Iterator<Item = (u16, &[u8])> {
         self.order
             .iter()
@@ -108,5 +109,5 @@ fn place(index: u16) -> (usize, u64) {
     (usize::from(index / 64), 1 << (index % 64))
 }
 
-/// Room made for the first shard of a message, in shards.
+/// Initial capacity for a message, in shards.
 const FIRST_SHARDS: usize = 4;

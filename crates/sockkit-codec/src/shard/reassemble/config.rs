@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::MESSAGE_MAX_BYTES;
 
-/// How much a reassembler holds, and for how long.
+/// Limits of a [`Reassembler`](super::Reassembler).
 #[derive(Clone, Debug)]
 #[must_use = "a config does nothing until a reassembler is given it"]
 pub struct ReassemblyConfig {
@@ -17,48 +17,52 @@ pub struct ReassemblyConfig {
 }
 
 impl ReassemblyConfig {
-    /// The longest message taken. Default: 16 MiB.
+    /// Maximum length of a message. Default: 16 MiB.
     ///
-    /// Also bounds what the decoder holds: at most four times as much.
+    /// Also bounds the decoder's memory to at most four times as much.
     pub fn max_message_bytes(mut self, bytes: usize) -> Self {
         self.max_message_bytes = bytes;
         self
     }
 
-    /// Messages in flight, all senders together. Default: 64; at least 1.
+    /// Maximum number of messages in flight from all senders. Default: 64; at
+    /// least 1.
     ///
-    /// Each shard of a message other than the last one costs a walk over them.
+    /// Each shard that does not belong to the previous shard's message costs a
+    /// search through them.
     pub fn max_messages(mut self, messages: usize) -> Self {
         self.max_messages = messages.max(1);
         self
     }
 
-    /// Bytes of unfinished messages, and of buffers kept for the next ones.
+    /// Maximum memory for incomplete messages and spare buffers, in bytes.
     /// Default: 64 MiB.
     ///
-    /// A message longer than this never completes.
+    /// A message that is longer never completes.
     pub fn max_buffered_bytes(mut self, bytes: usize) -> Self {
         self.max_buffered_bytes = bytes;
         self
     }
 
-    /// Streams whose delivered messages are remembered. Default: 64; at least 1.
+    /// Number of streams whose delivered messages are remembered. Default: 64;
+    /// at least 1.
     ///
-    /// A late duplicate of a whole message is delivered twice if its stream was
-    /// forgotten in between.
+    /// A late duplicate of a whole message is delivered twice if its stream has
+    /// been forgotten.
     pub fn max_streams(mut self, streams: usize) -> Self {
         self.max_streams = streams.max(1);
         self
     }
 
-    /// The time from a message's first shard until it is given up. Default: 2 s.
+    /// How long after its first shard an incomplete message is dropped.
+    /// Default: 2 s.
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = age;
         self
     }
 
-    /// What becomes of older messages when a newer one is delivered.
-    /// Default: [`Older::Keep`].
+    /// What happens to older messages when a newer one is delivered. Default:
+    /// [`Older::Keep`].
     pub fn older(mut self, older: Older) -> Self {
         self.older = older;
         self
@@ -78,13 +82,13 @@ impl Default for ReassemblyConfig {
     }
 }
 
-/// What becomes of a stream's unfinished messages when a newer one of the same
+/// What happens to a stream's incomplete messages when a newer one of the same
 /// kind is delivered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Older {
     /// They may still complete: every message matters.
     Keep,
-    /// They are given up at once: only the newest picture is worth showing.
+    /// They are dropped at once: only the newest picture matters.
     GiveUp,
 }

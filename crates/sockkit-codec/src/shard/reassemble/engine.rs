@@ -1,12 +1,13 @@
-//! The parity code's arithmetic, with a price that follows the message.
+//! Arithmetic of the parity code, with a cost proportional to the message.
 //!
 //! Before a decoder computes a lost shard it needs, for every shard's position
-//! x, the product of (x - y) over all lost positions y. As logarithms that is a
+//! x, the product of (x - y) over all lost positions y. In logarithms this is a
 //! convolution of the lost positions with the table of logarithms, and since
-//! subtraction is exclusive or here, Walsh-Hadamard transforms do it. The crate
-//! transforms all 65,536 positions of the code each time, which for a message
-//! of 44 shards is nearly the whole repair; this engine transforms the positions
-//! that the message uses. The result, and so the wire, is the same.
+//! subtraction is exclusive or here, Walsh-Hadamard transforms compute it. The
+//! crate transforms all 65,536 positions of the code each time, which takes most
+//! of the repair of a message of 44 shards. This engine transforms only the
+//! positions that the message uses. The result, and so the wire format, is the
+//! same.
 
 use std::{iter::zip, sync::OnceLock};
 
@@ -14,7 +15,7 @@ use reed_solomon_simd::engine::{
     DefaultEngine, Engine, GF_BITS, GF_ORDER, GfElement, ShardsRefMut, tables,
 };
 
-/// [`DefaultEngine`], but for the products of lost positions.
+/// [`DefaultEngine`], except for the products of lost positions.
 #[derive(Default)]
 pub(super) struct SmallEngine(DefaultEngine);
 
@@ -73,14 +74,15 @@ impl Engine for SmallEngine {
     }
 }
 
-/// How many positions at the end are all marked as lost, in whole [`CHUNK`]s.
+/// Number of positions at the end that are all marked as lost, in whole
+/// [`CHUNK`]s.
 fn marked_at_end(erasures: &[GfElement; GF_ORDER]) -> usize {
     let chunks = erasures.rchunks_exact(CHUNK);
     chunks.take_while(|chunk| !chunk.contains(&0)).count() * CHUNK
 }
 
 /// The transform of the first `size` logarithms, divided by `size`; `None` for
-/// the whole code, whose table the crate has.
+/// the whole code, for which the crate has a table.
 fn weights(size: usize) -> Option<&'static [GfElement]> {
     static TABLES: [OnceLock<Vec<GfElement>>; GF_BITS] = [const { OnceLock::new() }; GF_BITS];
     let size_bits = size.trailing_zeros();
@@ -92,7 +94,7 @@ fn weights(size: usize) -> Option<&'static [GfElement]> {
             .copied()
             .take(size)
             .collect();
-        // A position's difference to itself is no factor.
+        // The difference of a position to itself is not a factor.
         if let Some(first) = logarithms.first_mut() {
             *first = 0;
         }
@@ -121,7 +123,7 @@ fn transform(values: &mut [GfElement]) {
     }
 }
 
-/// The sum modulo 65,535, where 65,535 is another zero.
+/// The sum modulo 65,535, where 65,535 also represents zero.
 fn add(a: GfElement, b: GfElement) -> GfElement {
     let (sum, carry) = a.overflowing_add(b);
     sum + GfElement::from(carry)
@@ -142,7 +144,7 @@ fn mul(a: GfElement, b: GfElement) -> GfElement {
     )
 }
 
-/// Positions looked at together: a loop over this many needs no branch inside.
+/// Positions processed together: a loop over this many needs no inner branch.
 const CHUNK: usize = 64;
 
 #[cfg(test)]

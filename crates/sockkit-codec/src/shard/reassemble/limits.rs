@@ -1,4 +1,4 @@
-//! Keeping within the limits: which messages are given up, and when.
+//! Enforces the limits: which messages are dropped, and when.
 
 use std::{net::SocketAddr, time::Instant};
 
@@ -13,7 +13,7 @@ use super::{
 };
 
 impl Reassembler {
-    /// Gives up the messages whose time is over.
+    /// Drops the messages that are too old.
     pub fn expire(&mut self, now: Instant) {
         let max_age = self.config.max_age;
         self.give_up_if(|assembly| now.saturating_duration_since(assembly.since) >= max_age);
@@ -21,7 +21,7 @@ impl Reassembler {
         self.deadline = oldest.and_then(|since| since.checked_add(max_age));
     }
 
-    /// Opens a place for a message, giving up another if all are taken.
+    /// Makes room for a message, by dropping another if all places are in use.
     pub(super) fn begin(&mut self, now: Instant, from: SocketAddr, header: MessageHeader) -> usize {
         let from = Sender::new(from);
         if self.in_flight.len() == self.config.max_messages
@@ -42,10 +42,10 @@ impl Reassembler {
         self.in_flight.len() - 1
     }
 
-    /// Makes the message's buffer hold one shard more, within the limit.
+    /// Extends the message's buffer by one shard, within the limit.
     ///
-    /// Returns its place, which changes when others are given up; `None` if it
-    /// had to be given up itself.
+    /// Returns its place, which changes when others are dropped; `None` if it
+    /// had to be dropped itself.
     pub(super) fn make_room(&mut self, mut place: usize) -> Option<usize> {
         let assembly = self.in_flight.get(place)?;
         let (from, wanted) = (assembly.from, assembly.capacity_for_next());
@@ -63,7 +63,7 @@ impl Reassembler {
             if victim == place {
                 return None;
             }
-            // The last one moved into the victim's place.
+            // The last message has moved into the victim's place.
             if place == self.in_flight.len() {
                 place = victim;
             }
@@ -75,7 +75,7 @@ impl Reassembler {
         Some(place)
     }
 
-    /// The place of the message that is given up for one of `asker`'s.
+    /// The place of the message to drop for one of `asker`'s.
     fn payer(
         &self,
         asker: Sender,
@@ -110,7 +110,7 @@ impl Reassembler {
         self.pool.put(assembly.storage);
     }
 
-    /// Lets go of spare buffers until what is left is within the limit.
+    /// Releases spare buffers until the rest is within the limit.
     pub(super) fn trim_pool(&mut self) {
         while self.buffered_bytes() > self.config.max_buffered_bytes && self.pool.release_one() {}
     }

@@ -1,4 +1,4 @@
-//! The receiver's side: datagrams become messages again.
+//! The receiving side: reassembles messages from datagrams.
 
 use std::{fmt, net::SocketAddr, time::Instant};
 
@@ -24,25 +24,25 @@ use pool::Pool;
 use repair::{Repaired, Repairer};
 use streams::{Finished, MessageId, Standing};
 
-/// Puts messages together from datagrams of any number of senders.
+/// Reassembles messages from the datagrams of any number of senders.
 ///
-/// Pure: the caller passes time and datagrams in. Give each datagram to
-/// [`handle_datagram`](Self::handle_datagram). Memory that waits for shards is
-/// let go as later datagrams come; where they may stop coming, also call
+/// Pure: the caller passes time and datagrams in. Pass each datagram to
+/// [`handle_datagram`](Self::handle_datagram). Memory of incomplete messages is
+/// released as later datagrams arrive; if they may stop, also call
 /// [`expire`](Self::expire) at [`deadline`](Self::deadline).
 ///
-/// What it holds is bounded by [`ReassemblyConfig`]: `max_buffered_bytes`, one
-/// message more while it is put in order, the decoder's share (at most four
-/// times `max_message_bytes`), and bookkeeping: two bytes for each shard that
-/// came and one bit for each index, at most 72 KiB a message. When a limit is
-/// reached, the oldest message is given up: the sending host's own if it holds a
-/// quarter or more, else that of a host which holds more than a quarter, if there
-/// is one. A host is an IPv4 address or an IPv6 /64, whatever the ports; see
-/// [`prefer`](Self::prefer) for the one exception.
+/// Its memory is bounded by [`ReassemblyConfig`]: `max_buffered_bytes`, one
+/// further message while its shards are put in order, the decoder's memory (at
+/// most four times `max_message_bytes`), and bookkeeping: two bytes per
+/// received shard and one bit per index, at most 72 KiB a message. When a limit
+/// is reached, the oldest message is dropped: one of the sending host's own if
+/// it holds a quarter or more, otherwise one of a host that holds more than a
+/// quarter, if there is any. A host is an IPv4 address or an IPv6 /64 network,
+/// whatever its ports; see [`prefer`](Self::prefer) for an exception.
 pub struct Reassembler {
     config: ReassemblyConfig,
     in_flight: Vec<Assembly>,
-    /// Where the last shard went: the next one mostly goes there too.
+    /// Where the last shard went; the next one usually belongs there, too.
     last: usize,
     /// Not later than the first deadline in `in_flight`.
     deadline: Option<Instant>,
@@ -54,7 +54,7 @@ pub struct Reassembler {
 }
 
 impl Reassembler {
-    /// A reassembler that holds nothing yet.
+    /// Creates an empty reassembler.
     pub fn new(config: ReassemblyConfig) -> Self {
         Self {
             in_flight: Vec::new(),
@@ -69,12 +69,12 @@ impl Reassembler {
         }
     }
 
-    /// Takes one datagram; returns the message that it completes, if any.
+    /// Processes one datagram. Returns the message that it completes, if any.
     ///
     /// # Errors
-    /// [`ShardError`] if the datagram is not a shard that this receiver takes,
-    /// or if it completes a message whose checksum does not fit. Counted, and
-    /// no reason to stop: the next datagram may be from somebody else.
+    /// [`ShardError`] if the datagram is not a shard that this receiver
+    /// accepts, or completes a message whose checksum is wrong. Errors are
+    /// counted and not fatal: the next datagram may come from another sender.
     pub fn handle_datagram(
         &mut self,
         now: Instant,
@@ -120,24 +120,25 @@ impl Reassembler {
     }
 
     /// Spares the messages of this sender when a limit is reached, as long as
-    /// there are others; its host may hold half, not a quarter.
+    /// there are others. Its host may hold half of the memory instead of a
+    /// quarter.
     pub fn prefer(&mut self, sender: Option<SocketAddr>) {
         self.preferred = sender;
     }
 
-    /// When [`expire`](Self::expire) next has something to do, at the earliest.
+    /// The earliest time at which [`expire`](Self::expire) has something to do.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// What was seen so far.
+    /// Counters since the reassembler was created.
     #[must_use]
     pub fn stats(&self) -> ReassemblyStats {
         self.stats
     }
 
-    /// Bytes held for unfinished messages, and for those to come.
+    /// Memory of incomplete messages and spare buffers, in bytes.
     #[must_use]
     pub fn buffered_bytes(&self) -> usize {
         let in_flight = self.in_flight.iter();
@@ -165,7 +166,7 @@ impl Reassembler {
         self.in_flight.iter().position(is_it)
     }
 
-    /// A message of one data shard: each of its shards is the message.
+    /// Handles a message of one data shard: each of its shards is the message.
     fn finish_single(
         &mut self,
         from: SocketAddr,
@@ -223,7 +224,7 @@ impl Reassembler {
         })
     }
 
-    /// Notes the message as delivered, and gives up what that makes hopeless.
+    /// Records the message as delivered, and drops those that can no longer be.
     fn deliver(
         &mut self,
         from: SocketAddr,
@@ -240,7 +241,7 @@ impl Reassembler {
             let other = MessageId::new(one.from.address, &one.header);
             let outdated =
                 older == Older::GiveUp && one.header.kind == kind && other.is_older_in_stream(&id);
-            // A number that may be forged makes nothing hopeless.
+            // A number that may be forged must not drop other messages.
             standing == Standing::InOrder && (outdated || other.is_out_of_window(&id))
         });
         ReassembledMessage {
@@ -264,7 +265,7 @@ impl fmt::Debug for Reassembler {
     }
 }
 
-/// A message as it was sent.
+/// A complete message.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ReassembledMessage {
@@ -276,7 +277,7 @@ pub struct ReassembledMessage {
     pub number: u64,
     /// What it holds.
     pub kind: MessageKind,
-    /// The message itself, in a buffer that is used again once it is dropped.
+    /// The payload, in a buffer that is reused after it is dropped.
     pub bytes: Bytes,
 }
 

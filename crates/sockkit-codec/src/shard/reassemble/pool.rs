@@ -1,4 +1,4 @@
-//! Buffers used again, so that a steady stream allocates nothing per datagram.
+//! Reuses buffers, so that a steady stream allocates nothing per datagram.
 
 use std::{collections::VecDeque, mem};
 
@@ -6,21 +6,22 @@ use bytes::{Bytes, BytesMut};
 
 use super::assembly::Storage;
 
-/// Buffers that wait for a message, and those the caller still reads.
+/// Spare buffers, and those still in use by the caller.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
-    /// Bookkeeping that waits for a message; its buffers are in `idle`.
+    /// Spare bookkeeping; its buffers are in `idle`.
     storages: Vec<Storage>,
     idle: Vec<BytesMut>,
-    /// Delivered messages and the capacity behind each; once the caller drops
-    /// one, its buffer is ours again.
+    /// Delivered messages with their capacities. When the caller drops one, its
+    /// buffer can be reused.
     lent: VecDeque<(Bytes, usize)>,
-    /// Where messages of a single datagram are put, many to a block.
+    /// Blocks for messages of a single datagram, many per block.
     small: BytesMut,
 }
 
 impl Pool {
-    /// Storage for a message of so many bytes, empty, with whatever memory fits.
+    /// Takes empty storage for a message of this length, reusing memory if it
+    /// fits.
     pub(super) fn take(&mut self, message_bytes: usize) -> Storage {
         let mut storage = self.storages.pop().unwrap_or_default();
         storage.clear();
@@ -28,10 +29,11 @@ impl Pool {
         storage
     }
 
-    /// An empty buffer for a message of so many bytes, of whatever capacity.
+    /// Takes an empty buffer for a message of this length, of any capacity.
     pub(super) fn take_buffer(&mut self, message_bytes: usize) -> BytesMut {
         let buffer = self.idle.pop().or_else(|| self.reclaim());
-        // A short message in a long buffer would pin it while the caller reads.
+        // A short message in a long buffer would keep it allocated while the
+        // caller reads.
         let most = message_bytes.saturating_mul(4).saturating_add(SLACK_BYTES);
         let fitting = buffer.filter(|buffer| buffer.capacity() <= most);
         let mut buffer = fitting.unwrap_or_default();
@@ -39,7 +41,7 @@ impl Pool {
         buffer
     }
 
-    /// Takes back what a finished message leaves.
+    /// Takes back the storage of a finished message.
     pub(super) fn put(&mut self, mut storage: Storage) {
         let buffer = mem::take(&mut storage.shards);
         if buffer.capacity() > 0 && self.idle.len() < KEPT {
@@ -50,7 +52,7 @@ impl Pool {
         }
     }
 
-    /// Hands a message to the caller, and remembers it to have its buffer back.
+    /// Passes a message to the caller, and remembers it to reuse its buffer.
     pub(super) fn lend(&mut self, message: BytesMut) -> Bytes {
         if self.lent.len() == KEPT {
             self.lent.pop_front();
@@ -70,19 +72,19 @@ impl Pool {
         self.small.split().freeze()
     }
 
-    /// Lets go of one buffer; `false` if there is none.
+    /// Releases one buffer; returns `false` if there is none.
     pub(super) fn release_one(&mut self) -> bool {
         self.idle.pop().is_some() || self.lent.pop_front().is_some()
     }
 
-    /// Bytes kept for messages to come.
+    /// Memory kept for later messages, in bytes.
     pub(super) fn capacity_bytes(&self) -> usize {
         let idle: usize = self.idle.iter().map(BytesMut::capacity).sum();
         let lent: usize = self.lent.iter().map(|(_, capacity)| capacity).sum();
         idle + lent
     }
 
-    /// A buffer that the caller has dropped.
+    /// Takes a buffer that the caller has dropped.
     fn reclaim(&mut self) -> Option<BytesMut> {
         let free = self.lent.iter().position(|(bytes, _)| bytes.is_unique())?;
         let (bytes, _) = self.lent.remove(free)?;
@@ -90,13 +92,15 @@ impl Pool {
     }
 }
 
-/// Buffers kept of each sort: enough for a reader a few messages behind.
+/// Buffers kept of each sort: enough for a reader that is a few messages
+/// behind.
 const KEPT: usize = 4;
 
-/// A buffer this much longer than four times its message still serves it.
+/// A buffer may exceed four times its message by this much.
 const SLACK_BYTES: usize = 64 << 10;
 
-/// Block for messages of one datagram; a message that is kept pins its block.
+/// Block size for messages of one datagram; a message in use keeps its whole
+/// block allocated.
 const SMALL_BLOCK_BYTES: usize = 16 << 10;
 
 #[cfg(test)]

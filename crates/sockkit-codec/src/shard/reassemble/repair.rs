@@ -1,4 +1,4 @@
-//! Shards that came in any order become the message.
+//! Restores a message from shards in any order.
 
 use bytes::BytesMut;
 use reed_solomon_simd::{
@@ -11,12 +11,12 @@ use super::{assembly::Storage, engine::SmallEngine};
 
 type Decoder = DefaultRateDecoder<SmallEngine>;
 
-/// Puts shards in order and computes those that are missing.
+/// Puts shards in order and computes missing ones.
 #[derive(Default)]
 pub(super) struct Repairer {
-    /// Made by the first message that needs it.
+    /// Created by the first message that needs it.
     decoder: Option<Decoder>,
-    /// For each data shard, its place among those that came.
+    /// For each data shard, its position among those received.
     places: Vec<Option<u16>>,
 }
 
@@ -68,7 +68,7 @@ pub(super) enum Repaired {
     No,
 }
 
-/// Appends each data shard from where it came to, or from the decoder.
+/// Appends each data shard, as received or as computed by the decoder.
 fn gather(
     places: &[Option<u16>],
     storage: &Storage,
@@ -88,7 +88,8 @@ fn gather(
     }
 }
 
-/// The decoder, ready for this message's counts; its memory is used again.
+/// Returns the decoder, configured for this message's counts; its memory is
+/// reused.
 fn ready_decoder<'a>(decoder: &'a mut Option<Decoder>, header: &MessageHeader) -> &'a mut Decoder {
     let (data, parity) = (usize::from(header.data), usize::from(header.parity));
     let shard_bytes = header.shard_bytes();
@@ -106,7 +107,7 @@ fn ready_decoder<'a>(decoder: &'a mut Option<Decoder>, header: &MessageHeader) -
     }
 }
 
-/// After a message longer than this the decoder's memory is let go.
+/// After a longer message, the decoder's memory is released.
 const KEPT_MESSAGE_BYTES: usize = 2 << 20;
 
 #[cfg(test)]

@@ -1,20 +1,20 @@
-//! Who makes room when a limit is reached.
+//! Decides who makes room when a limit is reached.
 //!
-//! A host has a quarter of what there is while others want it, whatever its
-//! ports; the preferred sender has half.
+//! A host may use a quarter of a limited resource while others want it,
+//! whatever its ports; the preferred sender may use half.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// One thing that takes some of what is limited.
+/// A user of a limited resource.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Holding<Age> {
     pub(super) from: Sender,
     pub(super) weight: usize,
-    /// The least is the oldest.
+    /// The smallest value is the oldest.
     pub(super) since: Age,
 }
 
-/// A sender, and the host that it is on.
+/// A sender, and its host.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Sender {
     pub(super) address: SocketAddr,
@@ -30,11 +30,11 @@ impl Sender {
     }
 }
 
-/// The place of the holding that makes room for `asker`.
+/// Returns the place of the holding that makes room for `asker`.
 ///
-/// A host that holds its share pays itself. Else those pay that hold more than
-/// theirs, and where there are none, all. Of those that pay it is the oldest,
-/// and the preferred sender's only if there is no other.
+/// A host that uses its share pays itself. Otherwise the hosts that exceed
+/// their shares pay, and if there are none, all do. The oldest holding of those
+/// that pay is chosen, and the preferred sender's only if there is no other.
 pub(super) fn payer<Age: Ord>(
     holdings: &[Holding<Age>],
     asker: Sender,
@@ -62,9 +62,9 @@ pub(super) fn payer<Age: Ord>(
     oldest(&|one| of_host(one) > share(one)).or_else(|| oldest(&|_| true))
 }
 
-/// What one host cannot have many of: an IPv4 address, or a /64 of IPv6 ones.
-/// The server's places in `sockkit-core` go by the same rule; this code shall
-/// not need that crate.
+/// The key of a host: an IPv4 address, or an IPv6 /64 network. The limiter of
+/// the server in `sockkit-core` uses the same rule; this crate must not depend
+/// on that one.
 fn host(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),

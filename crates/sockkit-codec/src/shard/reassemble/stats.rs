@@ -1,30 +1,31 @@
-//! What a reassembler has seen.
+//! Counters of a reassembler.
 
-/// Counts since the reassembler was made.
+/// Counters since the reassembler was created.
 ///
 /// Every datagram is counted in `datagrams`, and at most once more in one of
 /// `malformed`, `duplicates` and `late`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ReassemblyStats {
-    /// Datagrams handled.
+    /// Datagrams processed.
     pub datagrams: u64,
-    /// Datagrams refused for their header, length or announced message length.
+    /// Datagrams rejected because of their header, length or announced message
+    /// length.
     pub malformed: u64,
-    /// Shards that an unfinished message had already.
+    /// Shards that an incomplete message already had.
     pub duplicates: u64,
-    /// Shards of a message that was delivered or given up before: parity that
-    /// nobody needed, and what came too late.
+    /// Shards of a message that had already been delivered or dropped: superfluous
+    /// parity, and late datagrams.
     pub late: u64,
     /// Messages delivered.
     pub delivered: u64,
-    /// Messages delivered that had lost shards and were restored from parity.
+    /// Messages delivered that had lost shards and were repaired.
     pub repaired: u64,
-    /// Messages dropped because their CRC-32C did not fit.
+    /// Messages dropped because their CRC-32C was wrong.
     pub corrupt: u64,
-    /// Messages dropped unfinished: too old, or pushed out by a limit.
+    /// Incomplete messages dropped: too old, or displaced because of a limit.
     pub given_up: u64,
-    /// Messages not delivered although earlier and later ones of their stream
-    /// were. Goes down when one of them still comes.
+    /// Messages missing between delivered ones of their stream. Decreases when one
+    /// of them still arrives.
     pub lost: u64,
 }

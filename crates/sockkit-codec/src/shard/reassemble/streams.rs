@@ -1,4 +1,5 @@
-//! What was finished before: delivered numbers by stream, and messages given up.
+//! Remembers finished messages: delivered numbers by stream, and dropped
+//! messages.
 
 use std::{collections::VecDeque, net::SocketAddr};
 
@@ -7,24 +8,25 @@ use super::{
     share::{Holding, Sender, payer},
 };
 
-/// Remembers finished messages, so that none is delivered or begun twice.
+/// Remembers finished messages, so that none is delivered or started twice.
 ///
-/// A stream is remembered from its first delivered message: a forged shard
+/// A stream is remembered from its first delivered message on: a forged shard
 /// alone neither takes a place nor moves a stream's window.
 #[derive(Debug)]
 pub(super) struct Finished {
     streams: Vec<Stream>,
     max_streams: usize,
-    /// The messages last given up, and those delivered under doubtful numbers:
-    /// what has no place in a stream's window.
+    /// The latest dropped messages, and those delivered under doubtful numbers,
+    /// which have no place in a stream's window.
     given_up: VecDeque<MessageId>,
     max_given_up: usize,
-    /// Counts deliveries; orders streams by use.
+    /// Counts deliveries, to order streams by use.
     clock: u64,
 }
 
-/// A message of a sender; one with another header is another message, though
-/// it has the same number: one of them is forged, and none hides the other.
+/// Identifies a message of a sender. Messages with the same number and
+/// different headers are distinct: one of them is forged, and neither hides the
+/// other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct MessageId {
     pub(super) from: SocketAddr,
@@ -39,20 +41,20 @@ impl MessageId {
         }
     }
 
-    /// Whether both are of one stream, and this one has left its window when
-    /// `newest` was delivered.
+    /// Whether both belong to one stream, and this one has left its window
+    /// since `newest` was delivered.
     pub(super) fn is_out_of_window(&self, newest: &Self) -> bool {
         self.is_older_in_stream(newest) && newest.header.number - self.header.number >= WINDOW
     }
 
-    /// Whether both are of one stream, and this one comes before `other`.
+    /// Whether both belong to one stream, and this one precedes `other`.
     pub(super) fn is_older_in_stream(&self, other: &Self) -> bool {
         (self.header.stream, self.from) == (other.header.stream, other.from)
             && self.header.number < other.header.number
     }
 }
 
-/// Whether a delivered number moves its stream on.
+/// Whether a delivered number advances its stream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Standing {
     InOrder,
@@ -71,14 +73,14 @@ impl Finished {
         }
     }
 
-    /// Whether the message is over: delivered or given up.
+    /// Whether the message is finished: delivered or dropped.
     pub(super) fn contains(&self, id: &MessageId) -> bool {
         let stream = self.streams.iter().find(|stream| stream.is_of(id));
         stream.is_some_and(|stream| stream.is_over(&id.header)) || self.given_up.contains(id)
     }
 
-    /// Notes a delivered message; returns also by how much the count of lost
-    /// ones changes.
+    /// Records a delivered message. Also returns by how much the number of lost
+    /// messages changes.
     pub(super) fn deliver(
         &mut self,
         id: &MessageId,
@@ -105,7 +107,7 @@ impl Finished {
         (Standing::InOrder, 0)
     }
 
-    /// Notes a message that was given up.
+    /// Records a dropped message.
     pub(super) fn give_up(&mut self, id: MessageId) {
         if self.given_up.len() == self.max_given_up {
             self.given_up.pop_front();
@@ -140,7 +142,7 @@ struct Stream {
     used: u64,
 }
 
-/// What a delivered number changes.
+/// The effect of a delivered number.
 enum Delivery {
     InOrder { lost: i128 },
     Moved,
@@ -182,7 +184,7 @@ impl Stream {
         }
     }
 
-    /// Moves the window.
+    /// Advances the window.
     fn deliver(&mut self, header: &MessageHeader) -> Delivery {
         let number = header.number;
         let delivery = match self.numbers.step(number) {
@@ -200,7 +202,7 @@ impl Stream {
                 lost: self.fill(number, by),
             },
             Step::Moved => {
-                // The one before was delivered when it was doubtful.
+                // The previous number was delivered when it was doubtful.
                 self.delivered = 0b11;
                 self.first = number - 1;
                 Delivery::Moved
@@ -211,7 +213,7 @@ impl Stream {
         delivery
     }
 
-    /// Notes a number of the window; returns the change in messages lost.
+    /// Records a number in the window. Returns the change in lost messages.
     fn fill(&mut self, number: u64, behind: u64) -> i128 {
         if self.has(behind) {
             return 0;
@@ -231,7 +233,8 @@ fn slot(number: u64) -> usize {
     (number % WINDOW) as usize
 }
 
-/// How far behind the newest delivered message of its stream one may come.
+/// How far behind the newest delivered message of its stream a message may
+/// arrive.
 const WINDOW: u64 = SLOTS as u64;
 
 const SLOTS: usize = 128;

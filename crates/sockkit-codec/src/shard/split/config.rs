@@ -1,8 +1,8 @@
-//! The sender's limits.
+//! Limits of the sender.
 
 use super::super::{MESSAGE_MAX_BYTES, UDP_PAYLOAD_MAX_BYTES};
 
-/// How large datagrams and messages may be.
+/// Maximum sizes of datagrams and messages.
 #[derive(Clone, Debug)]
 #[must_use = "a config does nothing until a splitter is given it"]
 pub struct SplitConfig {
@@ -11,19 +11,19 @@ pub struct SplitConfig {
 }
 
 impl SplitConfig {
-    /// The most bytes in one datagram, header included. Default: 1,400.
+    /// Maximum size of a datagram, header included, in bytes. Default: 1,400.
     ///
-    /// 1,400 bytes of UDP payload are never fragmented on Ethernet. Raise it
-    /// where the path allows (loopback, jumbo frames): fewer headers, fewer
-    /// calls. Brought into 64 to 65,507.
+    /// 1,400 bytes of UDP payload are never fragmented on Ethernet. Use larger
+    /// datagrams where the path supports them (loopback, jumbo frames), for
+    /// fewer headers and calls. Clamped to 64..=65,507.
     pub fn max_datagram_bytes(mut self, bytes: usize) -> Self {
         self.max_datagram_bytes = bytes.clamp(64, UDP_PAYLOAD_MAX_BYTES);
         self
     }
 
-    /// The longest message. Default: 16 MiB; at most 4 GiB − 1.
+    /// Maximum length of a message. Default: 16 MiB; at most 4 GiB − 1.
     ///
-    /// A receiver has its own limit and refuses what is over it.
+    /// A receiver rejects messages that exceed its own limit.
     pub fn max_message_bytes(mut self, bytes: usize) -> Self {
         self.max_message_bytes = bytes.min(u32::MAX as usize);
         self

@@ -1,4 +1,4 @@
-//! The sender's side: a message becomes datagrams of equal length.
+//! The sending side: splits a message into datagrams of equal length.
 
 use std::{fmt, slice::ChunksExact};
 
@@ -18,21 +18,21 @@ use write::{fill, protect};
 
 /// Splits messages of one stream into datagrams.
 ///
-/// Pure: it sends nothing. Each [`split`](Self::split) numbers the message and
-/// lends its datagrams from one buffer, which the next call uses again.
+/// Pure: it does no I/O. Each [`split`](Self::split) numbers the message and
+/// returns its datagrams in a buffer that the next call reuses.
 pub struct Splitter {
     config: SplitConfig,
     stream: StreamId,
     next_number: u64,
     datagrams: Vec<u8>,
-    /// Made by the first message that needs it.
+    /// Created by the first message that needs it.
     encoder: Option<ReedSolomonEncoder>,
 }
 
 impl Splitter {
-    /// A splitter whose first message has the number 0.
+    /// Creates a splitter whose first message has the number 0.
     ///
-    /// `stream` must be drawn anew at each start, see [`StreamId`].
+    /// Choose `stream` at random at each start, see [`StreamId`].
     pub fn new(config: SplitConfig, stream: StreamId) -> Self {
         Self {
             config,
@@ -43,13 +43,13 @@ impl Splitter {
         }
     }
 
-    /// The stream this splitter writes.
+    /// The stream id.
     #[must_use]
     pub fn stream(&self) -> StreamId {
         self.stream
     }
 
-    /// The number that the next message gets.
+    /// The number of the next message.
     #[must_use]
     pub fn next_number(&self) -> u64 {
         self.next_number
@@ -58,8 +58,8 @@ impl Splitter {
     /// Splits one message.
     ///
     /// # Errors
-    /// [`SplitError`] if the message is over the configured length, or needs
-    /// more shards than a message may have. Nothing is numbered then.
+    /// [`SplitError`] if the message exceeds the configured length, or needs
+    /// more shards than a message may have. It then consumes no number.
     pub fn split(
         &mut self,
         kind: MessageKind,
@@ -69,8 +69,8 @@ impl Splitter {
         self.split_parts(kind, &[message], parity)
     }
 
-    /// Splits one message given in parts, such as a header and a picture,
-    /// without joining them first.
+    /// Splits a message given in parts, such as a header and a picture, without
+    /// joining them first.
     ///
     /// # Errors
     /// As [`split`](Self::split).
@@ -102,7 +102,7 @@ impl Splitter {
         })
     }
 
-    /// What the header says of the next message.
+    /// The header of the next message.
     fn header(
         &self,
         kind: MessageKind,
@@ -118,7 +118,8 @@ impl Splitter {
                 limit,
             });
         };
-        // Even, so that rounding a shard up to an even length stays below it.
+        // Even, so that rounding up a shard's length to an even number does not
+        // exceed it.
         let most_bytes = (self.config.max_datagram_bytes - HEADER_BYTES) & !1;
         let data = message_bytes.div_ceil(most_bytes).max(1);
         if data > DATA_SHARDS_MAX {
@@ -150,7 +151,7 @@ impl fmt::Debug for Splitter {
     }
 }
 
-/// The datagrams of one message, data first, then parity.
+/// The datagrams of one message: data shards first, then parity.
 #[derive(Clone, Copy, Debug)]
 pub struct Shards<'a> {
     number: u64,
@@ -160,37 +161,37 @@ pub struct Shards<'a> {
 }
 
 impl<'a> Shards<'a> {
-    /// The message's number in its stream.
+    /// The number of the message.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// All datagrams, one after the other, for a call that cuts them itself
-    /// (UDP segmentation offload).
+    /// All datagrams in one buffer, for a call that splits them itself (UDP
+    /// segmentation offload).
     #[must_use]
     pub fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// The length of each datagram.
+    /// Length of each datagram.
     #[must_use]
     pub fn segment_bytes(&self) -> usize {
         self.segment_bytes
     }
 
-    /// The datagrams one by one, in the order to send them.
+    /// The datagrams, in the order in which to send them.
     pub fn datagrams(&self) -> ChunksExact<'a, u8> {
         self.bytes.chunks_exact(self.segment_bytes)
     }
 
-    /// How many datagrams carry the message itself.
+    /// Number of data datagrams.
     #[must_use]
     pub fn data_shards(&self) -> usize {
         self.data
     }
 
-    /// How many datagrams carry parity.
+    /// Number of parity datagrams.
     #[must_use]
     pub fn parity_shards(&self) -> usize {
         self.bytes.len() / self.segment_bytes - self.data

@@ -1,10 +1,10 @@
-//! The bytes of a message's datagrams.
+//! Writes the datagrams of a message.
 
 use reed_solomon_simd::ReedSolomonEncoder;
 
 use super::super::header::{HEADER_BYTES, MessageHeader};
 
-/// Writes the data shards: headers, the message, zeros after its end.
+/// Writes the data shards: headers, the message, zero padding.
 pub(super) fn fill(header: &MessageHeader, systematic: &mut [u8], parts: &[&[u8]]) {
     let mut parts = parts.iter().copied();
     let mut part = parts.next().unwrap_or_default();
@@ -29,7 +29,7 @@ pub(super) fn fill(header: &MessageHeader, systematic: &mut [u8], parts: &[&[u8]
     }
 }
 
-/// Writes the parity shards from the data shards.
+/// Computes the parity shards.
 pub(super) fn protect(
     encoder: &mut Option<ReedSolomonEncoder>,
     header: &MessageHeader,
@@ -42,7 +42,7 @@ pub(super) fn protect(
         .map(|segment| segment.split_at(HEADER_BYTES).1);
     let parity_segments = (header.data..).zip(redundant.chunks_exact_mut(segment_bytes));
     if header.data == 1 {
-        // The code of one data shard repeats it.
+        // The parity of a single data shard is a copy of it.
         for ((index, segment), shard) in parity_segments.zip(data_shards.cycle()) {
             write_segment(header, index, segment, shard);
         }
@@ -66,7 +66,8 @@ fn write_segment(header: &MessageHeader, index: u16, segment: &mut [u8], shard: 
     target.copy_from_slice(shard);
 }
 
-/// The encoder, ready for this message's counts; its memory is used again.
+/// Returns the encoder, configured for this message's counts; its memory is
+/// reused.
 fn ready_encoder<'a>(
     encoder: &'a mut Option<ReedSolomonEncoder>,
     header: &MessageHeader,

@@ -52,7 +52,7 @@ pub async fn connect(to: impl ToSocketAddrs) -> Result<Connection, ConnectError>
 /// use std::time::Duration;
 /// use sockkit::tcp::Connector;
 ///
-/// For a server that may still be starting.
+/// // For a server that may still be starting.
 /// let connection = Connector::default()
 ///     .timeout(Duration::from_secs(30))
 ///     .retries(10)

@@ -188,9 +188,9 @@ fn a_resumed_file_goes_on_or_begins_again_and_nothing_else() {
     let mut on = Vec::new();
     encode_file(0, &bytes, prefix(&bytes, 2), &mut on);
     assert_eq!(blocks(&on), Ok(vec![2, 3]));
-    let mut anew = Vec::new();
-    encode_file(0, &bytes, DigestTree::new(), &mut anew);
-    assert_eq!(blocks(&anew), Ok(vec![0, 1, 2, 3]));
+    let mut again = Vec::new();
+    encode_file(0, &bytes, DigestTree::new(), &mut again);
+    assert_eq!(blocks(&again), Ok(vec![0, 1, 2, 3]));
 
     let mut elsewhere = Vec::new();
     encode_file(0, &bytes, prefix(&bytes, 1), &mut elsewhere);
