@@ -1,4 +1,4 @@
-//! What the course's TCP video sends after the length.
+//! The body of a video frame in the course's TCP video.
 
 use std::{num::TryFromIntError, str::FromStr};
 
@@ -7,22 +7,23 @@ use sockkit_media::picture::{Picture, PictureError, PixelFormat, jpeg};
 
 use crate::pickle::{self, PickleError};
 
-/// How a picture is written; parsed from `jpeg`, `raw` or `pickle`.
+/// How a picture is encoded; parsed from `jpeg`, `raw` or `pickle`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Body {
     /// Compressed.
     Jpeg,
-    /// The bytes of the array: rows from the top, blue, green, red.
+    /// The bytes of the array: rows from the top, in the order blue, green,
+    /// red.
     Raw,
-    /// `pickle.dumps` of a numpy array, read without running anything.
+    /// `pickle.dumps` of a numpy array, decoded without executing anything.
     Pickle,
 }
 
 impl Body {
-    /// Writes a picture.
+    /// Encodes a picture.
     ///
     /// # Errors
-    /// If it is a broken JPEG.
+    /// If it is a damaged JPEG.
     pub fn encode(self, picture: &Picture) -> Result<Bytes, PictureError> {
         Ok(match self {
             Self::Jpeg => jpeg::encode(picture, jpeg::DEFAULT_QUALITY)?.into_data(),
@@ -31,10 +32,10 @@ impl Body {
         })
     }
 
-    /// Reads a picture; raw ones are so many pixels wide.
+    /// Decodes a picture; raw pictures have the given width.
     ///
     /// # Errors
-    /// If the bytes are no such picture.
+    /// If the bytes are not such a picture.
     pub fn decode(self, body: Bytes, raw_width_px: u32) -> Result<Picture, BodyError> {
         Ok(match self {
             Self::Jpeg => Picture::from_jpeg(body)?,
@@ -67,30 +68,30 @@ impl FromStr for Body {
     }
 }
 
-/// A body's name is another.
+/// Error from parsing a [`Body`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("a body is jpeg, raw or pickle")]
 pub struct UnknownBody;
 
-/// Why bytes are no such picture.
+/// Error from decoding a picture.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BodyError {
-    /// It is no JPEG, or no picture of that size.
+    /// It is not a JPEG, or not a picture of that size.
     #[error(transparent)]
     Picture(#[from] PictureError),
-    /// It is no pickled picture.
+    /// It is not a pickled picture.
     #[error(transparent)]
     Pickle(#[from] PickleError),
-    /// It is not rows of that width.
-    #[error("{bytes} bytes are no rows of {width_px} pixels; is the width right?")]
+    /// The length is not a multiple of the row length.
+    #[error("{bytes} bytes are not whole rows of {width_px} pixels; is the width right?")]
     Width {
-        /// How many came.
+        /// Length of the body.
         bytes: usize,
-        /// The width they were read with.
+        /// The assumed width.
         width_px: u32,
     },
-    /// It has more rows than any picture.
+    /// It has more rows than a picture can have.
     #[error("picture has too many rows")]
     Height(#[from] TryFromIntError),
 }

@@ -1,12 +1,12 @@
-//! The formats of a socket-programming course that are its own: a file as a name
-//! and its bytes, video as 20 datagrams a picture, pictures as numpy's pickles.
+//! The formats of a socket-programming course: a file as a name and its bytes,
+//! video as 20 datagrams a picture, pictures as pickled numpy arrays.
 //!
-//! They are here to speak with the course's programs in Python. They carry no
-//! length, no digest and no picture number: for your own programs there are
-//! [`sockkit_file`] and [`sockkit_media::stream`].
+//! They exist for compatibility with the course's Python programs. They
+//! transmit no length, no digest and no picture number; use [`sockkit_file`]
+//! and [`sockkit_media::stream`] in your own programs.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// A library does not print; the programs do.
+// Libraries do not print; programs do.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 pub mod body;
@@ -14,7 +14,7 @@ pub mod file;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
-// One list of bad inputs for all decoders of pictures.
+// One list of malformed inputs for all picture decoders.
 #[cfg(test)]
 #[path = "../../sockkit-media/src/hostile.rs"]
 mod hostile;

@@ -1,4 +1,4 @@
-//! File transfer: the disk, confined, and the drivers that run a session of
+//! File transfer: confined disk access, and the drivers that run a session of
 //! `sockkit-codec` over a stream.
 //!
 //! ```
@@ -27,7 +27,7 @@
 //! ```
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// A library does not print; the programs do.
+// Libraries do not print; programs do.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod driver;

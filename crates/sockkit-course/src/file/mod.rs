@@ -1,8 +1,9 @@
 //! The two file protocols of the course: a name, then the bytes.
 //!
-//! Neither carries a length nor a digest. What arrived is put in place whole,
-//! at the end, but whether it is all that was sent nobody can tell. For that
-//! there is the session ([`send`](sockkit_file::send), [`receive`](sockkit_file::receive)).
+//! Neither transmits a length or a digest. The received file is put in place as
+//! a whole, at the end, but the receiver cannot tell whether it is complete.
+//! Use a session ([`send`](sockkit_file::send),
+//! [`receive`](sockkit_file::receive)) for that.
 
 pub mod tcp;
 pub mod udp;
@@ -14,31 +15,31 @@ use tokio::task::spawn_blocking;
 use sockkit_codec::file::{EntryPath, NameError, course};
 use sockkit_core::udp::UdpError;
 
-/// What a course receiver got.
+/// A file received by one of the course's protocols.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Received {
-    /// What the sender called it.
+    /// The name sent by the sender.
     pub name: EntryPath,
-    /// What it is called here: `new_` and its name, as in the course.
+    /// The local name: `new_` and the sender's name, as in the course.
     pub saved_as: EntryPath,
-    /// How much arrived.
+    /// Number of bytes received.
     pub bytes: u64,
-    /// In how many datagrams; 0 over TCP.
+    /// Number of datagrams received; 0 over TCP.
     pub datagrams: u64,
-    /// How it ended.
+    /// How the end of the file was recognised.
     pub end: Completion,
 }
 
-/// How a course receiver learned that nothing more comes.
+/// How a receiver recognised the end of the file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Completion {
-    /// The sender said so: closed its connection, or sent an empty datagram.
+    /// The sender closed its connection, or sent an empty datagram.
     Marked,
-    /// It said nothing more. The last datagrams may be missing.
+    /// The sender became silent. The last datagrams may be missing.
     Silence,
 }
 
-/// Why a course transfer failed.
+/// Error of a transfer by the course's protocols.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CourseError {
@@ -51,19 +52,19 @@ pub enum CourseError {
     /// The socket failed.
     #[error(transparent)]
     Udp(#[from] UdpError),
-    /// The peer did not do its part in time.
-    #[error("peer was silent for {} s while {waiting_for} was awaited", timeout.as_secs())]
+    /// The peer did not send or read in time.
+    #[error("peer was silent for {} s while waiting for {waiting_for}", timeout.as_secs())]
     Silent {
-        /// How long it was waited for.
+        /// The timeout.
         timeout: Duration,
-        /// What for.
+        /// What was awaited.
         waiting_for: Awaited,
     },
     /// The peer closed before it had sent a name.
     #[error("peer closed before it sent a name")]
     Closed,
     /// The name is not safe as a file name.
-    #[error("peer's file name is refused")]
+    #[error("peer sent an unsafe file name")]
     Name(#[from] NameError),
     /// The first bytes cannot be a name.
     #[error(
@@ -72,12 +73,12 @@ pub enum CourseError {
          the name, or use the file session, which frames its messages"
     )]
     NotAName {
-        /// How many bytes came at once.
+        /// Number of bytes that arrived at once.
         bytes: usize,
     },
 }
 
-/// What a course peer was waited for.
+/// What a peer was expected to do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Awaited {
@@ -89,7 +90,7 @@ pub enum Awaited {
     Ok,
     /// More of the file.
     Bytes,
-    /// Room to send, that is, a peer that reads.
+    /// Reading, so that there is room to send.
     Room,
 }
 
@@ -105,27 +106,27 @@ impl std::fmt::Display for Awaited {
     }
 }
 
-/// How long a peer may be silent where the course would wait for ever.
+/// Timeout of a silent peer, for which the course would wait for ever.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// The name that is sent for a file: its last component.
+/// The name to send for a file: its last component.
 fn name_of(path: &Path) -> Result<EntryPath, CourseError> {
     let name = path.file_name().and_then(|name| name.to_str());
     Ok(course::check_name(name.unwrap_or_default())?)
 }
 
-/// The name that arrived, if it is one.
+/// Parses the received name.
 fn parse_name(bytes: &[u8]) -> Result<EntryPath, CourseError> {
     course::parse_name(bytes)?.ok_or(CourseError::NotAName { bytes: bytes.len() })
 }
 
-/// What the file is called here.
+/// The local name of the file.
 fn saved_as(name: &EntryPath) -> Result<EntryPath, CourseError> {
     course::saved_as(name)
         .map_err(|_too_long| CourseError::File(io::ErrorKind::InvalidFilename.into()))
 }
 
-/// Runs what blocks on the disk where blocking is fine.
+/// Runs blocking disk operations on a blocking thread.
 async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, CourseError> {

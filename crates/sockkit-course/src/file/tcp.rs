@@ -22,17 +22,17 @@ use super::{
 };
 
 /// Waits for the receiver's ready message, then sends the file at `path`.
-/// Returns how many bytes it has.
+/// Returns its length.
 ///
-/// Give it a socket with `TCP_NODELAY`: the name has no end mark, so that a
-/// pause is all that keeps it apart from the file.
+/// Use a socket with `TCP_NODELAY`: the name has no end mark, so only a pause
+/// separates it from the file.
 ///
 /// # Errors
 /// If the file cannot be read, its name cannot be sent, the connection fails,
 /// or the receiver is silent for 30 s.
 ///
 /// # Cancel safety
-/// Not cancel safe: the receiver takes what it has for the whole.
+/// Not cancel safe: the receiver treats what it has as the whole file.
 pub async fn send<S>(mut stream: S, path: &Path) -> Result<u64, CourseError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -70,23 +70,24 @@ where
         sent += read as u64;
     }
     within(Awaited::Room, stream.shutdown()).await?;
-    // The receiver closes when it has read everything; to close before it
-    // would be to guess.
+    // The receiver closes when it has read everything; closing earlier would be
+    // guesswork.
     while within(Awaited::Room, stream.read(&mut ready)).await? > 0 {}
     Ok(sent)
 }
 
-/// Says that it is ready, and receives one file as `new_NAME`.
+/// Sends the ready message, and receives one file as `new_NAME`.
 ///
-/// An old file of that name is replaced once the connection has ended well.
+/// An existing file of that name is replaced when the connection has ended
+/// cleanly.
 ///
 /// # Errors
-/// [`CourseError::NotAName`] if the name came in one piece with the file,
-/// [`CourseError::Name`] if it is not safe; otherwise if the disk or the
+/// [`CourseError::NotAName`] if the name arrived together with the file,
+/// [`CourseError::Name`] if it is unsafe; otherwise if the disk or the
 /// connection fails, or the sender is silent for 30 s.
 ///
 /// # Cancel safety
-/// Not cancel safe; dropping the future leaves no part behind.
+/// Not cancel safe. Dropping the future leaves no partial file behind.
 pub async fn receive<S>(mut stream: S, destination: &Destination) -> Result<Received, CourseError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -122,7 +123,7 @@ where
     })
 }
 
-/// One step of the peer's, within the time that it may take.
+/// Runs one step that depends on the peer, with a timeout.
 async fn within<T>(
     waiting_for: Awaited,
     step: impl Future<Output = std::io::Result<T>>,

@@ -1,5 +1,5 @@
-//! The course's file protocol over UDP. Best effort: what the network drops is
-//! not there, and only the count of bytes shows it.
+//! The course's file protocol over UDP. Best effort: lost datagrams are
+//! missing, and only the byte count reveals it.
 //!
 //! ```text
 //!   sender                            receiver
@@ -19,15 +19,15 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Awaited, Completion, CourseError, Received, name_of, on_disk, parse_name, saved_as};
 
-/// Sends the file at `path` to the receiver at `to`, paced at 10 MB/s: nothing
-/// in this protocol slows a sender down. Returns how many bytes it has.
+/// Sends the file at `path` to the receiver at `to`, paced at 10 MB/s, because
+/// this protocol has no flow control. Returns its length.
 ///
 /// # Errors
-/// If the file cannot be read, its name cannot be sent, the socket fails, or
-/// no `OK` comes within 5 s.
+/// If the file cannot be read, its name cannot be sent, the socket fails, or no
+/// `OK` arrives within 5 s.
 ///
 /// # Cancel safety
-/// Not cancel safe: the receiver takes what it has for the whole.
+/// Not cancel safe: the receiver treats what it has as the whole file.
 pub async fn send(endpoint: &UdpEndpoint, to: SocketAddr, path: &Path) -> Result<u64, CourseError> {
     let name = name_of(path)?;
     let path = path.to_owned();
@@ -61,18 +61,18 @@ pub async fn send(endpoint: &UdpEndpoint, to: SocketAddr, path: &Path) -> Result
     Ok(sent)
 }
 
-/// Waits for a sender, and receives one file from it as `new_NAME`; what
-/// others send meanwhile is ignored.
+/// Waits for a sender, and receives one file from it as `new_NAME`. Datagrams
+/// from other senders are ignored in the meantime.
 ///
-/// An old file of that name is replaced at the end.
+/// An existing file of that name is replaced at the end.
 ///
 /// # Errors
-/// [`CourseError::Name`] or [`CourseError::NotAName`] if the first datagram
-/// holds no safe name; otherwise if the disk or the socket fails.
+/// [`CourseError::Name`] or [`CourseError::NotAName`] if the first datagram is
+/// not a safe name; otherwise if the disk or the socket fails.
 ///
 /// # Cancel safety
-/// Not cancel safe; dropping the future leaves no part behind. Waiting for a
-/// sender has no deadline: it is what a server does.
+/// Not cancel safe. Dropping the future leaves no partial file behind. Waiting
+/// for a sender has no timeout, as in a server.
 pub async fn receive(
     endpoint: &UdpEndpoint,
     destination: &Destination,
@@ -137,8 +137,8 @@ async fn wait_for_ok(endpoint: &UdpEndpoint, to: SocketAddr) -> Result<(), Cours
     }
 }
 
-/// Reads until `buffer` is full or the file ends: a short read must not make
-/// short datagrams.
+/// Reads until `buffer` is full or the file ends: a short read must not produce
+/// a short datagram.
 fn fill(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -161,11 +161,11 @@ async fn write(mut whole: Whole, mut pending: Vec<u8>) -> Result<(Whole, Vec<u8>
 
 const OK_TIMEOUT: Duration = Duration::from_secs(5);
 const END_BY_SILENCE: Duration = Duration::from_secs(2);
-/// No IP fragments on Ethernet, so that one lost packet costs one datagram.
+/// Avoids IP fragments on Ethernet, so that one lost packet costs one datagram.
 const DATAGRAM_BYTES: usize = 1_400;
 const MAX_DATAGRAM_BYTES: usize = 65_535;
-/// A default receive buffer holds seven of these, and two may come at once.
+/// A default receive buffer holds seven of these, and two bursts may coincide.
 const BURST_BYTES: usize = 20 * DATAGRAM_BYTES;
-/// A Fast Ethernet link carries it.
+/// Within the rate of Fast Ethernet.
 const BYTES_PER_SECOND: u64 = 10_000_000;
 const FLUSH_BYTES: usize = 256 << 10;

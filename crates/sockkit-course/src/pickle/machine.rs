@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::PickleError;
 
-/// An array of `uint8` in C's order.
+/// A C-contiguous array of `uint8`.
 #[derive(Clone, Debug)]
 pub(super) struct Array {
     pub(super) shape: [u32; 3],
@@ -22,16 +22,16 @@ enum Value {
     Text(Bytes),
     Data(Bytes),
     Name(Name),
-    /// Shared: a memo may hold it many times over, and it itself.
+    /// Shared, because the memo may contain it many times, and itself.
     Tuple(Arc<[Self]>),
     /// `dtype('u1')`
     Uint8,
-    /// What `_reconstruct` makes: BUILD fills it.
+    /// The result of `_reconstruct`, filled in by BUILD.
     Unbuilt,
     Array(Array),
 }
 
-/// Everything that may be named.
+/// The supported names.
 #[derive(Clone, Copy, Debug)]
 enum Name {
     Reconstruct,
@@ -41,7 +41,7 @@ enum Name {
     Encode,
 }
 
-/// Runs a pickle to its STOP.
+/// Executes a pickle up to its STOP.
 pub(super) fn run(body: &Bytes) -> Result<Array, PickleError> {
     let mut machine = Machine {
         body: body.clone(),
@@ -65,7 +65,7 @@ struct Machine {
 }
 
 impl Machine {
-    /// One opcode; the array at STOP.
+    /// Executes one opcode; returns the array at STOP.
     fn step(&mut self) -> Result<Option<Array>, PickleError> {
         let at = self.at;
         let [opcode] = self.array()?;
@@ -132,8 +132,8 @@ impl Machine {
         })
     }
 
-    /// A length of one, four or eight bytes, and so many bytes: no more than
-    /// there are.
+    /// Reads a length of one, four or eight bytes, and that many bytes, if
+    /// there are enough.
     fn counted(&mut self, opcode: u8) -> Result<Bytes, PickleError> {
         let length = match opcode {
             0x8c | b'C' => u64::from(u8::from_le_bytes(self.array()?)),
@@ -200,7 +200,7 @@ impl Machine {
         Ok(())
     }
 
-    /// A call: each of the names has one that means something.
+    /// A call. Each name has one supported call.
     fn reduce(&mut self) -> Result<(), PickleError> {
         let (arguments, callable) = (self.pop()?, self.pop()?);
         let (Value::Tuple(arguments), Value::Name(name)) = (arguments, callable) else {
@@ -233,7 +233,7 @@ impl Machine {
         Ok(())
     }
 
-    /// The state of what lies below it on the stack.
+    /// Sets the state of the object below it on the stack.
     fn build(&mut self) -> Result<(), PickleError> {
         let (state, built) = (self.pop()?, self.pop()?);
         let Value::Tuple(state) = state else {
@@ -292,14 +292,14 @@ fn array(shape: &[Value], data: &Bytes) -> Result<Value, PickleError> {
         ));
     };
     let side =
-        |side| u32::try_from(side).map_err(|_| PickleError::NotAPicture("its shape is absurd"));
+        |side| u32::try_from(side).map_err(|_| PickleError::NotAPicture("its shape is too large"));
     Ok(Value::Array(Array {
         shape: [side(height)?, side(width)?, side(depth)?],
         data: data.clone(),
     }))
 }
 
-/// Protocol 2 knows no bytes: each is a character.
+/// Protocol 2 has no bytes type and represents each byte as a character.
 fn latin1(text: &[u8]) -> Result<Bytes, PickleError> {
     let not_latin1 = PickleError::NotAPicture("its bytes are not Latin-1");
     let Ok(text) = std::str::from_utf8(text) else {
@@ -309,7 +309,8 @@ fn latin1(text: &[u8]) -> Result<Bytes, PickleError> {
     bytes.map(Bytes::from).map_err(|_| not_latin1)
 }
 
-/// An array's pickle has fewer than a hundred. Bounds the stack's depth as well.
+/// The pickle of an array has fewer than a hundred. Also bounds the stack's
+/// depth.
 const MAX_OPCODES: usize = 256;
 
-const EMPTY: PickleError = PickleError::NotAPicture("it takes what it never put");
+const EMPTY: PickleError = PickleError::NotAPicture("it reads an empty stack or memo");

@@ -1,9 +1,10 @@
-//! What `pickle.dumps` makes of a picture in a numpy array, and nothing else.
+//! Encodes and decodes pictures as `pickle.dumps` of a numpy array, and nothing
+//! else.
 //!
-//! Python's own `pickle.loads` runs whatever it reads. This reader knows the few
-//! opcodes and names that an array of `uint8` with the shape height × width × 3
-//! needs, gives each its one meaning, and refuses all others: nothing that came
-//! is ever executed.
+//! Python's own `pickle.loads` executes whatever it reads. This decoder knows
+//! the few opcodes and names of a `uint8` array with the shape height × width ×
+//! 3, gives each a fixed meaning, and rejects all others. Nothing that was
+//! received is ever executed.
 //!
 //! ```
 //! # mod sockkit { pub use ::sockkit_course as course; pub use ::sockkit_media::*; }
@@ -17,8 +18,8 @@
 //! ```
 //!
 //! # Source
-//! Python's `pickletools` for the opcodes; numpy's `__reduce_ex__` for what it
-//! says with them: `_reconstruct` in protocols 2 to 4, `_frombuffer` in 5.
+//! Python's `pickletools` for the opcodes; numpy's `__reduce_ex__` for how they
+//! are used: `_reconstruct` in protocols 2 to 4, `_frombuffer` in 5.
 
 mod machine;
 
@@ -26,46 +27,46 @@ use bytes::Bytes;
 
 use sockkit_media::picture::{Picture, PictureError, PixelFormat};
 
-/// Why bytes are no pickled picture.
+/// Error from decoding a pickled picture.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PickleError {
-    /// They end in the middle.
+    /// The bytes are truncated.
     #[error("pickle ends in the middle")]
     Truncated,
-    /// They want something that a picture does not need.
+    /// An opcode that a picture does not need.
     #[error("pickle has opcode {opcode:#04x} at byte {at}, which no picture needs")]
     Opcode {
         /// The opcode.
         opcode: u8,
-        /// Where it stands.
+        /// Its position.
         at: usize,
     },
-    /// They name something that a picture does not need.
+    /// A name that a picture does not need.
     #[error("pickle names {name}, which no picture needs")]
     Name {
         /// Module and name, escaped.
         name: String,
     },
-    /// They are longer than any picture's.
+    /// More opcodes than a picture needs.
     #[error("pickle has more than {limit} opcodes")]
     TooLong {
-        /// The most that are read.
+        /// The limit.
         limit: usize,
     },
-    /// They make something, and it is not height × width × 3 of `uint8`.
+    /// The result is not a `uint8` array of shape height × width × 3.
     #[error("pickle is not a picture: {0}")]
     NotAPicture(&'static str),
-    /// The array's shape does not fit its bytes.
+    /// The array's shape does not match its data.
     #[error(transparent)]
     Picture(#[from] PictureError),
 }
 
-/// Reads a picture, as BGR, without copying it (but protocol 2's, whose bytes
-/// are text).
+/// Decodes a picture, as BGR, without copying it (except in protocol 2, whose
+/// bytes are text).
 ///
 /// # Errors
-/// [`PickleError`], whatever the bytes are.
+/// [`PickleError`], whatever the input is.
 pub fn decode(body: &Bytes) -> Result<Picture, PickleError> {
     let array = machine::run(body)?;
     let [height_px, width_px, 3] = array.shape else {
@@ -79,10 +80,10 @@ pub fn decode(body: &Bytes) -> Result<Picture, PickleError> {
     )?)
 }
 
-/// Writes a picture as protocol 4, which every Python since 3.4 reads.
+/// Encodes a picture in protocol 4, which Python supports since 3.4.
 ///
 /// # Errors
-/// [`PictureError`] if this is a broken JPEG.
+/// [`PictureError`] if it is a damaged JPEG.
 pub fn encode(frame: &Picture) -> Result<Vec<u8>, PictureError> {
     let bgr = frame.convert(PixelFormat::Bgr)?.packed();
     let data = bgr.data();
@@ -104,9 +105,9 @@ pub fn encode(frame: &Picture) -> Result<Vec<u8>, PictureError> {
     Ok(out)
 }
 
-/// `_reconstruct(ndarray, (0,), b'b')`, and the begin of the state: version 1.
+/// `_reconstruct(ndarray, (0,), b'b')`, and the start of the state: version 1.
 ///
-/// The old name of the module, which numpy 2 still knows.
+/// The old name of the module, which numpy 2 still accepts.
 const HEAD: &[u8] = b"\x80\x04\x8c\x15numpy.core.multiarray\x8c\x0c_reconstruct\x93\
     \x8c\x05numpy\x8c\x07ndarray\x93K\x00\x85C\x01b\x87R(K\x01";
 

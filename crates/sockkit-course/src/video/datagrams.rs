@@ -1,7 +1,7 @@
-//! The datagrams themselves.
+//! The datagrams of the course's video.
 //!
-//! Pure. The format has no picture number: an index that went back by much, or
-//! came twice, begins the next picture.
+//! Pure. The format has no picture number: an index that goes back far, or
+//! repeats, starts the next picture.
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
@@ -17,19 +17,19 @@ pub const WIDTH_PX: u32 = 640;
 /// Height of the course's pictures.
 pub const HEIGHT_PX: u32 = 480;
 
-/// Bytes of a datagram: the index, then a twentieth of the picture.
+/// Size of a datagram: the index, then a twentieth of the picture.
 pub(super) const DATAGRAM_BYTES: usize = 1 + BLOCK_BYTES;
 
-/// The datagrams of a picture's BGR pixels: the byte with the index, and the block
-/// behind it.
+/// Splits a picture's BGR pixels into datagrams: the index byte, and the block
+/// that follows it.
 pub(super) fn cut(pixels: &[u8]) -> impl Iterator<Item = (&'static [u8], &[u8])> {
     INDEXES
         .chunks_exact(1)
         .zip(pixels.chunks_exact(BLOCK_BYTES))
 }
 
-/// Puts datagrams together again. It holds one picture, and uses the memory of
-/// those that it gave away again once nobody looks at them any more.
+/// Reassembles datagrams. It holds one picture, and reuses the memory of
+/// returned pictures when they are dropped.
 ///
 /// ```text
 ///   pixels   one byte, then the 20 blocks
@@ -38,10 +38,10 @@ pub(super) fn cut(pixels: &[u8]) -> impl Iterator<Item = (&'static [u8], &[u8])>
 #[derive(Debug)]
 pub(crate) struct Assembler {
     pixels: BytesMut,
-    /// The byte of the block before that the room begins with.
+    /// The byte of the previous block that the room overlaps.
     overlapped: u8,
     given: VecDeque<Bytes>,
-    /// One bit for each block that came.
+    /// One bit for each block received.
     present: u32,
     highest: u8,
     broken: u64,
@@ -61,9 +61,9 @@ impl Default for Assembler {
 }
 
 impl Assembler {
-    /// Takes a datagram in; gives the picture that it completes.
+    /// Processes a datagram; returns the picture that it completes.
     ///
-    /// What is no datagram of this format is passed over.
+    /// Ignores datagrams of other formats.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn handle_datagram(&mut self, datagram: &[u8]) -> Option<Picture> {
         self.room()
@@ -72,19 +72,19 @@ impl Assembler {
         self.handle_filled(datagram.len())
     }
 
-    /// Where to receive the next datagram, to be told of by
-    /// [`handle_filled`](Self::handle_filled): the place of the block that is
-    /// due, so that nothing is copied if it is that one.
+    /// Returns the buffer for the next datagram, to be reported to
+    /// [`handle_filled`](Self::handle_filled). It is the place of the next
+    /// expected block, so that nothing is copied if that block arrives.
     pub(crate) fn room(&mut self) -> &mut [u8] {
         let due = self.due();
         self.overlapped = self.room_at(due).first().copied().unwrap_or_default();
         self.room_at(due)
     }
 
-    /// Takes in the datagram of that length that was received into
-    /// [`room`](Self::room); gives the picture that it completes.
+    /// Processes the datagram of that length received into
+    /// [`room`](Self::room); returns the picture that it completes.
     ///
-    /// What is no datagram of this format is passed over.
+    /// Ignores datagrams of other formats.
     pub(crate) fn handle_filled(&mut self, bytes: usize) -> Option<Picture> {
         let (due, overlapped) = (self.due(), self.overlapped);
         let index = std::mem::replace(self.room_at(due).first_mut()?, overlapped);
@@ -113,7 +113,7 @@ impl Assembler {
         Picture::new(PixelFormat::Bgr, WIDTH_PX, HEIGHT_PX, whole.slice(1..)).ok()
     }
 
-    /// The first block that is missing: there always is one.
+    /// The first missing block; there always is one.
     fn due(&self) -> usize {
         self.present.trailing_ones() as usize
     }
@@ -126,7 +126,7 @@ impl Assembler {
     }
 
     /// Memory for the next picture. Fresh pages cost as much as copying the
-    /// picture does, so that of an earlier one is used if it is free.
+    /// picture, so the memory of an earlier picture is reused if it is free.
     fn spare(&mut self) -> BytesMut {
         for _ in 0..self.given.len() {
             match self.given.pop_front().map(Bytes::try_into_mut) {
@@ -139,7 +139,7 @@ impl Assembler {
         blank()
     }
 
-    /// Pictures of which a datagram was lost.
+    /// Number of incomplete pictures.
     pub(crate) fn broken(&self) -> u64 {
         self.broken
     }
@@ -161,11 +161,11 @@ const INDEXES: [u8; BLOCKS] = [
 ];
 const ALL: u32 = (1 << BLOCKS) - 1;
 
-/// How far a datagram may be overtaken within its picture.
+/// How far a datagram may be reordered within its picture.
 const REORDER: u8 = 10;
 
-/// Pictures whose memory may come back: one on its way, one being shown, and
-/// one more.
+/// Number of pictures whose memory may be reused: one in progress, one being
+/// shown, and one more.
 const MAX_GIVEN: usize = 3;
 
 #[cfg(test)]

@@ -11,10 +11,10 @@ use sockkit_media::picture::Picture;
 
 use super::Assembler;
 
-/// Receives pictures from whoever sends them.
+/// Receives pictures from any sender.
 ///
-/// The format names neither sender nor picture: two senders at once are told
-/// apart by nobody, and their pictures mix.
+/// The format identifies neither the sender nor the picture: the pictures of
+/// two concurrent senders get mixed up.
 #[derive(Debug)]
 pub struct Receiver {
     endpoint: UdpEndpoint,
@@ -26,7 +26,7 @@ impl Receiver {
     /// Binds the address.
     ///
     /// # Errors
-    /// [`BindError`] if the address is taken, or not this machine's.
+    /// [`BindError`] if the address cannot be bound.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
@@ -39,22 +39,22 @@ impl Receiver {
         })
     }
 
-    /// The address bound, with the port the system chose if it was 0.
+    /// The local address, with the port chosen by the system.
     ///
     /// # Errors
-    /// Passes on what the system says.
+    /// The operating system's error.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.endpoint.local_addr()
     }
 
-    /// The next whole picture, numbered from 0 and stamped with the time of its
-    /// arrival: the format has neither. Waits as long as it takes.
+    /// Waits for the next complete picture. It is numbered from 0 and stamped
+    /// with its time of arrival, because the format has neither.
     ///
     /// # Errors
     /// [`UdpError`] if the socket fails.
     ///
     /// # Cancel safety
-    /// Cancel safe: datagrams already received stay.
+    /// Cancel safe: datagrams already received are kept.
     pub async fn next(&mut self) -> Result<Picture, UdpError> {
         loop {
             let datagram = self.endpoint.recv(self.assembler.room()).await?;
@@ -69,7 +69,7 @@ impl Receiver {
         }
     }
 
-    /// Pictures of which a datagram was lost.
+    /// Number of incomplete pictures.
     pub fn broken(&self) -> u64 {
         self.assembler.broken()
     }

@@ -1,4 +1,4 @@
-//! Sends the course's datagrams, straight from the picture's memory.
+//! Sends the course's datagrams directly from the picture's memory.
 
 use std::{net::SocketAddr, time::Instant};
 
@@ -16,8 +16,8 @@ use super::{
     datagrams::{DATAGRAM_BYTES, cut},
 };
 
-/// Sends pictures to one receiver, spread over time: a receiver of the course
-/// has a buffer that holds less than a picture.
+/// Sends pictures to one receiver, paced, because the receive buffer of the
+/// course's receivers is smaller than a picture.
 #[derive(Debug)]
 pub struct Sender {
     endpoint: UdpEndpoint,
@@ -29,7 +29,7 @@ impl Sender {
     /// Binds any port, to send to `to`.
     ///
     /// # Errors
-    /// [`BindError`] if the system has no socket.
+    /// [`BindError`] if no socket is available.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
@@ -42,25 +42,26 @@ impl Sender {
         })
     }
 
-    /// How fast the datagrams of a picture go out beyond the first 128 KiB.
-    /// Default: 125 MB a second, as fast as gigabit Ethernet.
+    /// Maximum send rate after the first 128 KiB of a picture. Default: 125 MB
+    /// a second, the rate of gigabit Ethernet.
     ///
-    /// `u64::MAX` sends each picture as fast as it goes.
+    /// `u64::MAX` disables pacing.
     #[must_use]
     pub fn max_bytes_per_second(mut self, bytes: u64) -> Self {
         self.pacer = Pacer::new(bytes, now());
         self
     }
 
-    /// Sends a picture of 640x480. Nothing of it is copied if it is BGR.
+    /// Sends a picture of 640x480, without copying it if it is BGR.
     ///
     /// # Errors
     /// [`SendError::Size`] if it has another size, [`SendError::Picture`] if it
-    /// cannot be decoded, [`SendError::Udp`] if the system refuses a datagram.
-    /// That nobody listens is no error, as nobody says so reliably.
+    /// cannot be decoded, [`SendError::Udp`] if the operating system rejects a
+    /// datagram. A receiver that is not listening is not an error, because this
+    /// is not detected reliably.
     ///
     /// # Cancel safety
-    /// Not cancel safe: the rest of the picture is then not sent.
+    /// Not cancel safe: the rest of the picture is not sent.
     pub async fn send(&mut self, picture: &Picture) -> Result<(), SendError> {
         let (width_px, height_px) = (picture.width_px(), picture.height_px());
         if (width_px, height_px) != (WIDTH_PX, HEIGHT_PX) {
@@ -84,11 +85,11 @@ impl Sender {
     }
 }
 
-/// Why a picture was not sent whole.
+/// Error from sending a picture.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The format carries one size only.
+    /// The format supports one size only.
     #[error(
         "picture of {width_px}x{height_px} px: \
          the format carries {WIDTH_PX}x{HEIGHT_PX} only, resize it"
@@ -102,7 +103,7 @@ pub enum SendError {
     /// It cannot be decoded.
     #[error(transparent)]
     Picture(#[from] PictureError),
-    /// The system refused a datagram.
+    /// The operating system rejected a datagram.
     #[error(transparent)]
     Udp(#[from] UdpError),
 }
@@ -112,8 +113,7 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// What goes out in one system call; two of them fit the receive buffer that
-/// Linux gives without asking.
+/// Sent with one system call; two of them fit Linux's default receive buffer.
 const RUN_DATAGRAMS: usize = 2;
 
 const SEND_BUFFER_BYTES: usize = 1 << 20;

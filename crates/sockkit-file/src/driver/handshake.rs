@@ -1,4 +1,4 @@
-//! The part of the conversation that is short and waits for people.
+//! The handshake of a session, which is short and may wait for users.
 
 use std::{
     future::poll_fn,
@@ -16,32 +16,31 @@ use tokio::{
 use super::io_loop::{HEARTBEAT, TransferIoError};
 use crate::session::WORKING;
 
-/// A stream before its bulk moves: it may be waited on again and again, and by
-/// a wait that is dropped nothing is lost.
+/// A stream before the bulk transfer. It can be waited on repeatedly, and a
+/// cancelled wait loses nothing.
 #[derive(Debug)]
 pub(super) struct HandshakeStream<S> {
     stream: S,
-    /// What is said and not yet written.
+    /// Bytes to be written.
     unsent: Vec<u8>,
-    /// How much of it is written after all.
+    /// How many of them have been written.
     sent: usize,
     input: Vec<u8>,
     heard: usize,
     idle_timeout: Duration,
-    /// Bytes of both directions.
+    /// Bytes moved in both directions.
     moved_bytes: u64,
     heard_at: Instant,
     written_at: Instant,
 }
 
-/// How long an exchange may take in all. Bytes that move earn more time, up to
-/// a limit, so that a long list over a slow link comes through while a peer
-/// that trickles does not.
+/// Timeout of an exchange. Moved bytes extend it, up to a limit, so that a long
+/// list passes over a slow link while a peer that trickles bytes does not.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Allowance {
     pub(super) began: Instant,
     pub(super) timeout: Duration,
-    /// The bytes beyond these earn nothing.
+    /// Bytes beyond this do not extend it.
     pub(super) max_bytes: u64,
 }
 
@@ -78,7 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HandshakeStream<S> {
         }
     }
 
-    /// Will write `bytes` while it listens.
+    /// Queues `bytes`, which are written while waiting for input.
     pub(super) fn say(&mut self, bytes: Vec<u8>) {
         if self.unsent.is_empty() {
             self.unsent = bytes;
@@ -88,9 +87,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HandshakeStream<S> {
         }
     }
 
-    /// Writes what was said, and returns what the peer says next. Meanwhile it
-    /// tells the peer that this side is alive. The peer may be silent for
-    /// `max_silence`, and the exchange may take its `allowance`.
+    /// Writes the queued bytes, and returns the peer's next bytes. Sends
+    /// keep-alives in the meantime. The peer may be silent for `max_silence`,
+    /// and the exchange is limited by its `allowance`.
     ///
     /// # Cancel safety
     /// Cancel safe: the next call continues.
@@ -108,7 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HandshakeStream<S> {
         }
     }
 
-    /// How long to wait before the rules are looked at again.
+    /// How long to wait until the limits are checked again.
     fn next_wait(
         &mut self,
         max_silence: Option<Duration>,
@@ -146,7 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HandshakeStream<S> {
         let mut input = ReadBuf::new(&mut self.input);
         let read = Pin::new(&mut self.stream).poll_read(cx, &mut input);
         self.heard = input.filled().len();
-        // A peer that ended the session has closed: why it did comes first.
+        // A peer that ended the session has closed; its reason comes first.
         if let (Poll::Pending, Poll::Ready(Err(error))) = (&read, written) {
             return Poll::Ready(Err(failed(error)));
         }
@@ -169,7 +168,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HandshakeStream<S> {
                 bytes => {
                     self.sent += bytes;
                     if self.sent == self.unsent.len() {
-                        // An offer's memory is not kept for the whole session.
+                        // The memory of an offer is not kept for the whole
+                        // session.
                         (self.unsent, self.sent) = (Vec::new(), 0);
                     }
                     self.moved_bytes += bytes as u64;
@@ -180,7 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HandshakeStream<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Gives the stream back once everything said is written.
+    /// Returns the stream when all queued bytes are written.
     pub(super) async fn into_stream(mut self) -> Result<S, TransferIoError> {
         let silence = self.idle_timeout;
         match timeout(silence, poll_fn(|cx| self.poll_write(cx))).await {
@@ -190,8 +190,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HandshakeStream<S> {
         Ok(self.stream)
     }
 
-    /// Says the last words, and waits until the peer has had a chance to hear
-    /// them: closing with unread bytes would reset the connection under them.
+    /// Sends the last message, and waits until the peer has had a chance to
+    /// read it: closing with unread input would reset the connection and
+    /// discard the message.
     pub(super) async fn close_after(mut self, words: Option<Vec<u8>>) {
         if let Some(words) = words {
             self.say(words);
@@ -213,8 +214,8 @@ impl<S> HandshakeStream<S> {
     }
 }
 
-/// A peer that closes before it has read everything resets the connection; with
-/// nothing under way that is an end like another.
+/// A peer that closes before it has read everything resets the connection.
+/// During the handshake that counts as a normal end.
 fn failed(error: io::Error) -> TransferIoError {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
     match error.kind() {
@@ -223,15 +224,16 @@ fn failed(error: io::Error) -> TransferIoError {
     }
 }
 
-/// How long a peer may be silent that was heard to say that it is alive, while
-/// people are waited for; one that never says it is taken for an older one.
+/// How long a peer that has sent keep-alives may be silent while users are
+/// waited for. A peer that never sent one is treated as an older version,
+/// without a limit.
 pub(super) fn max_silence(beats: bool, idle_timeout: Duration) -> Option<Duration> {
     beats.then_some(idle_timeout.max(MIN_SILENCE))
 }
 
-/// Older peers say only every ten seconds that they are alive.
+/// Older versions send keep-alives only every ten seconds.
 const MIN_SILENCE: Duration = Duration::from_secs(15);
-/// So many bytes earn a second: a link that carries less is no LAN.
+/// This many bytes extend the timeout by a second: any LAN is faster.
 const EARNING_BYTES: u64 = 256 << 10;
 const INPUT_BYTES: usize = 16 << 10;
 const FAREWELL: Duration = Duration::from_secs(2);

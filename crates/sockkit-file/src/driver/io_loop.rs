@@ -26,7 +26,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// The worker's end.
+/// The worker's end of the channels.
 #[derive(Debug)]
 pub(super) struct WorkerChannels {
     pub(super) outbound: mpsc::Sender<Chunk>,
@@ -37,10 +37,11 @@ pub(super) struct WorkerChannels {
 }
 
 impl WorkerChannels {
-    /// Whether it is worth while to work on.
+    /// Whether the transfer is still running.
     ///
     /// # Errors
-    /// [`TransferIoError::Closed`] if the link has failed, or the transfer was stopped.
+    /// [`TransferIoError::Closed`] if the connection has failed, or the
+    /// transfer was stopped.
     pub(super) fn check(&self) -> Result<(), TransferIoError> {
         match self.outbound.is_closed() {
             true => Err(TransferIoError::Closed),
@@ -50,13 +51,13 @@ impl WorkerChannels {
 }
 
 impl Drop for WorkerChannels {
-    /// What is still to be written is not its work.
+    /// Writing the rest is not the worker's job.
     fn drop(&mut self) {
         self.activity.wait_for_peer(0);
     }
 }
 
-/// The stream's end.
+/// The stream's end of the channels.
 #[derive(Debug)]
 pub(super) struct IoLoop {
     pub(super) outbound: mpsc::Receiver<Chunk>,
@@ -67,20 +68,20 @@ pub(super) struct IoLoop {
     config: IoLoopConfig,
 }
 
-/// How one side's pump differs from the other's.
+/// How the I/O loops of the two sides differ.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IoLoopConfig {
     pub(super) idle_timeout: Duration,
     pub(super) patience: Duration,
     pub(super) read_buffer_bytes: usize,
-    /// What to write when there is nothing to write, so that the peer knows.
+    /// A keep-alive to write while there is nothing else to write.
     pub(super) heartbeat: Option<&'static [u8]>,
 }
 
 /// Bytes on their way to the stream.
 #[derive(Debug)]
 pub(super) struct Chunk {
-    /// Keeps its length for life, so that its zeros are written once.
+    /// Never changes its length, so that it is zeroed only once.
     pub(super) buffer: Vec<u8>,
     pub(super) filled: usize,
 }
@@ -95,33 +96,33 @@ impl Chunk {
     }
 }
 
-/// Why a pump stopped before both sides were through.
+/// Why the I/O loop stopped before both sides were done.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransferIoError {
     /// The stream failed.
     #[error("connection failed")]
     Io(#[from] io::Error),
-    /// Not a byte moved in either direction.
+    /// No byte moved in either direction.
     #[error("peer was silent for {} s", silence.as_secs())]
     Silent {
         /// For how long.
         silence: Duration,
     },
-    /// The peer did not come to the point: a port scanner, a peer that
-    /// trickles, or a link that carries nearly nothing.
+    /// The peer did not complete its handshake: a port scanner, a peer that
+    /// trickles bytes, or an extremely slow link.
     #[error("peer did not complete its handshake within {} s", timeout.as_secs())]
     Slow {
-        /// The time that it had, without what its bytes earned.
+        /// The timeout, without extensions.
         timeout: Duration,
     },
-    /// The peer says that it works, but the transfer does not move.
+    /// The peer sends keep-alives, but the transfer makes no progress.
     #[error("peer is alive, but the transfer has not moved for {} s", stall.as_secs())]
     Stalled {
         /// For how long.
         stall: Duration,
     },
-    /// The peer closed before it was through.
+    /// The peer closed before it was done.
     #[error("peer closed the connection before the transfer was complete")]
     Closed,
 }
@@ -152,7 +153,7 @@ impl IoLoop {
     }
 
     /// Runs until the worker has dropped its end and everything is written, or
-    /// until the link fails.
+    /// until the stream fails.
     pub(super) async fn run(
         self,
         stream: impl AsyncRead + AsyncWrite,
@@ -192,15 +193,15 @@ impl IoLoop {
                     written = &mut writing => break written.map_err(TransferIoError::Io),
                     error = &mut watching => break Err(error),
                     // The worker learns of the end from its closed channel,
-                    // after everything that came before it.
+                    // after everything that arrived before it.
                     _ended = &mut reading, if !read_ended => read_ended = true,
                 }
             }
         };
-        // A worker that still wants to send must not wait for the rest of this.
+        // A worker that still wants to send must not wait for the following.
         drop(writes);
-        // What the peer said last may still be on its way, and closing with
-        // unread bytes would reset the connection under our own last words.
+        // The peer's last message may still be on its way. Closing with unread
+        // input would reset the connection and discard our own last message.
         if !matches!(
             written,
             Err(TransferIoError::Silent { .. } | TransferIoError::Stalled { .. })
@@ -220,7 +221,8 @@ struct Reads<'a, S> {
 }
 
 impl<S: AsyncRead> Reads<'_, S> {
-    /// Reads until the peer closes; once the worker is gone, to nowhere.
+    /// Reads until the peer closes; after the worker is gone, discards the
+    /// input.
     async fn run(&mut self) -> io::Result<()> {
         let result = self.read_to_end().await;
         self.inbound = None;
@@ -237,7 +239,7 @@ impl<S: AsyncRead> Reads<'_, S> {
             if self.reader.read_buf(&mut buffer).await? == 0 {
                 return Ok(());
             }
-            // Whatever is there already travels in the same buffer.
+            // Data that is already available goes into the same buffer.
             while buffer.len() < buffer.capacity() {
                 tokio::select! {
                     biased;
@@ -269,7 +271,7 @@ struct Writes<'a, S> {
 }
 
 impl<S: AsyncWrite> Writes<'_, S> {
-    /// Writes until the worker drops its end, then closes our direction.
+    /// Writes until the worker drops its end, then closes the sending side.
     async fn run(&mut self) -> io::Result<()> {
         loop {
             let Ok(next) = timeout(self.quiet, self.outbound.recv()).await else {
@@ -293,25 +295,26 @@ impl<S: AsyncWrite> Writes<'_, S> {
                 }
                 self.activity.touch_payload();
             }
-            // A full queue of spares means that there are enough.
+            // If the queue of free chunks is full, there are enough.
             piece.filled = 0;
             let _ = self.spare.try_send(piece);
         }
     }
 }
 
-/// When something last moved, in milliseconds since the start.
+/// Times of the last activity, in milliseconds since the start.
 #[derive(Debug)]
 pub(super) struct Activity {
     start: Instant,
     any: AtomicU64,
     payload: AtomicU64,
-    /// The worker takes no more for now: not the peer's fault.
+    /// The worker takes no more input for now, which is not the peer's fault.
     inbound_is_full: AtomicBool,
-    /// The worker is busy with our own disk: not the peer's fault either.
+    /// The worker is busy with the local disk, which is not the peer's fault
+    /// either.
     is_working: AtomicBool,
     work_began: AtomicU64,
-    /// How long the peer may take to read what it compares, beside its patience.
+    /// How much longer the peer may take, to read what it compares.
     comparing: AtomicU64,
 }
 
@@ -329,8 +332,8 @@ impl Activity {
     }
 
     /// The worker waits for the peer, which must read `compared_bytes` of its
-    /// own before it has nothing to do but send. What this side worked until
-    /// now is not counted as the peer's silence.
+    /// own files before it can only send. The time that this side has worked
+    /// does not count as the peer's silence.
     pub(super) fn wait_for_peer(&self, compared_bytes: u64) {
         let comparing = compared_bytes / COMPARED_BYTES_PER_MILLISECOND;
         self.comparing.store(comparing, Relaxed);
@@ -354,7 +357,7 @@ impl Activity {
         self.any.store(self.now(), Relaxed);
     }
 
-    /// The transfer has moved.
+    /// The transfer makes progress.
     pub(super) fn touch_payload(&self) {
         self.payload.store(self.now(), Relaxed);
         self.touch();
@@ -387,17 +390,17 @@ impl Activity {
     }
 }
 
-/// Large enough that handing a piece over costs nothing beside filling it,
-/// small enough that it stays in the cache until it is written.
+/// Large enough that passing a chunk costs nothing compared with filling it,
+/// small enough to stay in the cache until it is written.
 pub(super) const CHUNK_BYTES: usize = 256 << 10;
-/// After how long without a word to say so. Not by our own timeout: the peer's
-/// may be as short as three of these.
+/// Interval of keep-alives when nothing else is sent. Independent of the local
+/// timeout: the peer's may be as short as three of these.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 /// A disk that reads 10 MB/s is slow, not stalled.
 const COMPARED_BYTES_PER_MILLISECOND: u64 = 10_000;
-/// Pieces under way in each direction.
+/// Number of chunks in flight in each direction.
 const QUEUE: usize = 4;
-/// How long the peer's last words, or its end, are waited for.
+/// How long to wait for the peer's last message, or for EOF.
 const LINGER: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

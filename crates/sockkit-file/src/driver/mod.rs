@@ -1,8 +1,8 @@
-//! Sends and receives over a stream: the session driven by real bytes.
+//! Runs a session over a stream.
 //!
-//! [`send`](send()) and [`receive`](receive()) first hold the conversation up
-//! to the receiver's answer on the async side, then hand the session to a
-//! worker thread and pump bytes between it and the stream.
+//! [`send`](send()) and [`receive`](receive()) perform the handshake up to the
+//! receiver's answer on the async side. Then they hand the session to a worker
+//! thread, and an I/O loop moves bytes between it and the stream.
 
 mod handshake;
 mod io_loop;

@@ -1,4 +1,4 @@
-//! What is told while a transfer runs, and what is left to say after it.
+//! Progress events and the final summary.
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -7,54 +7,55 @@ use crate::{
     session::{FailReason, RefuseReason},
 };
 
-/// One step of a transfer. Positions are those in the manifest.
+/// A progress event. Positions are those in the manifest.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Progress {
-    /// The receiver is there, and now has to answer; only a sender is told.
+    /// The receiver is connected and has to answer. For senders only.
     Waiting {
-        /// Others come first there.
+        /// Whether other peers come first there.
         busy: bool,
     },
-    /// What is about to move, after the receiver has answered. Receiver and
-    /// sender may differ if a resumed file turns out to have changed.
+    /// The receiver has answered, and the transfer starts. Receiver and sender
+    /// may differ if a file to resume has changed.
     Started {
-        /// Bytes of all files that were accepted.
+        /// Size of all accepted files, in bytes.
         total_bytes: u64,
     },
-    /// Blocks that need not move: they are there and verified.
+    /// Blocks that need not be sent, because they are present and verified.
     Resumed {
         /// Position of the file.
         entry: u32,
-        /// How much of it is there.
+        /// How many bytes are present.
         bytes: u64,
     },
-    /// Bytes of a file have moved.
+    /// Data of a file was sent or received.
     Moved {
         /// Position of the file.
         entry: u32,
-        /// How many since the last time.
+        /// Bytes since the last event.
         bytes: u64,
     },
     /// Unfinished files of earlier transfers were removed from the receiver's
-    /// folders, because they were too old or too many, or of no use.
+    /// folders, because there were too many, or they were too old or unusable.
     Removed {
-        /// How many.
+        /// Number of removed files.
         files: u32,
     },
-    /// A file is through.
+    /// A file has ended.
     Ended {
         /// Position of the file.
         entry: u32,
     },
 }
 
-/// Is told of each [`Progress`], on the worker's thread: it must not block.
+/// A callback for [`Progress`] events. It runs on the worker's thread and must
+/// not block.
 #[derive(Clone, Default)]
 pub struct OnProgress(Option<Arc<dyn Fn(Progress) + Send + Sync>>);
 
 impl OnProgress {
-    /// Calls `told` for each step.
+    /// Calls `told` for each event.
     pub fn new(told: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(told)))
     }
@@ -72,21 +73,21 @@ impl fmt::Debug for OnProgress {
     }
 }
 
-/// How a transfer ended, file by file.
+/// Result of a transfer, file by file.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Summary {
-    /// Every file and link of the offer, in its order, and each folder that the receiver
-    /// does not have.
+    /// Every file and link of the offer, in order, and each folder that the
+    /// receiver does not have.
     pub files: Vec<FileSummary>,
-    /// Bytes of files that crossed the wire.
+    /// Bytes of file data sent over the network.
     pub moved_bytes: u64,
-    /// How many files, folders and links the sender could not offer.
+    /// Number of files, folders and links that the sender could not offer.
     pub left_out: u32,
 }
 
 impl Summary {
-    /// Files without an outcome are those that the session did not reach.
+    /// Files without an outcome were not reached by the session.
     pub(super) fn new(
         manifest: &Manifest,
         outcomes: Vec<Option<FileOutcome>>,
@@ -116,8 +117,8 @@ impl Summary {
         }
     }
 
-    /// Whether everything on offer is now at the receiver. What the sender could not
-    /// offer is counted in [`left_out`](Self::left_out).
+    /// Whether the receiver has everything that was offered. What the sender
+    /// could not offer is counted in [`left_out`](Self::left_out).
     pub fn is_complete(&self) -> bool {
         self.files
             .iter()
@@ -125,39 +126,40 @@ impl Summary {
     }
 }
 
-/// How it went with one file, link or folder.
+/// Result of one file, link or folder.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct FileSummary {
-    /// Its path as offered.
+    /// Its path, as offered.
     pub path: RawPath,
-    /// What it is.
+    /// Its kind.
     pub kind: EntryKind,
-    /// Its length.
+    /// Its size.
     pub size_bytes: u64,
-    /// Where the receiver put it, if not at its path; the sender is not told.
+    /// Where the receiver stored it, if not at its path; not known to the
+    /// sender.
     pub saved_as: Option<EntryPath>,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: FileOutcome,
 }
 
-/// What became of one file.
+/// Outcome of one entry.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum FileOutcome {
-    /// The receiver has it, verified by this digest; `None` if the transfer
-    /// had none, and for links.
+    /// The receiver has it, verified by this digest; `None` if the transfer had
+    /// no digests, and for links.
     Complete(Option<Digest>),
-    /// The receiver did not take it.
+    /// The receiver refused it.
     Refused(RefuseReason),
     /// The sender could not send it.
     Failed(FailReason),
-    /// The transfer ended before its turn came.
+    /// The transfer ended before it was reached.
     NotReached,
 }
 
-/// Entries are the peer's numbers, checked by the session; one that were not
-/// is ignored.
+/// The session has checked the peer's entry numbers; an invalid one would be
+/// ignored.
 pub(super) fn set_outcome(outcomes: &mut [Option<FileOutcome>], entry: u32, outcome: FileOutcome) {
     if let Some(slot) = outcomes.get_mut(entry as usize) {
         *slot = Some(outcome);

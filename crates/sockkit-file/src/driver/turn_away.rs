@@ -1,4 +1,4 @@
-//! A peer that there is no room for.
+//! Refuses a peer.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::{
     session::{Abort, Limits, ReceiverSession, Role, SenderSession},
 };
 
-/// Tells the peer at the other end of `stream` why this side, which would have
-/// been the `role`, does not talk to it; takes two seconds at most.
+/// Tells the peer at the other end of `stream` why it is refused by this side,
+/// which would have had the given `role`. Takes two seconds at most.
 ///
 /// # Cancel safety
-/// Cancel safe in so far as the connection closes either way.
+/// Cancel safe: dropping it closes the connection without a reply.
 pub async fn turn_away<S>(stream: S, role: Role, reason: Abort)
 where
     S: AsyncRead + AsyncWrite + Unpin,

@@ -1,5 +1,5 @@
-//! The disk: what is sent, and where received files go. It knows no peer and no
-//! session, so that any way to transfer files can use it.
+//! Disk access: files to send, and the destination of received files. It is
+//! independent of peers and sessions, so that any kind of transfer can use it.
 
 mod destination;
 mod folder;

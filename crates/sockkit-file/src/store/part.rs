@@ -1,4 +1,4 @@
-//! A file that is arriving: its part, and the record of its verified blocks.
+//! A file being received: its part, and the record of its verified blocks.
 //!
 //! ```text
 //!   .sockkit-4f1c…9a.part      the bytes, from the first
@@ -7,13 +7,13 @@
 //!                              of more than one block
 //! ```
 //!
-//! Both stand in the folder of the final file, and their names follow from its
-//! name, so that the next attempt finds them. On resume each recorded block is
-//! read again and must fit its digest: what a power failure left unwritten is
-//! fetched again.
+//! Both are in the folder of the final file, and their names are derived from
+//! its name, so that the next attempt finds them. On resume each recorded block
+//! is read again and must match its digest: what a power failure left unwritten
+//! is transferred again.
 //!
-//! No other user may read or write them while they grow. If another user has the
-//! name, the part gets one that cannot be foreseen, and no record.
+//! No other user may read or write them. If another user has the name, the part
+//! gets an unpredictable one, and no record.
 
 use std::{
     fs::File,
@@ -29,20 +29,21 @@ use crate::{
 /// An unfinished file, locked against other transfers.
 #[derive(Debug)]
 pub(crate) struct Part {
-    /// Of a part that no later attempt could use; first, because it goes while
-    /// the file is locked.
+    /// A part that no later attempt can use; dropped first, while the file is
+    /// still locked.
     leftover: Option<Leftover>,
     folder: Arc<Folder>,
     names: PartNames,
     file: File,
     record: Option<File>,
-    /// Where the next bytes go.
+    /// Offset of the next write.
     position: u64,
     verified: DigestTree,
 }
 
 impl Part {
-    /// Opens what an earlier attempt left of `entry`, or begins anew.
+    /// Opens the part left by an earlier attempt for `entry`, or starts a new
+    /// one.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if another transfer is writing it.
@@ -78,12 +79,12 @@ impl Part {
         }
     }
 
-    /// The blocks that need not come again.
+    /// The blocks that need not be sent again.
     pub(crate) fn verified(&self) -> &DigestTree {
         &self.verified
     }
 
-    /// Makes block `index` the next to be written; drops what is there beyond.
+    /// Starts writing block `index`, and truncates what follows it.
     pub(crate) fn begin_block(&mut self, index: u64) -> io::Result<()> {
         let offset = index * BLOCK_BYTES;
         if index == 0 && self.verified.blocks() > 0 {
@@ -100,14 +101,14 @@ impl Part {
         Ok(())
     }
 
-    /// Appends bytes of the block.
+    /// Appends data of the block.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, self.position)?;
         self.position += bytes.len() as u64;
         Ok(())
     }
 
-    /// Records that the block is here and fits its digest.
+    /// Records that the block is complete and matches its digest.
     pub(crate) fn keep_block(&mut self, digest: Digest) -> io::Result<()> {
         self.verified.push(digest);
         match &mut self.record {
@@ -116,13 +117,13 @@ impl Part {
         }
     }
 
-    /// Forgets everything: no block of it is of use.
+    /// Removes the part: none of its blocks is usable.
     pub(crate) fn discard(self) -> io::Result<()> {
         discard(&self.folder, &self.names)
     }
 
-    /// Gives the file its length and time. It still has to be synced and renamed,
-    /// and gets `mode` with its name.
+    /// Sets the length and time of the file. It must still be synced and
+    /// renamed, which gives it `mode`.
     pub(crate) fn complete(
         self,
         path: EntryPath,
@@ -145,7 +146,7 @@ impl Part {
         })
     }
 
-    /// Reads the record and keeps the blocks that still fit their digests.
+    /// Reads the record and keeps the blocks that match their digests.
     fn read_record(&mut self, entry: &Entry) -> io::Result<()> {
         let Some(mut record) = self.folder.lock_temporary(&self.names.record)? else {
             tracing::warn!(
@@ -177,7 +178,7 @@ impl Part {
         Ok(())
     }
 
-    /// Whether the next block in the part fits `digest`.
+    /// Whether the next block in the part matches `digest`.
     fn has_block(&self, size_bytes: u64, digest: Digest) -> io::Result<bool> {
         let index = self.verified.blocks();
         let mut offset = index * BLOCK_BYTES;
@@ -197,15 +198,15 @@ impl Part {
     }
 }
 
-/// A file that is complete and verified under its temporary name.
+/// A complete and verified file under its temporary name.
 #[derive(Debug)]
 pub(crate) struct Completed {
     leftover: Option<Leftover>,
     pub(crate) folder: Arc<Folder>,
     pub(crate) names: PartNames,
-    /// Open until it is renamed: it holds the lock.
+    /// Open until it is renamed, because it holds the lock.
     pub(crate) file: File,
-    /// As it was when it was complete.
+    /// Its metadata when it was complete.
     pub(crate) stat: Stat,
     mode: Mode,
     pub(crate) has_record: bool,
@@ -214,12 +215,12 @@ pub(crate) struct Completed {
 }
 
 impl Completed {
-    /// Whether its temporary name still leads to it.
+    /// Whether its temporary name still refers to it.
     pub(crate) fn is_there(&self) -> io::Result<bool> {
         self.folder.names(&self.names.part, &self.stat)
     }
 
-    /// Lets others at it, as far as they may; no further than at the file that it
+    /// Extends its permissions, but not beyond those of a file that it
     /// replaces.
     pub(crate) fn open_up(&self, replaced: Option<&Stat>) {
         folder::open_up(&self.file, self.mode, replaced);
@@ -236,20 +237,20 @@ impl Completed {
         }
     }
 
-    /// Forgets everything: its bytes may not be on the disk.
+    /// Removes the file: its data may not be on the disk.
     pub(crate) fn discard(self) -> io::Result<()> {
         discard(&self.folder, &self.names)
     }
 }
 
-/// Removes a part, and first its record: what is left is then not believed.
+/// Removes a part, and first its record, without which the rest is not trusted.
 fn discard(folder: &Folder, names: &PartNames) -> io::Result<()> {
     folder.remove(&names.record)?;
     folder.remove(&names.part)
 }
 
-/// A temporary file that goes when it is dropped: without a record it would be
-/// in the way and of no use.
+/// A temporary file that is removed on drop: without a record it would be
+/// useless.
 #[derive(Debug)]
 struct Leftover {
     folder: Arc<Folder>,
@@ -285,7 +286,7 @@ pub(crate) struct PartNames {
 }
 
 impl PartNames {
-    /// Short whatever the length of `name`, and the same at each attempt.
+    /// Short for any length of `name`, and the same at each attempt.
     pub(crate) fn of(name: impl AsRef<[u8]>) -> Self {
         let digest = blake3::hash(name.as_ref()).to_hex();
         Self::of_stem(&format!("{TEMPORARY_PREFIX}{}", &digest[..32]))
@@ -298,13 +299,13 @@ impl PartNames {
         }
     }
 
-    /// Names that cannot be foreseen, and that no later attempt finds.
+    /// Unpredictable names, which no later attempt finds.
     fn fresh() -> Self {
         Self::of_stem(&fresh_stem())
     }
 }
 
-/// What the recorded blocks belong to.
+/// Identifies the file to which the recorded blocks belong.
 fn record_head(entry: &Entry) -> [u8; RECORD_HEAD_BYTES] {
     let mut head = [0; RECORD_HEAD_BYTES];
     head[..8].copy_from_slice(RECORD_MAGIC);

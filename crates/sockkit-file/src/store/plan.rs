@@ -1,4 +1,4 @@
-//! What would be written, before anything is.
+//! Plans what would be written, without writing.
 
 use std::{io, sync::Arc};
 
@@ -8,26 +8,27 @@ use super::{
 };
 use crate::{Entry, EntryKind, EntryPath, RawPath, RefuseReason};
 
-/// What would be done about one entry of an offer.
+/// What would happen to one entry of an offer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Planned {
-    /// It would appear under this path, where nothing is yet; or it is a folder.
+    /// It would be written to this path, which is free; or it is a folder.
     Write(EntryPath),
     /// It would replace the file at this path.
     Replace(EntryPath),
-    /// A file of its size is at this path, and stays; the contents are compared. Or it
-    /// is a link, and the same one is there.
+    /// A file of its size exists at this path and would be kept; the contents
+    /// are compared. Or it is a link that already exists.
     Compare(EntryPath),
     /// It would be refused.
     Refuse(RefuseReason),
 }
 
-/// Looks, and neither writes nor makes anything.
+/// Checks the disk without writing anything.
 pub(crate) struct Planner {
     root: Arc<Folder>,
     on_conflict: OnConflict,
     confuses_names: Option<bool>,
-    /// The folder used last, if it is there: thousands of files may share it.
+    /// The folder used last, if it exists, because thousands of files may share
+    /// it.
     recent: Option<(EntryPath, Option<Folder>)>,
 }
 
@@ -103,7 +104,8 @@ impl Planner {
         })
     }
 
-    /// The folder that would hold the file; `None` if it would have to be made.
+    /// The folder that would contain the file; `None` if it would have to be
+    /// created.
     fn folder_of(&mut self, path: &EntryPath) -> io::Result<Option<&Folder>> {
         let Some(parent) = path.parent() else {
             return Ok(Some(&self.root));

@@ -1,4 +1,4 @@
-//! What is sent: walks folders, and opens files again when their turn comes.
+//! Files to send: walks folders, and opens each file when its turn comes.
 
 use std::{
     collections::HashMap,
@@ -15,29 +15,29 @@ use crate::{
 
 /// Files and folders to offer.
 ///
-/// Links inside a folder are sent as links, unless they are absolute or lead out of that
-/// folder; none is followed. A link that is named itself stands for what it leads to,
-/// under its own name. Devices, sockets and pipes are not sent.
+/// Links inside a folder are sent as links, unless they are absolute or lead
+/// out of that folder; none is followed. A link that is named itself is sent as
+/// its target, under its own name. Devices, sockets and pipes are not sent.
 #[derive(Debug)]
 pub struct FileSet {
     manifest: Manifest,
-    /// For each entry, where it was found.
+    /// Where each entry was found.
     roots: Vec<Arc<Root>>,
     skipped: Vec<Skipped>,
 }
 
-/// A path that was named.
+/// A path named by the user.
 #[derive(Debug)]
 struct Root {
-    /// The folder that holds it.
+    /// The folder that contains it.
     folder: Folder,
-    /// What it is called there, and on offer.
+    /// Its name in that folder, and in the offer.
     real: Vec<u8>,
     offered: Vec<u8>,
 }
 
 impl Root {
-    /// Where an entry is, relative to the folder.
+    /// The path of an entry, relative to the folder.
     fn real_path(&self, entry: &Entry) -> Option<EntryPath> {
         let below = entry.path.as_bytes().strip_prefix(&*self.offered)?;
         EntryPath::parse([&self.real, below].concat()).ok()
@@ -45,13 +45,13 @@ impl Root {
 }
 
 impl FileSet {
-    /// Lists `paths` and everything below them. Reads the disk: call it where
-    /// blocking is fine.
+    /// Lists `paths` and everything below them. Call it from a blocking thread,
+    /// because it reads the disk.
     ///
     /// # Errors
     /// If a named path does not exist or cannot be read, or two of them have
-    /// the same name. What is wrong inside a folder is [skipped](Self::skipped).
-    /// On Windows, for now, always: [`io::ErrorKind::Unsupported`].
+    /// the same name. Problems inside a folder are [skipped](Self::skipped). On
+    /// Windows currently always [`io::ErrorKind::Unsupported`].
     pub fn gather<P: AsRef<Path>>(
         paths: impl IntoIterator<Item = P>,
     ) -> Result<Self, FileSetError> {
@@ -71,7 +71,7 @@ impl FileSet {
             let (Some(parent), Some(real)) = (found.parent(), found.file_name()) else {
                 return Err(FileSetError::Nameless { path: found });
             };
-            // `.` and `..` are called what they are.
+            // `.` and `..` are offered under their real names.
             let offered = path.file_name().unwrap_or(real);
             let (Some(real), Some(offered)) = (folder::bytes_of(real), folder::bytes_of(offered))
             else {
@@ -93,24 +93,24 @@ impl FileSet {
         Ok(source)
     }
 
-    /// Whether blocks and files carry digests. Default: they do.
+    /// Whether blocks and files carry digests. Default: yes.
     #[must_use]
     pub fn integrity(mut self, integrity: Integrity) -> Self {
         self.manifest.integrity = integrity;
         self
     }
 
-    /// What will be offered.
+    /// The manifest to offer.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// What was found and will not be offered.
+    /// What was found but will not be offered.
     pub fn skipped(&self) -> &[Skipped] {
         &self.skipped
     }
 
-    /// Opens an entry and makes sure that it is still what was offered.
+    /// Opens an entry and checks that it has not changed since it was offered.
     pub(crate) fn open(&self, entry: u32) -> Result<OpenFileSet, FailReason> {
         let index = entry as usize;
         let (Some(root), Some(entry)) = (self.roots.get(index), self.manifest.entries.get(index))
@@ -124,7 +124,7 @@ impl FileSet {
             .map_err(|error| match error.kind() {
                 io::ErrorKind::NotFound => FailReason::Vanished,
                 _ => {
-                    // The peer is told no more than that.
+                    // The peer gets no further details.
                     tracing::warn!(%path, %error, "cannot read a file");
                     FailReason::Unreadable
                 }
@@ -159,7 +159,7 @@ impl FileSet {
         });
     }
 
-    /// Sorted, so that the same folder is always offered in the same order.
+    /// Sorted, so that a folder is always offered in the same order.
     fn add_folder(&mut self, root: &Arc<Root>, real: &Path, path: &[u8]) {
         let listed = fs::read_dir(real).and_then(|found| {
             let names = found.map(|entry| Ok(entry?.file_name()));
@@ -180,7 +180,7 @@ impl FileSet {
     }
 }
 
-/// What is at `real`, as it is offered under `path`.
+/// The entry for the file at `real`, offered under `path`.
 fn offered(real: &Path, path: &[u8]) -> Result<Entry, SkipReason> {
     let failed = |error: io::Error| SkipReason::Io(error.kind());
     let metadata = fs::symlink_metadata(real).map_err(failed)?;
@@ -194,7 +194,7 @@ fn offered(real: &Path, path: &[u8]) -> Result<Entry, SkipReason> {
         let target = fs::read_link(real).map_err(failed)?;
         let target = folder::bytes_of(target.as_os_str()).ok_or(SkipReason::NotUnicode)?;
         let parsed = LinkTarget::parse(&allowed, target).map_err(SkipReason::Link)?;
-        // The folder that was named is the outermost.
+        // The named folder is the outermost.
         if parsed.folders_left(&allowed).unwrap_or(0) == 0 {
             return Err(SkipReason::Link(NameError::LeadsOut));
         }
@@ -210,12 +210,12 @@ fn offered(real: &Path, path: &[u8]) -> Result<Entry, SkipReason> {
     Ok(entry)
 }
 
-/// Something that was found and is not offered.
+/// Something that was found but is not offered.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Skipped {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// Why.
+    /// The reason.
     pub reason: SkipReason,
 }
 
@@ -223,32 +223,32 @@ pub struct Skipped {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SkipReason {
-    /// It is a link that no receiver would make.
+    /// A link that no receiver would create.
     #[error("{0}")]
     Link(NameError),
     /// A device, a socket or a pipe.
     #[error("neither a file nor a folder")]
     Special,
-    /// No receiver would take the name.
+    /// No receiver would accept the name.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// The name, or the target of the link, is not Unicode: on Windows alone.
+    /// The name, or the target of the link, is not Unicode; on Windows only.
     #[error("name is not Unicode")]
     NotUnicode,
-    /// It could not be looked at.
+    /// Its metadata could not be read.
     #[error("{0}")]
     Io(io::ErrorKind),
 }
 
 impl SkipReason {
-    /// Whether the receiver misses something: not where there is nothing to send, as of
-    /// a socket, or of a file that an unfinished transfer left.
+    /// Whether the receiver misses something; not if there is nothing to send,
+    /// as with a socket, or with the leftovers of an unfinished transfer.
     pub fn is_loss(&self) -> bool {
         !matches!(self, Self::Special | Self::Name(NameError::Reserved))
     }
 }
 
-/// Why the paths to send cannot be offered.
+/// Error from gathering the paths to send.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileSetError {
@@ -257,12 +257,12 @@ pub enum FileSetError {
     Io {
         /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// Error from the operating system.
         #[source]
         error: io::Error,
     },
     /// The root of the file system has no name to send.
-    #[error("{} has no name: name what is in it", escape_path(path))]
+    #[error("{} has no name: send what is in it", escape_path(path))]
     Nameless {
         /// The path.
         path: PathBuf,
@@ -275,7 +275,7 @@ pub enum FileSetError {
     },
     /// They would become one at the receiver.
     #[error(
-        "{} and {} have the same name: send them apart",
+        "{} and {} have the same name: send them separately",
         escape_path(first),
         escape_path(second)
     )]
@@ -287,7 +287,7 @@ pub enum FileSetError {
     },
 }
 
-/// Shows a path of this system, escaped: the user gives it, but another may have made
+/// Escapes a local path: the user types it, but another user may have created
 /// the name (`send *`).
 pub fn escape_path(path: &Path) -> String {
     match folder::bytes_of(path.as_os_str()) {
@@ -296,7 +296,7 @@ pub fn escape_path(path: &Path) -> String {
     }
 }
 
-/// A file as it was when it was opened.
+/// An open file, and its metadata at that time.
 #[derive(Debug)]
 pub(crate) struct OpenFileSet {
     pub(crate) file: File,
@@ -304,7 +304,7 @@ pub(crate) struct OpenFileSet {
 }
 
 impl OpenFileSet {
-    /// Whether anybody wrote to it since.
+    /// Whether the file has been modified since it was opened.
     pub(crate) fn is_unchanged(&self) -> bool {
         self.file
             .metadata()

@@ -1,9 +1,9 @@
-//! What earlier transfers left, and when it goes.
+//! Cleans up after earlier transfers.
 //!
-//! A broken transfer leaves a part and a record for each file that can be
-//! resumed. They wait for a week, in one folder the newest 128; what no attempt
-//! could use goes at once. What another transfer has locked, or another user
-//! owns, stays.
+//! An interrupted transfer leaves a part and a record for each file that can be
+//! resumed. They are kept for a week, at most 128 in a folder; unusable ones
+//! are removed at once. Files locked by another transfer, or owned by another
+//! user, are left alone.
 
 use std::{
     cmp::Reverse,
@@ -19,7 +19,7 @@ use super::{
 use crate::TEMPORARY_PREFIX;
 
 /// Removes the unfinished files in `folder` that are too old or too many at
-/// `now`. Returns how many.
+/// time `now`. Returns how many.
 pub(super) fn remove_stale(folder: &Folder, now: SystemTime) -> io::Result<u32> {
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut removed = 0;
@@ -28,7 +28,7 @@ pub(super) fn remove_stale(folder: &Folder, now: SystemTime) -> io::Result<u32> 
         if found.part && found.record.is_some() {
             resumable.push((found, stem));
         } else {
-            // One without the other: nothing can be resumed.
+            // One without the other cannot be resumed.
             removed += u32::from(remove(folder, &stem, &found)?);
         }
     }
@@ -43,7 +43,7 @@ pub(super) fn remove_stale(folder: &Folder, now: SystemTime) -> io::Result<u32> 
     Ok(removed)
 }
 
-/// What is there under one temporary name.
+/// The files found under one temporary name.
 #[derive(Default)]
 struct Found {
     part: bool,
@@ -51,7 +51,7 @@ struct Found {
     record: Option<i64>,
 }
 
-/// This user's unfinished files, by the beginning of their names.
+/// This user's unfinished files, by the prefix of their names.
 fn unfinished(folder: &Folder) -> io::Result<HashMap<String, Found>> {
     let mut found: HashMap<String, Found> = HashMap::new();
     for name in folder.names_with(TEMPORARY_PREFIX)? {
@@ -67,14 +67,14 @@ fn unfinished(folder: &Folder) -> io::Result<HashMap<String, Found>> {
     Ok(found)
 }
 
-/// Removes what was found, unless a transfer has any of it.
+/// Removes the files found, unless a transfer uses one of them.
 fn remove(folder: &Folder, stem: &str, found: &Found) -> io::Result<bool> {
     let names = PartNames::of_stem(stem);
     let found = [
         (found.part, &names.part),
         (found.record.is_some(), &names.record),
     ];
-    // Held until all are gone.
+    // Held until all are removed.
     let mut locks = Vec::new();
     for (_, name) in found.iter().filter(|(is_there, _)| *is_there) {
         match folder.lock(name) {
@@ -84,7 +84,7 @@ fn remove(folder: &Folder, stem: &str, found: &Found) -> io::Result<bool> {
             Err(error) => return Err(error),
         }
     }
-    // The record first: what is left without it is believed by no attempt.
+    // The record first: without it, the rest is not trusted.
     locks
         .iter()
         .rev()
@@ -92,7 +92,7 @@ fn remove(folder: &Folder, stem: &str, found: &Found) -> io::Result<bool> {
     Ok(!locks.is_empty())
 }
 
-/// How long what can be resumed waits.
+/// How long resumable files are kept.
 const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// How many files that can be resumed wait in one folder.
+/// How many resumable files are kept in one folder.
 const MAX_KEPT: usize = 128;

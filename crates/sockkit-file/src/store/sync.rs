@@ -1,4 +1,4 @@
-//! Bytes reach the disk before a file gets its name.
+//! Syncs data to disk before files get their names.
 
 use std::{collections::BTreeMap, io};
 
@@ -7,7 +7,7 @@ use super::{
     part::Completed,
 };
 
-/// A folder below the destination may be where another file system begins.
+/// A folder below the destination may be on another file system.
 pub(super) fn by_file_system(batch: &[(u32, Completed)]) -> BTreeMap<Dev, Vec<&Completed>> {
     let mut groups: BTreeMap<Dev, Vec<&Completed>> = BTreeMap::new();
     for (_, file) in batch {
@@ -19,7 +19,7 @@ pub(super) fn by_file_system(batch: &[(u32, Completed)]) -> BTreeMap<Dev, Vec<&C
     groups
 }
 
-/// One call for the whole file system costs less than one for each of many
+/// One call for the whole file system is cheaper than one for each of many
 /// files.
 pub(super) fn sync_files(files: &[&Completed]) -> io::Result<()> {
     #[cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! A file of unknown length that appears only when it is through.
+//! A file of unknown length that appears only when it is complete.
 
 use std::{
     io,
@@ -8,8 +8,8 @@ use std::{
 use super::{Destination, OnConflict, Part, Writer};
 use crate::{Entry, EntryPath, FileTime};
 
-/// Takes bytes, and replaces the old file at the end. Dropped before that, it
-/// leaves nothing. Blocks on the disk.
+/// Writes a file, and replaces an existing one at the end. If dropped before
+/// that, it leaves nothing behind. Blocks on the disk.
 #[derive(Debug)]
 pub struct Whole {
     writer: Writer,
@@ -19,7 +19,7 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// Begins the file at `path`.
+    /// Starts the file at `path`.
     ///
     /// # Errors
     /// If the disk fails, or another transfer is writing that file.
@@ -35,12 +35,12 @@ impl Whole {
         })
     }
 
-    /// How many it has taken.
+    /// Number of bytes written.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Appends bytes.
+    /// Appends data.
     ///
     /// # Errors
     /// If the disk fails.
@@ -55,7 +55,7 @@ impl Whole {
         Ok(())
     }
 
-    /// Puts the file in place and says what it is called.
+    /// Puts the file in place, and returns its path.
     ///
     /// # Errors
     /// If the disk fails, or a folder or a link has its name.

@@ -1,4 +1,4 @@
-//! Lets peers in, and keeps them until their turn.
+//! Accepts peers, and holds them until their turn.
 
 use std::{
     io,
@@ -70,7 +70,7 @@ impl<P: QueuedPeer> Intake<P> {
                 }
             }
         }
-        // They believe that they are connected.
+        // These clients consider themselves connected.
         while let Some(accepted) = listener.accept_waiting() {
             self.admit(accepted, &mut peers);
         }
@@ -86,13 +86,13 @@ impl<P: QueuedPeer> Intake<P> {
         if let Some(permit) = self.limiter.take(peer.ip()) {
             peers.spawn(self.welcome(transport, peer, permit));
         } else if let Some(permit) = self.refusals.take(peer.ip()) {
-            tracing::debug!(%peer, "refused: no room");
+            tracing::debug!(%peer, "refused: no permit");
             peers.spawn(async move {
                 turn_away(transport, P::ROLE, Abort::Busy).await;
                 drop(permit);
             });
         } else {
-            // Who comes that often is not worth a word.
+            // A host with that many connections gets no explanation.
             transport.abort();
         }
     }
@@ -118,7 +118,7 @@ impl<P: QueuedPeer> Intake<P> {
                     };
                     wait_for_turn(turn, &ready, closing).await;
                 }
-                // When more fail than are asked for, the first are enough.
+                // If more fail than are fetched, the first are enough.
                 Err(error) => {
                     let _ = failed.try_send(FailedHandshake { address, error });
                 }
@@ -127,7 +127,7 @@ impl<P: QueuedPeer> Intake<P> {
     }
 }
 
-/// The peer may leave meanwhile, or be turned away.
+/// In the meantime, the peer may disconnect, or the queue may be closed.
 async fn wait_for_turn<P: QueuedPeer>(
     mut waiting: Turn<P>,
     ready: &mpsc::UnboundedSender<io::Result<Turn<P>>>,
@@ -153,11 +153,11 @@ async fn wait_for_turn<P: QueuedPeer>(
         Ok(Some(reason)) => waiting.peer.refuse(reason).await,
         Err(error) => {
             shared.left.fetch_add(1, Relaxed);
-            tracing::debug!(peer = %waiting.address, %error, "left before its turn came");
+            tracing::debug!(peer = %waiting.address, %error, "disconnected before its turn");
         }
     }
 }
 
-/// For those who are told that they waited in vain, or are about to come through
-/// their handshake.
+/// For peers that are told of the queue's end, or are about to complete their
+/// handshake.
 const WINDING_DOWN: Duration = Duration::from_secs(1);

@@ -1,5 +1,5 @@
-//! Shakes hands with several peers side by side, and hands out those that are
-//! through, first come, first served.
+//! Performs handshakes with several peers concurrently, and returns those that
+//! have completed it, in order.
 //!
 //! ```text
 //!   accept ─▶ a place ─▶ handshake ─▶ waits its turn ─▶ next()
@@ -30,14 +30,14 @@ use self::intake::Intake;
 pub use self::peer::Peer;
 use crate::session::Abort;
 
-/// Peers that transfer files with this side one after the other: senders, as a
+/// Peers that transfer files with this side one after another: senders, as a
 /// `Queue<Offer<_>>`, or receivers, as a `Queue<Outgoing<_>>`.
 ///
-/// Handshakes run in the background, side by side, each with its deadline. A
-/// peer that says nothing holds its own place and delays no other; one host, an
-/// IPv4 address or an IPv6 /64, has a quarter of the places at most. Who waits is
-/// told that others come first, and who finds no place why. Dropping the queue
-/// tells all who wait that they wait in vain.
+/// Handshakes run concurrently in the background, each with a timeout. A silent
+/// peer uses only its own permit and delays no other. One host, which is an
+/// IPv4 address or an IPv6 /64 network, gets at most a quarter of the permits.
+/// Waiting peers are told that others come first, and peers without a permit
+/// are told why. Dropping the queue tells all waiting peers that it has ended.
 ///
 /// ```no_run
 /// # mod sockkit { pub use ::sockkit_core::*; pub use ::sockkit_file as file; }
@@ -50,7 +50,7 @@ use crate::session::Abort;
 /// let mut queue = Queue::<Offer<_>>::start(listener, ReceiveConfig::default());
 /// loop {
 ///     match queue.next().await? {
-///         // Its manifest and name are for a user to decide by.
+///         // Show its manifest and name to a user, who decides.
 ///         Arrival::Turn(turn) => drop(turn.peer.accept(&destination).await?),
 ///         Arrival::Failed(failed) => eprintln!("{}: {}", failed.address, failed.error),
 ///     }
@@ -62,18 +62,18 @@ pub struct Queue<P: QueuedPeer> {
     ready: mpsc::UnboundedReceiver<io::Result<Turn<P>>>,
     failed: mpsc::Receiver<FailedHandshake<P>>,
     shared: Arc<Shared>,
-    /// A turn was given out, and no peer has come for it yet.
+    /// A turn was granted, and no peer has taken it yet.
     called: bool,
     closing: watch::Sender<Option<Abort>>,
     door: Option<JoinHandle<()>>,
 }
 
-/// What [`Queue::next`] gives.
+/// Result of [`Queue::next`].
 #[derive(Debug)]
 pub enum Arrival<P: QueuedPeer> {
     /// A peer whose turn it is.
     Turn(Turn<P>),
-    /// A peer that did not come through its handshake.
+    /// A peer whose handshake failed.
     Failed(FailedHandshake<P>),
 }
 
@@ -83,46 +83,46 @@ pub enum Arrival<P: QueuedPeer> {
 pub struct Turn<P> {
     /// The peer, which waits for a decision.
     pub peer: P,
-    /// Where it is.
+    /// Its address.
     pub address: PeerAddress,
-    /// While it is kept, others are told that they come later.
+    /// While it is held, other peers are told that they come later.
     pub place: QueuePermit,
 }
 
-/// A peer that did not come through its handshake.
+/// A peer whose handshake failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct FailedHandshake<P: QueuedPeer> {
-    /// Where it is.
+    /// Its address.
     pub address: PeerAddress,
-    /// Why it did not.
+    /// The error.
     pub error: P::Error,
 }
 
-/// One of the places; free again when dropped.
+/// The right to a turn; released on drop.
 #[derive(Debug)]
 pub struct QueuePermit {
     shared: Arc<Shared>,
     _permit: Permit,
 }
 
-/// What the door, its peers and the owner share.
+/// State shared by the intake task, its peers and the owner.
 #[derive(Debug)]
 struct Shared {
-    /// As many as have been called in.
+    /// Granted turns.
     turns: Semaphore,
-    /// Peers that wait for their turn, or have it.
+    /// Number of peers that wait for their turn or have it.
     waiting: AtomicUsize,
-    /// Peers that left before their turn came.
+    /// Number of peers that disconnected before their turn.
     left: AtomicUsize,
 }
 
 impl<P: QueuedPeer> Queue<P> {
-    /// Takes connections from `listener` from now on.
+    /// Starts to accept connections from `listener`.
     ///
-    /// The queue has places for [`MAX_PEERS`](Self::MAX_PEERS), and tells
-    /// [`MAX_REFUSALS`](Self::MAX_REFUSALS) more why there is none: a listener
-    /// with limits of its own should have room for both.
+    /// The queue holds up to [`MAX_PEERS`](Self::MAX_PEERS), and tells up to
+    /// [`MAX_REFUSALS`](Self::MAX_REFUSALS) more why they are refused: a
+    /// listener with its own limit should allow the sum of both.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
@@ -146,16 +146,17 @@ impl<P: QueuedPeer> Queue<P> {
         }
     }
 
-    /// In their handshake, waiting for their turn, or having it.
+    /// Maximum number of peers in their handshake, waiting, or having their
+    /// turn.
     pub const MAX_PEERS: usize = 64;
 
-    /// Those that are told why there is no place for them.
+    /// Maximum number of peers that are being told why they are refused.
     pub const MAX_REFUSALS: usize = 16;
 
-    /// Waits, for ever if need be, for the peer whose turn it is.
+    /// Waits for the next peer whose turn it is.
     ///
     /// # Errors
-    /// If the listener accepts nothing more; the queue is of no use then.
+    /// If the listener has failed; the queue is then unusable.
     ///
     /// # Cancel safety
     /// Cancel safe: no peer is lost.
@@ -175,13 +176,13 @@ impl<P: QueuedPeer> Queue<P> {
         }
     }
 
-    /// How many peers left before their turn came, since the last call.
+    /// Number of peers that disconnected before their turn since the last call.
     pub fn take_left(&self) -> usize {
         self.shared.left.swap(0, Relaxed)
     }
 
-    /// Accepts no more, and tells all who wait the `reason`. What
-    /// [`end`](Self::end) gave returns when they have heard it.
+    /// Stops accepting, and sends all waiting peers the `reason`. The task
+    /// returned by [`end`](Self::end) completes when they have received it.
     pub fn close(&self, reason: Abort) {
         self.closing.send_if_modified(|closing| {
             let first = closing.is_none();
@@ -190,9 +191,9 @@ impl<P: QueuedPeer> Queue<P> {
         });
     }
 
-    /// For waiting until the last of those who were turned away is gone, once
-    /// this is closed or dropped. It does not take long. `None` after the first
-    /// call.
+    /// Returns a handle to wait until the last refused peer is gone, after the
+    /// queue is closed or dropped; this takes a second at most. Returns `None`
+    /// after the first call.
     pub fn end(&mut self) -> Option<JoinHandle<()>> {
         self.door.take()
     }
@@ -205,7 +206,7 @@ impl<P: QueuedPeer> Drop for Queue<P> {
 }
 
 impl QueuePermit {
-    /// Whether others wait for their turn.
+    /// Whether other peers are waiting for their turn.
     pub fn others_wait(&self) -> bool {
         self.shared.waiting.load(Relaxed) > 1
     }
@@ -225,5 +226,5 @@ impl Drop for QueuePermit {
     }
 }
 
-/// Errors that the owner has not asked for.
+/// Maximum number of errors kept for the owner.
 const MAX_FAILED: usize = 16;

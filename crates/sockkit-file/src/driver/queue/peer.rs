@@ -10,23 +10,23 @@ use crate::{
     session::{Abort, Role},
 };
 
-/// A peer that is through its handshake: an [`Offer`] sender, with its offer,
-/// or an [`Outgoing`] receiver, which waits for one.
+/// A peer that has completed its handshake: an [`Offer`] from a sender, or an
+/// [`Outgoing`] receiver, which waits for an offer.
 pub trait QueuedPeer: Sealed + Sized + Send + 'static {
-    /// The connection to it.
+    /// Its connection.
     type Stream: Transport;
 
-    /// How this side transfers; a sender's manifest as well.
+    /// Settings of this side; includes the manifest for a sender.
     type Config: Send + Sync + 'static;
 
-    /// Why a handshake failed.
+    /// Error of the handshake.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// What this side is.
+    /// The role of this side.
     #[doc(hidden)]
     const ROLE: Role;
 
-    /// Shakes hands; says so if others come first.
+    /// Performs the handshake; tells the peer if others come first.
     #[doc(hidden)]
     fn greet(
         stream: Self::Stream,
@@ -34,19 +34,19 @@ pub trait QueuedPeer: Sealed + Sized + Send + 'static {
         busy: bool,
     ) -> impl Future<Output = Result<Self, Self::Error>> + Send;
 
-    /// Waits for `decision`, or until the peer has left.
+    /// Waits for `decision`, or until the peer disconnects.
     #[doc(hidden)]
     fn hold<T: Send>(
         &mut self,
         decision: impl Future<Output = T> + Send,
     ) -> impl Future<Output = Result<T, Self::Error>> + Send;
 
-    /// Says no, and why.
+    /// Refuses the peer with a reason.
     #[doc(hidden)]
     fn refuse(self, reason: Abort) -> impl Future<Output = ()> + Send;
 }
 
-/// There are these two and no others.
+/// These are the only two implementations.
 mod sealed {
     #[allow(unnameable_types, reason = "that is what seals it")]
     pub trait Sealed {}

@@ -1,11 +1,12 @@
-//! What a failure of the destination's disk is called, here and to the peer.
+//! Classifies failures of the destination's disk, for the caller and for the
+//! peer.
 
 use std::io;
 
 use super::ReceiveError;
 use crate::{Entry, session::Abort};
 
-/// Why a file could not be written, on a disk that says how much is free.
+/// The error of a failed write, given the free space of the disk.
 pub(super) fn write_error(
     entry: &Entry,
     free_bytes: io::Result<u64>,
@@ -25,12 +26,12 @@ pub(super) fn write_error(
     }
 }
 
-/// Errors that the next file would meet as well.
+/// Errors that later files would meet as well.
 pub(super) fn is_fatal(error: &io::Error) -> bool {
     is_full(error) || error.kind() == io::ErrorKind::ReadOnlyFilesystem
 }
 
-/// What the sender is told; nothing if it is not there to hear it.
+/// The reason to send to the peer; `None` if it is not connected any more.
 pub(super) fn abort(error: &ReceiveError) -> Option<Abort> {
     match error {
         ReceiveError::Session(error) => error.abort(),

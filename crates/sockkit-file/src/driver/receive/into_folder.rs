@@ -1,4 +1,4 @@
-//! Receives into a folder: writes, and gives files their names.
+//! Receives into a folder: writes files and renames them.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -26,19 +26,19 @@ pub(super) struct IntoFolder {
     reviewed: Vec<Reviewed>,
     destination: Destination,
     writer: Writer,
-    /// The file that is arriving; `None` while nothing is, or while the bytes
-    /// of a file that cannot be kept pass by.
+    /// The file being received; `None` if there is none, or if its data is
+    /// discarded.
     part: Option<Part>,
     outcomes: Vec<Option<FileOutcome>>,
     on_progress: OnProgress,
-    /// Which file the bytes belong to.
+    /// The file to which the data belongs.
     arriving: u32,
-    /// Files that are here already and are only compared.
+    /// Files that are present and only compared.
     compared: HashSet<u32>,
     comparing: Comparing,
-    /// Where files are that another one kept from their own names.
+    /// Where files are stored whose names were taken.
     renamed: HashMap<u32, EntryPath>,
-    /// What was accepted and could not be kept.
+    /// Accepted entries that could not be stored.
     failures: Vec<(u32, RefuseReason)>,
     moved_bytes: u64,
 }
@@ -52,7 +52,7 @@ impl IntoFolder {
     ) -> Self {
         for entry in &mut manifest.entries {
             if entry.is_executable() && !config.keep_executable {
-                // Zero would say that nothing was told.
+                // Zero would mean that no permission bits were sent.
                 entry.mode = entry.mode & 0o666 | 0o400;
             }
         }
@@ -104,8 +104,8 @@ impl IntoFolder {
         Ok(answers)
     }
 
-    /// Folders that are listed, those with nothing in them too. Last, so that an
-    /// offer of folders alone costs nothing until its sender is through.
+    /// Creates the listed folders, including empty ones. Last, so that an offer
+    /// of folders alone costs nothing until its sender is done.
     fn make_folders(&mut self, link: &Worker) -> Result<(), ReceiveError> {
         let mut made = Vec::new();
         for (index, (entry, reviewed)) in
@@ -130,7 +130,7 @@ impl IntoFolder {
         Ok(())
     }
 
-    /// Links come last of all: nothing of this transfer is written after them.
+    /// Links are created last: nothing of this transfer is written after them.
     fn make_links(&mut self, link: &Worker) -> Result<(), ReceiveError> {
         for index in 0..self.manifest.entries.len() {
             let EntryKind::Link { target } = &self.manifest.entries[index].kind else {
@@ -163,8 +163,8 @@ impl IntoFolder {
         Ok(())
     }
 
-    /// Whether the disk can take what is to come: the bytes, and what each file
-    /// and folder costs beyond them.
+    /// Checks whether the disk has room for the data and for each file and
+    /// folder.
     fn check_space(&self, answers: &[Answer]) -> Result<(), ReceiveError> {
         let room = self.destination.room().map_err(ReceiveError::Room)?;
         let units = |bytes: u64| bytes.div_ceil(room.unit_bytes).max(1);
@@ -236,7 +236,7 @@ impl IntoFolder {
         if !self.compared.contains(&entry) {
             let part = match self.part.take() {
                 Some(part) => part,
-                // Without a block: it is empty, or was here in full.
+                // Without a block: the file is empty, or was already complete.
                 None => match self.open(entry)? {
                     Some(part) => part,
                     None => return Ok(()),
@@ -254,8 +254,8 @@ impl IntoFolder {
         Ok(())
     }
 
-    /// Writes to the file that is arriving, if any. One that is too large fails
-    /// alone.
+    /// Writes to the current file, if there is one. A file that is too large
+    /// fails alone.
     fn write(
         &mut self,
         entry: u32,
@@ -266,7 +266,7 @@ impl IntoFolder {
         };
         match write(part) {
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-                // No later attempt gets further.
+                // No later attempt would get further.
                 let discarded = self.part.take().map_or(Ok(()), Part::discard);
                 self.note(entry, FileOutcome::Refused(RefuseReason::TooLarge));
                 discarded.map_err(|error| self.write_error(entry, error))
@@ -275,7 +275,7 @@ impl IntoFolder {
         }
     }
 
-    /// `None` if this one file cannot be written; the others go on.
+    /// `None` if this file cannot be written; the others continue.
     fn open(&mut self, entry: u32) -> Result<Option<Part>, ReceiveError> {
         let path = accepted(&self.reviewed, entry);
         let offered = &self.manifest.entries[entry as usize];
@@ -291,7 +291,7 @@ impl IntoFolder {
 
     fn flush(&mut self) -> Result<(), ReceiveError> {
         let flushed = self.writer.flush().map_err(|error| {
-            // What is arriving may be lost in the same way.
+            // The current file may be lost in the same way.
             let _ = self.part.take().map(Part::discard);
             ReceiveError::Sync(error)
         })?;
@@ -311,7 +311,7 @@ impl IntoFolder {
         Ok(())
     }
 
-    /// Notes what became of an entry that had been accepted.
+    /// Records the outcome of an accepted entry.
     fn note(&mut self, entry: u32, outcome: FileOutcome) {
         if let FileOutcome::Refused(reason) = outcome {
             self.failures.push((entry, reason));
@@ -363,8 +363,8 @@ impl Keeper for IntoFolder {
             }
             ReceiverEvent::FileFailed { entry, reason } => {
                 if let Some(part) = self.part.take() {
-                    // Of a file that changed no block is of use; otherwise the
-                    // verified ones wait for the next attempt.
+                    // If the file changed, its blocks are useless; otherwise
+                    // the verified ones are kept for the next attempt.
                     if reason == FailReason::Changed {
                         part.discard()
                             .map_err(|error| self.write_error(entry, error))?;
@@ -400,13 +400,13 @@ impl Keeper for IntoFolder {
     }
 }
 
-/// The path of an entry that was accepted.
+/// The path of an accepted entry.
 fn accepted(reviewed: &[Reviewed], entry: u32) -> &EntryPath {
     let path = reviewed[entry as usize].path();
     path.expect("what the rules refuse is not accepted")
 }
 
-/// What the sender reads of files that are here already, to compare them,
+/// How much the sender reads of files that are present here, to compare them,
 /// before it sends more of each.
 #[derive(Default)]
 struct Comparing {
@@ -434,7 +434,8 @@ impl Comparing {
     }
 }
 
-/// Of numbers that the peer chose, and that the caller's limits may allow.
+/// Saturating: the numbers come from the peer, and may be within the caller's
+/// limits.
 fn sum(bytes: impl Iterator<Item = u64>) -> u64 {
     bytes.fold(0, u64::saturating_add)
 }

@@ -1,4 +1,4 @@
-//! Receives into a [`Destination`], or into whatever takes verified blocks.
+//! Receives into a [`Destination`], or into a sink for verified blocks.
 
 mod disk;
 mod into_folder;
@@ -32,7 +32,7 @@ use crate::{
     store::{Destination, OnConflict, Planned, Planner},
 };
 
-/// How to receive.
+/// Settings for receiving.
 #[derive(Clone, Debug)]
 #[must_use = "a config does nothing until something is received with it"]
 pub struct ReceiveConfig {
@@ -72,83 +72,84 @@ impl ReceiveConfig {
         self
     }
 
-    /// What is taken at most. Default: see [`Limits`].
+    /// Limits of an offer. Default: see [`Limits`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// What to do about files that are there already. Default:
-    /// [`OnConflict::Refuse`].
+    /// What to do if a file already exists. Default: [`OnConflict::Refuse`].
     pub fn on_conflict(mut self, on_conflict: OnConflict) -> Self {
         self.on_conflict = on_conflict;
         self
     }
 
-    /// Whether a file that the sender may run as a program can be run here as well.
-    /// Default: no, for a file should become a program only when its receiver says so.
+    /// Whether to keep the executable bit of files. Default: no, because a file
+    /// should become a program only if its receiver wants it to.
     pub fn keep_executable(mut self, keep_executable: bool) -> Self {
         self.keep_executable = keep_executable;
         self
     }
 
-    /// Whether the sender is told at once that others come first. Default: it
-    /// is not.
+    /// Whether to tell the sender at once that other peers come first. Default:
+    /// no.
     pub fn busy(mut self, busy: bool) -> Self {
         self.busy = busy;
         self
     }
 
-    /// How long the sender may take to the end of its offer, in all; each
-    /// 256 KiB that arrive earn it a second more, up to the
-    /// [limit](Limits::max_manifest_bytes) of an offer. Default: 10 s.
+    /// Timeout until the sender's offer is complete. Each 256 KiB received
+    /// extend it by a second, up to the [limit](Limits::max_manifest_bytes) of
+    /// an offer. Default: 10 s.
     pub fn handshake_timeout(mut self, handshake_timeout: Duration) -> Self {
         self.handshake_timeout = handshake_timeout;
         self
     }
 
-    /// How long a sender that has said hello may take to offer, as one that
-    /// first asks its user. Default: no longer than
-    /// [`handshake_timeout`](Self::handshake_timeout), which then counts from
-    /// the beginning to the offer. For receivers that dial.
+    /// Timeout between the sender's hello and its offer, for a sender that
+    /// first asks its user. Default: included in
+    /// [`handshake_timeout`](Self::handshake_timeout), which then covers
+    /// everything up to the offer. For receivers that dial.
     pub fn offer_timeout(mut self, offer_timeout: Duration) -> Self {
         self.offer_timeout = Some(offer_timeout);
         self
     }
 
-    /// How long no byte may move in either direction. Default: 30 s. It is not
-    /// a limit for the whole transfer, and runs from the first moment.
+    /// Ends the transfer if no byte moves in either direction for this long.
+    /// Default: 30 s. It applies from the start, and does not limit the whole
+    /// transfer.
     pub fn idle_timeout(mut self, idle_timeout: Duration) -> Self {
         self.idle_timeout = idle_timeout;
         self
     }
 
-    /// How long a sender that is alive may send no bytes of files. Default: 15
-    /// minutes, and a second more for each 10 MB of files that are here already:
-    /// the sender reads them first, to compare.
+    /// Ends the transfer if a sender that sends keep-alives sends no file data
+    /// for this long. Default: 15 minutes, plus a second for each 10 MB of
+    /// files that are already present, because the sender reads them first, to
+    /// compare.
     pub fn stall_timeout(mut self, stall_timeout: Duration) -> Self {
         self.stall_timeout = stall_timeout;
         self
     }
 
-    /// Called with each step of progress. Default: not called.
+    /// Callback for progress events. Default: none.
     pub fn on_progress(mut self, on_progress: OnProgress) -> Self {
         self.on_progress = on_progress;
         self
     }
 }
 
-/// Waits for the sender at the other end of `stream` to make an offer.
+/// Waits for an offer from the sender at the other end of `stream`.
 ///
-/// It does not matter which side listened. Nothing is written before
-/// [`Offer::accept`] or [`Offer::accept_into`].
+/// Either side may have listened. Nothing is written before [`Offer::accept`]
+/// or [`Offer::accept_into`] is called.
 ///
 /// # Errors
-/// If the connection or the peer failed, or the offer is beyond the limits.
+/// If the connection or the peer failed, or the offer exceeds the limits.
 ///
 /// # Cancel safety
-/// Not cancel safe; dropping the future drops the connection, and nothing has
-/// been written.
+/// Not cancel safe: dropping the future closes the connection. Nothing has been
+/// written by then.
 pub async fn receive<S>(stream: S, config: &ReceiveConfig) -> Result<Offer<S>, ReceiveError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -182,7 +183,7 @@ where
     }
 }
 
-/// Up to the offer; returns who makes it.
+/// Handles everything up to the offer; also returns the sender's name.
 async fn offered<S>(
     talk: &mut HandshakeStream<S>,
     session: &mut ReceiverSession,
@@ -210,7 +211,7 @@ where
                         max_silence = None;
                     }
                 }
-                // What came after it in the same read is the session's too.
+                // Further input from the same read belongs to the session, too.
                 ReceiverEvent::Offered(manifest) => offered = Some(manifest),
                 _ => unreachable!("nothing was accepted yet"),
             }
@@ -240,18 +241,18 @@ impl<S> Offer<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    /// What is on offer, as the peer announced it.
+    /// The manifest, as announced by the peer.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// What the rules for names say to each entry.
+    /// Result of checking each entry against the naming rules.
     pub fn reviewed(&self) -> &[Reviewed] {
         &self.reviewed
     }
 
-    /// Keeps those entries that `wanted` says yes to; the sender is told that the others
-    /// are not wanted.
+    /// Keeps only the entries for which `wanted` returns `true`; the sender is
+    /// told that the others are not wanted.
     pub fn select(mut self, mut wanted: impl FnMut(&Entry) -> bool) -> Self {
         let entries = self.manifest.entries.iter().zip(&mut self.reviewed);
         for (entry, reviewed) in entries {
@@ -262,19 +263,20 @@ where
         self
     }
 
-    /// What the peer calls itself, as it came: unproved, and to be shown through
+    /// The peer's name as received: unauthenticated, and to be printed with
     /// [`quote`](sockkit_codec::text::quote) only.
     pub fn peer(&self) -> &str {
         &self.peer
     }
 
-    /// What [`accept`](Self::accept) would do about each entry, by what is in
-    /// `destination` now: for a user to decide by. It changes nothing, and what
-    /// appears there later may change it.
+    /// Returns what [`accept`](Self::accept) would do with each entry, given
+    /// the current contents of `destination`, so that a user can decide. It
+    /// changes nothing, and files that appear later may change the result.
     ///
-    /// It looks at the disk once for each entry, and blocks the thread meanwhile. If
-    /// names are on offer that differ in case alone, or the like, it makes an empty file
-    /// and removes it, to see whether they are one there.
+    /// Accesses the disk once per entry, and blocks the thread meanwhile. If
+    /// the offer contains names that differ only in case or the like, it
+    /// creates and removes an empty file, to see whether the file system
+    /// distinguishes them.
     pub fn plan(&self, destination: &Destination) -> Vec<Planned> {
         let mut planner = Planner::new(destination, self.config.on_conflict);
         let entries = self.manifest.entries.iter().zip(&self.reviewed);
@@ -289,14 +291,14 @@ where
             .collect()
     }
 
-    /// Waits for `decision`, such as a user's, and tells the sender meanwhile
-    /// that this side is alive. How long it takes is the caller's to bound.
+    /// Waits for `decision`, for example a user's, and sends keep-alives to the
+    /// sender in the meantime. There is no timeout.
     ///
     /// # Errors
-    /// If the sender leaves first, or breaks the protocol.
+    /// If the sender disconnects first, or violates the protocol.
     ///
     /// # Cancel safety
-    /// Cancel safe: hold it again, accept or decline.
+    /// Cancel safe: hold the offer again, accept it or decline it.
     pub async fn hold<T>(&mut self, decision: impl Future<Output = T>) -> Result<T, ReceiveError> {
         tokio::select! {
             biased;
@@ -305,36 +307,36 @@ where
         }
     }
 
-    /// Says no.
+    /// Declines the offer.
     ///
     /// # Cancel safety
-    /// Cancel safe in so far as the connection closes either way.
+    /// Cancel safe: dropping it closes the connection without a reply.
     pub async fn decline(self) {
         self.refuse(Abort::Declined).await;
     }
 
-    /// Says no, and why.
+    /// Refuses the offer with a reason.
     ///
     /// # Cancel safety
-    /// Cancel safe in so far as the connection closes either way.
+    /// Cancel safe: dropping it closes the connection without a reply.
     pub async fn refuse(mut self, reason: Abort) {
         self.session.abort(reason);
         self.talk.close_after(self.session.poll_transmit()).await;
     }
 
-    /// Receives what is on offer into `destination`.
+    /// Receives the offered files into `destination`.
     ///
-    /// Entries that the rules, the [`OnConflict`] policy or the disk refuse are
-    /// named in the summary; the others are received.
+    /// Entries that are refused by the naming rules, the [`OnConflict`] policy
+    /// or the disk are listed in the summary; the others are received.
     ///
     /// # Errors
-    /// If the connection, the peer or the disk failed as a whole. What was
-    /// verified by then is kept, and the next attempt resumes there.
+    /// If the connection, the peer or the disk failed as a whole. Verified data
+    /// is kept, and the next attempt resumes from it.
     ///
     /// # Cancel safety
-    /// Not cancel safe in the sense that the session cannot be continued; but
-    /// dropping the future is the way to stop a transfer. The worker thread
-    /// ends at its next piece and keeps a part that can be resumed.
+    /// Not cancel safe, because the session cannot be continued. Dropping the
+    /// future is the way to stop a transfer: the worker thread ends at its next
+    /// chunk and keeps the verified part, which can be resumed.
     pub async fn accept(self, destination: &Destination) -> Result<Summary, ReceiveError> {
         let Self {
             talk,
@@ -348,17 +350,17 @@ where
         run(talk, session, keeper, &config).await
     }
 
-    /// Receives what is on offer into `sink`, and gives it back.
+    /// Receives the offered files into `sink`, and returns it.
     ///
-    /// Entries that the rules or the sink refuse are named in the summary; the others
-    /// are received. How long a call to the sink may take is bounded by the sender's
-    /// patience, 5 minutes by default.
+    /// Entries that are refused by the naming rules or the sink are listed in
+    /// the summary; the others are received. A call to the sink may take no
+    /// longer than the sender's stall timeout, 5 minutes by default.
     ///
     /// # Errors
-    /// If the connection or the peer failed. Then the sink is dropped.
+    /// If the connection or the peer failed. The sink is then dropped.
     ///
     /// # Cancel safety
-    /// As [`accept`](Self::accept); nothing can be resumed.
+    /// As [`accept`](Self::accept), but nothing can be resumed.
     pub async fn accept_into<T: FileSink>(self, sink: T) -> Result<(Summary, T), ReceiveError> {
         let Self {
             talk,
@@ -372,7 +374,7 @@ where
         run(talk, session, keeper, &config).await
     }
 
-    /// Returns why when the sender has left.
+    /// Returns an error when the sender has disconnected.
     async fn watch(&mut self) -> ReceiveError {
         loop {
             let beats = self.session.peer_beats();
@@ -390,7 +392,7 @@ where
     }
 }
 
-/// The rest of the transfer, on a thread and beside it.
+/// Runs the rest of the transfer, on a worker thread and in an I/O loop.
 async fn run<S, K>(
     talk: HandshakeStream<S>,
     session: ReceiverSession,
@@ -414,42 +416,42 @@ where
     let pumped = io_loop.run(stream).await;
     let worked = worker.await.unwrap_or(Err(ReceiveError::Worker));
     match (worked, pumped) {
-        // The worker only saw its channel close; the pump knows why.
+        // The worker only saw its channel close; the I/O loop knows why.
         (Err(ReceiveError::Io(TransferIoError::Closed)), Err(error)) => Err(error.into()),
         (worked, _) => worked,
     }
 }
 
 impl<S> Offer<S> {
-    /// The connection to the sender, to look at.
+    /// The connection to the sender, for inspection.
     pub fn get_ref(&self) -> &S {
         self.talk.get_ref()
     }
 
-    /// Makes [`OnConflict`] another one for this offer.
+    /// Overrides [`OnConflict`] for this offer.
     pub fn on_conflict(mut self, on_conflict: OnConflict) -> Self {
         self.config.on_conflict = on_conflict;
         self
     }
 
-    /// Called with each step of this transfer's progress.
+    /// Callback for progress events of this transfer.
     pub fn on_progress(mut self, on_progress: OnProgress) -> Self {
         self.config.on_progress = on_progress;
         self
     }
 }
 
-/// Why files could not be received.
+/// Error from receiving files.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceiveError {
-    /// The connection or the peer failed: try again, it can be resumed.
+    /// The connection or the peer failed: try again, the transfer resumes.
     #[error(transparent)]
     Io(#[from] TransferIoError),
-    /// The peer broke the protocol, or ended the session and said why.
+    /// The peer violated the protocol, or ended the session with a reason.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// There is not enough room: free some, then resume.
+    /// The disk is full: free some space, then resume.
     #[error("{needed_bytes} bytes are needed, {available_bytes} are free")]
     NoSpace {
         /// Bytes still to come.
@@ -457,56 +459,56 @@ pub enum ReceiveError {
         /// Bytes free at the destination.
         available_bytes: u64,
     },
-    /// There is room for the bytes, but not for as many files: remove some, then
+    /// The file system has space, but too few inodes: remove some files, then
     /// resume.
-    #[error("{needed} files and folders are to be made, there is room for {available}")]
+    #[error("{needed} files and folders are needed, {available} can be created")]
     NoInodes {
-        /// Files and folders still to be made.
+        /// Files and folders still to be created.
         needed: u64,
-        /// How many more the file system takes.
+        /// How many more the file system can hold.
         available: u64,
     },
-    /// The user may have no more on that disk: remove some, then resume.
+    /// The user's disk quota is exhausted: remove some files, then resume.
     #[error(
         "cannot write {path}: your quota on that disk is used up; remove some files, then resume"
     )]
     Quota {
         /// The file, relative to the destination.
         path: String,
-        /// What the system said.
+        /// Error from the operating system.
         #[source]
         error: io::Error,
     },
-    /// The file system is full, though it has bytes free: it has run out of
-    /// inodes, or keeps the rest for others.
+    /// The file system rejects the data although it has free space: it has run out
+    /// of inodes, or reserves the rest.
     #[error(
-        "cannot write {path}: the file system takes no more, though bytes are free \
+        "cannot write {path}: the file system is full although it has free space \
          (out of inodes, a quota or a reserve); remove some files, then resume"
     )]
     Full {
         /// The file, relative to the destination.
         path: String,
-        /// What the system said.
+        /// Error from the operating system.
         #[source]
         error: io::Error,
     },
-    /// The file system does not say how much room it has.
-    #[error("cannot find out how much room the destination has")]
+    /// The file system does not report its free space.
+    #[error("cannot determine the free space at the destination")]
     Room(#[source] io::Error),
     /// The destination failed while `path` was written.
     #[error("cannot write {path}")]
     Write {
         /// The file, relative to the destination.
         path: String,
-        /// What the system said.
+        /// Error from the operating system.
         #[source]
         error: io::Error,
     },
-    /// What had arrived could not be synced. It is not kept: the next attempt
-    /// fetches it again.
+    /// The received data could not be synced. It is discarded: the next attempt
+    /// transfers it again.
     #[error("cannot sync the destination")]
     Sync(#[source] io::Error),
-    /// The worker thread was lost, as when the runtime shuts down.
+    /// The worker thread was stopped, for example because the runtime shut down.
     #[error("worker thread was stopped")]
     Worker,
 }

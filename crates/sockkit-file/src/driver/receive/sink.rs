@@ -1,4 +1,4 @@
-//! Receives into whatever takes verified blocks.
+//! Receives into a sink for verified blocks.
 
 use std::collections::HashMap;
 
@@ -12,15 +12,17 @@ use crate::{
     session::{Answer, FailReason, ReceiverEvent, RefuseReason, Reviewed},
 };
 
-/// Takes received files anywhere but into a folder: into memory, a database, a parser.
+/// A target for received files other than a folder: memory, a database, a
+/// parser.
 ///
-/// A refusal concerns one entry: the others are received, and the sender is told which
-/// it was and why. Nothing is resumed and nothing compared.
+/// A refusal concerns one entry: the others are received, and the sender is
+/// told which entry was refused and why. Transfers into a sink are not resumed,
+/// and nothing is compared.
 ///
 /// # Threads
-/// All calls of one transfer come from one thread on which blocking is fine, tokio's
-/// [`spawn_blocking`](tokio::task::spawn_blocking), one after the other: while a call
-/// takes its time, the sender waits.
+/// All calls of one transfer are made one after another from one blocking
+/// thread ([`spawn_blocking`](tokio::task::spawn_blocking)). The sender waits
+/// while a call takes its time.
 ///
 /// ```
 /// # mod sockkit { pub use ::sockkit_file as file; }
@@ -45,7 +47,7 @@ use crate::{
 ///     }
 ///
 ///     fn block(&mut self, _entry: u32, bytes: &[u8]) -> Result<(), RefuseReason> {
-///         // Accepted files come in the order in which they were accepted.
+///         // Accepted files arrive in the order in which they were accepted.
 ///         self.arriving[0].1.extend_from_slice(bytes);
 ///         Ok(())
 ///     }
@@ -58,29 +60,30 @@ use crate::{
 /// }
 /// ```
 pub trait FileSink: Send + 'static {
-    /// Whether to take an entry whose name may be one here. Called for each of them
-    /// before anything is sent, in the order of the offer; no call follows for a folder
-    /// or a link.
+    /// Decides about an entry whose name is allowed here. Called for each of them
+    /// before anything is sent, in the order of the offer. No further call follows
+    /// for a folder or a link.
     ///
     /// # Errors
-    /// Why it is not taken.
+    /// Why it is refused.
     fn accept(&mut self, entry: u32, path: &EntryPath, offered: &Entry)
     -> Result<(), RefuseReason>;
 
-    /// Takes the next block of a file, verified where the transfer has digests. Blocks
-    /// come in order from the first to the last, and files one after the other.
+    /// Takes the next block of a file, verified if the transfer has digests. Blocks
+    /// arrive in order, one file after another.
     ///
     /// # Errors
-    /// Why the file cannot be kept. No more of it comes, not even its end.
+    /// Why the file cannot be stored. No further call follows for it, not even its
+    /// end.
     fn block(&mut self, entry: u32, bytes: &[u8]) -> Result<(), RefuseReason>;
 
-    /// All blocks of the file have come, and they are those of its digest.
+    /// All blocks of the file have arrived, and match its digest.
     ///
     /// # Errors
-    /// Why the file cannot be kept.
+    /// Why the file cannot be stored.
     fn end(&mut self, entry: u32, digest: Option<Digest>) -> Result<(), RefuseReason>;
 
-    /// The sender could not read the file to its end: what came of it is of no use.
+    /// The sender could not read the file completely: its blocks are useless.
     fn fail(&mut self, entry: u32, reason: FailReason) {
         let _ = (entry, reason);
     }
@@ -93,10 +96,10 @@ pub(super) struct IntoSink<T> {
     reviewed: Vec<Reviewed>,
     outcomes: Vec<Option<FileOutcome>>,
     on_progress: OnProgress,
-    /// Which file the bytes belong to, and the block that is arriving: at most one.
+    /// The file to which the data belongs, and the block being received: at most one.
     arriving: u32,
     block: Vec<u8>,
-    /// What was accepted and could not be kept.
+    /// Accepted entries that could not be stored.
     failures: Vec<(u32, RefuseReason)>,
     moved_bytes: u64,
 }
@@ -125,7 +128,7 @@ impl<T: FileSink> IntoSink<T> {
         self.outcomes[entry as usize].is_none()
     }
 
-    /// Notes why a file that was accepted is not kept after all.
+    /// Records why an accepted file is not stored.
     fn unless_refused(&mut self, entry: u32, taken: Result<(), RefuseReason>) {
         if let Err(reason) = taken {
             self.failures.push((entry, reason));

@@ -1,5 +1,5 @@
-//! The receiver's thread: gives the session what the pump brings, and its keeper
-//! what the session makes of it.
+//! The receiver's worker thread: passes data from the I/O loop to the session,
+//! and the session's events to a keeper.
 
 use super::{ReceiveError, disk::abort};
 use crate::{
@@ -7,25 +7,25 @@ use crate::{
     session::{Answer, ReceiverEvent, ReceiverSession, RefuseReason},
 };
 
-/// Where the entries of an offer go.
+/// The target of received entries.
 pub(super) trait Keeper {
-    /// What is left of it when all has come.
+    /// What remains of it at the end.
     type Kept;
 
     /// Decides about each entry.
     fn answer(&mut self, link: &Worker) -> Result<Vec<Answer>, ReceiveError>;
 
-    /// Bytes of its own that the sender must still read, to compare them with what is
-    /// here, before it has nothing to do but send.
+    /// How many bytes of its own files the sender must still read, to compare
+    /// them with files present here, before it can only send.
     fn comparing_bytes(&self) -> u64;
 
-    /// Takes the next event after the answer, up to done.
+    /// Handles the next event after the answer, up to done.
     fn on_event(&mut self, event: ReceiverEvent<'_>) -> Result<(), ReceiveError>;
 
-    /// All has come. Returns what was accepted and cannot be kept.
+    /// Everything has arrived. Returns accepted entries that cannot be stored.
     fn finish(&mut self, link: &Worker) -> Result<Vec<(u32, RefuseReason)>, ReceiveError>;
 
-    /// The transfer fails: what is complete is kept all the same.
+    /// The transfer fails: complete files are kept nevertheless.
     fn give_up(&mut self);
 
     fn into_kept(self) -> Self::Kept;
@@ -77,7 +77,7 @@ impl<K: Keeper> ReceiveWorker<K> {
             self.link.activity.work();
             let mut input = bytes.as_slice();
             while let Some(event) = self.session.handle_input(&mut input)? {
-                // All of them are a step; a keep-alive gives none.
+                // All of these are progress; a keep-alive produces no event.
                 self.link.activity.touch_payload();
                 match event {
                     ReceiverEvent::Done => done = true,

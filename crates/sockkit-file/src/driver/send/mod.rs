@@ -1,4 +1,5 @@
-//! Sends what a [`FileSet`](crate::FileSet) holds, or whatever else can be read.
+//! Sends the files of a [`FileSet`](crate::FileSet), or any other readable
+//! source.
 
 mod outgoing;
 mod source;
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::session::SessionError;
 
-/// How to send.
+/// Settings for sending.
 #[derive(Clone, Debug)]
 #[must_use = "a config does nothing until something is sent with it"]
 pub struct SendConfig {
@@ -50,55 +51,56 @@ impl SendConfig {
         self
     }
 
-    /// How long no byte may move in either direction. Default: 30 s. It is not
-    /// a limit for the whole transfer.
+    /// Ends the transfer if no byte moves in either direction for this long.
+    /// Default: 30 s. It does not limit the whole transfer.
     pub fn idle_timeout(mut self, idle_timeout: Duration) -> Self {
         self.idle_timeout = idle_timeout;
         self
     }
 
-    /// How long the receiver may take to say hello, in all. Default: 10 s.
+    /// Timeout until the receiver's hello. Default: 10 s.
     pub fn handshake_timeout(mut self, handshake_timeout: Duration) -> Self {
         self.handshake_timeout = handshake_timeout;
         self
     }
 
-    /// How long the receiver may take to answer the offer, in all: while others
-    /// come first there, and while a person decides. Default: an hour.
+    /// Timeout until the receiver's answer to the offer, including the time
+    /// while other peers come first and while a user decides. Default: an hour.
     pub fn answer_timeout(mut self, answer_timeout: Duration) -> Self {
         self.answer_timeout = answer_timeout;
         self
     }
 
-    /// How long a receiver that is alive may let the transfer stand, as while a
-    /// slow disk is synced. Default: 5 minutes.
+    /// Ends the transfer if a receiver that sends keep-alives makes no progress
+    /// for this long, for example while a slow disk is synced. Default: 5
+    /// minutes.
     pub fn stall_timeout(mut self, stall_timeout: Duration) -> Self {
         self.stall_timeout = stall_timeout;
         self
     }
 
-    /// Called with each step of progress. Default: not called.
+    /// Callback for progress events. Default: none.
     pub fn on_progress(mut self, on_progress: OnProgress) -> Self {
         self.on_progress = on_progress;
         self
     }
 }
 
-/// Offers `source` to the receiver at the other end of `stream` and sends what
+/// Offers `source` to the receiver at the other end of `stream`, and sends what
 /// it accepts.
 ///
-/// It does not matter which side listened. Files that change, vanish or cannot
-/// be read while the others are sent are named in the summary. [`greet`] lets a
-/// user see who asks before anything is offered.
+/// Either side may have listened. Files that change, disappear or cannot be
+/// read during the transfer are listed in the summary. Use [`greet`] to show
+/// the receiver to a user before anything is offered.
 ///
 /// # Errors
-/// If the connection or the peer failed. What the receiver had verified by
-/// then stays there, and the next attempt resumes from it.
+/// If the connection or the peer failed. The receiver keeps verified data, and
+/// the next attempt resumes from it.
 ///
 /// # Cancel safety
-/// Not cancel safe in the sense that the session cannot be continued; but
-/// dropping the future is the way to stop a transfer. The worker thread ends
-/// at its next piece, and the receiver keeps a part that can be resumed.
+/// Not cancel safe, because the session cannot be continued. Dropping the
+/// future is the way to stop a transfer: the worker thread ends at its next
+/// chunk, and the receiver keeps the verified part, which can be resumed.
 pub async fn send<S>(
     stream: S,
     source: impl FileSource,
@@ -111,17 +113,18 @@ where
     outgoing.offer(source).await
 }
 
-/// Why files could not be sent.
+/// Error from sending files.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The connection or the peer failed: try again, it can be resumed.
+    /// The connection or the peer failed: try again, the transfer resumes.
     #[error(transparent)]
     Io(#[from] TransferIoError),
-    /// The peer broke the protocol, or ended the session and said why.
+    /// The peer violated the protocol, or ended the session with a reason.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// The worker thread was lost, as when the runtime shuts down.
+    /// The worker thread was stopped, for example because the runtime shut
+    /// down.
     #[error("worker thread was stopped")]
     Worker,
 }

@@ -1,4 +1,4 @@
-//! A receiver that has said hello, and is offered something, or not.
+//! A receiver that has said hello, and may be offered files.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use crate::{
     session::{Abort, RefuseReason, SenderEvent, SenderSession},
 };
 
-/// Waits for the receiver at the other end of `stream` to say hello. It is told
-/// nothing of `manifest` before [`Outgoing::offer`].
+/// Waits for the hello of the receiver at the other end of `stream`. Nothing of
+/// `manifest` is sent before [`Outgoing::offer`].
 ///
 /// # Errors
 /// If the connection or the peer failed.
 ///
 /// # Cancel safety
-/// Not cancel safe; dropping the future drops the connection.
+/// Not cancel safe: dropping the future closes the connection.
 pub async fn greet<S>(
     stream: S,
     manifest: impl Into<Arc<Manifest>>,
@@ -61,20 +61,20 @@ impl<S> Outgoing<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    /// What the peer calls itself, as it came: unproved, and to be shown through
+    /// The peer's name as received: unauthenticated, and to be printed with
     /// [`quote`](sockkit_codec::text::quote) only.
     pub fn peer(&self) -> &str {
         &self.peer
     }
 
-    /// Waits for `decision`, such as a user's, and tells the receiver meanwhile
-    /// that this side is alive. How long it takes is the caller's to bound.
+    /// Waits for `decision`, for example a user's, and sends keep-alives to the
+    /// receiver in the meantime. There is no timeout.
     ///
     /// # Errors
-    /// If the receiver leaves first, or breaks the protocol.
+    /// If the receiver disconnects first, or violates the protocol.
     ///
     /// # Cancel safety
-    /// Cancel safe: hold it again, offer or decline.
+    /// Cancel safe: hold it again, make the offer or decline.
     pub async fn hold<T>(&mut self, decision: impl Future<Output = T>) -> Result<T, SendError> {
         tokio::select! {
             biased;
@@ -83,24 +83,24 @@ where
         }
     }
 
-    /// Says no.
+    /// Declines the receiver.
     ///
     /// # Cancel safety
-    /// Cancel safe in so far as the connection closes either way.
+    /// Cancel safe: dropping it closes the connection without a reply.
     pub async fn decline(self) {
         self.refuse(Abort::Declined).await;
     }
 
-    /// Says no, and why.
+    /// Refuses the receiver with a reason.
     ///
     /// # Cancel safety
-    /// Cancel safe in so far as the connection closes either way.
+    /// Cancel safe: dropping it closes the connection without a reply.
     pub async fn refuse(mut self, reason: Abort) {
         self.session.abort(reason);
         self.talk.close_after(self.session.poll_transmit()).await;
     }
 
-    /// Offers the source whose manifest was given to [`greet`], and sends what
+    /// Offers the source whose manifest was passed to [`greet`], and sends what
     /// the receiver accepts.
     ///
     /// # Errors
@@ -126,13 +126,13 @@ where
         let pumped = io_loop.run(stream).await;
         let worked = worker.await.unwrap_or(Err(SendError::Worker));
         match (worked, pumped) {
-            // The worker only saw its channel close; the pump knows why.
+            // The worker only saw its channel close; the I/O loop knows why.
             (Err(SendError::Io(TransferIoError::Closed)), Err(error)) => Err(error.into()),
             (worked, _) => worked,
         }
     }
 
-    /// Returns why when the receiver has left.
+    /// Returns an error when the receiver has disconnected.
     async fn watch(&mut self) -> SendError {
         loop {
             if let Err(error) = self.hear_any(None).await {
@@ -141,7 +141,7 @@ where
         }
     }
 
-    /// Up to the receiver's hello.
+    /// Handles everything up to the receiver's hello.
     async fn hello(&mut self) -> Result<(), SendError> {
         let allowance = Allowance::begin(self.config.handshake_timeout, 0);
         self.transmit();
@@ -154,7 +154,7 @@ where
         }
     }
 
-    /// Up to the receiver's answer; returns what it refuses.
+    /// Handles everything up to the receiver's answer; returns what it refused.
     async fn answer(&mut self) -> Result<Vec<(u32, RefuseReason)>, SendError> {
         let allowance = Allowance::begin(self.config.answer_timeout, 0);
         self.transmit();
@@ -173,28 +173,28 @@ where
         }
     }
 
-    /// What the receiver says next, or keeps saying. Cancel safe.
+    /// Returns the receiver's next message. Cancel safe.
     async fn hear_any(
         &mut self,
         allowance: Option<Allowance>,
     ) -> Result<Option<SenderEvent>, SendError> {
         let idle_timeout = self.config.idle_timeout;
         let max_silence = if self.session.is_greeted() {
-            // A user may be thinking.
+            // A user may be deciding.
             handshake::max_silence(self.session.peer_beats(), idle_timeout)
         } else {
             Some(idle_timeout)
         };
         let mut input = self.talk.hear(max_silence, allowance).await?;
         let mut told = None;
-        // What came after it in the same read is the session's too.
+        // Further input from the same read belongs to the session, too.
         while let Some(event) = self.session.handle_input(&mut input)? {
             told = Some(event);
         }
         Ok(told)
     }
 
-    /// Tells the peer what was wrong, if it can be told.
+    /// Sends the peer the reason, if possible.
     async fn close_after(mut self, error: SendError) -> SendError {
         let reason = match &error {
             SendError::Session(error) => error.abort(),
@@ -210,12 +210,12 @@ where
 }
 
 impl<S> Outgoing<S> {
-    /// The connection to the receiver, to look at.
+    /// The connection to the receiver, for inspection.
     pub fn get_ref(&self) -> &S {
         self.talk.get_ref()
     }
 
-    /// Called with each step of this transfer's progress.
+    /// Callback for progress events of this transfer.
     pub fn on_progress(mut self, on_progress: OnProgress) -> Self {
         self.config.on_progress = on_progress;
         self

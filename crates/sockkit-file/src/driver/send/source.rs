@@ -1,15 +1,17 @@
-//! Sends from whatever can be read.
+//! Sends from any readable source.
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 use crate::{FailReason, FileSet, Manifest, store::OpenFileSet};
 
-/// Gives the files of an offer. [`FileSet`] is one, for files on a disk.
+/// Provides the files of an offer. Implemented by [`FileSet`] for files on a
+/// disk.
 ///
 /// # Threads
-/// All calls of one transfer, and those to the files, come from one thread on which
-/// blocking is fine, tokio's [`spawn_blocking`](tokio::task::spawn_blocking), one after
-/// the other: while a call takes its time, the receiver waits.
+/// All calls of one transfer, including those to its files, are made one after
+/// another from one blocking thread
+/// ([`spawn_blocking`](tokio::task::spawn_blocking)). The receiver waits while
+/// a call takes its time.
 ///
 /// ```
 /// # mod sockkit { pub use ::sockkit_file as file; }
@@ -43,22 +45,22 @@ use crate::{FailReason, FileSet, Manifest, store::OpenFileSet};
 /// }
 /// ```
 pub trait FileSource: Send + 'static {
-    /// What is offered. It does not change.
+    /// The manifest, which must not change.
     fn manifest(&self) -> &Manifest;
 
-    /// Opens a file of the manifest, at its beginning. Called once for each that the
-    /// receiver takes, in their order.
+    /// Opens a file of the manifest, at its start. Called once, in order, for
+    /// each file that the receiver accepts.
     ///
     /// # Errors
-    /// Why it cannot be sent. The others are.
+    /// Why the file cannot be sent. The others are still sent.
     fn open(&mut self, entry: u32) -> Result<Box<dyn SourceFile>, FailReason>;
 }
 
-/// An open file that is being sent. It is as long as the manifest says, or fails as
-/// changed.
+/// An open file that is being sent. It must be as long as announced in the
+/// manifest, otherwise it fails as changed.
 pub trait SourceFile: Read + Seek {
-    /// Whether the bytes that were read are still the file's: asked when all have been
-    /// read, before the receiver may keep them. Default: yes.
+    /// Whether the data read so far is still that of the file. Called when
+    /// everything has been read, before the receiver may keep it. Default: yes.
     fn is_unchanged(&self) -> bool {
         true
     }

@@ -1,4 +1,4 @@
-//! The sender's thread: reads, hashes, and fills buffers with messages.
+//! The sender's worker thread: reads, hashes, and fills buffers with messages.
 
 use std::{
     collections::HashMap,
@@ -62,7 +62,7 @@ impl<F: FileSource> SendWorker<F> {
         let sent = self.send_all();
         match sent {
             Ok(()) => Ok(self.summary()),
-            // The receiver may have said why it closed.
+            // The receiver may have sent the reason before it closed.
             Err(SendError::Io(TransferIoError::Closed)) => {
                 while let Some(bytes) = self.link.inbound.blocking_recv() {
                     self.handle_input(&bytes)?;
@@ -105,7 +105,7 @@ impl<F: FileSource> SendWorker<F> {
         }
     }
 
-    /// The inner error is the file's alone, the outer one ends the session.
+    /// The inner error concerns the file only; the outer one ends the session.
     fn send_opened(
         &mut self,
         job: Job,
@@ -163,8 +163,8 @@ impl<F: FileSource> SendWorker<F> {
         Ok(Ok(digest))
     }
 
-    /// Sends `bytes` of the file. What cannot be read is filled up with zeros:
-    /// the block's length has been announced.
+    /// Sends `bytes` of the file. What cannot be read is replaced by zeros,
+    /// because the block's length has been announced.
     fn send_block(
         &mut self,
         opened: &mut dyn SourceFile,
@@ -244,8 +244,8 @@ impl<F: FileSource> SendWorker<F> {
         Ok(Ok(tree))
     }
 
-    /// While nothing is sent: says so now and then, and hears whether the
-    /// receiver gives up. Only between messages.
+    /// Sends keep-alives while nothing else is sent, and checks whether the
+    /// receiver has ended the session. Only between messages.
     fn show_life(&mut self) -> Result<(), SendError> {
         self.look_at_inbound()?;
         if self.spoke.elapsed() >= HEARTBEAT {
@@ -263,8 +263,8 @@ impl<F: FileSource> SendWorker<F> {
         self.transmit()
     }
 
-    /// What the receiver has to say meanwhile: that it works, or that it gives
-    /// up.
+    /// Handles messages of the receiver in the meantime: a keep-alive, or the
+    /// end of the session.
     fn look_at_inbound(&mut self) -> Result<(), SendError> {
         loop {
             match self.link.inbound.try_recv() {
@@ -288,7 +288,8 @@ impl<F: FileSource> SendWorker<F> {
         Ok(())
     }
 
-    /// What sends no bytes is there, unless the receiver has said otherwise.
+    /// Entries without data count as complete unless the receiver has said
+    /// otherwise.
     fn complete_links(&mut self) {
         let entries = self.source.manifest().entries.iter();
         for (entry, outcome) in entries.zip(&mut self.outcomes) {
@@ -298,7 +299,7 @@ impl<F: FileSource> SendWorker<F> {
         }
     }
 
-    /// Puts the session's own messages in line.
+    /// Queues the session's own messages.
     fn transmit(&mut self) -> Result<(), SendError> {
         while let Some(bytes) = self.session.poll_transmit() {
             self.outbox.message = bytes;
@@ -318,7 +319,7 @@ impl<F: FileSource> SendWorker<F> {
         Ok(())
     }
 
-    /// Hands the piece over and begins another.
+    /// Passes the chunk on and starts another.
     fn ship(&mut self) -> Result<(), SendError> {
         let spare = self.link.outbound_free.try_recv();
         let full = mem::replace(
@@ -359,7 +360,7 @@ impl<F: FileSource> SendWorker<F> {
     }
 }
 
-/// The piece that is being filled, and the message that goes into it next.
+/// The chunk being filled, and the message that goes into it next.
 struct Outbox {
     piece: Chunk,
     message: Vec<u8>,
@@ -384,7 +385,7 @@ impl Outbox {
         &mut free[..bytes]
     }
 
-    /// Copies what fits of the message from `from` on.
+    /// Copies as much of the message from `from` on as fits.
     fn put(&mut self, from: usize) -> usize {
         let Chunk { buffer, filled } = &mut self.piece;
         let message = &self.message[from..];
@@ -399,7 +400,7 @@ fn fail_reason(error: &io::Error) -> FailReason {
     match error.kind() {
         io::ErrorKind::NotFound => FailReason::Vanished,
         _ => {
-            // The peer is told no more than that.
+            // The peer gets no further details.
             tracing::warn!(%error, "cannot read a file");
             FailReason::Unreadable
         }

@@ -1,8 +1,8 @@
-//! Where received files go, and the only code that writes there.
+//! The folder for received files, and the only code that writes there.
 //!
-//! Everything is relative to one open folder. A file arrives under a temporary
-//! name in its own folder, is synced, and is then renamed: whoever looks sees
-//! the old file or the complete new one, never a part.
+//! Everything is relative to one open folder. A file is written under a
+//! temporary name in its final folder, synced, and then renamed. Other programs
+//! see the old file or the complete new one, never a part.
 
 #[cfg(test)]
 #[cfg(target_os = "linux")]
@@ -28,7 +28,7 @@ use crate::{Answer, Digest, Entry, EntryKind, EntryPath, LinkTarget, RawPath, Re
 /// A folder into which files are received.
 ///
 /// Nothing is ever written outside it: names that could lead out are refused,
-/// and no symbolic link below it is followed, even one that appears during
+/// and no symbolic link below it is followed, not even one that appears during
 /// the transfer.
 #[derive(Clone, Debug)]
 pub struct Destination {
@@ -37,12 +37,12 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// Opens a folder that exists. Links on the way to it are followed: they
-    /// are the user's own.
+    /// Opens an existing folder. Links in its path are followed: they belong to
+    /// the user.
     ///
     /// # Errors
-    /// If it is not a folder or may not be read; [`io::ErrorKind::Unsupported`] on
-    /// Windows, for now.
+    /// If it is not a folder or cannot be read; on Windows currently always
+    /// [`io::ErrorKind::Unsupported`].
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
         Ok(Self {
@@ -51,69 +51,69 @@ impl Destination {
         })
     }
 
-    /// The path it was opened by. It may have been renamed since.
+    /// The path with which it was opened. It may have been renamed since.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Bytes that may still be written there.
+    /// Free space, in bytes.
     ///
     /// # Errors
-    /// If the file system does not say.
+    /// If the file system does not report it.
     pub fn free_bytes(&self) -> io::Result<u64> {
         Ok(self.root.room()?.bytes)
     }
 
-    /// What may still be written there.
+    /// Free space and inodes.
     pub(crate) fn room(&self) -> io::Result<Room> {
         self.root.room()
     }
 }
 
-/// What to do about a file that is there already.
+/// What to do if a file already exists.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum OnConflict {
-    /// Leave it and refuse the new one. Default.
+    /// Keep it and refuse the new one. Default.
     #[default]
     Refuse,
     /// Give the new one another name: `name (1).ext`.
     Rename,
-    /// Replace it, once the new one is complete and verified.
+    /// Replace it when the new one is complete and verified.
     Overwrite,
-    /// Take it for an earlier success if it has the same contents; otherwise
+    /// Treat it as already received if it has the same contents; otherwise
     /// refuse the new one.
     Resume,
 }
 
 /// Prepares, opens and completes the files of one transfer.
 ///
-/// Nothing is made before a file begins: what an offer names alone costs no
-/// room on the disk.
+/// Nothing is created before a file starts: entries of an offer alone use no
+/// disk space.
 #[derive(Debug)]
 pub(crate) struct Writer {
     root: Arc<Folder>,
     on_conflict: OnConflict,
-    /// The folder used last: thousands of files may share it.
+    /// The folder used last, because thousands of files may share it.
     recent: Option<(EntryPath, Arc<Folder>)>,
-    /// The modes of listed folders.
+    /// Permission bits of listed folders.
     folder_modes: HashMap<EntryPath, Mode>,
     /// Whether the file system confuses names, once it matters.
     confuses_names: Option<bool>,
-    /// Folders that have to be made.
+    /// Folders to be created.
     missing: HashSet<EntryPath>,
-    /// Folders in which no more is left of earlier transfers than may be.
+    /// Folders whose leftovers of earlier transfers have been cleaned up.
     swept: HashSet<Option<EntryPath>>,
     removed_parts: u32,
-    /// The mode of a file that is not private, once it has been seen.
+    /// The mode of a file that is not private, once determined.
     file_mode: Option<Mode>,
     /// Parts that are being resumed, held open from the answer on.
     resumed: HashMap<u32, Part>,
     completed: Vec<(u32, Completed)>,
     completed_bytes: u64,
-    /// Files of this transfer that may replace others. Where the file system confuses
-    /// names after all, they must not replace each other.
+    /// Files that this transfer may replace. If the file system confuses names
+    /// after all, its own files must not replace each other.
     replacing: HashSet<(Dev, u64)>,
-    /// Writes out files of one file system; another one in tests alone.
+    /// Syncs files of one file system; replaced in tests only.
     sync: fn(&[&Completed]) -> io::Result<()>,
 }
 
@@ -137,7 +137,7 @@ impl Writer {
         }
     }
 
-    /// Decides about one entry by what is on the disk.
+    /// Decides about one entry by the contents of the disk.
     pub(crate) fn prepare(&mut self, index: u32, path: &EntryPath, entry: &Entry) -> Answer {
         let prepared = match &entry.kind {
             EntryKind::Folder => self.prepare_folder(path, entry),
@@ -148,13 +148,13 @@ impl Writer {
         prepared.unwrap_or_else(|error| Answer::Refuse(refusal(path, &error)))
     }
 
-    /// How many folders have to be made for what was prepared.
+    /// How many folders must be created for the prepared entries.
     pub(crate) fn missing_folders(&self) -> u64 {
         self.missing.len() as u64
     }
 
     /// How many files of earlier transfers were removed, because they were too
-    /// old or of no use.
+    /// old or unusable.
     pub(crate) fn removed_parts(&self) -> u32 {
         self.removed_parts
     }
@@ -178,8 +178,8 @@ impl Writer {
         Ok(conflict.map_or(Answer::Send, Answer::Refuse))
     }
 
-    /// Whether this file system may take names that differ in case alone, and the like,
-    /// for one; if it does not let itself be tried, it may.
+    /// Whether this file system may treat names that differ only in case, or
+    /// similarly, as one. If it cannot be tested, assume so.
     pub(crate) fn confuses_names(&mut self) -> bool {
         let root = &self.root;
         *self
@@ -193,14 +193,14 @@ impl Writer {
             None => Arc::clone(&self.root),
             Some(parent) => match self.existing(parent)? {
                 Some(folder) => folder,
-                // What is to be made has nothing in it.
+                // A folder that does not exist yet contains nothing.
                 None => return Ok(Answer::Send),
             },
         };
         if self.swept.insert(parent) {
             match stale::remove_stale(&folder, SystemTime::now()) {
                 Ok(removed) => self.removed_parts += removed,
-                // The file may arrive all the same.
+                // The file may arrive nevertheless.
                 Err(error) => tracing::warn!(%error, "cannot clean up unfinished files"),
             }
         }
@@ -214,7 +214,7 @@ impl Writer {
                 OnConflict::Resume => return compare(&folder, name, &there, entry),
             },
         }
-        // Only a file with a record can be resumed: one look tells.
+        // Only a file with a record can be resumed: one lookup suffices.
         if folder.find(&PartNames::of(name).record)?.is_none() {
             return Ok(Answer::Send);
         }
@@ -227,7 +227,7 @@ impl Writer {
         Ok(Answer::Resume(verified))
     }
 
-    /// Makes a folder that is on offer itself, with or without anything in it.
+    /// Creates a folder that is itself offered, empty or not.
     pub(crate) fn make_folder(&mut self, path: &EntryPath) -> io::Result<()> {
         let is_made = self
             .recent
@@ -239,10 +239,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes a symbolic link. To be called when nothing more is to be written: what
-    /// comes after it could not go through it anyway, for no link is followed.
+    /// Creates a symbolic link. Call it when nothing more is to be written;
+    /// later writes could not pass through it anyway, because no link is
+    /// followed.
     ///
-    /// Returns the path under which it now is.
+    /// Returns its final path.
     pub(crate) fn make_link(
         &mut self,
         path: &EntryPath,
@@ -264,7 +265,7 @@ impl Writer {
         Ok(path.clone())
     }
 
-    /// Opens the file that begins to arrive.
+    /// Opens the file that starts to arrive.
     pub(crate) fn open(&mut self, index: u32, path: &EntryPath, entry: &Entry) -> io::Result<Part> {
         match self.resumed.remove(&index) {
             Some(part) => Ok(part),
@@ -272,8 +273,8 @@ impl Writer {
         }
     }
 
-    /// Takes a file that is complete and verified; it appears under its name
-    /// at the next [`flush`](Self::flush).
+    /// Takes a complete and verified file. It appears under its name at the
+    /// next [`flush`](Self::flush).
     pub(crate) fn complete(
         &mut self,
         index: u32,
@@ -296,17 +297,17 @@ impl Writer {
         Ok(folder::mode_of(entry, mode))
     }
 
-    /// Whether enough has gathered for one sync.
+    /// Whether enough files are waiting for a sync.
     pub(crate) fn is_full(&self) -> bool {
         self.completed.len() >= MAX_BATCH_FILES || self.completed_bytes >= MAX_BATCH_BYTES
     }
 
-    /// Syncs what is complete, then gives each its name. Returns where each is,
-    /// or why it could not be kept.
+    /// Syncs complete files, then renames each. Returns their paths, or why
+    /// they could not be kept.
     ///
     /// # Errors
-    /// If something could not be synced. Then nothing of it is kept that a later
-    /// attempt would believe: what reads well may never reach the disk.
+    /// If something could not be synced. Then nothing is kept that a later
+    /// attempt would trust: data that reads correctly may never reach the disk.
     pub(crate) fn flush(&mut self) -> io::Result<Vec<(u32, io::Result<EntryPath>)>> {
         let batch = std::mem::take(&mut self.completed);
         self.completed_bytes = 0;
@@ -316,7 +317,7 @@ impl Writer {
         if let Err(error) = synced {
             let resumed = self.resumed.drain().map(|(_, part)| part.discard());
             let batch = batch.into_iter().map(|(_, file)| file.discard());
-            // That the disk fails is told already.
+            // The failure of the disk has already been reported.
             batch.chain(resumed).for_each(drop);
             return Err(error);
         }
@@ -341,7 +342,7 @@ impl Writer {
         Ok(ends)
     }
 
-    /// Returns the path under which it now is.
+    /// Returns its final path.
     fn publish(&mut self, file: &mut Completed) -> io::Result<EntryPath> {
         let mut path = file.path.clone();
         if !file.is_there()? {
@@ -355,7 +356,8 @@ impl Writer {
             OnConflict::Overwrite => folder.find(name)?,
             _ => None,
         };
-        // A folder or a link that appeared meanwhile is not ours to replace.
+        // A folder or a link that appeared in the meantime must not be
+        // replaced.
         let is_ours = |there: &Stat| self.replacing.contains(&folder::identity(there));
         if replaced
             .as_ref()
@@ -374,13 +376,14 @@ impl Writer {
             }
             OnConflict::Refuse | OnConflict::Resume => folder.rename_new(part, name)?,
         }
-        // After the rename: a record without its part costs nothing, a part
-        // without its record would have to be fetched again.
+        // After the rename: a record without its part costs nothing, but a part
+        // without its record would have to be transferred again.
         file.renamed()?;
         Ok(path)
     }
 
-    /// The folder, if it is there; else it is noted that it has to be made.
+    /// Returns the folder if it exists; otherwise records that it must be
+    /// created.
     fn existing(&mut self, path: &EntryPath) -> io::Result<Option<Arc<Folder>>> {
         if let Some((recent, folder)) = &self.recent
             && recent == path
@@ -438,7 +441,7 @@ impl Writer {
     }
 }
 
-/// What to tell the peer about an error of this disk.
+/// The reason to send to the peer for an error of this disk.
 pub(crate) fn refusal(path: &EntryPath, error: &io::Error) -> RefuseReason {
     match error.kind() {
         io::ErrorKind::AlreadyExists => RefuseReason::Exists,
@@ -446,14 +449,14 @@ pub(crate) fn refusal(path: &EntryPath, error: &io::Error) -> RefuseReason {
         _ if is_in_the_way(error) => RefuseReason::InTheWay,
         _ if is_bad_name(error) => RefuseReason::Name,
         _ => {
-            // The peer is told no more than that.
+            // The peer gets no further details.
             tracing::warn!(%path, %error, "cannot keep a file");
             RefuseReason::Io
         }
     }
 }
 
-/// Why a link that is to be made here cannot be, by what has its name.
+/// Why a link cannot be created, given what has its name.
 pub(super) fn link_conflict(
     folder: &Folder,
     path: &EntryPath,
@@ -482,7 +485,7 @@ fn compare(folder: &Folder, name: &[u8], there: &Stat, entry: &Entry) -> io::Res
     if folder::size_bytes(there) != Some(entry.size_bytes) {
         return Ok(Answer::Refuse(RefuseReason::Differs));
     }
-    // An attempt that died between renaming and cleaning up left it.
+    // Left by an attempt that died between renaming and cleaning up.
     folder.remove(&PartNames::of(name).record)?;
     Ok(Answer::Compare(digest_of(folder.open_file(name)?)?))
 }
@@ -498,8 +501,8 @@ fn digest_of(mut file: File) -> io::Result<Digest> {
     }
 }
 
-/// Tries the path's own name, and then those with a number, until `take` finds one
-/// free. Returns which.
+/// Tries the path's own name, then numbered ones, until `take` finds one that
+/// is free. Returns which.
 fn first_free(
     path: &EntryPath,
     take: impl Fn(&EntryPath) -> io::Result<()>,
@@ -525,7 +528,7 @@ pub(super) fn numbered(path: &EntryPath, number: u32) -> io::Result<EntryPath> {
         .map_err(|_too_long| io::ErrorKind::InvalidFilename.into())
 }
 
-/// Open files, so below the common limit of 1,024.
+/// Limits open files, below the common limit of 1,024.
 const MAX_BATCH_FILES: usize = 512;
 const MAX_BATCH_BYTES: u64 = 256 << 20;
 pub(super) const MAX_RENAMES: u32 = 1_000;

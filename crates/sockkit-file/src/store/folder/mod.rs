@@ -1,7 +1,7 @@
-//! One open folder, and the few things that are done in it.
+//! An open folder, and the operations in it.
 //!
-//! Every call names a single component and never follows a link, so nothing a
-//! peer sends and nothing that is swapped in meanwhile leads elsewhere.
+//! Every call takes a single path component and never follows a link, so that
+//! neither names from a peer nor files swapped in meanwhile can lead elsewhere.
 
 use std::{collections::hash_map::RandomState, hash::BuildHasher};
 
@@ -13,18 +13,18 @@ mod imp;
 
 pub(crate) use self::imp::*;
 
-/// What a file system has left.
+/// Free resources of a file system.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
     pub(crate) bytes: u64,
-    /// What the smallest file or folder takes.
+    /// Allocation unit of a file or folder.
     pub(crate) unit_bytes: u64,
-    /// Files and folders that may still be made; `None` if only the bytes limit
+    /// Files and folders that can still be created; `None` if only space limits
     /// them.
     pub(crate) inodes: Option<u64>,
 }
 
-/// The beginning of a temporary name that cannot be foreseen.
+/// An unpredictable prefix for temporary names.
 pub(super) fn fresh_stem() -> String {
     let random = RandomState::new().hash_one(std::process::id());
     format!("{TEMPORARY_PREFIX}{random:016x}")

@@ -1,4 +1,4 @@
-//! By calls relative to a descriptor.
+//! Uses system calls relative to a descriptor.
 
 use std::{
     ffi::OsStr,
@@ -29,20 +29,20 @@ use crate::{Entry, EntryPath, FileTime, LinkTarget};
 pub(crate) struct Folder(OwnedFd);
 
 impl Folder {
-    /// Opens a folder that the user named; links on the way to it are theirs.
+    /// Opens a folder named by the user; links in its path are followed.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         Ok(Self(rustix::fs::open(path, flags, Mode::empty())?))
     }
 
-    /// Opens a folder below this one; no link on the way is followed.
+    /// Opens a folder below this one, without following links.
     pub(crate) fn below(&self, path: &EntryPath) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY;
         Ok(Self(open_beneath(self.0.as_fd(), path, flags)?))
     }
 
-    /// The same, and makes what is missing, each folder with the mode that
-    /// `mode_of` says for its path, less the umask.
+    /// The same, but creates missing folders, each with the mode that `mode_of`
+    /// returns for its path, less the umask.
     pub(crate) fn make_below(
         &self,
         path: &EntryPath,
@@ -68,15 +68,15 @@ impl Folder {
         folder.ok_or_else(|| ErrorKind::NotFound.into())
     }
 
-    /// Opens a regular file below this folder for reading; no link on the way
-    /// is followed.
+    /// Opens a regular file below this folder for reading, without following
+    /// links.
     pub(crate) fn open_file_below(&self, path: &EntryPath) -> io::Result<File> {
-        // A pipe would block an open without the flag.
+        // Without the flag, opening a pipe would block.
         let file = open_beneath(self.0.as_fd(), path, OFlags::RDONLY | OFlags::NONBLOCK)?;
         regular(file)
     }
 
-    /// What is called `name` here, itself and not what it may link to.
+    /// Looks up `name`, without following a link.
     pub(crate) fn find(&self, name: impl AsRef<[u8]>) -> io::Result<Option<Stat>> {
         match rustix::fs::statat(&self.0, name.as_ref(), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(found) => Ok(Some(found)),
@@ -85,14 +85,14 @@ impl Folder {
         }
     }
 
-    /// Opens a file here for reading.
+    /// Opens a file in this folder for reading.
     pub(crate) fn open_file(&self, name: impl AsRef<[u8]>) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(&self.0, name.as_ref(), flags, Mode::empty())?;
         regular(opened)
     }
 
-    /// What the link called `name` here leads to; `None` if that is no link.
+    /// Reads the target of the link `name`; `None` if it is not a link.
     pub(in crate::store) fn read_link(
         &self,
         name: impl AsRef<[u8]>,
@@ -104,7 +104,7 @@ impl Folder {
         }
     }
 
-    /// Makes a symbolic link; fails if the name is taken.
+    /// Creates a symbolic link; fails if the name is in use.
     pub(in crate::store) fn link_new(
         &self,
         target: &LinkTarget,
@@ -117,7 +117,7 @@ impl Folder {
         )?)
     }
 
-    /// Makes a symbolic link in place of the one that has its name.
+    /// Replaces a symbolic link by another.
     pub(in crate::store) fn link_over(
         &self,
         target: &LinkTarget,
@@ -132,8 +132,8 @@ impl Folder {
         renamed
     }
 
-    /// Whether names here that differ in case, in normal form, or by a dot at the end
-    /// are one, as far as a try tells.
+    /// Whether the file system treats names that differ in case, normal form,
+    /// or a trailing dot as one, as far as a test shows.
     pub(in crate::store) fn confuses_names(&self) -> io::Result<bool> {
         let stem = fresh_stem();
         let [made, others @ ..] =
@@ -146,15 +146,15 @@ impl Folder {
         Ok(found?.iter().any(Option::is_some))
     }
 
-    /// Opens or makes a temporary file for this user alone, and locks it against
-    /// other transfers; `None` if what has the name belongs to another user, who
-    /// could read what is written there, or change it.
+    /// Opens or creates a temporary file for this user only, and locks it
+    /// against other transfers. Returns `None` if the name belongs to another
+    /// user, who could read or modify what is written.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] if another transfer of this user has it.
+    /// [`io::ErrorKind::WouldBlock`] if another transfer of this user holds it.
     pub(crate) fn lock_temporary(&self, name: &str) -> io::Result<Option<File>> {
-        // What is there may be of no use, or may be renamed by its owner between
-        // our look and our lock.
+        // An existing file may be unusable, or may be renamed by its owner
+        // between the lookup and the lock.
         for _ in 0..LOCK_ATTEMPTS {
             match self.lock_new(name) {
                 Err(error)
@@ -173,16 +173,16 @@ impl Folder {
         Err(ErrorKind::WouldBlock.into())
     }
 
-    /// Makes a temporary file and locks it.
+    /// Creates a temporary file and locks it.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] if anything has the name.
+    /// [`io::ErrorKind::AlreadyExists`] if the name is in use.
     pub(crate) fn lock_new(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let flags = flags | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.0, name, flags, OWN_FILE)?;
-        // Another transfer that cleans up may have been quicker: then the name
-        // is gone, or the lock is taken for a moment.
+        // Another transfer that is cleaning up may have been faster: the name
+        // is gone, or the lock is held for a moment.
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         if self.names(name, &rustix::fs::fstat(&file)?)? {
             Ok(file.into())
@@ -191,7 +191,8 @@ impl Folder {
         }
     }
 
-    /// Locks a temporary file of an earlier attempt, or removes what is of no use.
+    /// Locks a temporary file of an earlier attempt, or removes an unusable
+    /// one.
     fn lock_existing(&self, name: &str) -> io::Result<Existing> {
         let Some(there) = self.find(name)? else {
             return Ok(Existing::Gone);
@@ -212,12 +213,12 @@ impl Folder {
         Ok(Existing::Gone)
     }
 
-    /// Locks a file that is there; `None` if it is not there any more.
+    /// Locks an existing file; `None` if it no longer exists.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] if another transfer has it.
+    /// [`io::ErrorKind::WouldBlock`] if another transfer holds it.
     pub(in crate::store) fn lock(&self, name: &str) -> io::Result<Option<File>> {
-        // What was looked at may be another thing by now: a pipe would block.
+        // The file may have been replaced since the lookup: a pipe would block.
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&self.0, name, flags, Mode::empty()) {
             Ok(file) => file,
@@ -229,15 +230,15 @@ impl Folder {
         Ok(is_there.then(|| file.into()))
     }
 
-    /// Whether `name` is, here and now, the file that `stat` is of.
+    /// Whether `name` currently refers to the file described by `stat`.
     pub(in crate::store) fn names(&self, name: &str, stat: &Stat) -> io::Result<bool> {
         let there = self.find(name)?;
         Ok(there.is_some_and(|there| (there.st_dev, there.st_ino) == (stat.st_dev, stat.st_ino)))
     }
 
-    /// The mode of a new file here, as the umask and the folder have it.
+    /// The mode of a new file in this folder, after umask and folder defaults.
     pub(crate) fn new_file_mode(&self) -> io::Result<Mode> {
-        // Nothing tells the umask without changing it for every thread.
+        // The umask cannot be read without changing it for every thread.
         let name = format!("{}.part", fresh_stem());
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let probe = rustix::fs::openat(&self.0, &name, flags, Mode::from_raw_mode(0o666))?;
@@ -246,8 +247,7 @@ impl Folder {
         Ok(mode?)
     }
 
-    /// The names in this folder that begin with `prefix`; those that are not
-    /// Unicode do not.
+    /// The names in this folder that start with `prefix`, if they are Unicode.
     pub(in crate::store) fn names_with(&self, prefix: &str) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.0)? {
@@ -260,12 +260,12 @@ impl Folder {
         Ok(names)
     }
 
-    /// Gives a file its final name; fails if the name is taken.
+    /// Renames a file to its final name; fails if the name is in use.
     pub(crate) fn rename_new(&self, from: &str, to: impl AsRef<[u8]>) -> io::Result<()> {
         let to = to.as_ref();
         match rustix::fs::renameat_with(&self.0, from, &self.0, to, RenameFlags::NOREPLACE) {
-            // Some file systems (NFS, older FUSE) cannot; a second name can
-            // be made only where there is none.
+            // Some file systems (NFS, older FUSE) do not support it; a hard
+            // link also fails if the name is in use.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
                 rustix::fs::linkat(&self.0, from, &self.0, to, AtFlags::empty())?;
                 self.remove(from)
@@ -274,12 +274,12 @@ impl Folder {
         }
     }
 
-    /// Gives a file its final name in place of the file that has it.
+    /// Renames a file to its final name, replacing an existing file.
     pub(crate) fn rename_over(&self, from: &str, to: impl AsRef<[u8]>) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.0, from, &self.0, to.as_ref())?)
     }
 
-    /// Removes a name; nothing happens if it is not there.
+    /// Removes a name, if it exists.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         match rustix::fs::unlinkat(&self.0, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -287,7 +287,7 @@ impl Folder {
         }
     }
 
-    /// Makes names in this folder survive a power failure.
+    /// Syncs the folder, so that its names survive a power failure.
     pub(crate) fn sync(&self) -> io::Result<()> {
         match rustix::fs::fsync(&self.0) {
             // Some network file systems cannot sync a folder.
@@ -296,13 +296,13 @@ impl Folder {
         }
     }
 
-    /// What may still be written here.
+    /// Free space and inodes of the file system.
     pub(crate) fn room(&self) -> io::Result<Room> {
         let stat = rustix::fs::fstatvfs(&self.0)?;
         Ok(Room {
             bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
             unit_bytes: stat.f_frsize.max(MIN_UNIT_BYTES),
-            // Those that make them as they go say that there are none at all.
+            // File systems with dynamic inodes report zero.
             inodes: (stat.f_files > 0).then_some(stat.f_favail),
         })
     }
@@ -318,61 +318,61 @@ impl Folder {
     }
 }
 
-/// What has a temporary file's name.
+/// What exists under a temporary file's name.
 enum Existing {
-    /// A file of ours, locked.
+    /// This user's file, locked.
     Locked(File),
-    /// Something of another user, or a folder: it stays.
+    /// Another user's file, or a folder: it is left alone.
     Foreign,
-    /// Nothing any more.
+    /// Nothing.
     Gone,
 }
 
-/// Whether only this user can read or change what is written into the file from
+/// Whether only this user can read or modify what is written to the file from
 /// now on.
 fn is_private(file: &File) -> io::Result<bool> {
     let stat = rustix::fs::fstat(file)?;
-    // A second name for the file would receive our bytes as well.
+    // A hard link to the file would expose the data as well.
     if !is_file(&stat) || !is_own(&stat) || stat.st_nlink != 1 {
         return Ok(false);
     }
     if stat.st_mode & 0o077 == 0 {
         return Ok(true);
     }
-    // Users that could write to it may still have it open. On a file system that
-    // keeps no modes they say nothing, before or after.
+    // Users with write permission may still have it open. On a file system
+    // without modes they cannot be excluded at all.
     let modes_hold = set_mode(file, OWN_FILE);
     Ok(!modes_hold || stat.st_mode & 0o022 == 0)
 }
 
-/// Whether it belongs to the user that this program runs as.
+/// Whether it belongs to the user running this program.
 pub(in crate::store) fn is_own(stat: &Stat) -> bool {
     stat.st_uid == rustix::process::geteuid().as_raw()
 }
 
-/// The mode of a received file, where a new one has `new`: never wider than at the
-/// sender, so that what is private there is for the owner alone here.
+/// The mode of a received file, given that of a new file: never wider than at
+/// the sender, so that private files are for their owner only.
 pub(in crate::store) fn mode_of(entry: &Entry, new: Mode) -> Mode {
     let told = told_mode(entry, 0o666);
     let mut mode = new.as_raw_mode() & told & 0o666;
-    // Who may read it may run it, where the sender's users of that kind may.
+    // Users who may read it may execute it, if the sender's users of that class
+    // may.
     mode |= (mode & 0o444) >> 2 & told;
     Mode::from_raw_mode(mode)
 }
 
-/// The mode to make a received folder with. Its owner may do everything there: what is
-/// in it is still to come.
+/// The mode of a received folder while it is filled. Its owner has full access.
 pub(in crate::store) fn folder_mode(entry: &Entry) -> Mode {
     Mode::from_raw_mode(told_mode(entry, 0o777) | 0o700)
 }
 
-/// That of a folder of which nothing was told.
+/// The mode of a folder without permission bits.
 pub(in crate::store) fn usual_folder_mode() -> Mode {
     Mode::from_raw_mode(0o777)
 }
 
 fn told_mode(entry: &Entry, usual: RawMode) -> RawMode {
-    // The owner reads it here again, to compare.
+    // The owner may read it, so that it can be compared later.
     let told = match entry.mode {
         0 => usual,
         mode => RawMode::from(mode) | 0o400,
@@ -381,26 +381,26 @@ fn told_mode(entry: &Entry, usual: RawMode) -> RawMode {
     told & kept
 }
 
-/// Lets others at the file, as far as they may; no further than at the file that
-/// it replaces.
+/// Extends the permissions of a file to `mode`, but not beyond those of a file
+/// that it replaces.
 pub(in crate::store) fn open_up(file: &File, mode: Mode, replaced: Option<&Stat>) {
     let old = replaced.map_or(Mode::all(), |old| Mode::from_raw_mode(old.st_mode));
     // A file system without modes keeps its own.
     set_mode(file, mode & old);
 }
 
-/// Gives the file a mode; `false` where the file system keeps another one.
+/// Sets the mode; returns `false` if the file system keeps another one.
 fn set_mode(file: &impl AsFd, mode: Mode) -> bool {
     rustix::fs::fchmod(file, mode).is_ok()
         && rustix::fs::fstat(file).is_ok_and(|stat| stat.st_mode & 0o777 == mode.as_raw_mode())
 }
 
-/// The file as it is now.
+/// The current metadata of the file.
 pub(in crate::store) fn stat_of(file: &File) -> io::Result<Stat> {
     Ok(rustix::fs::fstat(file)?)
 }
 
-/// Dates the file.
+/// Sets the modification time.
 pub(in crate::store) fn set_modified(file: &File, modified: FileTime) -> io::Result<()> {
     let modified = Timespec {
         tv_sec: modified.seconds,
@@ -413,27 +413,27 @@ pub(in crate::store) fn set_modified(file: &File, modified: FileTime) -> io::Res
     Ok(rustix::fs::futimens(file, &times)?)
 }
 
-/// Its length; `None` if the file system says that it is negative.
+/// Its length; `None` if the file system reports a negative one.
 pub(in crate::store) fn size_bytes(stat: &Stat) -> Option<u64> {
     u64::try_from(stat.st_size).ok()
 }
 
-/// When its contents last changed, in seconds since 1970.
+/// Modification time, in seconds since 1970.
 pub(in crate::store) fn modified_seconds(stat: &Stat) -> i64 {
     stat.st_mtime
 }
 
-/// The file system it is on, and which file it is there.
+/// The file system and the inode.
 pub(in crate::store) fn identity(stat: &Stat) -> (Dev, u64) {
     (stat.st_dev, stat.st_ino)
 }
 
-/// The file system it is on.
+/// The file system.
 pub(in crate::store) fn file_system(stat: &Stat) -> Dev {
     stat.st_dev
 }
 
-/// When the contents of a file to send last changed.
+/// Modification time of a file to send.
 pub(in crate::store) fn file_time(metadata: &Metadata) -> FileTime {
     FileTime {
         seconds: metadata.mtime(),
@@ -441,23 +441,23 @@ pub(in crate::store) fn file_time(metadata: &Metadata) -> FileTime {
     }
 }
 
-/// When anything about a file to send last changed, as seconds and nanoseconds.
+/// Time of the last change to a file to send, in seconds and nanoseconds.
 pub(in crate::store) fn change_time(metadata: &Metadata) -> (i64, i64) {
     (metadata.ctime(), metadata.ctime_nsec())
 }
 
-/// Who may read, write and execute it. What is sent can be read by its owner.
+/// The permission bits of a file to send, which its owner can read.
 pub(in crate::store) fn permissions(metadata: &Metadata) -> u16 {
     u16::try_from(metadata.mode() & 0o777 | 0o400).unwrap_or(0)
 }
 
-/// The bytes of a name, or of a link's target; `None` if it has none that travel.
+/// The bytes of a name or a link target; `None` if it cannot be sent.
 pub(in crate::store) fn bytes_of(name: &OsStr) -> Option<&[u8]> {
     Some(name.as_bytes())
 }
 
-/// Whether it is not for everybody to read. The receiver's groups are others, so
-/// what a group may read here alone is for the owner alone there.
+/// Whether some users may not read it. The groups at the receiver are
+/// different, so a file that only a group may read is for its owner only there.
 pub(in crate::store) fn is_for_owner(metadata: &Metadata) -> bool {
     metadata.mode() & 0o044 != 0o044
 }
@@ -472,7 +472,7 @@ pub(crate) fn is_link(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
 }
 
-/// Whether the error says that the file system cannot hold the name.
+/// Whether the error means that the file system does not allow the name.
 pub(crate) fn is_bad_name(error: &io::Error) -> bool {
     let errno = Errno::from_io_error(error);
     matches!(
@@ -481,14 +481,13 @@ pub(crate) fn is_bad_name(error: &io::Error) -> bool {
     )
 }
 
-/// Whether the error says that the file system has no links.
+/// Whether the error means that the file system does not support links.
 pub(crate) fn has_no_links(error: &io::Error) -> bool {
     let errno = Errno::from_io_error(error);
     matches!(errno, Some(Errno::PERM | Errno::NOSYS | Errno::NOTSUP))
 }
 
-/// Whether the error says that a link, or a file, stands where a folder was
-/// expected.
+/// Whether the error means that a link or a file was found instead of a folder.
 pub(crate) fn is_in_the_way(error: &io::Error) -> bool {
     let errno = Errno::from_io_error(error);
     matches!(
@@ -505,7 +504,7 @@ fn regular(file: OwnedFd) -> io::Result<File> {
     }
 }
 
-/// The kernel itself refuses links and escapes on the whole way.
+/// The kernel refuses links and paths that lead out.
 #[cfg(target_os = "linux")]
 fn open_beneath(
     root: rustix::fd::BorrowedFd<'_>,
@@ -532,8 +531,8 @@ fn open_beneath(
     open_by_component(root, path, flags)
 }
 
-/// One component at a time, each relative to the one before: no name can lead
-/// up, and no link is followed.
+/// Opens one component at a time, each relative to the previous one: no name
+/// can lead up, and no link is followed.
 fn open_by_component(
     root: rustix::fd::BorrowedFd<'_>,
     path: &EntryPath,
@@ -554,7 +553,7 @@ fn open_by_component(
     folder.ok_or(Errno::NOENT)
 }
 
-/// What is unfinished is for its owner alone.
+/// Unfinished files are for their owner only.
 const OWN_FILE: Mode = Mode::from_raw_mode(0o600);
 const LOCK_ATTEMPTS: u32 = 3;
 const MIN_UNIT_BYTES: u64 = 4_096;

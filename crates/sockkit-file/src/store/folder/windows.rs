@@ -1,5 +1,5 @@
-//! Not there yet: a folder cannot be opened, and all that follows from an open
-//! one cannot be reached.
+//! Not implemented: a folder cannot be opened, so that everything that needs an
+//! open folder is unreachable.
 
 use std::{
     ffi::OsStr,
@@ -11,13 +11,13 @@ use std::{
 use super::Room;
 use crate::{Entry, EntryPath, FileTime, LinkTarget};
 
-/// A folder, of which there is none.
+/// A folder, which never exists.
 #[derive(Debug)]
 pub(crate) enum Folder {}
 
 impl Folder {
     /// # Errors
-    /// [`io::ErrorKind::Unsupported`], always.
+    /// Always [`io::ErrorKind::Unsupported`].
     pub(crate) fn open(_path: &Path) -> io::Result<Self> {
         Err(unsupported())
     }
@@ -118,18 +118,18 @@ impl Folder {
     }
 }
 
-/// What is known of a file in an open folder.
+/// Metadata of a file in an open folder.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stat {}
 
-/// Who may use a file in an open folder.
+/// Permissions of a file in an open folder.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mode;
 
-/// A file system that an open folder is on.
+/// The file system of an open folder.
 pub(crate) type Dev = u64;
 
-/// Reads and writes at a place.
+/// Reads and writes at an offset.
 pub(crate) trait FileExt {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
@@ -219,7 +219,7 @@ pub(in crate::store) fn permissions(_metadata: &Metadata) -> u16 {
     unreachable!("{NO_FOLDER}")
 }
 
-/// A name that is no Unicode has no bytes that other systems would know.
+/// A name that is not Unicode cannot be sent to other systems.
 pub(in crate::store) fn bytes_of(name: &OsStr) -> Option<&[u8]> {
     name.to_str().map(str::as_bytes)
 }
@@ -235,5 +235,5 @@ fn unsupported() -> io::Error {
     )
 }
 
-/// Why what a walk of a folder asks of metadata is never asked.
+/// Why the metadata of a folder walk is never used.
 const NO_FOLDER: &str = "no folder is ever open here";
