@@ -4,8 +4,8 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use socket2::{Domain, Socket, Type};
 use sockkit::options::{
-    ALL, Access, Dscp, Ecn, Linger, OptionError, OptionSpec, PathMtuDiscovery, SocketOptions,
-    TrafficClass, Verdict,
+    ALL, Access, Dscp, Ecn, Linger, OptionError, OptionSpec, Outcome, PathMtuDiscovery,
+    SocketOptions, TrafficClass,
 };
 
 /// One setting for each option that can be set, none of them the default.
@@ -112,12 +112,12 @@ fn set_and_read_back(domain: Domain, kind: Type) -> Vec<&'static str> {
             Err(error) => failures.push(format!("{error:?}")),
         }
         for line in options.report(&socket).unwrap() {
-            match (line.option, line.verdict()) {
-                (_, Verdict::AsRequested) => {}
-                ("SO_RCVBUF" | "SO_SNDBUF" | "SO_RCVBUFFORCE" | "SO_SNDBUFFORCE", verdict) => {
-                    assert_eq!(verdict, Verdict::Doubled, "{line}");
+            match (line.option, line.outcome()) {
+                (_, Outcome::AsRequested) => {}
+                ("SO_RCVBUF" | "SO_SNDBUF" | "SO_RCVBUFFORCE" | "SO_SNDBUFFORCE", outcome) => {
+                    assert_eq!(outcome, Outcome::Doubled, "{line}");
                 }
-                (_, verdict) => failures.push(format!("{verdict:?}: {line}")),
+                (_, outcome) => failures.push(format!("{outcome:?}: {line}")),
             }
             took.push(line.option);
         }

@@ -22,7 +22,7 @@ use tokio::time::sleep;
 use crate::{
     address::{self, shown},
     link::{self, CloseWaiter},
-    prompt::{self, Offer, Question},
+    prompt::{self, OfferView, Question},
     transfer::{self, Bar},
 };
 
@@ -225,7 +225,7 @@ fn show(
 ) -> (Question, u64) {
     // A look at the disk for each entry.
     let planned = tokio::task::block_in_place(|| incoming.plan(destination));
-    let offer = Offer {
+    let offer = OfferView {
         address,
         peer: incoming.peer(),
         manifest: incoming.manifest(),

@@ -1,5 +1,5 @@
-//! Live pictures over a network: sources, JPEG, loss-tolerant streams,
-//! a browser viewer and an MP4 recorder.
+//! Live pictures over a network: sources, JPEG, loss-tolerant streams, a
+//! browser viewer and an MP4 recorder.
 //!
 //! ```
 //! # use sockkit_media as sockkit;
@@ -27,7 +27,7 @@
 //! ```
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// A library does not print; the programs do.
+// Libraries do not print; programs do.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 pub mod encode;

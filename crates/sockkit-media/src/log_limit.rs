@@ -1,6 +1,6 @@
-//! Keeps peers that err all the time from flooding the log.
+//! Keeps misbehaving peers from flooding the log.
 //!
-//! Pure: the caller passes `now` in, and writes the line.
+//! Pure: the caller passes `now` in, and writes the log.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -10,8 +10,8 @@ use std::{
 
 use sockkit_core::server::host;
 
-/// Decides which of many like events are worth a line: one a minute for each
-/// kind and host. Its memory is bounded.
+/// Limits similar events to one log line a minute for each kind and host. Its
+/// memory is bounded.
 #[derive(Debug, Default)]
 pub(crate) struct LogLimit {
     told: Mutex<Vec<Told>>,
@@ -27,8 +27,8 @@ struct Told {
 }
 
 impl LogLimit {
-    /// Counts one event. If it is worth a line: how many of its kind and host
-    /// had none since the last one.
+    /// Counts one event. Returns `Some` if it should be logged, with the number
+    /// of unlogged events of its kind and host since the last line.
     pub(crate) fn note(&self, now: Instant, kind: &'static str, from: IpAddr) -> Option<u64> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let mut host = host(from);
@@ -65,7 +65,7 @@ impl Told {
 
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// Hosts told apart; those beyond share a line.
+/// Maximum number of hosts to distinguish; further ones share a line.
 const MAX_HOSTS: usize = 64;
 
 const OTHERS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);

@@ -12,7 +12,7 @@ use std::io::{self, IsTerminal};
 
 use anyhow::ensure;
 
-pub(crate) use self::{offer::Offer, request::Request};
+pub(crate) use self::{offer::OfferView, request::Request};
 
 /// A question on the terminal, and the answer that means yes.
 #[derive(Debug, Eq, PartialEq)]

@@ -12,7 +12,7 @@ use super::{Question, fit, print, risk};
 use crate::transfer::{self, plural};
 
 /// An offer that a user is to decide about.
-pub(crate) struct Offer<'a> {
+pub(crate) struct OfferView<'a> {
     pub(crate) address: &'a str,
     /// What the peer calls itself.
     pub(crate) peer: &'a str,
@@ -23,7 +23,7 @@ pub(crate) struct Offer<'a> {
     pub(crate) into: &'a Path,
 }
 
-impl Offer<'_> {
+impl OfferView<'_> {
     /// Shows it; the question is still to be asked.
     pub(crate) fn show(&self) -> Question {
         let (lines, question) = self.lines(super::columns());
@@ -262,7 +262,7 @@ mod tests {
             Err(_) => Planned::Refuse(RefuseReason::Name),
         };
         let planned: Vec<_> = names.iter().map(plan).collect();
-        let offer = Offer {
+        let offer = OfferView {
             address: "127.0.0.1:5",
             peer,
             manifest: &manifest(names),

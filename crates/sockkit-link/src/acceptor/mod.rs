@@ -28,7 +28,7 @@ use super::{Address, Connection, Scheme};
 /// connections stay open.
 #[derive(Debug)]
 pub struct Acceptor {
-    door: TransportAcceptor,
+    inner: TransportAcceptor,
     local: SocketAddr,
     backoff: Backoff,
 }
@@ -44,10 +44,10 @@ pub(crate) enum TransportAcceptor {
 }
 
 impl Acceptor {
-    pub(super) fn new(door: TransportAcceptor) -> io::Result<Self> {
+    pub(super) fn new(inner: TransportAcceptor) -> io::Result<Self> {
         Ok(Self {
-            local: door.local_addr()?,
-            door,
+            local: inner.local_addr()?,
+            inner,
             backoff: Backoff::default(),
         })
     }
@@ -64,13 +64,13 @@ impl Acceptor {
     /// # Cancel safety
     /// Cancel safe: no connection is lost.
     pub async fn accept(&mut self) -> io::Result<Connection> {
-        let Self { door, backoff, .. } = self;
-        Ok(backoff.accept(door).await?.transport)
+        let Self { inner, backoff, .. } = self;
+        Ok(backoff.accept(inner).await?.transport)
     }
 
     /// The transport of the connections.
     pub fn scheme(&self) -> Scheme {
-        match self.door {
+        match self.inner {
             TransportAcceptor::Tcp(_) => Scheme::Tcp,
             #[cfg(feature = "tls")]
             TransportAcceptor::Tls(_) => Scheme::Tls,
@@ -94,7 +94,7 @@ impl Acceptor {
     /// of their own.
     #[cfg(feature = "quic")]
     pub fn fingerprint(&self) -> Option<quic::Fingerprint> {
-        match &self.door {
+        match &self.inner {
             TransportAcceptor::Quic(listener) => Some(listener.fingerprint()),
             _ => None,
         }
@@ -111,11 +111,11 @@ impl Accept for Acceptor {
     }
 
     async fn accept(&mut self) -> io::Result<Accepted<Connection>> {
-        self.door.accept().await
+        self.inner.accept().await
     }
 
     fn accept_waiting(&mut self) -> Option<Accepted<Connection>> {
-        self.door.accept_waiting()
+        self.inner.accept_waiting()
     }
 }
 
@@ -125,9 +125,9 @@ impl Accept for TransportAcceptor {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         match self {
-            Self::Tcp(door) => door.local_addr(),
+            Self::Tcp(inner) => inner.local_addr(),
             #[cfg(feature = "tls")]
-            Self::Tls(door) => Ok(door.local_addr()),
+            Self::Tls(inner) => Ok(inner.local_addr()),
             #[cfg(feature = "quic")]
             Self::Quic(listener) => listener.local_addr(),
         }
@@ -135,9 +135,9 @@ impl Accept for TransportAcceptor {
 
     async fn accept(&mut self) -> io::Result<Accepted<Connection>> {
         match self {
-            Self::Tcp(door) => door.accept().await,
+            Self::Tcp(inner) => inner.accept().await,
             #[cfg(feature = "tls")]
-            Self::Tls(door) => door.accept().await,
+            Self::Tls(inner) => inner.accept().await,
             #[cfg(feature = "quic")]
             Self::Quic(listener) => {
                 let accepted = listener.accept().await;
@@ -152,9 +152,9 @@ impl Accept for TransportAcceptor {
 
     fn accept_waiting(&mut self) -> Option<Accepted<Connection>> {
         match self {
-            Self::Tcp(door) => door.accept_waiting(),
+            Self::Tcp(inner) => inner.accept_waiting(),
             #[cfg(feature = "tls")]
-            Self::Tls(door) => door.accept_waiting(),
+            Self::Tls(inner) => inner.accept_waiting(),
             #[cfg(feature = "quic")]
             Self::Quic(listener) => listener.accept_waiting().map(by_quic),
         }

@@ -8,7 +8,6 @@ use sockkit_core::{
     tcp,
 };
 use tokio::{net::TcpStream, sync::mpsc, task::JoinHandle, time::timeout};
-use tokio_rustls::TlsAcceptor;
 
 use super::tcp::place;
 use crate::{Connection, tls::rustls::ServerConfig};
@@ -64,7 +63,7 @@ impl Drop for TlsAcceptor {
 
 /// State shared by all handshakes.
 struct Handshakes {
-    tls: TlsAcceptor,
+    tls: tokio_rustls::TlsAcceptor,
     timeout: Duration,
     ready: mpsc::Sender<Accepted<Connection>>,
 }

@@ -112,7 +112,7 @@ impl DatagramConfig {
     /// The kind of message that a receiver of a group also accepts by unicast,
     /// from the sender that it [prefers](super::Channel::prefer). Default:
     /// none.
-    pub fn unicast_kind(mut self, kind: Kind) -> Self {
+    pub fn unicast_kind(mut self, kind: MessageKind) -> Self {
         self.unicast = Some(kind);
         self
     }

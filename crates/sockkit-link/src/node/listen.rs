@@ -47,7 +47,7 @@ impl Node {
         let mut failed = None;
         for address in found {
             match self.bind(at, address, both && address.is_ipv6()) {
-                Ok(door) => return Ok(Acceptor::new(door)?),
+                Ok(acceptor) => return Ok(Acceptor::new(acceptor)?),
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
@@ -80,8 +80,8 @@ impl Node {
                 let keys = keys.ok_or_else(|| SchemeError::NoKeys {
                     address: at.clone(),
                 })?;
-                let door = TlsAcceptor::start(listen()?, self.limiter(), keys, self.timeout)?;
-                Ok(TransportAcceptor::Tls(door))
+                let acceptor = TlsAcceptor::start(listen()?, self.limiter(), keys, self.timeout)?;
+                Ok(TransportAcceptor::Tls(acceptor))
             }
             #[cfg(feature = "quic")]
             Scheme::Quic => {

@@ -27,7 +27,7 @@ pub struct Listener {
     endpoint: Endpoint,
     fingerprint: Fingerprint,
     ready: Mutex<mpsc::Receiver<Connection>>,
-    door: JoinHandle<()>,
+    acceptor: JoinHandle<()>,
 }
 
 impl Listener {
@@ -63,7 +63,7 @@ impl Listener {
         let socket = socket::bind(address, &config.options)?;
         let endpoint = socket::endpoint(socket, Some(server))?;
         let (sender, ready) = mpsc::channel(1);
-        let door = Acceptor {
+        let acceptor = Acceptor {
             endpoint: endpoint.clone(),
             fingerprint,
             max_connections: config.max_connections,
@@ -75,7 +75,7 @@ impl Listener {
             endpoint,
             fingerprint,
             ready: Mutex::new(ready),
-            door: tokio::spawn(door.keep()),
+            acceptor: tokio::spawn(acceptor.keep()),
         })
     }
 
@@ -117,7 +117,7 @@ impl Drop for Listener {
     fn drop(&mut self) {
         // The endpoint stays open for connections already accepted.
         self.endpoint.set_server_config(None);
-        self.door.abort();
+        self.acceptor.abort();
     }
 }
 

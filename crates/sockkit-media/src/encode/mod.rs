@@ -1,9 +1,9 @@
-//! Compression between a source and those who send, show or store its pictures.
+//! Compression between a source and the consumers of its pictures.
 //!
-//! Compressing a picture is milliseconds of work, so it happens on a blocking
-//! thread and never on those that move bytes. There is no queue: while one
-//! picture is compressed the newest of those that come waits, and the others are
-//! missed and counted.
+//! Compressing a picture takes milliseconds of CPU, so it runs on a blocking
+//! thread and never on the async ones. There is no queue: while a picture is
+//! compressed only the newest of the following ones is kept, and the others are
+//! counted as missed.
 
 use std::error::Error;
 
@@ -14,14 +14,14 @@ use crate::{
     picture::{Encoding, Picture, PictureError, jpeg},
 };
 
-/// Compresses pictures as JPEG, once for all who subscribe.
+/// Compresses pictures as JPEG, once for all subscribers.
 ///
-/// A JPEG passes as it is, without a copy. `quality` is that of
-/// [`jpeg::encode`]. A picture that cannot be compressed is logged and left out;
-/// like those that a newer one replaced, it counts as missed at each subscriber.
+/// JPEG pictures are passed on without a copy. `quality` is that of
+/// [`jpeg::encode`]. A picture that cannot be compressed is logged and dropped;
+/// like replaced pictures, it counts as missed at each subscriber.
 ///
-/// It ends with the publisher of `pictures`, when the last picture is passed on,
-/// or when there is no subscriber left.
+/// Ends when the publisher of `pictures` is gone and the last picture is passed
+/// on, or when there is no subscriber left.
 ///
 /// ```
 /// # use sockkit_media as sockkit;
@@ -53,7 +53,8 @@ pub fn as_jpeg(pictures: Subscriber<Picture>, quality: u8) -> Subscriber<Picture
 }
 
 async fn pass_on(mut encoder: Encoder, publisher: &Publisher<Picture>) {
-    // Those that subscribers were told of, and those that did not compress.
+    // Missed pictures already reported to subscribers, and those that failed to
+    // compress.
     let (mut told, mut failed) = (0, 0);
     while let Some(encoded) = encoder.next().await {
         match encoded {
@@ -74,10 +75,10 @@ async fn pass_on(mut encoder: Encoder, publisher: &Publisher<Picture>) {
     }
 }
 
-/// Compresses one picture; a JPEG is passed as it is.
+/// Compresses one picture; a JPEG is passed on unchanged.
 ///
 /// # Cancel safety
-/// Cancel safe: the work is then for nothing.
+/// Cancel safe: the result is discarded.
 #[cfg(feature = "web")]
 pub(crate) async fn to_jpeg(picture: Picture, quality: u8) -> Result<Picture, PictureError> {
     match picture.encoding() {
@@ -86,12 +87,12 @@ pub(crate) async fn to_jpeg(picture: Picture, quality: u8) -> Result<Picture, Pi
     }
 }
 
-/// What becomes of raw pictures.
+/// What to do with raw pictures.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Compression {
-    /// They stay as they are.
+    /// Pass them on unchanged.
     None,
-    /// They become JPEG.
+    /// Compress them as JPEG.
     Jpeg { quality: u8 },
 }
 
@@ -105,12 +106,12 @@ impl Default for Compression {
 
 /// Takes the newest picture from a channel and compresses it.
 ///
-/// For one reader; [`as_jpeg`] shares the work among many.
+/// For a single reader; [`as_jpeg`] shares the work among several.
 #[derive(Debug)]
 pub(crate) struct Encoder {
     pictures: Subscriber<Picture>,
     compression: Compression,
-    /// Outlives a `next` that was cancelled.
+    /// Survives a cancelled `next`.
     at_work: Option<Work>,
 }
 
@@ -123,11 +124,11 @@ impl Encoder {
         }
     }
 
-    /// Waits for the newest picture, compressed; `None` once the publisher is
-    /// gone and its last picture was taken.
+    /// Waits for the newest picture and compresses it. Returns `None` when the
+    /// publisher is gone and its last picture has been taken.
     ///
     /// # Cancel safety
-    /// Cancel safe: the picture is given next time.
+    /// Cancel safe: the next call returns the picture.
     pub(crate) async fn next(&mut self) -> Option<Result<Picture, PictureError>> {
         let work = match self.at_work.as_mut() {
             Some(work) => work,
@@ -146,13 +147,13 @@ impl Encoder {
         Some(encoded)
     }
 
-    /// Pictures that newer ones replaced before they were taken.
+    /// Number of pictures that were replaced before they were taken.
     pub(crate) fn missed(&self) -> u64 {
         self.pictures.missed()
     }
 }
 
-/// A picture on the thread that compresses it.
+/// A picture being compressed on a blocking thread.
 #[derive(Debug)]
 struct Work(JoinHandle<Result<Picture, PictureError>>);
 
@@ -161,7 +162,7 @@ impl Work {
         Self(spawn_blocking(move || jpeg::encode(&picture, quality)))
     }
 
-    /// Cancel safe until it has returned.
+    /// Cancel safe until it has completed.
     async fn end(&mut self) -> Result<Picture, PictureError> {
         let joined = (&mut self.0).await;
         joined.unwrap_or_else(|panicked| Err(PictureError::Encode(panicked.into())))

@@ -1,11 +1,11 @@
-//! A channel of one: the newest value wins, and what was missed is counted.
+//! A channel that keeps only the newest value, and counts missed ones.
 //!
-//! Live pictures are worth showing only while they are new. A queue between a
-//! fast source and a slow reader turns into delay that never goes away, so
-//! there is none here: each [`Subscriber`] takes the newest value when it is
-//! ready for one and learns how many it skipped. A slow subscriber costs the
-//! publisher and the other subscribers nothing, and the channel holds one
-//! value however many there are.
+//! Live pictures are only useful while they are new. A queue between a fast
+//! source and a slow reader turns into permanent latency, so this channel has
+//! none: each [`Subscriber`] takes the newest value when it is ready, and
+//! learns how many it missed. A slow subscriber affects neither the publisher
+//! nor other subscribers, and the channel holds one value for any number of
+//! them.
 //!
 //! ```
 //! # use sockkit_media as sockkit;
@@ -32,27 +32,27 @@ pub fn channel<T>() -> (Publisher<T>, Subscriber<T>) {
     (Publisher { sender }, subscriber)
 }
 
-/// The writing end. Dropping it ends the channel for every subscriber.
+/// The sending half. Dropping it ends the channel for every subscriber.
 #[derive(Debug)]
 pub struct Publisher<T> {
     sender: watch::Sender<Slot<T>>,
 }
 
 impl<T> Publisher<T> {
-    /// Creates a channel that nobody subscribes to yet.
+    /// Creates a channel without subscribers.
     pub fn new() -> Self {
         Self {
             sender: watch::Sender::new(Slot::empty()),
         }
     }
 
-    /// Replaces the value and wakes every subscriber that waits. Never blocks.
+    /// Replaces the value and wakes all waiting subscribers. Never blocks.
     pub fn publish(&self, value: T) {
         self.publish_after(0, value);
     }
 
-    /// Publishes, and counts `missed` values as published before: a stage
-    /// between two channels passes on what it missed itself.
+    /// Publishes a value, and counts `missed` earlier values as published: a
+    /// stage between two channels passes on what it has missed itself.
     pub(crate) fn publish_after(&self, missed: u64, value: T) {
         self.sender.send_modify(|slot| {
             slot.value = Some(value);
@@ -60,7 +60,7 @@ impl<T> Publisher<T> {
         });
     }
 
-    /// Forgets the value, so that later subscribers do not begin with it.
+    /// Removes the value, so that later subscribers do not start with it.
     pub fn clear(&self) {
         self.sender.send_if_modified(|slot| {
             slot.value = None;
@@ -68,13 +68,13 @@ impl<T> Publisher<T> {
         });
     }
 
-    /// Adds a subscriber. It begins with the current value, if there is one.
+    /// Adds a subscriber. It starts with the current value, if there is one.
     pub fn subscribe(&self) -> Subscriber<T> {
         let mut receiver = self.sender.subscribe();
         let seen = {
             let slot = receiver.borrow_and_update();
-            // The current value is news to the newcomer; the ones before are
-            // no loss to it.
+            // The current value is new to this subscriber; earlier ones do not
+            // count as missed.
             slot.published - u64::from(slot.value.is_some())
         };
         Subscriber {
@@ -84,12 +84,12 @@ impl<T> Publisher<T> {
         }
     }
 
-    /// How many subscribers there are now.
+    /// Current number of subscribers.
     pub fn subscribers(&self) -> usize {
         self.sender.receiver_count()
     }
 
-    /// Waits until there is no subscriber.
+    /// Waits until there are no subscribers.
     ///
     /// # Cancel safety
     /// Cancel safe: it only waits.
@@ -104,35 +104,36 @@ impl<T> Default for Publisher<T> {
     }
 }
 
-/// A reading end, as slow as it likes.
+/// A receiving half, which may be arbitrarily slow.
 #[derive(Debug)]
 pub struct Subscriber<T> {
     receiver: watch::Receiver<Slot<T>>,
-    /// Values published up to the one last taken.
+    /// Number of values published up to the last one taken.
     seen: u64,
     missed: u64,
 }
 
 impl<T: Clone> Subscriber<T> {
-    /// Waits for a value newer than the last one taken; `None` once the
-    /// publisher is gone and its last value was taken.
+    /// Waits for a value newer than the last one taken. Returns `None` when the
+    /// publisher is gone and its last value has been taken.
     ///
     /// # Cancel safety
-    /// Cancel safe: a value that was not returned is still the newest.
+    /// Cancel safe: a value that was not returned is not lost.
     pub async fn next(&mut self) -> Option<T> {
         loop {
             if let Some(value) = self.take_new() {
                 return Some(value);
             }
             if self.receiver.changed().await.is_err() {
-                // A value may have come between the look and the end.
+                // A value may have been published between the check and the
+                // end.
                 return self.take_new();
             }
         }
     }
 
-    /// The values as a [`Stream`], until the publisher is gone: each the newest
-    /// at the time that it is asked for.
+    /// Converts it into a [`Stream`], which ends with the publisher. Each item
+    /// is the newest value at the time of the poll.
     ///
     /// ```
     /// # use sockkit_media as sockkit;
@@ -154,7 +155,7 @@ impl<T: Clone> Subscriber<T> {
         })
     }
 
-    /// The newest value, whether or not it was taken before.
+    /// Returns the newest value, taken or not.
     pub fn latest(&self) -> Option<T> {
         self.receiver.borrow().value.clone()
     }
@@ -170,13 +171,13 @@ impl<T: Clone> Subscriber<T> {
 }
 
 impl<T> Subscriber<T> {
-    /// Values that were replaced before this subscriber took them.
+    /// Number of values that were replaced before this subscriber took them.
     pub fn missed(&self) -> u64 {
         self.missed
     }
 }
 
-/// Another reader at the same place in the sequence; it counts anew.
+/// A second reader at the same position, whose counter starts at zero.
 impl<T> Clone for Subscriber<T> {
     fn clone(&self) -> Self {
         Self {
@@ -190,7 +191,7 @@ impl<T> Clone for Subscriber<T> {
 #[derive(Debug)]
 struct Slot<T> {
     value: Option<T>,
-    /// Values published so far.
+    /// Number of values published so far.
     published: u64,
 }
 

@@ -1,61 +1,61 @@
-//! Why bytes are not a picture.
+//! Errors from pictures.
 
 use std::error::Error;
 
 use super::PixelFormat;
 
-/// Why bytes are not the picture they are said to be.
+/// Error about a picture's data or size.
 ///
-/// All of them are the fault of whoever made the bytes or chose the size: the
-/// same call with the same bytes fails again.
+/// The data, or the requested size, is at fault: the same call with the same
+/// data fails again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PictureError {
     /// A side is zero or over [`Picture::MAX_SIDE_PX`](super::Picture::MAX_SIDE_PX).
     #[error("picture of {width_px}x{height_px} px: each side must be 1 to {limit_px}")]
     BadSize {
-        /// Width asked for, in pixels.
+        /// Requested width, in pixels.
         width_px: u32,
-        /// Height asked for, in pixels.
+        /// Requested height, in pixels.
         height_px: u32,
-        /// The longest side allowed, in pixels.
+        /// The maximum, in pixels.
         limit_px: u32,
     },
-    /// The format shares colour between neighbours, so this side must be even.
+    /// The format subsamples chroma, so sides must be even.
     #[error("{format} picture of {width_px}x{height_px} px: sides must be even")]
     OddSize {
-        /// The format in question.
+        /// The pixel format.
         format: PixelFormat,
-        /// Width asked for, in pixels.
+        /// Requested width, in pixels.
         width_px: u32,
-        /// Height asked for, in pixels.
+        /// Requested height, in pixels.
         height_px: u32,
     },
-    /// A row does not fit its stride.
+    /// The stride is shorter than a row.
     #[error("{format} row needs {needed} bytes, stride is {stride_bytes}")]
     StrideTooShort {
-        /// The format in question.
+        /// The pixel format.
         format: PixelFormat,
         /// Bytes in one row of pixels.
         needed: usize,
-        /// The stride given.
+        /// The given stride.
         stride_bytes: usize,
     },
-    /// The buffer is not as long as its shape.
+    /// The length of the data does not match the shape.
     #[error("{format} picture of {width_px}x{height_px} px is {expected} bytes, got {actual}")]
     WrongLength {
-        /// The format in question.
+        /// The pixel format.
         format: PixelFormat,
         /// Width, in pixels.
         width_px: u32,
         /// Height, in pixels.
         height_px: u32,
-        /// Bytes the shape takes.
+        /// Length required by the shape, in bytes.
         expected: usize,
-        /// Bytes given.
+        /// Given length, in bytes.
         actual: usize,
     },
-    /// A JPEG's own size is not the one announced beside it.
+    /// The size in a JPEG differs from the announced one.
     #[error("jpeg is {actual_width_px}x{actual_height_px} px, announced {width_px}x{height_px}")]
     SizeMismatch {
         /// Announced width, in pixels.
@@ -67,46 +67,46 @@ pub enum PictureError {
         /// Height in the JPEG, in pixels.
         actual_height_px: u32,
     },
-    /// The bytes do not begin as a JPEG, or a marker is out of place.
+    /// The data does not start like a JPEG, or a marker is out of place.
     #[error("not a jpeg: unexpected byte at {offset}")]
     NotJpeg {
-        /// Where, in bytes from the start.
+        /// Position of the error, in bytes from the start.
         offset: usize,
     },
-    /// The bytes end before the picture does.
+    /// The data is truncated.
     #[error("jpeg cut off after {length} bytes")]
     JpegCutOff {
-        /// How many bytes there are.
+        /// Length of the data.
         length: usize,
     },
-    /// An image in a stream passes the limit.
+    /// An image in a stream exceeds the limit.
     #[error("jpeg at byte {offset} is longer than {limit} bytes")]
     JpegTooLong {
-        /// Where the image begins, in bytes from the start of the stream.
+        /// Position of the image, in bytes from the start of the stream.
         offset: usize,
-        /// The limit in force, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// So few bytes cannot hold so many pixels.
+    /// The data is too short for this number of pixels.
     #[error("{length} bytes cannot hold a jpeg of {width_px}x{height_px} px")]
     JpegTooSmall {
-        /// Bytes given.
+        /// Given length, in bytes.
         length: usize,
         /// Width in the JPEG, in pixels.
         width_px: u32,
         /// Height in the JPEG, in pixels.
         height_px: u32,
     },
-    /// The JPEG decoder refused the bytes.
+    /// The JPEG decoder rejected the data.
     #[error("jpeg does not decode")]
     Decode(#[source] Box<dyn Error + Send + Sync>),
-    /// The picture is one of an H.264 stream, which no picture alone decodes.
-    #[error("h264 picture: it decodes only with the stream before it")]
+    /// A picture of an H.264 stream, which cannot be decoded on its own.
+    #[error("h264 picture: it can only be decoded together with the stream before it")]
     NotAlone,
     /// The picture cannot be resized.
     #[error("picture does not resize")]
     Resize(#[source] Box<dyn Error + Send + Sync>),
-    /// The JPEG encoder refused the picture.
+    /// The JPEG encoder rejected the picture.
     #[error("picture does not encode as jpeg")]
     Encode(#[source] Box<dyn Error + Send + Sync>),
 }

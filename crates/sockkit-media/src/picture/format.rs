@@ -1,10 +1,10 @@
-//! How pixels lie in memory.
+//! Pixel formats.
 
 use std::fmt;
 
 use super::PictureError;
 
-/// How the pixels of a raw picture lie in memory.
+/// Memory layout of the pixels of a raw picture.
 ///
 /// Rows go top to bottom, pixels left to right. Samples have eight bits.
 /// The Y'CbCr formats are BT.601 in limited range (luma 16 to 235), as cameras
@@ -24,12 +24,12 @@ pub enum PixelFormat {
     Nv12,
     /// Three planes: Y, then Cb, then Cr at half the size.
     I420,
-    /// Luma alone, full range.
+    /// Luma only, full range.
     Gray,
 }
 
 impl PixelFormat {
-    /// Every format.
+    /// All formats.
     pub const ALL: [Self; 7] = [
         Self::Rgb,
         Self::Bgr,
@@ -40,7 +40,7 @@ impl PixelFormat {
         Self::Gray,
     ];
 
-    /// Bytes in one unpadded row of the first plane.
+    /// Length of an unpadded row of the first plane, in bytes.
     pub const fn row_bytes(self, width_px: u32) -> usize {
         let width = width_px as usize;
         match self {
@@ -50,20 +50,21 @@ impl PixelFormat {
         }
     }
 
-    /// Whether neighbours share colour side by side, so that widths are even.
+    /// Whether neighbouring pixels share chroma, so that the width must be
+    /// even.
     pub(super) const fn needs_even_width(self) -> bool {
         matches!(self, Self::Yuyv | Self::Uyvy | Self::Nv12 | Self::I420)
     }
 
-    /// Whether rows share colour, so that heights are even.
+    /// Whether rows share chroma, so that the height must be even.
     pub(super) const fn has_half_height_planes(self) -> bool {
         matches!(self, Self::Nv12 | Self::I420)
     }
 
-    /// Bytes of a whole picture whose rows are `stride_bytes` apart.
+    /// Length of a whole picture whose rows are `stride_bytes` apart, in bytes.
     ///
     /// # Errors
-    /// [`PictureError`] if no picture of this format has that shape.
+    /// [`PictureError`] if the format does not support this shape.
     pub(crate) fn picture_bytes(
         self,
         width_px: u32,
@@ -74,7 +75,7 @@ impl PixelFormat {
         let odd = |side: u32| !side.is_multiple_of(2);
         if (self.needs_even_width() && odd(width_px))
             || (self.has_half_height_planes() && odd(height_px))
-            // A padded row of I420 is halved for its colour planes.
+            // The stride of I420 is halved for its chroma planes.
             || (self == Self::I420 && !stride_bytes.is_multiple_of(2))
         {
             return Err(PictureError::OddSize {
@@ -114,7 +115,7 @@ impl fmt::Display for PixelFormat {
     }
 }
 
-/// Refuses sides that are zero or absurd.
+/// Rejects sides that are zero or too large.
 pub(super) fn check_size(width_px: u32, height_px: u32) -> Result<(), PictureError> {
     let fits = 1..=MAX_SIDE_PX;
     if fits.contains(&width_px) && fits.contains(&height_px) {

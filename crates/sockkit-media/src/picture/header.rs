@@ -1,4 +1,4 @@
-//! The picture message: a header, then the picture's bytes.
+//! The picture message: a header followed by the picture's data.
 //!
 //! Numbers are big-endian.
 //!
@@ -15,15 +15,15 @@
 //!   +-------+-------+-------+-------+-------+-------+-------+-------+
 //! ```
 //!
-//! `length` counts the header from its first byte, so that a later one can say
-//! more and an earlier reader skips it.
+//! `length` is that of the whole header, so that a later version can append
+//! fields which earlier readers skip.
 #![warn(clippy::indexing_slicing)]
 
 use bytes::{Bytes, BytesMut};
 
 use super::{Encoding, Picture, PictureError, PixelFormat, Timestamp};
 
-/// What a picture message says before the picture's bytes.
+/// Header of a picture message.
 ///
 /// ```
 /// # use sockkit_media as sockkit;
@@ -36,23 +36,23 @@ use super::{Encoding, Picture, PictureError, PixelFormat, Timestamp};
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PictureHeader {
-    /// How the bytes after the header are to be read.
+    /// Encoding of the data after the header.
     pub encoding: Encoding,
     /// Width in pixels.
     pub width_px: u32,
     /// Height in pixels.
     pub height_px: u32,
-    /// When the picture was taken, by the sender's clock.
+    /// Capture time, by the sender's clock.
     pub captured: Timestamp,
     /// The picture's number.
     pub number: u64,
 }
 
 impl PictureHeader {
-    /// Bytes of the header that [`emit`](Self::emit) writes.
+    /// Length of the header written by [`emit`](Self::emit), in bytes.
     pub const BYTES: usize = 32;
 
-    /// The header of a picture whose rows are unpadded.
+    /// Creates the header of a picture with unpadded rows.
     pub const fn of(frame: &Picture) -> Self {
         Self {
             encoding: frame.encoding(),
@@ -63,10 +63,11 @@ impl PictureHeader {
         }
     }
 
-    /// Writes the header.
+    /// Encodes the header.
     ///
     /// # Errors
-    /// [`MessageError::NoCode`] if the wire has no code for the encoding: H.264.
+    /// [`MessageError::NoCode`] if the wire format has no code for the
+    /// encoding: H.264.
     pub fn emit(&self) -> Result<[u8; Self::BYTES], MessageError> {
         let Self { encoding, .. } = *self;
         let (codec, format) = codes_of(encoding).ok_or(MessageError::NoCode { encoding })?;
@@ -85,11 +86,12 @@ impl PictureHeader {
         Ok(header)
     }
 
-    /// Reads a header from the start of a message; also gives its length, which
-    /// is where the picture's bytes begin.
+    /// Parses the header at the start of a message. Also returns its length,
+    /// which is the offset of the picture's data.
     ///
     /// # Errors
-    /// [`MessageError`] if the message does not begin with a header of this version.
+    /// [`MessageError`] if the message does not start with a header of this
+    /// version.
     pub fn parse(message: &[u8]) -> Result<(Self, usize), MessageError> {
         let Some((header, _)) = message.split_first_chunk::<{ Self::BYTES }>() else {
             return Err(MessageError::CutOff {
@@ -133,7 +135,8 @@ impl PictureHeader {
         Ok((header, length))
     }
 
-    /// The picture that the header and these bytes are; without its stamps.
+    /// Creates the picture from the header and its data, without capture time
+    /// and number.
     fn picture(&self, data: Bytes) -> Result<Picture, MessageError> {
         let (width_px, height_px) = (self.width_px, self.height_px);
         let picture = match self.encoding {
@@ -148,11 +151,12 @@ impl PictureHeader {
 }
 
 impl Picture {
-    /// The picture as one message. Copies the picture; to send header and bytes
-    /// apart, use [`PictureHeader::emit`] and the data of [`packed`](Self::packed).
+    /// Encodes the picture as one message, copying its data. To send header and
+    /// data separately, use [`PictureHeader::emit`] and the data of
+    /// [`packed`](Self::packed).
     ///
     /// # Errors
-    /// [`MessageError::NoCode`] if no message carries such a picture: H.264.
+    /// [`MessageError::NoCode`] if messages cannot carry this encoding: H.264.
     pub fn to_message(&self) -> Result<Bytes, MessageError> {
         let header = PictureHeader::of(self).emit()?;
         let frame = self.packed();
@@ -162,11 +166,11 @@ impl Picture {
         Ok(message.freeze())
     }
 
-    /// Reads a message; the picture shares its bytes.
+    /// Parses a message; the picture shares its data.
     ///
     /// # Errors
-    /// [`MessageError`] if the message is no picture, or not the one its header
-    /// describes.
+    /// [`MessageError`] if the message is not a picture, or its data does not
+    /// match its header.
     pub fn from_message(mut message: Bytes) -> Result<Self, MessageError> {
         let (header, length) = PictureHeader::parse(&message)?;
         let data = message.split_off(length);
@@ -177,21 +181,21 @@ impl Picture {
     }
 }
 
-/// Why a message is no picture, or a picture no message: all of them the
-/// sender's fault.
+/// Error from parsing or encoding a picture message; always the sender's
+/// mistake.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
-    /// The message does not begin with the magic bytes.
-    #[error("message is no picture")]
+    /// The message does not start with the magic bytes.
+    #[error("message is not a picture")]
     NotAPicture,
-    /// The sender speaks another version.
+    /// The sender uses another version.
     #[error("picture header of version {version}, this is version {VERSION}")]
     Version {
         /// The version in the header.
         version: u8,
     },
-    /// The header says it is shorter than its fields.
+    /// The announced header length is too short for its fields.
     #[error(
         "picture header announces {length} bytes, its fields take {}",
         PictureHeader::BYTES
@@ -200,40 +204,41 @@ pub enum MessageError {
         /// The length in the header.
         length: usize,
     },
-    /// The message ends inside the header.
+    /// The message is truncated inside the header.
     #[error("picture message of {length} bytes ends inside a header of {needed}")]
     CutOff {
-        /// Bytes in the message.
+        /// Length of the message, in bytes.
         length: usize,
-        /// Bytes the header takes.
+        /// Length of the header, in bytes.
         needed: usize,
     },
-    /// A codec or pixel format of a later day.
+    /// A codec or pixel format of a later version.
     #[error("picture of unknown codec {codec} with format {format}")]
     UnknownFormat {
-        /// The codec's number.
+        /// Number of the codec.
         codec: u8,
-        /// The pixel format's number.
+        /// Number of the pixel format.
         format: u8,
     },
-    /// The wire has no code for this encoding, so it cannot be sent.
+    /// The wire format has no code for this encoding, so the picture cannot be
+    /// sent.
     #[error("no picture message carries {encoding}: send jpeg or raw pixels")]
     NoCode {
-        /// How the picture's bytes are to be read.
+        /// The picture's encoding.
         encoding: Encoding,
     },
-    /// The bytes are not the picture that the header describes.
-    #[error("picture message does not fit its header")]
+    /// The data does not match the header.
+    #[error("picture message does not match its header")]
     Picture(#[from] PictureError),
 }
 
-/// Every encoding that the wire has a code for.
+/// Every encoding that has a code on the wire.
 fn encodings() -> impl Iterator<Item = Encoding> {
     let raw = PixelFormat::ALL.into_iter().map(Encoding::Raw);
     raw.chain([Encoding::Jpeg])
 }
 
-/// Codec and pixel format as the wire has them. Never change one.
+/// Codec and pixel format as on the wire. Never change a code.
 const fn codes_of(encoding: Encoding) -> Option<(u8, u8)> {
     Some(match encoding {
         Encoding::Raw(PixelFormat::Rgb) => (0, 1),
@@ -251,7 +256,7 @@ const fn codes_of(encoding: Encoding) -> Option<(u8, u8)> {
 const MAGIC: [u8; 4] = *b"SKPI";
 const VERSION: u8 = 1;
 
-/// [`PictureHeader::BYTES`] as the header says it.
+/// [`PictureHeader::BYTES`], as in the header.
 const OWN_LENGTH: u8 = 32;
 
 #[cfg(test)]

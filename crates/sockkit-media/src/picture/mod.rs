@@ -1,7 +1,7 @@
 //! Pictures: payloads, pixel formats, conversion, JPEG.
 //!
-//! Pure: nothing here opens, waits, or reads a clock. A [`Picture`] carries
-//! the [`Timestamp`] its capturer gave it.
+//! Pure: nothing here performs I/O or reads a clock. A [`Picture`] carries the
+//! capture [`Timestamp`] set by its source.
 
 mod convert;
 mod error;

@@ -1,4 +1,4 @@
-//! What a picture holds: raw pixels, or compressed ones.
+//! Picture data: raw pixels, or compressed.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use bytes::Bytes;
 
 use super::PixelFormat;
 
-/// What a picture holds.
+/// The data of a picture.
 ///
-/// Cheap to clone: clones share the bytes.
+/// Cheap to clone: clones share the data.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Payload {
-    /// Pixels, uncompressed.
+    /// Uncompressed pixels.
     Raw {
-        /// How they lie in memory.
+        /// The pixel format.
         format: PixelFormat,
         /// Bytes from one row of the first plane to the next.
         stride_bytes: usize,
@@ -25,7 +25,7 @@ pub enum Payload {
     Jpeg(Bytes),
     /// One picture of an H.264 stream: NAL units in Annex B form.
     H264 {
-        /// Whether a decoder can start here; otherwise it needs the pictures before.
+        /// Whether a decoder can start here; otherwise it needs earlier pictures.
         key: bool,
         /// The NAL units, each after its start code.
         data: Bytes,
@@ -33,7 +33,7 @@ pub enum Payload {
 }
 
 impl Payload {
-    /// How the bytes are to be read.
+    /// The encoding of the data.
     pub const fn encoding(&self) -> Encoding {
         match self {
             Self::Raw { format, .. } => Encoding::Raw(*format),
@@ -42,7 +42,7 @@ impl Payload {
         }
     }
 
-    /// The bytes.
+    /// The data.
     pub const fn data(&self) -> &Bytes {
         match self {
             Self::Raw { data, .. } | Self::Jpeg(data) | Self::H264 { data, .. } => data,
@@ -56,7 +56,7 @@ impl Payload {
     }
 }
 
-/// How a picture's bytes are to be read: a [`Payload`] without the bytes.
+/// The encoding of a picture: a [`Payload`] without the data.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Encoding {
@@ -69,7 +69,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// The pixel format, of raw pictures.
+    /// The pixel format of a raw picture.
     pub const fn pixel_format(self) -> Option<PixelFormat> {
         match self {
             Self::Raw(format) => Some(format),

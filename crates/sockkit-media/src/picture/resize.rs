@@ -1,4 +1,4 @@
-//! Another size.
+//! Resizes pictures.
 
 use fast_image_resize::{
     FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
@@ -8,14 +8,15 @@ use fast_image_resize::{
 use super::{Encoding, Picture, PictureError, PixelFormat, format::check_size};
 
 impl Picture {
-    /// The picture in another size; capture time and number stay.
+    /// Resizes the picture; keeps capture time and number.
     ///
-    /// RGB, BGR and gray keep their format, all others become RGB. The sides'
-    /// ratio is not kept. A picture of that size already comes back as it is.
+    /// RGB, BGR and gray keep their format, all others become RGB. The aspect
+    /// ratio is not kept. A picture that already has this size is returned
+    /// unchanged.
     ///
     /// # Errors
-    /// [`PictureError::BadSize`] if a side is zero or over the limit, and
-    /// [`PictureError`] if this is a broken JPEG.
+    /// [`PictureError::BadSize`] if a side is zero or exceeds the limit, or
+    /// another [`PictureError`] if it is a damaged JPEG.
     pub fn resize(&self, width_px: u32, height_px: u32) -> Result<Self, PictureError> {
         check_size(width_px, height_px)?;
         if (width_px, height_px) == (self.width_px(), self.height_px()) {
@@ -38,15 +39,15 @@ impl Picture {
         Ok(Self::new(format, width_px, height_px, to.into_vec())?.stamped_like(self))
     }
 
-    /// The picture in that width, with the ratio of its sides kept: Python's
-    /// `imutils.resize(frame, width)`. A height between two pixels is rounded
-    /// down, and is 1 at the least.
+    /// Resizes the picture to that width and keeps its aspect ratio, like
+    /// Python's `imutils.resize(frame, width)`. The height is rounded down, but
+    /// at least 1.
     ///
     /// # Errors
     /// As [`resize`](Self::resize).
     pub fn resize_to_width(&self, width_px: u32) -> Result<Self, PictureError> {
         let height = u64::from(self.height_px()) * u64::from(width_px) / u64::from(self.width_px());
-        // A height that is over every limit is told as such.
+        // A height beyond every limit is reported as such.
         let height_px = u32::try_from(height.max(1)).unwrap_or(u32::MAX);
         self.resize(width_px, height_px)
     }

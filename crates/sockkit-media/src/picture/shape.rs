@@ -1,4 +1,4 @@
-//! One picture, with its shape and age.
+//! A picture with its shape, capture time and number.
 
 use bytes::Bytes;
 
@@ -8,9 +8,9 @@ use super::{
     jpeg,
 };
 
-/// One picture: its payload, its size, when it was taken, and its number.
+/// A picture: data, size, capture time, and number.
 ///
-/// Cheap to clone: clones share the bytes.
+/// Cheap to clone: clones share the data.
 ///
 /// ```
 /// # use sockkit_media as sockkit;
@@ -33,16 +33,17 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// The longest side of a picture, in pixels.
+    /// Maximum side length of a picture, in pixels.
     pub const MAX_SIDE_PX: u32 = MAX_SIDE_PX;
 
-    /// Wraps raw pixels whose rows are unpadded, without copying them.
+    /// Wraps raw pixels with unpadded rows, without copying them.
     ///
     /// # Shapes
-    /// `data` holds exactly the picture.
+    /// The length of `data` must be exactly that of the picture.
     ///
     /// # Errors
-    /// [`PictureError`] if the size is out of bounds or the bytes do not fit it.
+    /// [`PictureError`] if the size is out of bounds or does not match the
+    /// data.
     pub fn new(
         format: PixelFormat,
         width_px: u32,
@@ -58,14 +59,15 @@ impl Picture {
         )
     }
 
-    /// Wraps raw pixels whose rows begin `stride_bytes` apart.
+    /// Wraps raw pixels whose rows start `stride_bytes` apart.
     ///
     /// # Shapes
-    /// Every row is padded, the last one included. The colour rows of NV12 have
+    /// Every row is padded, including the last. The chroma rows of NV12 have
     /// the same stride, those of I420 half of it.
     ///
     /// # Errors
-    /// [`PictureError`] if the size is out of bounds or the bytes do not fit it.
+    /// [`PictureError`] if the size is out of bounds or does not match the
+    /// data.
     pub fn with_stride(
         format: PixelFormat,
         width_px: u32,
@@ -92,14 +94,14 @@ impl Picture {
         Ok(Self::of(payload, width_px, height_px))
     }
 
-    /// Wraps a JPEG, whose header says its size.
+    /// Wraps a JPEG, whose header contains its size.
     ///
-    /// Reads the header alone: bytes that begin as a JPEG may still fail to
+    /// Only reads the header: data that starts like a JPEG may still fail to
     /// [decode](jpeg::decode).
     ///
     /// # Errors
-    /// [`PictureError`] if the bytes do not begin as a JPEG, or its size is out
-    /// of bounds.
+    /// [`PictureError`] if the data does not start like a JPEG, or its size is
+    /// out of bounds.
     pub fn from_jpeg(data: impl Into<Bytes>) -> Result<Self, PictureError> {
         let data = data.into();
         let (width_px, height_px) = jpeg::dimensions(&data)?;
@@ -107,9 +109,9 @@ impl Picture {
         Ok(Self::of(Payload::Jpeg(data), width_px, height_px))
     }
 
-    /// Wraps one picture of an H.264 stream, NAL units in Annex B form.
+    /// Wraps one picture of an H.264 stream, as NAL units in Annex B format.
     ///
-    /// `key` says that a decoder can start here. The bytes are not looked at.
+    /// `key` tells that a decoder can start here. The data is not checked.
     ///
     /// # Errors
     /// [`PictureError::BadSize`] if the size is out of bounds.
@@ -134,33 +136,33 @@ impl Picture {
         }
     }
 
-    /// Sets when the picture was taken, by the capturer's clock.
+    /// Sets the capture time, by the source's clock.
     #[must_use]
     pub const fn captured_at(mut self, captured: Timestamp) -> Self {
         self.captured = captured;
         self
     }
 
-    /// Sets the picture's number. Numbers grow; a gap is a lost picture.
+    /// Sets the picture number. Numbers increase; a gap is a lost picture.
     #[must_use]
     pub const fn numbered(mut self, number: u64) -> Self {
         self.number = number;
         self
     }
 
-    /// Gives this picture the capture time and number of `original`.
+    /// Copies the capture time and number from `original`.
     #[must_use]
     pub const fn stamped_like(self, original: &Self) -> Self {
         self.captured_at(original.captured)
             .numbered(original.number)
     }
 
-    /// The bytes, and what they are.
+    /// The data, with its encoding.
     pub const fn payload(&self) -> &Payload {
         &self.payload
     }
 
-    /// How the bytes are to be read.
+    /// The encoding of the data.
     pub const fn encoding(&self) -> Encoding {
         self.payload.encoding()
     }
@@ -175,7 +177,7 @@ impl Picture {
         self.height_px
     }
 
-    /// Bytes from one row of the first plane to the next; 0 if compressed.
+    /// Distance between rows of the first plane, in bytes; 0 if compressed.
     pub const fn stride_bytes(&self) -> usize {
         match self.payload {
             Payload::Raw { stride_bytes, .. } => stride_bytes,
@@ -183,28 +185,28 @@ impl Picture {
         }
     }
 
-    /// When the picture was taken, by the capturer's clock.
+    /// Capture time, by the source's clock.
     pub const fn captured(&self) -> Timestamp {
         self.captured
     }
 
-    /// The picture's number.
+    /// The picture number.
     pub const fn number(&self) -> u64 {
         self.number
     }
 
-    /// The bytes.
+    /// The data.
     pub const fn data(&self) -> &Bytes {
         self.payload.data()
     }
 
-    /// Gives the bytes up.
+    /// Returns the data.
     pub fn into_data(self) -> Bytes {
         self.payload.into_data()
     }
 
-    /// The same picture with unpadded rows; shares the bytes if they are so
-    /// already, or compressed.
+    /// Removes the padding of rows; shares the data if there is none, or if it
+    /// is compressed.
     #[must_use]
     pub fn packed(&self) -> Self {
         let Payload::Raw {
@@ -239,7 +241,7 @@ impl Picture {
         Self::of(payload, self.width_px, self.height_px).stamped_like(self)
     }
 
-    /// Refuses a JPEG whose header disagrees with what was announced.
+    /// Rejects a JPEG whose header differs from the announced size.
     pub(super) fn announced_as(self, width_px: u32, height_px: u32) -> Result<Self, PictureError> {
         if (self.width_px, self.height_px) == (width_px, height_px) {
             return Ok(self);

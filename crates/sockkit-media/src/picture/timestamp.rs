@@ -1,11 +1,11 @@
-//! When a picture was taken.
+//! Capture times.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A moment by one machine's clock, in whole microseconds since the Unix epoch.
+/// A time by one machine's clock, in microseconds since the Unix epoch.
 ///
-/// Two machines' timestamps differ by their clocks' offset; the stream's
-/// receiver estimates it.
+/// Timestamps of two machines differ by the offset of their clocks, which the
+/// receiver of a stream estimates.
 ///
 /// ```
 /// # use sockkit_media as sockkit;
@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// From microseconds since the epoch.
+    /// Creates a timestamp from microseconds since the epoch.
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
     }
@@ -31,9 +31,9 @@ impl Timestamp {
     }
 
     /// Microseconds from `earlier` to `self`; negative if `earlier` is later,
-    /// as clocks of two machines may have it.
+    /// which is possible for two machines' clocks.
     pub const fn micros_since(self, earlier: Self) -> i64 {
-        // Wraps only for moments 292,000 years apart.
+        // Wraps only for times 292,000 years apart.
         self.0.wrapping_sub(earlier.0).cast_signed()
     }
 
@@ -43,7 +43,7 @@ impl Timestamp {
     }
 }
 
-/// A moment before 1970 becomes the epoch.
+/// A time before 1970 becomes the epoch.
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();

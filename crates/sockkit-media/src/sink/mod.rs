@@ -1,4 +1,4 @@
-//! Where pictures go: files, browsers, windows.
+//! Destinations of pictures: files, browsers, windows.
 
 #[cfg(feature = "record")]
 pub mod record;

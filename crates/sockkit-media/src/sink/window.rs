@@ -20,8 +20,8 @@ use crate::{
 
 /// An open window. Dropping it closes it.
 ///
-/// It shows the newest picture 60 times a second at the most, scaled to its size
-/// with the ratio of the sides kept. `q`, Escape and the close button end it.
+/// Shows the newest picture at most 60 times a second, scaled to the window's
+/// size with its aspect ratio kept. `q`, Escape and the close button close it.
 ///
 /// ```no_run
 /// # use sockkit_media as sockkit;
@@ -37,8 +37,8 @@ use crate::{
 /// ```
 ///
 /// # Platforms
-/// X11 and, through XWayland, Wayland. Elsewhere unverified: macOS wants windows
-/// on the first thread, and this one has a thread of its own.
+/// X11, and Wayland through XWayland. Not verified elsewhere: macOS requires
+/// windows on the main thread, and this one has a thread of its own.
 #[derive(Debug)]
 #[must_use = "a window that is dropped is closed"]
 pub struct Window {
@@ -46,17 +46,17 @@ pub struct Window {
     stop: Arc<AtomicBool>,
 }
 
-/// Why there is no window, or no more.
+/// Error from opening or showing a window.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WindowError {
-    /// There is no display, or it refuses.
+    /// There is no display, or it rejects the window.
     #[error("no window can be opened; is there a display?")]
     Open(#[source] Box<dyn Error + Send + Sync>),
-    /// The display went away.
+    /// The display connection was lost.
     #[error("the window failed")]
     Show(#[source] Box<dyn Error + Send + Sync>),
-    /// No thread could be started for it.
+    /// The window's thread could not be started.
     #[error("no thread for the window")]
     Thread(#[from] io::Error),
 }
@@ -68,7 +68,7 @@ impl Window {
     /// [`WindowError::Open`] without a display.
     ///
     /// # Cancel safety
-    /// Cancel safe: the window closes again.
+    /// Cancel safe: the window is closed again.
     pub async fn open(
         title: impl Into<String>,
         pictures: Subscriber<Picture>,
@@ -80,12 +80,12 @@ impl Window {
             ended,
             stop: Arc::clone(&stop),
         };
-        // A display's calls block, and its handle stays on its thread.
+        // Calls to the display block, and its handle must stay on its thread.
         thread::Builder::new()
             .name("sockkit-window".into())
             .spawn(move || match create(&title) {
                 Ok(screen) => {
-                    // Nobody may be there to hear of either.
+                    // Fails if the caller was cancelled.
                     let _ = opened.send(Ok(()));
                     let _ = end.send(show(screen, &pictures, &stop));
                 }
@@ -97,10 +97,10 @@ impl Window {
         }
     }
 
-    /// Waits until somebody closes the window.
+    /// Waits until the user closes the window.
     ///
     /// # Errors
-    /// [`WindowError::Show`] if the display went away.
+    /// [`WindowError::Show`] if the display connection was lost.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -165,15 +165,15 @@ fn show(
     Ok(())
 }
 
-/// As the display wants them: a word a pixel, 0RGB.
+/// The display's format: one word per pixel, 0RGB.
 fn pixels(picture: &Picture) -> Result<(Vec<u32>, usize, usize), PictureError> {
     let rgb = picture.convert(PixelFormat::Rgb)?.packed();
     let words = rgb.data().as_chunks::<3>().0.iter();
     let words = words.map(|&[red, green, blue]| u32::from_be_bytes([0, red, green, blue]));
-    // A picture's sides are below 2^16.
+    // Sides of pictures are below 2^16.
     let (width, height) = (rgb.width_px() as usize, rgb.height_px() as usize);
     Ok((words.collect(), width, height))
 }
 
-/// Before there is a picture.
+/// Window size before the first picture.
 const FIRST_SIZE_PX: (usize, usize) = (640, 480);

@@ -1,13 +1,13 @@
-//! What a source is asked for.
+//! Settings of a source.
 
 use std::time::Duration;
 
 use super::SourceError;
 
-/// What to ask of a source.
+/// Settings of a source.
 ///
-/// Each is a wish: a camera gives the nearest it has, a clip is resized and
-/// keeps its own rate unless told otherwise.
+/// They are requests: a camera uses its closest format; a clip is resized and
+/// keeps its own rate unless another is requested.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use = "a config does nothing until a source is opened with it"]
 pub struct SourceConfig {
@@ -16,24 +16,24 @@ pub struct SourceConfig {
 }
 
 impl SourceConfig {
-    /// Width and height, in pixels. Default: the source's own, 640x480 for
-    /// the pattern.
+    /// Width and height, in pixels. Default: the source's own, 640x480 for the
+    /// pattern.
     ///
-    /// Clips and stills of another size are decoded and resized, which costs
-    /// some milliseconds a picture.
+    /// Clips and still images of another size are decoded and resized, which
+    /// takes some milliseconds a picture.
     pub const fn size(mut self, width_px: u32, height_px: u32) -> Self {
         self.size_px = Some((width_px, height_px));
         self
     }
 
-    /// Pictures a second. Default: the source's own, 25 for the pattern and
-    /// for clips that do not say.
+    /// Pictures a second. Default: the source's own, 25 for the pattern and for
+    /// clips without a rate.
     pub const fn rate_hz(mut self, rate_hz: f64) -> Self {
         self.rate_hz = Some(rate_hz);
         self
     }
 
-    /// The time from one picture to the next.
+    /// The interval between pictures.
     pub(super) fn interval(&self, own_rate_hz: f64) -> Result<Duration, SourceError> {
         let rate_hz = self.rate_hz.unwrap_or(own_rate_hz);
         if rate_hz > 0.0 && rate_hz <= MAX_RATE_HZ {
@@ -47,10 +47,10 @@ impl SourceConfig {
     }
 }
 
-/// What a source without a rate of its own runs at.
+/// Default rate of sources without their own.
 pub(super) const DEFAULT_RATE_HZ: f64 = 25.0;
 
-/// Below a timer's resolution there is no pacing.
+/// Pacing is limited by the timer's resolution.
 const MAX_RATE_HZ: f64 = 1_000.0;
 
 const MAX_INTERVAL_SECONDS: f64 = 3_600.0;

@@ -1,4 +1,4 @@
-//! Why there is no picture.
+//! Errors of sources.
 
 use std::path::PathBuf;
 
@@ -7,42 +7,43 @@ use super::camera::CameraError;
 use super::{ClipError, SourceSpec};
 use crate::picture::PictureError;
 
-/// Why a source does not open or gives no picture.
+/// Error from opening a source or taking a picture.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// The caller asked for a rate that no clock can keep.
+    /// The requested rate is out of range.
     #[error("{rate_hz} pictures a second: the rate must be above 0 and at most {limit_hz}")]
     BadRate {
-        /// The rate asked for, in pictures a second.
+        /// Requested rate, in pictures a second.
         rate_hz: f64,
-        /// The highest rate allowed.
+        /// The maximum.
         limit_hz: f64,
     },
-    /// The test pattern's stamp needs more room.
+    /// The test pattern's stamp does not fit.
     #[error(
         "a pattern of {width_px}x{height_px} px has no room for its stamp of {needed_width_px}x{needed_height_px}"
     )]
     PatternTooSmall {
-        /// Width asked for, in pixels.
+        /// Requested width, in pixels.
         width_px: u32,
-        /// Height asked for, in pixels.
+        /// Requested height, in pixels.
         height_px: u32,
-        /// The least width.
+        /// Minimum width.
         needed_width_px: u32,
-        /// The least height.
+        /// Minimum height.
         needed_height_px: u32,
     },
-    /// A file whose name's ending says nothing, or a source that was not built in.
+    /// A file name with an unknown extension, or a source whose feature is not
+    /// enabled.
     #[error(
         "cannot open {spec}: known are camera, camera:N, /dev/videoN, pattern, clip, \
          and files ending in mjpeg, mjpg, y4m, mp4, jpg, jpeg, png"
     )]
     Unknown {
-        /// What was asked for.
+        /// The requested source.
         spec: SourceSpec,
     },
-    /// The picture does not fit its own description.
+    /// The picture does not match its own description.
     #[error("source gave a bad picture")]
     Picture(#[from] PictureError),
     /// The clip or still image cannot be shown.
@@ -50,10 +51,10 @@ pub enum SourceError {
     Clip {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error.
         source: ClipError,
     },
-    /// The camera does not open, or failed for good.
+    /// The camera cannot be opened, or has failed for good.
     #[cfg(feature = "camera")]
     #[error(transparent)]
     Camera(#[from] CameraError),

@@ -1,4 +1,4 @@
-//! Where pictures come from: cameras, patterns, clips, stills.
+//! Sources of pictures: cameras, patterns, clips, still images.
 
 #[cfg(feature = "camera")]
 pub mod camera;
@@ -51,7 +51,7 @@ pub struct Source {
     kind: Kind,
     /// When the next picture is due.
     due: Instant,
-    /// How long a picture is shown that does not say so itself.
+    /// Duration of pictures that have none of their own.
     interval: Duration,
     pace: Pace,
     next_number: u64,
@@ -61,7 +61,8 @@ impl Source {
     /// Opens a source.
     ///
     /// # Errors
-    /// [`SourceError`] if the source does not exist or cannot do what is asked.
+    /// [`SourceError`] if the source does not exist or does not support the
+    /// request.
     ///
     /// # Cancel safety
     /// Cancel safe: nothing stays open.
@@ -80,16 +81,16 @@ impl Source {
         })
     }
 
-    /// Waits for the next picture, as long as the source's rate says.
+    /// Waits for the next picture, according to the source's rate.
     ///
-    /// A camera has its own rate, numbers and times. While it gives no signal this
-    /// waits for it to come back, and logs that it does.
+    /// A camera has its own rate, numbers and timestamps. If its signal is
+    /// lost, this waits for it to return, and logs that.
     ///
     /// # Errors
-    /// [`SourceError`] if the source broke down.
+    /// [`SourceError`] if the source has failed.
     ///
     /// # Cancel safety
-    /// Cancel safe: a picture not taken is given next time.
+    /// Cancel safe: the next call returns the picture.
     pub async fn next(&mut self) -> Result<Picture, SourceError> {
         sleep_until(self.due).await;
         let ClipFrame { frame, duration } = match &mut self.kind {
@@ -119,8 +120,8 @@ impl Source {
         Ok(frame)
     }
 
-    /// Pictures of a camera that newer ones replaced before they were asked for.
-    /// Other sources wait.
+    /// Number of pictures of a camera that were replaced by newer ones before
+    /// they were taken. Other sources wait.
     pub fn missed(&self) -> u64 {
         match &self.kind {
             #[cfg(feature = "camera")]
@@ -129,7 +130,7 @@ impl Source {
         }
     }
 
-    /// Keeps to the rate on average; gives up what is too late to make up for.
+    /// Keeps the rate on average; drops delays that are too long to catch up.
     fn set_due(&mut self, duration: Option<Duration>) {
         self.due += match self.pace {
             Pace::AsRecorded => duration.unwrap_or(self.interval),
@@ -142,14 +143,14 @@ impl Source {
     }
 }
 
-/// Whose rate counts.
+/// Which rate applies.
 #[derive(Clone, Copy, Debug)]
 enum Pace {
     AsRecorded,
     AsAsked,
 }
 
-/// What the pictures are made of.
+/// The kinds of sources.
 #[derive(Debug)]
 enum Kind {
     Pattern {
@@ -167,7 +168,8 @@ impl Kind {
         match spec {
             SourceSpec::Pattern => {
                 let (width_px, height_px) = config.size_px.unwrap_or(pattern::DEFAULT_SIZE_PX);
-                // A size that will not do is found here, not at the first picture.
+                // An unsupported size is detected here, not at the first
+                // picture.
                 paint(width_px, height_px, Stamp::default())?;
                 Ok(Self::Pattern {
                     width_px,
@@ -215,7 +217,7 @@ async fn open_camera(id: CameraId, config: &SourceConfig) -> Result<Kind, Source
 async fn next_of(camera: &mut Camera) -> Result<Picture, SourceError> {
     loop {
         match camera.next().await {
-            // The capture thread has logged it and opens the camera anew.
+            // The capture thread has logged it and reopens the camera.
             Err(CameraError::NoSignal { .. }) => {}
             next => return Ok(next?),
         }
@@ -239,7 +241,7 @@ async fn open_still(
         })
 }
 
-/// What a file's name says of it.
+/// File formats, by file name extension.
 enum FileFormat {
     Clip(ClipFormat),
     Still(StillFormat),
@@ -260,5 +262,6 @@ impl FileFormat {
     }
 }
 
-/// A source later than this shows its next picture at once and goes on from there.
+/// A source that is later than this shows its next picture at once and
+/// continues from there.
 const MAX_LAG: Duration = Duration::from_millis(100);

@@ -1,11 +1,12 @@
-//! Which source, as people write it.
+//! Selects a source, as typed by a user.
 
 use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr};
 
-/// Which source to open.
+/// Selects a source.
 ///
-/// Written `camera`, `camera:1`, `/dev/video2`, `pattern`, `clip` (the bundled one), or a
-/// file's path. A file named like one of the words is written `./pattern`.
+/// Written `camera`, `camera:1`, `/dev/video2`, `pattern`, `clip` (the bundled
+/// one), or a file's path. Write `./pattern` for a file with one of these
+/// names.
 ///
 /// ```
 /// # use sockkit_media as sockkit;
@@ -19,18 +20,18 @@ use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr};
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SourceSpec {
-    /// A camera by its place in the list of cameras.
+    /// A camera by its index in the list.
     Camera {
-        /// Which one, from 0.
+        /// Its index, from 0.
         index: u32,
     },
     /// A camera by its device; Linux only.
     Device(PathBuf),
     /// The moving test pattern.
     Pattern,
-    /// The clip that comes with this crate.
+    /// The clip bundled with this crate.
     Clip,
-    /// A clip or a still image, told apart by its name's ending.
+    /// A clip or a still image, recognised by its file name extension.
     File(PathBuf),
 }
 

@@ -1,4 +1,4 @@
-//! One image, shown again and again.
+//! A still image, shown repeatedly.
 
 use std::{
     fs::File,
@@ -11,7 +11,7 @@ use image::{ImageFormat, ImageReader, Limits};
 use super::clip::ClipError;
 use crate::picture::{Picture, PixelFormat};
 
-/// Reads a JPEG, which stays one, or a PNG.
+/// Reads a JPEG, which is kept as such, or a PNG.
 pub(super) fn read(
     path: &Path,
     format: StillFormat,
@@ -24,7 +24,7 @@ pub(super) fn read(
     let frame = match format {
         StillFormat::Jpeg => {
             let frame = Picture::from_jpeg(bytes)?;
-            // A broken image is found here, not by each receiver.
+            // A damaged image is detected here, not by each receiver.
             frame.to_rgb()?;
             frame
         }
@@ -36,7 +36,7 @@ pub(super) fn read(
     })
 }
 
-/// How an image is stored.
+/// The file format of an image.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum StillFormat {
     Jpeg,
@@ -62,5 +62,5 @@ fn read_png(bytes: Vec<u8>) -> Result<Picture, ClipError> {
     )?)
 }
 
-/// More than any camera's still.
+/// More than any camera's still image.
 const MAX_FILE_BYTES: u64 = 64 << 20;

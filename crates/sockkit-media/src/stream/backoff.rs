@@ -1,21 +1,21 @@
-//! When to dial again.
+//! Pauses between reconnects.
 //!
-//! Pure: the caller passes randomness in and waits.
+//! Pure: the caller passes randomness in and does the waiting.
 
 use std::time::Duration;
 
-/// Pauses that double up to half a second, each shortened at random by up to a
-/// half, so that many receivers do not return all at once.
+/// Pauses double up to half a second, each randomly shortened by up to a half,
+/// so that many receivers do not reconnect at the same time.
 ///
-/// Never longer, for a sender that was started again shall be seen within a
-/// second, and a SYN costs a local network nothing.
+/// Never longer, so that a restarted sender is found within a second; a SYN
+/// costs a local network nothing.
 #[derive(Clone, Debug)]
 pub(super) struct Backoff {
     next: Duration,
 }
 
 impl Backoff {
-    /// How long to wait this time.
+    /// Returns the next pause.
     pub(super) fn pause(&mut self, random: u64) -> Duration {
         let longest = self.next;
         self.next = (longest * 2).min(LONGEST);
@@ -23,7 +23,7 @@ impl Backoff {
         longest / 2 + longest / 2 * share / 1_024
     }
 
-    /// The last dial was a good one.
+    /// The connection was a good one: restarts with the shortest pause.
     pub(super) fn reset(&mut self) {
         *self = Self::default();
     }

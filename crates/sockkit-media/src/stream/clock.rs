@@ -1,12 +1,12 @@
-//! How far two clocks are apart, from requests and replies.
+//! Estimates the offset of a peer's clock, from requests and replies.
 //!
-//! Pure: the caller passes both clocks in and carries each request out. Call
-//! [`poll`](Clock::poll) at [`deadline`](Clock::deadline) and give it every
-//! reply.
+//! Pure: the caller passes both clocks in and sends each request. Call
+//! [`poll`](Clock::poll) at [`deadline`](Clock::deadline) and pass every reply
+//! in.
 //!
 //! # Source
-//! The four timestamps of RFC 5905 §8. The estimate is wrong by half the round
-//! trip at the most, however uneven the two ways are.
+//! The four timestamps of RFC 5905 §8. The error of the estimate is at most
+//! half the round trip, however asymmetric the path is.
 
 use std::{
     collections::VecDeque,
@@ -16,28 +16,28 @@ use std::{
 use super::control::ControlMessage;
 use crate::picture::Timestamp;
 
-/// Estimates one peer's clock.
+/// Estimates the clock of one peer.
 #[derive(Clone, Debug)]
 pub(super) struct Clock {
     samples: VecDeque<Sample>,
     pending: Option<Pending>,
-    /// Requests made so far.
+    /// Number of requests so far.
     asked: u32,
     next_at: Instant,
 }
 
-/// How far the peer's clock is ahead of ours.
+/// How far the peer's clock is ahead of the local one.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Offset {
     /// Negative if it is behind.
     pub(super) micros: i64,
-    /// The truth is within this on either side.
+    /// Maximum error in either direction.
     pub(super) error: Duration,
 }
 
 impl Offset {
-    /// The age of what was taken at `captured` by the peer's clock, at `now`
-    /// by ours. Never negative.
+    /// The age at local time `now` of something captured at `captured` by the
+    /// peer's clock. Never negative.
     pub(super) fn age(&self, captured: Timestamp, now: Timestamp) -> Duration {
         let micros = now.micros_since(captured).saturating_add(self.micros);
         Duration::from_micros(u64::try_from(micros).unwrap_or(0))
@@ -54,12 +54,12 @@ impl Clock {
         }
     }
 
-    /// When [`poll`](Self::poll) next has something to send.
+    /// When [`poll`](Self::poll) next returns a request.
     pub(super) fn deadline(&self) -> Instant {
         self.next_at
     }
 
-    /// Whether a request is due; `nonce` must be hard to guess.
+    /// Returns a request if one is due; `nonce` must be hard to guess.
     pub(super) fn poll(
         &mut self,
         now: Instant,
@@ -80,7 +80,7 @@ impl Clock {
         Some(ControlMessage::ClockRequest { nonce })
     }
 
-    /// Takes a reply in; replies to nothing we asked are passed over.
+    /// Processes a reply; ignores replies to unknown requests.
     pub(super) fn handle_reply(
         &mut self,
         now: Instant,
@@ -99,8 +99,8 @@ impl Clock {
             i64::try_from((there + back) / 2),
             u64::try_from(whole - held),
         ) else {
-            // The peer claims to have held it longer than it was away, or a
-            // clock was set in between.
+            // The peer claims to have held the request longer than the round
+            // trip took, or a clock was set in the meantime.
             return;
         };
         if self.samples.len() == MAX_SAMPLES {
@@ -113,7 +113,7 @@ impl Clock {
         });
     }
 
-    /// The best estimate, if there was any reply lately.
+    /// The best estimate, if there was a recent reply.
     pub(super) fn offset(&self, now: Instant) -> Option<Offset> {
         let young = |sample: &&Sample| now.saturating_duration_since(sample.at) <= MAX_AGE;
         let best = self
@@ -136,7 +136,7 @@ struct Sample {
 }
 
 impl Sample {
-    /// Half the round trip, and what the clocks may have drifted since.
+    /// Half the round trip, plus the possible drift since.
     fn error(&self, now: Instant) -> Duration {
         let age = now.saturating_duration_since(self.at);
         self.round_trip / 2 + age / DRIFT
@@ -149,11 +149,11 @@ struct Pending {
     sent: Timestamp,
 }
 
-/// Quartz clocks are right to 50 parts in a million or so; two of them drift
-/// apart by no more than one part in this.
+/// Quartz clocks are accurate to about 50 parts in a million; two of them drift
+/// apart by less than this fraction.
 const DRIFT: u32 = 10_000;
 
-/// The first few come quickly, so that the age is known at once.
+/// The first few are sent quickly, so that ages are known at once.
 const QUICK_REQUESTS: u32 = 4;
 const QUICK_PAUSE: Duration = Duration::from_millis(20);
 const PAUSE: Duration = Duration::from_secs(1);

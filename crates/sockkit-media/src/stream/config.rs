@@ -1,4 +1,4 @@
-//! How to send and to receive pictures.
+//! Settings for sending and receiving pictures.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::message::{CONTROL, MAX_CONTROL_BYTES, MAX_PICTURE_BYTES, PROTOCOL};
 use crate::encode::Compression;
 
-/// How pictures are sent, to whom they are addressed or who watches.
+/// Settings for sending pictures, to destinations or to connected viewers.
 #[derive(Clone, Debug)]
 #[must_use = "a config does nothing until a sender is given it"]
 pub struct SenderConfig {
@@ -29,92 +29,92 @@ pub struct SenderConfig {
 }
 
 impl SenderConfig {
-    /// How well raw pictures are compressed, 1 to 100. Default: 80.
+    /// JPEG quality of raw pictures, 1 to 100. Default: 80.
     ///
-    /// JPEG pictures are sent untouched.
+    /// JPEG pictures are sent unchanged.
     pub fn jpeg_quality(mut self, quality: u8) -> Self {
         self.compression = Compression::Jpeg { quality };
         self
     }
 
-    /// Sends raw pictures as they are. Default: as JPEG.
+    /// Sends raw pictures uncompressed. Default: as JPEG.
     ///
-    /// It saves the time to compress and loses nothing, at the price of about
+    /// This avoids the latency and loss of compression, at the cost of about
     /// ten times the traffic.
     pub fn raw(mut self) -> Self {
         self.compression = Compression::None;
         self
     }
 
-    /// How much parity each picture carries over datagrams. Default: none.
+    /// How much parity to add to each picture over datagrams. Default: none.
     ///
-    /// 25 % bring nearly every picture through a loss of 5 %, at the price of
-    /// as much more traffic.
+    /// 25 % recover nearly every picture at a loss of 5 %, and add as much
+    /// traffic.
     pub fn parity(mut self, parity: Parity) -> Self {
         self.parity = parity;
         self
     }
 
-    /// The interface by which to send to groups. Default: the routing table's.
+    /// The interface for groups. Default: chosen by the routing table.
     pub fn interface(mut self, interface: InterfaceSelector) -> Self {
         self.interface = Some(interface);
         self
     }
 
-    /// Routers that a picture to a group may cross, plus one. Default: 1, the
-    /// local network alone.
+    /// Hop limit for groups. Default: 1, the local network only.
     pub fn multicast_hops(mut self, hops: u8) -> Self {
         self.multicast_hops = hops;
         self
     }
 
-    /// The longest datagram, in bytes. Default: 1,400, which Ethernet carries
-    /// in one piece.
+    /// Maximum datagram size, in bytes. Default: 1,400, which fits an Ethernet
+    /// frame.
     ///
-    /// Longer ones cost less where the path takes them, as loopback does.
+    /// Larger datagrams are cheaper on paths that support them, such as
+    /// loopback.
     pub fn max_datagram_bytes(mut self, bytes: usize) -> Self {
         self.max_datagram_bytes = bytes;
         self
     }
 
-    /// How fast the datagrams of a picture go out beyond their first 128 KiB.
-    /// Default: 125 MB a second, as fast as gigabit Ethernet.
+    /// Maximum send rate of a picture's datagrams after their first 128 KiB.
+    /// Default: 125 MB a second, the rate of gigabit Ethernet.
     ///
-    /// All destinations share it. Slower is easier on receivers and switches
-    /// with small buffers, and makes large pictures older.
+    /// All destinations share it. A lower rate spares receivers and switches
+    /// with small buffers, and increases the latency of large pictures.
     pub fn max_bytes_per_second(mut self, bytes: u64) -> Self {
         self.max_bytes_per_second = bytes;
         self
     }
 
-    /// How many viewers may be connected at the same time; one more is reset.
-    /// Default: 128.
+    /// Maximum number of connected viewers; further ones are reset. Default:
+    /// 128.
     ///
-    /// All share the bytes of a picture; over TCP each costs a task, a
-    /// descriptor, and less than 600 KiB of the kernel's memory.
+    /// They share the data of a picture. Over TCP each costs a task, a
+    /// descriptor, and less than 600 KiB of kernel memory.
     pub fn max_viewers(mut self, viewers: usize) -> Self {
         self.max_viewers = viewers;
         self
     }
 
-    /// How many viewers of one host may be connected at the same time; one more
-    /// is reset. Default: a quarter of all.
+    /// Maximum number of connected viewers of one host; further ones are reset.
+    /// Default: a quarter of all.
     ///
     /// A host is one IPv4 address or one IPv6 /64 network. Behind address
-    /// translation or a relay many viewers are one host.
+    /// translation or a relay, many viewers are one host.
     pub fn max_viewers_per_host(mut self, viewers: usize) -> Self {
         self.max_viewers_per_host = Some(viewers);
         self
     }
 
-    /// How far a connected viewer may be behind, take nothing, or say nothing
-    /// while there is nothing to show, before it is dropped. Default: 10 s;
-    /// [`Duration::MAX`] is never.
+    /// How long a connected viewer may be behind, not read, or be silent while
+    /// there is nothing to show, before it is dropped. Default: 10 s;
+    /// [`Duration::MAX`] means never.
     ///
-    /// A picture may take a tenth of that, and a second more for each megabyte;
-    /// a viewer that needs longer, however its bytes trickle, falls behind. By
+    /// A picture may take a tenth of that, plus a second for each megabyte. A
+    /// viewer that needs longer falls behind, even if it reads continuously: by
     /// default one that needs two seconds for each picture is dropped after
-    /// twenty. A viewer that lives dials again, and is shown the newest picture.
+    /// twenty. A live viewer reconnects, and gets the newest picture.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = timeout;
         self
@@ -143,14 +143,14 @@ impl SenderConfig {
             .unwrap_or_else(|| self.max_viewers.div_ceil(4))
     }
 
-    /// What listens for viewers.
+    /// The node that listens for viewers.
     pub(super) fn node(&self) -> Node {
         let options = SocketOptions::new()
             .no_delay(true)
             .send_buffer_bytes(SEND_BUFFER_BYTES)
             .receive_buffer_bytes(CONTROL_BUFFER_BYTES);
-        // Less than half of this waits unsent when the next picture is chosen;
-        // and what a vanished viewer left is not kept for long.
+        // The next picture is chosen when less than half of this is unsent; and
+        // data for a vanished viewer is not kept for long.
         #[cfg(target_os = "linux")]
         let options = options
             .not_sent_low_water_bytes(NOT_SENT_BYTES)
@@ -168,7 +168,8 @@ impl SenderConfig {
             .max_connections_per_address(self.per_host())
             .write_timeout(self.write_timeout)
             .idle_timeout(self.write_timeout)
-            // Reads wait beside the pictures, and see the end only after them.
+            // Reads run alongside the pictures, and must not see EOF before
+            // them.
             .quiet_period(None)
             .drain_timeout(DRAIN_WITHIN)
     }
@@ -190,7 +191,7 @@ impl Default for SenderConfig {
     }
 }
 
-/// How pictures are received.
+/// Settings for receiving pictures.
 #[derive(Clone, Debug)]
 #[must_use = "a config does nothing until a receiver is given it"]
 pub struct ReceiverConfig {
@@ -201,36 +202,36 @@ pub struct ReceiverConfig {
 }
 
 impl ReceiverConfig {
-    /// The interface by which to join a group. Default: the routing table's.
+    /// The interface on which to join a group. Default: chosen by the routing
+    /// table.
     pub fn interface(mut self, interface: InterfaceSelector) -> Self {
         self.interface = Some(interface);
         self
     }
 
-    /// The host whose datagrams are taken. Default: any.
+    /// Receives datagrams from this host only. Default: any host.
     ///
-    /// Keeps out other hosts, but not one that forges this host's address:
-    /// datagrams are not authenticated.
+    /// This does not keep out a host that spoofs the address: datagrams are not
+    /// authenticated.
     pub fn only_from(mut self, host: IpAddr) -> Self {
         self.only_from = Some(host);
         self
     }
 
-    /// Room for what arrives while this program does something else, or is
-    /// stopped. Default: 4 MiB for datagrams, of which Linux gives
-    /// `net.core.rmem_max` at the most; 256 KiB for a TCP connection.
+    /// Size of the receive buffer. Default: 4 MiB for datagrams, which Linux
+    /// caps at `net.core.rmem_max`; 256 KiB for a TCP connection.
     ///
-    /// What waits there is old when it is read, and is dropped. Longer paths
-    /// need more: the rate times the round trip.
+    /// Data that waited there is stale and is dropped. Longer paths need more:
+    /// the rate times the round trip.
     pub fn receive_buffer_bytes(mut self, bytes: usize) -> Self {
         self.receive_buffer_bytes = Some(bytes);
         self
     }
 
-    /// How long a connected sender may send nothing before it is dialled again.
-    /// Default: 3 s.
+    /// How long a connected sender may send nothing before the receiver
+    /// reconnects. Default: 3 s.
     ///
-    /// It answers every second, also while it has no picture.
+    /// A sender replies every second, even without pictures.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
         self
@@ -250,7 +251,7 @@ impl ReceiverConfig {
         }
     }
 
-    /// What dials the sender.
+    /// The node that dials the sender.
     pub(super) fn node(&self) -> Node {
         let options = SocketOptions::new()
             .no_delay(true)
@@ -283,7 +284,7 @@ impl Default for ReceiverConfig {
     }
 }
 
-/// The system's resolver has no deadline of its own that is worth waiting for.
+/// The system's resolver has no suitable timeout of its own.
 pub(super) async fn in_time<T>(
     resolving: impl Future<Output = Result<T, ResolveError>>,
 ) -> Result<T, ChannelError> {
@@ -293,10 +294,10 @@ pub(super) async fn in_time<T>(
 
 const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
 
-/// Bounds what is on its way to one viewer: a picture or a few.
+/// Bounds the data in flight to one viewer: a few pictures.
 const SEND_BUFFER_BYTES: usize = 256 << 10;
 
-/// Reports and clock requests come in forty bytes each.
+/// Reports and clock requests have forty bytes each.
 const CONTROL_BUFFER_BYTES: usize = 16 << 10;
 
 #[cfg(target_os = "linux")]
@@ -306,9 +307,9 @@ const NOT_SENT_BYTES: u32 = 8 << 10;
 #[cfg(target_os = "linux")]
 const LONGEST_USER_TIMEOUT: Duration = Duration::from_secs(24 * 3_600);
 
-/// A host that was switched off is dialled again after so long: by then it may
-/// be back, and the kernel's own tries come ever more rarely.
+/// Timeout of a dial: a host that was off may be back by then, and the kernel's
+/// own retries become rare.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
-/// What a viewer that does not read holds up a shutdown by.
+/// How long a viewer that does not read can delay a shutdown.
 const DRAIN_WITHIN: Duration = Duration::from_secs(1);

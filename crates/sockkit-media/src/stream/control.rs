@@ -1,4 +1,4 @@
-//! Messages beside the pictures: what time is it, and how is it going.
+//! Control messages: clock requests and replies, and reports of receivers.
 //!
 //! Pure. Numbers are big-endian.
 //!
@@ -28,37 +28,37 @@ use crate::picture::Timestamp;
 /// One message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ControlMessage {
-    /// Asks for the peer's clock.
+    /// Requests the peer's clock.
     ClockRequest { nonce: u64 },
-    /// Answers with the same nonce; as long as the request, never longer.
+    /// The reply, with the same nonce. Never longer than the request.
     ClockReply {
         nonce: u64,
         received: Timestamp,
         sent: Timestamp,
     },
-    /// A receiver says what arrived.
+    /// A receiver's statistics.
     Report(Report),
 }
 
-/// What a receiver says of itself.
+/// A receiver's report of its statistics.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Report {
-    /// Pictures it received whole.
+    /// Pictures received completely.
     pub received: u64,
-    /// Pictures that never arrived whole.
+    /// Pictures that never arrived completely.
     pub lost: u64,
     /// Pictures that arrived too late to show.
     pub late: u64,
-    /// Half of its last pictures were younger when they were ready to show;
-    /// zero while it does not know.
+    /// Median age of the last pictures when they were ready to show; zero if
+    /// unknown.
     pub age_p50: Duration,
-    /// The same, for 99 in 100.
+    /// 99th percentile of the age.
     pub age_p99: Duration,
 }
 
 impl Report {
-    /// What a receiver with these figures reports.
+    /// The report of a receiver with these statistics.
     pub(super) fn of(stats: &Stats) -> Self {
         Self {
             received: stats.received,
@@ -69,7 +69,7 @@ impl Report {
         }
     }
 
-    /// Whether a receiver can have seen this: anyone can say anything.
+    /// Whether the values are possible: reports are not authenticated.
     pub(super) fn is_plausible(&self) -> bool {
         let counts = [self.received, self.lost, self.late];
         counts.iter().all(|count| *count <= MAX_PICTURES)
@@ -79,7 +79,7 @@ impl Report {
 }
 
 impl ControlMessage {
-    /// Writes the message.
+    /// Encodes the message.
     pub(crate) fn emit(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(REPORT_BYTES);
         bytes.put_slice(&MAGIC);
@@ -93,8 +93,8 @@ impl ControlMessage {
         match *self {
             Self::ClockRequest { nonce } => {
                 bytes.put_u64(nonce);
-                // As long as the reply, so that nobody can use us to send
-                // more at a third party than they send themselves.
+                // As long as the reply, so that the sender is no amplifier for
+                // spoofed requests.
                 bytes.put_bytes(0, CLOCK_BYTES - bytes.len());
             }
             Self::ClockReply {
@@ -117,12 +117,12 @@ impl ControlMessage {
         bytes
     }
 
-    /// Whether a message claims to be one of these, of whatever version.
+    /// Whether a message claims to be one of these, in any version.
     pub(super) fn is_one(message: &[u8]) -> bool {
         message.starts_with(&MAGIC)
     }
 
-    /// Reads a message; `None` if it is none of this version.
+    /// Parses a message; `None` if it is not one of this version.
     pub(crate) fn parse(mut message: &[u8]) -> Option<Self> {
         let length = message.len();
         if length < CLOCK_BYTES || message.get(..4) != Some(&MAGIC) {
@@ -167,14 +167,14 @@ const REPORT: u8 = 3;
 /// A thousand pictures a second for 34 years.
 const MAX_PICTURES: u64 = 1 << 40;
 
-/// Older pictures are no live ones. A clock that is wrong, and not known to
-/// be, can make them look so; such an age says nothing.
+/// Older pictures are not live. A wrong clock can make them look old; such an age
+/// is meaningless.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
 /// Clock request and reply.
 const CLOCK_BYTES: usize = 32;
 
-/// The longest of these messages.
+/// Maximum length of these messages.
 pub(super) const REPORT_BYTES: usize = 40;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What every receiver does with a picture, however it came.
+//! What every receiver does with a picture, independent of the transport.
 
 use std::{
     net::SocketAddr,
@@ -14,7 +14,7 @@ use crate::{
     picture::{Picture, Timestamp},
 };
 
-/// Counts pictures and passes on those that are worth showing.
+/// Counts pictures, and publishes those worth showing.
 #[derive(Debug)]
 pub(super) struct Ingest {
     publisher: Publisher<Picture>,
@@ -44,13 +44,13 @@ impl Ingest {
         self.stats.meter().count(event);
     }
 
-    /// Another sender: its numbers have nothing to do with what came before.
+    /// Another sender, whose numbers are unrelated to earlier ones.
     pub(super) fn on_new_sender(&mut self, sender: SocketAddr) {
         self.last_number = None;
         self.stats.meter().set_sender(sender);
     }
 
-    /// Takes one picture in, before which `lost` messages are missing.
+    /// Publishes a picture, before which `lost` messages are missing.
     pub(super) fn on_picture(
         &mut self,
         at: Moment,
@@ -69,20 +69,20 @@ impl Ingest {
         self.tell(at.now);
     }
 
-    /// Passes over a picture that was stuck while this program was stopped, or
-    /// in a queue.
+    /// Drops a picture that waited while this program was stopped, or in a
+    /// queue.
     pub(super) fn on_waited(&mut self, number: u64, lost: u64) {
         self.count_gaps(number, lost);
         self.count(Event::Stale);
     }
 
-    /// The source's numbers tell what was left out before it was sent.
+    /// Gaps in the source's numbers tell what was skipped before sending.
     fn count_gaps(&mut self, number: u64, lost: u64) {
         let gap = match self.last_number {
             Some(last) => number.saturating_sub(last).saturating_sub(1),
             None => 0,
         };
-        // A wider one is another count.
+        // A larger gap is a restarted count.
         let gap = if gap > MAX_SKIPPED { 0 } else { gap };
         self.last_number = Some(number);
         if lost > 0 {
@@ -93,7 +93,7 @@ impl Ingest {
         }
     }
 
-    /// The figures as a tracing event, now and then.
+    /// Logs the statistics from time to time.
     fn tell(&mut self, now: Instant) {
         if now.saturating_duration_since(self.told_at) < TELL_EVERY {
             return;
@@ -113,7 +113,7 @@ impl Ingest {
     }
 }
 
-/// One moment, by both clocks.
+/// A time by both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     pub(super) now: Instant,
@@ -134,12 +134,12 @@ pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// The clock that captures are stamped with.
+/// The clock used for capture times.
 pub(super) fn wall() -> Timestamp {
     SystemTime::now().into()
 }
 
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
-/// An hour of pictures at 25 a second, and then some.
+/// More than an hour of pictures at 25 a second.
 const MAX_SKIPPED: u64 = 100_000;

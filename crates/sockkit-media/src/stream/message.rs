@@ -1,4 +1,4 @@
-//! What a message holds: a picture, or a control message. Pure.
+//! The contents of a message: a picture, or a control message. Pure.
 
 use bytes::Bytes;
 use sockkit_codec::shard::{MessageKind, SplitError};
@@ -9,17 +9,17 @@ use crate::{
     stream::control::ControlMessage,
 };
 
-/// What has arrived.
+/// A parsed message.
 #[derive(Debug)]
 pub(super) enum Received {
     Picture(Picture),
     Control(ControlMessage),
-    /// A control message of a later day.
+    /// A control message of a later version.
     Unknown,
 }
 
 impl Received {
-    /// Reads a message: its kind says what it is, or, without one, its first bytes.
+    /// Parses a message: by its kind or, without one, by its first bytes.
     pub(super) fn read(message: Message) -> Result<Self, MessageError> {
         let is_control = match message.kind {
             Some(PICTURE) => false,
@@ -28,24 +28,22 @@ impl Received {
             None => ControlMessage::is_one(&message.bytes),
         };
         if is_control {
-            return Ok(
-                ControlMessage::parse(&message.bytes).map_or(Self::Unknown, Self::ControlMessage)
-            );
+            return Ok(ControlMessage::parse(&message.bytes).map_or(Self::Unknown, Self::Control));
         }
         Picture::from_message(message.bytes).map(Self::Picture)
     }
 }
 
-/// A picture's message, made once for all who get it.
+/// The message of a picture, encoded once for all receivers.
 #[derive(Clone, Debug)]
 pub(super) struct Outgoing {
     pub(super) number: u64,
-    /// The picture's header, and the picture itself, shared with its publisher.
+    /// The header and the data, which is shared with the publisher.
     pub(super) parts: [Bytes; 2],
 }
 
 impl Outgoing {
-    /// The message of a picture that receivers accept.
+    /// Encodes a picture as a message that receivers accept.
     pub(super) fn of(picture: &Picture) -> Result<Self, NotSent> {
         let header = PictureHeader::of(picture).emit()?;
         let (number, picture) = (picture.number(), picture.packed().into_data());
@@ -60,37 +58,37 @@ impl Outgoing {
     }
 }
 
-/// Why a picture was not sent, or not to all.
+/// Why a picture was not sent, or not to all destinations.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotSent {
-    /// It does not compress.
+    /// It cannot be compressed.
     #[error(transparent)]
     Compress(#[from] PictureError),
-    /// No message carries it.
+    /// Messages cannot carry its encoding.
     #[error(transparent)]
     Message(#[from] MessageError),
-    /// It is longer than any receiver accepts.
+    /// It exceeds every receiver's limit.
     #[error(transparent)]
     TooLong(#[from] SplitError),
-    /// The channel has not taken it.
+    /// The channel rejected it.
     #[error(transparent)]
     Channel(#[from] SendError),
 }
 
-/// The kind of message that holds a picture.
-pub(super) const PICTURE: Kind = MessageKind(1);
+/// The kind of message with a picture.
+pub(super) const PICTURE: MessageKind = MessageKind(1);
 
-/// The kind of message that holds a [`ControlMessage`].
-pub(super) const CONTROL: Kind = MessageKind(2);
+/// The kind of message with a [`ControlMessage`].
+pub(super) const CONTROL: MessageKind = MessageKind(2);
 
-/// The longest picture message either side takes: 8K in raw RGB is longer,
-/// and shall be compressed.
+/// Maximum length of a picture message on either side. 8K in raw RGB is longer,
+/// and has to be compressed.
 pub(super) const MAX_PICTURE_BYTES: usize = 64 << 20;
 
-/// Room for control messages of a later day.
+/// Allows for control messages of a later version.
 pub(super) const MAX_CONTROL_BYTES: usize = 1_024;
 
-/// What both ends of a QUIC connection name.
+/// ALPN protocol name for QUIC.
 pub(super) const PROTOCOL: &[u8] = b"sockkit-pictures/1";
 
 #[cfg(test)]

@@ -1,19 +1,19 @@
 //! Pictures over a network: datagrams, framed TCP and QUIC.
 //!
-//! A source publishes pictures into a [`latest`](crate::latest) channel; a
-//! [`Sender`] takes the newest from there whenever it is free, and a [`Receiver`]
-//! publishes what arrives into another. Raw pictures are compressed as JPEG by
-//! the sender, or once for several by [`encode::as_jpeg`](crate::encode::as_jpeg).
-//! Nothing queues anywhere, so what is
-//! shown is as new as the link allows.
+//! A source publishes pictures into a [`latest`](crate::latest) channel. A
+//! [`Sender`] takes the newest one whenever it is ready, and a [`Receiver`]
+//! publishes what arrives into another channel. Raw pictures are compressed as
+//! JPEG by the sender, or once for several senders by
+//! [`encode::as_jpeg`](crate::encode::as_jpeg). There are no queues, so
+//! pictures are as recent as the link allows.
 //!
-//! | address | sender | receiver | take it when |
+//! | address | sender | receiver | use it if |
 //! | --- | --- | --- | --- |
-//! | `udp://` | sends to hosts and groups | is bound, or joins | the sender knows its receivers, or there is a group; a loss costs one picture, or none with parity |
-//! | `tcp://` | listens | connects, again and again | receivers come and go as they like; a loss costs a moment |
-//! | `quic://` | listens | connects, again and again | the same on a link that loses packets; encrypted |
+//! | `udp://` | sends to hosts and groups | binds, or joins a group | the sender knows its receivers, or there is a group; a lost packet costs one picture, or none with parity |
+//! | `tcp://` | listens | connects and reconnects | receivers come and go; a lost packet delays pictures for a moment |
+//! | `quic://` | listens | connects and reconnects | the same, on a link that loses packets; encrypted |
 //!
-//! What crosses the wire is written in `docs/wire/video.md`.
+//! The wire format is described in `docs/wire/video.md`.
 
 mod backoff;
 mod clock;

@@ -1,4 +1,4 @@
-//! Receives pictures: where they are sent to, or from whom one connects to.
+//! Receives pictures, as datagrams or from a connected sender.
 
 use std::{
     io,
@@ -33,15 +33,16 @@ use crate::{
 
 /// Receives pictures until it is dropped.
 ///
-/// Over datagrams it shows one sender at a time, which
-/// [`Stats::sender`](super::Stats::sender) names. When that one is silent for half
-/// a second, the next sender on its host is shown, such as one that was restarted;
-/// a sender on another host when it is silent for five seconds, or for as long as
-/// it was shown, if that is less. Nothing proves who sends: see
-/// [`ReceiverConfig::only_from`].
+/// Over datagrams it selects one sender at a time, which
+/// [`Stats::sender`](super::Stats::sender) names. After half a second of
+/// silence it selects the next sender on the same host, such as a restarted
+/// one. A sender on another host is selected after five seconds of silence, or
+/// after as long as the old one was shown, if that is less. Senders are not
+/// authenticated: see [`ReceiverConfig::only_from`].
 ///
-/// A connection that ends, stalls, or brings what is no picture is made again:
-/// the first time after 20 to 40 ms, then ever more slowly up to half a second.
+/// A connection that ends, stalls, or delivers invalid messages is
+/// re-established: the first time after 20 to 40 ms, then with increasing
+/// pauses of up to half a second.
 ///
 /// See [`Sender`](super::Sender) for an example.
 #[derive(Debug)]
@@ -56,26 +57,26 @@ pub struct Receiver {
     stop: DropGuard,
 }
 
-/// How the connection to a sender stands.
+/// State of the connection to a sender.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ConnectionState {
-    /// It is being made for the first time.
+    /// Connecting for the first time.
     Dialling,
-    /// It is there.
+    /// Connected.
     Up {
         /// The sender's address.
         peer: SocketAddr,
     },
-    /// It failed or ended, and is made again.
+    /// Failed or ended; reconnecting.
     Down {
-        /// Why.
+        /// The reason.
         why: End,
     },
 }
 
 impl Receiver {
-    /// Receives what one channel brings, until that ends.
+    /// Receives from one channel until it ends.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
@@ -89,21 +90,21 @@ impl Receiver {
         })
     }
 
-    /// Receives at this address, or from it: a `udp://` address is this machine's,
-    /// or that of a group to join; all others are a sender's, which may be
-    /// started later, and are dialled again and again.
+    /// Receives at an address, or from it. A `udp://` address is local, or that
+    /// of a group to join. All others are those of a sender, which may be
+    /// started later: the receiver reconnects until it succeeds.
     ///
     /// Without a host, datagrams are received over IPv4.
     ///
     /// # Errors
-    /// [`ChannelError`] if the address is taken or not this machine's, or the
-    /// group cannot be joined. That a sender cannot be reached is no error.
+    /// [`ChannelError`] if the address cannot be bound, or the group cannot be
+    /// joined. An unreachable sender is not an error.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
     ///
     /// # Cancel safety
-    /// Cancel safe: nothing has begun then.
+    /// Cancel safe: nothing is received then.
     pub async fn open(at: &Address, config: ReceiverConfig) -> Result<Self, ChannelError> {
         if at.scheme() != Scheme::Udp {
             return Ok(Self::dial(at.clone(), &config));
@@ -113,7 +114,7 @@ impl Receiver {
         let channel = Channel::datagrams(config.datagrams(bind), &ReceiverConfig::limits())?;
         let mut receiver = Self::new(channel);
         if at.group().is_some() {
-            // What senders send to is the group, not the socket.
+            // Senders send to the group, not to the socket.
             let port = receiver.address.port();
             receiver.address = Address::new(Scheme::Udp, Host::from(bind), port);
         }
@@ -162,35 +163,37 @@ impl Receiver {
         }
     }
 
-    /// What a sender sends to, with the port that the system chose if it was 0;
-    /// or the sender's address, if it is dialled.
+    /// The address that senders send to, with the port chosen by the system, or
+    /// the sender's address if it is dialled.
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// A place in the sequence of pictures; take as many as needed.
+    /// Subscribes to the pictures; may be called any number of times.
     ///
-    /// It begins with the newest picture and ends when the receiver does.
+    /// The subscriber starts with the newest picture and ends with the
+    /// receiver.
     pub fn pictures(&self) -> Subscriber<Picture> {
         self.pictures.clone()
     }
 
     /// A live handle to the statistics.
     ///
-    /// TCP loses nothing, so [`lost`](crate::stream::Stats::lost) stays 0 and
-    /// what the link has no room for is
+    /// TCP loses nothing, so [`lost`](crate::stream::Stats::lost) stays 0, and
+    /// pictures that exceed the bandwidth are
     /// [`skipped`](crate::stream::Stats::skipped).
     pub fn stats(&self) -> StatsHandle {
         self.stats.clone()
     }
 
-    /// How the connection stands, and each change of it; `None` if none is dialled.
+    /// Subscribes to the state of the connection; `None` if no sender is
+    /// dialled.
     pub fn connection_state(&self) -> Option<Subscriber<ConnectionState>> {
         self.link.clone()
     }
 
-    /// Waits until the channel that it was given has ended. One that is bound, or
-    /// dials, does not end by itself.
+    /// Waits until the channel passed to [`new`](Self::new) has ended. A
+    /// receiver that binds or dials does not end by itself.
     ///
     /// # Cancel safety
     /// Cancel safe: it only waits.
@@ -201,15 +204,15 @@ impl Receiver {
     /// Stops, and frees the port or closes the connection.
     ///
     /// # Cancel safety
-    /// Cancel safe: the receiver stops either way.
+    /// Cancel safe: the receiver stops in any case.
     pub async fn shutdown(self) {
         drop(self.stop);
-        // A panic in the task was reported by the runtime already.
+        // A panic in the task was already reported by the runtime.
         let _ = self.task.await;
     }
 }
 
-/// Dials a sender again and again.
+/// Connects to a sender, and reconnects.
 struct DialLoop {
     node: Node,
     to: Address,
@@ -239,7 +242,8 @@ impl DialLoop {
             if self.task.intake.has_pictures() {
                 self.backoff.reset();
             }
-            // It spreads many receivers; one alone may do without.
+            // Spreads the reconnects of many receivers; a single one does not
+            // need it.
             let pause = sleep(self.backoff.pause(random().unwrap_or_default()));
             if stop.run_until_cancelled(pause).await.is_none() {
                 return;
@@ -256,18 +260,19 @@ impl DialLoop {
         let ended = stop.run_until_cancelled(receiving).await;
         tracing::info!(%peer, ?ended, "connection ended");
         if matches!(ended, None | Some(End::Finished)) {
-            // The sender hears that this viewer has left, and nothing waits for it.
+            // Tells the sender that this viewer has left; nothing depends on
+            // it.
             let _ = timeout(CLOSE_WITHIN, channel.close()).await;
         }
         ended
     }
 }
 
-/// What is known of senders, from one channel to the next.
+/// State of the senders, kept from one channel to the next.
 struct ReceiverTask {
     intake: Intake,
     report_at: Instant,
-    /// When a connection's next message must be complete.
+    /// Deadline of a connection's next message.
     message_by: Option<Instant>,
 }
 
@@ -280,7 +285,7 @@ impl ReceiverTask {
         }
     }
 
-    /// Receives until the channel ends, and says why it did.
+    /// Receives until the channel ends, and returns the reason.
     async fn receive(&mut self, channel: &mut Channel) -> End {
         let peer = channel.peer();
         if let Some(peer) = peer {
@@ -289,7 +294,7 @@ impl ReceiverTask {
         }
         self.report_at = now() + REPORT_EVERY;
         self.message_by = peer.map(|_| now() + MESSAGE_WITHIN);
-        // Nothing waits on a line that was just opened.
+        // Nothing is in flight on a new connection.
         let mut quiet = peer.is_some();
         loop {
             if let Err(error) = self.speak(channel, quiet).await
@@ -298,8 +303,8 @@ impl ReceiverTask {
                 return end_of(&error);
             }
             let received = tokio::select! {
-                // What came while this program was stopped counts before the
-                // time that passed.
+                // Input that arrived while this program was stopped takes
+                // precedence over timers.
                 biased;
                 received = channel.recv() => Some(received),
                 () = sleep_until(self.wake_at().into()) => None,
@@ -334,7 +339,7 @@ impl ReceiverTask {
         match taken {
             Ok(Some(sender)) => channel.prefer(sender),
             Ok(None) => {}
-            // A peer that is connected speaks another protocol.
+            // A connected peer that uses another protocol.
             Err(_) if channel.peer().is_some() => return Err(NO_PICTURE),
             Err(_) => {}
         }
@@ -356,10 +361,10 @@ impl ReceiverTask {
         error.end().map_or(Ok(()), Err)
     }
 
-    /// Asks for the clock and reports, if it is time.
+    /// Sends clock requests and reports when they are due.
     ///
-    /// On a connection the best time to ask is right after a whole message: the
-    /// line is `quiet`, and the reply does not wait behind a picture.
+    /// On a connection the best time for a request is after a complete message:
+    /// the line is `quiet`, and the reply does not wait behind a picture.
     async fn speak(&mut self, channel: &mut Channel, quiet: bool) -> Result<(), SendError> {
         let now = now();
         if self.intake.request_is_due(now, quiet) {
@@ -368,7 +373,7 @@ impl ReceiverTask {
                     let request = self.intake.poll_request(Moment::now(), nonce);
                     tell(channel, request).await?;
                 }
-                // Without a number that cannot be guessed, pictures have no age.
+                // Without an unpredictable number, pictures have no age.
                 Err(_) => sleep(RECEIVE_AGAIN_AFTER).await,
             }
         }
@@ -399,21 +404,21 @@ fn end_of(error: &SendError) -> End {
     }
 }
 
-/// A number that cannot be guessed, from the operating system.
+/// An unpredictable number from the operating system.
 fn random() -> io::Result<u64> {
     Ok(getrandom::u64()?)
 }
 
-/// What a sender that speaks another protocol ends with.
+/// The end of a sender that uses another protocol.
 const NO_PICTURE: End = End::Failed(io::ErrorKind::InvalidData);
 
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 const RECEIVE_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// How long a sender may take to hear of this side's end.
+/// How long the end may take to reach the sender.
 const CLOSE_WITHIN: Duration = Duration::from_millis(200);
 
-/// The longest picture on a link of 50 Mbit/s. A peer that sends it byte by
-/// byte does not hold the connection for longer.
+/// The largest picture on a link of 50 Mbit/s. A peer that trickles bytes holds
+/// the connection no longer than this.
 const MESSAGE_WITHIN: Duration = Duration::from_secs(12);

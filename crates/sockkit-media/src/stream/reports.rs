@@ -1,4 +1,4 @@
-//! What receivers last said of themselves.
+//! The last report of each receiver.
 //!
 //! Pure: the caller passes `now` in.
 
@@ -13,8 +13,9 @@ use super::control::Report;
 
 /// The last report of each receiver. Its memory is bounded.
 ///
-/// Anyone can send reports, and over datagrams from any address: they have
-/// places for each host, and those that we send to need none.
+/// Reports are not authenticated, and datagrams can come from any address. The
+/// number of reports is therefore limited for each host, except for the
+/// configured destinations.
 #[derive(Debug)]
 pub(super) struct Reports {
     expected: Vec<SocketAddr>,
@@ -30,7 +31,8 @@ struct Heard {
 }
 
 impl Reports {
-    /// Reports of those in `expected`, and of `max_per_host` others of a host.
+    /// Keeps reports of the `expected` receivers, and of `max_per_host` others
+    /// per host.
     pub(super) fn new(expected: Vec<SocketAddr>, max_per_host: usize) -> Self {
         Self {
             expected,
@@ -39,7 +41,7 @@ impl Reports {
         }
     }
 
-    /// Takes a report in, in the place of the receiver's last one.
+    /// Records a report, replacing the receiver's last one.
     pub(super) fn note(&mut self, now: Instant, from: SocketAddr, report: Report) {
         if !report.is_plausible() {
             return;
@@ -57,13 +59,14 @@ impl Reports {
         }
     }
 
-    /// Scope and flow of an IPv6 address may differ.
+    /// The scope and flow of an IPv6 address may differ.
     fn expects(&self, from: SocketAddr) -> bool {
         let same = |to: &SocketAddr| (to.ip(), to.port()) == (from.ip(), from.port());
         self.expected.iter().any(same)
     }
 
-    /// A place, in all and for its host, for one that is not expected.
+    /// Whether there is room, in total and for its host, for an unexpected
+    /// receiver.
     fn has_room(&self, from: SocketAddr) -> bool {
         let host = host(from.ip());
         let from_there = self
@@ -73,7 +76,7 @@ impl Reports {
         self.receivers.len() < MAX_RECEIVERS && from_there.count() < self.max_per_host
     }
 
-    /// The last report of each receiver that spoke lately.
+    /// The last report of each receiver that sent one recently.
     pub(super) fn recent(&self, now: Instant) -> Vec<(SocketAddr, Report)> {
         self.receivers
             .iter()
@@ -89,7 +92,8 @@ impl Heard {
     }
 }
 
-/// Receivers whose reports are kept, beside those that are expected.
+/// Maximum number of receivers whose reports are kept, besides the expected
+/// ones.
 pub(super) const MAX_RECEIVERS: usize = 256;
 const FORGET_AFTER: Duration = Duration::from_secs(5);
 

@@ -1,7 +1,7 @@
-//! What receivers say to a sender: clock requests, which are answered, and
-//! reports, which are noted.
+//! Handles the messages of receivers to a sender: replies to clock requests,
+//! and records reports.
 //!
-//! Pure: the caller passes messages and both clocks in and sends the reply.
+//! Pure: the caller passes messages and both clocks in, and sends the reply.
 
 use std::{
     net::SocketAddr,
@@ -16,16 +16,16 @@ use super::{
 };
 use crate::picture::Timestamp;
 
-/// Answers what receivers say.
+/// Handles messages of receivers.
 #[derive(Debug)]
 pub(super) struct ControlResponder {
-    /// Bounds what strangers can make us send.
+    /// Bounds the traffic that other hosts can cause.
     replies: TokenBucket,
     reports: Reports,
 }
 
 impl ControlResponder {
-    /// Keeps what is noted in `reports`.
+    /// Records reports in `reports`.
     pub(super) fn new(now: Instant, reports: Reports) -> Self {
         Self {
             replies: TokenBucket::new(REPLY_BURST * REPLY_COST, now),
@@ -33,7 +33,7 @@ impl ControlResponder {
         }
     }
 
-    /// Takes one message in; returns the reply to send back, if one is due.
+    /// Processes one message. Returns the reply to send, if one is due.
     pub(super) fn handle_control(
         &mut self,
         now: Instant,
@@ -58,7 +58,7 @@ impl ControlResponder {
         }
     }
 
-    /// The last report of each receiver that spoke lately.
+    /// The last report of each receiver that sent one recently.
     pub(super) fn reports(&self, now: Instant) -> Vec<(SocketAddr, Report)> {
         self.reports.recent(now)
     }

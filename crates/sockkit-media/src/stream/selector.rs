@@ -1,5 +1,5 @@
-//! Which stream to show, and in which order: one sender at a time, numbers
-//! that follow each other, and nothing that waited too long on the way.
+//! Selects a stream and orders its pictures: one sender at a time, consecutive
+//! numbers, and no pictures that waited too long.
 //!
 //! Pure: the caller passes `now` in.
 
@@ -12,20 +12,20 @@ use sockkit_codec::shard::{Sequence, Step, StreamId};
 
 use super::staleness::{StalenessFilter, Timeliness};
 
-/// Follows one stream of those that arrive.
+/// Selects one of the streams that arrive.
 #[derive(Debug, Default)]
 pub(super) struct SourceSelector {
     current: Option<Followed>,
 }
 
-/// A picture that has arrived, as far as it matters here.
+/// The relevant properties of a received picture.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrived {
     pub(super) from: SocketAddr,
     pub(super) stream: StreamId,
-    /// `None` where messages are neither lost nor overtaken: a connection.
+    /// `None` on a connection, where messages are neither lost nor reordered.
     pub(super) number: Option<u64>,
-    /// How long it was on the way, by two clocks.
+    /// Transit time, by two clocks.
     pub(super) transit_micros: i64,
 }
 
@@ -42,15 +42,15 @@ struct Followed {
 /// What to do with a picture.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Decision {
-    /// Show it. `lost` messages between the last one and this never came.
+    /// Show it. `lost` messages before it never arrived.
     Next { lost: u64, sender: SenderIs },
-    /// It is next, but waited too long to be worth showing.
+    /// It is the next, but has waited too long to be shown.
     Waited { lost: u64 },
-    /// A newer one was shown already.
+    /// A newer one was already shown.
     Late,
-    /// Its number or its capture time is not believed, at least not yet.
+    /// Its number or its capture time is not plausible, at least not yet.
     Doubtful,
-    /// Another stream is on.
+    /// It belongs to a stream that is not selected.
     Foreign,
 }
 
@@ -76,7 +76,7 @@ impl SourceSelector {
         Decision::Next { lost: 0, sender }
     }
 
-    /// Whom the pictures come from.
+    /// The selected sender.
     pub(super) fn sender(&self) -> Option<SocketAddr> {
         self.current.as_ref().map(|current| current.from)
     }
@@ -100,7 +100,7 @@ impl Followed {
         (self.from, self.stream) == (arrived.from, arrived.stream)
     }
 
-    /// Whether it is too soon to follow another stream, of `host`.
+    /// Whether it is too early to select another stream, from `host`.
     fn keeps_out(&self, now: Instant, host: IpAddr) -> bool {
         let silent = now.saturating_duration_since(self.heard);
         let same_host = self.from.ip().to_canonical() == host.to_canonical();
@@ -130,7 +130,7 @@ impl Followed {
         }
         let lost = match self.numbers.step(number) {
             Step::Next { skipped } => skipped,
-            // How many were lost at a jump cannot be told.
+            // The number of messages lost at a jump is unknown.
             Step::Moved => 0,
             Step::Doubtful | Step::Behind { .. } => {
                 let behind = newest.checked_sub(number);
@@ -151,11 +151,12 @@ impl Followed {
     }
 }
 
-/// A sender this long silent has made place for another on its host.
+/// After this much silence another sender on the same host is accepted.
 const SILENCE: Duration = Duration::from_millis(500);
 
-/// And this long for one on another host, if it was followed for as long: a
-/// cable that was out for a moment makes no place for a stranger.
+/// After this much silence a sender on another host is accepted, provided that
+/// the current one was shown for as long: a cable that is unplugged for a
+/// moment must not let another host take over.
 const PREFERRED_FOR: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
@@ -232,7 +233,7 @@ mod tests {
             ];
             check(&[7, forged, 8, forged, 9], &expected);
         }
-        // A small jump is taken for a loss; the honest ones go on behind it.
+        // A small jump counts as a loss; genuine pictures continue after it.
         let expected = [
             next(0, First),
             next(992, Same),

@@ -1,4 +1,4 @@
-//! Sends pictures: to addresses and groups, or to all who connect.
+//! Sends pictures, to destinations or to connected viewers.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -26,13 +26,13 @@ use crate::{
 
 /// Sends the newest picture, until it is dropped.
 ///
-/// Raw pictures are compressed as JPEG, once for all who get them, unless the
-/// config says otherwise; JPEG pictures are sent as they are, without a copy.
-/// While one picture is on its way the newest of those that come waits, and the
-/// others are left out. A viewer that is connected has its own pace: a slow one
-/// sees fewer pictures, and costs the others nothing.
+/// Raw pictures are compressed as JPEG, once for all receivers, unless
+/// configured otherwise; JPEG pictures are sent unchanged, without a copy.
+/// While one picture is being sent only the newest of the following ones is
+/// kept, and the others are skipped. Each connected viewer is served at its own
+/// pace: a slow one sees fewer pictures, without affecting others.
 ///
-/// To hosts and groups, which receive:
+/// To hosts and groups:
 ///
 /// ```
 /// # use sockkit_media as sockkit;
@@ -52,7 +52,7 @@ use crate::{
 /// let arrived = receiver.pictures().next().await.expect("the receiver runs");
 /// assert_eq!((arrived.number(), arrived.encoding()), (7, Encoding::Jpeg));
 ///
-/// // The last picture goes out before the sender has finished.
+/// // The last picture is sent before the sender has finished.
 /// drop(camera);
 /// sender.finished().await;
 /// assert_eq!(sender.stats().sent, 1);
@@ -60,7 +60,7 @@ use crate::{
 /// # }
 /// ```
 ///
-/// To viewers, which connect, and may come and go:
+/// To viewers, which connect:
 ///
 /// ```
 /// # use sockkit_media as sockkit;
@@ -92,10 +92,10 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Sends what `pictures` brings over one channel: to the destinations of its
-    /// datagrams, or to the peer that it is connected to.
+    /// Sends `pictures` over one channel: to the destinations of its datagrams,
+    /// or to its connected peer.
     ///
-    /// It ends when the publisher of `pictures` is gone and the last picture is
+    /// Ends when the publisher of `pictures` is gone and the last picture is
     /// sent, which [`finished`](Self::finished) waits for, or when a connection
     /// ends.
     ///
@@ -115,27 +115,26 @@ impl Sender {
                 };
                 let run = session.run(channel, std::future::pending());
                 if let Some(Err(violation)) = stop.run_until_cancelled(run).await {
-                    tracing::warn!(%violation, "the peer is no viewer");
+                    tracing::warn!(%violation, "the peer is not a viewer");
                 }
             }
         };
         Self::start(address.clone(), vec![address], shared, stop, run)
     }
 
-    /// Sends to these addresses, or waits there for viewers: `udp://` addresses
-    /// are those of hosts and groups that receive, all others are this machine's.
+    /// Sends to these addresses, or listens for viewers there: `udp://`
+    /// addresses are those of receiving hosts and groups, all others are local.
     ///
-    /// Several of one kind share a socket, or the limits for viewers.
+    /// Several addresses of one kind share a socket, or the limits for viewers.
     ///
     /// # Errors
-    /// [`ChannelError`] if the addresses do not fit together, are not known, or
-    /// cannot be bound.
+    /// [`ChannelError`] if the addresses cannot be combined, resolved or bound.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
     ///
     /// # Cancel safety
-    /// Cancel safe: nothing has begun then.
+    /// Cancel safe: nothing is sent then.
     pub async fn open(
         to: &[Address],
         config: SenderConfig,
@@ -166,7 +165,7 @@ impl Sender {
         Self::serve(acceptors, config, pictures)
     }
 
-    /// Shows pictures to all who connect to these.
+    /// Serves pictures to all viewers that connect to these addresses.
     fn serve(
         acceptors: Vec<Acceptor>,
         config: SenderConfig,
@@ -224,40 +223,41 @@ impl Sender {
         }
     }
 
-    /// What viewers connect to, with the port that the system chose if it was 0;
-    /// over datagrams, the address bound. The first, if there are several.
+    /// The address that viewers connect to, with the port chosen by the system;
+    /// for datagrams, the local address. The first one, if there are several.
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// All of them.
+    /// All addresses.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 
-    /// What was sent so far. All is counted once it has
+    /// Counters so far. They are final when the sender has
     /// [`finished`](Self::finished); a picture may arrive before it is counted.
     pub fn stats(&self) -> SenderStats {
         self.shared.figures().stats.clone()
     }
 
-    /// What receivers last reported; those that are silent for five seconds
-    /// are left out.
+    /// The latest reports of receivers, except those that have been silent for
+    /// five seconds.
     ///
-    /// Reports prove nothing: over datagrams anyone can send one. Those of the
-    /// destinations always have a place; of all other receivers 256 have, and of
-    /// one host a quarter of that, or as many as it may have viewers.
+    /// Reports are not authenticated: over datagrams any host can send one. Reports
+    /// of configured destinations are always kept, and those of up to 256 other
+    /// receivers, of which a single host may have a quarter, or as many as it may
+    /// have viewers.
     pub fn reports(&self) -> Vec<(SocketAddr, Report)> {
         self.shared.figures().responder.reports(now())
     }
 
-    /// Waits until the publisher is gone and the last picture has been handed to
-    /// the network, or could not be, which [`stats`](Self::stats) tell. Each
-    /// connected viewer has it then; one that does not take it is waited for one
-    /// second at most. The port of a sender that viewers connect to is free.
+    /// Waits until the publisher is gone and the last picture has been handed
+    /// to the network, or could not be, as reported by [`stats`](Self::stats).
+    /// Each connected viewer has received it then; a viewer that does not read
+    /// is waited for at most a second. The port for viewers is free again.
     ///
-    /// While the publisher lives, and the connection of a single channel, this
-    /// waits for ever.
+    /// While the publisher, or the connection of a single channel, exists, this
+    /// waits.
     ///
     /// # Cancel safety
     /// Cancel safe: it only waits.
@@ -265,44 +265,45 @@ impl Sender {
         self.finished.cancelled().await;
     }
 
-    /// Stops and frees the port. Connected viewers that read get the rest of
-    /// their picture, and those that do not are waited for one second at most;
-    /// datagrams stop in the middle of one. To send the last picture first, drop
-    /// the publisher and wait until it has [`finished`](Self::finished).
+    /// Stops and frees the port. Connected viewers receive the rest of their
+    /// picture, for which they have at most a second; a picture sent as
+    /// datagrams is interrupted. To send the last picture first, drop the
+    /// publisher and wait until the sender has [`finished`](Self::finished).
     ///
     /// # Cancel safety
-    /// Cancel safe: the sender stops either way.
+    /// Cancel safe: the sender stops in any case.
     pub async fn shutdown(self) {
         drop(self.stop);
-        // A panic in the task was reported by the runtime already.
+        // A panic in the task was already reported by the runtime.
         let _ = self.task.await;
     }
 }
 
-/// What a sender has done so far.
+/// Counters of a sender.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct SenderStats {
-    /// Viewers that are connected now.
+    /// Number of connected viewers.
     pub viewers: u64,
-    /// Viewers that have connected so far; one that connects again counts again.
+    /// Number of connections of viewers so far; each reconnect counts.
     pub connected: u64,
-    /// Pictures that the source brought.
+    /// Pictures taken from the source.
     pub pictures: u64,
-    /// Pictures sent: to all destinations of datagrams, or to one viewer each. Over
-    /// QUIC a newer one may have replaced some on their way.
+    /// Pictures sent: to all destinations of datagrams, or to one viewer each.
+    /// Over QUIC a newer picture may have superseded some in flight.
     pub sent: u64,
-    /// Pictures that a newer one replaced before their turn came, of all viewers
-    /// together.
+    /// Pictures that were replaced by newer ones before they were sent, for all
+    /// viewers together.
     pub skipped: u64,
-    /// Pictures that could not be sent, or not to all: too long, refused by the
-    /// system, not compressible, or of an encoding that no message carries.
+    /// Pictures that could not be sent, or not to all destinations: too long,
+    /// rejected by the system, not compressible, or in an encoding that
+    /// messages cannot carry.
     pub failed: u64,
-    /// Bytes sent, parity and headers included, to all receivers together.
+    /// Bytes sent to all receivers together, including parity and headers.
     pub bytes: u64,
 }
 
-/// All who are connected to one sender, each at its own pace.
+/// All viewers connected to one sender.
 #[derive(Debug)]
 struct Viewers {
     shared: Arc<Shared>,
@@ -311,9 +312,9 @@ struct Viewers {
 }
 
 impl Viewers {
-    /// Turns each picture into a message, once for all, until they end.
+    /// Encodes each picture as a message, once for all viewers.
     ///
-    /// What it missed itself counts as skipped at each viewer.
+    /// Pictures missed here count as skipped at each viewer.
     async fn prepare(&self, pictures: Subscriber<Picture>) {
         let mut pictures = Encoder::new(pictures, self.config.compression);
         let mut missed = 0;
@@ -329,7 +330,7 @@ impl Viewers {
         }
     }
 
-    /// Serves one viewer until it leaves or the server drains.
+    /// Serves one viewer until it disconnects or the server drains.
     async fn show(&self, stream: Stream<Connection>, peer: Peer) -> Handled {
         let Some(from) = peer.address().socket_addr() else {
             return Ok(());
@@ -344,12 +345,12 @@ impl Viewers {
         if let Err(violation) = session.run(channel, peer.draining()).await {
             self.shared.note_violation(&violation, from);
         }
-        // The server knows why a connection failed.
+        // The server records why a connection failed.
         Ok(())
     }
 }
 
-/// Counts a viewer while it is there.
+/// Counts a viewer while it is connected.
 struct ViewerCount<'a>(&'a Shared);
 
 impl<'a> ViewerCount<'a> {

@@ -1,4 +1,4 @@
-//! One channel's side of a sender: pictures go out, requests and reports come in.
+//! One channel of a sender: sends pictures, receives requests and reports.
 
 use std::{
     error::Error,
@@ -29,7 +29,7 @@ use crate::{
     picture::{MessageError, Timestamp},
 };
 
-/// What the channels of a sender share.
+/// State shared by the channels of a sender.
 #[derive(Debug)]
 pub(super) struct Shared {
     figures: Mutex<Figures>,
@@ -54,7 +54,7 @@ impl Shared {
     }
 
     pub(super) fn figures(&self) -> MutexGuard<'_, Figures> {
-        // Counters hold no invariant that a panic could break.
+        // A panic cannot leave the counters inconsistent.
         self.figures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -69,7 +69,8 @@ impl Shared {
         stats.bytes += sent.bytes;
     }
 
-    /// Logged as a warning once: the next picture is probably no better.
+    /// Logged as a warning once, because the following pictures probably fail,
+    /// too.
     pub(super) fn count_failed(&self, number: Option<u64>, error: &NotSent) {
         let stats = &mut self.figures().stats;
         stats.failed += 1;
@@ -80,7 +81,7 @@ impl Shared {
         }
     }
 
-    /// Dropped alone, and a flood of them is no flood of lines.
+    /// Drops the viewer; repeated violations are logged rarely.
     pub(super) fn note_violation(&self, violation: &ProtocolViolation, peer: SocketAddr) {
         if let Some(untold) = self.log_limit.note(now(), "violation", peer.ip()) {
             tracing::warn!(%peer, %violation, untold, "viewer dropped");
@@ -91,9 +92,9 @@ impl Shared {
 /// The newest picture, as a message.
 #[derive(Debug)]
 pub(super) enum Pictures {
-    /// Made here, for this channel alone.
+    /// Encoded here, for this channel only.
     Own(Encoder),
-    /// Made once for many.
+    /// Encoded once for several channels.
     Shared(Subscriber<Outgoing>),
 }
 
@@ -114,7 +115,8 @@ impl Pictures {
     }
 }
 
-/// Waits for the next picture, compressed and as a message. Cancel safe.
+/// Waits for the next picture, compressed and encoded as a message. Cancel
+/// safe.
 pub(super) async fn next_message(
     encoder: &mut Encoder,
     shared: &Shared,
@@ -135,7 +137,7 @@ pub(super) struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Runs until there is no other picture, `draining` says so, or the
+    /// Runs until there are no more pictures, `draining` completes, or the
     /// connection ends.
     pub(super) async fn run(
         &mut self,
@@ -151,8 +153,8 @@ impl Session<'_> {
             () = answer(&sender, &mut asked) => return Ok(()),
             shown = self.show(&sender, draining) => shown,
         };
-        // Closing with a report unread would reset the connection, and take
-        // away what the viewer has not read yet.
+        // Closing with an unread report would reset the connection, and discard
+        // data that the viewer has not read yet.
         if shown.is_ok() && sender.peer().is_some() {
             let closed = timeout(CLOSE_WITHIN, sender.close()).await;
             if let Ok(Ok(())) = closed {
@@ -162,7 +164,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Sends the newest picture whenever the one before has left.
+    /// Sends the newest picture whenever the previous one has left.
     async fn show(
         &mut self,
         sender: &ChannelSender,
@@ -189,7 +191,7 @@ impl Session<'_> {
             missed = self.pictures.missed();
             match sent {
                 Ok(sent) => self.shared.count(sent),
-                // The server knows why a connection failed.
+                // The server records why a connection failed.
                 Err(NotSent::Channel(error)) if error.is_final() => return Err(error),
                 Err(error) => self.shared.count_failed(number, &error),
             }
@@ -197,8 +199,8 @@ impl Session<'_> {
     }
 }
 
-/// Answers a connected viewer's clock requests, between two pictures. Returns
-/// when the connection has ended.
+/// Replies to a connected viewer's clock requests, between two pictures.
+/// Returns when the connection has ended.
 async fn answer(sender: &ChannelSender, asked: &mut Subscriber<PendingClockRequest>) {
     while let Some(asked) = asked.next().await {
         let reply = || asked.reply().emit();
@@ -206,12 +208,13 @@ async fn answer(sender: &ChannelSender, asked: &mut Subscriber<PendingClockReque
             return;
         }
     }
-    // Requests come no more; pictures may.
+    // No more requests; pictures may continue.
     std::future::pending().await
 }
 
-/// Takes in reports and clock requests. Over datagrams it does not end, and no
-/// request subscribes a receiver: each gets one short reply, and never a picture.
+/// Receives reports and clock requests. Over datagrams it does not end. A
+/// request does not subscribe its sender: it gets one short reply, and never a
+/// picture.
 async fn listen(
     shared: &Shared,
     receiver: &mut ChannelReceiver,
@@ -224,7 +227,7 @@ async fn listen(
         let message = match receiver.recv().await {
             Ok(message) => message,
             Err(error) if is_connected && error.is_peers_fault() => return Err(error.into()),
-            // The server knows why a connection failed.
+            // The server records why a connection failed.
             Err(error) if error.end().is_some() => return Ok(()),
             Err(RecvError::Udp(error)) => {
                 tracing::debug!(%error, "cannot hear receivers");
@@ -251,7 +254,8 @@ async fn listen(
             Err(error) if is_connected => return Err(error.into()),
             Ok(Received::Unknown | Received::Picture(_)) | Err(_) => {}
         }
-        // A receiver that sends too much is read slowly, until it has to wait.
+        // Messages of a receiver that sends too many are read slowly, so that
+        // it has to wait.
         if let Some(until) = pacer.on_sent(now(), bytes)
             && is_connected
         {
@@ -268,8 +272,8 @@ async fn reply_at_once(sender: &ChannelSender, to: SocketAddr, reply: Option<Con
     }
 }
 
-/// A clock request that waits for its turn. A second one takes its place, as
-/// the viewer heeds the last alone.
+/// A clock request that waits for its turn. A second one replaces it, because
+/// the viewer only uses the last.
 #[derive(Clone, Copy, Debug)]
 struct PendingClockRequest {
     from: SocketAddr,
@@ -278,7 +282,8 @@ struct PendingClockRequest {
 }
 
 impl PendingClockRequest {
-    /// The reply, stamped now: what it waited for here is not the way's time.
+    /// The reply, with the current time: waiting here is not part of the
+    /// transit time.
     fn reply(self) -> ControlMessage {
         ControlMessage::ClockReply {
             nonce: self.nonce,
@@ -288,18 +293,18 @@ impl PendingClockRequest {
     }
 }
 
-/// Why a viewer is dropped: all of them its own fault.
+/// Why a viewer is dropped; always its own mistake.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProtocolViolation {
     #[error(transparent)]
     Channel(#[from] RecvError),
     #[error(transparent)]
     Message(#[from] MessageError),
-    #[error("a viewer sends pictures")]
+    #[error("a viewer sent a picture")]
     Picture,
 }
 
-/// More than a viewer has to say, which is 72 bytes a second.
+/// More than a viewer sends, which is 72 bytes a second.
 const MAX_CONTROL_BYTES_PER_SECOND: u64 = 8 * MAX_CONTROL_BYTES as u64;
 
 /// How long a viewer may take to read its last picture, and to close.

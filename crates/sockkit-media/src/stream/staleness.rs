@@ -1,5 +1,5 @@
-//! Pictures that waited in a buffer while their reader was stopped, and those
-//! whose capture time cannot be.
+//! Detects pictures that waited in a buffer while their reader was stopped, and
+//! pictures with an implausible capture time.
 //!
 //! Pure: the caller passes `now` in.
 
@@ -8,42 +8,43 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Compares how long each picture was on the way, by two clocks that need not
-/// agree, with the quickest of the last ones.
+/// Compares the transit time of each picture, by two clocks that need not
+/// agree, with the shortest of the last ones.
 ///
-/// A time that agrees with no earlier one is believed when others have agreed
-/// with it for half a second: then a clock was set. The earlier times count on
-/// beside it, so that forged ones do not make the true ones late.
+/// A transit time that differs from all earlier ones is accepted when others
+/// have agreed with it for half a second: then a clock was set. The earlier
+/// times are kept beside it, so that forged ones do not make genuine pictures
+/// late.
 #[derive(Debug, Default)]
 pub(super) struct StalenessFilter {
     baselines: Vec<Baseline>,
 }
 
-/// What a picture's capture time tells.
+/// Result of checking a picture's capture time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Timeliness {
     Fresh,
-    /// It was stuck on the way, or the clock was set back.
+    /// It was delayed, or the clock was set back.
     Waited,
-    /// It cannot have been taken yet, or the clock was set forward.
+    /// It is in the future, or the clock was set forward.
     Ahead,
 }
 
-/// Pictures whose times on the way agree.
+/// Pictures whose transit times agree.
 #[derive(Debug)]
 struct Baseline {
-    /// Of the last ones.
+    /// Transit times of the last ones.
     transits_micros: VecDeque<i64>,
     since: Instant,
     heard: Instant,
     /// Whether these are shown.
     is_proven: bool,
-    /// Fresh pictures since this one was heard, none of them of its own.
+    /// Number of fresh pictures of other baselines since the last of this one.
     passed: usize,
 }
 
 impl StalenessFilter {
-    /// Takes note of a picture that was on the way for so long.
+    /// Records a picture with this transit time.
     pub(super) fn judge(&mut self, now: Instant, transit_micros: i64) -> Timeliness {
         let is_first = self.baselines.is_empty();
         let place = self
@@ -63,7 +64,7 @@ impl StalenessFilter {
         }
     }
 
-    /// A proven baseline that this time agrees with, else any.
+    /// A confirmed baseline that agrees with this time, otherwise any.
     fn place_of(&self, transit_micros: i64) -> Option<usize> {
         let agrees = |one: &Baseline| one.agrees_with(transit_micros);
         let proven = |one: &Baseline| one.is_proven && agrees(one);
@@ -89,8 +90,8 @@ impl StalenessFilter {
         self.baselines.len() - 1
     }
 
-    /// What comes once in a while, between fresh ones, waited each time: no
-    /// clock was set.
+    /// Pictures that arrive rarely, between fresh ones, have waited each time:
+    /// no clock was set.
     fn pass_over_others(&mut self) {
         self.baselines.retain_mut(|one| {
             one.passed += usize::from(!one.is_proven);
@@ -98,7 +99,7 @@ impl StalenessFilter {
         });
     }
 
-    /// The quickest time of the baseline that was last shown.
+    /// The shortest transit time of the baseline last shown.
     fn usual_micros(&self) -> Option<i64> {
         let proven = self.baselines.iter().filter(|one| one.is_proven);
         proven.max_by_key(|one| one.heard)?.quickest_micros()
@@ -129,13 +130,13 @@ impl Baseline {
 /// A picture that waited longer is not shown.
 const MAX_WAIT_MICROS: u64 = 1_000_000;
 
-/// A buffer is emptied in a moment, however many pictures wait there. If times
-/// agree for so long, a clock was set.
+/// A buffer is emptied quickly, however many pictures it holds. If transit
+/// times agree for this long, a clock was set.
 const RESIGN_AFTER: Duration = Duration::from_millis(500);
 
 const MAX_TRANSITS: usize = 64;
 
-/// A baseline that is not proven is forgotten after so many fresh pictures.
+/// An unconfirmed baseline is dropped after this many fresh pictures.
 const MAX_PASSED: usize = 64;
 
 const MAX_BASELINES: usize = 4;

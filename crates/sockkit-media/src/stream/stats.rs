@@ -1,7 +1,7 @@
-//! What a stream did: counters, and rate and age over the last seconds.
+//! Statistics of a stream: counters, and rate and age over the last seconds.
 //!
 //! [`Meter`] is pure: the caller passes `now` in. [`StatsHandle`] shares one
-//! between the task that receives and whoever wants to know.
+//! between the receiving task and its readers.
 
 use std::{
     collections::VecDeque,
@@ -12,43 +12,43 @@ use std::{
 
 use crate::picture::{Picture, Timestamp};
 
-/// What a stream has done so far.
+/// Statistics of a stream.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Pictures received whole and passed on.
+    /// Pictures received completely and published.
     pub received: u64,
-    /// Pictures that were sent and never arrived whole.
+    /// Pictures sent that never arrived completely.
     pub lost: u64,
-    /// Pictures that arrived whole and were dropped: after a newer one, after
-    /// more than a second in a buffer, or because their message number or
-    /// capture time is far from those around them.
+    /// Pictures received completely and dropped: older than one already shown,
+    /// more than a second in a buffer, or with an implausible message number or
+    /// capture time.
     pub late: u64,
-    /// Pictures that the sender left out because it, or the link, was too slow.
+    /// Pictures skipped by the sender because it, or the link, was too slow.
     pub skipped: u64,
-    /// Messages that were no picture: garbage, or an unknown version.
+    /// Messages that were not pictures: malformed, or of an unknown version.
     pub refused: u64,
-    /// Datagrams passed over unread: not sent to the group, or not by the host,
-    /// that was asked for.
+    /// Datagrams ignored because they were not sent to the configured group, or
+    /// not by the configured host.
     pub filtered: u64,
-    /// Bytes of the pictures received.
+    /// Bytes of the received pictures.
     pub bytes: u64,
-    /// Times that the sender was restarted, or another one followed; over TCP,
-    /// which does not tell that from a link that broke, times that pictures came
-    /// by a new connection.
+    /// How often the sender restarted, or another one was selected. TCP cannot
+    /// distinguish that from a broken connection: then, how often pictures
+    /// arrived over a new connection.
     pub restarts: u64,
-    /// The address that the pictures come from. `None` while none came, and of
-    /// pictures taken on this machine.
+    /// Address of the sender. `None` before the first picture, and for pictures
+    /// captured on this machine.
     pub sender: Option<SocketAddr>,
     /// Pictures a second over the last five seconds.
     pub frames_per_second: f64,
-    /// How old a picture was when it was ready to show; of those in the last
-    /// five seconds, half were younger. `None` while there are none.
+    /// Median age of the pictures of the last five seconds when they were ready to
+    /// show; `None` if there are none.
     pub age_p50: Option<Duration>,
-    /// The same, for 99 in 100.
+    /// 99th percentile of that age.
     pub age_p99: Option<Duration>,
-    /// The ages are right to within this. Zero on one machine; `None` while the
-    /// offset between the two machines' clocks is unknown.
+    /// Maximum error of the ages. Zero on one machine; `None` while the offset of
+    /// the two machines' clocks is unknown.
     pub age_error: Option<Duration>,
 }
 
@@ -62,7 +62,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Counts one picture of `bytes` bytes that is ready to show at `now`.
+    /// Counts a picture of `bytes` bytes that is ready to show at `now`.
     pub fn on_picture(&mut self, now: Instant, bytes: usize, age: Option<Duration>) {
         let totals = &mut self.totals;
         add(&mut totals.received, 1);
@@ -73,12 +73,12 @@ impl Meter {
         self.recent.push_back(Arrival { at: now, age });
     }
 
-    /// Counts what went wrong, or any other total.
+    /// Records an event.
     pub fn count(&mut self, event: Event) {
         let totals = &mut self.totals;
         match event {
             Event::Lost(pictures) => add(&mut totals.lost, pictures),
-            // It was taken for lost when the newer one arrived.
+            // It was counted as lost when the newer one arrived.
             Event::Late => {
                 add(&mut totals.late, 1);
                 totals.lost = totals.lost.saturating_sub(1);
@@ -91,9 +91,9 @@ impl Meter {
         }
     }
 
-    /// Counts as lost what is missing between the last number and this one.
+    /// Counts the pictures missing between the last number and this one as lost.
     pub fn on_number(&mut self, number: u64) {
-        // A source that was restarted counts from zero again: no loss.
+        // A restarted source counts from zero again, which is no loss.
         let expected = self
             .last_number
             .map_or(number, |last| last.saturating_add(1));
@@ -101,17 +101,17 @@ impl Meter {
         self.last_number = Some(number);
     }
 
-    /// Sets where the pictures come from.
+    /// Sets the address of the sender.
     pub fn set_sender(&mut self, sender: SocketAddr) {
         self.totals.sender = Some(sender);
     }
 
-    /// Sets how far the ages may be wrong.
+    /// Sets the maximum error of the ages.
     pub fn set_age_error(&mut self, error: Option<Duration>) {
         self.totals.age_error = error;
     }
 
-    /// The figures as of `now`.
+    /// The statistics at `now`.
     pub fn snapshot(&self, now: Instant) -> Stats {
         let recent = self
             .recent
@@ -128,43 +128,42 @@ impl Meter {
     }
 }
 
-/// Something to count.
+/// An event to count.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// So many pictures are missing from the sequence.
+    /// Pictures missing from the sequence.
     Lost(u64),
-    /// One of the lost arrived after all, too late to show.
+    /// A picture counted as lost arrived, too late to be shown.
     Late,
-    /// One had waited too long to be worth showing, or is not believed.
+    /// A picture had waited too long to be shown, or is implausible.
     Stale,
-    /// So many pictures the sender left out.
+    /// Pictures skipped by the sender.
     Skipped(u64),
-    /// A message was no picture.
+    /// A message that was not a picture.
     Refused,
-    /// A datagram was not meant for this receiver.
+    /// A datagram not meant for this receiver.
     Filtered,
-    /// The sender was restarted, or another one is followed.
+    /// The sender restarted, or another one was selected.
     Restart,
 }
 
-/// A shared [`Meter`]: reads the clock and takes [`Stats`] from it.
+/// A shared [`Meter`], which takes the time from the runtime's clock.
 #[derive(Clone, Debug, Default)]
 pub struct StatsHandle {
     meter: Arc<Mutex<Meter>>,
 }
 
 impl StatsHandle {
-    /// The figures now.
+    /// The current statistics.
     pub fn snapshot(&self) -> Stats {
         let meter = self.meter().clone();
-        // Sorted outside the lock: whoever receives pictures never waits for
-        // whoever reads figures.
+        // Sorted outside the lock, so that readers never delay the receiving task.
         meter.snapshot(now())
     }
 
-    /// Counts a picture that was taken on this machine: its age by this
-    /// machine's clock, and gaps in the numbers as lost.
+    /// Counts a picture captured on this machine: its age by the local clock, and
+    /// gaps in the numbers as lost.
     pub fn observe(&self, frame: &Picture) {
         let age = Timestamp::from(SystemTime::now()).saturating_since(frame.captured());
         let mut meter = self.meter();
@@ -173,9 +172,9 @@ impl StatsHandle {
         meter.set_age_error(Some(Duration::ZERO));
     }
 
-    /// The meter, for the one that counts.
+    /// Locks the meter, to record events.
     pub fn meter(&self) -> MutexGuard<'_, Meter> {
-        // A meter holds no invariant that a panic could break.
+        // A panic cannot leave a meter inconsistent.
         self.meter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -186,13 +185,13 @@ struct Arrival {
     age: Option<Duration>,
 }
 
-/// A peer names some of these numbers, and may name any.
+/// Saturates, because a peer chooses some of these numbers.
 fn add(total: &mut u64, more: u64) {
     *total = total.saturating_add(more);
 }
 
-/// Pictures a second from the oldest arrival to `now`, so that it sinks when
-/// nothing comes.
+/// Pictures a second from the oldest arrival to `now`, so that it decreases when
+/// nothing arrives.
 fn rate<'a>(now: Instant, mut recent: impl Iterator<Item = &'a Arrival>) -> f64 {
     let Some(oldest) = recent.next() else {
         return 0.0;
@@ -206,7 +205,8 @@ fn rate<'a>(now: Instant, mut recent: impl Iterator<Item = &'a Arrival>) -> f64 
     }
 }
 
-/// The nearest rank: the smallest age that `percent` of them do not exceed.
+/// The nearest rank: the smallest age that at least `percent` per cent do not
+/// exceed.
 fn percentile(sorted: &[Duration], percent: usize) -> Option<Duration> {
     let rank = (sorted.len() * percent).div_ceil(100);
     sorted.get(rank.checked_sub(1)?).copied()
@@ -217,11 +217,11 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// How far back rate and age look.
+/// The time span of rate and age.
 const WINDOW: Duration = Duration::from_secs(5);
 
-/// Enough for five seconds at 200 pictures a second; faster streams look back
-/// less far.
+/// Enough for five seconds at 200 pictures a second; a faster stream has a shorter
+/// time span.
 const MAX_RECENT: usize = 1_024;
 
 #[cfg(test)]

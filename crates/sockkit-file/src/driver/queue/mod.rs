@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use self::intake::Intake;
-pub use self::peer::Peer;
+pub use self::peer::QueuedPeer;
 use crate::session::Abort;
 
 /// Peers that transfer files with this side one after another: senders, as a
@@ -65,7 +65,7 @@ pub struct Queue<P: QueuedPeer> {
     /// A turn was granted, and no peer has taken it yet.
     called: bool,
     closing: watch::Sender<Option<Abort>>,
-    door: Option<JoinHandle<()>>,
+    intake: Option<JoinHandle<()>>,
 }
 
 /// Result of [`Queue::next`].
@@ -135,14 +135,14 @@ impl<P: QueuedPeer> Queue<P> {
         let (to_ready, ready) = mpsc::unbounded_channel();
         let (to_failed, failed) = mpsc::channel(MAX_FAILED);
         let (closing, is_closing) = watch::channel(None);
-        let door = Intake::new(config, Arc::clone(&shared), to_ready, to_failed, is_closing);
+        let intake = Intake::new(config, Arc::clone(&shared), to_ready, to_failed, is_closing);
         Self {
             ready,
             failed,
             shared,
             called: false,
             closing,
-            door: Some(tokio::spawn(door.keep(listener))),
+            intake: Some(tokio::spawn(intake.keep(listener))),
         }
     }
 
@@ -195,7 +195,7 @@ impl<P: QueuedPeer> Queue<P> {
     /// queue is closed or dropped; this takes a second at most. Returns `None`
     /// after the first call.
     pub fn end(&mut self) -> Option<JoinHandle<()>> {
-        self.door.take()
+        self.intake.take()
     }
 }
 

@@ -73,7 +73,7 @@ impl IntoFolder {
         }
     }
 
-    fn prepare(&mut self, link: &Worker) -> Result<Vec<Answer>, ReceiveError> {
+    fn prepare(&mut self, link: &WorkerChannels) -> Result<Vec<Answer>, ReceiveError> {
         let mut answers = Vec::with_capacity(self.manifest.entries.len());
         for (index, (entry, reviewed)) in
             (0..).zip(self.manifest.entries.iter().zip(&self.reviewed))
@@ -106,7 +106,7 @@ impl IntoFolder {
 
     /// Creates the listed folders, including empty ones. Last, so that an offer
     /// of folders alone costs nothing until its sender is done.
-    fn make_folders(&mut self, link: &Worker) -> Result<(), ReceiveError> {
+    fn make_folders(&mut self, link: &WorkerChannels) -> Result<(), ReceiveError> {
         let mut made = Vec::new();
         for (index, (entry, reviewed)) in
             (0..).zip(self.manifest.entries.iter().zip(&self.reviewed))
@@ -131,7 +131,7 @@ impl IntoFolder {
     }
 
     /// Links are created last: nothing of this transfer is written after them.
-    fn make_links(&mut self, link: &Worker) -> Result<(), ReceiveError> {
+    fn make_links(&mut self, link: &WorkerChannels) -> Result<(), ReceiveError> {
         for index in 0..self.manifest.entries.len() {
             let EntryKind::Link { target } = &self.manifest.entries[index].kind else {
                 continue;
@@ -328,7 +328,7 @@ impl IntoFolder {
 impl Keeper for IntoFolder {
     type Kept = Summary;
 
-    fn answer(&mut self, link: &Worker) -> Result<Vec<Answer>, ReceiveError> {
+    fn answer(&mut self, link: &WorkerChannels) -> Result<Vec<Answer>, ReceiveError> {
         let answers = self.prepare(link)?;
         self.check_space(&answers)?;
         self.tell_start(&answers);
@@ -379,7 +379,7 @@ impl Keeper for IntoFolder {
         Ok(())
     }
 
-    fn finish(&mut self, link: &Worker) -> Result<Vec<(u32, RefuseReason)>, ReceiveError> {
+    fn finish(&mut self, link: &WorkerChannels) -> Result<Vec<(u32, RefuseReason)>, ReceiveError> {
         self.flush()?;
         self.make_folders(link)?;
         self.make_links(link)?;

@@ -177,7 +177,7 @@ where
                 _ => return Err(error),
             };
             reason.into_iter().for_each(|reason| session.abort(reason));
-            talk.part(session.poll_transmit()).await;
+            talk.close_after(session.poll_transmit()).await;
             Err(error)
         }
     }

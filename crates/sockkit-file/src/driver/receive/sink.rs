@@ -162,7 +162,7 @@ impl<T: FileSink> IntoSink<T> {
 impl<T: FileSink> Keeper for IntoSink<T> {
     type Kept = (Summary, T);
 
-    fn answer(&mut self, link: &Worker) -> Result<Vec<Answer>, ReceiveError> {
+    fn answer(&mut self, link: &WorkerChannels) -> Result<Vec<Answer>, ReceiveError> {
         let mut answers = Vec::with_capacity(self.reviewed.len());
         let mut total_bytes = 0_u64;
         for (entry, (offered, reviewed)) in
@@ -219,7 +219,7 @@ impl<T: FileSink> Keeper for IntoSink<T> {
         Ok(())
     }
 
-    fn finish(&mut self, _link: &Worker) -> Result<Vec<(u32, RefuseReason)>, ReceiveError> {
+    fn finish(&mut self, _link: &WorkerChannels) -> Result<Vec<(u32, RefuseReason)>, ReceiveError> {
         let entries = self.manifest.entries.iter();
         for (offered, outcome) in entries.zip(&mut self.outcomes) {
             if offered.kind != EntryKind::File {

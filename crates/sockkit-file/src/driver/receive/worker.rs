@@ -13,7 +13,7 @@ pub(super) trait Keeper {
     type Kept;
 
     /// Decides about each entry.
-    fn answer(&mut self, link: &Worker) -> Result<Vec<Answer>, ReceiveError>;
+    fn answer(&mut self, link: &WorkerChannels) -> Result<Vec<Answer>, ReceiveError>;
 
     /// How many bytes of its own files the sender must still read, to compare
     /// them with files present here, before it can only send.
@@ -23,7 +23,7 @@ pub(super) trait Keeper {
     fn on_event(&mut self, event: ReceiverEvent<'_>) -> Result<(), ReceiveError>;
 
     /// Everything has arrived. Returns accepted entries that cannot be stored.
-    fn finish(&mut self, link: &Worker) -> Result<Vec<(u32, RefuseReason)>, ReceiveError>;
+    fn finish(&mut self, link: &WorkerChannels) -> Result<Vec<(u32, RefuseReason)>, ReceiveError>;
 
     /// The transfer fails: complete files are kept nevertheless.
     fn give_up(&mut self);
@@ -33,7 +33,7 @@ pub(super) trait Keeper {
 
 pub(super) struct ReceiveWorker<K> {
     session: ReceiverSession,
-    link: Worker,
+    link: WorkerChannels,
     keeper: K,
 }
 

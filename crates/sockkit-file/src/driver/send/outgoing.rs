@@ -42,7 +42,7 @@ where
     };
     match outgoing.hello().await {
         Ok(()) => Ok(outgoing),
-        Err(error) => Err(outgoing.part(error).await),
+        Err(error) => Err(outgoing.close_after(error).await),
     }
 }
 
@@ -111,7 +111,7 @@ where
     pub async fn offer(mut self, source: impl FileSource) -> Result<Summary, SendError> {
         let refused = match self.answer().await {
             Ok(refused) => refused,
-            Err(error) => return Err(self.part(error).await),
+            Err(error) => return Err(self.close_after(error).await),
         };
         let (io_loop, link) = IoLoop::new(IoLoopConfig {
             idle_timeout: self.config.idle_timeout,

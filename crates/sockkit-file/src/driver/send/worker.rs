@@ -24,7 +24,7 @@ use crate::{
 pub(super) struct SendWorker<F> {
     source: F,
     session: SenderSession,
-    link: Worker,
+    link: WorkerChannels,
     outbox: Outbox,
     outcomes: Vec<Option<FileOutcome>>,
     on_progress: OnProgress,
@@ -38,7 +38,7 @@ impl<F: FileSource> SendWorker<F> {
         source: F,
         session: SenderSession,
         refused: Vec<(u32, RefuseReason)>,
-        link: Worker,
+        link: WorkerChannels,
         config: &SendConfig,
     ) -> Self {
         let mut outcomes = vec![None; source.manifest().entries.len()];

@@ -1,4 +1,4 @@
-//! From one pixel format to another.
+//! Converts between pixel formats.
 
 mod rgb;
 mod yuv;
@@ -6,7 +6,7 @@ mod yuv;
 use super::{Encoding, Picture, PictureError, PixelFormat, jpeg};
 
 impl Picture {
-    /// The picture as packed RGB; shares the bytes if it is that already.
+    /// Converts to packed RGB; shares the data if it already is.
     ///
     /// # Errors
     /// As [`convert`](Self::convert).
@@ -14,13 +14,14 @@ impl Picture {
         self.convert(PixelFormat::Rgb)
     }
 
-    /// The picture in another format, rows unpadded; capture time and number stay.
+    /// Converts to another format with unpadded rows; keeps capture time and
+    /// number.
     ///
-    /// A JPEG is decoded; [`jpeg::encode`] makes one.
+    /// JPEG pictures are decoded. Use [`jpeg::encode`] to create one.
     ///
     /// # Errors
-    /// [`PictureError::OddSize`] if the format cannot have this size;
-    /// [`PictureError::Decode`] and its like if this is a broken JPEG;
+    /// [`PictureError::OddSize`] if the format does not support this size;
+    /// [`PictureError::Decode`] or a similar error if it is a damaged JPEG;
     /// [`PictureError::NotAlone`] if it is H.264.
     pub fn convert(&self, to: PixelFormat) -> Result<Self, PictureError> {
         use PixelFormat::{Bgr, Gray, I420, Nv12, Rgb, Uyvy, Yuyv};

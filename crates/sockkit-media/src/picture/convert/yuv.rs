@@ -1,4 +1,4 @@
-//! The formats that keep luma and colour apart.
+//! Formats with separate luma and chroma.
 //!
 //! # Source
 //! ITU-R BT.601, limited range, in 8-bit fixed point.
@@ -14,7 +14,7 @@ pub(super) fn swap_pairs(pixels: &[u8]) -> Vec<u8> {
     swapped
 }
 
-/// The luma alone, spread to the full range.
+/// Extracts the luma, scaled to full range.
 pub(super) fn to_gray(format: PixelFormat, frame: &Picture) -> Vec<u8> {
     let (data, size) = (frame.data(), size_of_luma(frame));
     let spread = |&luma: &u8| clamp(298 * (i32::from(luma) - 16) + 128);
@@ -25,7 +25,7 @@ pub(super) fn to_gray(format: PixelFormat, frame: &Picture) -> Vec<u8> {
     }
 }
 
-/// Any of them to packed RGB.
+/// Converts any of them to packed RGB.
 pub(super) fn to_rgb(format: PixelFormat, frame: &Picture) -> Vec<u8> {
     let (data, luma_bytes) = (frame.data(), size_of_luma(frame));
     let width = frame.width_px() as usize;
@@ -55,7 +55,7 @@ pub(super) fn to_rgb(format: PixelFormat, frame: &Picture) -> Vec<u8> {
     pixels
 }
 
-/// Packed RGB to any of them. The colours of neighbours are averaged.
+/// Converts packed RGB to any of them, averaging the chroma of neighbours.
 pub(super) fn from_rgb(frame: &Picture, to: PixelFormat) -> Vec<u8> {
     let (pixels, width) = (frame.data(), frame.width_px() as usize);
     match to {
@@ -80,7 +80,7 @@ fn size_of_luma(frame: &Picture) -> usize {
     frame.width_px() as usize * frame.height_px() as usize
 }
 
-/// `split` takes four bytes apart to the lumas of two pixels and their colour.
+/// `split` returns the two luma samples and the chroma of four bytes.
 fn packed_to_rgb(data: &[u8], pixels: &mut [u8], split: impl Fn([u8; 4]) -> [u8; 4]) {
     for (quad, out) in data.chunks_exact(4).zip(pixels.chunks_exact_mut(6)) {
         let [y0, y1, u, v] = split([quad[0], quad[1], quad[2], quad[3]]);
@@ -90,7 +90,7 @@ fn packed_to_rgb(data: &[u8], pixels: &mut [u8], split: impl Fn([u8; 4]) -> [u8;
     }
 }
 
-/// `join` puts the lumas of two pixels and their colour into four bytes.
+/// `join` combines two luma samples and their chroma into four bytes.
 fn rgb_to_packed(pixels: &[u8], join: impl Fn([u8; 4]) -> [u8; 4]) -> Vec<u8> {
     pixels
         .chunks_exact(6)
@@ -101,7 +101,7 @@ fn rgb_to_packed(pixels: &[u8], join: impl Fn([u8; 4]) -> [u8; 4]) -> Vec<u8> {
         .collect()
 }
 
-/// One colour for each square of four pixels, row after row.
+/// One chroma value for each square of four pixels, row after row.
 fn square_colours(pixels: &[u8], width: usize) -> impl Iterator<Item = [u8; 2]> {
     pixels.chunks_exact(width * 6).flat_map(move |rows| {
         let (upper, lower) = rows.split_at(width * 3);
@@ -112,7 +112,7 @@ fn square_colours(pixels: &[u8], width: usize) -> impl Iterator<Item = [u8; 2]> 
     })
 }
 
-/// Two pixels at a time share a colour.
+/// Two neighbouring pixels share a chroma value.
 fn row_to_rgb(luma: &[u8], colours: impl Iterator<Item = [u8; 2]>, out: &mut [u8]) {
     let pairs = luma.chunks_exact(2).zip(out.chunks_exact_mut(6));
     for ((luma, out), [u, v]) in pairs.zip(colours) {
@@ -122,7 +122,8 @@ fn row_to_rgb(luma: &[u8], colours: impl Iterator<Item = [u8; 2]>, out: &mut [u8
     }
 }
 
-/// What a colour adds to red, green and blue, times 256, rounding included.
+/// The contribution of a chroma value to red, green and blue, times 256,
+/// including rounding.
 #[inline]
 fn tint(u: u8, v: u8) -> [i32; 3] {
     let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
@@ -135,7 +136,7 @@ fn pixel(luma: u8, tint: [i32; 3]) -> [u8; 3] {
     tint.map(|tint| clamp(base + tint))
 }
 
-/// A sample times 256, to a byte.
+/// Converts a sample times 256 to a byte.
 #[inline]
 fn clamp(sample: i32) -> u8 {
     u8::try_from((sample >> 8).clamp(0, 255)).expect("clamped to a byte")
@@ -152,7 +153,7 @@ fn sum<const N: usize>(pixels: [&[u8]; N]) -> [i32; 3] {
     [0, 1, 2].map(|channel| pixels.iter().map(|pixel| i32::from(pixel[channel])).sum())
 }
 
-/// The colour of `1 << shift` pixels whose samples add up to these.
+/// The chroma of `1 << shift` pixels whose samples have these sums.
 #[inline]
 fn colour([r, g, b]: [i32; 3], shift: u32) -> [u8; 2] {
     let round = (128 << shift) + (128 << (8 + shift));

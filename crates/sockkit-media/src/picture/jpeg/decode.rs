@@ -1,4 +1,4 @@
-//! JPEG to pixels.
+//! Decodes JPEG.
 
 use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 use zune_jpeg::JpegDecoder;
@@ -6,24 +6,24 @@ use zune_jpeg::JpegDecoder;
 use super::trim;
 use crate::picture::{Encoding, Picture, PictureError, PixelFormat};
 
-/// Decompresses a JPEG to [`PixelFormat::Rgb`]; capture time and number stay.
+/// Decodes a JPEG to [`PixelFormat::Rgb`]; keeps capture time and number.
 ///
-/// A picture that is no JPEG is converted.
+/// A picture that is not a JPEG is converted.
 ///
 /// # Errors
-/// [`PictureError`] if the bytes are cut off or broken.
+/// [`PictureError`] if the data is truncated or damaged.
 pub fn decode(frame: &Picture) -> Result<Picture, PictureError> {
     decode_as(frame, PixelFormat::Rgb)
 }
 
-/// Decompresses a JPEG to any format.
+/// Decodes a JPEG to any format.
 ///
-/// RGB, BGR and gray come straight from the decoder; gray is the quickest, for
-/// it skips the colours.
+/// RGB, BGR and gray are produced by the decoder directly; gray is the fastest,
+/// because chroma is skipped.
 ///
 /// # Errors
-/// [`PictureError`] if the bytes are cut off or broken, or if the JPEG's size
-/// is none the format can have.
+/// [`PictureError`] if the data is truncated or damaged, or if the format does
+/// not support the JPEG's size.
 pub fn decode_as(frame: &Picture, format: PixelFormat) -> Result<Picture, PictureError> {
     if frame.encoding() != Encoding::Jpeg {
         return frame.convert(format);
@@ -48,7 +48,8 @@ pub fn decode_as(frame: &Picture, format: PixelFormat) -> Result<Picture, Pictur
     Ok(Picture::new(format, frame.width_px(), frame.height_px(), pixels)?.stamped_like(frame))
 }
 
-/// Refuses a size that so few bytes cannot hold, before memory is reserved for it.
+/// Rejects a size that is too large for the length of the data, before memory
+/// is reserved.
 fn check_density(frame: &Picture) -> Result<(), PictureError> {
     let pixels = frame.width_px() as usize * frame.height_px() as usize;
     if frame.data().len() >= pixels / MAX_PIXELS_PER_BYTE {
@@ -61,9 +62,9 @@ fn check_density(frame: &Picture) -> Result<(), PictureError> {
     })
 }
 
-/// A block of 64 luma samples takes a bit at the least, even in a progressive
-/// JPEG: eight blocks a byte.
+/// A block of 64 luma samples takes at least a bit, even in a progressive JPEG:
+/// eight blocks a byte.
 const MAX_PIXELS_PER_BYTE: usize = 512;
 
-/// A progressive JPEG has about ten; each one costs a pass over the picture.
+/// Progressive JPEGs have about ten; each costs a pass over the picture.
 const MAX_SCANS: usize = 64;

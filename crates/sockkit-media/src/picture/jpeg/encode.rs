@@ -1,19 +1,20 @@
-//! Pixels to JPEG.
+//! Encodes JPEG.
 
 use libjpeg_turbo_rs as turbo;
 
 use crate::picture::{Encoding, Picture, PictureError, PixelFormat};
 
-/// Compresses a picture; capture time and number stay.
+/// Compresses a picture as JPEG; keeps capture time and number.
 ///
-/// A picture that is a JPEG already comes back as it is, whatever its quality.
+/// A picture that already is a JPEG is returned unchanged, whatever its
+/// quality.
 ///
 /// # Units
-/// `quality` is libjpeg's scale, 1 to 100; values outside are moved inside.
-/// Below 50 blocks show, above 95 the size runs away.
+/// `quality` is on libjpeg's scale, clamped to 1..=100. Below 50 blocks become
+/// visible, above 95 the size grows rapidly.
 ///
 /// # Errors
-/// [`PictureError::Encode`] if the encoder refuses the picture,
+/// [`PictureError::Encode`] if the encoder rejects the picture,
 /// [`PictureError::NotAlone`] if it is H.264.
 pub fn encode(frame: &Picture, quality: u8) -> Result<Picture, PictureError> {
     let format = match frame.encoding() {

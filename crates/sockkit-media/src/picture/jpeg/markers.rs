@@ -3,18 +3,20 @@
 
 use crate::picture::PictureError;
 
-/// The size in a JPEG's frame header, width first, in pixels.
+/// Reads the width and height from a JPEG's frame header, in pixels.
 ///
-/// Looks at the segments' headers alone, so it costs the same for any picture.
+/// Only reads the headers of the segments, so it takes the same time for any
+/// picture.
 ///
 /// # Errors
-/// [`PictureError::NotJpeg`] or [`PictureError::JpegCutOff`] if no frame header
-/// comes before the compressed data.
+/// [`PictureError::NotJpeg`] or [`PictureError::JpegCutOff`] if there is no
+/// frame header before the compressed data.
 pub fn dimensions(jpeg: &[u8]) -> Result<(u32, u32), PictureError> {
     for segment in Segments::new(jpeg)? {
         let segment = segment?;
         match segment.marker {
-            // Baseline to arithmetic, without DHT (C4), JPG (C8) and DAC (CC).
+            // From baseline to arithmetic coding, except DHT (C4), JPG (C8) and
+            // DAC (CC).
             0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
                 let [_precision, h1, h0, w1, w0, ..] = *segment.body else {
                     return Err(cut_off(jpeg));
@@ -33,15 +35,15 @@ pub fn dimensions(jpeg: &[u8]) -> Result<(u32, u32), PictureError> {
     Err(cut_off(jpeg))
 }
 
-/// One segment: a marker and what it carries.
+/// One segment: a marker and its contents.
 #[derive(Debug)]
 pub(super) struct Segment<'a> {
     pub(super) marker: u8,
-    /// Where the marker's first byte is, from the start of the JPEG.
+    /// Offset of the marker, from the start of the JPEG.
     pub(super) offset: usize,
     /// What follows the length field.
     pub(super) body: &'a [u8],
-    /// The first byte after the segment.
+    /// Offset of the first byte after the segment.
     pub(super) end: usize,
 }
 
@@ -57,7 +59,7 @@ impl<'a> Segment<'a> {
             offset += 1;
         }
         let marker = byte(offset + 1)?;
-        // Markers without a length have no place before the first scan.
+        // Markers without a length must not occur before the first scan.
         if matches!(marker, 0x00 | 0x01 | 0xd0..=END_OF_IMAGE) {
             return not_jpeg(offset + 1);
         }
@@ -76,7 +78,7 @@ impl<'a> Segment<'a> {
     }
 }
 
-/// The segments of a JPEG up to its first scan header, that one included.
+/// The segments of a JPEG up to and including the first scan header.
 #[derive(Debug)]
 pub(super) struct Segments<'a> {
     jpeg: &'a [u8],

@@ -1,7 +1,7 @@
 //! JPEG: encode, decode, measure, trim.
 //!
-//! Bytes from a peer meet a decoder in safe Rust only, in its strict mode: a
-//! picture cut short is an error and not a grey rest.
+//! Data from a peer only reaches a decoder in safe Rust, in its strict mode: a
+//! truncated picture is an error, not a picture with a gray rest.
 //!
 //! # Source
 //! ITU-T T.81 for the markers and the standard Huffman tables.
@@ -21,6 +21,5 @@ pub use self::{
     trim::trim,
 };
 
-/// The quality to use when nobody asked: a good picture at about a tenth of
-/// the raw size.
+/// Default quality: a good picture at about a tenth of the raw size.
 pub const DEFAULT_QUALITY: u8 = 80;

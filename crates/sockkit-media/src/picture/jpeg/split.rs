@@ -1,4 +1,4 @@
-//! Cuts a stream of JPEGs into images.
+//! Splits a stream of JPEGs into images.
 #![warn(clippy::indexing_slicing)]
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -6,10 +6,11 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::markers::{END_OF_IMAGE, START_OF_IMAGE};
 use crate::picture::PictureError;
 
-/// Cuts concatenated JPEGs into images: a webcam's stream saved to disk.
+/// Splits concatenated JPEGs into images, for example a webcam's stream saved
+/// to disk.
 ///
-/// Push bytes in, take images out until there is none, push more. Holds at most
-/// the largest image and what was pushed after it.
+/// Push bytes, take images until there are none, and repeat. Holds at most the
+/// largest image and what was pushed after it.
 ///
 /// ```
 /// # use sockkit_media as sockkit;
@@ -26,15 +27,16 @@ use crate::picture::PictureError;
 #[derive(Debug)]
 pub struct Splitter {
     buffer: BytesMut,
-    /// Where to look for the end of the image at the buffer's start.
+    /// Where to continue searching for the end of the image at the start of the
+    /// buffer.
     scanned: usize,
-    /// Bytes taken out so far, for errors.
+    /// Number of bytes already taken, for errors.
     taken: usize,
     max_image_bytes: usize,
 }
 
 impl Splitter {
-    /// Refuses images of more than `max_image_bytes`.
+    /// Rejects images of more than `max_image_bytes`.
     pub fn new(max_image_bytes: usize) -> Self {
         Self {
             buffer: BytesMut::new(),
@@ -44,16 +46,16 @@ impl Splitter {
         }
     }
 
-    /// Takes in the next bytes of the stream.
+    /// Appends the next bytes of the stream.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Gives the next whole image out, or `None` until more bytes are pushed.
+    /// Takes the next complete image; `None` if more bytes are needed.
     ///
     /// # Errors
-    /// [`PictureError::NotJpeg`] if something other than an image or zeros comes
-    /// next, [`PictureError::JpegTooLong`] if an image passes the limit.
+    /// [`PictureError::NotJpeg`] if something other than an image or zeros
+    /// follows, [`PictureError::JpegTooLong`] if an image exceeds the limit.
     pub fn take(&mut self) -> Result<Option<Bytes>, PictureError> {
         if self.scanned == 0 && !self.find_start()? {
             return Ok(None);
@@ -73,12 +75,13 @@ impl Splitter {
         }))
     }
 
-    /// Whether an image has begun and not ended.
+    /// Whether the buffer contains an incomplete image.
     pub fn has_partial(&self) -> bool {
         !self.buffer.is_empty()
     }
 
-    /// Skips the zeros that pad some streams; `false` until a start is there.
+    /// Skips the zeros that pad some streams; returns `false` if there is no
+    /// start yet.
     fn find_start(&mut self) -> Result<bool, PictureError> {
         let zeros = self.buffer.iter().take_while(|&&byte| byte == 0).count();
         self.buffer.advance(zeros);
@@ -94,13 +97,13 @@ impl Splitter {
     }
 }
 
-/// The byte after the image that `from` is in, or `None` if it is not there
-/// yet; `from` then is where to go on.
+/// Returns the offset after the image that `from` is in, or `None` if it is
+/// incomplete; `from` is then where to continue.
 ///
-/// Searched forward: a stale end marker may follow the true one, and a
-/// thumbnail's lies inside a segment. In a scan 0xff is always followed by 0x00
-/// or a restart marker; elsewhere by a segment, whose body may hold anything and
-/// is therefore skipped.
+/// Searches forward, because a stale end marker may follow the real one, and a
+/// thumbnail's is inside a segment. In a scan, 0xff is always followed by 0x00
+/// or a restart marker. Elsewhere it starts a segment, whose body may contain
+/// anything and is skipped.
 pub(super) fn end_of_image(jpeg: &[u8], from: &mut usize) -> Option<usize> {
     loop {
         let rest = jpeg.get(*from..)?;

@@ -1,9 +1,9 @@
-//! The standard Huffman tables, which some cameras leave out.
+//! The standard Huffman tables, which some cameras omit.
 //!
 //! # Source
 //! ITU-T T.81, Annex K.3, tables K.3 to K.6.
 
-/// The four tables as one DHT segment, marker included.
+/// The four tables as one DHT segment, including its marker.
 pub(super) fn standard_huffman_tables() -> Vec<u8> {
     let mut segment = vec![0xff, 0xc4];
     segment.extend_from_slice(&SEGMENT_BYTES.to_be_bytes());
@@ -20,10 +20,10 @@ pub(super) fn standard_huffman_tables() -> Vec<u8> {
     segment
 }
 
-/// The length field counts itself: 2, then 1 + 16 + values for each table.
+/// The length field includes itself: 2, then 1 + 16 + values for each table.
 const SEGMENT_BYTES: u16 = 2 + 2 * (17 + 12) + 2 * (17 + 162);
 
-/// How many codes there are of 1 to 16 bits.
+/// Number of codes of 1 to 16 bits.
 const DC_LUMA_COUNTS: [u8; 16] = [0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0];
 const DC_CHROMA_COUNTS: [u8; 16] = [0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0];
 const AC_LUMA_COUNTS: [u8; 16] = [0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125];

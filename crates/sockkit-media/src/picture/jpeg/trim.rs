@@ -1,4 +1,4 @@
-//! Makes one whole JPEG of a camera's buffer.
+//! Extracts a complete JPEG from a camera's buffer.
 #![warn(clippy::indexing_slicing)]
 
 use std::borrow::Cow;
@@ -10,16 +10,16 @@ use super::{
 };
 use crate::picture::PictureError;
 
-/// Cuts what follows the image, and adds the standard Huffman tables if they
+/// Removes what follows the image, and adds the standard Huffman tables if they
 /// are missing.
 ///
-/// Cameras hand out whole buffers in which an older picture's end follows the
-/// new one, and some leave the tables out to save bytes. Bytes that are tidy
-/// already are borrowed.
+/// Cameras return whole buffers in which the end of an older picture may follow
+/// the new one, and some omit the tables to save space. A JPEG that needs no
+/// change is borrowed.
 ///
 /// # Errors
 /// [`PictureError::NotJpeg`] or [`PictureError::JpegCutOff`] if there is no
-/// whole JPEG at the start of the bytes.
+/// complete JPEG at the start of the data.
 pub fn trim(jpeg: &[u8]) -> Result<Cow<'_, [u8]>, PictureError> {
     let mut has_tables = false;
     let mut scan = None;

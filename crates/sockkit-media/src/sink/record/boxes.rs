@@ -1,11 +1,11 @@
-//! The boxes around the pictures.
+//! The MP4 boxes around the pictures.
 //!
-//! One `moov` without pictures, then for each fragment a `moof` that says how
-//! long each picture is and an `mdat` with their bytes. A file cut anywhere is
-//! whole up to its last fragment.
+//! One `moov` without samples, then for each fragment a `moof` with the lengths
+//! of its pictures and an `mdat` with their data. A truncated file is readable
+//! up to its last complete fragment.
 //!
 //! # Source
-//! ISO/IEC 14496-12 for the boxes; 14496-1 for the descriptor that names JPEG.
+//! ISO/IEC 14496-12 for the boxes; 14496-1 for the descriptor of JPEG.
 
 use std::{io, num::NonZeroU32};
 
@@ -21,7 +21,7 @@ use shiguredo_mp4::{
     descriptors::{DecoderConfigDescriptor, EsDescriptor, SlConfigDescriptor},
 };
 
-/// The start of a file: what it is, and one track of such pictures.
+/// The start of a file: its type, and one track.
 pub(super) fn start(entry: SampleEntry, width_px: u16, height_px: u16) -> io::Result<Vec<u8>> {
     let ftyp = FtypBox {
         major_brand: Brand::ISO5,
@@ -56,7 +56,7 @@ pub(super) fn start(entry: SampleEntry, width_px: u16, height_px: u16) -> io::Re
     Ok([encoded(&ftyp)?, encoded(&moov)?].concat())
 }
 
-/// One picture of a fragment: its length in the file, and how long it is shown.
+/// One picture of a fragment: its length in the file, and its duration.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sample {
     pub(super) bytes: u32,
@@ -64,12 +64,12 @@ pub(super) struct Sample {
     pub(super) kind: SampleKind,
 }
 
-/// What a player needs to show a picture.
+/// What a player needs in order to show a picture.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum SampleKind {
-    /// Nothing else: it may start here.
+    /// Nothing else: a player can start here.
     Keyframe,
-    /// The pictures before.
+    /// Earlier pictures.
     #[cfg(feature = "h264")]
     Delta,
 }
@@ -84,10 +84,10 @@ impl SampleKind {
     }
 }
 
-/// What comes before a fragment's pictures.
+/// The header of a fragment, before its pictures.
 ///
-/// `number` counts fragments from 1; `begins_micros` is how much was recorded
-/// before.
+/// `number` counts fragments from 1; `begins_micros` is the duration of
+/// everything before.
 pub(super) fn fragment(
     number: u32,
     begins_micros: u64,
@@ -107,9 +107,9 @@ pub(super) fn fragment(
     Ok(header)
 }
 
-/// `offset` is where the first picture is, from the start of this box.
+/// `offset` is that of the first picture, from the start of this box.
 fn moof(number: u32, begins_micros: u64, pictures: &[Sample], offset: i32) -> MoofBox {
-    // Said once if it is so of all.
+    // Written once if it applies to all samples.
     let alone = pictures
         .iter()
         .all(|picture| picture.kind == SampleKind::Keyframe);
@@ -156,7 +156,7 @@ fn run_entry(picture: &Sample, flags_are_said: bool) -> TrunSample {
 }
 
 fn track(entry: SampleEntry, width_px: u16, height_px: u16) -> TrakBox {
-    // The box has signed 16.16 numbers; no picture is wider than 8,192 px.
+    // The box has signed 16.16 numbers; pictures are at most 8,192 px wide.
     let side = |px: u16| FixedPointNumber::new(i16::try_from(px).unwrap_or(i16::MAX), 0);
     let tkhd_box = TkhdBox {
         flag_track_enabled: true,
@@ -174,7 +174,7 @@ fn track(entry: SampleEntry, width_px: u16, height_px: u16) -> TrakBox {
         width: side(width_px),
         height: side(height_px),
     };
-    // Empty tables: the fragments have them.
+    // Empty tables: the fragments contain the samples.
     let stbl_box = StblBox {
         stsd_box: StsdBox {
             entries: vec![entry],
@@ -224,7 +224,8 @@ fn track(entry: SampleEntry, width_px: u16, height_px: u16) -> TrakBox {
     }
 }
 
-/// `mp4v` with a descriptor that says JPEG: what ffmpeg writes and players know.
+/// `mp4v` with a descriptor for JPEG, as written by ffmpeg and understood by
+/// players.
 pub(super) fn motion_jpeg(width_px: u16, height_px: u16) -> io::Result<SampleEntry> {
     let visual = VisualSampleEntryFields {
         data_reference_index: VisualSampleEntryFields::DEFAULT_DATA_REFERENCE_INDEX,
@@ -268,7 +269,7 @@ fn encoded(item: &impl Encode) -> io::Result<Vec<u8>> {
     item.encode_to_vec().map_err(io::Error::other)
 }
 
-/// Capture times are in microseconds; so is the file.
+/// Capture times are in microseconds, and so is the file.
 const TICKS_PER_SECOND: NonZeroU32 = NonZeroU32::new(1_000_000).expect("not zero");
 
 /// The one track.

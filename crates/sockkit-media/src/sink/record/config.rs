@@ -1,15 +1,15 @@
-//! What a recording is asked for.
+//! Settings of a recording.
 
 use super::RecordError;
 use crate::picture::jpeg;
 
-/// How to record.
+/// Settings of a recording.
 ///
 /// ```
 /// # use sockkit_media as sockkit;
 /// use sockkit::sink::record::{Existing, RecorderConfig, Timing};
 ///
-/// // What OpenCV's `VideoWriter(…, 25.0, …)` does.
+/// // Like OpenCV's `VideoWriter(…, 25.0, …)`.
 /// let config = RecorderConfig::default()
 ///     .timing(Timing::Constant { rate_hz: 25.0 })
 ///     .existing(Existing::Replace);
@@ -23,72 +23,73 @@ pub struct RecorderConfig {
     pub(super) jpeg_quality: u8,
 }
 
-/// How pictures are compressed in the file.
+/// Codec of the pictures in the file.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Codec {
-    /// Each picture is a JPEG; those that are one already go in untouched.
+    /// Each picture is a JPEG; JPEG pictures are stored unchanged.
     #[default]
     MotionJpeg,
-    /// H.264, about a tenth of the size, which browsers and phones play.
+    /// H.264, about a tenth of the size, supported by browsers and phones.
     ///
-    /// Every picture is compressed anew, on the recorder's thread: some
-    /// milliseconds each. Sides must be even, from 16 px, up to 3840x2160.
+    /// Every picture is compressed again, on the recorder's thread, which takes
+    /// some milliseconds each. Sides must be even, from 16 px to 3840x2160.
     #[cfg(feature = "h264")]
     H264(super::H264Config),
 }
 
-/// How long each picture is shown.
+/// Durations of pictures.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Timing {
-    /// Until the next one was captured: time runs in the file as it ran.
+    /// Until the next one was captured: the file plays in real time.
     #[default]
     AsCaptured,
-    /// All equally long, whenever they were captured.
+    /// All equal, whenever the pictures were captured.
     ///
-    /// A camera that runs at another rate is then shown too fast or too slow.
+    /// A camera that runs at another rate then plays too fast or too slow.
     Constant {
         /// Pictures a second, from 0.001 to 1,000.
         rate_hz: f64,
     },
 }
 
-/// What becomes of a file that is there already.
+/// What to do if the file already exists.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Existing {
-    /// It stays, and nothing is recorded.
+    /// Keep it, and record nothing.
     #[default]
     Refuse,
-    /// It stays until the new one is whole.
+    /// Keep it until the new one is complete.
     ///
-    /// That grows as `NAME.part` beside it and takes its place at the end.
+    /// The new file is written as `NAME.part` beside it, and renamed at the
+    /// end.
     Replace,
 }
 
 impl RecorderConfig {
-    /// How pictures are compressed. Default: as Motion JPEG.
+    /// Codec of the pictures. Default: Motion JPEG.
     pub const fn codec(mut self, codec: Codec) -> Self {
         self.codec = codec;
         self
     }
 
-    /// How long each picture is shown. Default: as captured.
+    /// Durations of pictures. Default: as captured.
     pub const fn timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
         self
     }
 
-    /// What becomes of a file that is there already. Default: it is kept, and
-    /// nothing is recorded.
+    /// What to do if the file already exists. Default: keep it, and record
+    /// nothing.
     pub const fn existing(mut self, existing: Existing) -> Self {
         self.existing = existing;
         self
     }
 
-    /// Quality of pictures that are not JPEGs yet, 1 to 100. Default: 80.
+    /// JPEG quality of other pictures, 1 to 100. Default: 80.
     ///
-    /// For Motion JPEG alone, where JPEGs go into the file untouched.
+    /// For Motion JPEG only; JPEG pictures are stored unchanged.
     pub const fn jpeg_quality(mut self, quality: u8) -> Self {
         self.jpeg_quality = quality;
         self
@@ -123,7 +124,8 @@ impl Default for RecorderConfig {
     }
 }
 
-/// A picture's duration has 32 bits of microseconds, which is 71 minutes.
+/// The duration of a picture is limited to 32 bits of microseconds, which is 71
+/// minutes.
 const MIN_RATE_HZ: f64 = 0.001;
 
 const MAX_RATE_HZ: f64 = 1_000.0;

@@ -1,4 +1,4 @@
-//! From pictures to what a fragment holds of them.
+//! Encodes pictures for the file.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use super::h264::{self, H264};
 use super::{Codec, RecordError, RecorderConfig, boxes, boxes::SampleKind};
 use crate::picture::{Picture, PictureError, jpeg};
 
-/// Compresses the pictures of one recording.
+/// The encoder of one recording.
 pub(super) enum Encoder {
     MotionJpeg {
         quality: u8,
@@ -19,16 +19,16 @@ pub(super) enum Encoder {
     H264(Box<H264>),
 }
 
-/// One picture as it is in the file.
+/// One picture, encoded for the file.
 pub(super) struct Encoded {
     pub(super) data: Bytes,
     pub(super) kind: SampleKind,
 }
 
-/// Where in its fragment a picture comes.
+/// Position of a picture in its fragment.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum FragmentPosition {
-    /// It must stand alone, so that a player can start with the fragment.
+    /// It must be a keyframe, so that a player can start at the fragment.
     First,
     Later,
 }
@@ -44,7 +44,7 @@ impl Encoder {
         }
     }
 
-    /// The picture in the form that [`encode`](Self::encode) takes.
+    /// Converts the picture to the form that [`encode`](Self::encode) takes.
     pub(super) fn prepare(&self, frame: &Picture) -> Result<Picture, PictureError> {
         match self {
             Self::MotionJpeg { quality } => jpeg::encode(frame, *quality),
@@ -53,7 +53,7 @@ impl Encoder {
         }
     }
 
-    /// Compresses a prepared picture; in the order in which they are shown.
+    /// Compresses a prepared picture; call it in display order.
     #[cfg_attr(
         not(feature = "h264"),
         expect(clippy::needless_pass_by_ref_mut, reason = "h264 remembers pictures")
@@ -65,7 +65,7 @@ impl Encoder {
     ) -> io::Result<Encoded> {
         match self {
             Self::MotionJpeg { .. } => {
-                // Each stands alone, wherever it comes.
+                // Each is a keyframe, at any position.
                 let _ = place;
                 Ok(Encoded {
                     data: frame.data().clone(),
@@ -77,7 +77,7 @@ impl Encoder {
         }
     }
 
-    /// What the file says of its pictures; known once the first is encoded.
+    /// The description of the track, known when the first picture is encoded.
     pub(super) fn sample_entry(&self, width_px: u16, height_px: u16) -> io::Result<SampleEntry> {
         match self {
             Self::MotionJpeg { .. } => boxes::motion_jpeg(width_px, height_px),
@@ -87,10 +87,10 @@ impl Encoder {
     }
 }
 
-/// Refuses a picture that the codec cannot hold.
+/// Rejects a picture that the codec does not support.
 pub(super) fn check_size(codec: &Codec, frame: &Picture) -> Result<(), RecordError> {
     match codec {
-        // It takes whatever a frame can be.
+        // It supports every picture size.
         Codec::MotionJpeg => {
             let _ = frame;
             Ok(())

@@ -1,35 +1,35 @@
-//! Why a recording failed.
+//! Errors of recordings.
 
 use std::{io, path::PathBuf};
 
 use crate::picture::PictureError;
 
-/// Why a recording cannot begin, go on or end.
+/// Error from starting, continuing or finishing a recording.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// The caller asked for a rate that no recording can have.
+    /// The requested rate is out of range.
     #[error("{rate_hz} pictures a second: the rate must be from {least_hz} to {limit_hz}")]
     BadRate {
-        /// The rate asked for, in pictures a second.
+        /// Requested rate, in pictures a second.
         rate_hz: f64,
-        /// The lowest rate allowed.
+        /// The minimum.
         least_hz: f64,
-        /// The highest rate allowed.
+        /// The maximum.
         limit_hz: f64,
     },
-    /// The caller asked for more or fewer bits than the encoder can do.
+    /// The requested bit rate is out of range.
     #[cfg(feature = "h264")]
     #[error("{bitrate_bps} bits a second: must be from {least_bps} to {limit_bps}")]
     BadBitrate {
-        /// The bit rate asked for, in bits a second.
+        /// Requested bit rate, in bits a second.
         bitrate_bps: u32,
-        /// The lowest allowed.
+        /// The minimum.
         least_bps: u32,
-        /// The highest allowed.
+        /// The maximum.
         limit_bps: u32,
     },
-    /// The encoder cannot do pictures of this size; others may be recorded.
+    /// The encoder does not support this size; other pictures can be recorded.
     #[cfg(feature = "h264")]
     #[error(
         "picture of {width_px}x{height_px} px: h264 takes even sides from 16 px up to 3840x2160"
@@ -40,43 +40,45 @@ pub enum RecordError {
         /// Height of the picture, in pixels.
         height_px: u32,
     },
-    /// Nothing was written. `NAME.part` is what a killed recording of `NAME` left.
+    /// The file exists; nothing was written. `NAME.part` is left by an
+    /// interrupted recording of `NAME`.
     #[error(
-        "{} is there already: move it away, or choose another name", path.display()
+        "{} already exists: move it away, or choose another name", path.display()
     )]
     Exists {
-        /// The file that is there.
+        /// The existing file.
         path: PathBuf,
     },
-    /// The file cannot be made: nothing was written.
+    /// The file cannot be created; nothing was written.
     #[error("cannot record to {}", path.display())]
     Create {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error from the operating system.
         #[source]
         source: io::Error,
     },
-    /// The disk took no more: what was written before, all but the last second,
-    /// is in the file and plays.
-    #[error("cannot go on recording to {}, which plays up to here", path.display())]
+    /// Writing failed. The file contains everything except the last second, and
+    /// plays.
+    #[error("cannot continue recording to {}, which plays up to this point", path.display())]
     Write {
-        /// The file; `NAME.part` if it was to replace an old one.
+        /// The file; `NAME.part` if it was to replace an existing one.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error from the operating system.
         #[source]
         source: io::Error,
     },
-    /// The picture was not recorded; others may be.
+    /// The picture was not recorded; others can be.
     #[error("picture {number} cannot be recorded")]
     Picture {
         /// The picture's number.
         number: u64,
-        /// What is wrong with it.
+        /// The error.
         #[source]
         source: PictureError,
     },
-    /// A recording has one size. The picture was not recorded; others may be.
+    /// All pictures of a recording have the same size. The picture was not
+    /// recorded; others can be.
     #[error(
         "picture of {width_px}x{height_px} px in a recording of {recorded_width_px}x{recorded_height_px}"
     )]
@@ -90,13 +92,13 @@ pub enum RecordError {
         /// Height of the recording, in pixels.
         recorded_height_px: u32,
     },
-    /// The disk took nothing for 10 s, or does not finish after a minute.
-    #[error("disk of {} does not answer", path.display())]
+    /// The disk accepted no data for 10 s, or does not finish within a minute.
+    #[error("disk of {} does not respond", path.display())]
     Stalled {
         /// The file.
         path: PathBuf,
     },
-    /// The recording has failed before.
+    /// The recording has already failed.
     #[error("recording to {} has ended after an error", path.display())]
     Ended {
         /// The file.

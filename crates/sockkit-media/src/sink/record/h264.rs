@@ -1,12 +1,11 @@
-//! H.264 by OpenH264.
+//! H.264 encoding with OpenH264.
 //!
-//! Every fragment begins with a picture that stands alone, so that a player can
-//! start there. There are no B-frames: pictures are in the order in which they
-//! are shown.
+//! Every fragment starts with a keyframe, so that a player can start there.
+//! There are no B-frames: pictures are stored in display order.
 //!
 //! # Source
-//! ITU-T H.264, Annex B for the byte stream that the encoder gives; ISO/IEC
-//! 14496-15 for what an MP4 file holds of it.
+//! ITU-T H.264, Annex B for the encoder's byte stream; ISO/IEC 14496-15 for its
+//! form in an MP4 file.
 
 use std::io;
 
@@ -32,7 +31,7 @@ use super::{
 };
 use crate::picture::Picture;
 
-/// How H.264 is to be made.
+/// Settings of the H.264 encoder.
 ///
 /// ```
 /// # use sockkit_media as sockkit;
@@ -42,8 +41,9 @@ use crate::picture::Picture;
 /// let config = RecorderConfig::default().codec(Codec::H264(small));
 /// ```
 ///
-/// OpenH264 is Cisco's, under the BSD licence. The codec has patents: Cisco pays
-/// for the binaries it hands out itself, and this one is compiled from source.
+/// OpenH264 is by Cisco, under the BSD licence. The codec is patented: Cisco
+/// pays for the binaries that it distributes itself, and this one is compiled
+/// from source.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[must_use = "a config does nothing until a recorder is made with it"]
 pub struct H264Config {
@@ -51,12 +51,12 @@ pub struct H264Config {
 }
 
 impl H264Config {
-    /// Bits a second. Default: a ninth of a bit for each pixel, which is 1.0
-    /// Mbit/s at 640x480 and 3.1 Mbit/s at 1280x720.
+    /// Bit rate. Default: a ninth of a bit per pixel, which is 1.0 Mbit/s at
+    /// 640x480 and 3.1 Mbit/s at 1280x720.
     ///
-    /// Counted at 30 pictures a second, or at the rate of
-    /// [`Timing::Constant`]: a camera at 15 a second takes half of it. Fewer bits blur
-    /// what moves.
+    /// At 30 pictures a second, or at the rate of [`Timing::Constant`]: a
+    /// camera at 15 a second needs half of it. A lower bit rate blurs moving
+    /// objects.
     pub const fn bitrate_bps(mut self, bitrate_bps: u32) -> Self {
         self.bitrate_bps = Some(bitrate_bps);
         self
@@ -80,7 +80,7 @@ impl H264Config {
 pub(super) struct H264 {
     config: H264Config,
     rate_hz: f64,
-    /// Made for the first picture, whose size it needs.
+    /// Created for the first picture, because it needs the size.
     encoder: Option<Encoder>,
     sps: Vec<Vec<u8>>,
     pps: Vec<Vec<u8>>,
@@ -118,18 +118,18 @@ impl H264 {
         }
         let planes = planes(frame);
         for attempt in 0..=PATIENCE {
-            // One that stands alone is never left out.
+            // A keyframe is never skipped.
             if attempt == PATIENCE {
                 encoder.force_intra_frame();
             }
             let stream = encoder.encode(&planes).map_err(io::Error::other)?;
-            let stands = match stream.frame_type() {
+            let kind = match stream.frame_type() {
                 FrameType::IDR => SampleKind::Keyframe,
                 _ => SampleKind::Delta,
             };
             let data = self.take_units(&stream.to_vec())?;
-            // A picture is left out when its bits are spent. Asked again, the
-            // encoder counts that as time gone by, and soon has bits again.
+            // A picture is skipped when the bit budget is exhausted. The
+            // encoder counts a retry as passed time, and soon has bits again.
             if !data.is_empty() {
                 self.encoder = Some(encoder);
                 self.encoded += 1;
@@ -139,7 +139,7 @@ impl H264 {
                 });
             }
         }
-        Err(io::Error::other("the encoder left a picture out"))
+        Err(io::Error::other("the encoder skipped a picture"))
     }
 
     pub(super) fn sample_entry(&self) -> io::Result<SampleEntry> {
@@ -151,7 +151,8 @@ impl H264 {
             .map_err(io::Error::other)
     }
 
-    /// From start codes to lengths. The parameter sets are for the file's head.
+    /// Converts start codes to lengths. The parameter sets go into the file
+    /// header.
     fn take_units(&mut self, stream: &[u8]) -> io::Result<Vec<u8>> {
         let mut data = Vec::with_capacity(stream.len());
         for unit in parse_annexb_nal_units(stream).map_err(io::Error::other)? {
@@ -165,7 +166,7 @@ impl H264 {
                     continue;
                 }
             };
-            // They come again with each picture that stands alone, and are the same.
+            // They are repeated, unchanged, with each keyframe.
             if set.is_empty() {
                 set.push(unit.data.to_vec());
             }
@@ -182,27 +183,29 @@ impl H264 {
         let pixels = f64::from(frame.width_px()) * f64::from(frame.height_px());
         let usual = (pixels * self.rate_hz / PIXELS_PER_BIT) as u32;
         let bitrate_bps = self.config.bitrate_bps.unwrap_or(usual);
-        // Its own defaults are 120 kbit/s, and one picture in the whole stream
-        // that stands alone.
+        // The defaults are 120 kbit/s, and a single keyframe in the whole
+        // stream.
         let config = EncoderConfig::new()
             .bitrate(BitRate::from_bps(bitrate_bps.clamp(LEAST_BPS, LIMIT_BPS)))
             .rate_control_mode(RateControlMode::Bitrate)
             .max_frame_rate(FrameRate::from_hz(self.rate_hz as f32))
-            // Without it the encoder prints a warning; `encode` lets none be left out.
+            // Without it the encoder prints a warning; `encode` retries skipped
+            // pictures.
             .skip_frames(true)
-            // Asked for, fragment by fragment.
+            // Requested for each fragment.
             .intra_frame_period(IntraFramePeriod::auto())
             .complexity(Complexity::Low)
             .profile(Profile::Baseline)
-            // What `PixelFormat::I420` holds; unsaid, players guess by the size.
+            // Matches `PixelFormat::I420`; without it, players guess by the
+            // size.
             .vui(VuiConfig::bt601())
-            // One slice a picture leaves nothing to share.
+            // With one slice per picture there is nothing to parallelise.
             .num_threads(1);
         Encoder::with_api_config(OpenH264API::from_source(), config).map_err(io::Error::other)
     }
 }
 
-/// Refuses what the encoder cannot do; it would panic or fail later.
+/// Rejects sizes with which the encoder would panic or fail later.
 pub(super) fn check_size(width_px: u32, height_px: u32) -> Result<(), RecordError> {
     let (short, long) = (width_px.min(height_px), width_px.max(height_px));
     let even = width_px.is_multiple_of(2) && height_px.is_multiple_of(2);
@@ -227,18 +230,18 @@ fn planes(frame: &Picture) -> YUVSlices<'_> {
     )
 }
 
-/// What most cameras do.
+/// Typical for cameras.
 const USUAL_RATE_HZ: f64 = 30.0;
 
-/// What fits a camera's picture, at 30 a second.
+/// Suitable for camera pictures, at 30 a second.
 const PIXELS_PER_BIT: f64 = 9.0;
 
-/// Pictures' worth of bits that are waited for before one has to stand alone.
+/// How many skipped attempts to make before requesting a keyframe.
 const PATIENCE: u32 = 30;
 
 const LEAST_BPS: u32 = 16_000;
 
-/// Level 5.2 has 240 Mbit/s.
+/// Level 5.2 allows 240 Mbit/s.
 const LIMIT_BPS: u32 = 240_000_000;
 
 const LEAST_SIDE_PX: u32 = 16;

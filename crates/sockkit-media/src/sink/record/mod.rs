@@ -1,10 +1,10 @@
-//! An MP4 recorder: Motion JPEG, nothing encoded twice, readable after a crash.
-//! H.264 by choice.
+//! An MP4 recorder. Motion JPEG by default, without re-encoding and readable
+//! after a crash; H.264 optionally.
 //!
-//! The file is fragmented: every half second a fragment goes to the operating
-//! system, so that a killed program loses at most the last second. Times are
-//! exact to the microsecond, whatever the rate. What plays such files is told in
-//! `docs/recording.md`.
+//! The file is fragmented: every half second a fragment is passed to the
+//! operating system, so that a killed program loses at most the last second.
+//! Times are exact to the microsecond, at any rate. See `docs/recording.md` for
+//! players.
 
 mod boxes;
 mod config;
@@ -41,10 +41,10 @@ use crate::{latest::Subscriber, picture::Picture};
 
 /// Records pictures to an MP4 file.
 ///
-/// JPEGs go into the file as they are; other pictures are compressed first.
-/// [`Codec`] has smaller files at the price of compressing all of them. A thread
-/// writes the file; it ends when the recorder is dropped, and the file then is
-/// whole as well, but only [`finish`](Self::finish) says so.
+/// JPEG pictures are stored unchanged; others are compressed first. [`Codec`]
+/// selects smaller files, for which every picture is compressed. A thread writes
+/// the file. It ends when the recorder is dropped, after which the file is complete
+/// as well, but only [`finish`](Self::finish) reports errors.
 ///
 /// ```
 /// # use sockkit_media as sockkit;
@@ -72,32 +72,31 @@ pub struct Recorder {
     path: PathBuf,
     queue: mpsc::Sender<Queued>,
     places: Arc<Semaphore>,
-    /// What became of the thread; taken when it has been told.
+    /// Result of the thread; taken when it has been returned.
     ended: Option<oneshot::Receiver<Result<RecordSummary, RecordError>>>,
     codec: Codec,
     size_px: Option<(u32, u32)>,
 }
 
-/// What was recorded.
+/// Result of a recording.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct RecordSummary {
-    /// Pictures in the file.
+    /// Number of pictures in the file.
     pub frames: u64,
-    /// The file's length; 0 if there was no picture and hence is no file.
+    /// Length of the file; 0 if there was no picture and therefore is no file.
     pub bytes: u64,
     /// From the first picture to the end of the last.
     pub duration: Duration,
 }
 
 impl Recorder {
-    /// Makes the file.
+    /// Creates the file.
     ///
     /// # Errors
-    /// [`RecordError::Exists`] if there is one and it is not to be replaced,
-    /// [`RecordError::Create`] if the file cannot be made,
-    /// [`RecordError::BadRate`] and, of H.264, `RecordError::BadBitrate` if the
-    /// config cannot be.
+    /// [`RecordError::Exists`] if the file exists and is not to be replaced,
+    /// [`RecordError::Create`] if it cannot be created, [`RecordError::BadRate`] and,
+    /// for H.264, `RecordError::BadBitrate` if a setting is out of range.
     ///
     /// # Cancel safety
     /// Not cancel safe: an empty file may stay.
@@ -119,7 +118,7 @@ impl Recorder {
             .map_err(|error: JoinError| failed(error.into()))??;
         thread::Builder::new()
             .name("sockkit-record".into())
-            // Nobody may be there to hear how it ended.
+            // Fails if the recorder was dropped.
             .spawn(move || drop(end.send(writer.run(&pictures))))
             .map_err(failed)?;
         Ok(Self {
@@ -132,17 +131,17 @@ impl Recorder {
         })
     }
 
-    /// Records one picture; waits while the disk is behind.
+    /// Records one picture; waits while the disk is slow.
     ///
-    /// The first picture sets the recording's size.
+    /// The first picture determines the recording's size.
     ///
     /// # Errors
-    /// [`RecordError::Picture`], [`RecordError::SizeChanged`] and, of H.264,
-    /// `RecordError::H264Size` are about this picture alone; after any other the
-    /// recording has ended.
+    /// [`RecordError::Picture`], [`RecordError::SizeChanged`] and, for H.264,
+    /// `RecordError::H264Size` concern this picture only; after any other error
+    /// the recording has ended.
     ///
     /// # Cancel safety
-    /// Cancel safe: the picture then is not recorded.
+    /// Cancel safe: the picture is not recorded then.
     pub async fn push(&mut self, frame: &Picture) -> Result<(), RecordError> {
         let number = frame.number();
         let frame = tidied(frame).map_err(|source| RecordError::Picture { number, source })?;
@@ -160,7 +159,7 @@ impl Recorder {
         let place = timeout(DISK_TIMEOUT, self.places.clone().acquire_owned())
             .await
             .ok()
-            // It is never closed.
+            // The semaphore is never closed.
             .and_then(Result::ok)
             .ok_or_else(|| self.stalled())?;
         self.size_px = Some((width_px, height_px));
@@ -176,15 +175,15 @@ impl Recorder {
 
     /// Records the newest pictures until their publisher is gone.
     ///
-    /// A disk that is behind costs pictures, which `pictures` counts as missed.
-    /// Pictures that do not fit the recording are logged and left out.
+    /// A slow disk leads to missed pictures, which `pictures` counts. Pictures
+    /// that do not match the recording are logged and skipped.
     ///
     /// # Errors
-    /// [`RecordError`] if the recording has ended, or if H.264 cannot have
-    /// pictures of this size.
+    /// [`RecordError`] if the recording has ended, or if H.264 does not support
+    /// the size of the pictures.
     ///
     /// # Cancel safety
-    /// Cancel safe but for one picture, which may not be recorded.
+    /// Cancel safe, except that one picture may not be recorded.
     pub async fn follow(&mut self, pictures: &mut Subscriber<Picture>) -> Result<(), RecordError> {
         while let Some(frame) = pictures.next().await {
             match self.push(&frame).await {
@@ -197,36 +196,36 @@ impl Recorder {
         Ok(())
     }
 
-    /// Ends the recording: the file is whole and on the disk.
+    /// Ends the recording: the file is complete and synced.
     ///
     /// A recording without a picture leaves no file.
     ///
     /// # Errors
-    /// [`RecordError::Write`] if the disk did not take it all.
+    /// [`RecordError::Write`] if the disk rejected some of it.
     ///
     /// # Cancel safety
-    /// Not cancel safe: the recording ends, but nobody hears how.
+    /// Not cancel safe: the recording ends, but its result is lost.
     pub async fn finish(mut self) -> Result<RecordSummary, RecordError> {
-        // The thread ends when there is no sender any more.
+        // The thread ends when there are no senders.
         self.queue = mpsc::channel().0;
         self.thread_end(FINISH_TIMEOUT).await
     }
 
-    /// The file.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What became of the thread, which is ending or has ended.
-    async fn thread_end(&mut self, patience: Duration) -> Result<RecordSummary, RecordError> {
+    /// Result of the thread, which is ending or has ended.
+    async fn thread_end(&mut self, limit: Duration) -> Result<RecordSummary, RecordError> {
         let ended = self.ended.take();
         let failed = || RecordError::Ended {
             path: self.path.clone(),
         };
-        timeout(patience, ended.ok_or_else(failed)?)
+        timeout(limit, ended.ok_or_else(failed)?)
             .await
             .map_err(|_| self.stalled())?
-            // It panicked, so nothing was sent.
+            // The thread panicked, so nothing was sent.
             .unwrap_or_else(|_| Err(failed()))
     }
 
@@ -237,10 +236,11 @@ impl Recorder {
     }
 }
 
-/// A second of pictures: enough for a disk that takes a breath.
+/// A second of pictures: enough for a disk that stalls briefly.
 const QUEUE_FRAMES: usize = 32;
 
 const DISK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A slow stick may hold a minute of writing in memory when the recording ends.
+/// A slow USB stick may need a minute to write what is buffered when the
+/// recording ends.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(60);

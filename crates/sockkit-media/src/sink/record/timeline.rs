@@ -1,9 +1,9 @@
-//! How long each picture is shown.
+//! The duration of each picture.
 
 use super::Timing;
 use crate::picture::Timestamp;
 
-/// Gives each picture its duration, known when the next one comes.
+/// Assigns each picture a duration, which is known when the next one arrives.
 #[derive(Debug)]
 pub(super) enum Timeline {
     AsCaptured(Captured),
@@ -21,20 +21,20 @@ impl Timeline {
         }
     }
 
-    /// Takes in a capture time; gives the duration of the picture before.
+    /// Takes a capture time; returns the duration of the previous picture.
     pub(super) fn handle_picture(&mut self, captured: Timestamp) -> Option<u32> {
         match self {
             Self::AsCaptured(timeline) => timeline.handle_picture(captured),
             Self::Constant(timeline) => {
                 timeline.begun += 1;
-                // The first one has none before it.
+                // The first picture has none before it.
                 let before = timeline.begun.checked_sub(2)?;
                 Some(timeline.duration_of(before))
             }
         }
     }
 
-    /// How long the last picture is to last.
+    /// The duration of the last picture.
     pub(super) fn last_duration(&self) -> u32 {
         match self {
             Self::AsCaptured(timeline) => timeline.usual_micros,
@@ -43,11 +43,11 @@ impl Timeline {
     }
 }
 
-/// Turns capture times into durations.
+/// Derives durations from capture times.
 ///
-/// A clock that goes back or leaps, as it does when a sender starts again,
-/// leaves no hole and no overlap: the picture then lasts as long as the one
-/// before.
+/// A clock that goes back or jumps, for example because a sender restarts,
+/// leaves no gap and no overlap: the picture then lasts as long as the previous
+/// one.
 #[derive(Debug)]
 pub(super) struct Captured {
     last: Option<Timestamp>,
@@ -66,16 +66,16 @@ impl Captured {
     }
 }
 
-/// Gives the n-th picture the time from `n / rate` to `(n + 1) / rate`.
+/// Assigns the n-th picture the time from `n / rate` to `(n + 1) / rate`.
 #[derive(Debug)]
 pub(super) struct Constant {
     rate_hz: f64,
-    /// Pictures so far.
+    /// Number of pictures so far.
     begun: u64,
 }
 
 impl Constant {
-    /// Rounded from the beginning on, so that a day at 30/s is a day.
+    /// Rounded from the start, so that errors do not accumulate over a day.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -90,7 +90,7 @@ impl Constant {
 /// A single picture lasts as long as one of 25 a second.
 const FIRST_GUESS_MICROS: u32 = 40_000;
 
-/// A camera that was away for longer than this has left for good.
+/// A camera that is absent for longer counts as gone.
 const MAX_GAP_MICROS: u32 = 10 * 60 * 1_000_000;
 
 #[cfg(test)]

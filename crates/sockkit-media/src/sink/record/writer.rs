@@ -17,7 +17,7 @@ use super::{
 };
 use crate::picture::{Encoding, Picture, PictureError, jpeg};
 
-/// A picture on its way to the file; the permit is its place in the queue.
+/// A picture in the queue, with its permit.
 pub(super) struct Queued {
     pub(super) frame: Picture,
     pub(super) _place: tokio::sync::OwnedSemaphorePermit,
@@ -26,29 +26,29 @@ pub(super) struct Queued {
 /// Writes a fragmented MP4 file.
 pub(super) struct Writer {
     file: File,
-    /// Where the file is while it grows.
+    /// Path of the file while it is being written.
     path: PathBuf,
-    /// Where it goes once whole.
+    /// Its final path.
     target: PathBuf,
     timeline: Timeline,
     encoder: Encoder,
-    /// Not written yet, for nobody knows how long it is shown.
+    /// Not yet written, because its duration is not known.
     waiting: Option<Picture>,
     fragment: Vec<Sample>,
-    /// The pictures of `fragment`, one after the other.
+    /// Data of the pictures in `fragment`.
     payload: Vec<u8>,
     fragment_micros: u64,
-    /// When the fragment began to grow.
+    /// When the fragment was started.
     flushed: Instant,
     fragments: u32,
     written_micros: u64,
     frames: u64,
-    /// The file's length up to its last whole fragment.
+    /// Length of the file up to its last complete fragment.
     bytes: u64,
 }
 
 impl Writer {
-    /// Makes the file.
+    /// Creates the file.
     pub(super) fn create(target: &Path, config: &RecorderConfig) -> Result<Self, RecordError> {
         let (file, path) = create_file(target, config.existing)?;
         Ok(Self {
@@ -69,13 +69,13 @@ impl Writer {
         })
     }
 
-    /// Writes what comes until nobody sends, then ends the file.
+    /// Writes pictures until all senders are gone, then finishes the file.
     pub(super) fn run(mut self, pictures: &Receiver<Queued>) -> Result<RecordSummary, RecordError> {
         self.write_pictures(pictures)
             .and_then(|()| self.finish())
             .map_err(|source| {
-                // Half a fragment is no loss to players, but none is tidier; if the
-                // disk does not even do this, the file is readable as it is.
+                // Players ignore half a fragment, but removing it is cleaner.
+                // If even that fails, the file is readable as it is.
                 let _ = self.file.set_len(self.bytes);
                 RecordError::Write {
                     path: self.path,
@@ -88,7 +88,7 @@ impl Writer {
         loop {
             match pictures.recv_timeout(FRAGMENT) {
                 Ok(Queued { frame, .. }) => self.handle_picture(&frame)?,
-                // A camera that pauses leaves nothing unwritten but one picture.
+                // If a camera pauses, only one picture remains unwritten.
                 Err(RecvTimeoutError::Timeout) => self.flush()?,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
@@ -98,7 +98,7 @@ impl Writer {
     fn handle_picture(&mut self, frame: &Picture) -> io::Result<()> {
         let frame = match self.encoder.prepare(frame) {
             Ok(frame) => frame,
-            // The picture before is shown in its place.
+            // The previous picture is shown instead.
             Err(error) => {
                 tracing::warn!(
                     number = frame.number(),
@@ -112,7 +112,7 @@ impl Writer {
         if let Some((before, micros)) = self.waiting.replace(frame).zip(micros) {
             self.append(&before, micros)?;
         }
-        // A second in the file may take longer or shorter to come.
+        // A second in the file may take longer or shorter in real time.
         if self.fragment_micros >= FRAGMENT_MICROS
             || self.flushed.elapsed() >= FRAGMENT
             || self.payload.len() >= MAX_FRAGMENT_BYTES
@@ -127,7 +127,7 @@ impl Writer {
             true => FragmentPosition::First,
             false => FragmentPosition::Later,
         };
-        let Encoded { data, stands } = self.encoder.encode(frame, place)?;
+        let Encoded { data, kind } = self.encoder.encode(frame, place)?;
         if self.frames == 0 {
             let side = |px: u32| u16::try_from(px).map_err(io::Error::other);
             let (width_px, height_px) = (side(frame.width_px())?, side(frame.height_px())?);
@@ -147,7 +147,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Gives the fragment to the operating system, which outlives this program.
+    /// Passes the fragment to the operating system, which survives a crash of
+    /// this program.
     fn flush(&mut self) -> io::Result<()> {
         self.flushed = Instant::now();
         if self.fragment.is_empty() {
@@ -190,7 +191,7 @@ impl Writer {
     }
 }
 
-/// Makes sound JPEGs of pictures that come from anywhere.
+/// Makes clean JPEGs of pictures from any source.
 pub(super) fn tidied(frame: &Picture) -> Result<Picture, PictureError> {
     if frame.encoding() != Encoding::Jpeg {
         return Ok(frame.clone());
@@ -202,7 +203,7 @@ pub(super) fn tidied(frame: &Picture) -> Result<Picture, PictureError> {
     Ok(Picture::from_jpeg(tidy.into_owned())?.stamped_like(frame))
 }
 
-/// Makes the file that will grow, and says where it is until it is whole.
+/// Creates the file, and returns its path while it is being written.
 fn create_file(target: &Path, existing: Existing) -> Result<(File, PathBuf), RecordError> {
     match (create_new(target), existing) {
         // A device or a folder cannot be replaced.
@@ -226,9 +227,10 @@ fn create_new(path: &Path) -> Result<(File, PathBuf), RecordError> {
     }
 }
 
-/// At most this much is lost if the program is killed, and the picture that waits.
+/// At most this much is lost if the program is killed, plus the waiting
+/// picture.
 const FRAGMENT: Duration = Duration::from_millis(500);
 const FRAGMENT_MICROS: u64 = 500_000;
 
-/// Bounds the memory, whatever the rate.
+/// Bounds the memory, at any rate.
 const MAX_FRAGMENT_BYTES: usize = 16 << 20;

@@ -1,4 +1,4 @@
-//! Serves connections and bounds what each one may take.
+//! Serves connections and limits the resources of each.
 
 use std::{
     io,
@@ -29,7 +29,7 @@ use tokio::{
 
 use crate::log_limit::LogLimit;
 
-/// What all connections together, those of one host, and each one may take.
+/// Limits of all connections, of one host, and of each connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) max_connections: usize,
@@ -37,14 +37,14 @@ pub(super) struct Limits {
     pub(super) write_deadline: Duration,
 }
 
-/// Serves `app` to browsers, until the server is shut down.
+/// Serves `app` to browsers until the server is shut down.
 pub(super) fn serve(listener: TcpListener, app: Router, limits: Limits) -> io::Result<Server> {
     let log_limit = LogLimit::default();
     let config = ServerConfig::default()
         .max_connections(limits.max_connections)
         .max_connections_per_address(limits.max_connections_per_host)
-        // Each wait has a limit of its own: that for a request, that for an
-        // answer to be taken.
+        // Every wait has its own limit: for a request, and for the client to
+        // take a response.
         .idle_timeout(None)
         .drain_timeout(SHUTDOWN_WITHIN)
         .refusal(BUSY)
@@ -66,13 +66,13 @@ fn note_refused(ended: &Ended, log_limit: &LogLimit) {
     }
 }
 
-/// What it reads and writes escapes the server's timeouts: it has its own.
+/// Its I/O bypasses the server's timeouts, because it has its own.
 async fn serve_one(stream: Stream, peer: Peer, app: Router, write_deadline: Duration) {
     let Some(address) = peer.address().socket_addr() else {
         return;
     };
     if let Err(error) = options().apply(stream.get_ref()) {
-        tracing::debug!(%error, "cannot set the socket up");
+        tracing::debug!(%error, "cannot set socket options");
     }
     let stream = Arc::new(stream);
     let app = app.layer(Extension(SendBuffer {
@@ -85,8 +85,8 @@ async fn serve_one(stream: Stream, peer: Peer, app: Router, write_deadline: Dura
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WITHIN)
         .max_buf_size(MAX_BUFFER_BYTES)
-        // What a client asked before it closed its side is answered; one that
-        // has gone altogether is noticed by the next write.
+        // A request sent before the client closed its side is answered; a
+        // client that has gone completely is detected by the next write.
         .half_close(true)
         .serve_connection(stream, TowerToHyperService::new(app));
     let mut connection = pin!(connection);
@@ -103,8 +103,8 @@ async fn serve_one(stream: Stream, peer: Peer, app: Router, write_deadline: Dura
 }
 
 fn options() -> SocketOptions {
-    // A picture's last bytes shall not wait for an acknowledgement, and a
-    // client that does not read gets no queue of old ones.
+    // The last bytes of a picture must not wait for an acknowledgement, and a
+    // client that does not read must not cause a queue of old pictures.
     let options = SocketOptions::new()
         .no_delay(true)
         .send_buffer_bytes(SEND_BUFFER_BYTES);
@@ -113,8 +113,8 @@ fn options() -> SocketOptions {
     options
 }
 
-/// The way out of one connection, for answers that have something newer to
-/// send by the time that the last bytes have left.
+/// The send buffer of one connection, for responses that can send something
+/// newer once the previous data has left.
 #[derive(Clone, Debug)]
 pub(super) struct SendBuffer {
     stream: Arc<Stream>,
@@ -128,8 +128,8 @@ impl SendBuffer {
         LagLimit::new(self.deadline)
     }
 
-    /// Waits until what was written has left this machine, but for a little,
-    /// if the client takes it in time.
+    /// Waits until little unsent data is left in the kernel, or fails if the
+    /// client is too slow.
     pub(super) async fn sent(&self, lag: &mut LagLimit) -> io::Result<()> {
         timeout(
             lag.left(now()),
@@ -140,19 +140,20 @@ impl SendBuffer {
     }
 }
 
-/// The runtime's clock, for what is pure.
+/// The runtime's clock, for pure code.
 pub(super) fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
 
-/// Fails an answer, or a picture of a stream, that is not taken whole in time.
+/// Fails a response, or a picture of a stream, that the client does not take in
+/// time.
 #[derive(Debug)]
 struct WriteDeadline {
     /// Shared with the [`SendBuffer`].
     stream: Arc<Stream>,
     limit: Duration,
-    /// Runs from the first write that waits until all is written: a byte now
-    /// and then does not put it off.
+    /// Runs from the first blocked write until everything is written: trickling
+    /// reads do not extend it.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
@@ -174,7 +175,7 @@ impl WriteDeadline {
             return written;
         }
         let limit = self.limit;
-        // Not `sleep_until`: a sum would overflow where the limit is none.
+        // Not `sleep_until`, because the sum would overflow without a limit.
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(stalled.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -234,7 +235,7 @@ impl AsyncWrite for WriteDeadline {
         true
     }
 
-    /// The kernel's buffer is flushed by itself, and ours is empty now.
+    /// The kernel sends its buffer on its own, and this one is empty.
     fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stalled = None;
         Poll::Ready(Ok(()))
@@ -246,20 +247,20 @@ impl AsyncWrite for WriteDeadline {
     }
 }
 
-/// Longer than any browser needs; also ends connections kept alive unused.
+/// Longer than any browser needs; also closes idle keep-alive connections.
 const HEADERS_WITHIN: Duration = Duration::from_secs(15);
 
-/// How long a client may take to swallow the last bytes.
+/// How long a client may take to read the last bytes.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(1);
 
-/// Bounds the request's headers, and how much of an answer waits beyond the
-/// picture being written.
+/// Bounds the request's headers, and how much of a response is buffered beyond
+/// the picture being written.
 const MAX_BUFFER_BYTES: usize = 16 * 1_024;
 
-/// Bounds what is on its way to one client: a picture or a few.
+/// Bounds the data in flight to one client: a few pictures.
 const SEND_BUFFER_BYTES: usize = 256 << 10;
 
-/// Less than half of this waits unsent when the next picture is chosen.
+/// The next picture is chosen when less than half of this is unsent.
 #[cfg(target_os = "linux")]
 const NOT_SENT_BYTES: u32 = 8 << 10;
 

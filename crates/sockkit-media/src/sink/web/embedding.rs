@@ -1,11 +1,11 @@
-//! Which other pages may show the pictures.
+//! Which other web pages may embed the pictures.
 
 use std::str::FromStr;
 
-/// Whose pages may show the pictures, as in `<img src="http://…/stream">`.
+/// Whose pages may embed the pictures, as in `<img src="http://…/stream">`.
 ///
-/// They are shown, and cannot be read: a browser keeps the pixels from a page
-/// of another origin.
+/// The pages can show the pictures but not read them: browsers do not let a
+/// page read pixels of another origin.
 ///
 /// ```
 /// # use sockkit_media as sockkit;
@@ -19,11 +19,11 @@ use std::str::FromStr;
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Embedding {
-    /// Any page: whoever has visited one that asks for it shows the pictures
-    /// on it. Written `any`.
+    /// Any page: every visitor of a page that embeds the pictures loads them.
+    /// Written `any`.
     Anywhere,
-    /// Pages of one origin, `http://HOST[:PORT]` or `https://…`, which the
-    /// browser names in `Referer`; a page that forbids it to is refused.
+    /// Pages of one origin, `http://HOST[:PORT]` or `https://…`, as reported by
+    /// the browser in `Referer`. A page that suppresses `Referer` is refused.
     Origin(String),
 }
 

@@ -1,4 +1,4 @@
-//! One stream's pictures, compressed once for all who watch.
+//! The pictures of one stream, compressed once for all viewers.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -15,7 +15,7 @@ use crate::{
     stream::StatsHandle,
 };
 
-/// Takes pictures from a source and hands them to clients as JPEG.
+/// Takes pictures from a source and passes them to clients as JPEG.
 #[derive(Debug)]
 pub(super) struct JpegBroadcaster {
     pub(super) name: String,
@@ -23,12 +23,12 @@ pub(super) struct JpegBroadcaster {
     counts_itself: bool,
     jpeg_quality: u8,
     publisher: Publisher<ShownPicture>,
-    /// Somebody began to watch.
+    /// Notified when a viewer subscribes.
     wanted: Notify,
     showing: Mutex<StreamInfo>,
 }
 
-/// What a client gets: a JPEG, and the stamps that go into the headers.
+/// A JPEG, with the stamps for the headers.
 #[derive(Clone, Debug)]
 pub(super) struct ShownPicture {
     pub(super) jpeg: Bytes,
@@ -37,7 +37,7 @@ pub(super) struct ShownPicture {
     pub(super) signal: Signal,
 }
 
-/// Whether the source delivers.
+/// Whether the source delivers pictures.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) enum Signal {
     Live,
@@ -45,7 +45,7 @@ pub(super) enum Signal {
     None,
 }
 
-/// What the figures say about the picture.
+/// State of the stream, for the statistics.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct StreamInfo {
     pub(super) signal: Signal,
@@ -66,7 +66,8 @@ impl JpegBroadcaster {
         }
     }
 
-    /// Begins to watch. Pictures are compressed while the subscriber lives.
+    /// Subscribes a viewer. Pictures are compressed while there is a
+    /// subscriber.
     pub(super) fn watch(&self) -> Subscriber<ShownPicture> {
         let subscriber = self.publisher.subscribe();
         self.wanted.notify_one();
@@ -81,7 +82,7 @@ impl JpegBroadcaster {
         *self.showing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Serves until it is dropped.
+    /// Runs until it is dropped.
     pub(super) async fn run(self: Arc<Self>, mut source: Subscriber<Picture>) {
         let mut newest = None;
         let mut silent_at = Instant::now() + NO_SIGNAL_AFTER;
@@ -103,14 +104,14 @@ impl JpegBroadcaster {
                 () = tokio::time::sleep_until(silent_at) => {
                     newest = None;
                     self.show(StreamInfo::default());
-                    // Again and again: browsers show a part when the next
-                    // one begins, and a client that vanished is noticed.
+                    // Repeatedly: browsers show a part when the next one
+                    // starts, and the write detects a client that has vanished.
                     published = false;
                     silent_at = Instant::now() + PLACEHOLDER_EVERY;
                 }
             }
             if self.viewers() == 0 {
-                // Nobody shall begin with a picture from an hour ago.
+                // A new viewer must not start with a picture from an hour ago.
                 self.publisher.clear();
                 published = false;
             } else if !published {
@@ -119,7 +120,7 @@ impl JpegBroadcaster {
         }
     }
 
-    /// Says whether there was something to publish.
+    /// Returns whether there was something to publish.
     async fn publish(&self, newest: Option<Picture>) -> bool {
         let picture = match newest {
             Some(frame) => self.compress(frame).await,
@@ -171,7 +172,7 @@ impl JpegBroadcaster {
     }
 }
 
-/// Silence after which a picture is no longer live.
+/// After this much silence the stream is no longer live.
 const NO_SIGNAL_AFTER: Duration = Duration::from_secs(2);
 
 const PLACEHOLDER_EVERY: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! The figures, as JSON and as Prometheus text.
+//! Statistics, as JSON and as Prometheus text.
 
 use std::{fmt::Write, sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::feed::{JpegBroadcaster, Signal};
 use crate::stream::Stats;
 
-/// What `/state` answers.
+/// The response of `/state`.
 #[derive(Debug, Serialize)]
 pub(super) struct State {
     streams: Vec<StreamState>,
@@ -27,19 +27,19 @@ struct StreamState {
     refused: u64,
     filtered: u64,
     restarts: u64,
-    /// `null` of pictures taken on this machine.
+    /// `null` for pictures captured on this machine.
     sender: Option<String>,
     bytes: u64,
     age_ms: AgeMillis,
     viewers: usize,
 }
 
-/// `null` where it is not known.
+/// `null` if unknown.
 #[derive(Debug, Serialize)]
 struct AgeMillis {
     p50: Option<f64>,
     p99: Option<f64>,
-    /// The ages are right to within this.
+    /// Maximum error of the ages.
     error: Option<f64>,
 }
 
@@ -79,7 +79,7 @@ impl StreamState {
     }
 }
 
-/// What `/metrics` answers.
+/// The response of `/metrics`.
 ///
 /// # Source
 /// Prometheus text exposition format 0.0.4.
@@ -117,12 +117,12 @@ pub(super) fn metrics(feeds: &[Arc<JpegBroadcaster>]) -> String {
             sample(&mut text, AGE, &feed.name, &label, age.as_secs_f64());
         }
     }
-    family(&mut text, SIGNAL, "gauge", "1 while pictures come.");
+    family(&mut text, SIGNAL, "gauge", "1 while pictures arrive.");
     for (feed, _) in &streams {
         let live = u8::from(feed.showing().signal == Signal::Live);
         sample(&mut text, SIGNAL, &feed.name, "", live);
     }
-    family(&mut text, VIEWERS, "gauge", "Clients that watch.");
+    family(&mut text, VIEWERS, "gauge", "Connected viewers.");
     for (feed, _) in &streams {
         sample(&mut text, VIEWERS, &feed.name, "", feed.viewers());
     }
@@ -133,7 +133,8 @@ fn family(text: &mut String, metric: &str, kind: &str, help: &str) {
     let _ = writeln!(text, "# HELP {metric} {help}\n# TYPE {metric} {kind}");
 }
 
-/// Stream names need no escape: see [`WebStream::new`](super::WebStream::new).
+/// Stream names need no escaping: see
+/// [`WebStream::new`](super::WebStream::new).
 fn sample(text: &mut String, metric: &str, stream: &str, labels: &str, value: impl ToString) {
     let value = value.to_string();
     let _ = writeln!(text, "{metric}{{stream=\"{stream}\"{labels}}} {value}");
@@ -148,27 +149,27 @@ type Counter = (&'static str, &'static str, fn(&Stats) -> u64);
 const COUNTERS: [Counter; 8] = [
     (
         "sockkit_pictures_received_total",
-        "Pictures received whole.",
+        "Pictures received completely.",
         |stats| stats.received,
     ),
     (
         "sockkit_pictures_lost_total",
-        "Pictures sent that never arrived whole.",
+        "Pictures sent that never arrived completely.",
         |stats| stats.lost,
     ),
     (
         "sockkit_pictures_late_total",
-        "Pictures that came after a newer one.",
+        "Pictures that arrived after a newer one.",
         |stats| stats.late,
     ),
     (
         "sockkit_pictures_skipped_total",
-        "Pictures the sender left out.",
+        "Pictures skipped by the sender.",
         |stats| stats.skipped,
     ),
     (
         "sockkit_messages_refused_total",
-        "Messages that were no picture.",
+        "Messages that were not pictures.",
         |stats| stats.refused,
     ),
     (
@@ -178,7 +179,7 @@ const COUNTERS: [Counter; 8] = [
     ),
     (
         "sockkit_sender_restarts_total",
-        "Times the sender was restarted, or another one followed.",
+        "Times the sender restarted, or another one was selected.",
         |stats| stats.restarts,
     ),
     (

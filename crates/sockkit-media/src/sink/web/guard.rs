@@ -1,17 +1,18 @@
-//! Who may ask: keeps web pages from elsewhere away from the pictures.
+//! Access policy: keeps the pictures from other web sites.
 //!
-//! A page on any web site can make its visitor's browser send requests here.
-//! The browser lets that page read the answers once the page's own host name
-//! resolves to this machine (DNS rebinding), so a request must name this
-//! machine the way its users do: by address, as `localhost`, or by a name that
-//! was configured. An `Origin` header must say the same.
+//! Any web page can make its visitor's browser send requests to this server.
+//! The browser lets that page read the responses if the page's own host name
+//! resolves to this machine (DNS rebinding). A request must therefore name this
+//! machine as its users do: by IP address, as `localhost`, or by a configured
+//! name. An `Origin` header must match, too.
 //!
-//! Without reading them a page can still show the pictures, and take the
-//! viewers' places. So a browser that says where a request comes from
-//! (`Sec-Fetch-Site`, else `Referer`) must name our own page, or one that was
-//! allowed to embed the pictures. Following a link to our page is no embedding.
+//! Even without reading them, a page could show the pictures and use up the
+//! viewers' permits. If a browser reports where a request comes from
+//! (`Sec-Fetch-Site`, otherwise `Referer`), it must be this server's own page,
+//! or one that may embed the pictures. Following a link to the page is not
+//! embedding.
 //!
-//! Pure: it looks at header values alone.
+//! Pure: it only inspects header values.
 //!
 //! # Source
 //! Fetch Metadata Request Headers, <https://www.w3.org/TR/fetch-metadata/>.
@@ -20,18 +21,19 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Embedding;
 
-/// Decides by the names this machine is known under, and by the pages that
-/// may embed its pictures.
+/// Decides by the names of this machine, and by the pages that may embed its
+/// pictures.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HostPolicy {
     names: Vec<String>,
     embeddings: Vec<Embedding>,
 }
 
-/// What a request says of itself. A header that is no text is an empty one.
+/// The relevant headers of a request. A header that is not text counts as
+/// empty.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Asking<'a> {
-    /// The request's authority.
+    /// The authority of the request.
     pub(super) host: Option<&'a str>,
     pub(super) origin: Option<&'a str>,
     pub(super) referer: Option<&'a str>,
@@ -43,12 +45,12 @@ pub(super) struct Asking<'a> {
     pub(super) is_page: bool,
 }
 
-/// On whose page the answer may be shown.
+/// On whose page the response may be shown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Audience {
-    /// Our own, or no page at all.
+    /// This server's own, or none.
     Ours,
-    /// Another that was allowed to embed pictures.
+    /// Another page that may embed pictures.
     Embedder,
 }
 
@@ -63,7 +65,7 @@ impl HostPolicy {
         }
     }
 
-    /// Checks whom the request is for, and the page it comes from, if it says.
+    /// Checks the request's host, and the page it comes from, if known.
     pub(super) fn check(&self, asking: Asking<'_>) -> Result<Audience, Refusal> {
         let host = asking.host.ok_or(Refusal::NoHost)?;
         if !self.knows(host) {
@@ -84,17 +86,18 @@ impl HostPolicy {
         Err(Refusal::ForeignPage)
     }
 
-    /// Our own page, the address bar, or a program that is no browser.
+    /// This server's page, the address bar, or a program other than a browser.
     fn comes_from_us(&self, asking: Asking<'_>, host: &str) -> bool {
         match (asking.site, asking.referer) {
             (Some(site), _) => matches!(site, "same-origin" | "none"),
-            // Browsers keep `Sec-Fetch-Site` from plain HTTP beyond loopback.
+            // Over plain HTTP, browsers omit `Sec-Fetch-Site` except on
+            // loopback.
             (None, Some(referer)) => self.is_ours(origin_of(referer), host),
             (None, None) => true,
         }
     }
 
-    /// A page that may embed, where the browser says which it is.
+    /// A page that may embed pictures, if the browser reports it.
     fn embeds(&self, asking: Asking<'_>) -> bool {
         let origin = asking.referer.map(origin_of);
         !asking.is_page
@@ -120,7 +123,7 @@ impl HostPolicy {
             .any(|known| known.eq_ignore_ascii_case(name))
     }
 
-    /// A page we served, or one of a configured name.
+    /// A page of this server, or of a configured name.
     fn is_ours(&self, origin: &str, host: &str) -> bool {
         let Some(authority) = origin
             .strip_prefix("http://")
@@ -136,7 +139,7 @@ impl HostPolicy {
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum Refusal {
-    #[error("the request names no host")]
+    #[error("the request has no host")]
     NoHost,
     #[error(
         "the request's Host is neither an address nor localhost nor a configured name: \
@@ -153,7 +156,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// A word for it.
+    /// A short name for it.
     pub(super) fn kind(self) -> &'static str {
         match self {
             Self::NoHost => "no host",
@@ -165,7 +168,7 @@ impl Refusal {
 }
 
 impl Asking<'_> {
-    /// A tab of its own, which other pages cannot look into.
+    /// A tab of its own, which other pages cannot access.
     fn is_link_to_the_page(&self) -> bool {
         self.is_page
             && matches!(self.mode, None | Some("navigate"))
@@ -173,7 +176,7 @@ impl Asking<'_> {
     }
 }
 
-/// `scheme://host[:port]` of a URL, or all of it if it is none.
+/// `scheme://host[:port]` of a URL, or the whole text if it is not one.
 fn origin_of(url: &str) -> &str {
     let rest = url.find("://").map_or(url.len(), |scheme| scheme + 3);
     let end = url[rest..]

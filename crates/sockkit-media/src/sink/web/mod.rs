@@ -1,11 +1,11 @@
-//! The browser viewer: live pictures and their figures on a page.
+//! The browser viewer: a web page with live pictures and statistics.
 //!
-//! Each stream has one `JpegBroadcaster`: it compresses a picture once for
-//! all who watch, and not at all while nobody does. Each client takes the
-//! newest picture whenever its connection has room, so a slow browser sees
-//! fewer pictures and costs the others nothing.
+//! Each stream has one `JpegBroadcaster`, which compresses a picture once for
+//! all viewers, and not at all without viewers. Each client gets the newest
+//! picture whenever its connection has room, so a slow browser sees fewer
+//! pictures without affecting others.
 //!
-//! What each URL answers is written in `docs/viewer.md`.
+//! The URLs are described in `docs/viewer.md`.
 
 mod connection;
 mod embedding;
@@ -49,7 +49,7 @@ use crate::{latest::Subscriber, log_limit::LogLimit, picture::Picture, stream::S
 /// # }
 /// ```
 #[derive(Debug)]
-#[must_use = "a viewer that is dropped serves nobody"]
+#[must_use = "dropping the server stops it"]
 pub struct WebServer {
     local_addr: SocketAddr,
     server: Server,
@@ -67,10 +67,10 @@ impl WebServer {
     ///
     /// # Errors
     /// [`WebServerError`] if the address cannot be bound, or the streams' names
-    /// do not tell them apart.
+    /// are invalid or not unique.
     ///
     /// # Cancel safety
-    /// Cancel safe: nothing is served until it returns.
+    /// Cancel safe: nothing is served before it returns.
     pub async fn bind(
         address: SocketAddr,
         config: WebServerConfig,
@@ -101,7 +101,7 @@ impl WebServer {
         tasks.close();
         let server = connection::serve(listener, routes::router(shared), config.limits())
             .map_err(WebServerError::Io)?;
-        tracing::info!(address = %local_addr, "browser viewer listens");
+        tracing::info!(address = %local_addr, "browser viewer is listening");
         Ok(Self {
             local_addr,
             server,
@@ -110,16 +110,16 @@ impl WebServer {
         })
     }
 
-    /// The address bound, with the port the system chose if it was 0.
+    /// The local address, with the port chosen by the system.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Ends every stream and waits, a second at most, until the clients have
-    /// what was on its way to them.
+    /// Ends every stream, and waits at most a second until the clients have
+    /// received what was in flight.
     ///
     /// # Cancel safety
-    /// Cancel safe: the viewer stops either way.
+    /// Cancel safe: the server stops in any case.
     pub async fn shutdown(self) {
         drop(self.stop);
         self.server.shutdown().await;
@@ -127,7 +127,7 @@ impl WebServer {
     }
 }
 
-/// A stream to show, and where its figures come from.
+/// A stream to show, with the source of its statistics.
 #[derive(Debug)]
 pub struct WebStream {
     name: String,
@@ -136,11 +136,11 @@ pub struct WebStream {
 }
 
 impl WebStream {
-    /// Shows `pictures` under `name`: letters, digits, `-`, `_` and `.`, at
-    /// most 64 of them.
+    /// Shows `pictures` under `name`, which has at most 64 letters, digits,
+    /// `-`, `_` and `.`.
     ///
-    /// The figures are the viewer's own: age by this machine's clock, and gaps
-    /// in the pictures' numbers as lost.
+    /// The statistics are computed here: ages by the local clock, and gaps in
+    /// the picture numbers as lost.
     pub fn new(name: impl Into<String>, pictures: Subscriber<Picture>) -> Self {
         Self {
             name: name.into(),
@@ -149,7 +149,7 @@ impl WebStream {
         }
     }
 
-    /// Takes the figures from a receiver, which knows more.
+    /// Takes the statistics from a receiver, which has more information.
     #[must_use]
     pub fn stats(mut self, stats: StatsHandle) -> Self {
         self.stats = Some(stats);
@@ -170,27 +170,27 @@ pub struct WebServerConfig {
 }
 
 impl WebServerConfig {
-    /// A further name that this machine is known under, such as `camera.lan`.
-    /// Default: none.
+    /// Adds another name of this machine, such as `camera.lan`. Default: none.
     ///
-    /// Requests by IP address and `localhost` are always served; those by any
-    /// other name are refused, lest a web page elsewhere read the pictures.
+    /// Requests by IP address and `localhost` are always served. Requests by
+    /// any other name are refused, so that no other web page can read the
+    /// pictures.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.names.push(name.into());
         self
     }
 
-    /// Lets other pages show the pictures, as in `<img src="http://…/stream">`.
-    /// May be called several times. Default: none.
+    /// Allows other pages to embed the pictures, as in `<img
+    /// src="http://…/stream">`. May be called several times. Default: none.
     ///
-    /// Without it a page elsewhere gets nothing: whoever looks at it would
-    /// show it this camera.
+    /// Without it, other pages get nothing: otherwise every page that a user
+    /// visits could show this camera.
     pub fn allow_embedding(mut self, embedding: Embedding) -> Self {
         self.embeddings.push(embedding);
         self
     }
 
-    /// How many may watch at the same time. Default: 128.
+    /// Maximum number of concurrent viewers. Default: 128.
     ///
     /// Each costs at most two pictures of memory, and a send buffer.
     pub fn max_viewers(mut self, viewers: usize) -> Self {
@@ -198,32 +198,33 @@ impl WebServerConfig {
         self
     }
 
-    /// How many of one host may watch at the same time. Default: a quarter of
+    /// Maximum number of concurrent viewers of one host. Default: a quarter of
     /// all.
     ///
     /// A host is one IPv4 address or one IPv6 /64 network. Behind a reverse
-    /// proxy all viewers are one host: give it all of them.
+    /// proxy all viewers are one host: set it to the maximum.
     pub fn max_viewers_per_host(mut self, viewers: usize) -> Self {
         self.max_viewers_per_host = Some(viewers);
         self
     }
 
-    /// How long a client may take over an answer, or be behind with a stream,
-    /// before it is dropped. Default: 60 s; [`Duration::MAX`] is never.
+    /// How long a client may take to read a response, or be behind with a
+    /// stream, before it is dropped. Default: 60 s; [`Duration::MAX`] means
+    /// never.
     ///
-    /// A picture of a stream may take a tenth of that, and a second more for
-    /// each megabyte; a client that needs longer, however its bytes trickle,
-    /// falls behind. By default one that takes nothing is dropped after about
-    /// a minute, and one that needs twelve seconds for each picture after two.
-    /// Longer lets a browser tab that was asleep go on where it was.
+    /// A picture of a stream may take a tenth of that, plus a second for each
+    /// megabyte; a client that needs longer falls behind, even if it reads
+    /// continuously. By default a client that reads nothing is dropped after
+    /// about a minute, and one that needs twelve seconds for each picture after
+    /// two minutes. A larger value lets a suspended browser tab continue.
     pub fn write_deadline(mut self, deadline: Duration) -> Self {
         self.write_deadline = deadline;
         self
     }
 
-    /// How well raw pictures are compressed, 1 to 100. Default: 80.
+    /// JPEG quality of raw pictures, 1 to 100. Default: 80.
     ///
-    /// JPEG pictures are served untouched.
+    /// JPEG pictures are served unchanged.
     pub fn jpeg_quality(mut self, quality: u8) -> Self {
         self.jpeg_quality = quality;
         self
@@ -256,7 +257,7 @@ impl Default for WebServerConfig {
     }
 }
 
-/// Why a viewer cannot serve.
+/// Error from starting the web server.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WebServerError {
@@ -282,7 +283,7 @@ pub enum WebServerError {
         /// The other.
         second: usize,
     },
-    /// The operating system failed us.
+    /// The operating system failed.
     #[error("cannot listen")]
     Io(#[source] io::Error),
 }
@@ -324,8 +325,8 @@ fn start_feed(
     feed
 }
 
-/// The longest name of a stream, in bytes.
+/// Maximum length of a stream's name, in bytes.
 const MAX_NAME_BYTES: usize = 64;
 
-/// Connections beside those that watch: pages, figures, snapshots.
+/// Connections other than viewers: pages, statistics, snapshots.
 const SPARE_CONNECTIONS: usize = 64;

@@ -1,12 +1,12 @@
-//! `multipart/x-mixed-replace`: one JPEG after another in one answer.
+//! `multipart/x-mixed-replace`: one JPEG after another in one response.
 //!
 //! # Source
-//! The form that mjpg-streamer and uStreamer use: each part with
-//! `Content-Type`, `Content-Length` and `X-Timestamp`.
+//! The format of mjpg-streamer and uStreamer: each part has `Content-Type`,
+//! `Content-Length` and `X-Timestamp`.
 //!
-//! Chromium shows a part when it has read the head of the next one. A browser
-//! that shows the stream itself gets that head at once, which therefore holds
-//! nothing of the picture to come.
+//! Chromium shows a part when it has read the header of the next one. A browser
+//! that shows the stream directly therefore gets that header at once, without
+//! information about the next picture.
 
 use std::{io, sync::Arc};
 
@@ -25,13 +25,13 @@ use crate::picture::Timestamp;
 
 pub(super) const CONTENT_TYPE: &str = "multipart/x-mixed-replace;boundary=sockkit";
 
-/// When the head of a part is sent.
+/// When the header of a part is sent.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Head {
-    /// With its picture, whose length, time and number it holds.
+    /// Together with its picture, with its length, time and number.
     Late,
-    /// Right behind the picture before.
+    /// Directly after the previous picture.
     Early,
 }
 
@@ -45,8 +45,8 @@ impl Head {
 
     fn part(self, picture: ShownPicture, stream: &str) -> [Bytes; 3] {
         let (head, end) = match self {
-            // The next boundary at once: some clients show a picture when
-            // they see that it is over.
+            // The next boundary at once: some clients show a picture when they
+            // see its end.
             Self::Late => (head(&picture, stream), END_AND_BOUNDARY),
             Self::Early => (Bytes::new(), END_BOUNDARY_AND_HEAD),
         };
@@ -54,9 +54,9 @@ impl Head {
     }
 }
 
-/// The newest picture of each feed whenever the one before has left.
+/// The newest picture of each stream whenever the previous one has left.
 ///
-/// Of one feed, at most one picture waits here and one in the connection.
+/// At most one picture of a stream waits here, and one in the connection.
 pub(super) fn body(
     feeds: &[Arc<JpegBroadcaster>],
     head: Head,
@@ -80,7 +80,7 @@ pub(super) fn body(
     .take_until(stop.cancelled_owned());
     let opening = stream::iter([Ok(Bytes::from_static(head.opening()))]);
     let body = opening.chain(parts).map_ok(move |bytes| {
-        // The place is free again when the body is dropped.
+        // The permit is released when the body is dropped.
         let _held = &place;
         bytes
     });
@@ -107,7 +107,7 @@ fn head(picture: &ShownPicture, stream: &str) -> Bytes {
     .into()
 }
 
-/// Seconds since the epoch with six decimals, as mjpg-streamer writes it.
+/// Seconds since the epoch with six decimals, as in mjpg-streamer.
 pub(super) fn seconds(time: Timestamp) -> String {
     let micros = time.as_micros();
     format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)

@@ -1,4 +1,4 @@
-//! What each URL answers.
+//! The response to each URL.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,13 +30,13 @@ use super::{
 };
 use crate::log_limit::LogLimit;
 
-/// What the handlers share.
+/// State shared by the handlers.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) feeds: Vec<Arc<JpegBroadcaster>>,
     pub(super) guard: HostPolicy,
     pub(super) log_limit: LogLimit,
-    /// One place for each client that watches.
+    /// One permit for each viewer.
     pub(super) places: Arc<ConnectionLimiter>,
     pub(super) stop: CancellationToken,
 }
@@ -56,7 +56,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// Which stream, by name; without one, the first.
+/// Selects a stream by name; the first one by default.
 #[derive(Debug, Deserialize)]
 struct Which {
     name: Option<String>,
@@ -75,13 +75,13 @@ impl Which {
     }
 }
 
-/// mjpg-streamer's way to ask: `/?action=stream`, or `stream_1` for the second.
+/// mjpg-streamer's URLs: `/?action=stream`, or `stream_1` for the second.
 #[derive(Debug, Deserialize)]
 struct Action {
     action: Option<String>,
 }
 
-/// `?head=late` or `early`; without it, what suits the client.
+/// `?head=late` or `early`; depends on the client by default.
 #[derive(Debug, Deserialize)]
 struct Form {
     head: Option<Head>,
@@ -96,13 +96,14 @@ impl Form {
     }
 }
 
-/// Whether a browser asks for an `<img>`, or for a tab, and not a script or
-/// another program that reads the parts.
+/// Whether a browser requests it for an `<img>` or a tab, as opposed to a
+/// script or another program that reads the parts.
 fn shows_itself(headers: &HeaderMap) -> bool {
     match text(headers, "sec-fetch-dest") {
         Some(dest) => matches!(dest, "image" | "document"),
-        // Browsers keep it from plain HTTP beyond loopback; but what they show
-        // they ask for by formats, and what a script reads by `*/*`.
+        // Over plain HTTP, browsers omit it except on loopback. But they
+        // request images with a list of formats, and data for scripts with
+        // `*/*`.
         None => text(headers, ACCEPT.as_str()).is_some_and(|accept| accept.contains("image/webp")),
     }
 }
@@ -150,8 +151,8 @@ async fn stream(
     stream_of(&shared, std::slice::from_ref(feed), head, outlet)
 }
 
-/// All streams in one answer, each part with its `X-Stream`: browsers open six
-/// connections to a host at most, and the page may show more streams.
+/// All streams in one response, each part with its `X-Stream`: browsers open at
+/// most six connections to a host, and the page may show more streams.
 async fn all_streams(
     State(shared): State<Arc<Shared>>,
     Extension(outlet): Extension<SendBuffer>,
@@ -211,7 +212,7 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     (headers, figures::metrics(&shared.feeds))
 }
 
-/// Refuses what a web page elsewhere may have sent; see [`HostPolicy`].
+/// Refuses requests that another web site may have caused; see [`HostPolicy`].
 async fn only_ours(
     State(shared): State<Arc<Shared>>,
     Extension(outlet): Extension<SendBuffer>,
@@ -238,7 +239,7 @@ fn asking(request: &Request) -> Asking<'_> {
     };
     let uri = request.uri();
     Asking {
-        // An absolute URI counts more than the header (RFC 9112, 3.2.2).
+        // An absolute URI takes precedence over the header (RFC 9112, 3.2.2).
         host: match uri.authority() {
             Some(authority) => Some(authority.as_str()),
             None => text(headers, HOST.as_str()),
@@ -253,7 +254,8 @@ fn asking(request: &Request) -> Asking<'_> {
 }
 
 impl Shared {
-    /// One line a minute for each host: any page can make a browser ask.
+    /// One line a minute for each host: any page can make a browser send
+    /// requests.
     fn tell(&self, refusal: Refusal, asking: Asking<'_>, outlet: &SendBuffer) {
         let (peer, kind) = (outlet.peer, refusal.kind());
         let Some(untold) = self.log_limit.note(now(), kind, peer.ip()) else {
@@ -265,7 +267,7 @@ impl Shared {
     }
 }
 
-/// As much of a peer's text as fits a line.
+/// A prefix of a peer's text that fits a line.
 fn beginning(text: &str) -> &str {
     match text.char_indices().nth(MAX_TOLD_CHARS) {
         Some((end, _)) => &text[..end],
@@ -280,7 +282,8 @@ fn resource_policy(audience: Audience) -> HeaderValue {
     })
 }
 
-/// Neither framed nor guessed at, and shown where `policy` says.
+/// Forbids framing and content sniffing, and allows embedding according to
+/// `policy`.
 fn kept_apart(mut response: Response, policy: HeaderValue) -> Response {
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -296,16 +299,16 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Why a request that may ask gets nothing.
+/// Error of a permitted request.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 enum Failure {
     #[error("no stream of that name: /state lists them")]
     NoSuchStream,
-    #[error("no such action: stream and snapshot there are")]
+    #[error("unknown action; use stream or snapshot")]
     NoSuchAction,
-    #[error("too many watch already, from this host or in all; try again when one has left")]
+    #[error("too many viewers, of this host or in total; try again later")]
     TooManyViewers,
-    #[error("no picture came in time")]
+    #[error("no picture arrived in time")]
     NoPicture,
 }
 
@@ -321,13 +324,13 @@ impl IntoResponse for Failure {
 
 const PAGE: &str = include_str!("page.html");
 
-/// The page needs nothing from elsewhere, and may not be framed by others.
+/// The page loads nothing from elsewhere, and must not be framed.
 const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src 'self' data:; \
     script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Of a header, in the log.
+/// Per header, in the log.
 const MAX_TOLD_CHARS: usize = 100;
 
-/// A little longer than the silence that makes a placeholder.
+/// A little longer than the silence that produces a placeholder.
 const SNAPSHOT_WITHIN: Duration = Duration::from_secs(3);

@@ -1,4 +1,4 @@
-//! One open camera, through nokhwa.
+//! An open camera, through nokhwa.
 
 use std::time::Duration;
 
@@ -8,30 +8,30 @@ use nokhwa::Camera;
 use super::{CameraError, CameraFormat};
 use crate::picture::Timestamp;
 
-/// What nokhwa's frame has no place for, and how long to wait for one.
+/// What nokhwa's frames lack, and how to wait for one.
 pub(super) trait Beside {
-    /// Waits for a picture; `false` if there is none yet.
+    /// Waits for a picture; returns `false` if there is none yet.
     fn wait(&mut self, timeout: Duration) -> Result<bool, CameraError>;
 
-    /// The picture that nokhwa just gave.
+    /// Metadata of the picture that nokhwa has just returned.
     fn told(&mut self) -> Told;
 
-    /// What went wrong when nokhwa just failed.
+    /// The error behind nokhwa's failure.
     fn failure(&mut self, error: nokhwa::NokhwaError) -> CameraError;
 }
 
-/// What is known of a picture beside its bytes.
+/// Metadata of a picture.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Told {
     pub(super) captured: Timestamp,
     pub(super) sequence: Option<u32>,
-    /// The driver says that the bytes are broken.
+    /// The driver reports that the data is damaged.
     pub(super) is_broken: bool,
-    /// How much of the buffer is the picture, if not all of it.
+    /// Length of the picture in the buffer, if it is shorter.
     pub(super) picture_bytes: Option<usize>,
 }
 
-/// One picture as the driver gave it.
+/// A picture as returned by the driver.
 #[derive(Debug)]
 pub(super) struct RawCapture {
     pub(super) format: CameraFormat,
@@ -41,16 +41,16 @@ pub(super) struct RawCapture {
     pub(super) data: Bytes,
 }
 
-/// By what a camera is known again when it comes back.
+/// Identifies a camera when it returns.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Identity {
-    /// What it calls itself.
+    /// Its name.
     pub(super) name: String,
-    /// Where it is plugged in; empty if nobody knows.
+    /// The port where it is plugged in; empty if unknown.
     pub(super) port: String,
 }
 
-/// An open camera, started. Lives in one thread.
+/// An open camera that has been started. Used by one thread.
 pub(super) struct Device {
     pub(super) camera: Camera,
     pub(super) beside: Box<dyn Beside>,
@@ -68,7 +68,8 @@ impl Device {
         &self.identity
     }
 
-    /// The next picture; `None` if there is none within `timeout`, or it is broken.
+    /// Returns the next picture; `None` if there is none within `timeout`, or
+    /// it is damaged.
     pub(super) fn next(&mut self, timeout: Duration) -> Result<Option<RawCapture>, CameraError> {
         if !self.beside.wait(timeout)? {
             return Ok(None);

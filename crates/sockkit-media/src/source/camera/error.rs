@@ -1,57 +1,57 @@
-//! What can be wrong with a camera.
+//! Errors of cameras.
 
 use std::{error::Error, fmt, io, time::Duration};
 
 use super::CameraId;
 
-/// Why a camera does not open, or gives no picture.
+/// Error from opening a camera or taking a picture.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CameraError {
-    /// There is no such camera.
+    /// The camera does not exist.
     #[error("there is no {camera}; this machine has {known} cameras")]
     NotFound {
-        /// The camera asked for.
+        /// The requested camera.
         camera: CameraId,
-        /// How many there are.
+        /// Number of cameras found.
         known: usize,
     },
-    /// The user has no right to open it.
+    /// The user has no permission to open it.
     #[error(
-        "{camera} may not be opened; join the group that owns it (often `video`) and log in again"
+        "no permission to open {camera}; join the group that owns it (often `video`) and log in again"
     )]
     Denied {
         /// The camera.
         camera: CameraId,
-        /// What the operating system said.
+        /// Error from the operating system.
         #[source]
         source: io::Error,
     },
-    /// Another program has it: close that one first.
+    /// Another program uses it: close that program first.
     #[error("{camera} is in use by another program{}", Holders(programs))]
     Busy {
         /// The camera.
         camera: CameraId,
-        /// The programs that hold it, as far as this user may see them.
+        /// The programs that use it, as far as this user may see them.
         programs: Vec<String>,
     },
-    /// It offers nothing that can be read here.
-    #[error("{camera} offers no pixel format that is known here")]
+    /// It offers no supported pixel format.
+    #[error("{camera} offers no supported pixel format")]
     NoFormat {
         /// The camera.
         camera: CameraId,
     },
-    /// It opened and gives no picture now. It is tried again and again: ask for
-    /// the next picture.
+    /// It is open but currently delivers no pictures. It is reopened
+    /// automatically: ask for the next picture.
     #[error("{camera} gives no signal: {reason}")]
     NoSignal {
         /// The camera.
         camera: CameraId,
-        /// Why, as far as one can tell.
+        /// The reason, if known.
         reason: SignalLoss,
     },
-    /// The driver did not answer for 10 s.
-    #[error("driver of {camera} does not answer")]
+    /// The driver did not respond for 10 s.
+    #[error("driver of {camera} does not respond")]
     Stalled {
         /// The camera.
         camera: CameraId,
@@ -61,24 +61,24 @@ pub enum CameraError {
     Failed {
         /// The camera.
         camera: CameraId,
-        /// What went wrong.
+        /// The error.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
 }
 
-/// Why a camera that was open gives no pictures.
+/// Why an open camera delivers no pictures.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SignalLoss {
-    /// It is gone; plugged in again, it goes on by itself.
+    /// It is unplugged; it resumes when plugged in again.
     Unplugged,
-    /// It is there and silent, or its pictures are all broken.
+    /// It is silent, or all its pictures are damaged.
     Silent {
         /// For how long.
         after: Duration,
     },
-    /// Another program took it in the meantime.
+    /// Another program uses it.
     Busy,
     /// Its driver reports an error.
     Failed,
@@ -89,14 +89,14 @@ impl fmt::Display for SignalLoss {
         match self {
             Self::Unplugged => f.write_str("it is unplugged"),
             Self::Silent { after } => write!(f, "no picture for {after:.1?}"),
-            Self::Busy => f.write_str("another program took it"),
+            Self::Busy => f.write_str("another program uses it"),
             Self::Failed => f.write_str("its driver reports an error"),
         }
     }
 }
 
 impl CameraError {
-    /// Sorts an error of the operating system.
+    /// Classifies an error of the operating system.
     #[cfg(target_os = "linux")]
     pub(super) fn of_io(camera: &CameraId, path: &std::path::Path, source: io::Error) -> Self {
         use rustix::io::Errno;
@@ -119,7 +119,7 @@ impl CameraError {
         }
     }
 
-    /// The same, as the state of a camera that was open before.
+    /// The same error, as the state of a camera that was open before.
     pub(super) const fn as_loss(&self) -> SignalLoss {
         match self {
             Self::Busy { .. } => SignalLoss::Busy,

@@ -1,13 +1,13 @@
-//! What a camera offers, and which of it to take.
+//! Formats of a camera, and how to choose one.
 
 use std::{cmp::Reverse, fmt};
 
 use crate::picture::{Encoding, PixelFormat};
 
-/// One way in which a camera can deliver pictures.
+/// A format in which a camera can deliver pictures.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CameraFormat {
-    /// How a picture comes; [`Encoding::Jpeg`] for Motion JPEG.
+    /// Encoding of the pictures; [`Encoding::Jpeg`] for Motion JPEG.
     pub encoding: Encoding,
     /// Width in pixels.
     pub width_px: u32,
@@ -25,29 +25,30 @@ impl fmt::Display for CameraFormat {
             height_px,
             rate_hz,
         } = self;
-        // Two digits, but only where the rate has them: 25 and 29.97.
+        // At most two decimals: 25 and 29.97.
         let rate_hz = (rate_hz * 100.0).round() / 100.0;
         write!(f, "{encoding} {width_px}x{height_px} at {rate_hz}/s")
     }
 }
 
-/// What somebody would like of a camera.
+/// The requested format of a camera.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct RequestedFormat {
     pub(super) size_px: (u32, u32),
     pub(super) rate_hz: f64,
 }
 
-/// The offer nearest to the wish.
+/// Chooses the format closest to the request.
 ///
-/// Size counts first: the very one, else the smallest that holds it, else the
-/// largest. Then the rate: at least as wished, if there is such. Then JPEG, for
-/// it goes over a network as it is; then the smallest pixels.
+/// Size comes first: the exact one, otherwise the smallest that contains it,
+/// otherwise the largest. Then the rate: at least the requested one, if
+/// available. Then JPEG, because it can be sent unchanged; then the smallest
+/// pixels.
 pub(super) fn choose(offers: &[CameraFormat], wish: RequestedFormat) -> Option<CameraFormat> {
     offers.iter().copied().min_by_key(|offer| rank(offer, wish))
 }
 
-/// Less is better; compared from left to right.
+/// Smaller is better; compared from left to right.
 type Rank = (SizeRank, bool, usize, u64);
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -67,7 +68,7 @@ fn rank(offer: &CameraFormat, wish: RequestedFormat) -> Rank {
     } else {
         SizeRank::Smaller(Reverse(area))
     };
-    // 29.97 is meant by 30.
+    // 29.97 satisfies a request for 30.
     let too_slow = offer.rate_hz < wish.rate_hz * 0.99;
     let pixels = PREFERENCE
         .iter()
@@ -81,7 +82,7 @@ fn rank(offer: &CameraFormat, wish: RequestedFormat) -> Rank {
     )
 }
 
-/// How far two rates are apart, as a number that has an order.
+/// Difference of two rates, as a number with a total order.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -91,7 +92,7 @@ fn millihertz(difference_hz: f64) -> u64 {
     (difference_hz.abs() * 1_000.0).round() as u64
 }
 
-/// The fewer bytes, the better.
+/// Fewer bytes are better.
 const PREFERENCE: [Encoding; 8] = [
     Encoding::Jpeg,
     Encoding::Raw(PixelFormat::Nv12),

@@ -1,16 +1,16 @@
-//! How cameras are called.
+//! Identifiers of cameras.
 
 use std::{fmt, path::PathBuf};
 
-/// Which camera.
+/// Identifies a camera.
 ///
-/// A number is a place in [`list`](super::list()); a path is a device of Linux.
+/// A number is an index in [`list`](super::list()); a path is a Linux device.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum CameraId {
-    /// The camera at this place of the list, from 0.
+    /// The camera at this index of the list, from 0.
     Index(u32),
-    /// The camera behind this device, `/dev/video2` say.
+    /// The camera with this device, such as `/dev/video2`.
     Path(PathBuf),
 }
 

@@ -1,11 +1,12 @@
-//! Cameras that never hang.
+//! Cameras that never block.
 //!
-//! A thread of its own takes the pictures, so that a driver that does not answer
-//! holds up nobody, and hands on the newest. A camera that is unplugged or
-//! falls silent is reported and opened again as soon as it is back. On Linux
-//! nokhwa is given a backend on V4L2 that knows time limits, exact lengths, the kernel's
-//! sequence numbers and its clock; on macOS and Windows nokhwa's own inputs are
-//! used, which nobody has run yet with this crate. `docs/cameras.md` has the rest.
+//! A dedicated thread takes the pictures and passes on the newest, so that a
+//! driver that does not respond blocks no task. A camera that is unplugged or
+//! silent is reported, and reopened as soon as it is back. On Linux, nokhwa
+//! uses a V4L2 backend of this crate with timeouts, exact lengths, and the
+//! kernel's sequence numbers and timestamps. On macOS and Windows nokhwa's own
+//! inputs are used, which have not been run with this crate. See
+//! `docs/cameras.md`.
 
 mod device;
 mod error;
@@ -42,17 +43,16 @@ use crate::{
     picture::Picture,
 };
 
-/// Lists the cameras of this machine, with what they offer.
+/// Lists the cameras of this machine, with their formats.
 ///
-/// Devices that give no pictures, such as the metadata device beside each
-/// webcam, are left out. A camera that may not be opened is listed with the
-/// reason.
+/// Devices that deliver no pictures, such as the metadata device of a webcam,
+/// are left out. A camera without permission is listed with the error.
 ///
 /// # Errors
-/// [`CameraError::Stalled`] if a driver does not answer for 10 s.
+/// [`CameraError::Stalled`] if a driver does not respond for 10 s.
 ///
 /// # Cancel safety
-/// Cancel safe: it only looks.
+/// Cancel safe: it only reads.
 pub async fn list() -> Result<Vec<CameraInfo>, CameraError> {
     let stalled = || CameraError::Stalled {
         camera: CameraId::Index(0),
@@ -67,22 +67,21 @@ pub async fn list() -> Result<Vec<CameraInfo>, CameraError> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct CameraInfo {
-    /// Its place in the list: what `camera:N` means.
+    /// Its index in the list, as in `camera:N`.
     pub index: u32,
-    /// What it calls itself.
+    /// Its name.
     pub name: String,
     /// Its device; Linux only.
     pub path: Option<PathBuf>,
-    /// What it offers, best sizes last.
+    /// Its formats, with the best sizes last.
     pub formats: Vec<CameraFormat>,
-    /// Why it could not be asked what it offers.
+    /// Error from listing its formats.
     pub problem: Option<CameraError>,
 }
 
-/// What to ask of a camera.
+/// Requested settings of a camera.
 ///
-/// Each is a wish: the camera's nearest is taken, and
-/// [`Camera::format`] says what that is.
+/// The camera's closest format is used, which [`Camera::format`] returns.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a config does nothing until a camera is opened with it"]
 pub struct CameraConfig {
@@ -106,19 +105,19 @@ impl CameraConfig {
         self
     }
 
-    /// How long a camera may be silent before it counts as lost and is opened
-    /// anew. Default: 1 s.
+    /// How long a camera may be silent before it counts as lost and is
+    /// reopened. Default: 1 s.
     ///
-    /// A camera that makes pictures more slowly than this never gives one.
+    /// A camera whose pictures are further apart never delivers one.
     pub const fn signal_timeout(mut self, timeout: Duration) -> Self {
         self.signal_timeout = timeout;
         self
     }
 
-    /// Takes nokhwa's own V4L2 input instead of this crate's.
+    /// Uses nokhwa's own V4L2 input instead of this crate's.
     ///
-    /// For comparison. It has no time limit: a camera that falls silent holds
-    /// its thread for ever. Its pictures have neither the kernel's time nor its
+    /// For comparison. It has no timeout: a silent camera blocks its thread for
+    /// ever. Its pictures have neither the kernel's timestamp nor its sequence
     /// number.
     #[cfg(all(target_os = "linux", feature = "nokhwa-v4l2"))]
     pub const fn by_nokhwa(mut self) -> Self {
@@ -149,7 +148,7 @@ impl Default for CameraConfig {
 /// An open camera.
 ///
 /// Dropping it ends the capture thread within a tenth of a second, or when the
-/// driver answers; [`close`](Self::close) waits for that.
+/// driver responds; [`close`](Self::close) waits for that.
 ///
 /// ```no_run
 /// # use sockkit_media as sockkit;
@@ -176,12 +175,12 @@ pub struct Camera {
     signal_timeout: Duration,
 }
 
-/// Whether an open camera gives pictures.
+/// Whether an open camera delivers pictures.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CameraSignal {
     /// It does.
     Live,
-    /// It does not, and is tried again.
+    /// It does not, and is being reopened.
     Lost(SignalLoss),
 }
 
@@ -189,8 +188,8 @@ impl Camera {
     /// Opens a camera and starts it.
     ///
     /// # Errors
-    /// [`CameraError`] if there is none, another program has it, this user may not,
-    /// or it offers nothing of use.
+    /// [`CameraError`] if it does not exist, is in use by another program, may
+    /// not be opened by this user, or offers no usable format.
     ///
     /// # Cancel safety
     /// Cancel safe: the thread closes the camera again.
@@ -224,20 +223,20 @@ impl Camera {
         })
     }
 
-    /// Waits for a picture newer than the last.
+    /// Waits for a newer picture.
     ///
-    /// Numbers are the driver's, so that a gap is a picture that was not taken in
-    /// time; they go on growing after the camera was away. The capture time
-    /// is the kernel's on Linux.
+    /// Numbers are the driver's, so that a gap is a missed picture. They keep
+    /// increasing after an absence of the camera. On Linux, the capture time is
+    /// the kernel's timestamp.
     ///
     /// # Errors
-    /// [`CameraError::NoSignal`] as soon as the signal is lost, and about once a second
-    /// while it stays so: ask again, and the pictures go on when the camera is
-    /// back. Any other error is final.
+    /// [`CameraError::NoSignal`] when the signal is lost, and about once a
+    /// second until it returns: call it again to wait for the camera. Any other
+    /// error is final.
     ///
     /// # Cancel safety
-    /// Cancel safe: a picture not taken is given next time, unless there is a
-    /// newer one.
+    /// Cancel safe: the next call returns the picture, unless there is a newer
+    /// one.
     pub async fn next(&mut self) -> Result<Picture, CameraError> {
         let silence = tokio::time::sleep(self.signal_timeout);
         tokio::pin!(silence);
@@ -254,7 +253,7 @@ impl Camera {
                 () = &mut silence => {
                     return Err(match self.signal() {
                         CameraSignal::Lost(reason) => self.no_signal(reason),
-                        // The driver holds the thread.
+                        // The driver blocks the thread.
                         CameraSignal::Live => self.no_signal(SignalLoss::Silent { after: self.signal_timeout }),
                     });
                 }
@@ -262,28 +261,29 @@ impl Camera {
         }
     }
 
-    /// Whether it gives pictures now.
+    /// Whether it currently delivers pictures.
     pub fn signal(&self) -> CameraSignal {
         *self.signal.borrow()
     }
 
-    /// What was chosen of what it offers.
+    /// The format in use.
     pub const fn format(&self) -> CameraFormat {
         self.format
     }
 
-    /// Pictures that were replaced by newer ones before they were asked for.
+    /// Number of pictures that were replaced by newer ones before they were
+    /// taken.
     pub fn missed(&self) -> u64 {
         self.pictures.missed()
     }
 
-    /// Closes the camera, so that another program may have it.
+    /// Closes the camera, so that other programs can use it.
     ///
     /// # Errors
-    /// [`CameraError::Stalled`] if the driver does not let go of it for 10 s.
+    /// [`CameraError::Stalled`] if the driver does not release it within 10 s.
     ///
     /// # Cancel safety
-    /// Cancel safe: the camera is closed nevertheless.
+    /// Cancel safe: the camera is closed in any case.
     pub async fn close(self) -> Result<(), CameraError> {
         let Self {
             id,
@@ -314,8 +314,8 @@ impl Camera {
     }
 }
 
-/// A driver that takes longer than this does not answer at all.
+/// A driver that needs longer does not respond at all.
 const DRIVER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the thread may need to tell of a silence.
+/// Allows the thread some time to report silence.
 const SLACK: Duration = Duration::from_millis(500);

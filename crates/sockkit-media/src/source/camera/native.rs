@@ -1,6 +1,6 @@
-//! Cameras of macOS and Windows, by nokhwa's own inputs.
+//! Cameras on macOS and Windows, through nokhwa's own inputs.
 //!
-//! Checked by the compiler for Windows alone, and run by nobody yet.
+//! Type checked for Windows; not run on either.
 
 use nokhwa::utils::{ApiBackend, CameraInfo as NokhwaInfo};
 
@@ -50,7 +50,7 @@ pub(super) fn open(id: &CameraId, config: &CameraConfig) -> Result<Device, Camer
     open_found(id, &info, config)
 }
 
-/// Opens the same camera again, wherever it is in the list now.
+/// Reopens the same camera, at whatever index it is now.
 pub(super) fn reopen(
     id: &CameraId,
     identity: &Identity,

@@ -1,4 +1,5 @@
-//! One camera by nokhwa's own inputs: macOS's, Windows', and by choice V4L2's.
+//! A camera through nokhwa's own inputs: on macOS and Windows, and optionally
+//! V4L2.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::picture::{Encoding, PixelFormat};
 
-/// Opens what nokhwa calls `index`, and starts it.
+/// Opens the camera with nokhwa's `index`, and starts it.
 pub(super) fn open(
     id: &CameraId,
     index: &CameraIndex,
@@ -90,7 +91,8 @@ fn failed(id: &CameraId, source: NokhwaError) -> CameraError {
     }
 }
 
-/// These inputs tell neither time nor number, and block until there is a picture.
+/// These inputs provide neither timestamps nor numbers, and block until there
+/// is a picture.
 struct Clock {
     id: CameraId,
     picture_bytes: Option<usize>,
@@ -115,7 +117,7 @@ impl Beside for Clock {
     }
 }
 
-/// A buffer may be longer than the picture in it; a JPEG tells its end itself.
+/// A buffer may be longer than its picture; a JPEG marks its own end.
 fn picture_bytes(format: CameraFormat) -> Option<usize> {
     let pixels = format.encoding.pixel_format()?;
     let row = row_bytes(format);
@@ -124,7 +126,7 @@ fn picture_bytes(format: CameraFormat) -> Option<usize> {
         .ok()
 }
 
-/// Bytes in one row of raw pixels; 0 if compressed.
+/// Length of a row of raw pixels, in bytes; 0 if compressed.
 fn row_bytes(format: CameraFormat) -> usize {
     let pixels = format.encoding.pixel_format();
     pixels.map_or(0, |pixels| pixels.row_bytes(format.width_px))

@@ -1,4 +1,4 @@
-//! The thread that takes the pictures.
+//! The capture thread.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -18,7 +18,7 @@ use crate::{
     picture::{Picture, PictureError, jpeg},
 };
 
-/// Keeps one camera open for as long as somebody listens.
+/// Keeps one camera open for as long as there are subscribers.
 pub(super) struct Worker {
     id: CameraId,
     config: CameraConfig,
@@ -43,12 +43,13 @@ impl Worker {
         }
     }
 
-    /// Opens the camera, says how that went, and captures until nobody listens.
+    /// Opens the camera, reports the result, and captures until there are no
+    /// subscribers.
     pub(super) fn run(mut self, opened: oneshot::Sender<Result<CameraFormat, CameraError>>) {
         let device = match platform::open(&self.id, &self.config) {
             Ok(device) => device,
             Err(error) => {
-                // Nobody may be there to hear it.
+                // Fails if the caller was cancelled.
                 let _ = opened.send(Err(error));
                 return;
             }
@@ -70,8 +71,8 @@ impl Worker {
                 };
                 continue;
             };
-            // Drivers' libraries panic where they should return errors, above
-            // all when a camera that is gone is closed.
+            // Drivers' libraries panic where they should return errors,
+            // especially when a camera that is gone is closed.
             let captured = catch_unwind(AssertUnwindSafe(|| self.capture(open)));
             match captured {
                 Ok(Captured::UntilUnwanted) => return,
@@ -140,7 +141,7 @@ enum Captured {
     UntilLost(SignalLoss),
 }
 
-/// Numbers that grow on, though drivers begin at 0 each time.
+/// Numbers that keep increasing, although drivers restart at 0.
 #[derive(Debug, Default)]
 struct Numbers {
     base: u64,
@@ -148,12 +149,13 @@ struct Numbers {
 }
 
 impl Numbers {
-    /// The device was opened anew.
+    /// The device was reopened.
     const fn begin(&mut self) {
         self.base = self.next;
     }
 
-    /// The picture's number; a driver without numbers has pictures in a row.
+    /// The picture's number; without numbers from the driver, pictures are
+    /// consecutive.
     fn number(&mut self, sequence: Option<u32>) -> u64 {
         let number = sequence.map_or(self.next, |sequence| self.base + u64::from(sequence));
         // A driver's counter that goes back must not repeat a number.
@@ -163,7 +165,7 @@ impl Numbers {
     }
 }
 
-/// Makes a sound picture of what the driver gave.
+/// Makes a picture from the driver's data.
 fn to_picture(shot: RawCapture, numbers: &mut Numbers) -> Result<Picture, PictureError> {
     let number = numbers.number(shot.sequence);
     let CameraFormat {
@@ -188,10 +190,10 @@ fn to_picture(shot: RawCapture, numbers: &mut Numbers) -> Result<Picture, Pictur
     Ok(frame.captured_at(shot.captured).numbered(number))
 }
 
-/// How soon the thread notices that nobody listens any more.
+/// How soon the thread notices that there are no subscribers.
 const STEP: Duration = Duration::from_millis(100);
 
-/// A camera that is plugged in again is found this soon.
+/// How soon a camera that is plugged in again is found.
 const RETRY: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! H.264 in MP4, by OpenH264.
+//! H.264 in MP4, decoded by OpenH264.
 //!
-//! The decoder is C++ and reads what the file says, so what reaches it is
-//! chosen here: parameter sets that were looked at, and slices.
+//! The decoder is C++ and trusts its input, so only checked parameter sets and
+//! slices are passed to it.
 //!
 //! # Source
-//! ITU-T H.264 §7.4.1 for the kinds of units, Annex B for the byte stream that
-//! the decoder takes; ISO/IEC 14496-15 for what an MP4 file holds of it.
+//! ITU-T H.264 §7.4.1 for the unit types, Annex B for the decoder's byte
+//! stream; ISO/IEC 14496-15 for its form in an MP4 file.
 #![warn(clippy::indexing_slicing)]
 
 use std::{cmp::Reverse, collections::BinaryHeap, error::Error};
@@ -28,15 +28,15 @@ use crate::picture::{Picture, PixelFormat};
 
 /// Decodes one track.
 ///
-/// Pictures come out in the order in which they are shown, which may be some
-/// pictures after they went in; [`finish`](Self::finish) gives the rest.
+/// Returns pictures in display order, possibly some pictures after they were
+/// passed in; [`finish`](Self::finish) returns the rest.
 pub(super) struct H264 {
     decoder: Decoder,
     length_size: LengthSize,
-    /// The parameter sets of the file's head, until the first picture.
+    /// The parameter sets from the file header, until the first picture.
     head: Vec<u8>,
     timing: Timing,
-    /// Pictures taken in.
+    /// Number of pictures passed in.
     number: u64,
 }
 
@@ -48,8 +48,8 @@ impl H264 {
         for unit in avcc.sps_list.iter().chain(&avcc.pps_list) {
             push_unit(&mut head, unit)?;
         }
-        // Flushed after each picture, as is the default, B-frames would come in
-        // the order in which they are stored.
+        // If flushed after each picture, which is the default, B-frames would
+        // be returned in storage order.
         let config = DecoderConfig::new().flush_after_decode(Flush::NoFlush);
         Ok(Self {
             decoder: Decoder::with_api_config(OpenH264API::from_source(), config)
@@ -61,8 +61,7 @@ impl H264 {
         })
     }
 
-    /// Takes in one picture of the file; gives one that is to be shown, if
-    /// there is one.
+    /// Decodes one picture of the file; returns one to show, if there is one.
     pub(super) fn decode(
         &mut self,
         sample: &[u8],
@@ -73,12 +72,12 @@ impl H264 {
         let mut stream = std::mem::take(&mut self.head);
         let mut slices = 0;
         for unit in units(sample, self.length_size) {
-            let unit = unit.ok_or_else(|| bad(number, "a unit is longer than its picture"))?;
+            let unit = unit.ok_or_else(|| bad(number, "a unit exceeds its picture"))?;
             push_unit(&mut stream, unit)?;
             slices += usize::from(is_slice(unit));
         }
         if slices == 0 {
-            return Err(bad(number, "nothing of a picture in it"));
+            return Err(bad(number, "no slice in the picture"));
         }
         self.timing.handle_picture(place, number)?;
         let decoded = self
@@ -89,7 +88,7 @@ impl H264 {
         Ok(frame.and_then(|frame| self.timing.handle_decoded(frame)))
     }
 
-    /// Gives what is still to be shown.
+    /// Returns the pictures still to be shown.
     pub(super) fn finish(mut self) -> Result<Vec<ClipFrame>, ClipError> {
         let rest = self
             .decoder
@@ -104,25 +103,25 @@ impl H264 {
     }
 }
 
-/// Gives decoded pictures their durations.
+/// Assigns durations to decoded pictures.
 ///
-/// The file says when each picture is shown, in the order in which they are
-/// stored; they are decoded to the order in which they are shown.
+/// The file gives the display time of each picture in storage order; decoded
+/// pictures are in display order.
 #[derive(Default)]
 struct Timing {
-    /// When those are shown that went in and did not come out.
+    /// Display times of pictures that were passed in and not yet returned.
     shown_at: BinaryHeap<Reverse<i64>>,
-    /// Held back until it is known when the next one is shown.
+    /// Held back until the display time of the next one is known.
     waiting: Option<(Picture, i64)>,
     ticks_per_second: u32,
-    /// How long a picture lasts if the file makes no sense.
+    /// The duration of a picture if the file's times are unusable.
     ticks: u32,
 }
 
 impl Timing {
     fn handle_picture(&mut self, place: &Place, number: u64) -> Result<(), ClipError> {
         if self.shown_at.len() > MAX_REORDERED {
-            return Err(bad(number, "pictures go in and none comes out"));
+            return Err(bad(number, "the decoder returns no pictures"));
         }
         self.shown_at.push(Reverse(place.shown_at));
         self.ticks_per_second = place.ticks_per_second;
@@ -130,7 +129,7 @@ impl Timing {
         Ok(())
     }
 
-    /// Takes in the next picture to show; gives the one before.
+    /// Takes the next picture to show; returns the previous one.
     fn handle_decoded(&mut self, frame: Picture) -> Option<ClipFrame> {
         let Reverse(shown_at) = self.shown_at.pop()?;
         let (before, began) = self.waiting.replace((frame, shown_at))?;
@@ -151,12 +150,12 @@ impl Timing {
     }
 }
 
-/// Adds a unit that the decoder may see, behind a start code; leaves out others.
+/// Appends a unit that the decoder may see, after a start code; skips others.
 fn push_unit(stream: &mut Vec<u8>, unit: &[u8]) -> Result<(), ClipError> {
     match kind(unit) {
         SPS => check_sps(unit)?,
         PPS | SLICE | IDR_SLICE => {}
-        // Comments, delimiters, layers: no picture needs them.
+        // Comments, delimiters, layers: not needed for pictures.
         _ => return Ok(()),
     }
     stream.extend_from_slice(&[0, 0, 0, 1]);
@@ -164,11 +163,11 @@ fn push_unit(stream: &mut Vec<u8>, unit: &[u8]) -> Result<(), ClipError> {
     Ok(())
 }
 
-/// Refuses sizes and colours that no [`Picture`] has, before memory is
+/// Rejects sizes and chroma formats that no [`Picture`] has, before memory is
 /// reserved for them.
 ///
-/// The size before cropping is the decoder's own affair: it refuses what is over
-/// level 5.2, which is 9.4 million pixels.
+/// The size before cropping is checked by the decoder, which rejects anything
+/// over level 5.2, that is 9.4 million pixels.
 fn check_sps(unit: &[u8]) -> Result<(), ClipError> {
     let sps = parse_sps(unit).map_err(|error| ClipError::Mp4(error.into()))?;
     let depth = (sps.bit_depth_luma_minus8, sps.bit_depth_chroma_minus8);
@@ -180,7 +179,7 @@ fn check_sps(unit: &[u8]) -> Result<(), ClipError> {
     Ok(())
 }
 
-/// The units of a picture, each behind its length; `None` for one cut off.
+/// The units of a picture, each after its length; `None` for a truncated one.
 fn units(mut sample: &[u8], length_size: LengthSize) -> impl Iterator<Item = Option<&[u8]>> {
     std::iter::from_fn(move || {
         if sample.is_empty() {
@@ -246,7 +245,7 @@ const PPS: u8 = 8;
 /// `chroma_format_idc` of 4:2:0.
 const CHROMA_420: u8 = 1;
 
-/// The standard's largest buffer of decoded pictures, and the one that follows.
+/// The standard's largest buffer of decoded pictures, plus one.
 const MAX_REORDERED: usize = 17;
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::io::Read;
 use super::{ClipError, ClipFrame, MAX_IMAGE_BYTES, Pictures};
 use crate::picture::{Picture, jpeg::Splitter};
 
-/// Reads concatenated JPEGs. The format knows no rate.
+/// Reads concatenated JPEGs. The format has no rate.
 pub(super) struct Mjpeg<R> {
     input: R,
     splitter: Splitter,

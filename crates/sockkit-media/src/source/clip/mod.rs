@@ -1,6 +1,6 @@
-//! Clips: files of moving pictures, played again and again.
+//! Clips: video files, played in a loop.
 //!
-//! A thread reads ahead by a few pictures, so that no disk holds up a task. It
+//! A thread reads a few pictures ahead, so that the disk blocks no task. It
 //! ends when its `Clip` is dropped.
 
 mod error;
@@ -30,8 +30,8 @@ pub use self::error::ClipError;
 use super::{SourceError, config::SourceConfig};
 use crate::picture::Picture;
 
-/// The clip that comes with this crate: Motion JPEG of 640x480 pixels, made for
-/// 25 pictures a second.
+/// The clip bundled with this crate: Motion JPEG of 640x480 pixels at 25
+/// pictures a second.
 ///
 /// From *Big Buck Bunny*, © 2008 Blender Foundation, peach.blender.org, under
 /// CC BY 3.0.
@@ -39,23 +39,23 @@ pub const fn bundled() -> &'static [u8] {
     include_bytes!("../../../assets/bunny.mjpeg")
 }
 
-/// A clip being played.
+/// A clip that is playing.
 #[derive(Debug)]
 pub(super) struct Clip {
     frames: mpsc::Receiver<Result<ClipFrame, ClipError>>,
-    /// Read while opening, so that a bad file is found there.
+    /// Read on opening, so that a bad file is detected then.
     first: Option<ClipFrame>,
     media: Media,
 }
 
-/// One picture of a clip, and how long it is shown if the clip says so.
+/// One picture of a clip, with its duration if known.
 #[derive(Clone, Debug)]
 pub(super) struct ClipFrame {
     pub(super) frame: Picture,
     pub(super) duration: Option<Duration>,
 }
 
-/// A picture that does not say how long it is shown.
+/// A picture without a duration.
 impl From<Picture> for ClipFrame {
     fn from(frame: Picture) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl From<Picture> for ClipFrame {
 }
 
 impl Clip {
-    /// Starts the reading thread and waits for the first picture.
+    /// Starts the reader thread and waits for the first picture.
     pub(super) async fn open(media: Media, config: &SourceConfig) -> Result<Self, SourceError> {
         let (sender, frames) = mpsc::channel(READ_AHEAD_FRAMES);
         let (media_there, size_px) = (media.clone(), config.size_px);
@@ -83,10 +83,10 @@ impl Clip {
         Ok(clip)
     }
 
-    /// The next picture; after the last one comes the first again.
+    /// Returns the next picture; the first one follows after the last.
     ///
     /// # Cancel safety
-    /// Cancel safe: a picture not taken stays in the channel.
+    /// Cancel safe: a picture that was not returned stays in the channel.
     pub(super) async fn next(&mut self) -> Result<ClipFrame, SourceError> {
         if let Some(first) = self.first.take() {
             return Ok(first);
@@ -94,13 +94,13 @@ impl Clip {
         let frame = timeout(READ_TIMEOUT, self.frames.recv())
             .await
             .map_err(|_: Elapsed| ClipError::Stalled)
-            // The thread ends after an error; asked again, it is gone.
+            // The thread ends after an error.
             .and_then(|frame| frame.unwrap_or(Err(ClipError::Ended)));
         frame.map_err(|error| self.media.error(error))
     }
 }
 
-/// Where the bytes are, and how to read them.
+/// Location of the data, and its format.
 #[derive(Clone, Debug)]
 pub(super) enum Media {
     Bundled,
@@ -117,7 +117,7 @@ pub(crate) enum ClipFormat {
 }
 
 impl ClipFormat {
-    /// Begins at the first picture.
+    /// Starts at the first picture.
     fn open(self, input: impl Input + 'static) -> Result<Box<dyn Pictures>, ClipError> {
         Ok(match self {
             Self::Mjpeg => Box::new(mjpeg::Mjpeg::new(input)),
@@ -128,8 +128,7 @@ impl ClipFormat {
     }
 }
 
-/// Plays the bytes of a clip once through, or until so many pictures were
-/// shown; says how many.
+/// Plays a clip once, or until that many pictures were shown. Returns how many.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn play_through(
     format: ClipFormat,
@@ -153,7 +152,7 @@ impl Media {
         SourceError::Clip { path, source }
     }
 
-    /// Begins at the first picture.
+    /// Starts at the first picture.
     fn open(&self) -> Result<Box<dyn Pictures>, ClipError> {
         match self {
             Self::Bundled => ClipFormat::Mjpeg.open(Cursor::new(bundled())),
@@ -168,17 +167,17 @@ impl Media {
     }
 }
 
-/// The pictures of a clip, once through.
+/// The pictures of a clip, once.
 trait Pictures {
     fn next(&mut self) -> Result<Option<ClipFrame>, ClipError>;
 }
 
-/// Bytes that can be read from any place.
+/// Seekable input.
 trait Input: Read + Seek {}
 
 impl<T: Read + Seek> Input for T {}
 
-/// The reading thread: plays until nobody listens, or something is wrong.
+/// The reader thread: plays until there are no subscribers, or an error occurs.
 fn play(
     media: &Media,
     size_px: Option<(u32, u32)>,
@@ -189,7 +188,7 @@ fn play(
             Ok(Played::ToTheEnd) => {}
             Ok(Played::UntilUnheard) => return,
             Err(error) => {
-                // Nobody may be there to hear it.
+                // Fails if the clip was dropped.
                 let _ = out.blocking_send(Err(error));
                 return;
             }
@@ -218,18 +217,18 @@ fn play_once(
         }
         played += 1;
     }
-    // A clip without pictures would be played for ever in no time.
+    // A clip without pictures would loop without end.
     if played == 0 {
         return Err(ClipError::Empty);
     }
     Ok(Played::ToTheEnd)
 }
 
-/// Enough to bridge a slow read; small, for pictures may be large.
+/// Enough to bridge a slow read; small, because pictures may be large.
 const READ_AHEAD_FRAMES: usize = 4;
 
-/// Local files answer in milliseconds; a named pipe may never.
+/// Local files respond in milliseconds; a named pipe may never.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A picture of more bytes than this is taken for an error.
+/// A larger picture counts as an error.
 const MAX_IMAGE_BYTES: usize = 16 << 20;

@@ -1,4 +1,4 @@
-//! Motion JPEG in MP4, and H.264: whole files and fragmented ones.
+//! MP4 with Motion JPEG or H.264: regular and fragmented files.
 
 use std::{
     collections::VecDeque,
@@ -26,9 +26,9 @@ pub(super) struct Mp4<R> {
     input: R,
     demuxer: Demuxer,
     codec: Codec,
-    /// Decoded, and not given yet.
+    /// Decoded pictures that have not been returned.
     ready: VecDeque<ClipFrame>,
-    /// Pictures of the file that were read.
+    /// Number of pictures read.
     taken: u64,
     ended: bool,
 }
@@ -39,9 +39,9 @@ enum Demuxer {
     Fragments(Fmp4FileDemuxer),
 }
 
-/// What the pictures are.
+/// The codec of the pictures.
 enum Codec {
-    /// Taken for it, until the first one shows.
+    /// Assumed until the first picture shows otherwise.
     MotionJpeg,
     #[cfg(feature = "h264")]
     H264(Box<H264>),
@@ -68,7 +68,7 @@ impl<R: Input> Mp4<R> {
         })
     }
 
-    /// Where the next picture of the video track is.
+    /// Position of the next picture of the video track.
     fn next_sample(&mut self) -> Result<Option<Place>, ClipError> {
         loop {
             let needed = match self.demuxer.next_sample() {
@@ -104,10 +104,10 @@ impl<R: Input> Mp4<R> {
         Ok((image.len() == place.bytes).then_some(image))
     }
 
-    /// Takes in one picture of the file; after the last one, the clip has ended.
+    /// Reads one picture of the file; after the last one, the clip ends.
     fn advance(&mut self) -> Result<(), ClipError> {
         let place = match self.next_sample() {
-            // The recorder died while it wrote: what came before is good.
+            // The recording was interrupted: everything before is usable.
             Err(error @ ClipError::Mp4(_)) if self.taken > 0 => {
                 tracing::warn!(error = &error as &dyn Error, "clip ends inside a fragment");
                 None
@@ -130,7 +130,7 @@ impl<R: Input> Mp4<R> {
         Ok(())
     }
 
-    /// Gives up what the decoder still holds.
+    /// Drains the decoder.
     fn finish(&mut self) -> Result<(), ClipError> {
         self.ended = true;
         let codec = std::mem::replace(&mut self.codec, Codec::MotionJpeg);
@@ -164,7 +164,7 @@ impl Codec {
         }
     }
 
-    /// What is still to be shown.
+    /// The pictures still to be shown.
     fn finish(self) -> Result<Vec<ClipFrame>, ClipError> {
         match self {
             Self::MotionJpeg => Ok(Vec::new()),
@@ -200,13 +200,13 @@ impl Demuxer {
     }
 }
 
-/// One picture in the file.
+/// Position of a picture in the file.
 pub(super) struct Place {
     position: u64,
     bytes: usize,
-    /// In the track's ticks, as are the next two.
+    /// In the track's ticks, like the following fields.
     pub(super) ticks: u32,
-    /// When it is shown.
+    /// Display time.
     #[cfg_attr(
         not(feature = "h264"),
         expect(dead_code, reason = "JPEGs come in order")
@@ -248,24 +248,25 @@ pub(super) fn duration(ticks: u32, per_second: u32) -> Duration {
     Duration::from_nanos(u64::from(ticks) * 1_000_000_000 / u64::from(per_second))
 }
 
-/// Reads what is there of a range; less at the end of the file.
+/// Reads a range as far as it exists; shorter at the end of the file.
 fn read(input: &mut impl Input, needed: RequiredInput) -> Result<Vec<u8>, ClipError> {
     let size = needed.size.unwrap_or(MAX_READ_BYTES);
     if size > MAX_READ_BYTES {
         return Err(too_large(size, MAX_READ_BYTES));
     }
     input.seek(SeekFrom::Start(needed.position))?;
-    // Grows with what the file holds, not with what a box says.
+    // Grows with the data in the file, not with the announced length.
     let mut bytes = Vec::new();
     let limit = u64::try_from(size).unwrap_or(u64::MAX);
     input.by_ref().take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Refuses a fragment whose runs announce more pictures than bytes could tell of.
+/// Rejects a fragment whose runs announce more pictures than its data could
+/// describe.
 ///
-/// A run may give its pictures no bytes of their own; the demuxer would reserve
-/// memory for each of the 2^32 that it may announce.
+/// A run may contain no data for its pictures; the demuxer would reserve memory
+/// for each of up to 2^32 announced ones.
 fn check_runs(fragment: &[u8]) -> Result<(), ClipError> {
     let mut announced = 0_u64;
     for (_, moof) in boxes(fragment).filter(|(name, _)| *name == b"moof") {
@@ -287,7 +288,7 @@ fn check_runs(fragment: &[u8]) -> Result<(), ClipError> {
     Ok(())
 }
 
-/// The boxes in a row, name and body; ends at the first that is not whole.
+/// Iterates over boxes, name and body; ends at the first incomplete one.
 fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     std::iter::from_fn(move || {
         let (size, rest) = bytes.split_first_chunk()?;
@@ -318,7 +319,7 @@ fn too_large(announced: usize, limit: usize) -> ClipError {
     }
 }
 
-/// The table of a day's recording is about 30 MB; a fragment is half a second.
+/// The table of a day's recording has about 30 MB; a fragment is half a second.
 const MAX_READ_BYTES: usize = 64 << 20;
 
 /// Half a second has about 30.

@@ -47,7 +47,7 @@ impl<R: BufRead> Pictures for Y4m<R> {
             return Err(bad_mark);
         }
         let length = format.picture_bytes(width_px, height_px, format.row_bytes(width_px))?;
-        // Grows with what the file holds, not with what its header says.
+        // Grows with the data in the file, not with the announced length.
         let mut data = Vec::new();
         let limit = u64::try_from(length).unwrap_or(u64::MAX);
         self.input.by_ref().take(limit).read_to_end(&mut data)?;
@@ -61,7 +61,7 @@ impl<R: BufRead> Pictures for Y4m<R> {
     }
 }
 
-/// The stream's first line.
+/// The first line of the stream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Header {
     format: PixelFormat,
@@ -89,7 +89,7 @@ impl Header {
                     duration = duration_of(number(rate)?, number(scale)?);
                 }
                 Some(b'C') => format = format_of(value)?,
-                // Interlacing, aspect, comments: nothing that moves a byte.
+                // Interlacing, aspect, comments: irrelevant to the layout.
                 _ => {}
             }
             offset += field.len() + 1;
@@ -119,7 +119,7 @@ fn format_of(colours: &str) -> Result<PixelFormat, ClipError> {
     }
 }
 
-/// A line without its end; `None` at the end of the file.
+/// Reads a line without its end; `None` at the end of the file.
 fn read_line(input: &mut impl BufRead) -> Result<Option<Vec<u8>>, ClipError> {
     let mut line = Vec::new();
     input.take(MAX_LINE_BYTES).read_until(b'\n', &mut line)?;

@@ -1,4 +1,4 @@
-//! A moving test picture that says its number and its clock.
+//! A moving test pattern that shows its number and clock.
 
 mod paint;
 mod stamp;
@@ -8,13 +8,13 @@ pub use self::{
     stamp::{Stamp, read_blocks, read_stamp},
 };
 
-/// The least width of a pattern: a row of 32 blocks.
+/// Minimum width of a pattern: a row of 32 blocks.
 pub const MIN_WIDTH_PX: u32 = stamp::BLOCK_PX * stamp::BITS_PER_ROW;
 
-/// The least height of a pattern: the stamp's five rows.
+/// Minimum height of a pattern: the stamp's five rows.
 pub const MIN_HEIGHT_PX: u32 = stamp::BLOCK_PX * stamp::ROWS;
 
-/// The size of a pattern when none is asked for.
+/// Default size of a pattern.
 pub(super) const DEFAULT_SIZE_PX: (u32, u32) = (640, 480);
 
 #[cfg(test)]

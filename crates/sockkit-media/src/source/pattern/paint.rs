@@ -6,8 +6,8 @@ use crate::{
     source::SourceError,
 };
 
-/// Paints the pattern's picture for one stamp: colour bars, a bar that wanders,
-/// and the stamp in the upper left corner.
+/// Paints the pattern for one stamp: colour bars, a moving bar, and the stamp
+/// in the upper left corner.
 ///
 /// ```
 /// # use sockkit_media as sockkit;
@@ -41,7 +41,7 @@ pub fn paint(width_px: u32, height_px: u32, stamp: Stamp) -> Result<Picture, Sou
         .numbered(stamp.number))
 }
 
-/// One row: the bars, and a white mark that moves on by 4 px a picture.
+/// One row: the bars, and a white mark that moves by 4 px a picture.
 fn bars(width_px: u32, number: u64) -> Vec<u8> {
     let width = width_px as usize;
     let mark = usize::try_from(number * 4 % u64::from(width_px)).expect("less than a width");

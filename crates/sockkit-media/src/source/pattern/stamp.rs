@@ -9,13 +9,13 @@
 //! row 4    CRC-32C of the number and the clock, 8 bytes big-endian each
 //! ```
 //!
-//! The blocks are JPEG's own, so that even coarse quality leaves them whole.
+//! Blocks coincide with those of JPEG, so that even low quality preserves them.
 
 use std::ops::Range;
 
 use crate::picture::{Encoding, Picture, PixelFormat, Timestamp};
 
-/// What a pattern says of itself.
+/// The contents of a pattern's stamp.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Stamp {
     /// The picture's number.
@@ -59,10 +59,9 @@ impl Stamp {
     }
 }
 
-/// Reads the stamp of a [painted](super::paint()) picture, in whatever format it
-/// arrived.
+/// Reads the stamp of a [painted](super::paint()) picture, in any format.
 ///
-/// `None` if there is none, or if a bit did not survive.
+/// `None` if there is none, or if a bit is damaged.
 pub fn read_stamp(frame: &Picture) -> Option<Stamp> {
     let frame = pixels_of(frame)?;
     let mut rows = [0; ROWS as usize];
@@ -77,13 +76,14 @@ pub fn read_stamp(frame: &Picture) -> Option<Stamp> {
     (stamp.rows() == rows).then_some(stamp)
 }
 
-/// Reads 32 blocks of 8x8 pixels along the top of a picture, most significant
-/// first: what an emulated camera paints. Unlike a stamp it is not checked.
+/// Reads 32 blocks of 8x8 pixels at the top of a picture, most significant
+/// first, as painted by an emulated camera. Unlike a stamp they have no
+/// checksum.
 pub fn read_blocks(frame: &Picture) -> Option<u32> {
     read_row(&pixels_of(frame)?, 0)
 }
 
-/// Gray, if it is not pixels yet.
+/// Converts to gray unless it is raw pixels.
 fn pixels_of(frame: &Picture) -> Option<Picture> {
     match frame.encoding() {
         Encoding::Raw(_) => Some(frame.clone()),
@@ -103,7 +103,8 @@ fn read_row(frame: &Picture, row: u32) -> Option<u32> {
 
 /// Whether the middle of the block at `(x, y)` is more white than black.
 fn is_white(frame: &Picture, x: u32, y: u32) -> bool {
-    // Where the sample that tells black from white is, and how far to the next.
+    // Position of the sample that distinguishes black from white, and the
+    // distance to the next.
     let (first, step) = match frame.encoding().pixel_format() {
         Some(PixelFormat::Rgb | PixelFormat::Bgr) => (1, 3),
         Some(PixelFormat::Yuyv) => (0, 2),
@@ -122,5 +123,5 @@ pub(super) const BLOCK_PX: u32 = 8;
 pub(super) const BITS_PER_ROW: u32 = 32;
 pub(super) const ROWS: u32 = 5;
 
-/// The part of a block that its neighbours do not smear into.
+/// The part of a block that is not affected by its neighbours.
 const MIDDLE: Range<u32> = 2..6;

@@ -1,7 +1,8 @@
-//! From messages to pictures: whose are shown, and how old they are.
+//! From messages to pictures: selects a sender, and computes ages.
 //!
 //! Pure: the caller passes messages and both clocks in, and sends what
-//! [`poll_request`](Intake::poll_request) and [`report`](Intake::report) return.
+//! [`poll_request`](Intake::poll_request) and [`report`](Intake::report)
+//! return.
 
 use std::{
     net::SocketAddr,
@@ -25,28 +26,28 @@ use crate::picture::{MessageError, Picture};
 #[cfg(test)]
 mod hostile;
 
-/// What a receiver knows of its senders.
+/// A receiver's knowledge of its senders.
 #[derive(Debug)]
 pub(super) struct Intake {
     selector: SourceSelector,
     ingest: Ingest,
     peer: Option<Peer>,
-    /// Whether the peer is the only one there is, and told in order.
+    /// Whether the peer is connected: the only one, and in order.
     is_connected: bool,
-    /// Whether an earlier connection brought pictures.
+    /// Whether an earlier connection delivered pictures.
     had_pictures: bool,
 }
 
-/// The sender that is shown, and its clock.
+/// The selected sender, and its clock.
 #[derive(Debug)]
 struct Peer {
     address: SocketAddr,
-    /// On this very machine, so that there is one clock.
+    /// On the same machine, so that both use the same clock.
     is_here: bool,
     clock: Clock,
 }
 
-/// A message, as far as it matters besides what it holds.
+/// The metadata of a message.
 #[derive(Clone, Copy)]
 struct Way {
     from: SocketAddr,
@@ -60,7 +61,7 @@ impl Way {
         let ip = message.from.ip();
         Self {
             from: message.from,
-            // Sent to the address it came from: both are this machine's.
+            // Sent to its own source address: both are local.
             is_here: ip.is_loopback() || message.to == Some(ip),
             stream: message.place.map_or(StreamId(0), |(stream, _)| stream),
             number: message.place.map(|(_, number)| number),
@@ -79,7 +80,7 @@ impl Intake {
         }
     }
 
-    /// What comes from here on is this peer's, whose clock may be asked for.
+    /// Messages from now on come from this peer, whose clock may be requested.
     pub(super) fn on_connected(&mut self, now: Instant, peer: SocketAddr) {
         self.had_pictures |= self.has_pictures();
         self.selector = SourceSelector::default();
@@ -91,16 +92,16 @@ impl Intake {
         });
     }
 
-    /// Whether the last connection, or any sender of datagrams, brought pictures.
+    /// Whether the last connection, or any sender of datagrams, delivered
+    /// pictures.
     pub(super) fn has_pictures(&self) -> bool {
         self.selector.sender().is_some()
     }
 
-    /// Takes one message in; returns the sender that is shown from now on, if it
-    /// is another than before.
+    /// Processes one message. Returns the selected sender if it has changed.
     ///
     /// # Errors
-    /// If it is no message of this protocol, which was counted.
+    /// If it is not a message of this protocol; the error has been counted.
     pub(super) fn handle_message(
         &mut self,
         at: Moment,
@@ -115,19 +116,19 @@ impl Intake {
             }
             Ok(Received::Unknown) => Ok(None),
             Err(error) => {
-                tracing::debug!(from = %way.from, %error, "no picture");
+                tracing::debug!(from = %way.from, %error, "invalid message");
                 self.count(Event::Refused);
                 Err(error)
             }
         }
     }
 
-    /// Counts what the channel says.
+    /// Counts an event of the channel.
     pub(super) fn count(&self, event: Event) {
         self.ingest.count(event);
     }
 
-    /// When [`request_is_due`](Self::request_is_due) at the latest.
+    /// The latest time at which [`request_is_due`](Self::request_is_due).
     pub(super) fn next_request(&self) -> Option<Instant> {
         let peer = self.peer.as_ref()?;
         if self.is_connected {
@@ -136,15 +137,14 @@ impl Intake {
         (!peer.is_here).then(|| peer.clock.deadline())
     }
 
-    /// Whether it is time to ask for the sender's clock; on a connection, while
-    /// the line is `quiet` or when that has taken too long.
+    /// Whether to request the sender's clock; on a connection while the line is
+    /// `quiet`, or when that has taken too long.
     pub(super) fn request_is_due(&self, now: Instant, quiet: bool) -> bool {
         let is_due = |peer: &Peer| quiet && self.is_connected && now >= peer.clock.deadline();
         self.next_request().is_some_and(|at| now >= at) || self.peer.as_ref().is_some_and(is_due)
     }
 
-    /// The question for the sender's clock, if it is due; `nonce` must be hard
-    /// to guess.
+    /// Returns the clock request if it is due; `nonce` must be hard to guess.
     pub(super) fn poll_request(
         &mut self,
         at: Moment,
@@ -155,7 +155,7 @@ impl Intake {
         Some((peer.address, request))
     }
 
-    /// What the sender is told of its pictures.
+    /// The report for the sender.
     pub(super) fn report(&self, now: Instant) -> Option<(SocketAddr, ControlMessage)> {
         let to = match &self.peer {
             Some(peer) if self.is_connected => peer.address,
@@ -191,13 +191,13 @@ impl Intake {
     }
 
     fn meet(&mut self, now: Instant, way: Way, sender: SenderIs) {
-        tracing::info!(from = %way.from, ?sender, "pictures come");
+        tracing::info!(from = %way.from, ?sender, "receiving pictures");
         if sender == SenderIs::New || self.had_pictures {
             self.count(Event::Restart);
         }
         self.ingest.on_new_sender(way.from);
         match &mut self.peer {
-            // Its clock has been asked for already.
+            // Its clock has already been requested.
             Some(peer) if self.is_connected => peer.is_here = way.is_here,
             peer => {
                 *peer = Some(Peer {
@@ -232,8 +232,8 @@ impl Intake {
     }
 }
 
-/// A longer pause between pictures is no reason not to know the clock, and
-/// without pictures the reply shows that the sender lives.
+/// A longer pause between pictures must not delay the clock, and without
+/// pictures the reply shows that the sender is alive.
 const ASK_ANYWAY_AFTER: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

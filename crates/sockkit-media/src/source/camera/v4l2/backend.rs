@@ -1,4 +1,4 @@
-//! nokhwa's backend on V4L2: its own extension point, our own stream.
+//! A backend for nokhwa over V4L2, through nokhwa's extension point.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -14,10 +14,10 @@ use nokhwa::{
 use super::{CameraFormat, Identity, SharedStream};
 use crate::picture::{Encoding, PixelFormat};
 
-/// A camera that is set and started.
+/// A configured and started camera.
 ///
-/// What would set it otherwise, or start it twice, is refused: our own side opens it
-/// anew instead.
+/// Requests to reconfigure or restart it are rejected: this crate reopens the
+/// camera instead.
 pub(super) struct Backend {
     info: CameraInfo,
     format: CameraFormat,
@@ -147,8 +147,8 @@ impl CaptureBackendTrait for Backend {
         self.stream.take().map(Cow::Owned)
     }
 
-    /// nokhwa calls this when it drops the backend, and so the stream, which
-    /// stops then.
+    /// Called by nokhwa when it drops the backend, and with it the stream,
+    /// which then stops.
     fn stop_stream(&mut self) -> Result<(), NokhwaError> {
         Ok(())
     }
@@ -158,10 +158,11 @@ fn unsupported() -> NokhwaError {
     NokhwaError::UnsupportedOperationError(ApiBackend::Video4Linux)
 }
 
-/// nokhwa's name. It has none for UYVY and I420; we read those by our own.
+/// nokhwa's name of an encoding. It has none for UYVY and I420, which are
+/// handled here.
 const fn name_of(encoding: Encoding) -> FrameFormat {
     let Encoding::Raw(pixels) = encoding else {
-        // The only compressed one that we ask a camera for.
+        // The only compressed encoding requested from cameras.
         return FrameFormat::MJPEG;
     };
     match pixels {

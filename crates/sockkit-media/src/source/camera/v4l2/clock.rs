@@ -1,4 +1,4 @@
-//! The kernel's time of a picture, as time of day.
+//! Converts the kernel's timestamp of a picture to time of day.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::picture::Timestamp;
 
-/// When the driver took the picture.
+/// When the driver captured the picture.
 pub(super) fn captured(told: &Metadata) -> Timestamp {
     let now = clock_gettime(ClockId::Monotonic);
     let uptime = Duration::try_from(now).unwrap_or_default();
@@ -26,13 +26,14 @@ fn since_boot(told: &Metadata) -> Option<Duration> {
     Duration::from_secs(seconds).checked_add(Duration::from_micros(micros))
 }
 
-/// How old a picture is; one that claims the future or the distant past is new.
+/// Age of a picture; 0 if its timestamp is in the future or too far in the
+/// past.
 fn age(stamped: Duration, now: Duration) -> Duration {
     let age = now.saturating_sub(stamped);
     if age > MAX_AGE { Duration::ZERO } else { age }
 }
 
-/// Four buffers at one picture a second, and some.
+/// Four buffers at one picture a second, with some margin.
 const MAX_AGE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

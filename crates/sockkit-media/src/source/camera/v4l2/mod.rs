@@ -1,4 +1,4 @@
-//! Cameras of Linux.
+//! Cameras on Linux.
 //!
 //! # Source
 //! The kernel's media documentation, part I, "Video for Linux API".
@@ -73,7 +73,7 @@ pub(super) fn open(id: &CameraId, config: &CameraConfig) -> Result<Device, Camer
     }
 }
 
-/// Opens the same camera again, wherever it is now.
+/// Reopens the same camera, at whatever device it is now.
 pub(super) fn reopen(
     id: &CameraId,
     identity: &Identity,
@@ -117,13 +117,13 @@ fn open_node(id: &CameraId, node: Node, config: &CameraConfig) -> Result<Device,
     })
 }
 
-/// Sets size, pixels and rate; says what the driver made of it.
+/// Sets size, pixel format and rate; returns what the driver made of them.
 fn set(handle: &Handle, format: CameraFormat) -> io::Result<(CameraFormat, usize)> {
     let fourcc = offers::fourcc(format.encoding);
     let wanted = moq_v4l::Format::new(format.width_px, format.height_px, fourcc);
     let set = handle.set_format(&wanted)?;
     let encoding = offers::encoding(set.fourcc).ok_or(io::ErrorKind::Unsupported)?;
-    // Some drivers have one rate and no way to say so.
+    // Some drivers have a single rate and cannot report it.
     let rate_hz = handle
         .set_params(&offers::interval(format.rate_hz))
         .map(|set| set.interval)
@@ -144,7 +144,7 @@ fn set(handle: &Handle, format: CameraFormat) -> io::Result<(CameraFormat, usize
     Ok((format, stride_bytes))
 }
 
-/// The programs that hold a device open, as far as this user may see them.
+/// The programs that have a device open, as far as this user may see them.
 pub(super) fn holders(device: &Path) -> Vec<String> {
     let Ok(processes) = fs::read_dir("/proc") else {
         return Vec::new();
@@ -155,7 +155,7 @@ pub(super) fn holders(device: &Path) -> Vec<String> {
         .filter(|process| holds(process, device))
         .filter_map(|process| {
             let name = fs::read_to_string(process.join("comm")).ok()?;
-            // `self` and its like are names of processes that have numbers.
+            // `self` and similar entries are aliases of numbered processes.
             let number: u32 = process.file_name()?.to_str()?.parse().ok()?;
             Some(format!("{} {number}", name.trim()))
         })

@@ -9,7 +9,7 @@ use moq_v4l::{Device as Handle, capability::Flags};
 
 use super::Identity;
 
-/// A device that gives pictures.
+/// A device that delivers pictures.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) path: PathBuf,
@@ -24,7 +24,7 @@ impl Node {
     }
 }
 
-/// Every camera, in the order of the devices' numbers.
+/// All cameras, in the order of their device numbers.
 pub(super) fn cameras() -> Vec<Node> {
     let Ok(entries) = fs::read_dir("/dev") else {
         return Vec::new();
@@ -40,7 +40,7 @@ pub(super) fn cameras() -> Vec<Node> {
         .collect()
 }
 
-/// What a device is, if it gives pictures or does not let us see.
+/// Inspects a device; returns it if it delivers pictures or cannot be opened.
 pub(super) fn look_at(path: &Path) -> Option<Node> {
     let identity = match Handle::with_path(path) {
         Ok(handle) => {
@@ -62,7 +62,7 @@ pub(super) fn look_at(path: &Path) -> Option<Node> {
     })
 }
 
-/// What the kernel says of a device that we may not open.
+/// The kernel's information about a device that may not be opened.
 fn unopened(path: &Path) -> Option<Identity> {
     let about = Path::new("/sys/class/video4linux").join(path.file_name()?);
     let fact = |name| {
@@ -70,7 +70,7 @@ fn unopened(path: &Path) -> Option<Identity> {
             .ok()
             .map(|fact| fact.trim().to_owned())
     };
-    // A webcam's second device has its metadata.
+    // The second device of a webcam delivers metadata.
     (fact("index")? == "0").then_some(())?;
     Some(Identity {
         name: fact("name")?,
@@ -78,7 +78,7 @@ fn unopened(path: &Path) -> Option<Identity> {
     })
 }
 
-/// The N of `videoN`, and of nothing else that begins like it.
+/// The N of `videoN`; `None` for other names.
 fn number(name: &str) -> Option<u32> {
     let digits = name.strip_prefix("video")?;
     digits

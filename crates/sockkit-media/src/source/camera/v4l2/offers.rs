@@ -1,4 +1,4 @@
-//! What a device offers.
+//! Formats of a device.
 
 use moq_v4l::{
     Device as Handle, FourCC, Fraction,
@@ -10,7 +10,7 @@ use moq_v4l::{
 use super::CameraFormat;
 use crate::picture::{Encoding, Picture, PixelFormat};
 
-/// Every format that can be read here, largest last.
+/// All supported formats, largest last.
 pub(super) fn of(handle: &Handle) -> Vec<CameraFormat> {
     let mut offers = Vec::new();
     for offered in handle.enum_formats().unwrap_or_default() {
@@ -29,7 +29,7 @@ pub(super) fn of(handle: &Handle) -> Vec<CameraFormat> {
         }
     }
     offers.sort_by_key(|offer| (offer.width_px, offer.height_px));
-    // Cameras list what they offer as JPEG and as Motion JPEG twice.
+    // Cameras list JPEG and Motion JPEG separately.
     offers.dedup();
     offers
 }
@@ -90,13 +90,13 @@ fn rates(handle: &Handle, fourcc: FourCC, width_px: u32, height_px: u32) -> Vec<
     rates
 }
 
-/// Pictures a second, of the time between two.
+/// Pictures a second for the interval between two.
 pub(super) fn rate(interval: &Fraction) -> Option<f64> {
     (interval.numerator > 0 && interval.denominator > 0)
         .then(|| f64::from(interval.denominator) / f64::from(interval.numerator))
 }
 
-/// The time between two pictures, exact for whole rates and for NTSC's.
+/// The interval between two pictures, exact for integer rates and for NTSC's.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -123,7 +123,7 @@ pub(super) fn encoding(fourcc: FourCC) -> Option<Encoding> {
     name.map(|&(_, encoding)| encoding)
 }
 
-/// The first of two names of one format is the one we ask for.
+/// The first of two names of one format is requested.
 const NAMES: [(&[u8; 4], Encoding); 9] = [
     (b"MJPG", Encoding::Jpeg),
     (b"JPEG", Encoding::Jpeg),
@@ -136,7 +136,7 @@ const NAMES: [(&[u8; 4], Encoding); 9] = [
     (b"GREY", Encoding::Raw(PixelFormat::Gray)),
 ];
 
-/// What to offer of a device that takes any size in a range.
+/// Sizes to offer for a device that supports any size in a range.
 const COMMON_SIZES: [(u32, u32); 7] = [
     (320, 240),
     (640, 360),
@@ -149,7 +149,7 @@ const COMMON_SIZES: [(u32, u32); 7] = [
 
 const COMMON_RATES_HZ: [f64; 7] = [5.0, 10.0, 15.0, 24.0, 25.0, 30.0, 60.0];
 
-/// For devices that do not tell.
+/// For devices that do not report a rate.
 const UNTOLD_RATE_HZ: f64 = 30.0;
 
 #[cfg(test)]

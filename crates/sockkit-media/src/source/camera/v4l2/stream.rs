@@ -1,4 +1,4 @@
-//! The buffers that driver and program pass to and fro.
+//! Buffers exchanged between the driver and the program.
 
 use std::{cell::RefCell, io, path::PathBuf, rc::Rc, time::Duration};
 
@@ -15,7 +15,7 @@ use nokhwa::NokhwaError;
 use super::{CameraError, CameraId, clock};
 use crate::source::camera::device::{Beside, Told};
 
-/// A running stream, in the hands of nokhwa's backend and of our own beside it.
+/// A running stream, shared by nokhwa's backend and this crate.
 #[derive(Clone)]
 pub(super) struct SharedStream {
     id: CameraId,
@@ -34,8 +34,9 @@ impl SharedStream {
     pub(super) fn start(handle: &Handle, id: CameraId, path: PathBuf) -> io::Result<Self> {
         let mut stream = Stream::with_buffers(handle, Type::VideoCapture, BUFFERS)?;
         stream.set_timeout(READY);
-        // `next` hands in the first buffer before it takes one out. The others go
-        // in here, so that it never has to wait: we do, and can stop.
+        // `next` queues the first buffer before it dequeues one. The others are
+        // queued here, so that it never has to wait; this crate waits instead,
+        // and can stop.
         let mut index = 1;
         while CaptureStream::queue(&mut stream, index).is_ok() {
             index += 1;
@@ -52,9 +53,9 @@ impl SharedStream {
         })
     }
 
-    /// Copies the next picture out, exactly as long as it is.
+    /// Copies the next picture, without padding.
     ///
-    /// Blocks for at most [`READY`]: [`Beside::wait`] first.
+    /// Blocks for at most [`READY`]: call [`Beside::wait`] first.
     pub(super) fn take(&self) -> Result<Vec<u8>, NokhwaError> {
         let running = &mut *self.running.borrow_mut();
         match running.stream.next() {
@@ -82,7 +83,7 @@ impl Beside for SharedStream {
         let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         match handle.poll(READABLE, millis) {
             Ok(ready) => Ok(ready > 0),
-            // A signal for somebody else.
+            // Interrupted by a signal.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
             Err(error) => Err(self.error(error)),
         }
@@ -104,10 +105,10 @@ impl Beside for SharedStream {
     }
 }
 
-/// One is filled while one is read; two more for a program that is held up.
+/// One is filled while another is read; two more for a program that is delayed.
 const BUFFERS: u32 = 4;
 
-/// A picture that is there is there at once.
+/// Time to dequeue a picture that is ready.
 const READY: Duration = Duration::from_millis(100);
 
 /// `POLLIN`.
