@@ -1,41 +1,41 @@
-//! What the addresses of each subcommand may leave out.
+//! Address defaults of each subcommand.
 
 use sockkit::link::{Address, AddressDefaults, AddressError, Scheme};
 
-/// Files: where one side listens and the other dials.
+/// Files: one side listens and the other dials.
 pub(crate) const FILES: AddressDefaults =
     AddressDefaults::new(&[Scheme::Tcp, Scheme::Quic], FILES_PORT);
 
-/// Where files go by default; loopback unless the user says otherwise.
+/// Default address for files; loopback unless the user chooses another.
 pub(crate) const FILES_DEFAULT: &str = "127.0.0.1:5010";
 
-/// Pictures: where `cam` sends or listens, and `view` receives or dials.
+/// Pictures: `cam` sends or listens, and `view` receives or dials.
 pub(crate) const PICTURES: AddressDefaults =
     AddressDefaults::new(&[Scheme::Udp, Scheme::Tcp, Scheme::Quic], PICTURES_PORT);
 
-/// Where `cam` waits for viewers that connect.
+/// Where `cam` listens for viewers.
 pub(crate) const CONNECTED: AddressDefaults =
     AddressDefaults::new(&[Scheme::Tcp, Scheme::Quic], PICTURES_PORT);
 
-/// The browser viewer's page.
+/// The page of the browser viewer.
 pub(crate) const WEB: AddressDefaults = AddressDefaults::new(&[Scheme::Tcp], WEB_PORT);
 
-/// For clap, which names the option when it fails.
+/// For clap, which names the option in errors.
 pub(crate) fn files(text: &str) -> Result<Address, AddressError> {
     FILES.parse(text)
 }
 
-/// The same for pictures.
+/// Likewise for pictures.
 pub(crate) fn pictures(text: &str) -> Result<Address, AddressError> {
     PICTURES.parse(text)
 }
 
-/// The same for the browser viewer.
+/// Likewise for the browser viewer.
 pub(crate) fn web(text: &str) -> Result<Address, AddressError> {
     WEB.parse(text)
 }
 
-/// As a user types it where TCP is what an address without a scheme means.
+/// The form that a user types, where an address without a scheme means TCP.
 pub(crate) fn shown(address: &Address) -> String {
     match address.scheme() {
         Scheme::Tcp => format!("{}:{}", address.host(), address.port()),

@@ -1,4 +1,4 @@
-//! `sockkit cam`: a source, sent as datagrams and shown to viewers that connect.
+//! `sockkit cam`: sends a source as datagrams, and to viewers that connect.
 
 use std::time::Duration;
 
@@ -24,38 +24,39 @@ use crate::{
     say::say,
 };
 
-/// Send a camera, a pattern or a clip to machines, groups and all who connect
+/// Send a camera, a test pattern or a clip to hosts, multicast groups and
+/// connected viewers
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// camera (or camera:1 …), pattern, clip (the bundled one), or a file
     #[arg(long, default_value = "camera")]
     source: SourceSpec,
     /// udp://HOST:PORT of a viewer or a group, or an address to --listen at;
-    /// repeat it for several
+    /// may be repeated
     #[arg(long, value_name = "ADDRESS", value_parser = pictures, required_unless_present_any = ["list", "listen"])]
     to: Vec<Address>,
-    /// tcp://ADDR:PORT or quic://ADDR:PORT of this machine, for any number of
-    /// viewers that connect; repeat it for several
+    /// Local tcp://ADDR:PORT or quic://ADDR:PORT to listen at, for any number
+    /// of viewers; may be repeated
     #[arg(long, value_name = "ADDRESS", value_parser = listening)]
     listen: Vec<Address>,
-    /// Show this machine's cameras and what they offer, and end
+    /// List this machine's cameras and their formats, and exit
     #[arg(long, exclusive = true)]
     list: bool,
-    /// Parity for a link that loses this many per cent of its packets: of
-    /// 10,000 pictures one is lost
+    /// Add the parity that a link with this packet loss in per cent needs, so
+    /// that one of 10,000 pictures is lost
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=50))]
     loss: Option<u8>,
-    /// Parity in per cent of the data, the same for small pictures and large
+    /// Parity in per cent of the data, for pictures of any size
     #[arg(long, value_name = "PERCENT", conflicts_with = "loss", value_parser = clap::value_parser!(u8).range(0..=100))]
     parity: Option<u8>,
-    /// How many viewers of one host may be connected at the same time
-    /// [default: a quarter of all 128]
+    /// Maximum number of connected viewers of one host [default: a quarter of
+    /// all 128]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=128))]
     viewers_per_host: Option<u8>,
-    /// The interface for groups, by name, number or address
+    /// The interface for groups: name, index or address
     #[arg(long)]
     interface: Option<InterfaceSelector>,
-    /// End after so many seconds; without it, Ctrl-C ends
+    /// Exit after this many seconds; without it, exit on Ctrl-C
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS))]
     seconds: Option<u64>,
 }
@@ -68,7 +69,7 @@ impl Args {
     }
 }
 
-/// Without a scheme it is the first that listens.
+/// Without a scheme it means TCP.
 fn listening(text: &str) -> Result<Address, AddressError> {
     CONNECTED.parse(text)
 }
@@ -76,7 +77,7 @@ fn listening(text: &str) -> Result<Address, AddressError> {
 async fn list() -> anyhow::Result<()> {
     let cameras = camera::list().await?;
     if cameras.is_empty() {
-        say!("no camera; --source pattern, clip or a file will do");
+        say!("no camera found; use --source pattern, clip or a file");
     }
     for camera in cameras {
         let path = camera
@@ -102,7 +103,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot open the source {}", args.source))?;
     let (camera, pictures) = latest::channel();
-    // Once for all of them, and not where the sockets are served.
+    // Once for all destinations, and not on the threads that serve sockets.
     let pictures = encode::as_jpeg(pictures, jpeg::DEFAULT_QUALITY);
     let wishes = Wishes {
         parity: args.parity(),
@@ -157,8 +158,8 @@ fn one_line(outgoing: &Outgoing) -> String {
     format!("{}, {viewers} report", outgoing.sent().join(", "))
 }
 
-/// What `--loss` lets be lost.
+/// The picture loss that `--loss` accepts.
 const PICTURES_LOST: f64 = 1e-4;
 
-/// A day: without a limit of its own it still ends.
+/// A day: the command ends even without a limit.
 const MAX_SECONDS: u64 = 24 * 3_600;

@@ -1,6 +1,7 @@
-//! Whether the system lets this process open what every subcommand needs.
+//! Checks that the process may open the descriptors that every subcommand
+//! needs.
 
-/// Fails if this process may not open [`NEEDED`] descriptors more.
+/// Fails if this process may not open another [`NEEDED`] descriptors.
 pub(crate) fn check() -> anyhow::Result<()> {
     #[cfg(unix)]
     {
@@ -15,7 +16,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The runtime takes about eight, and panics where it gets none for signals.
-/// What a subcommand opens after that fails with an error of its own.
+/// The runtime needs about eight, and panics if it gets none for signals. What
+/// a subcommand opens after that fails with an error of its own.
 #[cfg(unix)]
 const NEEDED: usize = 12;

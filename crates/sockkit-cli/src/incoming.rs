@@ -1,4 +1,4 @@
-//! Where `view` takes its pictures from.
+//! Receives the pictures for `view`.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::say::say;
 
-/// Binds or begins to dial, and says which.
+/// Binds the address or starts to dial it, and prints which.
 pub(crate) async fn open(
     at: &Address,
     interface: Option<InterfaceSelector>,
@@ -22,12 +22,12 @@ pub(crate) async fn open(
         return bind(at, interface, from).await;
     }
     if interface.is_some() {
-        bail!("--interface is for udp://: {at} is dialled by its route");
+        bail!("--interface is for udp:// only: {at} is dialled through its route");
     }
     if from.is_some() {
-        bail!("--from is for udp://: {at} names the host that sends");
+        bail!("--from is for udp:// only: {at} already names the sending host");
     }
-    // A wrong name is found here; later it may be the network's fault.
+    // A wrong name is detected here; later it may be the network's fault.
     timeout(RESOLVE_WITHIN, at.resolve())
         .await
         .with_context(|| format!("cannot resolve {at}"))??;
@@ -43,7 +43,7 @@ async fn bind(
     let mut config = ReceiverConfig::default();
     if let Some(interface) = interface {
         if at.group().is_none() {
-            bail!("--interface is for groups, and {at} is none");
+            bail!("--interface is for groups, and {at} is not one");
         }
         config = config.interface(interface);
     }

@@ -1,4 +1,4 @@
-//! `sockkit interfaces`: what the machine is attached to.
+//! `sockkit interfaces`: the network interfaces of the machine.
 
 use clap::Parser;
 use sockkit::{
@@ -8,10 +8,10 @@ use sockkit::{
 
 use crate::say::say;
 
-/// Show what the machine is attached to: interfaces, addresses, routers, names
+/// Show network interfaces, addresses, routers and name servers
 #[derive(Debug, Parser)]
 pub(crate) struct Args {
-    /// Only interfaces that are up and lead somewhere else
+    /// Only interfaces that are up and not loopback
     #[arg(long)]
     up: bool,
 }
@@ -20,7 +20,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let host = interfaces::host()?;
     say!("host      {}", host.name);
-    // The DHCP server may have chosen them.
+    // They may come from a DHCP server.
     say!("suffixes  {}", escape(&list(&host.dns_suffixes)));
     say!("resolvers {}", list(&host.dns_servers));
     for interface in interfaces::list()? {

@@ -1,5 +1,4 @@
-//! Reaching the other side of a transfer, what is said about it, and parting
-//! from it.
+//! Connects to the other side of a transfer, and closes the connection.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -15,7 +14,7 @@ use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{address::shown, say::say};
 
-/// Connects to `to`, and says what others on the network can see.
+/// Connects to `to`, and prints what others on the network can see.
 pub(crate) async fn dial(to: &Address) -> anyhow::Result<Connection> {
     if to.scheme() == Scheme::Tcp {
         say_in_the_clear();
@@ -28,21 +27,21 @@ pub(crate) async fn dial(to: &Address) -> anyhow::Result<Connection> {
     Ok(connection)
 }
 
-/// What happened, and what to look at.
+/// What happened, and what to check.
 fn cannot_dial(to: &Address, error: DialError) -> anyhow::Error {
     let is_quic = to.scheme() == Scheme::Quic;
     let hint = match &error {
-        DialError::Refused(_) if is_quic => "does the other side listen, and on quic:// too?",
-        DialError::Refused(_) => "does the other side listen, and without quic://?",
+        DialError::Refused(_) if is_quic => "is the other side listening, and on quic:// as well?",
+        DialError::Refused(_) => "is the other side listening, and without quic://?",
         DialError::TimedOut { .. } if is_quic => {
-            "does the other side listen on quic://, and does its firewall let UDP in?"
+            "is the other side listening on quic://, and does its firewall allow UDP?"
         }
-        DialError::TimedOut { .. } => "is it on this network, and does its firewall let TCP in?",
-        DialError::OtherProtocol(_) => "is it the right port?",
+        DialError::TimedOut { .. } => "is it on this network, and does its firewall allow TCP?",
+        DialError::OtherProtocol(_) => "is the port correct?",
         DialError::Busy(_) => "try again later",
         _ => return anyhow::Error::new(error).context(format!("cannot connect to {}", shown(to))),
     };
-    // TCP names every address that it tried.
+    // TCP's error names every address that was tried.
     let names_it = !is_quic || matches!(error, DialError::TimedOut { .. });
     let error = anyhow::Error::new(error);
     match names_it {
@@ -51,7 +50,7 @@ fn cannot_dial(to: &Address, error: DialError) -> anyhow::Error {
     }
 }
 
-/// Listens at `at`, says where, and what others on the network can see.
+/// Listens at `at`, prints the address, and what others on the network can see.
 pub(crate) async fn listen<P: QueuedPeer<Stream = Connection>>(
     at: &Address,
     config: P::Config,
@@ -69,8 +68,8 @@ pub(crate) async fn listen<P: QueuedPeer<Stream = Connection>>(
     Ok(queue)
 }
 
-/// With room for all who wait, and for those that are told that there is none:
-/// QUIC tells them before there is a connection.
+/// With permits for all waiting peers, and for those that are being refused:
+/// over QUIC they are refused before there is a connection.
 fn node(scheme: Scheme) -> Node {
     type Senders = Queue<Offer<Connection>>;
     let told = match scheme {
@@ -80,14 +79,14 @@ fn node(scheme: Scheme) -> Node {
     Node::default().max_connections(Senders::MAX_PEERS + told)
 }
 
-/// Waits for the peer whose turn it is, and says what became of others.
+/// Waits for the peer whose turn it is, and prints what happened to others.
 pub(crate) async fn next_turn<P: QueuedPeer>(queue: &mut Queue<P>) -> anyhow::Result<Turn<P>> {
     let mut told = 0;
     loop {
         let arrival = queue.next().await.context("cannot accept")?;
         let left = queue.take_left();
         if left > 0 {
-            eprintln!("peers that left before it was their turn: {left}");
+            eprintln!("peers that disconnected before their turn: {left}");
         }
         match arrival {
             Arrival::Turn(turn) => return Ok(turn),
@@ -96,30 +95,30 @@ pub(crate) async fn next_turn<P: QueuedPeer>(queue: &mut Queue<P>) -> anyhow::Re
                 match told {
                     ..=MAX_TOLD => eprintln!("{address}: {:#}", anyhow::Error::new(error)),
                     MORE => eprintln!("more peers failed; -v lists them"),
-                    _ => tracing::info!(%address, %error, "no handshake"),
+                    _ => tracing::info!(%address, %error, "handshake failed"),
                 }
             }
         }
     }
 }
 
-/// Said once on each side, before anything moves.
+/// Printed once on each side, before the transfer starts.
 fn say_in_the_clear() {
     eprintln!(
-        "note: traffic is in the clear; whoever shares the network can read it; \
+        "note: traffic is not encrypted, and every host on this network can read it; \
          quic:// encrypts"
     );
 }
 
-/// The same where it is not.
+/// The same for an encrypted transport.
 fn say_encrypted(fingerprint: impl std::fmt::Display) {
     eprintln!(
-        "note: traffic is encrypted, but who is on the other side is not proved. Nobody \
-         sits in between if both sides show:\n  {fingerprint}"
+        "note: traffic is encrypted, but the peer is not authenticated. There is no attacker in \
+         between if both sides show:\n  {fingerprint}"
     );
 }
 
-/// The last words to peers, which a program that ends must not cut off.
+/// Final messages to peers, which must not be cut off when the program exits.
 #[derive(Debug, Default)]
 pub(crate) struct CloseWaiter(Mutex<Last>);
 
@@ -130,7 +129,7 @@ struct Last {
 }
 
 impl CloseWaiter {
-    /// Will wait for this one.
+    /// Waits for this connection.
     pub(crate) fn remember(&self, connection: &Connection) {
         self.last().connection = Some(connection.handle());
     }
@@ -139,11 +138,11 @@ impl CloseWaiter {
         self.last().queue = queue;
     }
 
-    /// Waits until the other sides have heard it, or could have.
+    /// Waits until the peers have received the message, or could have.
     pub(crate) async fn said(self) {
         let last = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = last.queue {
-            // It was closed or dropped, and bounds its time itself.
+            // It was closed or dropped, and limits its time itself.
             let _ = timeout(GOODBYE, queue).await;
         }
         if let Some(connection) = last.connection {
@@ -156,9 +155,9 @@ impl CloseWaiter {
     }
 }
 
-/// A stranger must not fill the terminal.
+/// Limits the output that unknown peers can cause.
 const MAX_TOLD: u32 = 10;
 const MORE: u32 = MAX_TOLD + 1;
 
-/// A goodbye takes a few round trips; a peer that is gone takes all of this.
+/// Closing takes a few round trips; a peer that is gone takes all of this.
 const GOODBYE: Duration = Duration::from_secs(2);

@@ -12,7 +12,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-/// Starts logging; `RUST_LOG` (`target=level,…`) wins over `-v`.
+/// Starts logging; `RUST_LOG` (`target=level,…`) overrides `-v`.
 pub(crate) fn start(verbose: u8) -> anyhow::Result<()> {
     let filter = match env::var("RUST_LOG") {
         Ok(directives) => directives
@@ -22,7 +22,7 @@ pub(crate) fn start(verbose: u8) -> anyhow::Result<()> {
     };
     let to_stderr = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
-        // A file or a pipe gets no colours.
+        // No colours in a file or pipe.
         .with_ansi(io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none());
     tracing_subscriber::registry()
         .with(filter)
@@ -31,7 +31,7 @@ pub(crate) fn start(verbose: u8) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Other crates stay quiet until asked for twice.
+/// Other crates are only logged with -vv.
 fn default_filter(verbose: u8) -> Targets {
     let (others, ours) = match verbose {
         0 => (LevelFilter::ERROR, LevelFilter::WARN),

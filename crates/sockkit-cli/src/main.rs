@@ -1,6 +1,6 @@
-//! The command `sockkit`: files and live pictures between machines.
+//! The command `sockkit`: files and live video between machines.
 
-#![allow(clippy::print_stderr, reason = "a command talks on the terminal")]
+#![allow(clippy::print_stderr, reason = "a command prints to the terminal")]
 #![warn(clippy::print_stdout)]
 
 use std::process::ExitCode;
@@ -27,14 +27,14 @@ mod send;
 mod transfer;
 mod view;
 
-/// Files and live pictures between machines on a local network.
+/// Files and live video between machines on a local network
 ///
-/// Over udp:// and tcp:// everything travels in the clear, quic:// encrypts, and no
-/// side proves who it is: use it on networks you trust.
+/// Traffic over udp:// and tcp:// is not encrypted; quic:// encrypts. Peers are
+/// not authenticated: use it on networks you trust.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
-    /// Say more: -v what happens, -vv every step (RUST_LOG overrides)
+    /// Print more: -v for events, -vv for every step (RUST_LOG overrides)
     #[arg(short, long, action = ArgAction::Count, global = true)]
     verbose: u8,
     #[command(subcommand)]
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     match start(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One line: each cause after what it explains.
+            // One line: each cause after the error that it explains.
             eprintln!("sockkit: {error:#}");
             ExitCode::FAILURE
         }
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> anyhow::Result<()> {
-    // The runtime itself panics where it finds none for its signals.
+    // The runtime itself panics if it gets no descriptors for signals.
     descriptors::check()?;
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -91,19 +91,20 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// A file that would grow beyond `ulimit -f` is an error of that file, and ends
-/// nothing else: the signal that comes with it ends the program unless there is
-/// a handler.
+/// A file beyond `ulimit -f` is an error of that file, and must not end the
+/// program. The accompanying signal terminates the process unless it has a
+/// handler.
 fn outlive_file_size_limit() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
 
-        // Once it is there a handler stays; without one the command works too.
+        // Once installed, a handler stays; if it fails, the command works
+        // without.
         let _ = signal(SignalKind::from_raw(SIGXFSZ));
     }
 }
 
-/// The same number on all systems that the command is built for, MIPS excepted.
+/// The same number on all supported systems except MIPS.
 #[cfg(unix)]
 const SIGXFSZ: std::ffi::c_int = 25;

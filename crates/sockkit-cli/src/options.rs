@@ -1,4 +1,4 @@
-//! `sockkit options`: the live option table.
+//! `sockkit options`: the table of socket options.
 
 use anyhow::ensure;
 use clap::Parser;
@@ -6,15 +6,15 @@ use sockkit::options::{self, ALL, Access, OptionSpec, Row};
 
 use crate::say::say;
 
-/// Show every socket option: what a fresh socket has on this machine
+/// Show every socket option, with its value on a fresh socket of this machine
 ///
-/// With names, such as SO_RCVBUF, also what each is for and where it exists.
+/// With names such as SO_RCVBUF, also explain each, and where it exists.
 #[derive(Debug, Parser)]
 pub(crate) struct Args {
-    /// These options alone, explained
+    /// Only these options, with an explanation
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// Sockets of IPv6 instead of IPv4
+    /// IPv6 sockets instead of IPv4
     #[arg(short = '6', long)]
     ipv6: bool,
 }
@@ -30,7 +30,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A fresh socket has its defaults, so one column says it all.
+/// A fresh socket has the default values, so one column suffices.
 fn show((transport, rows): &(&str, Vec<Row>)) {
     say!("{transport:<26} {:<20} unit", "value");
     for row in rows {
@@ -51,7 +51,7 @@ fn explain(names: &[String]) -> anyhow::Result<()> {
             .collect();
         ensure!(
             !found.is_empty(),
-            "no option is called {name}; `sockkit options` lists them"
+            "there is no option {name}; `sockkit options` lists all"
         );
         found.into_iter().for_each(explain_one);
     }

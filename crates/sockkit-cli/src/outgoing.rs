@@ -1,4 +1,4 @@
-//! All to whom `cam` sends at once.
+//! All destinations of `cam`.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::{address::shown, say::say};
 
-/// What was asked for beside the addresses.
+/// Settings besides the addresses.
 pub(crate) struct Wishes<'a> {
     pub(crate) parity: Option<Parity>,
     pub(crate) interface: Option<&'a InterfaceSelector>,
@@ -24,16 +24,16 @@ pub(crate) struct Wishes<'a> {
 }
 
 impl Wishes<'_> {
-    /// What nothing would come of is refused.
+    /// Rejects settings that would have no effect.
     fn check(&self, to: &[Address], at: &[Address]) -> anyhow::Result<()> {
         if self.interface.is_some() && !to.iter().any(|to| to.group().is_some()) {
-            bail!("--interface is for groups, and no --to is one");
+            bail!("--interface is for groups, and no --to address is one");
         }
         if self.parity.is_some() && to.is_empty() {
-            bail!("--parity and --loss are for udp://; a connection repairs losses itself");
+            bail!("--parity and --loss are for udp:// only; connections repair losses themselves");
         }
         if self.viewers_per_host.is_some() && at.is_empty() {
-            bail!("--viewers-per-host is for viewers that connect, and no --listen waits for any");
+            bail!("--viewers-per-host needs --listen");
         }
         Ok(())
     }
@@ -56,7 +56,7 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Binds all of them, and says where.
+    /// Binds all of them, and prints their addresses.
     pub(crate) async fn bind(
         addresses: &[Address],
         wishes: Wishes<'_>,
@@ -77,12 +77,12 @@ impl Outgoing {
         Ok(Self { senders })
     }
 
-    /// What was sent, a line for each sender.
+    /// Statistics, one line for each sender.
     pub(crate) fn sent(&self) -> Vec<String> {
         self.senders.iter().map(one_line).collect()
     }
 
-    /// What viewers last reported, whichever their way.
+    /// The latest reports of all viewers.
     pub(crate) fn reports(&self) -> Vec<(std::net::SocketAddr, Report)> {
         self.senders.iter().flat_map(Sender::reports).collect()
     }
@@ -109,12 +109,12 @@ fn one_line(sender: &Sender) -> String {
     let (pictures, bytes) = (stats.sent, HumanBytes(stats.bytes));
     if sender.address().scheme() == Scheme::Udp {
         return format!(
-            "{pictures} pictures, {bytes}; {} left out, {} failed",
+            "{pictures} pictures, {bytes}; {} skipped, {} failed",
             stats.skipped, stats.failed
         );
     }
     format!(
-        "{pictures} pictures, {bytes}, to {} viewers ({} now); {} left out",
+        "{pictures} pictures, {bytes}, to {} viewers ({} now); {} skipped",
         stats.connected, stats.viewers, stats.skipped
     )
 }

@@ -29,22 +29,22 @@ use crate::{
 /// Receive files and folders from a `sockkit send`
 ///
 /// Shows what would be written, hidden files and programs first, and asks. Nothing
-/// is written outside the folder, whatever the names; no file may be run as a
-/// program unless --keep-executable says so; an old file stays until the new one is
-/// complete and verified. Prints the BLAKE3 digest of each file, as b3sum does.
+/// is written outside the folder, whatever the names. Files are not executable
+/// unless --keep-executable is given. An existing file is replaced only by a
+/// complete and verified one. Prints the BLAKE3 digest of each file, as b3sum does.
 ///
-/// Takes one offer at a time, the first that is complete; other senders are told
-/// that they wait. A peer that offers nothing within ten seconds is dropped.
+/// Handles one offer at a time, the first complete one; other senders are told
+/// to wait. A peer that makes no offer within ten seconds is dropped.
 ///
-/// ADDR:PORT is TCP, and :PORT every address of this machine. quic://ADDR:PORT is for links that lose packets, such as
-/// crowded Wi-Fi: it is over UDP, does not take a lost packet for a full link, and
-/// encrypts. Both sides must use the same.
+/// ADDR:PORT is TCP, and :PORT means every local address. quic://ADDR:PORT is for
+/// links that lose packets, such as crowded Wi-Fi: it uses UDP, does not treat packet
+/// loss as congestion, and encrypts. Both sides must use the same.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The folder that receives them; made if there is none
+    /// The destination folder; created if it does not exist
     #[arg(long, value_name = "DIR")]
     into: PathBuf,
-    /// Where to wait for a sender
+    /// Listen here for a sender
     #[arg(
         long,
         value_name = "[quic://][ADDR][:PORT]",
@@ -52,7 +52,7 @@ pub(crate) struct Args {
         default_value = address::FILES_DEFAULT,
     )]
     listen: Address,
-    /// Dial a sender that listens, instead
+    /// Connect to a listening sender instead
     #[arg(
         long,
         value_name = "[quic://]HOST[:PORT]",
@@ -60,35 +60,35 @@ pub(crate) struct Args {
         conflicts_with = "listen",
     )]
     from: Option<Address>,
-    /// Accept without asking; needed where there is no terminal to ask on
+    /// Accept without asking; required without a terminal
     #[arg(short, long)]
     yes: bool,
-    /// What to do about a file that is there already
+    /// What to do if a file already exists
     #[arg(long, value_enum, default_value_t = Policy::Refuse)]
     on_conflict: Policy,
-    /// Take files that are complete here for done; the same as --on-conflict resume
+    /// Skip files that are already complete; the same as --on-conflict resume
     #[arg(long, conflicts_with = "on_conflict")]
     resume: bool,
-    /// Let files that the sender may run as programs be run here as well
+    /// Keep the executable bit of files
     #[arg(long)]
     keep_executable: bool,
     /// Refuse offers of more bytes than this
     #[arg(long, value_name = "BYTES")]
     max_bytes: Option<u64>,
-    /// Go on listening after a transfer
+    /// Continue to listen after a transfer
     #[arg(long, conflicts_with = "from")]
     keep_listening: bool,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Policy {
-    /// Leave it, and refuse the new one
+    /// Keep it, and refuse the new file
     Refuse,
-    /// Save the new one as `name (1).ext`
+    /// Save the new file as `name (1).ext`
     Rename,
-    /// Replace it, once the new one is verified
+    /// Replace it when the new file is verified
     Overwrite,
-    /// Keep it if it is the same, else refuse the new one
+    /// Keep it if it has the same contents, otherwise refuse the new file
     Resume,
 }
 
@@ -106,7 +106,7 @@ async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
         goodbye.remember(&connection);
         let address = shown(from);
         let waiting = format!("waiting for an offer from {address}");
-        // Its user may be asked first.
+        // The sender's user may be asked first.
         let config = config.offer_timeout(OFFER_TIMEOUT);
         let incoming = transfer::patiently(&waiting, receive(connection, &config)).await?;
         return match receive_one(incoming, &address, None, &destination, &args).await? {
@@ -133,8 +133,8 @@ async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
     }
 }
 
-/// Makes the folder if its last name alone is new: a slip in the path before it
-/// stays an error. That nothing can be written there shows now, before anybody
+/// Creates the folder if only its last component is new, so that a typo in the rest
+/// of the path remains an error. Also checks that it is writable, before the user
 /// is asked.
 fn open(folder: &Path) -> io::Result<Destination> {
     match fs::create_dir(folder) {
@@ -146,10 +146,10 @@ fn open(folder: &Path) -> io::Result<Destination> {
     Ok(destination)
 }
 
-/// How it went with one offer.
+/// Result of one offer.
 enum Ended {
     Received,
-    /// The sender did not wait for the answer, or kept others waiting.
+    /// The sender disconnected before the answer, or kept others waiting.
     Left,
 }
 
@@ -166,7 +166,7 @@ async fn receive_one(
             Ok(answer) => answer?,
             Err(error) => {
                 let why = anyhow::Error::new(error);
-                eprintln!("\n{address} has left; its offer is dropped ({why:#})");
+                eprintln!("\n{address} disconnected; its offer is dropped ({why:#})");
                 return Ok(Ended::Left);
             }
         };
@@ -184,9 +184,7 @@ async fn receive_one(
     };
     let elapsed = bar.finish();
     let Some(received) = received else {
-        eprintln!(
-            "{address} has sent nothing of what was accepted, and others wait; it is dropped"
-        );
+        eprintln!("{address} has sent none of the accepted files while others wait; it is dropped");
         return Ok(Ended::Left);
     };
     let received = received.map_err(|error| match error {
@@ -197,7 +195,7 @@ async fn receive_one(
     Ok(Ended::Received)
 }
 
-/// Returns when a sender has had its time and sent nothing, and others wait.
+/// Returns when a sender has sent nothing within its time, and others wait.
 async fn overstayed(time: Duration, has_moved: impl Fn() -> bool, others_wait: impl Fn() -> bool) {
     sleep(time).await;
     loop {
@@ -211,19 +209,19 @@ async fn overstayed(time: Duration, has_moved: impl Fn() -> bool, others_wait: i
     }
 }
 
-/// A sender first reads what is here already, to compare.
+/// A sender first reads the files that are present here, to compare them.
 fn time_to_begin(compared_bytes: u64) -> Duration {
     TIME_TO_BEGIN + Duration::from_secs(compared_bytes / COMPARED_BYTES_A_SECOND)
 }
 
-/// The question, and how many bytes there are to compare before any moves.
+/// Returns the question, and how many bytes must be compared before the transfer.
 fn show(
     incoming: &Offer<Connection>,
     address: &str,
     destination: &Destination,
     args: &Args,
 ) -> (Question, u64) {
-    // A look at the disk for each entry.
+    // Accesses the disk for each entry.
     let planned = tokio::task::block_in_place(|| incoming.plan(destination));
     let offer = OfferView {
         address,
@@ -260,13 +258,13 @@ fn config(args: &Args) -> ReceiveConfig {
         .keep_executable(args.keep_executable)
 }
 
-/// While others wait; else a sender that works may take as long as any.
+/// Applies while others wait; otherwise a sender that is working has no limit.
 const TIME_TO_BEGIN: Duration = Duration::from_secs(60);
-/// A slow disk's, which `ReceiveConfig::stall_timeout` assumes too.
+/// That of a slow disk, as assumed by `ReceiveConfig::stall_timeout`.
 const COMPARED_BYTES_A_SECOND: u64 = 10_000_000;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// For a user at the sender to decide.
+/// Time for the sender's user to decide.
 const OFFER_TIMEOUT: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]

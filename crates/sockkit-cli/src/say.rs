@@ -7,8 +7,8 @@ use std::{
     sync::Once,
 };
 
-/// As `println!`, but where the reader has gone (`sockkit … | head`) the
-/// program ends without a word, as others do.
+/// Like `println!`, but if the reader is gone (`sockkit … | head`), the program
+/// exits silently, as other programs do.
 macro_rules! say {
     ($($argument:tt)*) => {
         $crate::say::line(format_args!($($argument)*))
@@ -20,11 +20,11 @@ pub(crate) use say;
 pub(crate) fn line(text: fmt::Arguments<'_>) {
     match writeln!(io::stdout().lock(), "{text}") {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => process::exit(0),
-        // A full disk behind a redirection must not stop a transfer; one
-        // complaint is enough.
-        Err(error) => COMPLAINED.call_once(|| eprintln!("cannot write the output: {error}")),
+        // A full disk behind a redirection must not stop a transfer; it is
+        // reported once.
+        Err(error) => REPORTED.call_once(|| eprintln!("cannot write the output: {error}")),
         Ok(()) => {}
     }
 }
 
-static COMPLAINED: Once = Once::new();
+static REPORTED: Once = Once::new();

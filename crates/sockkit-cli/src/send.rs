@@ -21,22 +21,22 @@ use crate::{
 
 /// Send files and folders to a `sockkit receive`
 ///
-/// Every block is verified. A transfer that was interrupted goes on where it
-/// stopped. Symbolic links inside folders are sent as links, and those that lead out
-/// of the folder are left out. Names may be any that the receiver's system can hold.
+/// Every block is verified. An interrupted transfer resumes where it stopped.
+/// Symbolic links inside folders are sent as links, and those that lead out of the
+/// folder are skipped. Any name that the receiver's system supports can be sent.
 /// Prints the BLAKE3 digest of each file that arrived, as b3sum does, and fails if
-/// anything did not. With --listen it shows which receiver has
-/// connected and asks before it tells or gives it anything.
+/// any did not. With --listen it shows the receiver that has connected, and asks
+/// before it sends it any information.
 ///
 /// HOST or HOST:PORT is TCP. quic://HOST:PORT is for links that lose packets, such as
-/// crowded Wi-Fi: it is over UDP, does not take a lost packet for a full link, and
+/// crowded Wi-Fi: it uses UDP, does not treat packet loss as congestion, and
 /// encrypts. Both sides must use the same.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Files and folders
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Where the receiver listens
+    /// Address of the listening receiver
     #[arg(
         long,
         value_name = "[quic://]HOST[:PORT]",
@@ -44,7 +44,7 @@ pub(crate) struct Args {
         default_value = address::FILES_DEFAULT,
     )]
     to: Address,
-    /// Wait here for a receiver that dials, instead
+    /// Listen here for a receiver instead
     #[arg(
         long,
         value_name = "[quic://][ADDR][:PORT]",
@@ -52,7 +52,7 @@ pub(crate) struct Args {
         conflicts_with = "to",
     )]
     listen: Option<Address>,
-    /// With --listen: give without asking; needed where there is no terminal to ask on
+    /// With --listen: send without asking; required without a terminal
     #[arg(short, long, requires = "listen")]
     yes: bool,
 }
@@ -70,7 +70,7 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
     } = args;
     let source = spawn_blocking(move || FileSet::gather(&paths))
         .await
-        .context("listing the files was stopped")??;
+        .context("listing the files was cancelled")??;
     for skipped in source.skipped() {
         eprintln!(
             "skipping {}: {}",
@@ -80,7 +80,7 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
     }
     let manifest = source.manifest();
     if manifest.entries.is_empty() {
-        bail!("nothing is left to send");
+        bail!("nothing to send");
     }
     if listen.is_some() {
         prompt::can_ask(yes)?;
@@ -115,8 +115,7 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
     transfer::summarise(&sent, elapsed.unwrap_or_default(), "sent")
 }
 
-/// The first receiver that the user says yes to; the others are told that it is
-/// not them.
+/// Waits for a receiver that the user accepts; the others are declined.
 async fn wait_for_receiver(
     at: &Address,
     manifest: Arc<Manifest>,
@@ -129,7 +128,7 @@ async fn wait_for_receiver(
     loop {
         let mut turn = link::next_turn(&mut queue).await?;
         goodbye.remember(turn.peer.get_ref());
-        // A peer that leaves must not end the wait for one that stays.
+        // A peer that disconnects must not end the wait for another.
         match consent(&mut turn, &manifest, yes).await {
             Ok(true) => {
                 queue.close(Abort::Busy);
@@ -144,7 +143,7 @@ async fn wait_for_receiver(
     }
 }
 
-/// Shows who asks, and asks.
+/// Shows the receiver, and asks the user.
 async fn consent(
     turn: &mut Turn<Outgoing<Connection>>,
     manifest: &Manifest,

@@ -1,4 +1,4 @@
-//! What `send` and `receive` share: the bar, Ctrl-C, the summary.
+//! Shared by `send` and `receive`: progress bar, Ctrl-C, summary.
 
 use std::{
     future::pending,
@@ -18,25 +18,25 @@ use tokio::time::{sleep, timeout};
 
 use crate::{link::CloseWaiter, say::say};
 
-/// A bar on standard error, fed by a transfer's progress.
+/// A progress bar on standard error.
 pub(crate) struct Bar {
     bar: ProgressBar,
     stages: Arc<Stages>,
 }
 
-/// How far a transfer has come.
+/// Stages of a transfer.
 #[derive(Default)]
 struct Stages {
-    /// The peer said that others come first there.
+    /// The peer has told that others come first there.
     peer_is_busy: AtomicBool,
-    /// The transfer may end while no bar has been drawn.
+    /// The transfer may end before the bar is drawn.
     started: AtomicBool,
-    /// Waiting for an answer is no time of the transfer's.
+    /// Waiting for an answer does not count towards the transfer time.
     first_byte: OnceLock<Instant>,
 }
 
 impl Bar {
-    /// Names files by their place in `manifest`.
+    /// Names files by their position in `manifest`.
     pub(crate) fn new(manifest: &Manifest) -> (Self, OnProgress) {
         let bar = ProgressBar::no_length().with_style(style());
         let stages = Arc::new(Stages::default());
@@ -55,7 +55,7 @@ impl Bar {
             }
             Progress::Resumed { bytes, .. } => {
                 shown.inc(bytes);
-                // What was there is no speed.
+                // Data that was already present does not count towards the rate.
                 shown.reset_eta();
             }
             Progress::Moved { entry, bytes } => {
@@ -69,14 +69,14 @@ impl Bar {
             }
             Progress::Removed { files } => shown.suspend(|| {
                 let files = plural(files as usize, "unfinished file");
-                eprintln!("removed   {files} of earlier transfers, too old or of no use");
+                eprintln!("removed   {files} of earlier transfers, too old or unusable");
             }),
             _ => {}
         });
         (Self { bar, stages }, on_progress)
     }
 
-    /// Runs `transfer`, and says so when `peer` keeps it waiting.
+    /// Runs `transfer`, and reports when it waits for `peer`.
     pub(crate) async fn beside<T>(&self, peer: &str, transfer: impl Future<Output = T>) -> T {
         let waiting = async {
             sleep(A_MOMENT).await;
@@ -94,12 +94,12 @@ impl Bar {
         }
     }
 
-    /// Whether a byte of a file has moved.
+    /// Whether any file data was transferred.
     pub(crate) fn has_moved(&self) -> bool {
         self.stages.first_byte.get().is_some()
     }
 
-    /// Takes the bar away; returns how long bytes moved, if any did.
+    /// Removes the bar; returns how long data was transferred, if any was.
     pub(crate) fn finish(self) -> Option<Duration> {
         if self.stages.started.load(Ordering::Relaxed) {
             self.bar.finish_and_clear();
@@ -108,7 +108,7 @@ impl Bar {
     }
 }
 
-/// Runs `wait`, and says what it is if it takes more than a moment.
+/// Runs `wait`, and prints `what` if it takes more than a moment.
 pub(crate) async fn patiently<T>(what: &str, wait: impl Future<Output = T>) -> T {
     let mut wait = pin!(wait);
     if let Ok(ended) = timeout(A_MOMENT, &mut wait).await {
@@ -118,17 +118,16 @@ pub(crate) async fn patiently<T>(what: &str, wait: impl Future<Output = T>) -> T
     wait.await
 }
 
-/// Runs a transfer until it ends or Ctrl-C is pressed, and parts from the other
-/// side.
+/// Runs a transfer until it ends or Ctrl-C is pressed, and closes the connection.
 pub(crate) async fn until_ctrl_c(
     transfer: impl AsyncFnOnce(&CloseWaiter) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let goodbye = CloseWaiter::default();
     let ended = tokio::select! {
-        // The handler is in place before the transfer begins.
+        // The handler is installed before the transfer starts.
         biased;
         pressed = tokio::signal::ctrl_c() => pressed.map_err(Into::into).and_then(|()| {
-            bail!("stopped; what was verified is kept, {GO_ON}");
+            bail!("stopped; verified data is kept; {RESUME}");
         }),
         ended = transfer(&goodbye) => ended,
     };
@@ -136,24 +135,24 @@ pub(crate) async fn until_ctrl_c(
     ended
 }
 
-/// An error of the connection. If bytes have `moved`, the transfer can go on.
+/// An error of the connection. If data was `moved`, the transfer can be resumed.
 pub(crate) fn interrupted(
     error: impl std::error::Error + Send + Sync + 'static,
     moved: Option<Duration>,
 ) -> anyhow::Error {
     let error = anyhow::Error::new(error);
     match moved {
-        Some(_) => anyhow!("{error:#}; {GO_ON}"),
+        Some(_) => anyhow!("{error:#}; {RESUME}"),
         None => error,
     }
 }
 
-/// A wait that a person notices.
+/// A delay that a user notices.
 const A_MOMENT: Duration = Duration::from_millis(300);
 
-const GO_ON: &str = "the same command goes on from there";
+const RESUME: &str = "run the same command to resume";
 
-/// What is on offer, in a few words.
+/// A short summary of an offer.
 pub(crate) fn count(manifest: &Manifest) -> String {
     let (mut files, mut folders, mut links) = (0, 0, 0);
     for entry in &manifest.entries {
@@ -173,11 +172,12 @@ pub(crate) fn count(manifest: &Manifest) -> String {
     format!("{what}, {}", HumanBytes(manifest.total_bytes()))
 }
 
-/// Prints a digest and a path for each file, what failed and why, and the
-/// totals.
+/// Prints a digest and a path for each file, the failures with their reasons, and
+/// the totals.
 ///
 /// # Errors
-/// If not everything is at the receiver, also of what the sender could not offer.
+/// If the receiver does not have everything, including what the sender could not
+/// offer.
 pub(crate) fn summarise(summary: &Summary, elapsed: Duration, verb: &str) -> anyhow::Result<()> {
     let (mut complete, mut missing) = (0, 0);
     for file in &summary.files {
@@ -195,7 +195,7 @@ pub(crate) fn summarise(summary: &Summary, elapsed: Duration, verb: &str) -> any
             }
             FileOutcome::Refused(reason) => eprintln!("{path}: {reason}"),
             FileOutcome::Failed(reason) => eprintln!("{path}: {reason}"),
-            FileOutcome::NotReached => eprintln!("{path}: transfer ended before its turn came"),
+            FileOutcome::NotReached => eprintln!("{path}: not reached before the transfer ended"),
             outcome => bail!("{path}: {outcome:?}"),
         }
     }
@@ -213,7 +213,7 @@ pub(crate) fn summarise(summary: &Summary, elapsed: Duration, verb: &str) -> any
         lacks.push(format!("{missing} of {of} not transferred"));
     }
     if summary.left_out > 0 {
-        lacks.push(format!("{} left out by the sender", summary.left_out));
+        lacks.push(format!("{} skipped by the sender", summary.left_out));
     }
     match lacks.is_empty() {
         true => Ok(()),
@@ -221,7 +221,7 @@ pub(crate) fn summarise(summary: &Summary, elapsed: Duration, verb: &str) -> any
     }
 }
 
-/// This machine's name, for the other side's person.
+/// This user and machine, to be shown to the peer's user.
 pub(crate) fn own_name() -> String {
     let user = std::env::var("USER").unwrap_or_default();
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();

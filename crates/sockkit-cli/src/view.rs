@@ -1,4 +1,4 @@
-//! `sockkit view`: a stream in the browser, on disk, or as figures.
+//! `sockkit view`: a stream in the browser, on disk, or as statistics.
 
 use std::{
     io::{self, Write},
@@ -34,43 +34,43 @@ use crate::{
     say::say,
 };
 
-/// Watch what `sockkit cam` sends: figures, browser, recording, snapshot
+/// Receive from `sockkit cam`: statistics, browser, recording, snapshot
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// udp://ADDR:PORT to receive at, or of the group to join; tcp://HOST:PORT or
-    /// quic://HOST:PORT of a cam to connect to
+    /// udp://ADDR:PORT to receive at, or of a group to join; tcp://HOST:PORT or
+    /// quic://HOST:PORT of a `sockkit cam` to connect to
     #[arg(value_name = "ADDRESS", value_parser = pictures)]
     url: Address,
-    /// Serve the picture to browsers here
+    /// Serve the pictures to browsers at this address
     #[arg(long, value_name = "ADDR", value_parser = web)]
     web: Option<Address>,
-    /// Let pages of this origin (http://HOST[:PORT]) show the picture in an
-    /// <img>, or any page; repeat it for several
+    /// Allow pages of this origin (http://HOST[:PORT]), or any page, to embed the
+    /// pictures; may be repeated
     #[arg(long, value_name = "ORIGIN|any", requires = "web")]
     allow_embedding: Vec<Embedding>,
-    /// Show the picture in a window; q, Escape or its close button ends
+    /// Show the pictures in a window; q, Escape or the close button exits
     #[arg(long)]
     window: bool,
-    /// Record to this MP4, which must not exist yet
+    /// Record to this MP4 file, which must not exist yet
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// Record in H.264: a tenth of the size, and what browsers and phones play
+    /// Record H.264: a tenth of the size, playable in browsers and on phones
     #[cfg(feature = "h264")]
     #[arg(long, requires = "record")]
     h264: bool,
-    /// Save the first picture as JPEG, and end
+    /// Save the first picture as JPEG, and exit
     #[arg(long, value_name = "FILE", conflicts_with_all = ["web", "window", "record", "stats"])]
     snapshot: Option<PathBuf>,
-    /// Print one line of figures a second
+    /// Print a line of statistics each second
     #[arg(long)]
     stats: bool,
-    /// The interface by which to join a group, by name, number or address
+    /// The interface on which to join a group: name, index or address
     #[arg(long)]
     interface: Option<InterfaceSelector>,
-    /// Take pictures from this host alone, not from others that send here
+    /// Accept pictures from this host only
     #[arg(long, value_name = "ADDR")]
     from: Option<IpAddr>,
-    /// End after so many seconds; without it, Ctrl-C ends
+    /// Exit after this many seconds; without it, exit on Ctrl-C
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS))]
     seconds: Option<u64>,
 }
@@ -86,7 +86,7 @@ impl Args {
     }
 }
 
-/// Watches until the time is up or Ctrl-C is pressed.
+/// Runs until the time is up or Ctrl-C is pressed.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let recorder_config = args.recorder_config();
     let receiver = incoming::open(&args.url, args.interface, args.from).await?;
@@ -137,10 +137,10 @@ async fn open_window(receiver: &Receiver) -> anyhow::Result<Window> {
         .context("without a display use --web")
 }
 
-/// How to show how it goes.
+/// How to show statistics.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Figures {
-    /// On a terminal, as often as there is a picture.
+    /// On a terminal, updated with each picture.
     Spinner,
     /// One line a second on standard output.
     Lines,
@@ -170,7 +170,7 @@ async fn watch(
         tokio::select! {
             Some(_) = pictures.next() => {
                 let stats = stats.snapshot();
-                // A connection was told when it was made.
+                // A connection has already been reported.
                 if link.is_none() && told_sender != stats.sender {
                     progress.suspend(|| tell_sender(told_sender, stats.sender));
                     told_sender = stats.sender;
@@ -180,15 +180,15 @@ async fn watch(
             }
             _ = seconds.tick() => match figures {
                 Figures::Lines => say!("{}", logfmt(&stats.snapshot())),
-                // Where no pictures come, the last rate must not stay.
+                // Without pictures, the last rate must not remain.
                 Figures::Spinner => progress.set_message(one_line(&stats.snapshot())),
             },
             Some(link) = next_link(&mut link) => if told != Some(link) {
-                // Tried several times a second: each reason is news but once.
+                // Several attempts a second: each reason is reported once.
                 progress.suspend(|| tell(link));
                 told = Some(link);
             },
-            error = stopped(recording) => progress.suspend(|| eprintln!("{error}; watching on")),
+            error = stopped(recording) => progress.suspend(|| eprintln!("{error}; still watching")),
             closed = closed(&mut window) => break closed?,
             () = sleep_until(end) => break,
             pressed = &mut pressed => break pressed.context("cannot wait for Ctrl-C")?,
@@ -198,7 +198,7 @@ async fn watch(
     Ok(())
 }
 
-/// How the connection stands now, when that has changed.
+/// Waits for the next state of the connection.
 async fn next_link(link: &mut Option<Subscriber<ConnectionState>>) -> Option<ConnectionState> {
     match link {
         Some(link) => link.next().await,
@@ -209,23 +209,23 @@ async fn next_link(link: &mut Option<Subscriber<ConnectionState>>) -> Option<Con
 fn tell(link: ConnectionState) {
     match link {
         ConnectionState::Up { peer } => say!("connected {peer}"),
-        ConnectionState::Down { why } => eprintln!("not connected: {why}; trying on"),
+        ConnectionState::Down { why } => eprintln!("not connected: {why}; retrying"),
         _ => {}
     }
 }
 
-/// Whose pictures these are; nothing else would tell a stranger's.
+/// Reports the sender of the pictures, so that an unexpected one is noticed.
 fn tell_sender(before: Option<SocketAddr>, sender: Option<SocketAddr>) {
     match (before, sender) {
         (None, Some(sender)) => say!("pictures from {sender}"),
         (Some(before), Some(sender)) => {
-            say!("pictures from {sender} now, before from {before}");
+            say!("pictures from {sender} now, previously from {before}");
         }
         (_, None) => {}
     }
 }
 
-/// Returns when the window is closed, and never if there is none.
+/// Waits until the window is closed; pending if there is none.
 async fn closed(window: &mut Option<Window>) -> anyhow::Result<()> {
     match window {
         Some(window) => Ok(window.closed().await?),
@@ -249,8 +249,8 @@ async fn snapshot(
     };
     let Some(picture) = first else {
         match receiver.connection_state().and_then(|link| link.latest()) {
-            Some(ConnectionState::Down { why }) => bail!("no picture came from {url}: {why}"),
-            _ => bail!("no picture came from {url}{}", left_out(receiver)),
+            Some(ConnectionState::Down { why }) => bail!("no picture arrived from {url}: {why}"),
+            _ => bail!("no picture arrived from {url}{}", left_out(receiver)),
         }
     };
     let jpeg = jpeg::encode(&picture, jpeg::DEFAULT_QUALITY)?;
@@ -262,19 +262,19 @@ async fn snapshot(
     Ok(())
 }
 
-/// What a filter kept out, for who waits for a picture in vain.
+/// What a filter has rejected, for a user who waits for a picture.
 fn left_out(receiver: &Receiver) -> String {
     match receiver.stats().snapshot().filtered {
         0 => String::new(),
         filtered => format!(
-            "; {filtered} datagrams came from other hosts than --from names, or not to the group"
+            "; {filtered} datagrams were ignored: from hosts other than --from, or not sent to the group"
         ),
     }
 }
 
-/// An old picture stays until the new one is whole.
+/// An existing picture is replaced only by a complete one.
 async fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // What is behind a link is replaced, not the link; and a device is written to.
+    // The target of a link is replaced, not the link; a device is written to.
     let path = &fs::canonicalize(path)
         .await
         .unwrap_or_else(|_new| path.to_owned());
@@ -287,7 +287,7 @@ async fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
         };
-        // A name that cannot have been made beforehand, as a link to elsewhere.
+        // An unpredictable name, which cannot exist already as a link to elsewhere.
         let mut part = tempfile::Builder::new();
         part.prefix(".sockkit-").suffix(".part");
         #[cfg(unix)]
@@ -300,7 +300,7 @@ async fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written.await?
 }
 
-/// Those of the picture that is replaced; for a new one, what the umask leaves.
+/// Those of the picture that is replaced; for a new one, according to the umask.
 #[cfg(unix)]
 fn permissions(path: &Path) -> std::fs::Permissions {
     use std::os::unix::fs::PermissionsExt;
@@ -327,10 +327,10 @@ async fn serve(
     Ok(viewer)
 }
 
-/// A recording that runs until its pictures end, or its disk fails.
+/// A recording that runs until the pictures end, or the disk fails.
 struct Recording {
     task: JoinHandle<Result<RecordSummary, RecordError>>,
-    /// How it ended, once that has been seen.
+    /// Its result, once known.
     ended: Option<anyhow::Result<RecordSummary>>,
 }
 
@@ -360,7 +360,7 @@ impl Recording {
     }
 }
 
-/// Returns when the recording has failed, once, and never if there is none.
+/// Waits until the recording fails, and returns once; pending if there is none.
 async fn stopped(recording: &mut Option<Recording>) -> String {
     if let Some(Recording {
         task,
@@ -391,7 +391,7 @@ fn one_line(stats: &Stats) -> String {
     )
 }
 
-/// The figures for programs: `name=value`, `-` where a value is unknown.
+/// Statistics for programs: `name=value`, `-` for an unknown value.
 fn logfmt(stats: &Stats) -> String {
     let millis = |age: Option<Duration>| {
         age.map_or_else(|| "-".to_owned(), |age| format!("{:.3}", millis(age)))
@@ -420,5 +420,5 @@ fn millis(age: Duration) -> f64 {
     age.as_secs_f64() * 1_000.0
 }
 
-/// A day: without a limit of its own it still ends.
+/// A day: the command ends even without a limit.
 const MAX_SECONDS: u64 = 24 * 3_600;

@@ -1,11 +1,12 @@
-//! `sockkit bench`: speed on this machine, as ratios of interleaved pairs.
+//! `sockkit bench`: performance on this machine, as ratios of interleaved
+//! pairs.
 
 use clap::{Parser, Subcommand};
 
 mod pair;
 mod udp;
 
-/// Measure speed on this machine, side by side with plain calls
+/// Measure performance on this machine, compared with plain calls
 #[derive(Debug, Parser)]
 pub(crate) struct Args {
     #[command(subcommand)]

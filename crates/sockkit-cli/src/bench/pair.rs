@@ -1,33 +1,33 @@
-//! Two ways of doing the same, measured in turns.
+//! Compares two implementations, measured alternately.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-/// How long and how often to measure.
+/// Duration and number of measurements.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Effort {
-    /// How often each way is measured
+    /// Number of measurements of each implementation
     #[arg(long, default_value_t = 7)]
     rounds: usize,
-    /// Milliseconds for each measurement
+    /// Duration of each measurement in milliseconds
     #[arg(long, default_value_t = 500, value_name = "MS")]
     each: u64,
 }
 
-/// The medians of both ways, in units a second of CPU time.
+/// The medians of both implementations, in units per second of CPU time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Medians {
     pub(crate) plain: f64,
     pub(crate) ours: f64,
-    /// The median of each round's ratio: what else the machine did then, it
-    /// did to both.
+    /// The median of the ratios of all rounds: other load on the machine
+    /// affects both implementations.
     pub(crate) ratio: f64,
 }
 
 impl Effort {
-    /// Runs `plain` and `ours` in turns; each call does one unit of work and
-    /// says how much that was.
+    /// Runs `plain` and `ours` alternately. Each call does one unit of work and
+    /// returns how much that was.
     pub(crate) async fn measure(
         self,
         mut plain: impl AsyncFnMut() -> anyhow::Result<u64>,
@@ -59,7 +59,8 @@ impl Effort {
         let (start, before) = (Instant::now(), thread_cpu_time()?);
         let mut done = 0;
         while start.elapsed() < Duration::from_millis(self.each) {
-            // Reading the clock is not what is measured.
+            // The clock is read rarely, so that it does not distort the
+            // measurement.
             for _ in 0..16 {
                 done += work().await?;
             }
@@ -69,7 +70,7 @@ impl Effort {
     }
 }
 
-/// What the calling thread has had of the CPU, in user space and in the kernel.
+/// CPU time of the calling thread, in user space and in the kernel.
 fn thread_cpu_time() -> anyhow::Result<Duration> {
     let path = "/proc/thread-self/schedstat";
     let text = std::fs::read_to_string(path).context("CPU time is read from Linux's /proc")?;

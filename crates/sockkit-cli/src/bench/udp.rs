@@ -1,7 +1,7 @@
-//! `sockkit bench udp`: batches and offload beside one call a packet.
+//! `sockkit bench udp`: batches and offload, compared with one call per packet.
 //!
-//! Sender and receivers share one thread, so its CPU time is all that a packet
-//! costs at both ends. 64 packets are on their way at any time.
+//! Sender and receivers share one thread, so its CPU time is the whole cost of
+//! a packet at both ends. 64 packets are in flight at any time.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, UdpSocket as StdUdpSocket},
@@ -17,18 +17,19 @@ use super::pair::{Effort, Medians};
 
 use crate::say::say;
 
-/// UDP: batches and offload beside plain tokio, one call a packet
+/// UDP: batches and offload, compared with plain tokio and one call per packet
 #[derive(Debug, Parser)]
 pub(crate) struct Args {
     #[command(flatten)]
     effort: Effort,
-    /// Also over a virtual cable without offload; needs root, ip and ethtool
+    /// Also measure over a virtual cable without offload; needs root, ip and
+    /// ethtool
     #[arg(long)]
     veth: bool,
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    // A runtime of one thread, whatever the command runs on.
+    // A single-threaded runtime, independent of the command's.
     let thread = thread::spawn(move || {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -88,7 +89,7 @@ fn print(path: &str, what: &str, unit: &str, factor: f64, medians: Medians) {
     );
 }
 
-/// What lies between the two ends.
+/// The path between the two ends.
 enum Path {
     Loopback,
     Cable(sockkit::testing::lab::Lab),
@@ -97,7 +98,7 @@ enum Path {
 impl Path {
     fn cable() -> anyhow::Result<Self> {
         let Some(lab) = sockkit::testing::lab::Lab::new("bench udp --veth", 2, 1) else {
-            bail!("a virtual cable cannot be made here");
+            bail!("cannot create a virtual cable on this machine");
         };
         for host in [0, 1] {
             lab.host(host).port(0).offloads_off();
@@ -105,7 +106,7 @@ impl Path {
         Ok(Self::Cable(lab))
     }
 
-    /// One socket at an end, on a port of the system's choice.
+    /// A socket at an end, on a port chosen by the system.
     fn socket(&self, end: u8) -> anyhow::Result<StdUdpSocket> {
         let bind = |ip: Ipv4Addr| StdUdpSocket::bind((ip, 0));
         let socket = match self {
@@ -115,13 +116,13 @@ impl Path {
                 host.run(|| bind(host.port(0).ipv4()))
             }
         };
-        let socket = socket.context("no socket")?;
+        let socket = socket.context("cannot open a socket")?;
         socket.set_nonblocking(true)?;
         Ok(socket)
     }
 }
 
-/// One call a packet.
+/// One call per packet.
 struct Plain {
     sender: UdpSocket,
     receivers: Vec<UdpSocket>,

@@ -1,4 +1,4 @@
-//! The recording, sent over TCP to a folder of its own and verified.
+//! Sends the recording over TCP to a temporary folder, and verifies it.
 
 use std::{
     path::Path,
@@ -14,13 +14,13 @@ use sockkit::{
     link::{Address, Connection, Host, Node, Scheme},
 };
 
-/// How the transfer went.
+/// Result of the transfer.
 pub(super) struct Delivery {
     pub(super) bytes: u64,
     pub(super) elapsed: Duration,
-    /// Of the file as the sender read it.
+    /// Digest of the file as read by the sender.
     pub(super) sent: Digest,
-    /// Of the file as the receiver wrote it.
+    /// Digest of the file as written by the receiver.
     pub(super) received: Digest,
 }
 
@@ -30,7 +30,7 @@ pub(super) async fn deliver(file: &Path) -> anyhow::Result<Delivery> {
     let folder = tempfile::Builder::new()
         .prefix(".sockkit-demo-")
         .tempdir_in(beside.unwrap_or_else(|| Path::new(".")))
-        .context("cannot make a folder to receive the recording in")?;
+        .context("cannot create a folder to receive the recording in")?;
     let source = FileSet::gather([file])?;
     let destination = Destination::open(folder.path())?;
     let (ours, theirs) = connected().await.context("cannot connect over loopback")?;

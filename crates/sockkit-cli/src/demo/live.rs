@@ -1,4 +1,4 @@
-//! From the source over UDP to the browser.
+//! Sends the source over UDP to the browser viewer.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -18,7 +18,7 @@ use tokio::{
 
 use super::one_line;
 
-/// A running picture path: sender, receiver and viewer.
+/// A running pipeline: sender, receiver and viewer.
 pub(super) struct Live {
     camera: Publisher<Picture>,
     sender: Sender,
@@ -26,7 +26,7 @@ pub(super) struct Live {
     viewer: WebServer,
 }
 
-/// What both ends counted.
+/// Statistics of both ends.
 pub(super) struct Figures {
     pub(super) sender: SenderStats,
     pub(super) stats: Stats,
@@ -51,17 +51,17 @@ impl Live {
         })
     }
 
-    /// Where the page is.
+    /// Address of the page.
     pub(super) fn web(&self) -> SocketAddr {
         self.viewer.local_addr()
     }
 
-    /// What arrived, as the viewer sees it.
+    /// The received pictures.
     pub(super) fn pictures(&self) -> Subscriber<Picture> {
         self.receiver.pictures()
     }
 
-    /// Sends what `source` brings until `limit` or Ctrl-C.
+    /// Sends the pictures of `source` until `limit` or Ctrl-C.
     pub(super) async fn run(&self, source: &mut Source, limit: Duration) -> anyhow::Result<()> {
         let progress = ProgressBar::new_spinner();
         let stats = self.receiver.stats();
@@ -89,7 +89,7 @@ impl Live {
         ran
     }
 
-    /// Waits for what is on its way, and stops.
+    /// Waits for pictures in flight, and stops.
     pub(super) async fn end(self) -> Figures {
         let mut arrived = self.receiver.pictures();
         drop(self.camera);
@@ -110,5 +110,5 @@ impl Live {
     }
 }
 
-/// How long to wait for a picture that was sent last.
+/// How long to wait for the last picture.
 const LAST_PICTURE: Duration = Duration::from_millis(500);

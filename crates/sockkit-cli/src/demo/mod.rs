@@ -1,4 +1,4 @@
-//! `sockkit demo`: the main job on one machine, every step of it real.
+//! `sockkit demo`: the main use case on one machine, with every step real.
 
 mod delivery;
 mod live;
@@ -22,28 +22,29 @@ use self::{
 
 use crate::say::say;
 
-/// Show the main job on one machine: live picture, recording, file transfer
+/// Show the main use case on one machine: live video, recording, file transfer
 ///
-/// A source becomes JPEG, the JPEG datagrams over UDP, and those a picture in
-/// the browser and an MP4 on disk; at the end that file is sent over TCP and
-/// verified. Everything stays on this machine.
+/// A source is compressed as JPEG, sent as UDP datagrams, shown in the browser
+/// and recorded as MP4; at the end the recording is sent over TCP and verified.
+/// Everything stays on this machine.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// End after so many seconds; without it, Ctrl-C ends
+    /// Exit after this many seconds; without it, exit on Ctrl-C
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS))]
     seconds: Option<u64>,
     /// camera, pattern, clip (the bundled one) or a file [default: the camera if there is one, else clip]
     #[arg(long)]
     source: Option<SourceSpec>,
-    /// Where the browser looks
+    /// Address of the browser viewer
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8088")]
     web: SocketAddr,
-    /// The recording; it must not exist yet [default: sockkit-demo.mp4, or the next free number]
+    /// Path of the recording, which must not exist yet [default:
+    /// sockkit-demo.mp4, or the next free number]
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
 }
 
-/// Runs the demo and prints what it saw.
+/// Runs the demo and prints its results.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let (spec, mut source) = open(args.source).await?;
     let live = Live::start(args.web).await?;
@@ -54,7 +55,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 
     let limit = Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
     let ran = live.run(&mut source, limit).await;
-    // Whatever happened, the file is closed and counted.
+    // In any case, the file is closed and the results are collected.
     let figures = live.end().await;
     let recorded = recording.finish().await;
     print_live(&figures);
@@ -65,13 +66,13 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         delivery = deliver(&recorded.path) => delivery?,
         pressed = ctrl_c() => {
             pressed?;
-            bail!("interrupted while the recording was sent; it is whole in {}", recorded.path.display());
+            bail!("interrupted while sending the recording; the complete file is {}", recorded.path.display());
         }
     };
     print_delivered(&delivery)
 }
 
-/// The source that was asked for; else the camera, else the bundled clip.
+/// Opens the requested source; otherwise a camera, or the bundled clip.
 async fn open(wished: Option<SourceSpec>) -> anyhow::Result<(SourceSpec, Source)> {
     let first = wished.clone().unwrap_or(SourceSpec::Camera { index: 0 });
     match Source::open(&first, SourceConfig::default()).await {
@@ -86,7 +87,7 @@ async fn open(wished: Option<SourceSpec>) -> anyhow::Result<(SourceSpec, Source)
 }
 
 fn say_why_no_camera(error: &SourceError) {
-    eprintln!("note: {error}; the bundled clip is shown instead");
+    eprintln!("note: {error}; using the bundled clip instead");
 }
 
 fn print_live(Figures { sender, stats }: &Figures) {
@@ -150,5 +151,5 @@ fn age(age: Option<Duration>) -> String {
     )
 }
 
-/// A day: without a limit of its own the demo still ends.
+/// A day: the demo ends even without a limit.
 const MAX_SECONDS: u64 = 24 * 3_600;

@@ -1,4 +1,4 @@
-//! What arrived, as an MP4.
+//! Records the received pictures as MP4.
 
 use std::path::{Path, PathBuf};
 
@@ -16,14 +16,14 @@ pub(super) struct Recording {
     task: JoinHandle<Result<RecordSummary, RecordError>>,
 }
 
-/// A file that is whole.
+/// A complete recording.
 pub(super) struct Recorded {
     pub(super) path: PathBuf,
     pub(super) summary: RecordSummary,
 }
 
 impl Recording {
-    /// Records to `path`, or to the first of our own names that is free.
+    /// Records to `path`, or to the first free default name.
     pub(super) async fn start(
         path: Option<PathBuf>,
         mut pictures: Subscriber<Picture>,
@@ -45,7 +45,7 @@ impl Recording {
         &self.path
     }
 
-    /// Closes the file, once the pictures have ended.
+    /// Finishes the file, after the pictures have ended.
     pub(super) async fn finish(self) -> anyhow::Result<Recorded> {
         let summary = self.task.await.context("the recorder was stopped")??;
         Ok(Recorded {
@@ -73,5 +73,5 @@ async fn create_numbered() -> Result<Recorder, RecordError> {
     }
 }
 
-/// Who has so many has forgotten them.
+/// More recordings than this have been forgotten by their user.
 const MAX_RECORDINGS: u32 = 1_000;

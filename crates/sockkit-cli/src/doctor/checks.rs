@@ -1,4 +1,4 @@
-//! The looks, one function each.
+//! The checks, one function each.
 
 use std::{error::Error, fs, net::Ipv4Addr};
 
@@ -25,10 +25,10 @@ pub(super) async fn all() -> Vec<Finding> {
     findings
 }
 
-/// Each connection takes one, and so does each file that is sent.
+/// Each connection needs one, and so does each file that is sent.
 fn descriptors() -> Finding {
     let Some(limit) = read("/proc/self/limits").as_deref().and_then(open_files) else {
-        return Finding::Fine("descriptors: their limit is only known on Linux".to_owned());
+        return Finding::Fine("descriptors: the limit can only be read on Linux".to_owned());
     };
     let is = format!("descriptors: {limit} at most");
     if limit >= ENOUGH_DESCRIPTORS {
@@ -53,11 +53,11 @@ fn open_files(limits: &str) -> Option<u64> {
         .or_else(|| (soft == "unlimited").then_some(u64::MAX))
 }
 
-/// Pictures wait there while the program does something else.
+/// Pictures wait there while the program is busy.
 fn buffer((name, of): &(&str, &str)) -> Finding {
     let path = format!("/proc/sys/net/core/{name}");
     let Some(bytes) = read(&path).and_then(|text| text.trim().parse::<u64>().ok()) else {
-        return Finding::Fine(format!("{of} buffer: its limit is only known on Linux"));
+        return Finding::Fine(format!("{of} buffer: the limit can only be read on Linux"));
     };
     let is = format!("{of} buffer: {} KiB at most", bytes / 1024);
     if bytes >= ENOUGH_BUFFER_BYTES {
@@ -69,14 +69,14 @@ fn buffer((name, of): &(&str, &str)) -> Finding {
     }
 }
 
-/// Something beside loopback that is up and has an address.
+/// An interface other than loopback that is up and has an address.
 fn network() -> Finding {
     let interfaces = match interfaces::list() {
         Ok(interfaces) => interfaces,
         Err(error) => {
             return Finding::Fails {
                 is: format!("network: interfaces cannot be listed: {error}"),
-                mend: "run `ip address` and see what it says".to_owned(),
+                mend: "check the output of `ip address`".to_owned(),
             };
         }
     };
@@ -89,26 +89,26 @@ fn network() -> Finding {
             address.ip, interface.name
         )),
         None => Finding::Poor {
-            is: "network: attached to none; only this machine itself can be reached".to_owned(),
+            is: "network: no interface; only this machine can be reached".to_owned(),
             mend: "bring an interface up and give it an address".to_owned(),
         },
     }
 }
 
-/// Whether the routing table knows where groups are.
+/// Whether the routing table has a route to groups.
 fn multicast() -> Finding {
     match interfaces::source_for(SOME_GROUP.into()) {
         Ok(from) => Finding::Fine(format!("multicast: leaves from {from}")),
         Err(error) => Finding::Poor {
             is: format!("multicast: no route ({error})"),
             mend:
-                "name the interface with --interface, or `sudo ip route add 224.0.0.0/4 dev NAME`"
+                "specify the interface with --interface, or `sudo ip route add 224.0.0.0/4 dev NAME`"
                     .to_owned(),
         },
     }
 }
 
-/// The addresses that the command takes unless it is told others.
+/// The default addresses of the command.
 async fn port(what: &str, address: &str, mend: &str) -> Finding {
     let shown = address.split("://").last().unwrap_or(address);
     match bind(address).await {
@@ -145,7 +145,7 @@ async fn cameras() -> Vec<Finding> {
     };
     if cameras.is_empty() {
         return vec![Finding::Fine(
-            "cameras: none; --source pattern, or a clip, will do".to_owned(),
+            "cameras: none; use --source pattern or a clip".to_owned(),
         )];
     }
     let finding = |camera: camera::CameraInfo| {
@@ -168,10 +168,10 @@ fn read(path: &str) -> Option<String> {
     fs::read_to_string(path).ok()
 }
 
-/// For a thousand connections and what a program has besides.
+/// For a thousand connections and the program's other needs.
 const ENOUGH_DESCRIPTORS: u64 = 4096;
 
-/// What receivers of pictures ask for.
+/// Requested by receivers of pictures.
 const ENOUGH_BUFFER_BYTES: u64 = 4 << 20;
 
 const BUFFERS: [(&str, &str); 2] = [("rmem_max", "receive"), ("wmem_max", "send")];
@@ -182,22 +182,22 @@ const PORTS: [(&str, &str, &str); 4] = [
     (
         "browser viewer",
         "tcp://127.0.0.1:8088",
-        "end the program that has it, or choose another with --web",
+        "stop the program that uses it, or choose another with --web",
     ),
     (
         "send and receive",
         "tcp://127.0.0.1:5010",
-        "end the program that has it, or choose another with --listen",
+        "stop the program that uses it, or choose another with --listen",
     ),
     (
         "send and receive over quic://",
         "quic://127.0.0.1:5010",
-        "end the program that has it, or choose another with --listen",
+        "stop the program that uses it, or choose another with --listen",
     ),
     (
         "pictures over UDP",
         "udp://0.0.0.0:5006",
-        "end the program that has it, or choose another port in the URL",
+        "stop the program that uses it, or choose another port in the URL",
     ),
 ];
 

@@ -1,4 +1,4 @@
-//! `sockkit doctor`: what on this machine would fail, and how to mend it.
+//! `sockkit doctor`: finds problems on this machine, and how to solve them.
 
 mod checks;
 
@@ -7,16 +7,16 @@ use clap::Parser;
 
 use crate::say::say;
 
-/// Look for what on this machine would fail, and say how to mend it
+/// Find problems on this machine, and show how to solve them
 ///
-/// It changes nothing. Ends with an error if something would fail.
+/// Changes nothing. Fails if something would not work.
 #[derive(Debug, Parser)]
 pub(crate) struct Args {}
 
-/// What one look has found.
+/// Result of one check.
 enum Finding {
     Fine(String),
-    /// Works, but worse than it could.
+    /// Works, but not optimally.
     Poor {
         is: String,
         mend: String,
@@ -40,12 +40,12 @@ pub(crate) async fn run(_args: Args) -> anyhow::Result<()> {
         };
         say!("{mark}  {is}");
         if let Some(mend) = mend {
-            say!("      to mend: {mend}");
+            say!("      to fix: {mend}");
         }
     }
     match failures {
         0 => Ok(()),
-        1 => bail!("one thing would fail"),
-        many => bail!("{many} things would fail"),
+        1 => bail!("one problem found"),
+        many => bail!("{many} problems found"),
     }
 }

@@ -1,4 +1,4 @@
-//! One question, one line from the terminal.
+//! Asks one question on the terminal.
 
 use std::{
     io::{self, Write},
@@ -8,20 +8,21 @@ use std::{
 use anyhow::Context;
 use tokio::sync::oneshot;
 
-/// Asks, and returns the line; an empty one at the end of input. What was typed
-/// before the question is no answer to it.
+/// Asks, and returns the line; an empty one at the end of input. Input typed
+/// before the question is discarded.
 pub(super) async fn ask(question: &str) -> anyhow::Result<String> {
     discard_typed_ahead().context("cannot ask")?;
     eprint!("{question}");
     io::stderr().flush()?;
     let (answered, answer) = oneshot::channel();
-    // A thread of its own: the program waits at its end for the runtime's.
+    // A separate thread, because the program waits for the runtime's threads on
+    // exit.
     thread::spawn(move || {
         if let Some(line) = read_line(&answered).transpose() {
             let _ = answered.send(line);
         }
     });
-    Ok(answer.await.context("asking was stopped")??)
+    Ok(answer.await.context("the question was cancelled")??)
 }
 
 #[cfg(unix)]
@@ -30,12 +31,12 @@ fn discard_typed_ahead() -> io::Result<()> {
     Ok(tcflush(io::stdin(), QueueSelector::IFlush)?)
 }
 
-/// `None` if the question was withdrawn: what is typed then is the next one's.
+/// `None` if the question was withdrawn: later input belongs to the next one.
 #[cfg(unix)]
 fn read_line(answered: &oneshot::Sender<io::Result<String>>) -> io::Result<Option<String>> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-    /// How long a withdrawn question may still watch the keyboard.
+    /// How long a withdrawn question may still poll the keyboard.
     const WATCH: Timespec = Timespec {
         tv_sec: 0,
         tv_nsec: 50_000_000,
@@ -44,7 +45,7 @@ fn read_line(answered: &oneshot::Sender<io::Result<String>>) -> io::Result<Optio
     loop {
         let mut watched = [PollFd::new(&stdin, PollFlags::IN)];
         let polled = poll(&mut watched, Some(&WATCH));
-        // Looked at before the line is read: it may be the next question's answer.
+        // Checked before the line is read, which may answer the next question.
         if answered.is_closed() {
             return Ok(None);
         }
@@ -54,11 +55,11 @@ fn read_line(answered: &oneshot::Sender<io::Result<String>>) -> io::Result<Optio
             Err(error) => return Err(error.into()),
         }
     }
-    // Past std's buffer, which would keep a line for the next question. A terminal
-    // gives one line at most.
+    // Bypasses std's buffer, which would keep a line for the next question. A
+    // terminal returns at most one line.
     let mut line = [0; 256];
     match rustix::io::read(&stdin, &mut line) {
-        // A terminal that has gone says so by an error.
+        // A terminal that has gone returns this error.
         Err(rustix::io::Errno::IO) => Ok(Some(String::new())),
         read => {
             let line = line.get(..read?).unwrap_or_default();

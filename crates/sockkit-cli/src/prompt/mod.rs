@@ -1,7 +1,7 @@
-//! What a user is shown before anything is written or given, and the question.
+//! Shows the user what would be written or sent, and asks.
 //!
-//! Every text of the peer's is escaped. What is risky comes first, and is never
-//! left out: if it does not fit, a bare `y` is not enough.
+//! All text from the peer is escaped. Risky entries come first and are never
+//! omitted: if they do not fit, a plain `y` is not enough.
 
 mod keyboard;
 mod offer;
@@ -14,25 +14,25 @@ use anyhow::ensure;
 
 pub(crate) use self::{offer::OfferView, request::Request};
 
-/// A question on the terminal, and the answer that means yes.
+/// A question on the terminal, and the answer that counts as yes.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Question {
     text: &'static str,
-    /// How many files have to be named by their number, because not all of them
-    /// could be listed.
+    /// Number of files, to be typed as confirmation if not all of them could be
+    /// listed.
     confirm: Option<usize>,
 }
 
 impl Question {
-    /// Asks; anything but a yes is a no, the end of input too. What was typed before
-    /// is discarded.
+    /// Asks. Any answer other than yes counts as no, including the end of
+    /// input. Input typed before the question is discarded.
     ///
     /// # Cancel safety
-    /// Cancel safe; what is typed later stays for the next question.
+    /// Cancel safe; input typed later remains for the next question.
     pub(crate) async fn ask(&self) -> anyhow::Result<bool> {
         let hint = match self.confirm {
             None => "[y/N]".to_owned(),
-            Some(count) => format!("not all could be listed: type {count} for yes [{count}/N]"),
+            Some(count) => format!("not all could be listed: type {count} to accept [{count}/N]"),
         };
         let answer = keyboard::ask(&format!("{} {hint} ", self.text)).await?;
         Ok(self.is_yes(&answer))
@@ -48,16 +48,16 @@ impl Question {
 }
 
 /// # Errors
-/// If a question would have to be asked and there is no terminal to ask on.
+/// Fails if a question would be needed and there is no terminal.
 pub(crate) fn can_ask(yes: bool) -> anyhow::Result<()> {
     ensure!(
         yes || io::stdin().is_terminal(),
-        "standard input is no terminal, so no user can be asked; --yes says yes beforehand"
+        "standard input is not a terminal, so the user cannot be asked; use --yes to accept without asking"
     );
     Ok(())
 }
 
-/// How wide the terminal is that the lines go to.
+/// Width of the terminal, in columns.
 fn columns() -> usize {
     #[cfg(unix)]
     if let Ok(size) = rustix::termios::tcgetwinsize(io::stderr())
@@ -74,8 +74,8 @@ fn print(lines: &[String]) {
     }
 }
 
-/// `text`, which is escaped already, in at most so many columns; what is cut is
-/// cut from the middle, for a name's extension says what it is.
+/// Shortens escaped text to this many columns. The middle is omitted, because a
+/// name's extension shows its type.
 fn fit(text: &str, columns: usize) -> String {
     if text.chars().map(width).sum::<usize>() <= columns {
         return text.to_owned();
@@ -97,15 +97,15 @@ fn within(characters: impl Iterator<Item = char>, columns: usize) -> String {
         .collect()
 }
 
-/// Columns at most. The first wide characters are Hangul's.
+/// An upper bound. The first wide characters are Hangul.
 fn width(character: char) -> usize {
     if character < '\u{1100}' { 1 } else { 2 }
 }
 
-/// Where there is no terminal to tell.
+/// Width without a terminal.
 const COLUMNS: usize = 100;
 
-/// Below that a name could not be told from another.
+/// With fewer columns, names could not be distinguished.
 #[cfg(unix)]
 const MIN_COLUMNS: u16 = 60;
 

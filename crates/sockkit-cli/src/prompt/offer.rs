@@ -1,4 +1,4 @@
-//! What a receiver is offered, as it would be written.
+//! Shows an offer, as it would be written.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -11,10 +11,10 @@ use sockkit::{
 use super::{Question, fit, print, risk};
 use crate::transfer::{self, plural};
 
-/// An offer that a user is to decide about.
+/// An offer to be decided by the user.
 pub(crate) struct OfferView<'a> {
     pub(crate) address: &'a str,
-    /// What the peer calls itself.
+    /// The peer's name.
     pub(crate) peer: &'a str,
     pub(crate) manifest: &'a Manifest,
     /// One for each entry.
@@ -24,7 +24,7 @@ pub(crate) struct OfferView<'a> {
 }
 
 impl OfferView<'_> {
-    /// Shows it; the question is still to be asked.
+    /// Shows it, and returns the question.
     pub(crate) fn show(&self) -> Question {
         let (lines, question) = self.lines(super::columns());
         print(&lines);
@@ -55,8 +55,8 @@ impl OfferView<'_> {
         entries.filter_map(|(entry, planned)| {
             let (path, note) = match planned {
                 Planned::Write(path) => (path, ""),
-                Planned::Replace(path) => (path, "replaces the one there"),
-                Planned::Compare(path) => (path, "there already"),
+                Planned::Replace(path) => (path, "replaces the existing file"),
+                Planned::Compare(path) => (path, "already exists"),
                 Planned::Refuse(_) => return None,
             };
             Some(Row {
@@ -71,8 +71,9 @@ impl OfferView<'_> {
         })
     }
 
-    /// Why some would not be written: a count for each reason, for a refused name
-    /// cannot do harm and is the best place to hide others behind.
+    /// Why some entries would not be written: only a count for each reason,
+    /// because refused names are harmless, and would be the best place to hide
+    /// others.
     fn list_refused(&self, lines: &mut Vec<String>) {
         let mut reasons = BTreeMap::<String, usize>::new();
         for planned in self.planned {
@@ -91,10 +92,10 @@ impl OfferView<'_> {
         if executable > 0 {
             let what = plural(executable, "file");
             lines.push(match self.keep_executable {
-                true => format!("  {what} may be run as programs, here as well"),
+                true => format!("  {what} executable, also here"),
                 false => format!(
-                    "  {what} may be run as programs by the sender, not here \
-                     (--keep-executable allows it)"
+                    "  {what} executable at the sender, but not here \
+                     (--keep-executable keeps the bit)"
                 ),
             });
         }
@@ -113,7 +114,7 @@ impl OfferView<'_> {
     }
 }
 
-/// What the peer says that it is, as part of a sentence.
+/// The peer's name, as part of a sentence.
 pub(super) fn calls_itself(peer: &str) -> String {
     match peer {
         "" => String::new(),
@@ -151,7 +152,7 @@ impl Row<'_> {
         line(self.kind, self.bytes, self.path, &notes, columns)
     }
 
-    /// The hidden folder that it is in, or else the folder.
+    /// The hidden folder that contains it, otherwise its folder.
     fn group(&self) -> String {
         let mut group = Vec::new();
         let mut components = self.path.components().peekable();
@@ -168,7 +169,7 @@ impl Row<'_> {
     }
 }
 
-/// One name in one line.
+/// One name on one line.
 pub(super) fn line(
     kind: &EntryKind,
     bytes: u64,
@@ -185,7 +186,8 @@ pub(super) fn line(
     format!("  {size:>12}  {}{notes}", fit(&path, room))
 }
 
-/// Each of them, or each folder of them with a count; whether none was left out.
+/// Lists each of them, or each of their folders with a count. Returns whether
+/// all were listed.
 fn list_risky(lines: &mut Vec<String>, risky: &[&Row<'_>], columns: usize) -> bool {
     if risky.is_empty() {
         return true;
@@ -217,7 +219,7 @@ fn list_risky(lines: &mut Vec<String>, risky: &[&Row<'_>], columns: usize) -> bo
             groups.len() - MAX_RISKY
         ));
     }
-    // A count for a folder is not a list of what is in it.
+    // A count for a folder is not a list of its contents.
     false
 }
 
@@ -232,9 +234,9 @@ fn list_rest(lines: &mut Vec<String>, rest: &[&Row<'_>], headed: bool, columns: 
 }
 
 const MAX_PEER_CHARS: usize = 32;
-/// Read, not skimmed.
+/// As many as a user reads carefully.
 const MAX_RISKY: usize = 100;
-/// A screenful.
+/// One screen.
 pub(super) const MAX_REST: usize = 20;
 
 #[cfg(test)]

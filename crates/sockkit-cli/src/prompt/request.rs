@@ -1,4 +1,4 @@
-//! Who wants what a sender has.
+//! Shows a receiver that has connected.
 
 use sockkit::file::Manifest;
 
@@ -9,20 +9,20 @@ use super::{
 };
 use crate::transfer;
 
-/// A receiver that a user is to decide about.
+/// A receiver to be decided about by the user.
 pub(crate) struct Request<'a> {
     pub(crate) address: &'a str,
-    /// What the peer calls itself.
+    /// The peer's name.
     pub(crate) peer: &'a str,
     pub(crate) manifest: &'a Manifest,
 }
 
 impl Request<'_> {
-    /// Shows it; the question is still to be asked.
+    /// Shows it, and returns the question.
     pub(crate) fn show(&self) -> Question {
         let entries = &self.manifest.entries;
         let mut lines = vec![format!(
-            "{}{} connected; it would get {}",
+            "{}{} connected; it would receive {}",
             self.address,
             calls_itself(self.peer),
             transfer::count(self.manifest)

@@ -1,15 +1,15 @@
-//! Which names deserve a second look.
+//! Recognises names that deserve attention.
 
 use sockkit::file::EntryPath;
 
-/// Whether a component of the path is hidden from `ls` and file managers: shells and
-/// programs read such files without being told to.
+/// Whether a component of the path is hidden from `ls` and file managers:
+/// shells and programs read such files without being asked to.
 pub(super) fn is_hidden(path: &EntryPath) -> bool {
     path.components()
         .any(|component| component.starts_with(b"."))
 }
 
-/// Whether some system runs such a file when it is opened.
+/// Whether some system executes such a file when it is opened.
 pub(super) fn is_program(path: &EntryPath) -> bool {
     let name = path.file_name();
     let Some(dot) = name.iter().rposition(|&byte| byte == b'.') else {
@@ -77,7 +77,7 @@ const PROGRAMS: [&str; 63] = [
     "application",
     "appx",
     "msix",
-    // Read by an interpreter that desktops start.
+    // Run by an interpreter that desktops start.
     "js",
     "py",
     "pyw",

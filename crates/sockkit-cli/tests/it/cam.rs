@@ -309,8 +309,8 @@ fn a_recording_that_stops_is_told_at_once_and_the_view_goes_on() {
     view.interrupt();
     let end = view.end();
     assert!(!end.status.success(), "{end:?}");
-    assert!(end.errors.contains("plays up to here"), "{end:?}");
-    assert!(end.errors.contains("; watching on"), "{end:?}");
+    assert!(end.errors.contains("plays up to this point"), "{end:?}");
+    assert!(end.errors.contains("; still watching"), "{end:?}");
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use sockkit::testing::program::{End, Program};
+use sockkit::testing::program::{Program, ProgramOutput};
 
 /// Runs `sockkit` in `folder`, where no more than `limit` descriptors may be open.
-fn limited(limit: u32, folder: &str, arguments: &[&str]) -> End {
+fn limited(limit: u32, folder: &str, arguments: &[&str]) -> ProgramOutput {
     let mut shell = Command::new("sh");
     shell
         .args(["-c", "ulimit -n \"$0\" && exec \"$@\""])

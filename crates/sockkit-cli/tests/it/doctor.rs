@@ -38,7 +38,7 @@ fn a_port_that_is_taken_fails_and_says_what_to_do() {
         sockkit(&["doctor"]).end()
     });
     assert_eq!(end.status.code(), Some(1), "{end:?}");
-    assert!(end.errors.contains("one thing would fail"), "{end:?}");
+    assert!(end.errors.contains("one problem found"), "{end:?}");
     let fails = end.lines.iter().position(|line| line.starts_with("FAIL"));
     let fails = fails.expect("a failure is shown");
     assert!(end.lines[fails].contains("127.0.0.1:8088"));

@@ -193,7 +193,8 @@ fn a_sender_that_listens_asks_and_waits_for_the_right_receiver() {
     let sent = sender.end();
     assert!(sent.status.success(), "{sent:?}");
     assert!(
-        sent.errors.contains("connected; it would get 1 file, 6 B"),
+        sent.errors
+            .contains("connected; it would receive 1 file, 6 B"),
         "{sent:?}"
     );
     assert_eq!(fs::read(desk.arrived("secret")).unwrap(), b"secret");

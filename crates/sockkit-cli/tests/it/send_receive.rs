@@ -13,7 +13,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use sockkit::testing::program::{End, Program};
+use sockkit::testing::program::{Program, ProgramOutput};
 use tempfile::{TempDir, tempdir};
 
 use crate::{fails, sockkit, sockkit_under};
@@ -65,7 +65,7 @@ impl Desk {
 
     /// Sends `paths` to a receiver with these arguments; sender's end, then
     /// receiver's.
-    fn send(&self, paths: &[&str], arguments: &[&str]) -> (End, End) {
+    fn send(&self, paths: &[&str], arguments: &[&str]) -> (ProgramOutput, ProgramOutput) {
         let (receiver, address) = self.receiver(arguments);
         let sent = send(paths, &address).end();
         (sent, receiver.end())
@@ -97,7 +97,7 @@ fn files_and_folders_arrive_and_both_print_the_same_digests() {
     assert!(sent.lines[0].ends_with("  one.txt"), "{:?}", sent.lines);
     assert_eq!(sent.lines[0].split("  ").next().unwrap().len(), 64);
     for side in [&sent, &received] {
-        assert!(side.errors.contains("in the clear"), "{side:?}");
+        assert!(side.errors.contains("not encrypted"), "{side:?}");
         assert!(side.errors.contains("3 files"), "{side:?}");
     }
     for said in ["offers 3 files in 2 folders", "바다 1.jpg", "127.0.0.1"] {
@@ -244,7 +244,7 @@ fn ctrl_c_on_either_side_leaves_what_the_next_attempt_goes_on_from() {
         };
         assert!(stopped.errors.contains("stopped"), "{side}: {stopped:?}");
         assert!(!other.status.success(), "{side}");
-        assert!(other.errors.contains("goes on from there"), "{other:?}");
+        assert!(other.errors.contains("same command to resume"), "{other:?}");
         assert!(!desk.arrived("big").exists());
 
         let (sent, received) = desk.send(&[&path], &["--yes"]);
@@ -504,7 +504,7 @@ fn what_is_left_out_is_counted_and_makes_the_exit_code_on_both_sides() {
     for side in [&sent, &received] {
         assert_eq!(side.status.code(), Some(1), "{side:?}");
         let last = side.errors.lines().last().unwrap();
-        assert!(last.contains("1 left out by the sender"), "{side:?}");
+        assert!(last.contains("1 skipped by the sender"), "{side:?}");
         assert!(side.errors.contains("1 file and 1 link in 1 folder"));
     }
     let words = "folder/out: symbolic link leads out of the folder";
@@ -574,7 +574,7 @@ fn a_hundred_kills_lose_nothing() {
 }
 
 /// Kills one side in the middle, so many times, and looks at what is left; then
-/// lets the same command go on.
+/// lets the same command resume.
 fn kill_at_random_moments(kills: usize) {
     const BLOCK: usize = 4 << 20;
     const BLOCKS: usize = 16;

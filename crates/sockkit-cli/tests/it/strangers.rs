@@ -171,7 +171,7 @@ fn offers_whose_senders_left_are_not_asked_about() {
     honest.wait_for_error("is busy with others");
     // It leaves while the user thinks.
     drop(first);
-    receiver.wait_for_error("has left");
+    receiver.wait_for_error("disconnected");
     receiver.wait_for_error("[y/N]");
     receiver.type_line("y");
     let (sent, received) = (honest.end(), receiver.end());
