@@ -60,7 +60,7 @@ async fn connect_ex_is_a_value() -> Outcome {
     // if s.connect_ex(address) == errno.ECONNREFUSED: …
     match Connector::default().connect(address).await {
         Ok(connection) => drop(connection),
-        Err(error) if error.end() == End::Refused => println!("nobody listens: {error}"),
+        Err(error) if error.end() == End::Refused => println!("the port is closed: {error}"),
         Err(error) => return Err(error.into()),
     }
     // ANCHOR_END: connect_ex

@@ -1,7 +1,7 @@
-//! The notes' own module, `MyTCPServer.py`: a server in five methods.
+//! The course's own module, `MyTCPServer.py`: a server in five methods.
 //!
-//! `sockkit::server` does more in fewer lines; this is what the course builds by
-//! hand, with the same names.
+//! `sockkit::server` does more in fewer lines; this is the class that the
+//! course builds, with the same names.
 
 use std::{io, net::SocketAddr};
 
@@ -11,7 +11,7 @@ use sockkit::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// A server that has one client at a time.
+/// A server with one client at a time.
 #[derive(Debug)]
 pub struct MyTcpServer {
     listener: Listener,
@@ -19,10 +19,10 @@ pub struct MyTcpServer {
 }
 
 impl MyTcpServer {
-    /// Makes the socket and waits for clients on `port` of every address.
+    /// Creates the socket and listens on `port` of every address.
     ///
     /// # Errors
-    /// If the port cannot be had.
+    /// If the port cannot be bound.
     pub fn new(port: u16) -> Result<Self, BindError> {
         let listener = Listener::bind(([0, 0, 0, 0], port).into())?;
         Ok(Self {
@@ -31,25 +31,25 @@ impl MyTcpServer {
         })
     }
 
-    /// Where it listens.
+    /// The local address.
     ///
     /// # Errors
-    /// Passes on what the system says.
+    /// The operating system's error.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Takes the next client, in the place of the one before.
+    /// Accepts the next client, replacing the previous one.
     ///
     /// # Errors
-    /// What the system says.
+    /// The operating system's error.
     pub async fn accept(&mut self) -> io::Result<SocketAddr> {
         let (client, address) = self.listener.accept().await?;
         self.client = Some(client);
         Ok(address)
     }
 
-    /// Sends all of `message`; whether that went well.
+    /// Sends the whole `message`. Returns whether that succeeded.
     pub async fn send(&mut self, message: &[u8]) -> bool {
         match &mut self.client {
             Some(client) => client.write_all(message).await.is_ok(),
@@ -57,7 +57,7 @@ impl MyTcpServer {
         }
     }
 
-    /// Waits for the next bytes; nothing once the client has gone.
+    /// Waits for data; returns `None` if the client has disconnected.
     pub async fn receive(&mut self) -> Option<Vec<u8>> {
         let mut buffer = vec![0; 1024];
         let bytes = self.client.as_mut()?.read(&mut buffer).await.ok()?;
@@ -65,7 +65,7 @@ impl MyTcpServer {
         (bytes > 0).then_some(buffer)
     }
 
-    /// Ends the connection.
+    /// Closes the connection.
     pub fn disconnect(&mut self) {
         self.client = None;
     }

@@ -1,17 +1,17 @@
-//! What comes from the network, made fit to be printed.
+//! Escapes text from the network before it is printed.
 //!
-//! The course prints it as it comes, and a terminal obeys it: `\x1b[2J` from any
-//! stranger clears the screen.
+//! The course prints it unchanged, and terminals interpret control sequences:
+//! `\x1b[2J` from any host clears the screen.
 
 use sockkit::text::escape;
 
-/// What one of many peers sent, in one line: a line break inside it could pretend to
-/// be another peer's line. The one at its end is left out.
+/// Escapes text of one of several peers, as one line: a line break inside it
+/// could imitate another peer's line. A line break at the end is removed.
 pub fn line(bytes: &[u8]) -> String {
     escape(String::from_utf8_lossy(bytes).trim_end_matches(['\r', '\n']))
 }
 
-/// What the only peer sent, with its line breaks.
+/// Escapes text of the only peer, keeping its line breaks.
 pub fn lines(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let lines = text.split('\n');

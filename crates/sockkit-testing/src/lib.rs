@@ -1,5 +1,5 @@
-//! For tests: what the machine lacks, a simulated link, a network lab, programs as processes,
-//! real time.
+//! Test utilities: requirements of tests, a simulated link, a network lab,
+//! programs as processes, and real-time tests.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

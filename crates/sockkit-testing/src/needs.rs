@@ -1,12 +1,12 @@
-//! Tests that need more than a bare machine, and say so.
+//! Requirements of tests beyond a bare machine.
 //!
-//! A test that cannot run here must not look like one that passed. It is
-//! reported on standard error, past the test harness's capture, and it fails
-//! where `SOCKKIT_TEST_ALL=1` promises that nothing is missing.
+//! A test that cannot run must not look like one that passed. It is reported on
+//! standard error, bypassing the test harness's capture, and it fails if
+//! `SOCKKIT_TEST_ALL=1` is set, which promises that nothing is missing.
 
 use std::{env, io::Write, path::Path};
 
-/// Something a test cannot do without.
+/// A requirement of a test.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Need<'a> {
     /// Linux itself: namespaces, `/proc`.
@@ -15,11 +15,12 @@ pub enum Need<'a> {
     Program(&'a str),
     /// A module that `python3` can import.
     PythonModule(&'a str),
-    /// The right to make network namespaces and mount file systems.
+    /// The privilege to create network namespaces and mount file systems.
     Root,
 }
 
-/// Whether every need is met; if not, says loudly which one is missing.
+/// Returns whether every requirement is met, and reports the missing one
+/// otherwise.
 ///
 /// ```
 /// # mod sockkit { pub use ::sockkit_testing as testing; }

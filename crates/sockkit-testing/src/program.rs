@@ -1,4 +1,4 @@
-//! Programs as processes: started, read line by line, typed to, interrupted, killed.
+//! Programs as child processes: start, read lines, type, interrupt, kill.
 
 use std::{
     cell::Cell,
@@ -13,10 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A program that is running. Killed when dropped.
+/// A running program. Killed when dropped.
 ///
-/// Everything that waits has a deadline of 60 seconds, and panics then: this is
-/// for tests.
+/// Every wait has a timeout of 60 seconds, after which it panics: this is for
+/// tests.
 ///
 /// ```
 /// # mod sockkit { pub use ::sockkit_testing as testing; }
@@ -36,7 +36,7 @@ pub struct Program {
     input: Option<Input>,
     lines: Receiver<String>,
     errors: Arc<Mutex<Vec<u8>>>,
-    /// Bytes of them up to the last text that was waited for.
+    /// Length of standard error up to the last text waited for.
     errors_seen: Cell<usize>,
     error_reader: Option<JoinHandle<()>>,
 }
@@ -44,11 +44,11 @@ pub struct Program {
 /// How a program ended.
 #[derive(Debug)]
 pub struct ProgramOutput {
-    /// As the system tells it.
+    /// The exit status.
     pub status: ExitStatus,
-    /// What it printed that nobody had read yet.
+    /// Lines of standard output that were not read yet.
     pub lines: Vec<String>,
-    /// All that it wrote to standard error.
+    /// Everything it wrote to standard error.
     pub errors: String,
 }
 
@@ -110,10 +110,10 @@ impl Program {
         }
     }
 
-    /// The next line on its standard output.
+    /// Returns the next line of its standard output.
     ///
     /// # Panics
-    /// If it closes its output instead, or prints nothing.
+    /// If it closes its output or prints nothing.
     #[track_caller]
     pub fn line(&self) -> String {
         match self.lines.recv_timeout(DEADLINE) {
@@ -122,7 +122,8 @@ impl Program {
         }
     }
 
-    /// The first line that begins with `prefix`, without it; those before are dropped.
+    /// Returns the first line that starts with `prefix`, without it; drops
+    /// earlier lines.
     ///
     /// # Panics
     /// If no such line comes.
@@ -135,10 +136,10 @@ impl Program {
         }
     }
 
-    /// Waits until it says `listening on ADDR`.
+    /// Waits until it prints `listening on ADDR`.
     ///
     /// # Panics
-    /// If it does not say so.
+    /// If it does not print that.
     #[track_caller]
     pub fn listening(&self) -> SocketAddr {
         let address = self.line_after("listening on ");
@@ -147,8 +148,8 @@ impl Program {
             .unwrap_or_else(|_| self.give_up(&format!("listens on {address:?}, no address")))
     }
 
-    /// Types a line on its standard input. On a terminal it is there, for the program
-    /// to read or to discard, when this returns.
+    /// Types a line on its standard input. On a terminal the line is available
+    /// to the program when this returns.
     ///
     /// # Panics
     /// If its input is closed.
@@ -158,8 +159,8 @@ impl Program {
         input.type_line(line).expect("the program reads");
     }
 
-    /// Waits until it has written `text` to standard error, behind what was waited
-    /// for before.
+    /// Waits until it has written `text` to standard error, after the text last
+    /// waited for.
     ///
     /// # Panics
     /// If it does not.
@@ -202,7 +203,7 @@ impl Program {
         self.signal(rustix::process::Signal::INT);
     }
 
-    /// Sends SIGKILL: no goodbye, as a crash or a closed lid.
+    /// Sends SIGKILL, like a crash.
     ///
     /// # Panics
     /// If it has ended.
@@ -212,7 +213,7 @@ impl Program {
         self.signal(rustix::process::Signal::KILL);
     }
 
-    /// Sends SIGSTOP; it stays, and does nothing.
+    /// Sends SIGSTOP, which suspends it.
     ///
     /// # Panics
     /// If it has ended.
@@ -222,7 +223,7 @@ impl Program {
         self.signal(rustix::process::Signal::STOP);
     }
 
-    /// Sends SIGCONT, after [`freeze`](Self::freeze).
+    /// Sends SIGCONT, which resumes it after [`freeze`](Self::freeze).
     ///
     /// # Panics
     /// If it has ended.
@@ -240,10 +241,10 @@ impl Program {
         rustix::process::kill_process(id.expect("an id"), signal).expect("the program runs");
     }
 
-    /// Waits for its end.
+    /// Waits until it exits.
     ///
     /// # Panics
-    /// If it does not end.
+    /// If it does not exit.
     #[track_caller]
     pub fn end(mut self) -> ProgramOutput {
         self.close_input();
@@ -275,12 +276,12 @@ impl Program {
         }
     }
 
-    /// Panics with all that it said to standard error.
+    /// Panics with everything that it wrote to standard error.
     #[track_caller]
     fn give_up(&self, complaint: &str) -> ! {
         #[cfg(unix)]
         self.kill();
-        // Its children may hold the stream open: not for ever.
+        // Its children may keep the stream open: do not wait for ever.
         let deadline = Instant::now() + LAST_WORDS;
         while !self
             .error_reader
@@ -309,7 +310,7 @@ impl Drop for Program {
 #[derive(Debug)]
 enum Input {
     Pipe(ChildStdin),
-    /// The end of the terminal that a keyboard would be at.
+    /// The keyboard's end of the terminal.
     #[cfg(unix)]
     Terminal(std::fs::File),
 }
@@ -321,7 +322,7 @@ impl Input {
             #[cfg(unix)]
             Self::Terminal(keyboard) => {
                 writeln!(keyboard, "{line}")?;
-                // The terminal echoes what it has taken.
+                // The terminal echoes what it has received.
                 let mut echo = [0];
                 while echo != *b"\n" {
                     keyboard.read_exact(&mut echo)?;

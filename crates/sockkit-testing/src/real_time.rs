@@ -1,10 +1,10 @@
-//! Tests of real time, which a busy machine does not give.
+//! Tests of real time, which a busy machine cannot provide.
 //!
-//! An ordinary test asserts what happens and in which order, never how fast: it
-//! passes on a machine that is busy elsewhere. What is promised in seconds or
-//! pictures a second is tested here: such a test is in a module `real_time` and
-//! is `#[ignore = "real time"]`, and `scripts/test` runs those alone, one after
-//! the other, when everything else is done.
+//! An ordinary test asserts what happens and in which order, never how fast,
+//! and passes on a busy machine. Promises in seconds or pictures a second are
+//! tested here: such a test is in a module `real_time`, is marked `#[ignore =
+//! "real time"]`, and `scripts/test` runs these tests alone, one after another,
+//! after all others.
 
 use std::{
     io::Write,
@@ -14,10 +14,10 @@ use std::{
 
 /// Repeats `attempt` until it succeeds.
 ///
-/// Before and after each attempt the machine is measured. A failure counts only
-/// if both times every core was ours; on a machine that is too busy for that,
-/// standard error says that nothing was measured, and the test passes, under
-/// `SOCKKIT_TEST_ALL=1` too.
+/// The machine is measured before and after each attempt. A failure counts only
+/// if all cores were available both times. On a machine that is too busy,
+/// standard error reports that nothing was measured, and the test passes, even
+/// with `SOCKKIT_TEST_ALL=1`.
 ///
 /// ```no_run
 /// # mod sockkit { pub use ::sockkit_testing as testing; }
@@ -27,7 +27,7 @@ use std::{
 ///
 /// real_time::check("a restart is seen within a second", || {
 ///     let begun = Instant::now();
-///     // Restart it, and wait until it is seen.
+///     // Restart it, and wait until that is detected.
 ///     let took = begun.elapsed();
 ///     if took < Duration::from_secs(1) {
 ///         Ok(())
@@ -41,7 +41,7 @@ use std::{
 /// If [`FAILURES`] attempts failed while the machine gave them its time.
 #[track_caller]
 pub fn check(test: &str, attempt: impl FnMut() -> Result<(), String>) {
-    // Whatever keeps the machine busy may be over soon.
+    // Other load on the machine may end soon.
     let measure = || machine_is_ours().inspect_err(|_| thread::sleep(PAUSE));
     match judge(measure, attempt) {
         Verdict::Passed => {}
@@ -57,16 +57,16 @@ pub fn check(test: &str, attempt: impl FnMut() -> Result<(), String>) {
     }
 }
 
-/// Attempts that must fail on an idle machine before a test fails.
+/// Number of attempts that must fail on an idle machine before a test fails.
 pub const FAILURES: usize = 3;
 
-/// What the attempts came to.
+/// Result of all attempts.
 #[derive(Debug, Eq, PartialEq)]
 enum Verdict {
     Passed,
-    /// What each attempt said that failed on an idle machine.
+    /// Error of each attempt that failed on an idle machine.
     Failed(Vec<String>),
-    /// What kept each attempt from counting.
+    /// Why each attempt did not count.
     NotMeasured(Vec<String>),
 }
 
@@ -94,10 +94,11 @@ fn judge(
     Verdict::Failed(failed)
 }
 
-/// Whether each core can run a thread of ours without a break.
+/// Whether each core can run one of this process's threads without
+/// interruption.
 ///
 /// # Errors
-/// How long the one that fared worst was kept waiting.
+/// The longest interruption of a thread.
 fn machine_is_ours() -> Result<(), String> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let spinning: Vec<_> = (0..cores).map(|_| thread::spawn(time_taken_away)).collect();
@@ -111,13 +112,13 @@ fn machine_is_ours() -> Result<(), String> {
     Err(format!("a thread waited {longest:.0?} of {PROBE:?}"))
 }
 
-/// How long this thread did not run while it wanted to.
+/// How long this thread was interrupted.
 fn time_taken_away() -> Duration {
     let begun = Instant::now();
     let (mut last, mut away) = (begun, Duration::ZERO);
     while last - begun < PROBE {
         let now = Instant::now();
-        // Reading the clock takes less by far.
+        // Reading the clock takes far less.
         if now - last > Duration::from_micros(200) {
             away += now - last;
         }
@@ -126,13 +127,13 @@ fn time_taken_away() -> Duration {
     away
 }
 
-/// How long the machine is measured. Long enough for several turns of a scheduler.
+/// Duration of a measurement: long enough for several scheduling periods.
 const PROBE: Duration = Duration::from_millis(200);
 
-/// Waited when the machine is busy.
+/// Pause while the machine is busy.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Times that a machine may be busy before a test is given up.
+/// Number of busy measurements after which a test is abandoned.
 const BUSY_TRIES: usize = 10;
 
 #[cfg(test)]

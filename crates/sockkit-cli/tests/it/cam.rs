@@ -241,7 +241,7 @@ fn nobody_there_is_said_and_waited_for() {
     let url = format!("tcp://{address}");
     fails(
         &["view", &url, "--snapshot", "/dev/null", "--seconds", "1"],
-        &["no picture", &url, "nobody listens"],
+        &["no picture", &url, "the port is closed"],
     );
     let early = sockkit(&["view", &url, "--seconds", "3"]);
     early.line_after("dialling ");
@@ -256,7 +256,11 @@ fn a_reason_is_told_once_however_often_it_is_tried() {
     let url = format!("tcp://{}", nobody.local_addr().unwrap());
     drop(nobody);
     let end = sockkit(&["view", &url, "--seconds", "2"]).end();
-    assert_eq!(end.errors.matches("nobody listens").count(), 1, "{end:?}");
+    assert_eq!(
+        end.errors.matches("the port is closed").count(),
+        1,
+        "{end:?}"
+    );
 }
 
 #[test]

@@ -1,10 +1,9 @@
-//! The notes' send and receive buffers, seen: a sender that is stopped by a
+//! The course's send and receive buffers, made visible: a sender blocked by a
 //! reader that does not read.
 //!
-//! What it shows: `send` returns when the kernel has copied the bytes, which is
-//! neither when they have left nor when they have arrived. They wait in the
-//! sender's buffer, on the way, and in the reader's buffer; when all are full the
-//! reader's window is closed, and `send` waits.
+//! `send` returns when the kernel has copied the bytes, not when they are sent
+//! or received. They wait in the send buffer, in flight, and in the receive
+//! buffer. When all are full, the reader's window is closed and `send` blocks.
 
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use sockkit::{
 use sockkit_examples::until_ctrl_c;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// The course's send and receive buffers: a sender stopped by a reader who does not read
+/// The course's send and receive buffers: a sender blocked by a reader that does not read
 #[derive(Parser)]
 struct Args {
     /// Buffers of that size at both ends, in bytes; the kernel doubles it
@@ -49,7 +48,7 @@ async fn show(buffer: usize) -> anyhow::Result<()> {
     let mut taken = vec![0; usize::try_from(half)?];
     reader.read_exact(&mut taken).await?;
     sender.write_all(&[7; 10_000]).await?;
-    println!("send goes on");
+    println!("send continues");
     queues(&sender, &reader)?;
 
     println!("the sender closes, the reader reads the rest");
@@ -73,11 +72,11 @@ async fn pair(buffer: usize) -> anyhow::Result<(Connection, Connection)> {
     Ok((dialled?, accepted?.0))
 }
 
-/// Where the bytes are, by the kernel's own word.
+/// Where the bytes are, according to the kernel.
 fn queues(sender: &Connection, reader: &Connection) -> anyhow::Result<()> {
     let info = sender.options()?.tcp_info()?;
     let sent = sender.counters().sent_bytes;
-    // The kernel counts the FIN as one byte more.
+    // The kernel counts the FIN as one byte.
     let arrived = reader.options()?.tcp_info()?.received_bytes.min(sent);
     let read = reader.counters().received_bytes;
     println!("  {sent:>9} bytes taken from the program by send");

@@ -1,4 +1,4 @@
-//! The course's broadcast receiver: prints what is sent to everybody.
+//! The course's broadcast receiver: prints received broadcasts.
 
 use std::net::SocketAddrV4;
 
@@ -6,14 +6,14 @@ use clap::Parser;
 use sockkit::{broadcast::Broadcaster, options::SocketOptions};
 use sockkit_examples::{terminal::line, until_ctrl_c};
 
-/// The course's broadcast receiver: prints what is sent to everybody on the local network
+/// The course's broadcast receiver: prints broadcasts on the local network
 #[derive(Parser)]
 struct Args {
-    /// Where to listen; a broadcast is heard on 0.0.0.0 and not on the
+    /// Address to listen on; broadcasts are received on 0.0.0.0, not on the
     /// machine's own addresses
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5007")]
     bind: SocketAddrV4,
-    /// End after so many datagrams
+    /// Exit after this many datagrams
     #[arg(long, value_name = "N")]
     count: Option<usize>,
 }
@@ -25,7 +25,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn listen(args: Args) -> anyhow::Result<()> {
-    // Several receivers may run on one machine; each hears each broadcast.
+    // Several receivers may run on one machine; each receives every broadcast.
     let options = SocketOptions::new().reuse_address(true);
     let receiver = Broadcaster::bind_with(args.bind, &options)?;
     println!("listening on {}", receiver.endpoint().local_addr()?);

@@ -1,8 +1,9 @@
-//! The course's broadcast sender: one text to everybody on the local network.
+//! The course's broadcast sender: sends a text to every host on the local
+//! network.
 //!
-//! The notes send to `<broadcast>`, 255.255.255.255, which leaves by one
-//! interface only. Without `--to` this sends to each network that the machine
-//! is on, at the address that its prefix makes the broadcast address.
+//! The course sends to `<broadcast>`, 255.255.255.255, which leaves through one
+//! interface only. Without `--to` this program sends to the directed broadcast
+//! address of each network that the machine is on.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -13,11 +14,11 @@ use sockkit::{
 };
 use sockkit_examples::until_ctrl_c;
 
-/// The course's broadcast sender: sends MESSAGE to everybody on the local network
+/// The course's broadcast sender: sends MESSAGE to every host on the local network
 #[derive(Parser)]
 struct Args {
-    /// 255.255.255.255 or the broadcast address of one network, and a port;
-    /// without it every network, port 5007
+    /// 255.255.255.255 or the broadcast address of a network, and a port;
+    /// every network and port 5007 by default
     #[arg(long, value_name = "ADDR:PORT")]
     to: Option<SocketAddrV4>,
     /// What to send
@@ -41,7 +42,7 @@ async fn send(args: Args) -> anyhow::Result<()> {
     };
     if BroadcastKind::of(*to.ip(), &interfaces::list()?).is_none() {
         eprintln!(
-            "note: {} is no broadcast address of this machine's networks",
+            "note: {} is not a broadcast address of this machine's networks",
             to.ip()
         );
     }

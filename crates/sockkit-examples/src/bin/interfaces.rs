@@ -1,7 +1,7 @@
 //! The course's `ipconfig /all`, `gethostname` and `gethostbyname`.
 //!
-//! DHCP leases and NetBIOS are left out: Windows alone keeps them where any
-//! program can ask.
+//! DHCP leases and NetBIOS are omitted: only Windows makes them available to
+//! programs.
 
 use clap::Parser;
 use sockkit::{
@@ -20,8 +20,8 @@ async fn main() -> anyhow::Result<()> {
     line("Host name", &host.name);
     line("DNS suffixes", &host.dns_suffixes.join(", "));
     line("DNS servers", &joined(&host.dns_servers));
-    // What `gethostbyname(gethostname())` gives; the notes' time server means
-    // this and writes `gethostname` twice.
+    // The result of `gethostbyname(gethostname())`, which the course's time
+    // server intends, although it calls `gethostname` twice.
     match tokio::net::lookup_host((host.name.as_str(), 0)).await {
         Ok(found) => {
             let mut addresses: Vec<_> = found.map(|address| address.ip()).collect();
@@ -58,10 +58,10 @@ fn show(interface: &Interface) {
     line("Default gateway", &joined(&interface.gateways));
 }
 
-/// `ipconfig`'s layout; what is empty is not shown.
+/// The layout of `ipconfig`; empty values are omitted.
 fn line(name: &str, value: &str) {
     if !value.is_empty() {
-        // A suffix may be the DHCP server's.
+        // A suffix may come from a DHCP server.
         println!("   {name:.<24}: {}", escape(value));
     }
 }

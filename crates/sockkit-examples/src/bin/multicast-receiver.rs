@@ -1,7 +1,7 @@
-//! The course's multicast receiver: joins a group and prints what it hears.
+//! The course's multicast receiver: joins a group and prints what it receives.
 //!
-//! What it does beyond the notes: it says by which interface it joined, and
-//! joins again when the interface was away.
+//! Unlike the course's program, it prints the interface on which it has joined,
+//! and rejoins when the interface returns after an absence.
 
 use std::net::SocketAddr;
 
@@ -19,10 +19,10 @@ struct Args {
     /// The group
     #[arg(long, value_name = "ADDR:PORT", default_value = "224.0.0.255:5008")]
     group: SocketAddr,
-    /// The interface to join by: an address, a name or an index
+    /// The interface to join on: address, name or index
     #[arg(long)]
     interface: Option<InterfaceSelector>,
-    /// End after so many datagrams
+    /// Exit after this many datagrams
     #[arg(long, value_name = "N")]
     count: Option<usize>,
 }

@@ -1,7 +1,7 @@
-//! The course's multicast sender: one text to a group.
+//! The course's multicast sender: sends a text to a group.
 //!
-//! The notes let the kernel choose the interface: the one with the default
-//! route. `--interface` says which.
+//! The course lets the kernel choose the interface: the one with the default
+//! route. `--interface` selects another.
 
 use std::net::SocketAddr;
 
@@ -20,10 +20,10 @@ struct Args {
     /// The group
     #[arg(long, value_name = "ADDR:PORT", default_value = "224.0.0.255:5008")]
     group: SocketAddr,
-    /// The interface to send by: an address, a name or an index
+    /// The interface to send from: address, name or index
     #[arg(long)]
     interface: Option<InterfaceSelector>,
-    /// How many networks it may cross, routers between them
+    /// Maximum number of hops
     #[arg(long, default_value_t = 2)]
     ttl: u8,
     /// What to send

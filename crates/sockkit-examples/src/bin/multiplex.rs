@@ -1,9 +1,9 @@
-//! The course's ways to serve many clients, side by side and timed: blocking,
-//! `select`, a task a client (asyncio), and a handler class (`socketserver`).
+//! The course's ways to serve many clients, timed side by side: blocking,
+//! `select`, a task per client (asyncio), and a handler class (`socketserver`).
 //!
-//! What it shows: each request takes the server a moment of waiting, as for a
-//! disk or a database. The blocking server waits for one client at a time; the
-//! others wait for all at once, on one thread.
+//! Each request makes the server wait for a moment, as for a disk or a
+//! database. The blocking server waits for one client at a time; the others
+//! wait for all at once, on one thread.
 
 use std::{
     io::{self, Read, Write},
@@ -27,10 +27,10 @@ use tokio::{
 /// The course's select, selectors, asyncio and socketserver: one small server in four ways, timed
 #[derive(Parser)]
 struct Args {
-    /// How many clients come at once
+    /// Number of concurrent clients
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     clients: u16,
-    /// What the server waits for at each request, in milliseconds
+    /// How long the server waits for each request, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 20)]
     work: u64,
 }
@@ -79,7 +79,7 @@ async fn compare(args: Args) -> anyhow::Result<()> {
 }
 
 // ANCHOR: blocking
-/// The sockets of the standard library: every call waits, and all with it.
+/// The sockets of the standard library: every call blocks everything.
 fn blocking(work: Duration) -> io::Result<SocketAddr> {
     let listener = std::net::TcpListener::bind(LOOPBACK)?;
     let address = listener.local_addr()?;
@@ -98,8 +98,8 @@ fn blocking(work: Duration) -> io::Result<SocketAddr> {
 // ANCHOR_END: blocking
 
 // ANCHOR: one_task
-/// One task watches the listener and every connection, as a loop around
-/// `select` does.
+/// One task watches the listener and every connection, like a loop around
+/// `select`.
 async fn one_task(listener: Listener, work: Duration) -> io::Result<()> {
     let mut turns: FuturesUnordered<BoxFuture<'_, io::Result<Option<Connection>>>> =
         FuturesUnordered::new();
@@ -109,7 +109,7 @@ async fn one_task(listener: Listener, work: Duration) -> io::Result<()> {
                 turns.push(Box::pin(turn(accepted?.0, work)));
             }
             Some(done) = turns.next() => {
-                // It has been answered: watch it again.
+                // Answered: watch it again.
                 if let Ok(Some(connection)) = done {
                     turns.push(Box::pin(turn(connection, work)));
                 }
@@ -118,7 +118,7 @@ async fn one_task(listener: Listener, work: Duration) -> io::Result<()> {
     }
 }
 
-/// One request, and its answer; nothing once the client has gone.
+/// Handles one request; returns nothing if the client has disconnected.
 async fn turn(mut connection: Connection, work: Duration) -> io::Result<Option<Connection>> {
     let mut byte = [0];
     if connection.read(&mut byte).await? == 0 {
@@ -131,7 +131,7 @@ async fn turn(mut connection: Connection, work: Duration) -> io::Result<Option<C
 // ANCHOR_END: one_task
 
 // ANCHOR: a_task_each
-/// A coroutine a client, and an event loop that runs whichever can go on.
+/// A task per client, and a runtime that runs whichever is ready.
 async fn a_task_each(listener: Listener, work: Duration) -> io::Result<()> {
     loop {
         let (mut connection, _) = listener.accept().await?;
@@ -145,7 +145,7 @@ async fn a_task_each(listener: Listener, work: Duration) -> io::Result<()> {
 // ANCHOR_END: a_task_each
 
 // ANCHOR: handler
-/// A class with a method that the server calls for each client.
+/// A handler type with a method that the server calls for each client.
 struct Echo {
     work: Duration,
 }
@@ -162,7 +162,7 @@ impl Handler for Echo {
 }
 // ANCHOR_END: handler
 
-/// Times all clients, who come at once.
+/// Times all clients, which connect at the same time.
 async fn report(name: &str, clients: u16, server: SocketAddr) -> anyhow::Result<()> {
     let begun = Instant::now();
     let asking: FuturesUnordered<_> = (0..clients).map(|_| ask(server)).collect();

@@ -1,8 +1,8 @@
-//! The course's server on a module of one's own: echoes, one client after the
-//! other.
+//! The course's server built on its own module: echoes, one client after
+//! another.
 //!
-//! What it shows: the five methods of the notes' class (`my_tcp_server.rs`), and
-//! what is wrong with one client at a time: try a second one meanwhile.
+//! Shows the five methods of the course's class (`my_tcp_server.rs`), and the
+//! problem with one client at a time: try a second one in the meantime.
 
 use clap::Parser;
 use sockkit_examples::{my_tcp_server::MyTcpServer, terminal::line, until_ctrl_c};

@@ -1,8 +1,8 @@
-//! The course's peer-to-peer model as a program: every node listens and dials,
-//! and none is the server.
+//! The course's peer-to-peer model: every node listens and dials, and there is
+//! no server.
 //!
-//! A line that is typed goes to every node that this one is connected to, and
-//! what comes from them is shown. Any telnet can join.
+//! A line typed by the user is sent to every connected node, and received lines
+//! are printed. Any telnet client can join.
 
 use std::{
     collections::HashMap,
@@ -30,7 +30,7 @@ use tokio_util::{codec::Framed, task::TaskTracker};
 /// The course's peer-to-peer model: a chat in which every node listens and dials
 #[derive(Parser)]
 struct Args {
-    /// Where to listen for others
+    /// Address to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001")]
     bind: SocketAddr,
     /// Nodes to dial
@@ -42,7 +42,7 @@ struct Args {
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let outcome = until_ctrl_c(chat(args)).await;
-    // A read of the keyboard cannot be called back: do not wait for it.
+    // A blocking read of the keyboard cannot be cancelled: do not wait for it.
     if let Err(error) = outcome {
         eprintln!("Error: {error:#}");
         std::process::exit(1);
@@ -85,14 +85,14 @@ async fn chat(args: Args) -> anyhow::Result<()> {
         }
         peers.tell(&line);
     }
-    // Each task sends what is queued, and closes.
+    // Each task sends what is queued, then closes.
     peers.with(HashMap::clear);
     tasks.close();
     let _ = tokio::join!(timeout(GOODBYE, tasks.wait()), server.shutdown());
     Ok(())
 }
 
-/// A connection that this node has made.
+/// Handles a connection that this node has dialled.
 async fn dialled(connection: Connection, peers: Peers) {
     let Ok(peer) = connection.peer_addr() else {
         return;
@@ -105,7 +105,7 @@ async fn dialled(connection: Connection, peers: Peers) {
     println!("{peer} left: {end}");
 }
 
-/// A connection that another has made; the server tells how it ends.
+/// Handles an accepted connection.
 async fn serve(stream: Stream, peer: SocketAddr, peers: Peers) {
     let mut stream = talk(stream, peer, &peers).await;
     let closing = async {
@@ -117,14 +117,14 @@ async fn serve(stream: Stream, peer: SocketAddr, peers: Peers) {
 }
 
 // ANCHOR: talk
-/// Talks over one connection until either end leaves. Whichever end has made it,
-/// from here on the two are alike.
+/// Talks over one connection until either side disconnects. Both sides do the
+/// same, whichever has dialled.
 async fn talk<S>(stream: S, peer: SocketAddr, peers: &Peers) -> S
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut typed = peers.enter(peer);
-    println!("{peer} is here");
+    println!("{peer} connected");
     let mut lines = Framed::new(stream, Lines::default());
     loop {
         tokio::select! {
@@ -147,7 +147,7 @@ where
 }
 // ANCHOR_END: talk
 
-/// The nodes that this one is connected to, and what they are to be told.
+/// The connected nodes, with their queues of lines.
 #[derive(Clone, Default)]
 struct Peers(Arc<Mutex<HashMap<SocketAddr, mpsc::Sender<String>>>>);
 
@@ -162,12 +162,12 @@ impl Peers {
         self.with(|peers| peers.remove(&peer));
     }
 
-    /// A node that does not keep up misses lines; the others do not.
+    /// A slow node misses lines; the others do not.
     fn tell(&self, line: &str) {
         self.with(|peers| {
             for (peer, say) in peers.iter() {
                 if say.try_send(line.to_owned()).is_err() {
-                    println!("{peer} does not keep up and misses a line");
+                    println!("{peer} is too slow and misses a line");
                 }
             }
         });
@@ -183,5 +183,5 @@ impl Peers {
 
 const QUEUE_LINES: usize = 100;
 
-/// For what is queued, and the other side's close.
+/// Time for queued lines, and for the peer's close.
 const GOODBYE: Duration = Duration::from_secs(1);

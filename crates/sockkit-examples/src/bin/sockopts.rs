@@ -1,8 +1,8 @@
-//! The course's `setsockopt` table as a program: sets every option, reads back
-//! what the kernel made of it, and says what it is for.
+//! The course's `setsockopt` table as a program: sets every option, reads it
+//! back, and explains it.
 //!
-//! What it does beyond the notes: reading back. `setsockopt` returns without an
-//! error and may still have doubled, capped or rounded the value.
+//! Unlike the course's program, it reads values back. `setsockopt` may succeed
+//! although the kernel has doubled, capped or rounded the value.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -15,7 +15,7 @@ use tokio::net::{TcpSocket, UdpSocket};
 /// The course's setsockopt table: sets, reads back and explains every option
 #[derive(Parser)]
 struct Args {
-    /// The course's rows alone
+    /// Only the course's options
     #[arg(long)]
     course: bool,
 }
@@ -34,7 +34,7 @@ async fn main() -> anyhow::Result<()> {
     })
 }
 
-/// Each option on a socket of its own, so that none disturbs another.
+/// Each option on its own socket, so that they do not affect each other.
 fn show_all<S: AsSocket>(args: &Args, open: impl Fn() -> std::io::Result<S>) -> anyhow::Result<()> {
     let rest = if args.course { Vec::new() } else { the_rest() };
     for options in the_courses().into_iter().chain(rest) {
@@ -49,9 +49,9 @@ fn show_all<S: AsSocket>(args: &Args, open: impl Fn() -> std::io::Result<S>) -> 
 fn show(options: &SocketOptions, socket: &impl AsSocket) -> anyhow::Result<()> {
     match options.apply(socket) {
         Ok(()) => {}
-        // TCP's options on a UDP socket, and the other way round.
+        // TCP options on a UDP socket, or the other way round.
         Err(OptionError::WrongSocket { .. }) => return Ok(()),
-        // A privilege or a platform is missing: the table goes on.
+        // A privilege or a platform is missing: continue with the next option.
         Err(error) => {
             println!("  {:#}", anyhow::Error::new(error));
             return Ok(());
@@ -88,7 +88,7 @@ fn explain(name: &str) {
     }
 }
 
-/// The rows of the notes, in their order.
+/// The rows of the course's table, in order.
 fn the_courses() -> Vec<SocketOptions> {
     let new = SocketOptions::new;
     vec![
@@ -99,14 +99,14 @@ fn the_courses() -> Vec<SocketOptions> {
         new().write_timeout(Some(SECOND)),
         new().keepalive_enabled(true),
         new().linger(Linger::Wait(SECOND)),
-        // What Windows calls SO_DONTLINGER.
+        // SO_DONTLINGER on Windows.
         new().linger(Linger::Background),
         new().dont_route(true),
         new().broadcast(true),
     ]
 }
 
-/// What real programs set besides.
+/// Further options that real programs use.
 fn the_rest() -> Vec<SocketOptions> {
     let new = SocketOptions::new;
     vec![

@@ -1,8 +1,8 @@
-//! The course's `struct` module as a program: prints packed bytes as hex, and
-//! what packed bytes hold.
+//! The course's `struct` module as a program: prints packed bytes in
+//! hexadecimal, or the contents of packed bytes.
 //!
-//! What it does beyond the notes: an error names the code, its place in the
-//! format, and the value that does not fit.
+//! Unlike Python, an error names the code, its position in the format, and the
+//! value that does not fit.
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
@@ -14,11 +14,11 @@ struct Args {
     /// A format such as '>IH', '4sl' or '@B'
     #[arg(value_name = "FORMAT")]
     format: Format,
-    /// Numbers, true or false for `?`, text for `c`, `s` and `p`; after `--`
-    /// they may be negative
+    /// Numbers, true or false for `?`, text for `c`, `s` and `p`; negative numbers
+    /// after `--`
     #[arg(value_name = "VALUE", conflicts_with = "unpack")]
     values: Vec<String>,
-    /// Print what these bytes hold instead, a value a line
+    /// Unpack these bytes instead, one value per line
     #[arg(long, value_name = "HEX")]
     unpack: Option<String>,
 }
@@ -36,9 +36,10 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads each text as what its code packs.
+/// Parses each text as the type of its code.
 fn values(format: &Format, texts: &[String]) -> anyhow::Result<Vec<Value>> {
-    // Before the codes: a format may have more of them than memory has room for.
+    // Checked before the codes: a format may have more values than fit into
+    // memory.
     ensure!(
         texts.len() == format.value_count(),
         "format takes {} values, got {}",

@@ -1,7 +1,7 @@
-//! The course's first TCP client: sends messages, prints what comes back.
+//! The course's first TCP client: sends messages and prints the replies.
 //!
-//! What it does beyond the notes: it reads as many bytes as it sent, since an
-//! echo may come in pieces.
+//! Unlike the course's program, it reads as many bytes as it has sent, because
+//! an echo may arrive in pieces.
 
 use anyhow::Context;
 use clap::Parser;

@@ -1,8 +1,8 @@
-//! The course's TCP client with exceptions handled: sends lines, prints the
-//! answers, ends at `q`.
+//! The course's TCP client with exception handling: sends lines, prints the
+//! replies, exits at `q`.
 //!
-//! What it does beyond the notes: it waits ten seconds for an answer and no
-//! longer, and takes its lines from a pipe as well as from the keyboard.
+//! Unlike the course's program, it waits at most ten seconds for a reply, and
+//! also accepts lines from a pipe.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ struct Args {
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let outcome = until_ctrl_c(talk(args.server)).await;
-    // A read of the keyboard cannot be called back: do not wait for it.
+    // A blocking read of the keyboard cannot be cancelled: do not wait for it.
     if let Err(error) = outcome {
         eprintln!("Error: {error:#}");
         std::process::exit(1);
@@ -46,7 +46,7 @@ async fn talk(server: String) -> anyhow::Result<()> {
             break;
         }
         if line.is_empty() {
-            // Nothing sent is nothing answered.
+            // An empty message gets no reply.
             continue;
         }
         connection.write_all(line.as_bytes()).await?;

@@ -1,7 +1,7 @@
 //! The course's first echo server: one client, no error handling.
 //!
-//! What it leaves out, as the notes do: a client that resets the connection ends
-//! the program with an error. `tcp-echo-server` is the one that handles it.
+//! Like the course's program, it omits error handling: a client that resets the
+//! connection ends it with an error. `tcp-echo-server` handles that.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// TCP_echoserver_demo.py: sends back what one client sends, and ends with it
 #[derive(Parser)]
 struct Args {
-    /// Where to listen
+    /// Address to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001")]
     bind: SocketAddr,
 }
@@ -33,7 +33,7 @@ async fn serve(bind: SocketAddr) -> anyhow::Result<()> {
     let mut buffer = [0; 1024];
     loop {
         let bytes = connection.read(&mut buffer).await?;
-        // Nothing came, and still `read` returned: the peer has closed.
+        // EOF: the peer has closed its side.
         if bytes == 0 {
             return Ok(());
         }

@@ -1,11 +1,12 @@
-//! The course's TCP echo server with exceptions handled: what comes goes back,
-//! to many clients at once.
+//! The course's TCP echo server with exception handling, for many clients at
+//! once.
 //!
-//! What it does beyond the notes: it says how each client left, and so answers
-//! their two questions. A client that ends with `q` has finished (FIN); one
-//! whose terminal is closed is reset (RST) if bytes for it were on their way,
-//! and otherwise finished too, because the kernel closes what a killed program
-//! leaves behind. Ctrl-C lets the clients have their answers first.
+//! Unlike the course's program, it reports how each client disconnected, which
+//! answers the course's two questions. A client that exits at `q` has closed
+//! the connection (FIN). A client whose terminal is closed has reset it (RST)
+//! if data for it was in flight, and otherwise closed it as well, because the
+//! kernel closes the sockets of a killed program. On Ctrl-C, pending requests
+//! are still answered.
 
 use clap::Parser;
 use sockkit::server::{Handled, Peer, Server, ServerConfig, Stream};
@@ -16,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// TCP_echoserver.py: sends back what each client sends, says how each one left
 #[derive(Parser)]
 struct Args {
-    /// Where to listen
+    /// Address to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001")]
     bind: std::net::SocketAddr,
 }
@@ -26,7 +27,7 @@ async fn main() -> anyhow::Result<()> {
     let config = ServerConfig::default().on_end(|end| println!("{} left: {}", end.peer, end.end));
     let server = Server::start(Listener::bind(Args::parse().bind)?, config, echo)?;
     let address = server.local_addr();
-    // Ctrl-C is caught before the program says that it is ready.
+    // Ctrl-C is caught before the program reports that it is ready.
     let stopped = server.run_until_ctrl_c();
     println!("listening on {address}");
     Ok(stopped.await.map(drop)?)

@@ -1,8 +1,8 @@
-//! The course's server that works on requests: `1` to `10` in, `one` to `ten`
+//! The course's server that processes requests: `1` to `10` in, `one` to `ten`
 //! out.
 //!
-//! What it does beyond the notes: many clients at once, and telnet's lines are
-//! understood as well as the bare digits of the course's client.
+//! Unlike the course's program, it serves many clients at once, and accepts
+//! telnet's lines as well as the bare digits of the course's client.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// TCP_processs_server.py: answers 1 to 10 with the English word
 #[derive(Parser)]
 struct Args {
-    /// Where to listen
+    /// Address to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001")]
     bind: SocketAddr,
 }
@@ -28,7 +28,7 @@ async fn main() -> anyhow::Result<()> {
     let config = ServerConfig::default().on_end(report);
     let server = Server::start(listener, config, answer)?;
     let address = server.local_addr();
-    // Ctrl-C is caught before the program says that it is ready.
+    // Ctrl-C is caught before the program reports that it is ready.
     let stopped = server.run_until_ctrl_c();
     println!("listening on {address}");
     Ok(stopped.await.map(drop)?)

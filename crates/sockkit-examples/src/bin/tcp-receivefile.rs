@@ -1,8 +1,8 @@
-//! The course's TCP file receiver: says that it is ready, and saves what comes
-//! as `new_NAME`.
+//! The course's TCP file receiver: sends a ready message, and saves the file as
+//! `new_NAME`.
 //!
-//! What it does beyond the notes: the name cannot lead out of the folder, and
-//! an old file is replaced only once the connection has ended well.
+//! Unlike the course's program, the name cannot lead out of the folder, and an
+//! existing file is replaced only when the connection has ended cleanly.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -18,7 +18,7 @@ struct Args {
     /// The sender
     #[arg(value_name = "SERVER", default_value = "127.0.0.1:5002")]
     server: SocketAddr,
-    /// The folder that receives it
+    /// The destination folder
     #[arg(long, value_name = "DIR", default_value = ".")]
     into: PathBuf,
 }

@@ -1,7 +1,7 @@
-//! The course's TCP file sender: the name, a moment, then the bytes.
+//! The course's TCP file sender: the name, a pause, then the bytes.
 //!
-//! What it does beyond the notes: it waits after the name, because the protocol
-//! has no mark between the two, and gives up on a receiver that stands still.
+//! Unlike the course's program, it pauses after the name, because the protocol
+//! has no separator, and it times out if the receiver stalls.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -17,7 +17,7 @@ struct Args {
     /// What to send
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Where to listen
+    /// Address to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5002")]
     bind: SocketAddr,
 }
@@ -29,7 +29,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn serve(args: Args) -> anyhow::Result<()> {
-    // Found now, not when the first receiver has come.
+    // Detected now, not when the first receiver connects.
     File::open(&args.file)
         .await
         .with_context(|| format!("cannot read {}", args.file.display()))?;

@@ -1,8 +1,8 @@
-//! The course's TCP video client: counts the pictures, and records them.
+//! The course's TCP video client: counts pictures, and records them.
 //!
-//! What it does beyond the notes: a length beyond the limit is refused before
-//! anything is reserved, a pickle is read by a parser that runs nothing, and a
-//! silent server is given up.
+//! Unlike the course's program, it rejects a length over the limit before it
+//! reserves memory, parses pickles without executing anything, and times out if
+//! the server is silent.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -30,19 +30,19 @@ struct Args {
     /// What follows the length: jpeg, raw (BGR), or pickle (a numpy array, as in the notes)
     #[arg(long, default_value = "jpeg", value_parser = ["jpeg", "raw", "pickle"])]
     body: String,
-    /// Width of raw pictures, which do not tell
+    /// Width of raw pictures, which is not transmitted
     #[arg(long, value_name = "PX", default_value_t = 640)]
     width: u32,
     /// Order of the length's bytes: be, or le as Python's struct.pack('Q')
     #[arg(long, default_value = "be", value_parser = ["be", "le"])]
     order: String,
-    /// End after so many pictures
+    /// Exit after this many pictures
     #[arg(long, value_name = "N")]
     frames: Option<u64>,
-    /// Record to this MP4, which must not exist yet
+    /// Record to this MP4 file, which must not exist yet
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// Show the pictures; q, Escape or the close button ends
+    /// Show the pictures in a window; q, Escape or the close button exits
     #[arg(long)]
     window: bool,
 }

@@ -1,8 +1,8 @@
-//! The course's TCP video server: each picture is its length in eight bytes,
-//! then the picture.
+//! The course's TCP video server: each picture is preceded by its length in
+//! eight bytes.
 //!
-//! What it does beyond the notes: many clients, each of which gets the newest
-//! picture when it is ready for one, so that a slow one holds up nobody.
+//! Unlike the course's program, it serves many clients. Each gets the newest
+//! picture when it is ready, so that a slow client delays no other.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -23,7 +23,7 @@ use tokio::time::timeout;
 /// video_server.py: sends pictures over TCP to every client
 #[derive(Parser)]
 struct Args {
-    /// Where to listen
+    /// Address to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5003")]
     bind: SocketAddr,
     /// camera, camera:1 …, pattern, clip, or a file
@@ -35,7 +35,7 @@ struct Args {
     /// Order of the length's bytes: be, or le as Python's struct.pack('Q')
     #[arg(long, default_value = "be", value_parser = ["be", "le"])]
     order: String,
-    /// Resize to this width, in pixels; the shape is kept
+    /// Resize to this width, in pixels, keeping the aspect ratio
     #[arg(long, value_name = "PX")]
     width: Option<u32>,
 }

@@ -1,7 +1,7 @@
 //! The course's time client: reads the time from a time server.
 //!
-//! What it does beyond the notes: it reads to the end, because one `recv` may
-//! bring less than the whole text, and it waits ten seconds and no longer.
+//! Unlike the course's program, it reads until EOF, because one `recv` may
+//! return only a part of the text, and waits at most ten seconds.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn ask(server: String) -> anyhow::Result<()> {
         .with_context(|| format!("cannot connect to {server}"))?;
     connection.set_read_timeout(Some(PATIENCE));
     let mut time = Vec::new();
-    // More is no time, whoever sends it.
+    // A longer reply is not a time.
     let mut limited = (&mut connection).take(LONGEST_BYTES);
     limited.read_to_end(&mut time).await?;
     ensure!(!time.is_empty(), "{server} closed without a word");

@@ -1,9 +1,9 @@
-//! The course's time server: sends the local time to whoever connects, and
-//! closes.
+//! The course's time server: sends the local time to each client, and closes.
 //!
-//! What it does beyond the notes: many clients at once, and one that does not
-//! read holds nobody up. The notes print `gethostname(gethostname())`, which
-//! means `gethostbyname`; the addresses here come from the interfaces.
+//! Unlike the course's program, it serves many clients at once, and a client
+//! that does not read delays no other. The course prints
+//! `gethostname(gethostname())`, which should be `gethostbyname`; the addresses
+//! here come from the interfaces.
 
 use std::net::SocketAddr;
 
@@ -19,7 +19,7 @@ use tokio::io::AsyncWriteExt;
 /// time_server.py: sends the local time to each client, as C's ctime writes it
 #[derive(Parser)]
 struct Args {
-    /// Where to listen
+    /// Address to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5000")]
     bind: SocketAddr,
 }
@@ -34,7 +34,7 @@ async fn main() -> anyhow::Result<()> {
         }
     }
     let address = server.local_addr();
-    // Ctrl-C is caught before the program says that it is ready.
+    // Ctrl-C is caught before the program reports that it is ready.
     let stopped = server.run_until_ctrl_c();
     println!("listening on {address}");
     Ok(stopped.await.map(drop)?)
@@ -48,7 +48,8 @@ async fn tell_time(mut stream: Stream, peer: Peer) -> Handled {
     Ok(())
 }
 
-/// 24 bytes, such as `Mon Nov 23 08:33:21 2026`: the day is padded by a space.
+/// 24 bytes, such as `Mon Nov 23 08:33:21 2026`: the day is padded with a
+/// space.
 fn ctime(time: &Zoned) -> String {
     time.strftime("%a %b %e %H:%M:%S %Y").to_string()
 }

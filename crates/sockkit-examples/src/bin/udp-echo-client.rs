@@ -1,7 +1,7 @@
-//! The course's UDP echo client: sends messages and prints what comes back.
+//! The course's UDP echo client: sends messages and prints the replies.
 //!
-//! What it does beyond the notes: it waits two seconds and no longer, and says
-//! at once if nobody listens, which only a connected UDP socket can hear.
+//! Unlike the course's program, it waits at most two seconds, and reports a
+//! closed port at once, which only a connected UDP socket can detect.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -19,7 +19,7 @@ struct Args {
     /// The server
     #[arg(value_name = "SERVER", default_value = "127.0.0.1:5004")]
     server: SocketAddr,
-    /// What to send, a datagram each
+    /// Messages to send, one datagram each
     #[arg(value_name = "MESSAGE", default_value = "hello")]
     messages: Vec<String>,
 }

@@ -1,7 +1,7 @@
-//! The course's UDP echo server: what comes goes back to its sender.
+//! The course's UDP echo server: returns each datagram to its sender.
 //!
-//! What it does beyond the notes: it goes on when a client has closed its port,
-//! and says which one.
+//! Unlike the course's program, it continues when a client has closed its port,
+//! and reports which one.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use sockkit_examples::{terminal::line, until_ctrl_c};
 /// The course's UDP echo server: sends every datagram back to its sender
 #[derive(Parser)]
 struct Args {
-    /// Where to listen
+    /// Address to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5004")]
     bind: SocketAddr,
 }
@@ -27,7 +27,7 @@ async fn serve(bind: SocketAddr) -> anyhow::Result<()> {
     let endpoint = UdpEndpoint::bind(bind)?;
     println!("listening on {}", endpoint.local_addr()?);
 
-    // Room for the largest datagram: nothing is cut.
+    // Large enough for any datagram.
     let mut buffer = vec![0; 65_535];
     loop {
         let datagram = endpoint.recv(&mut buffer).await?;
@@ -35,7 +35,7 @@ async fn serve(bind: SocketAddr) -> anyhow::Result<()> {
 
         let answer = Transmit::new(datagram.from, datagram.bytes);
         if let Err(error) = endpoint.send(answer).await {
-            // One client's oddity is not the others' problem.
+            // An error for one client must not affect the others.
             eprintln!("no answer to {}: {error}", datagram.from);
         }
         while let Some(error) = endpoint.take_peer_error() {

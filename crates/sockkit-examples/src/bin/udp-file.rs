@@ -1,8 +1,8 @@
 //! The course's UDP file program: `s` sends, `r` receives.
 //!
-//! Best effort by nature: the receiver says how much came. What it does beyond
-//! the notes: the sender paces itself, and the receiver listens to one sender
-//! alone and ends by silence if the last datagram is lost.
+//! Best effort: the receiver prints how much arrived. Unlike the course's
+//! program, the sender paces itself, and the receiver accepts a single sender
+//! and ends after a silence if the last datagram is lost.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -36,10 +36,10 @@ enum Role {
     },
     /// Receive one file and save it as new_NAME
     R {
-        /// Where to listen
+        /// Address to listen on
         #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5005")]
         bind: SocketAddr,
-        /// The folder that receives it
+        /// The destination folder
         #[arg(long, value_name = "DIR", default_value = ".")]
         into: PathBuf,
     },
@@ -67,7 +67,7 @@ async fn send(file: PathBuf, to: SocketAddr) -> anyhow::Result<()> {
 async fn receive(bind: SocketAddr, into: PathBuf) -> anyhow::Result<()> {
     let destination = Destination::open(&into)
         .with_context(|| format!("cannot receive into {}", into.display()))?;
-    // Room for what comes while the disk is written.
+    // Buffers datagrams while the disk is written.
     let options = SocketOptions::new().receive_buffer_bytes(4 << 20);
     let endpoint = UdpEndpoint::bind_with(bind, &options)?;
     println!("listening on {}", endpoint.local_addr()?);

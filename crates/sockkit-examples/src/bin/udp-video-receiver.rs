@@ -1,8 +1,7 @@
-//! The course's UDP video receiver: puts pictures together and records them.
+//! The course's UDP video receiver: reassembles pictures and records them.
 //!
-//! What it does beyond the notes: a picture of which a datagram was lost is
-//! counted and never recorded torn, and an old recording is replaced only by a
-//! whole one.
+//! Unlike the course's program, an incomplete picture is counted and not
+//! recorded, and an existing recording is replaced only by a complete one.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -23,16 +22,16 @@ use tokio::signal::ctrl_c;
 /// The course's UDP video receiver: records the datagrams as MP4
 #[derive(Parser)]
 struct Args {
-    /// Where to listen
+    /// Address to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5006")]
     bind: SocketAddr,
-    /// End after so many pictures
+    /// Exit after this many pictures
     #[arg(long, value_name = "N")]
     frames: Option<u64>,
     /// The recording, at 25 pictures a second
     #[arg(long, value_name = "FILE", default_value = "output.mp4")]
     record: PathBuf,
-    /// Show the pictures; q, Escape or the close button ends
+    /// Show the pictures in a window; q, Escape or the close button exits
     #[arg(long)]
     window: bool,
 }

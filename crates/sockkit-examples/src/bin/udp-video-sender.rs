@@ -1,9 +1,9 @@
 //! The course's UDP video sender: 640x480 BGR as 20 datagrams a picture.
 //!
-//! What it does beyond the notes: it spreads a picture's datagrams over time,
-//! for a receiver's buffer holds less than a picture. A datagram of this length
-//! is 32 fragments on Ethernet, each of which may be lost: `sockkit cam` sends
-//! none that a router cuts.
+//! Unlike the course's program, it paces the datagrams of a picture, because a
+//! receive buffer is smaller than a picture. A datagram of this length consists
+//! of 32 fragments on Ethernet, each of which may be lost; `sockkit cam` sends
+//! none that need fragmentation.
 
 use std::net::SocketAddr;
 
@@ -17,13 +17,13 @@ use sockkit_examples::until_ctrl_c;
 /// The course's UDP video sender: raw pictures in 20 datagrams each
 #[derive(Parser)]
 struct Args {
-    /// Where the receiver is
+    /// Address of the receiver
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5006")]
     to: SocketAddr,
     /// camera (or camera:1 …), pattern, clip, or a file
     #[arg(long, default_value = "camera")]
     source: SourceSpec,
-    /// End after so many pictures
+    /// Exit after this many pictures
     #[arg(long, value_name = "N")]
     frames: Option<u64>,
 }

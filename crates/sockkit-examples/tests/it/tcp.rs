@@ -319,15 +319,15 @@ fn nodes_that_dial_and_nodes_that_were_dialled_talk_alike() {
     let address = first.listening().to_string();
     let mut second = program(P2P_CHAT, &["--bind", "127.0.0.1:0", &address]);
     let second_address = second.listening().to_string();
-    assert!(second.line().ends_with("is here"));
-    assert!(first.line().ends_with("is here"));
+    assert!(second.line().ends_with("connected"));
+    assert!(first.line().ends_with("connected"));
     let third = program(
         P2P_CHAT,
         &["--bind", "127.0.0.1:0", &address, &second_address],
     );
     third.listening();
     for node in [&third, &third, &first, &second] {
-        assert!(node.line().ends_with("is here"));
+        assert!(node.line().ends_with("connected"));
     }
 
     first.type_line("안녕");

@@ -1,4 +1,4 @@
-//! Other systems have no network namespaces, so no lab is ever built there.
+//! Other systems have no network namespaces, so no lab can be built there.
 
 use std::{fs::File, io};
 

@@ -1,11 +1,11 @@
 //! A network of real hosts in one process: namespaces, cables, switches.
 //!
-//! Each host is a network namespace, each network a bridge with a cable (veth
-//! pair) to every host. Namespaces have no names; they are held by descriptors,
-//! so the kernel takes them down when the lab is dropped, when the test panics
-//! and even when the process is killed.
+//! Each host is a network namespace, and each network a bridge with a cable
+//! (veth pair) to every host. Namespaces have no names but are held by
+//! descriptors, so the kernel removes them when the lab is dropped, when the
+//! test panics, and even when the process is killed.
 //!
-//! For tests: whatever goes wrong while building or changing the lab panics.
+//! For tests: every failure while building or changing the lab panics.
 
 use super::needs::{Need, met};
 
@@ -20,7 +20,7 @@ use namespace::Namespace;
 pub use namespace::Host;
 pub use port::Port;
 
-/// Hosts, joined by one or more networks.
+/// Hosts connected by one or more networks.
 ///
 /// Host `h` has the interface `eth{n}` on network `n`, with the addresses
 /// `10.77.{n}.{h+1}/24` and `fd77:{n}::{h+1}/64`.
@@ -52,14 +52,14 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Builds `networks` networks with all of `hosts` hosts on each.
+    /// Builds `networks` networks with `hosts` hosts on each.
     ///
-    /// `None` if this machine cannot: the caller's test, named `test`, then
-    /// returns, having said so (see [`needs`](super::needs)).
+    /// Returns `None`, and reports it, if this machine cannot build one: the
+    /// test named `test` should then return (see [`needs`](super::needs)).
     ///
     /// # Panics
-    /// If building fails, or if a need is missing while `SOCKKIT_TEST_ALL=1`
-    /// is set.
+    /// If building fails, or if a need is missing while `SOCKKIT_TEST_ALL=1` is
+    /// set.
     pub fn new(test: &str, hosts: u8, networks: u8) -> Option<Self> {
         if !met(test, NEEDS) {
             return None;
@@ -83,7 +83,7 @@ impl Lab {
         Some(Self { hosts })
     }
 
-    /// One of the hosts, counted from 0.
+    /// Returns one of the hosts, counted from 0.
     ///
     /// # Panics
     /// If there is no such host.
@@ -92,6 +92,6 @@ impl Lab {
     }
 }
 
-/// What building a lab takes; [`Port::loss`] and [`Port::offloads_off`] want a
-/// program more each.
+/// Requirements of a lab; [`Port::loss`] and [`Port::offloads_off`] need one
+/// more program each.
 const NEEDS: &[Need<'_>] = &[Need::Linux, Need::Root, Need::Program("ip")];

@@ -1,4 +1,4 @@
-//! Network namespaces, and how to run something inside one.
+//! Network namespaces, and how to run code inside one.
 
 use std::{
     fs::File,
@@ -16,7 +16,7 @@ use super::{Port, kernel};
 pub struct Host {
     pub(super) index: u8,
     pub(super) namespace: Namespace,
-    /// Where the bridges are and the far ends of this host's cables.
+    /// Contains the bridges, and the far ends of this host's cables.
     pub(super) switch: Arc<Namespace>,
     networks: u8,
 }
@@ -31,7 +31,7 @@ impl Host {
         }
     }
 
-    /// The host's place on a network, counted from 0.
+    /// The host's port on a network, counted from 0.
     ///
     /// # Panics
     /// If the lab has no such network.
@@ -45,8 +45,8 @@ impl Host {
 
     /// Runs `work` inside the host and waits for it.
     ///
-    /// Sockets made and programs started there belong to the host, and stay
-    /// there when they are handed out.
+    /// Sockets and processes created there belong to the host, and remain there
+    /// when they are returned.
     ///
     /// # Panics
     /// If `work` panics.
@@ -62,11 +62,12 @@ impl Host {
         self.run(|| runtime().block_on(work()))
     }
 
-    /// Runs async `work` inside the host, on a runtime of its own, meanwhile.
+    /// Runs async `work` inside the host, on a runtime of its own, in the
+    /// background.
     ///
     /// # Panics
-    /// If the thread cannot be started; a panic of `work` is in what joining
-    /// the thread returns.
+    /// If the thread cannot be started. A panic of `work` is returned when the
+    /// thread is joined.
     pub fn spawn<T: Send + 'static>(
         &self,
         work: impl AsyncFnOnce() -> T + Send + 'static,
@@ -79,7 +80,7 @@ impl Host {
     }
 }
 
-/// A network namespace without a name; it lives as long as a descriptor of it,
+/// A network namespace without a name. It lives as long as a descriptor of it,
 /// a thread in it or a socket of it.
 #[derive(Clone, Debug)]
 pub(super) struct Namespace {
@@ -87,9 +88,9 @@ pub(super) struct Namespace {
 }
 
 impl Namespace {
-    /// Makes one with its loopback interface up.
+    /// Creates one with its loopback interface up.
     pub(super) fn new() -> Self {
-        // A thread of its own, because entering is for good.
+        // In a new thread, because entering is permanent.
         let file = thread::spawn(kernel::enter_new_namespace);
         let namespace = Self {
             file: Arc::new(file.join().expect("making a namespace")),
@@ -108,7 +109,7 @@ impl Namespace {
         })
     }
 
-    /// Moves the calling thread here, for good.
+    /// Moves the calling thread into the namespace permanently.
     fn enter(&self) {
         kernel::enter(&self.file);
     }
@@ -123,8 +124,8 @@ impl Namespace {
         self.command(&["ip", "-batch", "-"], lines);
     }
 
-    /// Runs a program here, feeds it `input`, returns what it prints, and
-    /// panics unless it succeeds.
+    /// Runs a program in the namespace with the given `input`. Returns its
+    /// output, and panics unless it succeeds.
     pub(super) fn command(&self, arguments: &[&str], input: &str) -> String {
         let output = self.run(|| {
             let mut child = Command::new(arguments[0])

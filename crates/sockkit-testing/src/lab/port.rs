@@ -1,4 +1,4 @@
-//! A host's place on a network: its interface, and the cable to the switch.
+//! The port of a host on a network: its interface, and the cable to the switch.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
@@ -7,7 +7,7 @@ use std::{
 
 use super::{Host, kernel};
 
-/// One host's interface on one network, and the cable behind it.
+/// A host's interface on one network, and its cable.
 #[derive(Clone, Copy, Debug)]
 pub struct Port<'a> {
     pub(super) host: &'a Host,
@@ -57,7 +57,7 @@ impl Port<'_> {
             .ip(&format!("link set {} down", self.far_end()));
     }
 
-    /// Plugs the cable in again.
+    /// Reconnects the cable.
     ///
     /// # Panics
     /// If `ip` fails.
@@ -68,7 +68,7 @@ impl Port<'_> {
         self.wait_until_it_carries();
     }
 
-    /// Removes the interface, as unplugging an adapter does.
+    /// Deletes the interface, like unplugging an adapter.
     ///
     /// # Panics
     /// If `ip` fails.
@@ -78,7 +78,7 @@ impl Port<'_> {
             .ip(&format!("link del {}", self.interface()));
     }
 
-    /// Makes the interface again after [`delete`](Self::delete), with the same
+    /// Re-creates the interface after [`delete`](Self::delete), with the same
     /// name and addresses and a new index.
     ///
     /// # Panics
@@ -100,8 +100,8 @@ impl Port<'_> {
         self.wait_until_it_carries();
     }
 
-    /// The kernel notes a new carrier a moment later; until then both ends and
-    /// the bridge drop what is sent.
+    /// The kernel detects a carrier with a delay; until then both ends and the
+    /// bridge drop packets.
     fn wait_until_it_carries(&self) {
         let deadline = Instant::now() + CARRIER_DEADLINE;
         let (near, far) = (self.interface(), self.far_end());
@@ -117,11 +117,12 @@ impl Port<'_> {
         }
     }
 
-    /// Drops this share of the packets that reach the host here, by chance;
-    /// 1 drops all in silence, the carrier stays. 0 ends it. Needs `nft`.
+    /// Randomly drops this fraction of the packets that arrive at the host.
+    /// With 1 all packets are dropped silently while the carrier stays; 0 turns
+    /// it off. Needs `nft`.
     ///
-    /// Turn the [offloads off](Self::offloads_off) on both hosts first if the
-    /// loss must be per packet: merged packets share one fate.
+    /// Turn the [offloads off](Self::offloads_off) on both hosts first if
+    /// losses must be per packet: merged packets are dropped together.
     ///
     /// # Panics
     /// If `nft` fails, or `share` is not between 0 and 1.
@@ -130,7 +131,7 @@ impl Port<'_> {
         let parts = (1..=LOSS_PARTS)
             .filter(|&part| part as f64 / LOSS_PARTS as f64 <= share)
             .count();
-        // nft refuses comparisons that are always true or always false.
+        // nft rejects comparisons that are always true or always false.
         let chance = match parts {
             0 => return self.end_loss(),
             LOSS_PARTS => String::new(),
@@ -147,7 +148,7 @@ impl Port<'_> {
     }
 
     fn end_loss(&self) {
-        // Deleting what is not there is an error, so it is made first.
+        // Deleting a missing table is an error, so it is created first.
         let table = self.table();
         self.nft(&format!(
             "add table inet {table}\ndelete table inet {table}\n"
@@ -162,7 +163,7 @@ impl Port<'_> {
         format!("loss{}", self.network)
     }
 
-    /// Limits what the host sends here. Needs `tc`.
+    /// Limits the host's send rate. Needs `tc`.
     ///
     /// # Panics
     /// If `tc` fails.
@@ -177,8 +178,8 @@ impl Port<'_> {
         );
     }
 
-    /// Sends every packet over the cable by itself, as a real one does, not
-    /// many merged. Needs `ethtool`.
+    /// Sends every packet separately, as a real cable does, instead of several
+    /// merged ones. Needs `ethtool`.
     ///
     /// # Panics
     /// If `ethtool` fails.
@@ -206,14 +207,14 @@ impl Port<'_> {
         }
     }
 
-    /// The cable's name at the switch.
+    /// The name of the cable's far end.
     fn far_end(&self) -> String {
         format!("h{}n{}", self.host.index, self.network)
     }
 }
 
-/// How long the kernel may take to note a cable.
+/// How long the kernel may take to detect a carrier.
 const CARRIER_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Loss is set in steps of one part in so many.
+/// Resolution of the loss fraction.
 const LOSS_PARTS: usize = 1_000;

@@ -1,10 +1,10 @@
-//! What a simulated link does to datagrams.
+//! Settings of a simulated link.
 
 use std::time::Duration;
 
 use super::LossModel;
 
-/// What a link does to the datagrams sent over it. Default: nothing.
+/// What a link does to datagrams. Default: nothing.
 #[derive(Clone, Debug)]
 #[must_use = "a config does nothing until a link is made with it"]
 pub struct LinkConfig {
@@ -25,7 +25,7 @@ impl LinkConfig {
         self
     }
 
-    /// The share of datagrams that arrive twice. Default: 0.
+    /// Fraction of datagrams that arrive twice. Default: 0.
     ///
     /// # Panics
     /// If `probability` is not between 0 and 1.
@@ -34,8 +34,8 @@ impl LinkConfig {
         self
     }
 
-    /// The share of datagrams that arrive `by` later than their turn, so that
-    /// those sent meanwhile overtake them. Default: 0.
+    /// Fraction of datagrams that arrive later by `by`, so that later ones
+    /// overtake them. Default: 0.
     ///
     /// # Panics
     /// If `probability` is not between 0 and 1.
@@ -45,19 +45,20 @@ impl LinkConfig {
         self
     }
 
-    /// Time from the end of sending to the arrival. Default: 0.
+    /// Delay from the end of sending to the arrival. Default: 0.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// Up to this much more delay, uniformly; the order is kept. Default: 0.
+    /// Maximum additional delay, uniformly distributed; the order is kept.
+    /// Default: 0.
     pub fn jitter(mut self, jitter: Duration) -> Self {
         self.jitter = jitter;
         self
     }
 
-    /// Sends one datagram after the other at this rate. Default: no limit.
+    /// Rate at which datagrams are sent. Default: no limit.
     ///
     /// # Panics
     /// If the rate is 0.
@@ -70,8 +71,8 @@ impl LinkConfig {
         self
     }
 
-    /// What may wait for the rate limit before the tail is dropped.
-    /// Default: 256 KiB. Has no effect without a [`rate`](Self::rate).
+    /// Size of the queue before the rate limit, beyond which datagrams are
+    /// dropped. Default: 256 KiB. Has no effect without a [`rate`](Self::rate).
     pub fn queue_bytes(mut self, queue_bytes: usize) -> Self {
         self.queue_bytes = queue_bytes;
         self
@@ -93,7 +94,7 @@ impl Default for LinkConfig {
     }
 }
 
-/// `probability`, if it is one.
+/// Checks that `probability` is one.
 #[track_caller]
 pub(super) fn checked(probability: f64) -> f64 {
     assert!(

@@ -2,24 +2,24 @@
 
 use super::config::checked;
 
-/// How losses are spread.
+/// A distribution of losses.
 ///
-/// A two-state chain, after Gilbert: in the good state everything passes, in
-/// the bad one nothing does. Independent loss is the chain that forgets.
+/// A two-state Markov chain, after Gilbert: in the good state every datagram
+/// passes, in the bad one none does. Independent loss is the memoryless case.
 ///
 /// # Source
 /// E. N. Gilbert, "Capacity of a Burst-Noise Channel", 1960.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossModel {
-    /// The share lost in the long run.
+    /// Long-term fraction of lost datagrams.
     probability: f64,
-    /// The chance that a loss follows a delivery.
+    /// Probability of a loss after a delivery.
     enter: f64,
-    /// The chance that a loss follows a loss.
+    /// Probability of a loss after a loss.
     stay: f64,
 }
 
-/// Decides, one datagram after another, which are lost.
+/// Decides for each datagram whether it is lost.
 ///
 /// ```
 /// # mod sockkit { pub use ::sockkit_testing as testing; }
@@ -37,7 +37,7 @@ pub struct Loss {
 }
 
 impl LossModel {
-    /// Nothing is lost.
+    /// No loss.
     pub const fn none() -> Self {
         Self {
             probability: 0.0,
@@ -46,7 +46,7 @@ impl LossModel {
         }
     }
 
-    /// Each datagram is lost with this probability, whatever befell the others.
+    /// Each datagram is lost with this probability, independently.
     ///
     /// # Panics
     /// If `probability` is not between 0 and 1.
@@ -59,12 +59,12 @@ impl LossModel {
         }
     }
 
-    /// The share `probability` is lost, in runs of `mean_burst` datagrams on
-    /// average.
+    /// A fraction `probability` of datagrams is lost, in bursts of `mean_burst`
+    /// datagrams on average.
     ///
     /// # Panics
     /// If `probability` is not between 0 and 1, `mean_burst` is below 1, or the
-    /// bursts are too short to lose that much.
+    /// bursts are too short for that fraction.
     pub fn bursts(probability: f64, mean_burst: f64) -> Self {
         let probability = checked(probability);
         assert!(mean_burst >= 1.0, "a burst of {mean_burst} datagrams");
@@ -83,7 +83,7 @@ impl LossModel {
 }
 
 impl Loss {
-    /// Starts as if the chain had run for ever.
+    /// Starts in the chain's stationary distribution.
     pub fn new(model: LossModel, seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         Self {

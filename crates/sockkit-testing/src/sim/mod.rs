@@ -1,8 +1,8 @@
 //! A simulated link: loss, bursts, duplication, reordering, delay, rate.
 //!
-//! Pure: it reads no clock and no system randomness. The same seed and the
-//! same calls give the same fate to every datagram, so a failing run can be
-//! repeated from its seed.
+//! Pure: it reads no clock and uses no system randomness. The same seed and the
+//! same calls have the same result, so a failing run can be reproduced from its
+//! seed.
 
 use std::{
     cmp::Ordering,
@@ -18,9 +18,9 @@ pub use loss::{Loss, LossModel};
 
 /// One direction of a network, driven by explicit time.
 ///
-/// [`send`](Self::send) takes datagrams in, [`poll`](Self::poll) gives those
-/// that have arrived by `now`; [`deadline`](Self::deadline) says when to poll
-/// again. Under tokio's paused clock pass
+/// [`send`](Self::send) takes datagrams, [`poll`](Self::poll) returns those
+/// that have arrived by `now`, and [`deadline`](Self::deadline) tells when to
+/// poll again. With tokio's paused clock, pass
 /// `tokio::time::Instant::now().into_std()` and sleep until the deadline.
 ///
 /// ```
@@ -52,39 +52,39 @@ pub struct Link<D> {
     loss: Loss,
     rng: fastrand::Rng,
     in_flight: BinaryHeap<InFlight<D>>,
-    /// When the last datagram accepted so far has left the queue.
+    /// When the last accepted datagram will have left the queue.
     busy_until: Option<Instant>,
-    /// Arrival of the last datagram that keeps its place in the order.
+    /// Arrival of the last datagram that was not reordered.
     last_arrival: Option<Instant>,
     sequence: u64,
     stats: LinkStats,
 }
 
-/// What a link did so far, in datagrams.
+/// Counters of a link, in datagrams.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct LinkStats {
-    /// Given to [`Link::send`].
+    /// Passed to [`Link::send`].
     pub sent: u64,
-    /// Lost by chance.
+    /// Lost.
     pub lost: u64,
-    /// Dropped because the queue before the rate limit was full.
+    /// Dropped because the queue was full.
     pub overflowed: u64,
-    /// Delivered a second time.
+    /// Delivered twice.
     pub duplicated: u64,
-    /// Held back so that later ones may overtake.
+    /// Delayed, so that later ones may overtake.
     pub reordered: u64,
-    /// Given out by [`Link::poll`], duplicates included.
+    /// Returned by [`Link::poll`], including duplicates.
     pub delivered: u64,
 }
 
 impl<D: AsRef<[u8]> + Clone> Link<D> {
-    /// Makes an empty link whose every choice follows from `seed`.
+    /// Creates an empty link. `seed` determines every random choice.
     pub fn new(config: LinkConfig, seed: u64) -> Self {
         Self {
             loss: Loss::new(config.loss, seed),
-            // Its own stream: which datagrams are lost must not change when a
-            // test adds jitter.
+            // A separate generator: adding jitter to a test must not change
+            // which datagrams are lost.
             rng: fastrand::Rng::with_seed(!seed),
             in_flight: BinaryHeap::new(),
             busy_until: None,
@@ -95,7 +95,7 @@ impl<D: AsRef<[u8]> + Clone> Link<D> {
         }
     }
 
-    /// Puts one datagram on the link at `now`. Time must not go back.
+    /// Sends one datagram at time `now`, which must not decrease.
     pub fn send(&mut self, now: Instant, datagram: D) {
         self.stats.sent += 1;
         let Some(departure) = self.queue(now, datagram.as_ref().len()) else {
@@ -115,9 +115,10 @@ impl<D: AsRef<[u8]> + Clone> Link<D> {
         self.push(arrival, datagram);
     }
 
-    /// Gives the next datagram that has arrived by `now`, if any.
+    /// Returns the next datagram that has arrived by `now`.
     ///
-    /// Call until `None`, then again at [`deadline`](Self::deadline).
+    /// Call it until it returns `None`, then again at
+    /// [`deadline`](Self::deadline).
     pub fn poll(&mut self, now: Instant) -> Option<D> {
         if self.deadline()? > now {
             return None;
@@ -126,18 +127,18 @@ impl<D: AsRef<[u8]> + Clone> Link<D> {
         self.in_flight.pop().map(|in_flight| in_flight.datagram)
     }
 
-    /// When the next datagram arrives; `None` while the link is empty.
+    /// When the next datagram arrives; `None` if the link is empty.
     pub fn deadline(&self) -> Option<Instant> {
         self.in_flight.peek().map(|in_flight| in_flight.arrival)
     }
 
-    /// What happened so far.
+    /// Counters so far.
     pub fn stats(&self) -> LinkStats {
         self.stats
     }
 
-    /// When a datagram of `len` bytes has left through the rate limit;
-    /// `None` if the queue before it is full.
+    /// When a datagram of `len` bytes has passed the rate limit; `None` if the
+    /// queue is full.
     fn queue(&mut self, now: Instant, len: usize) -> Option<Instant> {
         let Some(rate) = self.config.rate_bytes_per_second else {
             return Some(now);
@@ -152,8 +153,8 @@ impl<D: AsRef<[u8]> + Clone> Link<D> {
         Some(departure)
     }
 
-    /// Jitter stretches the delay but keeps the order, as queues on a path do;
-    /// only a datagram chosen for reordering is overtaken.
+    /// Jitter adds delay but keeps the order, as queues do; only datagrams
+    /// chosen for reordering are overtaken.
     fn arrival(&mut self, departure: Instant) -> Instant {
         let mut arrival = departure + self.config.delay;
         if !self.config.jitter.is_zero() {
@@ -189,7 +190,7 @@ fn sending_time(bytes: usize, rate: u64) -> Duration {
     Duration::from_nanos((bytes as u64).saturating_mul(1_000_000_000) / rate)
 }
 
-/// Ordered so that the heap's greatest arrives first, ties in sending order.
+/// The heap's maximum arrives first; ties are in sending order.
 #[derive(Debug)]
 struct InFlight<D> {
     arrival: Instant,
