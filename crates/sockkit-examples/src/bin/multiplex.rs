@@ -65,7 +65,7 @@ async fn compare(args: Args) -> anyhow::Result<()> {
     let listener = Listener::bind(LOOPBACK)?;
     let address = listener.local_addr()?;
     let serving = tokio::spawn(a_task_each(listener, work));
-    report("a task a client (asyncio)", args.clients, address).await?;
+    report("a task per client (asyncio)", args.clients, address).await?;
     serving.abort();
 
     let listener = Listener::bind(LOOPBACK)?;
