@@ -1,37 +1,94 @@
-//! An async networking toolkit on tokio: sockets set up right, messages
-//! framed right, files and live video moved fast.
+//! Networking for programs on a local network, on tokio: correctly configured
+//! sockets, message framing, verified file transfer and low-latency camera
+//! video.
+//!
+//! A server that captures state and serves framed messages, and its client:
 //!
 //! ```
 //! # tokio::runtime::Runtime::new()?.block_on(async {
+//! use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+//!
 //! use sockkit::{
 //!     frame::{FrameReader, FrameWriter},
 //!     server::{Server, ServerConfig},
 //!     tcp::{Listener, connect},
 //! };
 //!
-//! // Whole messages come back, to as many clients as the limits allow.
+//! let echoed = Arc::new(AtomicU64::new(0));
+//! let counter = Arc::clone(&echoed);
 //! let listener = Listener::bind("127.0.0.1:0".parse()?)?;
-//! let server = Server::start(listener, ServerConfig::default(), async |stream, _peer| {
-//!     let (reader, writer) = tokio::io::split(stream);
-//!     let (mut reader, mut writer) = (FrameReader::new(reader), FrameWriter::new(writer));
-//!     while let Some(message) = reader.recv().await? {
-//!         writer.send(message).await?;
+//! // The closure is called once per connection, so each future gets its own
+//! // clone of the state. Without state, `async |stream, peer| { … }` will do.
+//! let server = Server::start(listener, ServerConfig::default(), move |stream, _peer| {
+//!     let counter = Arc::clone(&counter);
+//!     async move {
+//!         let (reader, writer) = tokio::io::split(stream);
+//!         let (mut reader, mut writer) = (FrameReader::new(reader), FrameWriter::new(writer));
+//!         while let Some(message) = reader.recv().await? {
+//!             writer.send(message).await?;
+//!             counter.fetch_add(1, Ordering::Relaxed);
+//!         }
+//!         Ok(())
 //!     }
-//!     Ok(())
 //! })?;
 //!
 //! let (reader, writer) = tokio::io::split(connect(server.local_addr()).await?);
 //! FrameWriter::new(writer).send("hello".into()).await?;
 //! assert_eq!(FrameReader::new(reader).recv().await?.as_deref(), Some(&b"hello"[..]));
-//! # server.shutdown().await;
+//! server.shutdown().await;
+//! assert_eq!(echoed.load(Ordering::Relaxed), 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! This crate is a facade: everything is defined in `sockkit-core` and the
-//! crates above it, and named here. Without features it is sockets; `codec`, the
-//! default, adds messages.
+//! # By task
+//!
+//! | to | look at |
+//! | --- | --- |
+//! | set a socket option and read back its effective value | [`options`] |
+//! | connect, over every address of a name, with a timeout | [`tcp::connect`], [`tcp::Connector`] |
+//! | serve many clients, with limits and graceful shutdown | [`server::Server`], [`server::ServerConfig`] |
+//! | keep state in a server, or wrap every connection | [`server::Handler`] |
+//! | learn why a connection ended | [`tcp::End`] |
+//! | send and receive datagrams, also in batches with offload | [`udp::UdpEndpoint`] |
+//! | reach every host of the network, or the members of a group | [`broadcast::Broadcaster`], [`multicast::MulticastEndpoint`] |
+//! | list the interfaces of this machine, and watch them | [`interfaces`] |
+//! | choose the transport at run time: `tcp://`, `tls://`, `quic://` | [`link::Node`], [`link::Address`] |
+//! | delimit messages in a byte stream | [`frame`](frame/index.html) |
+//! | read and write the formats of Python's `struct` | [`pack`](pack/index.html) |
+//! | send large messages as datagrams, with parity against loss | [`shard`](shard/index.html) |
+//! | send messages over any transport | [`link::channel`](link/channel/index.html) |
+//! | send files, verified and resumable | [`file`](file/index.html) |
+//! | encrypt a server | [`tls`](tls/index.html), [`quic`](quic/index.html) |
+//! | send live pictures, and receive the newest | [`stream`](stream/index.html), [`latest`](latest/index.html) |
+//! | open a camera, a clip or a test pattern | [`source`](source/index.html) |
+//! | show pictures in a browser or a window, or record them | [`sink`](sink/index.html) |
+//! | test over a lossy link, simulated or in a network namespace | [`testing`](testing/index.html) |
+//!
+//! The [book] explains each subject with a runnable program, and lists every
+//! method of Python's `socket` beside its equivalent here.
+//!
+//! # Features
+//!
+//! Without features the crate is sockets, servers and links over TCP.
+//!
+//! | feature | adds |
+//! | --- | --- |
+//! | `codec` (default) | [`frame`](frame/index.html), [`pack`](pack/index.html), [`shard`](shard/index.html), [`link::channel`](link/channel/index.html) |
+//! | `file` | [`file`](file/index.html) |
+//! | `tls` | [`tls`](tls/index.html), by rustls |
+//! | `quic` | [`quic`](quic/index.html), by quinn |
+//! | `media` | [`picture`](picture/index.html), [`source`](source/index.html), [`stream`](stream/index.html), [`latest`](latest/index.html), [`encode`](encode/index.html) |
+//! | `camera`, `record`, `web`, `window` | cameras, and [`sink`](sink/index.html)s of that name; each includes `media` |
+//! | `course` | [`course`](course/index.html): the formats of a socket course in Python |
+//! | `full` | all of the above: everything that builds with Rust and a C linker |
+//! | `h264` | H.264 in recordings and clips; needs a C++ compiler and is not part of `full` |
+//! | `testing` | [`testing`](testing/index.html): simulated links, network namespaces |
+//!
+//! This crate is a facade: it re-exports `sockkit-core` and the crates above it.
+//!
+//! [book]: https://github.com/sockkit/sockkit/blob/main/docs/en/index.md
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // A library does not print; the programs do.
@@ -46,11 +103,11 @@ pub use sockkit_link::quic;
 pub use sockkit_link::tls;
 
 pub mod link {
-    //! How two machines reach each other, whatever the transport: an address is
-    //! read, a node dials it or listens there, and a connection comes of it; a channel
-    //! carries messages.
+    //! Connections over a transport that is chosen at run time, by an address.
     //!
-    //! The transports themselves are beside one another at the root:
+    //! A [`Node`] connects to an [`Address`] or listens at it, and yields
+    //! [`Connection`]s; with the feature `codec`, a channel carries messages.
+    //! The transports themselves are modules of the crate root:
     //! [`tcp`](crate::tcp), [`udp`](crate::udp), and with their features `quic`
     //! and `tls`.
 

@@ -22,6 +22,7 @@ mod pack;
 mod picture;
 mod quic;
 mod record;
+mod retired;
 mod server;
 mod shard;
 mod source;

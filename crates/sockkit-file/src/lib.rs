@@ -4,7 +4,7 @@
 //! ```
 //! # mod sockkit { pub use ::sockkit_file as file; }
 //! # tokio::runtime::Runtime::new()?.block_on(async {
-//! use sockkit::file::{Destination, ReceiveConfig, SendConfig, FileSet, receive, send};
+//! use sockkit::file::{Destination, FileSet, ReceiveConfig, SendConfig, receive, send};
 //!
 //! let (here, there) = (tempfile::tempdir()?, tempfile::tempdir()?);
 //! std::fs::write(here.path().join("note"), "hello")?;
@@ -14,8 +14,8 @@
 //! // Any stream: a TCP or QUIC connection, or this one in memory.
 //! let (near, far) = tokio::io::duplex(1 << 16);
 //! let receiving = async {
-//!     let incoming = receive(far, &ReceiveConfig::default()).await?;
-//!     incoming.accept(&destination).await
+//!     let offer = receive(far, &ReceiveConfig::default()).await?;
+//!     offer.accept(&destination).await
 //! };
 //! let config = SendConfig::default();
 //! let (sent, received) = tokio::join!(send(near, source, &config), receiving);

@@ -44,9 +44,9 @@ pub fn check(test: &str, attempt: impl FnMut() -> Result<(), String>) {
     // Other load on the machine may end soon.
     let measure = || machine_is_ours().inspect_err(|_| thread::sleep(PAUSE));
     match judge(measure, attempt) {
-        Verdict::Passed => {}
-        Verdict::Failed(why) => panic!("{test}: {}", why.join("; ")),
-        Verdict::NotMeasured(why) => {
+        Outcome::Passed => {}
+        Outcome::Failed(why) => panic!("{test}: {}", why.join("; ")),
+        Outcome::NotMeasured(why) => {
             // `eprintln!` would be captured and lost with the passing test's output.
             let (times, last) = (why.len(), why.last().map_or("", String::as_str));
             let line = format!(
@@ -62,7 +62,7 @@ pub const FAILURES: usize = 3;
 
 /// Result of all attempts.
 #[derive(Debug, Eq, PartialEq)]
-enum Verdict {
+enum Outcome {
     Passed,
     /// Error of each attempt that failed on an idle machine.
     Failed(Vec<String>),
@@ -73,25 +73,25 @@ enum Verdict {
 fn judge(
     mut machine_is_ours: impl FnMut() -> Result<(), String>,
     mut attempt: impl FnMut() -> Result<(), String>,
-) -> Verdict {
+) -> Outcome {
     let (mut failed, mut busy) = (Vec::new(), Vec::new());
     while failed.len() < FAILURES {
         if busy.len() == BUSY_TRIES {
-            return Verdict::NotMeasured(busy);
+            return Outcome::NotMeasured(busy);
         }
         if let Err(why) = machine_is_ours() {
             busy.push(why);
             continue;
         }
         let Err(why) = attempt() else {
-            return Verdict::Passed;
+            return Outcome::Passed;
         };
         match machine_is_ours() {
             Ok(()) => failed.push(why),
             Err(machine) => busy.push(format!("{why}, {machine}")),
         }
     }
-    Verdict::Failed(failed)
+    Outcome::Failed(failed)
 }
 
 /// Whether each core can run one of this process's threads without
@@ -152,9 +152,9 @@ mod tests {
             || said(attempts.next(), "slow"),
         );
         let name = match verdict {
-            Verdict::Passed => "passed",
-            Verdict::Failed(_) => "failed",
-            Verdict::NotMeasured(_) => "not measured",
+            Outcome::Passed => "passed",
+            Outcome::Failed(_) => "failed",
+            Outcome::NotMeasured(_) => "not measured",
         };
         assert_eq!(name, expected);
     }

@@ -9,11 +9,35 @@ use super::{PeerAddress, Stream};
 /// Serves connections, like `handle()` of Python's `socketserver`.
 ///
 /// Implemented by every `Fn(Stream, Peer) -> Future`, so an async closure is
-/// enough; implement it for your own type if the handler has state or a name.
-/// `S` is the stream that the handler reads and writes: a [`Stream`] over TCP
-/// or another [`Transport`](super::Transport), or what a layer such as TLS
-/// makes of it.
+/// enough; one that captures state clones it for each connection. Implement
+/// the trait for your own type if the handler has a name, or much state.
 ///
+/// # Layers
+/// `S` is the stream that the handler reads and writes: a [`Stream`] over TCP
+/// or another [`Transport`](super::Transport), or what a layer makes of it. A
+/// layer is a handler of `S` that holds a handler of `T`: it turns the stream
+/// into a `T`, and passes that on. `tls::Tls` is one; the server's limits,
+/// timeouts and graceful shutdown apply below all layers.
+///
+/// ```
+/// # use sockkit_core as sockkit;
+/// use sockkit::server::{Handled, Handler, Peer, Stream};
+/// use tokio::io::BufStream;
+///
+/// /// Buffers the reads and writes of the handler inside.
+/// struct Buffered<H>(H);
+///
+/// impl<H: Handler<BufStream<Stream>>> Handler for Buffered<H> {
+///     async fn handle(&self, stream: Stream, peer: Peer) -> Handled {
+///         self.0.handle(BufStream::new(stream), peer).await
+///     }
+/// }
+/// # async fn inner(_: BufStream<Stream>, _: Peer) -> Handled { Ok(()) }
+/// # fn is_handler<H: Handler>(_: H) {}
+/// # is_handler(Buffered(inner));
+/// ```
+///
+/// # Cancellation
 /// The future is dropped at an await when a timeout passes or a shutdown stops
 /// waiting. A panic ends only its own connection.
 pub trait Handler<S = Stream>: Send + Sync + 'static {

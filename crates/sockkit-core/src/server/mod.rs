@@ -2,7 +2,7 @@
 //!
 //! A [`Server`] accepts connections and passes each to a [`Handler`] in a task
 //! of its own: an async closure, or a type like the handler classes of Python's
-//! `socketserver`.
+//! `socketserver`. [`UdpServer`] does the same for datagrams.
 
 use std::{
     io,
@@ -69,8 +69,32 @@ pub use udp::{Replied, Request, Responder, UdpMetrics, UdpServer, UdpServerConfi
 /// # }
 /// ```
 ///
+/// A handler with state captures a clone of it, and clones it again for each
+/// connection, since the future must not borrow from the closure:
+///
+/// ```
+/// # use sockkit_core as sockkit;
+/// # use sockkit::{server::{Server, ServerConfig}, tcp::Listener};
+/// # async fn example(listener: Listener) -> std::io::Result<()> {
+/// use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+///
+/// use tokio::io::AsyncWriteExt;
+///
+/// let visitors = Arc::new(AtomicU64::new(0));
+/// let server = Server::start(listener, ServerConfig::default(), move |mut stream, _peer| {
+///     let visitors = Arc::clone(&visitors);
+///     async move {
+///         let number = visitors.fetch_add(1, Ordering::Relaxed) + 1;
+///         stream.write_all(format!("you are visitor {number}\n").as_bytes()).await?;
+///         Ok(())
+///     }
+/// })?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # When descriptors run out
-/// When descriptors run out, the server stays up: it resets waiting clients
+/// The server stays up: it resets waiting clients
 /// with the help of a spare descriptor, backs off for 10 ms to 1 s, and resumes
 /// when descriptors are available.
 #[derive(Debug)]

@@ -1,21 +1,51 @@
 //! Moves bytes between a stream and a worker thread.
 //!
-//! The worker reads, hashes and writes files, none of which belongs on an
-//! async thread; the pump waits for the network, which does not belong on the
-//! worker. Full buffers pass between them and come back empty, so memory is
-//! constant and both sides of the machine are busy at once.
+//! The worker reads, hashes and writes files. These calls block, so they do not
+//! belong on an async thread; waiting for the network does not belong on the
+//! worker. Full buffers travel between them through bounded channels and return
+//! empty, so memory is constant and the disk and the network are busy at once.
 //!
 //! ```text
-//!   file ─▶ worker ═▶ outbound ═▶ pump ─▶ stream ─▶ pump ═▶ inbound ═▶ worker ─▶ file
-//!             ▲────── spare ◀──────┘                 └──────▶ spare ──────┘
+//!   file ─▶ worker ═▶ outbound ═▶ writes ─▶ stream ─▶ reads ═▶ inbound ═▶ worker ─▶ file
+//!             ▲─── outbound_free ◀──┘                   ▲──── inbound_free ◀───┘
 //! ```
+//!
+//! # Who wakes whom
+//!
+//! [`IoLoop::run`] polls three futures in one task: reads, writes, and a watch
+//! for timeouts. They never block one another; each waits for exactly one thing:
+//!
+//! - *reads* waits for the stream, then for space in `inbound`, which the worker
+//!   makes by receiving. While it waits for space nothing is read, so the peer's
+//!   sends stop by the stream's own flow control.
+//! - *writes* waits for a chunk in `outbound`, which wakes it, or for the
+//!   keep-alive interval.
+//! - the worker blocks in `inbound.blocking_recv` or in
+//!   `outbound.blocking_send`. It cannot be woken in any other way, so both
+//!   channels must close for it to stop: `inbound` when the peer closes,
+//!   `outbound` when `run` ends, whatever the reason.
+//!
+//! Buffers are returned with `try_send`: a full free list drops the buffer, so
+//! returning one never waits, and the two directions cannot deadlock.
+//!
+//! # Shutdown
+//!
+//! The worker drops its ends when it is done. That closes `outbound`; writes
+//! drains what is queued and shuts the stream's write half down. Reads then
+//! continues for at most 5 seconds, and discards what it reads: closing a TCP
+//! socket with unread input sends a RST, which can destroy our last message
+//! before the peer has read it. After a timeout of the peer there is no
+//! reason to wait, and that step is skipped.
 
 use std::{
     future::ready,
     io,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     time::Duration,
 };
@@ -170,14 +200,14 @@ impl IoLoop {
         let mut reads = Reads {
             reader: &mut reader,
             inbound: Some(inbound),
-            spare: &mut inbound_free,
+            free: &mut inbound_free,
             activity: &activity,
             buffer_bytes: config.read_buffer_bytes,
         };
         let mut writes = Writes {
             writer: &mut writer,
             outbound,
-            spare: outbound_free,
+            free: outbound_free,
             activity: &activity,
             heartbeat: config.heartbeat,
             quiet: HEARTBEAT,
@@ -215,7 +245,7 @@ impl IoLoop {
 struct Reads<'a, S> {
     reader: &'a mut ReadHalf<S>,
     inbound: Option<mpsc::Sender<Vec<u8>>>,
-    spare: &'a mut mpsc::Receiver<Vec<u8>>,
+    free: &'a mut mpsc::Receiver<Vec<u8>>,
     activity: &'a Activity,
     buffer_bytes: usize,
 }
@@ -231,8 +261,8 @@ impl<S: AsyncRead> Reads<'_, S> {
 
     async fn read_to_end(&mut self) -> io::Result<()> {
         loop {
-            let mut buffer = match self.spare.try_recv() {
-                Ok(spare) => spare,
+            let mut buffer = match self.free.try_recv() {
+                Ok(free) => free,
                 Err(_) => Vec::with_capacity(self.buffer_bytes),
             };
             buffer.clear();
@@ -264,7 +294,7 @@ impl<S: AsyncRead> Reads<'_, S> {
 struct Writes<'a, S> {
     writer: &'a mut WriteHalf<S>,
     outbound: mpsc::Receiver<Chunk>,
-    spare: mpsc::Sender<Chunk>,
+    free: mpsc::Sender<Chunk>,
     activity: &'a Activity,
     heartbeat: Option<&'static [u8]>,
     quiet: Duration,
@@ -280,14 +310,14 @@ impl<S: AsyncWrite> Writes<'_, S> {
                 }
                 continue;
             };
-            let Some(mut piece) = next else {
+            let Some(mut chunk) = next else {
                 return self.writer.shutdown().await;
             };
             let mut written = 0;
-            while written < piece.filled {
+            while written < chunk.filled {
                 match self
                     .writer
-                    .write(&piece.buffer[written..piece.filled])
+                    .write(&chunk.buffer[written..chunk.filled])
                     .await?
                 {
                     0 => return Err(io::ErrorKind::WriteZero.into()),
@@ -296,13 +326,20 @@ impl<S: AsyncWrite> Writes<'_, S> {
                 self.activity.touch_payload();
             }
             // If the queue of free chunks is full, there are enough.
-            piece.filled = 0;
-            let _ = self.spare.try_send(piece);
+            chunk.filled = 0;
+            let _ = self.free.try_send(chunk);
         }
     }
 }
 
 /// Times of the last activity, in milliseconds since the start.
+///
+/// Written by the worker thread and the I/O task, and polled by the watch in
+/// the I/O task. `Relaxed` is enough for the times: no other memory is published
+/// through them (buffers travel through channels, which synchronize), and the
+/// watch may see a time late, since it looks eight times per timeout. Only
+/// `is_working` is ordered: a watch that sees it cleared must also see the times that
+/// exclude the work, or the work would count as the peer's silence.
 #[derive(Debug)]
 pub(super) struct Activity {
     start: Instant,
@@ -337,12 +374,14 @@ impl Activity {
     pub(super) fn wait_for_peer(&self, compared_bytes: u64) {
         let comparing = compared_bytes / COMPARED_BYTES_PER_MILLISECOND;
         self.comparing.store(comparing, Relaxed);
+        // Only the worker writes `is_working` and `work_began`, so it reads its
+        // own stores.
         if self.is_working.load(Relaxed) {
             let worked = self.since(&self.work_began).as_millis();
             let worked = u64::try_from(worked).unwrap_or(u64::MAX);
             self.payload.fetch_add(worked, Relaxed);
             self.touch();
-            self.is_working.store(false, Relaxed);
+            self.is_working.store(false, Release);
         }
     }
 
@@ -366,11 +405,13 @@ impl Activity {
     async fn watch(&self, config: IoLoopConfig) -> TransferIoError {
         loop {
             sleep(config.idle_timeout.min(config.patience) / 8).await;
-            let silence = self.since(&self.any);
-            let stall = self.since(&self.payload);
-            if self.inbound_is_full.load(Relaxed) || self.is_working.load(Relaxed) {
+            // The flags before the times: the worker corrects the times, then
+            // clears its flag. `inbound_is_full` is written by this task.
+            if self.inbound_is_full.load(Relaxed) || self.is_working.load(Acquire) {
                 continue;
             }
+            let silence = self.since(&self.any);
+            let stall = self.since(&self.payload);
             let comparing = Duration::from_millis(self.comparing.load(Relaxed));
             if silence > config.idle_timeout {
                 return TransferIoError::Silent { silence };

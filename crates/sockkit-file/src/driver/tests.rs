@@ -59,7 +59,7 @@ async fn given_up(pieces: Vec<Vec<u8>>, pause: u64) -> (ReceiveError, Duration) 
     let config = ReceiveConfig::default();
     let error = tokio::select! {
         received = receive(ours, &config) => received.unwrap_err(),
-        () = say(&mut theirs, pieces, pause) => unreachable!("it goes on being silent"),
+        () = say(&mut theirs, pieces, pause) => unreachable!("it stays silent"),
     };
     (error, began.elapsed())
 }

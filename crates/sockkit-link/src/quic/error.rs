@@ -122,7 +122,7 @@ fn told(error: ConnectionError) -> io::Error {
 
 /// The peer dropped the connection before it was done.
 pub(super) fn abandoned() -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionAborted, Lost::Abandoned)
+    io::Error::new(io::ErrorKind::ConnectionAborted, Lost::Dropped)
 }
 
 /// How a connection was lost.
@@ -131,7 +131,7 @@ enum Lost {
     #[error("peer vanished: idle timeout")]
     Vanished,
     #[error("peer dropped the connection before it was done")]
-    Abandoned,
+    Dropped,
 }
 
 /// Sent by a side that is done: its data is acknowledged, and the peer's data

@@ -90,6 +90,8 @@ impl Reassembler {
             .inspect_err(|_| self.stats.malformed += 1)?;
         let place = match self.find(from, &header) {
             Some(place) => place,
+            // After `find`: a message in flight is the common case, and one in
+            // flight is never finished as well.
             None if self.finished.contains(&MessageId::new(from, &header)) => {
                 self.stats.late += 1;
                 return Ok(None);
@@ -104,9 +106,14 @@ impl Reassembler {
             self.stats.duplicates += 1;
             return Ok(None);
         }
+        // Making room may drop messages, and `swap_remove` moves the last one
+        // into a gap. So the index is taken from here on, and no `&Assembly` is
+        // held across the call. `None`: this message itself was dropped.
         let Some(place) = self.make_room(place) else {
             return Ok(None);
         };
+        // Shards of one message usually arrive in a row: `find` looks here
+        // first. It is a hint only; a stale index is compared, never trusted.
         self.last = place;
         let Some(assembly) = self.in_flight.get_mut(place) else {
             return Ok(None);
@@ -115,6 +122,8 @@ impl Reassembler {
         if !assembly.is_complete() {
             return Ok(None);
         }
+        // Removed before it is checked: a message with a wrong checksum is over,
+        // too, and its buffers return to the pool.
         let assembly = self.in_flight.swap_remove(place);
         self.finish(assembly).map(Some)
     }
