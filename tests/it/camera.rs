@@ -366,7 +366,7 @@ mod in_guest {
         webcam("cam-freeze");
         let reason = signal_loss(&mut camera).await;
         assert!(matches!(reason, SignalLoss::Silent { .. }), "{reason}");
-        // It stays so, and nobody hangs.
+        // It stays so, and nothing hangs.
         signal_loss(&mut camera).await;
         webcam("cam-freeze");
         next_picture(&mut camera).await;

@@ -56,7 +56,7 @@ fn prose_lines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Hidden folders and build output are nobody's documentation.
+/// Hidden folders and build output are not documentation.
 fn markdown_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).expect("folder exists").flatten() {

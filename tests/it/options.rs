@@ -157,7 +157,7 @@ fn every_row_of_a_udp_socket_reads_back_what_was_set() {
     assert!(took.contains(&"IPV6_MULTICAST_ALL") && took.contains(&"IP_TTL"));
 }
 
-/// The page in the book is the table: `SOCKKIT_WRITE_DOCS=1` writes it anew.
+/// The page in the book is the table: `SOCKKIT_WRITE_DOCS=1` rewrites it.
 #[test]
 fn the_page_of_all_options_is_current() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/socket-options.md");

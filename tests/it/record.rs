@@ -249,7 +249,7 @@ async fn a_dropped_recorder_leaves_a_whole_file() {
             .unwrap();
     }
     drop(recorder);
-    // Its thread has the file's last word, but nobody is told when.
+    // Its thread finishes the file, but does not report when.
     timeout(Duration::from_secs(10), async {
         while !matches!(try_numbers_in(&path).await, Ok(numbers) if numbers.len() == 5) {}
     })

@@ -87,7 +87,7 @@ fn a_poisoned_lock_is_taken_as_it_is() {
     }
 }
 
-/// Who may use whom, as ARCHITECTURE.md draws it; a package that is not here is
+/// Which crate may use which, as ARCHITECTURE.md draws it; a package that is not here is
 /// a fault as well.
 const ARROWS: [(&str, &[&str]); 10] = [
     ("sockkit-core", &[]),

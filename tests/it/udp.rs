@@ -20,7 +20,7 @@ fn endpoint(address: SocketAddr) -> UdpEndpoint {
     UdpEndpoint::bind(address).unwrap()
 }
 
-/// An address where nobody listens any more.
+/// The address of a port that was closed.
 fn closed(address: SocketAddr) -> SocketAddr {
     std::net::UdpSocket::bind(address)
         .unwrap()

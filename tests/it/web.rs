@@ -56,7 +56,7 @@ async fn the_stream_is_multipart_with_lengths_and_stamps() {
         for number in 1..=3 {
             publisher.publish(gray(number));
             let (mut head, mut jpeg) = watcher.part().await;
-            // Whoever opens before the first picture sees the placeholder.
+            // A client that connects before the first picture sees the placeholder.
             while watcher.number == 0 {
                 (head, jpeg) = watcher.part().await;
             }
@@ -270,7 +270,7 @@ async fn a_client_that_closes_its_side_after_asking_is_answered_each_time() {
         stream.shutdown().await.unwrap();
         let mut watcher = Watcher::of(stream).await;
         assert_eq!(watcher.status, 200);
-        // It goes on from picture to picture as well.
+        // It also continues from picture to picture.
         for number in 2 * round + 2..2 * round + 4 {
             publisher.publish(gray(number));
             while watcher.number < number {

@@ -175,7 +175,7 @@ impl Case {
         )
     }
 
-    /// The same bytes with nobody to find the frames in them.
+    /// The same bytes without framing.
     fn bare(self) -> Took {
         let frame = vec![7; PREFIX_BYTES + self.payload_bytes];
         let mut buffer = frame.clone();
@@ -250,7 +250,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 
 const ROUNDS: usize = 15;
 
-/// Who the others are compared with.
+/// The baseline of the others.
 const THEIRS: usize = 1;
 
 const PREFIX_BYTES: usize = 8;

@@ -448,5 +448,5 @@ fn write_random(path: &Path, bytes: u64) {
 const BIG_BYTES: u64 = 1 << 30;
 const ROUNDS: usize = 7;
 const SSHD: &str = "/usr/sbin/sshd";
-/// Below the ports that systems give to whoever dials.
+/// Below the ephemeral ports.
 const SSH_PORT: &str = "22022";

@@ -82,7 +82,7 @@ fn pictures(width_px: u32, height_px: u32) -> Vec<Picture> {
 }
 
 async fn record(path: &Path, frames: &[Picture]) -> Duration {
-    // Nobody may mind that there is none yet.
+    // There may be none yet.
     let _ = std::fs::remove_file(path);
     let config = RecorderConfig::default().codec(Codec::H264(H264Config::default()));
     let begun = Instant::now();

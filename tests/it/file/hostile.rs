@@ -39,7 +39,7 @@ impl Trap {
         for name in ["outside/secret", "outside/deep/secret", "into/old/file"] {
             fs::write(at(name), "as it was").unwrap();
         }
-        // Links that somebody left in the destination.
+        // Links that exist in the destination already.
         symlink("../outside", at("into/link")).unwrap();
         symlink("../outside/secret", at("into/file-link")).unwrap();
         symlink("../outside/new", at("into/dangling")).unwrap();
@@ -185,7 +185,7 @@ fn names(outside: &Path) -> Vec<(&'static str, Vec<u8>)> {
             "../outside",
         ),
         (
-            "CVE-2019-6111 (scp): a file that nobody asked for",
+            "CVE-2019-6111 (scp): a file that was not requested",
             "../.ssh/authorized_keys",
         ),
         ("CVE-2018-20685 (scp): the folder itself", "."),

@@ -171,7 +171,7 @@ class Peer:
                 return kind, body
 
     def greet(self, role):
-        # An extension that nobody knows is skipped.
+        # An unknown extension is skipped.
         self.say(HELLO, b"SKFT" + struct.pack(">HBB", 2, role, 2) + b"py" + b"\x7f\x01\0\x03abc")
         _, body = self.hear(HELLO)
         magic, version, other, length = struct.unpack_from(">4sHBB", body)

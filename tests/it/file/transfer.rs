@@ -1,4 +1,4 @@
-//! What arrives when nobody means harm.
+//! Transfers between well-behaved peers.
 
 use std::{
     fs,

@@ -76,7 +76,7 @@ fn with_old_film() -> TempDir {
     into
 }
 
-/// A silence that nobody breaks ends soon.
+/// A silent peer times out soon.
 fn overwriting() -> ReceiveConfig {
     ReceiveConfig::default()
         .on_conflict(OnConflict::Overwrite)
@@ -201,7 +201,7 @@ async fn an_offer_that_does_not_add_up_is_refused_before_anything_is_made() {
     many.extend(u32::MAX.to_be_bytes());
     for (what, body) in [
         ("sizes that overflow together", big(u64::MAX)()),
-        ("more bytes than anybody has", big(1 << 62)()),
+        ("more bytes than any disk has", big(1 << 62)()),
         ("an unknown flag", entry(|entry| entry.flags = 0x80)),
         (
             "a folder with bytes",
@@ -223,10 +223,7 @@ async fn an_offer_that_does_not_add_up_is_refused_before_anything_is_made() {
         ("an entry that is cut", short),
         ("bytes after the last entry", long),
         ("four thousand million entries", many),
-        (
-            "an integrity that nobody knows",
-            vec![9, 0, 0, 0, 0, 0, 0, 0, 0],
-        ),
+        ("an unknown integrity", vec![9, 0, 0, 0, 0, 0, 0, 0, 0]),
         (
             "an extension that must be known",
             [offer(&[]), vec![0x80, 0, 0, 0, 0, 0]].concat(),

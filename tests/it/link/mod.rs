@@ -246,7 +246,7 @@ async fn another_protocol_and_a_wrong_certificate_are_told() {
 
 #[tokio::test]
 async fn who_begins_a_handshake_and_stops_delays_no_other_and_loses_the_place() {
-    // Both places of the host are taken by those who say nothing.
+    // Both connections of the host are used by silent clients.
     let node = node().max_connections(8).timeout(Duration::from_secs(1));
     let acceptor = listen(&node, Scheme::Tls).await;
     let (to, at) = (acceptor.address(), acceptor.local_addr());
@@ -304,7 +304,7 @@ async fn an_accept_that_is_dropped_loses_nothing() {
     }
 }
 
-/// Whose address cannot be asked for any more: that is no error of the listener.
+/// A peer address that can no longer be read is not an error of the listener.
 #[tokio::test]
 async fn peers_that_reset_before_they_are_accepted_end_no_listener() {
     for scheme in [Scheme::Tcp, Scheme::Tls] {

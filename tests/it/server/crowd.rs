@@ -91,7 +91,7 @@ fn a_server_without_descriptors_stays_up_idles_and_serves_again() {
     assert!(served.len() > 32, "{} served", served.len());
     assert!(refused > 32, "{refused} refused");
 
-    // One who knocks all the time, for a second, at a server that is full.
+    // A client that reconnects constantly, for a second, to a server that is full.
     let (before, begun) = (child.cpu(), Instant::now());
     let mut knocks = 0;
     while begun.elapsed() < Duration::from_secs(1) {
@@ -102,7 +102,7 @@ fn a_server_without_descriptors_stays_up_idles_and_serves_again() {
     println!("{knocks} refusals took {spent:?} of processor in a second");
     assert!(spent < Duration::from_millis(500), "it spins: {spent:?}");
 
-    // Those who were served still are, and places become free with their ends.
+    // Clients that were served still are, and permits are released as they end.
     for client in &mut served {
         client.write_all(b"?").unwrap();
         client.read_exact(&mut [0]).unwrap();

@@ -58,8 +58,8 @@ async fn a_handler_that_blocks_its_thread_does_not_hold_the_shutdown_up() {
         }
     })
     .await;
-    // A worker that blocks right after it waited for the network leaves nobody
-    // who waits for it, or for a timer, until another worker is woken: tokio's
+    // If a worker blocks right after it polled the network, no thread polls it,
+    // or timers, until another worker is woken: tokio's
     // affair, and not what is tested.
     let runtime = tokio::runtime::Handle::current();
     let (over, pulse) = std::sync::mpsc::channel::<()>();

@@ -1,5 +1,5 @@
 //! Servers: how each connection ends, limits, draining, running out of
-//! descriptors, ten thousand who say nothing.
+//! descriptors, ten thousand silent clients.
 
 use std::{io, net::SocketAddr, time::Duration};
 

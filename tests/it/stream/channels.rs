@@ -290,7 +290,7 @@ async fn what_is_no_picture_is_counted_and_passed_over(over: Over) {
         too_short.into(),
         sound,
     ];
-    // A connection that brings no picture is given up, and made again.
+    // A connection that brings no picture is dropped, and made again.
     let mut channels = Vec::new();
     for message in messages {
         let channel = match &mut acceptor {

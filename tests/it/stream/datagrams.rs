@@ -18,10 +18,10 @@ use super::{WITHIN, address, last_figures, next, publish_forever, raw, socket_of
 
 #[tokio::test]
 async fn a_destination_that_is_not_there_costs_the_others_nothing() {
-    let nobody = closed_port().await;
+    let closed = closed_port().await;
     let receiver = receiver().await;
     let to = [
-        address(&format!("udp://{nobody}")),
+        address(&format!("udp://{closed}")),
         receiver.address().clone(),
     ];
     let (camera, _sender) = super::sender(&to, SenderConfig::default().raw()).await;

@@ -15,7 +15,7 @@ fn loopback() -> SocketAddr {
     ([127, 0, 0, 1], 0).into()
 }
 
-/// A port that is taken and where nobody listens.
+/// A port that is bound but does not listen.
 fn closed_port() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(loopback()).unwrap();
@@ -62,7 +62,7 @@ async fn a_taken_address_is_named() {
 
 #[tokio::test]
 async fn a_name_is_resolved_and_every_address_of_it_tried() {
-    // `localhost` is ::1 as well on most machines, and nobody listens there.
+    // `localhost` is ::1 as well on most machines, where the port is closed.
     let listener = Listener::bind(loopback()).unwrap();
     let port = listener.local_addr().unwrap().port();
     let client = connect(("localhost", port)).await.unwrap();
@@ -102,7 +102,7 @@ async fn nobody_by_that_name_is_not_tried_for_ever() {
 
 #[tokio::test]
 async fn a_full_backlog_meets_the_deadline() {
-    // Nobody accepts, and the one place is taken.
+    // Nothing accepts, and the backlog of one is full.
     let config = ListenConfig::default().backlog(0);
     let listener = Listener::bind_with(loopback(), &config).unwrap();
     let address = listener.local_addr().unwrap();

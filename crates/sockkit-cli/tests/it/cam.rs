@@ -235,9 +235,9 @@ fn figures_come_once_a_second_for_programs() {
 
 #[test]
 fn nobody_there_is_said_and_waited_for() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = nobody.local_addr().unwrap().to_string();
-    drop(nobody);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap().to_string();
+    drop(closed);
     let url = format!("tcp://{address}");
     fails(
         &["view", &url, "--snapshot", "/dev/null", "--seconds", "1"],
@@ -252,9 +252,9 @@ fn nobody_there_is_said_and_waited_for() {
 
 #[test]
 fn a_reason_is_told_once_however_often_it_is_tried() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("tcp://{}", nobody.local_addr().unwrap());
-    drop(nobody);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("tcp://{}", closed.local_addr().unwrap());
+    drop(closed);
     let end = sockkit(&["view", &url, "--seconds", "2"]).end();
     assert_eq!(
         end.errors.matches("the port is closed").count(),
@@ -280,13 +280,13 @@ fn what_would_be_ignored_is_refused() {
 
 #[test]
 fn pictures_that_cannot_be_sent_say_why_once() {
-    // Nobody can be reached at port 0.
+    // Port 0 cannot be reached.
     let to = ["--to", "udp://127.0.0.1:0", "--seconds", "1"];
     let end = sockkit(&[&["cam", "--source", "pattern"], &to[..]].concat()).end();
     let complaints = end.errors.matches("picture not sent").count();
     assert_eq!(complaints, 1, "{end:?}");
     assert!(end.errors.contains("os error"), "{end:?}");
-    // For people who read it in a file.
+    // For users who read it in a file.
     assert!(!end.errors.contains('\u{1b}'), "{end:?}");
 }
 

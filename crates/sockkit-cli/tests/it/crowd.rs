@@ -113,7 +113,7 @@ struct Figures {
     age_p99_ms: Option<f64>,
 }
 
-/// What a stopped HTTP viewer read when it went on.
+/// What a stopped HTTP viewer read when it resumed.
 #[derive(Clone, Copy, Debug)]
 #[allow(dead_code, reason = "printed")]
 struct Stale {
@@ -292,7 +292,7 @@ impl Run {
             assert!(age_ms <= 1_000.0, "an old picture was shown: {self:?}");
         }
         let last = self.stopped_native.last().unwrap();
-        assert!(last.age_p99_ms.is_some(), "it goes on: {self:?}");
+        assert!(last.age_p99_ms.is_some(), "it continues: {self:?}");
         assert!(self.stopped_http.on_our_side <= 2, "{self:?}");
     }
 }
@@ -304,7 +304,7 @@ impl Ages {
 }
 
 impl Figures {
-    /// Whether it found old pictures, or a connection that was given up.
+    /// Whether it found old pictures, or a connection that was dropped.
     fn was_stopped(&self) -> bool {
         self.late + self.restarts > 0
     }
@@ -388,7 +388,7 @@ impl HttpProcess {
         Self { program, page, own }
     }
 
-    /// Lets it go on, and counts the old pictures that it then reads.
+    /// Lets it resume, and counts the old pictures that it then reads.
     fn thaw_and_count(self) -> Stale {
         let (in_its_buffer, in_ours) = (
             procfs::unread_bytes(self.own, self.page),

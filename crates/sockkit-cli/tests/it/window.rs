@@ -12,7 +12,7 @@ use sockkit::testing::{
 
 use crate::sockkit;
 
-/// A screen that nobody sees.
+/// A virtual screen.
 struct Display {
     server: Child,
     name: String,

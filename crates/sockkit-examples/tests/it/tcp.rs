@@ -164,7 +164,7 @@ fn a_killed_client_is_a_fin_if_nothing_was_on_its_way_and_else_a_reset() {
     client.kill();
     assert_eq!(said_of_leaving(&server), "finished by the peer (FIN)");
 
-    // An answer that nobody has read when the program dies is a reset.
+    // Unread data when the program is killed causes a reset.
     let mut stream = TcpStream::connect(&address).unwrap();
     stream.write_all(b"?").unwrap();
     stream.peek(&mut [0]).unwrap();
@@ -309,7 +309,7 @@ fn a_sender_is_stopped_and_every_byte_accounted_for() {
     let read = figure("read by the other program");
     assert_eq!(sent.len(), 3);
     assert!(unread[0] > 0 && read[0] == 0);
-    assert!(sent[1] > sent[0], "it did not go on: {sent:?}");
+    assert!(sent[1] > sent[0], "it did not continue: {sent:?}");
     assert_eq!((unread[2], read[2]), (0, sent[2]));
 }
 

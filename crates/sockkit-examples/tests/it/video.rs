@@ -35,7 +35,7 @@ fn ours_to_python() {
     assert_eq!(end.lines, ["(480, 640, 3)"; 5], "{end:?}");
 }
 
-/// Records ten pictures of a sender that goes on and on.
+/// Records ten pictures of an endless sender.
 fn check_recorded(start: impl Fn(&str) -> Program) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("seen.mp4");

@@ -52,7 +52,7 @@ fn offer() -> Vec<u8> {
     said
 }
 
-/// Why the receiver gives up a peer that says `pieces`, and after how long.
+/// Why the receiver fails with a peer that sends `pieces`, and after how long.
 async fn given_up(pieces: Vec<Vec<u8>>, pause: u64) -> (ReceiveError, Duration) {
     let (ours, mut theirs) = duplex(1 << 10);
     let began = Instant::now();
@@ -139,7 +139,7 @@ async fn a_sender_that_waits_hears_that_the_receiver_lives_and_its_leaving_is_se
     }
     let beats = heard.chunks(WORKING.len());
     assert!(beats.into_iter().all(|beat| beat == WORKING), "{heard:?}");
-    // One that has said that it lives has to go on with it.
+    // A peer that has sent a keep-alive has to keep sending them.
     theirs.write_all(WORKING).await.unwrap();
     let held = incoming.hold(sleep(Duration::from_secs(29))).await;
     assert!(held.is_ok(), "{held:?}");

@@ -144,7 +144,7 @@ mod tests {
         reassembler.expire(deadline);
         assert_eq!(reassembler.stats().given_up, 1);
         assert_eq!(reassembler.deadline(), None);
-        // It stays given up.
+        // It stays dropped.
         let late = reassembler.handle_datagram(deadline, peer(1), &lost[0]);
         assert_eq!((late, reassembler.stats().late), (Ok(None), 1));
     }

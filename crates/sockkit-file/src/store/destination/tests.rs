@@ -62,7 +62,7 @@ fn film() -> Entry {
     entry("film", 2 * BLOCK_BYTES)
 }
 
-/// Whether the next attempt would go on with the film.
+/// Whether the next attempt would resume the film.
 fn is_resumed(folder: &TempDir) -> bool {
     let answer = writer(folder).prepare(0, &path("film"), &film());
     matches!(answer, Answer::Resume(_))
@@ -221,7 +221,7 @@ fn after_a_failed_sync_nothing_is_believed() {
     first.flush().unwrap_err();
     assert!(names(&folder).is_empty());
 
-    // Nor what an earlier attempt had left, and this one was to go on from.
+    // Nor what an earlier attempt had left, which this one was to resume.
     drop(begin_film(&mut writer(&folder)));
     let mut second = writer(&folder);
     let answer = second.prepare(0, &path("film"), &film());
