@@ -14,8 +14,8 @@ impl SocketOptions {
     /// let options = SocketOptions::new().receive_buffer_bytes(65_536);
     /// let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
     /// options.apply(&socket)?;
-    /// for taken in options.report(&socket)? {
-    ///     println!("{taken}"); // SO_RCVBUF: requested 65536, effective 131072 (doubled)
+    /// for readback in options.report(&socket)? {
+    ///     println!("{readback}"); // SO_RCVBUF: requested 65536, effective 131072 (doubled)
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

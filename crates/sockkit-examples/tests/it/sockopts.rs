@@ -6,18 +6,42 @@ const SOCKOPTS: &str = env!("CARGO_BIN_EXE_sockopts");
 
 /// The notes' rows, by the names that exist, and what of them TCP and UDP have.
 const COURSE: [(&str, &str); 9] = [
-    ("SO_REUSEADDR: asked on, took on (as asked)", "both"),
-    ("SO_RCVBUF: asked 65536, took 131072 (doubled)", "both"),
-    ("SO_SNDBUF: asked 65536, took 131072 (doubled)", "both"),
-    ("SO_RCVTIMEO: asked 1s, took 1s (as asked)", "both"),
-    ("SO_SNDTIMEO: asked 1s, took 1s (as asked)", "both"),
-    ("SO_LINGER: asked wait 1s, took wait 1s (as asked)", "both"),
     (
-        "SO_LINGER: asked background, took background (as asked)",
+        "SO_REUSEADDR: requested on, effective on (as requested)",
         "both",
     ),
-    ("SO_DONTROUTE: asked on, took on (as asked)", "both"),
-    ("SO_BROADCAST: asked on, took on (as asked)", "UDP"),
+    (
+        "SO_RCVBUF: requested 65536, effective 131072 (doubled)",
+        "both",
+    ),
+    (
+        "SO_SNDBUF: requested 65536, effective 131072 (doubled)",
+        "both",
+    ),
+    (
+        "SO_RCVTIMEO: requested 1s, effective 1s (as requested)",
+        "both",
+    ),
+    (
+        "SO_SNDTIMEO: requested 1s, effective 1s (as requested)",
+        "both",
+    ),
+    (
+        "SO_LINGER: requested wait 1s, effective wait 1s (as requested)",
+        "both",
+    ),
+    (
+        "SO_LINGER: requested background, effective background (as requested)",
+        "both",
+    ),
+    (
+        "SO_DONTROUTE: requested on, effective on (as requested)",
+        "both",
+    ),
+    (
+        "SO_BROADCAST: requested on, effective on (as requested)",
+        "UDP",
+    ),
 ];
 
 #[cfg_attr(not(target_os = "linux"), ignore = "the values are Linux's")]
@@ -32,7 +56,10 @@ fn every_row_of_the_course_reads_back_what_was_set() {
         assert!(has(udp, row), "UDP: {row}: {udp:#?}");
         assert_eq!(has(tcp, row), kind == "both", "TCP: {row}: {tcp:#?}");
     }
-    assert!(has(tcp, "SO_KEEPALIVE: asked on, took on (as asked)"));
+    assert!(has(
+        tcp,
+        "SO_KEEPALIVE: requested on, effective on (as requested)"
+    ));
 }
 
 #[test]

@@ -130,7 +130,7 @@ fn an_address_that_is_no_group_is_refused() {
         };
         let end = program(path, arguments).end();
         assert!(
-            !end.status.success() && end.errors.contains("no group"),
+            !end.status.success() && end.errors.contains("not a multicast group"),
             "{end:?}"
         );
     }
