@@ -49,8 +49,8 @@ fn files_that_call_themselves_pure_are() {
             .lines()
             .any(|line| line.starts_with("//!") && line.contains("Pure"))
     };
-    // The simulated link draws from a seed that it is given.
-    let link = root().join("crates/sockkit-testing/src/link");
+    // The simulated link uses a seed that its caller passes.
+    let link = root().join("crates/sockkit-testing/src/sim");
     let mut files = rust_files(&root().join("crates"));
     files.retain(|path| !path.starts_with(&link) && is_pure(path));
     assert!(files.len() > 10, "found {files:?} alone");
