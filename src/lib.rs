@@ -61,6 +61,8 @@
 //! | send messages over any transport | [`link::channel`](link/channel/index.html) |
 //! | send files, verified and resumable | [`file`](file/index.html) |
 //! | encrypt a server | [`tls`](tls/index.html), [`quic`](quic/index.html) |
+//! | display text from a peer safely | [`text`](text/index.html) |
+//! | take over sockets from a service manager | [`activation`](activation/index.html) |
 //! | send live pictures, and receive the newest | [`stream`](stream/index.html), [`latest`](latest/index.html) |
 //! | open a camera, a clip or a test pattern | [`source`](source/index.html) |
 //! | show pictures in a browser or a window, or record them | [`sink`](sink/index.html) |
