@@ -19,8 +19,8 @@
 //! let mut client = Connector::default().options(options).connect(address).await?;
 //! let (mut server, _peer) = listener.accept().await?;
 //! client.write_all(b"hello").await?;
-//! let mut heard = [0; 5];
-//! server.read_exact(&mut heard).await?;
+//! let mut received = [0; 5];
+//! server.read_exact(&mut received).await?;
 //! println!("round trip {:?}", client.options()?.tcp_info()?.rtt);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;

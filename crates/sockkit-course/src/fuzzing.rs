@@ -1,7 +1,8 @@
-//! What the fuzz targets call: `cargo fuzz` and tests alone compile it, and tests
-//! run it over inputs that mean harm. Not part of the API.
+//! Entry points of the fuzz targets, compiled by `cargo fuzz` and tests only.
+//! Tests run them over hostile inputs. Not part of the API.
 //!
-//! Each function gives the input to one decoder, and says whether it was sound.
+//! Each function passes the input to one decoder, and returns whether it was
+//! valid.
 
 use bytes::Bytes;
 

@@ -281,7 +281,7 @@ impl Program {
     fn give_up(&self, complaint: &str) -> ! {
         #[cfg(unix)]
         self.kill();
-        // Its children may keep the stream open: do not wait for ever.
+        // Its children may keep the stream open: do not wait forever.
         let deadline = Instant::now() + LAST_WORDS;
         while !self
             .error_reader

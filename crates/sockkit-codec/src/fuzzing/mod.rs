@@ -1,4 +1,4 @@
-//! What the fuzz targets call: `cargo fuzz` and tests alone compile it, and tests
+//! Entry points of the fuzz targets, compiled by `cargo fuzz` and tests only. Tests
 //! run it over seeded garbage. Not part of the API.
 
 #[cfg(feature = "file")]

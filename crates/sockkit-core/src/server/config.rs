@@ -69,7 +69,7 @@ impl ServerConfig {
 
     /// Closes a connection after this long, whatever it does. Default: none.
     ///
-    /// The only defence against a peer that sends one byte a minute for ever.
+    /// The only defence against a peer that sends one byte a minute forever.
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.timeouts.lifetime = Some(lifetime);
         self

@@ -87,9 +87,9 @@ impl Peer {
     /// let (mut client, server) = duplex(64);
     /// let address = std::net::SocketAddr::from(([192, 0, 2, 1], 5000));
     /// greet(server, Peer::new(address)).await?;
-    /// let mut heard = String::new();
-    /// client.read_to_string(&mut heard).await?;
-    /// assert_eq!(heard, "hello, 192.0.2.1:5000");
+    /// let mut received = String::new();
+    /// client.read_to_string(&mut received).await?;
+    /// assert_eq!(received, "hello, 192.0.2.1:5000");
     /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
     /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())

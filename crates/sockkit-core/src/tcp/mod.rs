@@ -14,9 +14,9 @@
 //! client.write_all(b"hello").await?;
 //! // FIN: no more data from this side; the reply can still arrive.
 //! client.shutdown().await?;
-//! let mut heard = String::new();
-//! server.read_to_string(&mut heard).await?;
-//! assert_eq!(heard, "hello");
+//! let mut received = String::new();
+//! server.read_to_string(&mut received).await?;
+//! assert_eq!(received, "hello");
 //! assert_eq!(server.end(), Some(End::Finished));
 //!
 //! drop(server);

@@ -106,7 +106,7 @@ impl std::fmt::Display for Awaited {
     }
 }
 
-/// Timeout of a silent peer, for which the course would wait for ever.
+/// Timeout of a silent peer, for which the course would wait forever.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// The name to send for a file: its last component.

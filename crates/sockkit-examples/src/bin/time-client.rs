@@ -34,7 +34,7 @@ async fn ask(server: String) -> anyhow::Result<()> {
     // A longer reply is not a time.
     let mut limited = (&mut connection).take(LONGEST_BYTES);
     limited.read_to_end(&mut time).await?;
-    ensure!(!time.is_empty(), "{server} closed without a word");
+    ensure!(!time.is_empty(), "{server} closed without sending anything");
     println!("current time: {}", lines(&time));
     Ok(())
 }

@@ -26,9 +26,9 @@ use super::tls::Keys;
 /// let mut dialled = node.dial(&acceptor.address()).await?;
 /// dialled.write_all(b"hello").await?;
 /// let mut accepted = acceptor.accept().await?;
-/// let mut heard = [0; 5];
-/// accepted.read_exact(&mut heard).await?;
-/// assert_eq!(&heard, b"hello");
+/// let mut received = [0; 5];
+/// accepted.read_exact(&mut received).await?;
+/// assert_eq!(&received, b"hello");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

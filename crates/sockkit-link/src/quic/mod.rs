@@ -18,9 +18,9 @@
 //! // The dialler sends first.
 //! client.write_all(b"hello").await?;
 //! let (mut server, _peer) = listener.accept().await?;
-//! let mut heard = [0; 5];
-//! server.read_exact(&mut heard).await?;
-//! assert_eq!(&heard, b"hello");
+//! let mut received = [0; 5];
+//! server.read_exact(&mut received).await?;
+//! assert_eq!(&received, b"hello");
 //!
 //! server.write_all(b"good bye").await?;
 //! // Returns when the peer has acknowledged all of it.

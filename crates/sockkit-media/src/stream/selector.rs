@@ -197,7 +197,7 @@ mod tests {
         Decision::Next { lost, sender }
     }
 
-    /// A sender that has been followed for so long, and when it was last heard.
+    /// A sender that has been followed for so long, and when it last sent.
     fn followed_for(lasts: Duration) -> (SourceSelector, Instant) {
         let (mut selector, start) = (SourceSelector::default(), Instant::now());
         admit(&mut selector, start, A, 5);
