@@ -1,5 +1,5 @@
-//! Entry points of the fuzz targets, compiled by `cargo fuzz` and tests only. Tests
-//! run it over seeded garbage. Not part of the API.
+//! Entry points of the fuzz targets, compiled by `cargo fuzz` and tests only.
+//! Tests run them over seeded garbage. Not part of the API.
 
 #[cfg(feature = "file")]
 mod file;
