@@ -15,7 +15,7 @@ fn a_machine_without_a_network_is_told_so() {
     // Poor, but nothing that is asked for by default fails.
     assert!(end.status.success(), "{end:?}");
     for said in [
-        "network: attached to none",
+        "network: no interface",
         "multicast: no route",
         "--interface",
         "ok    browser viewer: 127.0.0.1:8088 is free",

@@ -28,7 +28,7 @@ fn a_name_is_explained() {
     let end = sockkit(&["options", "so_rcvtimeo", "CORK"]).end();
     assert!(end.status.success(), "{end:?}");
     for said in [
-        "SO_RCVTIMEO: How long",
+        "SO_RCVTIMEO: Timeout",
         "TCP_CORK: ",
         "UDP_CORK: ",
         "read_timeout",

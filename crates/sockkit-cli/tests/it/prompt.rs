@@ -207,10 +207,10 @@ fn without_a_terminal_the_option_that_helps_is_named() {
     let into = desk.into.path().to_str().unwrap();
     fails(
         &["receive", "--into", into, "--listen", "127.0.0.1:0"],
-        &["no terminal", "--yes"],
+        &["not a terminal", "--yes"],
     );
     fails_last(
         &["send", "--listen", "127.0.0.1:0", &path],
-        &["no terminal", "--yes"],
+        &["not a terminal", "--yes"],
     );
 }
