@@ -52,7 +52,8 @@ pub mod link {
     //!
     //! The transports themselves are beside one another at the root:
     //! [`tcp`](crate::tcp), [`udp`](crate::udp), and with their features `quic`
-    //! and `tls`.
+    //! and `tls`. With the feature `pairing` a node has an `identity`, and `trust` in
+    //! others.
 
     #[cfg(feature = "codec")]
     pub use sockkit_link::channel;
@@ -60,6 +61,10 @@ pub mod link {
         Acceptor, Address, AddressDefaults, AddressError, Connection, DialError, FailedBy, Handle,
         Host, ListenError, Node, NotEncrypted, ResolveError, Scheme, SchemeError,
     };
+    #[cfg(feature = "quic")]
+    pub use sockkit_link::{Fingerprint, FingerprintError};
+    #[cfg(feature = "pairing")]
+    pub use sockkit_link::{identity, pairing, trust};
 }
 
 #[cfg(feature = "codec")]

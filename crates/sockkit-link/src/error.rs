@@ -4,6 +4,8 @@ use std::{io, time::Duration};
 
 use sockkit_core::{BindError, tcp};
 
+#[cfg(feature = "pairing")]
+use super::pairing::PairingError;
 #[cfg(feature = "quic")]
 use super::quic;
 use super::{Address, ResolveError, Scheme};
@@ -36,6 +38,15 @@ pub enum DialError {
     /// The peer has all the connections that it takes: try again later.
     #[error(transparent)]
     Busy(FailedBy),
+    /// The peer was reached, and is not trusted, or does not trust this side.
+    #[cfg(feature = "pairing")]
+    #[error("there is no trust between this machine and {address}")]
+    NotTrusted {
+        /// What was dialled.
+        address: Address,
+        /// Why not.
+        source: PairingError,
+    },
     /// Something else went wrong.
     #[error(transparent)]
     Failed(FailedBy),

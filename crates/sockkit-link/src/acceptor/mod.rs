@@ -1,5 +1,7 @@
 //! Listening for streams, whatever carries them.
 
+#[cfg(feature = "pairing")]
+mod secure;
 mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
@@ -8,12 +10,14 @@ use std::{io, net::SocketAddr};
 
 use sockkit_core::server::{Accept, Accepted, Backoff};
 
+#[cfg(feature = "pairing")]
+pub(crate) use self::secure::SecureDoor;
 pub(crate) use self::tcp::TcpDoor;
 #[cfg(feature = "tls")]
 pub(crate) use self::tls::TlsDoor;
-#[cfg(feature = "quic")]
-use super::quic;
 use super::{Address, Connection, Scheme};
+#[cfg(feature = "quic")]
+use super::{Fingerprint, quic};
 
 /// Accepts [`Connection`]s over TCP, TLS or QUIC: what
 /// [`Node::listen`](super::Node::listen) gives.
@@ -28,6 +32,7 @@ use super::{Address, Connection, Scheme};
 #[derive(Debug)]
 pub struct Acceptor {
     door: Door,
+    scheme: Scheme,
     local: SocketAddr,
     backoff: Backoff,
 }
@@ -40,11 +45,15 @@ pub(crate) enum Door {
     Tls(TlsDoor),
     #[cfg(feature = "quic")]
     Quic(quic::Listener),
+    /// TLS or QUIC, with who dials proved.
+    #[cfg(feature = "pairing")]
+    Secure(SecureDoor),
 }
 
 impl Acceptor {
-    pub(super) fn new(door: Door) -> io::Result<Self> {
+    pub(super) fn new(door: Door, scheme: Scheme) -> io::Result<Self> {
         Ok(Self {
+            scheme,
             local: door.local_addr()?,
             door,
             backoff: Backoff::default(),
@@ -70,13 +79,7 @@ impl Acceptor {
 
     /// What carries the connections.
     pub fn scheme(&self) -> Scheme {
-        match self.door {
-            Door::Tcp(_) => Scheme::Tcp,
-            #[cfg(feature = "tls")]
-            Door::Tls(_) => Scheme::Tls,
-            #[cfg(feature = "quic")]
-            Door::Quic(_) => Scheme::Quic,
-        }
+        self.scheme
     }
 
     /// The address bound, with the port that the system chose.
@@ -93,9 +96,11 @@ impl Acceptor {
     /// What every peer should see: tell it by another way than this network.
     /// `None` over what has no certificate of its own.
     #[cfg(feature = "quic")]
-    pub fn fingerprint(&self) -> Option<quic::Fingerprint> {
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
         match &self.door {
             Door::Quic(listener) => Some(listener.fingerprint()),
+            #[cfg(feature = "pairing")]
+            Door::Secure(door) => Some(door.fingerprint()),
             _ => None,
         }
     }
@@ -130,6 +135,8 @@ impl Accept for Door {
             Self::Tls(door) => Ok(door.local_addr()),
             #[cfg(feature = "quic")]
             Self::Quic(listener) => listener.local_addr(),
+            #[cfg(feature = "pairing")]
+            Self::Secure(door) => Ok(door.local_addr()),
         }
     }
 
@@ -146,6 +153,8 @@ impl Accept for Door {
                     accepted.map_err(|error| io::Error::new(io::ErrorKind::NotConnected, error))?;
                 Ok(by_quic(connection))
             }
+            #[cfg(feature = "pairing")]
+            Self::Secure(door) => door.accept().await,
         }
     }
 
@@ -156,6 +165,8 @@ impl Accept for Door {
             Self::Tls(door) => door.accept_waiting(),
             #[cfg(feature = "quic")]
             Self::Quic(listener) => listener.accept_waiting().map(by_quic),
+            #[cfg(feature = "pairing")]
+            Self::Secure(door) => door.accept_waiting(),
         }
     }
 }

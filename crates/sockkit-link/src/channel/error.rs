@@ -72,6 +72,8 @@ impl DialError {
             Self::OtherProtocol(_) => End::Failed(io::ErrorKind::InvalidData),
             // As TCP resets one connection too many.
             Self::Busy(_) => End::Reset,
+            #[cfg(feature = "pairing")]
+            Self::NotTrusted { .. } => End::Failed(io::ErrorKind::PermissionDenied),
             Self::Failed(failed) => failed.end(),
         }
     }

@@ -19,11 +19,15 @@ use sockkit_core::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::stream::{Kind, Stream};
+#[cfg(feature = "quic")]
+use super::Fingerprint;
 use super::Scheme;
 #[cfg(feature = "quic")]
 use super::quic;
 #[cfg(feature = "tls")]
 use super::tls::TlsStream;
+#[cfg(feature = "pairing")]
+use super::{certificate, pairing::AuthenticatedPeer};
 
 /// A reliable stream to a peer, over TCP, TLS or QUIC.
 ///
@@ -31,6 +35,7 @@ use super::tls::TlsStream;
 /// closes the sending side; dropping the connection closes both.
 ///
 /// It is plain unless TLS or QUIC carries it: see [`is_encrypted`](Self::is_encrypted).
+/// Who is on the other side is proved where the [`Node`](crate::Node) has an identity.
 #[derive(Debug)]
 pub struct Connection {
     /// Locked, and never for long, where there is no `&mut` to be sure by: a
@@ -42,6 +47,8 @@ pub struct Connection {
     end: Option<End>,
     /// Its place at the acceptor that accepted it.
     slot: Option<Slot>,
+    #[cfg(feature = "pairing")]
+    proved: Option<AuthenticatedPeer>,
 }
 
 /// What is left to ask of a connection that was given away.
@@ -65,6 +72,8 @@ impl Connection {
             counters: Counters::default(),
             end: None,
             slot: None,
+            #[cfg(feature = "pairing")]
+            proved: None,
         }
     }
 
@@ -167,10 +176,33 @@ impl Connection {
     /// The listener's certificate as this side sees it, for people to compare;
     /// `None` over what has none of its own.
     #[cfg(feature = "quic")]
-    pub fn fingerprint(&self) -> Option<quic::Fingerprint> {
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
         match self.lock().kind() {
             Kind::Quic(connection) => Some(connection.fingerprint()),
             _ => None,
+        }
+    }
+
+    /// Who is on the other side; `None` if its node, or this one, has no identity.
+    #[cfg(feature = "pairing")]
+    pub fn peer(&self) -> Option<&AuthenticatedPeer> {
+        self.proved.as_ref()
+    }
+
+    #[cfg(feature = "pairing")]
+    pub(crate) fn proved(mut self, peer: AuthenticatedPeer) -> Self {
+        self.proved = Some(peer);
+        self
+    }
+
+    /// Of the certificate that the peer has shown; the handshake proved that it has
+    /// the key.
+    #[cfg(feature = "pairing")]
+    pub(crate) fn peer_key(&self) -> io::Result<Fingerprint> {
+        match self.lock().kind() {
+            Kind::Tcp(_) => Err(io::ErrorKind::InvalidData.into()),
+            Kind::Tls(stream) => certificate::fingerprint(stream.get_ref().1.peer_certificates()),
+            Kind::Quic(connection) => connection.peer_key(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Listening.
 
+#[cfg(feature = "pairing")]
+use std::sync::Arc;
 use std::{io, net::SocketAddr};
 
 use sockkit_core::{
@@ -9,8 +11,12 @@ use sockkit_core::{
 use tokio::time::timeout;
 
 use super::Node;
+#[cfg(feature = "pairing")]
+use crate::acceptor::SecureDoor;
 #[cfg(feature = "tls")]
 use crate::acceptor::TlsDoor;
+#[cfg(feature = "pairing")]
+use crate::pairing::{self, Party};
 #[cfg(feature = "quic")]
 use crate::quic;
 use crate::{
@@ -47,7 +53,7 @@ impl Node {
         let mut failed = None;
         for address in found {
             match self.bind(at, address, both && address.is_ipv6()) {
-                Ok(door) => return Ok(Acceptor::new(door)?),
+                Ok(door) => return Ok(Acceptor::new(door, at.scheme())?),
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
@@ -56,34 +62,81 @@ impl Node {
 
     /// At one address; an IPv6 one takes IPv4 too if it is to hear `both`.
     fn bind(&self, at: &Address, address: SocketAddr, both: bool) -> Result<Door, ListenError> {
-        let hears = |options: &SocketOptions| match both {
-            true => options.clone().only_v6(false),
-            false => options.clone(),
-        };
-        let listen = || {
-            let config = ListenConfig::default().options(hears(&self.tcp_options));
-            tcp::Listener::bind_with(address, &config)
-        };
+        #[cfg(feature = "pairing")]
+        if let Some(party) = &self.party {
+            return self.bind_secure(at, address, both, party);
+        }
         match at.scheme() {
-            Scheme::Tcp => Ok(Door::Tcp(TcpDoor::new(listen()?, self.slots()))),
+            Scheme::Tcp => {
+                let listener = self.bind_tcp(address, both)?;
+                Ok(Door::Tcp(TcpDoor::new(listener, self.slots())))
+            }
             #[cfg(feature = "tls")]
             Scheme::Tls => {
                 let keys = self.keys.server.clone();
                 let keys = keys.ok_or_else(|| SchemeError::NoKeys {
                     address: at.clone(),
                 })?;
-                let door = TlsDoor::start(listen()?, self.slots(), keys, self.timeout)?;
+                let listener = self.bind_tcp(address, both)?;
+                let door = TlsDoor::start(listener, self.slots(), keys, self.timeout)?;
                 Ok(Door::Tls(door))
             }
             #[cfg(feature = "quic")]
-            Scheme::Quic => {
-                let config = (self.quic.clone())
-                    .map_options(hears)
-                    .handshake_timeout(self.timeout)
-                    .limits(self.max_connections, self.max_connections_per_address);
-                Ok(Door::Quic(quic::Listener::bind_with(address, &config)?))
-            }
+            Scheme::Quic => self.bind_quic(address, both, self.quic.clone()),
             _ => Err(SchemeError::of(at).into()),
         }
+    }
+
+    /// The same, with both ends proved.
+    #[cfg(feature = "pairing")]
+    fn bind_secure(
+        &self,
+        at: &Address,
+        address: SocketAddr,
+        both: bool,
+        party: &Party,
+    ) -> Result<Door, ListenError> {
+        let below = match at.scheme() {
+            Scheme::Tcp | Scheme::Tls => {
+                let service = pairing::protocol(self.quic.service());
+                let keys = Arc::new(party.identity.listener(&service)?);
+                let listener = self.bind_tcp(address, both)?;
+                Door::Tls(TlsDoor::start(listener, self.slots(), keys, self.timeout)?)
+            }
+            Scheme::Quic => {
+                let config = self.quic.clone().identity(party.identity.clone());
+                self.bind_quic(address, both, config)?
+            }
+            _ => return Err(SchemeError::of(at).into()),
+        };
+        let door = SecureDoor::start(below, party.clone(), self.timeout)?;
+        Ok(Door::Secure(door))
+    }
+
+    fn bind_tcp(&self, address: SocketAddr, both: bool) -> Result<tcp::Listener, ListenError> {
+        let config = ListenConfig::default().options(hearing(both, &self.tcp_options));
+        Ok(tcp::Listener::bind_with(address, &config)?)
+    }
+
+    #[cfg(feature = "quic")]
+    fn bind_quic(
+        &self,
+        address: SocketAddr,
+        both: bool,
+        config: quic::Config,
+    ) -> Result<Door, ListenError> {
+        let config = config
+            .map_options(|options| hearing(both, options))
+            .handshake_timeout(self.timeout)
+            .limits(self.max_connections, self.max_connections_per_address);
+        Ok(Door::Quic(quic::Listener::bind_with(address, &config)?))
+    }
+}
+
+/// The options of a socket that hears both versions of IP, or its own.
+fn hearing(both: bool, options: &SocketOptions) -> SocketOptions {
+    match both {
+        true => options.clone().only_v6(false),
+        false => options.clone(),
     }
 }

@@ -11,6 +11,8 @@ use sockkit_core::{options::SocketOptions, server::Slots};
 use super::quic;
 #[cfg(feature = "tls")]
 use super::tls::Keys;
+#[cfg(feature = "pairing")]
+use super::{identity::Identity, pairing::Party, trust::Trust};
 
 /// Dials and listens, over whatever an [`Address`](super::Address) says.
 ///
@@ -35,7 +37,9 @@ use super::tls::Keys;
 /// ```
 ///
 /// TCP is in the clear, and TLS needs keys of the caller's. QUIC encrypts, and
-/// does not prove who is there: compare the fingerprints.
+/// does not prove who is there: compare the fingerprints. With an identity, by
+/// `authenticate` (feature `pairing`), all of them encrypt, and both ends prove
+/// who they are.
 #[derive(Clone, Debug)]
 #[must_use = "a node does nothing until it dials or listens"]
 pub struct Node {
@@ -47,6 +51,8 @@ pub struct Node {
     keys: Keys,
     #[cfg(feature = "quic")]
     quic: quic::Config,
+    #[cfg(feature = "pairing")]
+    party: Option<Party>,
 }
 
 impl Node {
@@ -103,6 +109,24 @@ impl Node {
         self
     }
 
+    /// Proves who this machine is, and insists that its peers do and are trusted.
+    ///
+    /// From then on nothing is in the clear: `tcp://` and `tls://` are TLS 1.3 over
+    /// TCP alike, and the keys of [`tls_client`](Self::tls_client) and
+    /// [`tls_server`](Self::tls_server) are not used. Peers without an identity are
+    /// refused, and so is a service of another name: that of
+    /// [`quic::Config::protocol`] counts for TCP as well.
+    ///
+    /// [`Connection::peer`](crate::Connection::peer) is who was proved. A dialled
+    /// peer that is not trusted is a
+    /// [`DialError::NotTrusted`](crate::DialError::NotTrusted); one that dials and is
+    /// not trusted is told so, and not accepted.
+    #[cfg(feature = "pairing")]
+    pub fn authenticate(mut self, identity: Identity, trust: Trust) -> Self {
+        self.party = Some(Party { identity, trust });
+        self
+    }
+
     fn slots(&self) -> Slots {
         match self.max_connections_per_address {
             Some(per_address) => Slots::new(self.max_connections, per_address),
@@ -123,6 +147,8 @@ impl Default for Node {
             keys: Keys::default(),
             #[cfg(feature = "quic")]
             quic: quic::Config::default(),
+            #[cfg(feature = "pairing")]
+            party: None,
         }
     }
 }

@@ -9,6 +9,8 @@ use quinn::{
 use sockkit_core::{options::SocketOptions, server::Slots};
 
 use super::PROTOCOL;
+#[cfg(feature = "pairing")]
+use crate::identity::Identity;
 
 /// How to listen and to dial.
 #[derive(Clone, Debug)]
@@ -23,6 +25,8 @@ pub struct Config {
     window_bytes: u32,
     congestion: Congestion,
     message_streams: u32,
+    #[cfg(feature = "pairing")]
+    pub(super) identity: Option<Identity>,
 }
 
 /// How a sender finds out how much the link carries.
@@ -110,6 +114,19 @@ impl Config {
         self
     }
 
+    /// Of a node with one: its certificate is shown, and the peer must show one.
+    #[cfg(feature = "pairing")]
+    pub(crate) fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// What is spoken over the stream.
+    #[cfg(feature = "pairing")]
+    pub(crate) fn service(&self) -> &[u8] {
+        &self.protocol
+    }
+
     /// How many streams with messages the peer may have open at a time.
     pub(crate) fn message_streams(mut self, streams: u32) -> Self {
         self.message_streams = streams;
@@ -177,6 +194,8 @@ impl Default for Config {
             window_bytes: 4 << 20,
             congestion: Congestion::default(),
             message_streams: 0,
+            #[cfg(feature = "pairing")]
+            identity: None,
         }
     }
 }

@@ -126,6 +126,12 @@ impl Connection {
         self.handle.clone()
     }
 
+    /// Of the certificate that the peer has shown.
+    #[cfg(feature = "pairing")]
+    pub(crate) fn peer_key(&self) -> io::Result<Fingerprint> {
+        super::connect::fingerprint(&self.handle.connection)
+    }
+
     /// Bytes that only the two ends can derive; `None` before the handshake.
     pub(crate) fn export_keying_material<const BYTES: usize>(
         &self,

@@ -39,7 +39,7 @@
 //! on the network reads nothing; who can put himself between the two can pose as
 //! the listener. [`Fingerprint`] is for finding that out: it is the same on both
 //! sides unless somebody sits between them. The listener never learns who
-//! dialled.
+//! dialled. A [`Node`](crate::Node) with an identity proves both.
 //!
 //! # One stream
 //! A connection has one bidirectional stream, which the dialler opens by
@@ -69,9 +69,9 @@ pub use self::{
     connect::{connect, connect_with},
     connection::{Connection, Handle, Stats},
     error::ConnectError,
-    identity::Fingerprint,
     listener::Listener,
 };
+use crate::Fingerprint;
 pub(crate) use error::lost;
 
 /// What is spoken over the stream unless [`Config::protocol`] says otherwise.
