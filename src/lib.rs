@@ -111,7 +111,8 @@ pub mod link {
     //! [`Connection`]s; with the feature `codec`, a channel carries messages.
     //! The transports themselves are modules of the crate root:
     //! [`tcp`](crate::tcp), [`udp`](crate::udp), and with their features `quic`
-    //! and `tls`.
+    //! and `tls`. With the feature `pairing` a node has an `identity`, and `trust` in
+    //! others.
 
     #[cfg(feature = "codec")]
     pub use sockkit_link::channel;
@@ -119,6 +120,10 @@ pub mod link {
         Acceptor, Address, AddressDefaults, AddressError, Connection, DialError, FailedBy, Handle,
         Host, ListenError, Node, NotEncrypted, ResolveError, Scheme, SchemeError,
     };
+    #[cfg(feature = "quic")]
+    pub use sockkit_link::{Fingerprint, FingerprintError};
+    #[cfg(feature = "pairing")]
+    pub use sockkit_link::{identity, pairing, trust};
 }
 
 #[cfg(feature = "codec")]

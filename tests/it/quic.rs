@@ -78,7 +78,7 @@ async fn both_sides_see_one_fingerprint_and_every_listener_has_its_own() {
     let (dialled, accepted) = direct().await;
     assert_eq!(dialled.fingerprint(), accepted.fingerprint());
     let shown = dialled.fingerprint().to_string();
-    let groups: Vec<_> = shown.split(' ').collect();
+    let groups: Vec<_> = shown.split('-').collect();
     assert_eq!(groups.len(), 16, "{shown}");
     for group in groups {
         assert!(group.len() == 4 && group.chars().all(|digit| digit.is_ascii_hexdigit()));

@@ -4,6 +4,8 @@ use std::{io, time::Duration};
 
 use sockkit_core::{BindError, tcp};
 
+#[cfg(feature = "pairing")]
+use super::pairing::PairingError;
 #[cfg(feature = "quic")]
 use super::quic;
 use super::{Address, ResolveError, Scheme};
@@ -36,6 +38,15 @@ pub enum DialError {
     /// The peer has reached its connection limit: try again later.
     #[error(transparent)]
     Busy(FailedBy),
+    /// The peer was reached, but is not trusted, or does not trust this side.
+    #[cfg(feature = "pairing")]
+    #[error("no trust between this machine and {address}")]
+    NotTrusted {
+        /// The dialled address.
+        address: Address,
+        /// The reason.
+        source: PairingError,
+    },
     /// Any other error.
     #[error(transparent)]
     Failed(FailedBy),

@@ -7,15 +7,27 @@
 
 mod acceptor;
 mod address;
+#[cfg(feature = "quic")]
+mod certificate;
 pub mod channel;
 mod connection;
 mod error;
+#[cfg(feature = "quic")]
+mod fingerprint;
+#[cfg(feature = "pairing")]
+pub mod identity;
 mod node;
+#[cfg(feature = "pairing")]
+pub mod pairing;
 #[cfg(feature = "quic")]
 pub mod quic;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(feature = "pairing")]
+pub mod trust;
 
+#[cfg(feature = "quic")]
+pub use self::fingerprint::{Fingerprint, FingerprintError};
 pub use self::{
     acceptor::Acceptor,
     address::{Address, AddressDefaults, AddressError, Host, ResolveError, Scheme},

@@ -33,7 +33,7 @@ impl Desk {
 /// The sixteen groups of four, wherever they are said.
 fn fingerprint(said: &str) -> &str {
     let is_one = |line: &&str| {
-        let groups: Vec<_> = line.split(' ').collect();
+        let groups: Vec<_> = line.split('-').collect();
         groups.len() == 16 && groups.iter().all(|group| group.len() == 4)
     };
     said.lines()

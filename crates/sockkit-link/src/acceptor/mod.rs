@@ -1,5 +1,7 @@
 //! Accepts streams over any transport.
 
+#[cfg(feature = "pairing")]
+mod secure;
 mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
@@ -8,12 +10,14 @@ use std::{io, net::SocketAddr};
 
 use sockkit_core::server::{Accept, Accepted, Backoff};
 
+#[cfg(feature = "pairing")]
+pub(crate) use self::secure::SecureAcceptor;
 pub(crate) use self::tcp::TcpAcceptor;
 #[cfg(feature = "tls")]
 pub(crate) use self::tls::TlsAcceptor;
-#[cfg(feature = "quic")]
-use super::quic;
 use super::{Address, Connection, Scheme};
+#[cfg(feature = "quic")]
+use super::{Fingerprint, quic};
 
 /// Accepts [`Connection`]s over TCP, TLS or QUIC; returned by
 /// [`Node::listen`](super::Node::listen).
@@ -29,6 +33,7 @@ use super::{Address, Connection, Scheme};
 #[derive(Debug)]
 pub struct Acceptor {
     inner: TransportAcceptor,
+    scheme: Scheme,
     local: SocketAddr,
     backoff: Backoff,
 }
@@ -41,11 +46,15 @@ pub(crate) enum TransportAcceptor {
     Tls(TlsAcceptor),
     #[cfg(feature = "quic")]
     Quic(quic::Listener),
+    /// TLS or QUIC with mutual authentication.
+    #[cfg(feature = "pairing")]
+    Secure(SecureAcceptor),
 }
 
 impl Acceptor {
-    pub(super) fn new(inner: TransportAcceptor) -> io::Result<Self> {
+    pub(super) fn new(inner: TransportAcceptor, scheme: Scheme) -> io::Result<Self> {
         Ok(Self {
+            scheme,
             local: inner.local_addr()?,
             inner,
             backoff: Backoff::default(),
@@ -70,13 +79,7 @@ impl Acceptor {
 
     /// The transport of the connections.
     pub fn scheme(&self) -> Scheme {
-        match self.inner {
-            TransportAcceptor::Tcp(_) => Scheme::Tcp,
-            #[cfg(feature = "tls")]
-            TransportAcceptor::Tls(_) => Scheme::Tls,
-            #[cfg(feature = "quic")]
-            TransportAcceptor::Quic(_) => Scheme::Quic,
-        }
+        self.scheme
     }
 
     /// The local address, with the port chosen by the system.
@@ -93,9 +96,11 @@ impl Acceptor {
     /// channel than this network. `None` for transports without a certificate
     /// of their own.
     #[cfg(feature = "quic")]
-    pub fn fingerprint(&self) -> Option<quic::Fingerprint> {
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
         match &self.inner {
             TransportAcceptor::Quic(listener) => Some(listener.fingerprint()),
+            #[cfg(feature = "pairing")]
+            TransportAcceptor::Secure(acceptor) => Some(acceptor.fingerprint()),
             _ => None,
         }
     }
@@ -130,6 +135,8 @@ impl Accept for TransportAcceptor {
             Self::Tls(inner) => Ok(inner.local_addr()),
             #[cfg(feature = "quic")]
             Self::Quic(listener) => listener.local_addr(),
+            #[cfg(feature = "pairing")]
+            Self::Secure(inner) => Ok(inner.local_addr()),
         }
     }
 
@@ -147,6 +154,8 @@ impl Accept for TransportAcceptor {
                     accepted.map_err(|error| io::Error::new(io::ErrorKind::NotConnected, error))?;
                 Ok(by_quic(connection))
             }
+            #[cfg(feature = "pairing")]
+            Self::Secure(inner) => inner.accept().await,
         }
     }
 
@@ -157,6 +166,8 @@ impl Accept for TransportAcceptor {
             Self::Tls(inner) => inner.accept_waiting(),
             #[cfg(feature = "quic")]
             Self::Quic(listener) => listener.accept_waiting().map(by_quic),
+            #[cfg(feature = "pairing")]
+            Self::Secure(inner) => inner.accept_waiting(),
         }
     }
 }

@@ -72,6 +72,8 @@ impl DialError {
             Self::OtherProtocol(_) => End::Failed(io::ErrorKind::InvalidData),
             // TCP resets a connection over the limit.
             Self::Busy(_) => End::Reset,
+            #[cfg(feature = "pairing")]
+            Self::NotTrusted { .. } => End::Failed(io::ErrorKind::PermissionDenied),
             Self::Failed(failed) => failed.end(),
         }
     }

@@ -19,11 +19,15 @@ use sockkit_core::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::stream::{Kind, Stream};
+#[cfg(feature = "quic")]
+use super::Fingerprint;
 use super::Scheme;
 #[cfg(feature = "quic")]
 use super::quic;
 #[cfg(feature = "tls")]
 use super::tls::TlsStream;
+#[cfg(feature = "pairing")]
+use super::{certificate, pairing::AuthenticatedPeer};
 
 /// A reliable stream to a peer, over TCP, TLS or QUIC.
 ///
@@ -32,6 +36,7 @@ use super::tls::TlsStream;
 ///
 /// TCP is not encrypted; TLS and QUIC are: see
 /// [`is_encrypted`](Self::is_encrypted).
+/// If the [`Node`](crate::Node) has an identity, the peer is authenticated.
 #[derive(Debug)]
 pub struct Connection {
     /// Locked only briefly, by methods that take `&self`: peeking moves bytes
@@ -43,6 +48,8 @@ pub struct Connection {
     end: Option<End>,
     /// Its permit from the acceptor that accepted it.
     permit: Option<Permit>,
+    #[cfg(feature = "pairing")]
+    authenticated: Option<AuthenticatedPeer>,
 }
 
 /// A handle to a connection that has been moved elsewhere.
@@ -66,6 +73,8 @@ impl Connection {
             counters: Counters::default(),
             end: None,
             permit: None,
+            #[cfg(feature = "pairing")]
+            authenticated: None,
         }
     }
 
@@ -170,10 +179,33 @@ impl Connection {
     /// Fingerprint of the listener's certificate as seen by this side, for
     /// users to compare; `None` for transports without one.
     #[cfg(feature = "quic")]
-    pub fn fingerprint(&self) -> Option<quic::Fingerprint> {
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
         match self.lock().kind() {
             Kind::Quic(connection) => Some(connection.fingerprint()),
             _ => None,
+        }
+    }
+
+    /// The authenticated peer; `None` unless both nodes have an identity.
+    #[cfg(feature = "pairing")]
+    pub fn peer(&self) -> Option<&AuthenticatedPeer> {
+        self.authenticated.as_ref()
+    }
+
+    #[cfg(feature = "pairing")]
+    pub(crate) fn authenticated(mut self, peer: AuthenticatedPeer) -> Self {
+        self.authenticated = Some(peer);
+        self
+    }
+
+    /// Fingerprint of the peer's certificate; the handshake has proved that the
+    /// peer has the key.
+    #[cfg(feature = "pairing")]
+    pub(crate) fn peer_key(&self) -> io::Result<Fingerprint> {
+        match self.lock().kind() {
+            Kind::Tcp(_) => Err(io::ErrorKind::InvalidData.into()),
+            Kind::Tls(stream) => certificate::fingerprint(stream.get_ref().1.peer_certificates()),
+            Kind::Quic(connection) => connection.peer_key(),
         }
     }
 

@@ -1,11 +1,15 @@
 //! Dialling, with one timeout for everything.
 
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use std::{io, net::SocketAddr, time::Duration};
 
 use sockkit_core::tcp::{self, Connector};
 use tokio::time::{Instant, timeout};
 
 use super::Node;
+#[cfg(feature = "pairing")]
+use crate::pairing::{self, PairingError, Party};
 #[cfg(feature = "quic")]
 use crate::quic;
 use crate::{Address, Connection, DialError, Scheme, SchemeError};
@@ -31,6 +35,10 @@ impl Node {
         let began = Instant::now();
         let found = timeout(self.timeout, to.resolve()).await;
         let found = found.map_err(|_elapsed| self.too_late(to))??;
+        #[cfg(feature = "pairing")]
+        if let Some(party) = &self.party {
+            return self.dial_secure(to, &found, began, party).await;
+        }
         match to.scheme() {
             Scheme::Tcp => {
                 let tcp = self.dial_tcp(to, &found, began).await?;
@@ -39,7 +47,7 @@ impl Node {
             #[cfg(feature = "tls")]
             Scheme::Tls => self.dial_tls(to, &found, began).await,
             #[cfg(feature = "quic")]
-            Scheme::Quic => self.dial_quic(to, &found, began).await,
+            Scheme::Quic => self.dial_quic(to, &found, began, self.quic.clone()).await,
             _ => Err(SchemeError::of(to).into()),
         }
     }
@@ -60,6 +68,40 @@ impl Node {
         })
     }
 
+    /// The race for the fastest address, and TLS or QUIC with the winner, come
+    /// first: a code is tried with one peer a dial.
+    #[cfg(feature = "pairing")]
+    async fn dial_secure(
+        &self,
+        to: &Address,
+        found: &[SocketAddr],
+        began: Instant,
+        party: &Party,
+    ) -> Result<Connection, DialError> {
+        let not_trusted = |source| DialError::NotTrusted {
+            address: to.clone(),
+            source,
+        };
+        let mut connection = match to.scheme() {
+            Scheme::Tcp | Scheme::Tls => {
+                let service = pairing::protocol(self.quic.service());
+                let keys = party.identity.dialler(&service).map_err(broken)?;
+                let shaken = self.shake_hands(to, found, began, Arc::new(keys)).await;
+                shaken.map_err(|error| otherwise(to, error))?
+            }
+            Scheme::Quic => {
+                let config = self.quic.clone().identity(party.identity.clone());
+                self.dial_quic(to, found, began, config).await?
+            }
+            _ => return Err(SchemeError::of(to).into()),
+        };
+        let listener = connection.peer_key().map_err(broken)?;
+        let proving = party.dial(&mut connection, listener);
+        let proved = timeout(self.left(began), proving).await;
+        let proved = proved.map_err(|_elapsed| self.too_late(to))?;
+        Ok(connection.authenticated(proved.map_err(not_trusted)?))
+    }
+
     #[cfg(feature = "tls")]
     async fn dial_tls(
         &self,
@@ -71,6 +113,17 @@ impl Node {
         let keys = keys.ok_or_else(|| SchemeError::NoKeys {
             address: to.clone(),
         })?;
+        self.shake_hands(to, found, began, keys).await
+    }
+
+    #[cfg(feature = "tls")]
+    async fn shake_hands(
+        &self,
+        to: &Address,
+        found: &[SocketAddr],
+        began: Instant,
+        keys: Arc<rustls::ClientConfig>,
+    ) -> Result<Connection, DialError> {
         let tcp = self.dial_tcp(to, found, began).await?;
         let shaking = tls::connect(keys, to.host(), tcp);
         let shaken = timeout(self.left(began), shaking).await;
@@ -90,10 +143,11 @@ impl Node {
         to: &Address,
         found: &[SocketAddr],
         began: Instant,
+        config: quic::QuicConfig,
     ) -> Result<Connection, DialError> {
         use quic::ConnectError;
 
-        let config = self.quic.clone().handshake_timeout(self.left(began));
+        let config = config.handshake_timeout(self.left(began));
         let connected = quic::connect_with(found, &config).await;
         let connection = connected.map_err(|error| match error {
             ConnectError::TimedOut { .. } => self.too_late(to),
@@ -115,6 +169,31 @@ impl Node {
             address: to.clone(),
             timeout: self.timeout,
         }
+    }
+}
+
+/// Explains why the listener did not take part in the handshake.
+#[cfg(feature = "pairing")]
+fn otherwise(to: &Address, error: DialError) -> DialError {
+    use rustls::{AlertDescription, Error, InvalidMessage};
+
+    let DialError::Failed(FailedBy::Tls { source, .. }) = &error else {
+        return error;
+    };
+    let said = source.get_ref().and_then(|source| source.downcast_ref());
+    let source = match said {
+        Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
+            PairingError::OtherService
+        }
+        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => PairingError::Plain,
+        // An older version rejects the handshake as malformed, and closes.
+        None if source.kind() == io::ErrorKind::UnexpectedEof => PairingError::Plain,
+        None if source.kind() == io::ErrorKind::ConnectionReset => PairingError::Plain,
+        _ => return error,
+    };
+    DialError::NotTrusted {
+        address: to.clone(),
+        source,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Listening.
 
+#[cfg(feature = "pairing")]
+use std::sync::Arc;
 use std::{io, net::SocketAddr};
 
 use sockkit_core::{
@@ -9,8 +11,12 @@ use sockkit_core::{
 use tokio::time::timeout;
 
 use super::Node;
+#[cfg(feature = "pairing")]
+use crate::acceptor::SecureAcceptor;
 #[cfg(feature = "tls")]
 use crate::acceptor::TlsAcceptor;
+#[cfg(feature = "pairing")]
+use crate::pairing::{self, Party};
 #[cfg(feature = "quic")]
 use crate::quic;
 use crate::{
@@ -47,7 +53,7 @@ impl Node {
         let mut failed = None;
         for address in found {
             match self.bind(at, address, both && address.is_ipv6()) {
-                Ok(acceptor) => return Ok(Acceptor::new(acceptor)?),
+                Ok(acceptor) => return Ok(Acceptor::new(acceptor, at.scheme())?),
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
@@ -61,39 +67,91 @@ impl Node {
         address: SocketAddr,
         both: bool,
     ) -> Result<TransportAcceptor, ListenError> {
-        let hears = |options: &SocketOptions| match both {
-            true => options.clone().only_v6(false),
-            false => options.clone(),
-        };
-        let listen = || {
-            let config = ListenConfig::default().options(hears(&self.tcp_options));
-            tcp::Listener::bind_with(address, &config)
-        };
+        #[cfg(feature = "pairing")]
+        if let Some(party) = &self.party {
+            return self.bind_secure(at, address, both, party);
+        }
         match at.scheme() {
-            Scheme::Tcp => Ok(TransportAcceptor::Tcp(TcpAcceptor::new(
-                listen()?,
-                self.limiter(),
-            ))),
+            Scheme::Tcp => {
+                let listener = self.bind_tcp(address, both)?;
+                Ok(TransportAcceptor::Tcp(TcpAcceptor::new(
+                    listener,
+                    self.limiter(),
+                )))
+            }
             #[cfg(feature = "tls")]
             Scheme::Tls => {
                 let keys = self.keys.server.clone();
                 let keys = keys.ok_or_else(|| SchemeError::NoKeys {
                     address: at.clone(),
                 })?;
-                let acceptor = TlsAcceptor::start(listen()?, self.limiter(), keys, self.timeout)?;
+                let listener = self.bind_tcp(address, both)?;
+                let acceptor = TlsAcceptor::start(listener, self.limiter(), keys, self.timeout)?;
                 Ok(TransportAcceptor::Tls(acceptor))
             }
             #[cfg(feature = "quic")]
-            Scheme::Quic => {
-                let config = (self.quic.clone())
-                    .map_options(hears)
-                    .handshake_timeout(self.timeout)
-                    .limits(self.max_connections, self.max_connections_per_address);
-                Ok(TransportAcceptor::Quic(quic::Listener::bind_with(
-                    address, &config,
-                )?))
-            }
+            Scheme::Quic => self.bind_quic(address, both, self.quic.clone()),
             _ => Err(SchemeError::of(at).into()),
         }
+    }
+
+    /// The same, with both ends proved.
+    #[cfg(feature = "pairing")]
+    fn bind_secure(
+        &self,
+        at: &Address,
+        address: SocketAddr,
+        both: bool,
+        party: &Party,
+    ) -> Result<TransportAcceptor, ListenError> {
+        let below = match at.scheme() {
+            Scheme::Tcp | Scheme::Tls => {
+                let service = pairing::protocol(self.quic.service());
+                let keys = Arc::new(party.identity.listener(&service)?);
+                let listener = self.bind_tcp(address, both)?;
+                TransportAcceptor::Tls(TlsAcceptor::start(
+                    listener,
+                    self.limiter(),
+                    keys,
+                    self.timeout,
+                )?)
+            }
+            Scheme::Quic => {
+                let config = self.quic.clone().identity(party.identity.clone());
+                self.bind_quic(address, both, config)?
+            }
+            _ => return Err(SchemeError::of(at).into()),
+        };
+        let door = SecureAcceptor::start(below, party.clone(), self.timeout)?;
+        Ok(TransportAcceptor::Secure(door))
+    }
+
+    fn bind_tcp(&self, address: SocketAddr, both: bool) -> Result<tcp::Listener, ListenError> {
+        let config = ListenConfig::default().options(hearing(both, &self.tcp_options));
+        Ok(tcp::Listener::bind_with(address, &config)?)
+    }
+
+    #[cfg(feature = "quic")]
+    fn bind_quic(
+        &self,
+        address: SocketAddr,
+        both: bool,
+        config: quic::QuicConfig,
+    ) -> Result<TransportAcceptor, ListenError> {
+        let config = config
+            .map_options(|options| hearing(both, options))
+            .handshake_timeout(self.timeout)
+            .limits(self.max_connections, self.max_connections_per_address);
+        Ok(TransportAcceptor::Quic(quic::Listener::bind_with(
+            address, &config,
+        )?))
+    }
+}
+
+/// The options of a socket that hears both versions of IP, or its own.
+fn hearing(both: bool, options: &SocketOptions) -> SocketOptions {
+    match both {
+        true => options.clone().only_v6(false),
+        false => options.clone(),
     }
 }

@@ -11,6 +11,8 @@ use sockkit_core::{options::SocketOptions, server::ConnectionLimiter};
 use super::quic;
 #[cfg(feature = "tls")]
 use super::tls::Keys;
+#[cfg(feature = "pairing")]
+use super::{identity::Identity, pairing::Party, trust::Trust};
 
 /// Dials and listens over the transport of an [`Address`](super::Address).
 ///
@@ -36,6 +38,8 @@ use super::tls::Keys;
 ///
 /// TCP is not encrypted, and TLS needs keys from the caller. QUIC encrypts, but does
 /// not authenticate the peer: compare the fingerprints.
+/// With an identity, set by `authenticate` (feature `pairing`), every transport
+/// is encrypted and both sides are authenticated.
 #[derive(Clone, Debug)]
 #[must_use = "a node does nothing until it dials or listens"]
 pub struct Node {
@@ -47,6 +51,8 @@ pub struct Node {
     keys: Keys,
     #[cfg(feature = "quic")]
     quic: quic::QuicConfig,
+    #[cfg(feature = "pairing")]
+    party: Option<Party>,
 }
 
 impl Node {
@@ -105,6 +111,25 @@ impl Node {
         self
     }
 
+    /// Authenticates this machine with `identity`, and requires its peers to be
+    /// authenticated and trusted.
+    ///
+    /// From then on every connection is encrypted: `tcp://` and `tls://` both use
+    /// TLS 1.3 over TCP, and the keys of [`tls_client`](Self::tls_client) and
+    /// [`tls_server`](Self::tls_server) are not used. Peers without an identity are
+    /// refused, and so are services of another name:
+    /// [`QuicConfig::protocol`](quic::QuicConfig::protocol) applies to TCP as well.
+    ///
+    /// [`Connection::peer`](crate::Connection::peer) is the authenticated peer. If a
+    /// dialled peer is not trusted, dialling fails with
+    /// [`DialError::NotTrusted`](crate::DialError::NotTrusted); a dialler that is not
+    /// trusted is told, and not accepted.
+    #[cfg(feature = "pairing")]
+    pub fn authenticate(mut self, identity: Identity, trust: Trust) -> Self {
+        self.party = Some(Party { identity, trust });
+        self
+    }
+
     fn limiter(&self) -> ConnectionLimiter {
         match self.max_connections_per_address {
             Some(per_address) => ConnectionLimiter::new(self.max_connections, per_address),
@@ -125,6 +150,8 @@ impl Default for Node {
             keys: Keys::default(),
             #[cfg(feature = "quic")]
             quic: quic::QuicConfig::default(),
+            #[cfg(feature = "pairing")]
+            party: None,
         }
     }
 }

@@ -9,6 +9,8 @@ use quinn::{
 use sockkit_core::{options::SocketOptions, server::ConnectionLimiter};
 
 use super::PROTOCOL;
+#[cfg(feature = "pairing")]
+use crate::identity::Identity;
 
 /// Settings for listening and dialling.
 #[derive(Clone, Debug)]
@@ -23,6 +25,8 @@ pub struct QuicConfig {
     window_bytes: u32,
     congestion: Congestion,
     message_streams: u32,
+    #[cfg(feature = "pairing")]
+    pub(super) identity: Option<Identity>,
 }
 
 /// Congestion control: how a sender determines the available bandwidth.
@@ -112,6 +116,20 @@ impl QuicConfig {
         self
     }
 
+    /// The identity of the node: its certificate is presented, and the peer must
+    /// present one.
+    #[cfg(feature = "pairing")]
+    pub(crate) fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// Name of the protocol spoken over the stream.
+    #[cfg(feature = "pairing")]
+    pub(crate) fn service(&self) -> &[u8] {
+        &self.protocol
+    }
+
     /// Maximum number of message streams that the peer may have open.
     pub(crate) fn message_streams(mut self, streams: u32) -> Self {
         self.message_streams = streams;
@@ -180,6 +198,8 @@ impl Default for QuicConfig {
             window_bytes: 4 << 20,
             congestion: Congestion::default(),
             message_streams: 0,
+            #[cfg(feature = "pairing")]
+            identity: None,
         }
     }
 }

@@ -17,6 +17,7 @@ use super::{
     identity::{self, NAME},
     socket,
 };
+use crate::certificate;
 
 /// Dials a name or an address with the default configuration.
 ///
@@ -64,7 +65,7 @@ pub async fn connect_with(
         .unwrap_or_else(|elapsed| Err(elapsed.into()))
         .map_err(ConnectError::Resolve)?;
     let addresses = dial::interleave(found);
-    let tls = Arc::new(identity::dialler(&config.protocol)?);
+    let tls = Arc::new(identity::dialler(config)?);
     let mut client = ClientConfig::new(tls);
     client.transport_config(config.transport(0));
 
@@ -122,8 +123,7 @@ async fn attempt(
         },
         reason = refusals.about(address) => return Err(ConnectError::Refused { address, reason }),
     };
-    let fingerprint = fingerprint(&connection)
-        .ok_or_else(|| ConnectError::Io(io::ErrorKind::InvalidData.into()))?;
+    let fingerprint = fingerprint(&connection)?;
     Ok(Connection::new(
         endpoint,
         connection,
@@ -133,11 +133,11 @@ async fn attempt(
     ))
 }
 
-/// The fingerprint of the certificate that the listener has presented.
-fn fingerprint(connection: &quinn::Connection) -> Option<Fingerprint> {
-    let shown = connection.peer_identity()?;
-    let chain = shown.downcast::<Vec<CertificateDer<'static>>>().ok()?;
-    chain.first().map(Fingerprint::of)
+/// The fingerprint of the certificate that the peer has presented.
+pub(super) fn fingerprint(connection: &quinn::Connection) -> io::Result<Fingerprint> {
+    let shown = connection.peer_identity();
+    let chain = shown.and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
+    certificate::fingerprint(chain.as_deref().map(Vec::as_slice))
 }
 
 #[cfg(test)]
@@ -154,7 +154,7 @@ mod tests {
     #[tokio::test]
     async fn a_listener_that_allows_no_stream_is_given_up() {
         let config = QuicConfig::default().handshake_timeout(Duration::from_millis(500));
-        let (tls, _) = identity::listener(&config.protocol).unwrap();
+        let (tls, _) = identity::listener(&config).unwrap();
         let mut server = ServerConfig::with_crypto(Arc::new(tls));
         server.transport_config(config.transport(0));
         let socket = socket::bind(LOOPBACK, &config.options).ok().unwrap();

@@ -127,6 +127,12 @@ impl Connection {
         self.handle.clone()
     }
 
+    /// Fingerprint of the certificate that the peer has presented.
+    #[cfg(feature = "pairing")]
+    pub(crate) fn peer_key(&self) -> io::Result<Fingerprint> {
+        super::connect::fingerprint(&self.handle.connection)
+    }
+
     /// Derives keying material; `None` before the handshake is complete.
     pub(crate) fn export_keying_material<const BYTES: usize>(
         &self,

@@ -52,8 +52,7 @@ impl Listener {
     /// # Panics
     /// If called outside a tokio runtime.
     pub fn bind_with(address: SocketAddr, config: &QuicConfig) -> Result<Self, BindError> {
-        let (tls, fingerprint) =
-            identity::listener(&config.protocol).map_err(without_certificate)?;
+        let (tls, fingerprint) = identity::listener(config).map_err(without_certificate)?;
         let mut server = ServerConfig::with_crypto(Arc::new(tls));
         server
             .transport_config(config.transport(1))
@@ -259,7 +258,7 @@ mod tests {
     /// Dials from another loopback address.
     async fn dial_from(from: [u8; 4], to: SocketAddr) -> (quinn::Connection, Endpoint) {
         let config = QuicConfig::default();
-        let tls = Arc::new(identity::dialler(&config.protocol).unwrap());
+        let tls = Arc::new(identity::dialler(&config).unwrap());
         let mut client = quinn::ClientConfig::new(tls);
         client.transport_config(config.transport(0));
         let socket = socket::bind((from, 0).into(), &config.options)

@@ -39,7 +39,8 @@
 //! on the network reads nothing, but an active attacker can impersonate the
 //! listener. Users can detect this by comparing the [`Fingerprint`], which is
 //! the same on both sides unless there is an attacker in between. The listener
-//! does not learn the dialler's identity.
+//! does not learn the dialler's identity. A [`Node`](crate::Node) with an
+//! identity authenticates both.
 //!
 //! # One stream
 //! A connection has one bidirectional stream, which the dialler opens by
@@ -69,9 +70,9 @@ pub use self::{
     connect::{connect, connect_with},
     connection::{Connection, Handle, Stats},
     error::ConnectError,
-    identity::Fingerprint,
     listener::Listener,
 };
+use crate::Fingerprint;
 pub(crate) use error::lost;
 
 /// Name of the protocol spoken over the stream, unless [`QuicConfig::protocol`]

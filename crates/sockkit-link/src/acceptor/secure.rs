@@ -1,0 +1,113 @@
+//! Connections whose diallers have proved who they are, side by side, in a task that
+//! the listener owns.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use sockkit_core::server::{Accept, Accepted, Backoff};
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+
+use super::TransportAcceptor;
+use crate::{Connection, Fingerprint, pairing::Party};
+
+/// A listener whose connections are from peers that are trusted. Dropping it ends
+/// those that have not proved it yet.
+#[derive(Debug)]
+pub(crate) struct SecureAcceptor {
+    local: SocketAddr,
+    fingerprint: Fingerprint,
+    ready: mpsc::Receiver<Accepted<Connection>>,
+    task: JoinHandle<()>,
+}
+
+impl SecureAcceptor {
+    /// Takes connections from `below` from now on; each peer has `proof_timeout` to
+    /// prove who it is.
+    pub(crate) fn start(
+        below: TransportAcceptor,
+        party: Party,
+        proof_timeout: Duration,
+    ) -> io::Result<Self> {
+        let local = below.local_addr()?;
+        let fingerprint = party.identity.fingerprint();
+        let (to_ready, ready) = mpsc::channel(1);
+        let proofs = Proofs {
+            party,
+            timeout: proof_timeout,
+            ready: to_ready,
+        };
+        let task = tokio::spawn(proofs.keep(below));
+        Ok(Self {
+            local,
+            fingerprint,
+            ready,
+            task,
+        })
+    }
+
+    pub(super) fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    pub(super) async fn accept(&mut self) -> io::Result<Accepted<Connection>> {
+        let accepted = self.ready.recv().await;
+        accepted.ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    pub(super) fn accept_waiting(&mut self) -> Option<Accepted<Connection>> {
+        self.ready.try_recv().ok()
+    }
+}
+
+impl Drop for SecureAcceptor {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What all proofs share.
+struct Proofs {
+    party: Party,
+    timeout: Duration,
+    ready: mpsc::Sender<Accepted<Connection>>,
+}
+
+impl Proofs {
+    /// Runs until the listener is dropped, or the one below ends.
+    async fn keep(self, mut below: TransportAcceptor) {
+        let mut running = FuturesUnordered::new();
+        let mut backoff = Backoff::default();
+        loop {
+            tokio::select! {
+                accepted = backoff.accept(&mut below) => match accepted {
+                    Ok(accepted) => running.push(self.admit(accepted)),
+                    Err(_ended) => return,
+                },
+                Some(()) = running.next() => {}
+            }
+        }
+    }
+
+    /// Keeps the connection until it is taken.
+    async fn admit(&self, accepted: Accepted<Connection>) {
+        let (mut connection, accepted) = accepted.replace(());
+        let peer = accepted.peer.clone();
+        let proving = async {
+            let dialler = connection.peer_key()?;
+            self.party.accept(&mut connection, dialler).await
+        };
+        match timeout(self.timeout, proving).await {
+            Ok(Ok(proved)) => {
+                let ((), accepted) = accepted.replace(connection.authenticated(proved));
+                // Without a listener it is of no use.
+                let _ = self.ready.send(accepted).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "not let in"),
+            Err(_elapsed) => tracing::debug!(%peer, "it took too long to prove who it is"),
+        }
+    }
+}

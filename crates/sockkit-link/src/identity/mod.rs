@@ -1,0 +1,216 @@
+//! This machine's key, and the folder that keeps it.
+//!
+//! ```
+//! # mod sockkit { pub use ::sockkit_link as link; }
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use sockkit::link::identity::{Identity, StateFolder};
+//!
+//! # let home = tempfile::tempdir()?;
+//! # let path = home.path().join("state");
+//! // `StateFolder::of_user()` is where programs keep it.
+//! let folder = StateFolder::at(path);
+//! let identity = Identity::open(&folder)?;
+//! assert_eq!(Identity::open(&folder)?.fingerprint(), identity.fingerprint());
+//!
+//! // For a demonstration, or a test: it touches no disk.
+//! assert_ne!(Identity::throw_away()?.fingerprint(), identity.fingerprint());
+//! # Ok(())
+//! # }
+//! ```
+
+use std::{fmt, io, sync::Arc};
+
+use rcgen::{CertificateParams, KeyPair, PKCS_ED25519, PublicKeyData};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+mod error;
+mod state;
+mod tls;
+
+pub use self::{
+    error::{Damage, StateError},
+    state::StateFolder,
+};
+use crate::Fingerprint;
+
+/// An Ed25519 key, and a certificate that it has signed itself.
+///
+/// The key alone says who this machine is: the certificate is made from it at each
+/// start.
+#[derive(Clone)]
+pub struct Identity {
+    made: Arc<Made>,
+    name: Arc<str>,
+}
+
+struct Made {
+    certificate: CertificateDer<'static>,
+    key: PrivatePkcs8KeyDer<'static>,
+    fingerprint: Fingerprint,
+}
+
+impl Identity {
+    /// The one that the folder keeps, made now if there is none: a file that its
+    /// owner alone reads.
+    ///
+    /// # Errors
+    /// [`StateError`] if the folder or the file is another user's, is a link, is
+    /// readable by others, or holds no key: it is never replaced.
+    pub fn open(folder: &StateFolder) -> Result<Self, StateError> {
+        if let Some(kept) = Self::kept(folder)? {
+            return Ok(kept);
+        }
+        let _lock = folder.lock()?;
+        // Another program may have made it meanwhile.
+        if let Some(kept) = Self::kept(folder)? {
+            return Ok(kept);
+        }
+        let made = || KeyPair::generate_for(&PKCS_ED25519);
+        let pair = made().map_err(|error| folder.failed(FILE, "make a key for", error))?;
+        folder.replace(FILE, pair.serialize_pem().as_bytes())?;
+        Self::of(&pair).map_err(|error| folder.failed(FILE, "use", error))
+    }
+
+    fn kept(folder: &StateFolder) -> Result<Option<Self>, StateError> {
+        let Some(pem) = folder.read(FILE, MAX_BYTES)? else {
+            return Ok(None);
+        };
+        let damaged = || folder.damaged(FILE, 1, Damage::NoKey);
+        let pem = String::from_utf8(pem).map_err(|_| damaged())?;
+        let pair = KeyPair::from_pem_and_sign_algo(&pem, &PKCS_ED25519).map_err(|_| damaged())?;
+        Self::of(&pair).map(Some).map_err(|_| damaged())
+    }
+
+    /// One that is gone when the program ends.
+    ///
+    /// # Errors
+    /// If the system has no randomness.
+    pub fn throw_away() -> io::Result<Self> {
+        let pair = KeyPair::generate_for(&PKCS_ED25519).map_err(io::Error::other)?;
+        Self::of(&pair).map_err(io::Error::other)
+    }
+
+    fn of(pair: &KeyPair) -> Result<Self, rcgen::Error> {
+        let made = CertificateParams::new([NAME.to_owned()])?.self_signed(pair)?;
+        let made = Made {
+            certificate: made.der().clone(),
+            key: pair.serialize_der().into(),
+            fingerprint: Fingerprint::of_key(&pair.subject_public_key_info()),
+        };
+        Ok(Self {
+            made: Arc::new(made),
+            name: Arc::default(),
+        })
+    }
+
+    /// What peers that are paired with this machine are told that it is called: a
+    /// user and a host, say. It proves nothing. Default: nothing.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What peers know this machine by.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.made.fingerprint
+    }
+
+    fn chain(&self) -> Vec<CertificateDer<'static>> {
+        vec![self.made.certificate.clone()]
+    }
+
+    fn key(&self) -> PrivateKeyDer<'static> {
+        self.made.key.clone_key().into()
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({})", self.made.fingerprint)
+    }
+}
+
+/// In all certificates alike: they name no machine and no user.
+const NAME: &str = "sockkit";
+
+const FILE: &str = "identity.pem";
+
+/// A key takes some two hundred.
+const MAX_BYTES: u64 = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    fn folder(at: &Path) -> StateFolder {
+        StateFolder::at(at.join("state"))
+    }
+
+    #[test]
+    fn it_is_made_once_and_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = folder(home.path());
+        let first = Identity::open(&folder).unwrap();
+        assert_eq!(
+            Identity::open(&folder).unwrap().fingerprint(),
+            first.fingerprint()
+        );
+        let seen = Fingerprint::of(&first.made.certificate).unwrap();
+        assert_eq!(seen, first.fingerprint());
+        let shown = format!("{first:?}");
+        assert!(shown.contains(&first.fingerprint().to_string()), "{shown}");
+    }
+
+    #[test]
+    fn programs_that_start_together_make_one() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = folder(home.path());
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let open = || Identity::open(&folder).unwrap().fingerprint();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        assert!(made.iter().all(|one| *one == made[0]), "{made:?}");
+    }
+
+    #[test]
+    fn a_damaged_key_is_refused_and_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = folder(home.path());
+        Identity::open(&folder).unwrap();
+        let path = home.path().join("state").join(FILE);
+        for bad in [&b"no key"[..], b"", b"\xff\xfe", &[b'A'; 5_000]] {
+            fs::write(&path, bad).unwrap();
+            let error = Identity::open(&folder).unwrap_err().to_string();
+            assert!(error.contains(FILE), "{error}");
+            assert_eq!(fs::read(&path).unwrap(), bad);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_its_owner_reads_it() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let home = tempfile::tempdir().unwrap();
+        let folder = folder(home.path());
+        Identity::open(&folder).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let state = home.path().join("state");
+        assert_eq!(mode(&state), 0o700);
+        assert_eq!(mode(&state.join(FILE)), 0o600);
+        fs::set_permissions(state.join(FILE), fs::Permissions::from_mode(0o640)).unwrap();
+        let error = Identity::open(&folder).unwrap_err().to_string();
+        assert!(error.contains("chmod 600"), "{error}");
+    }
+}

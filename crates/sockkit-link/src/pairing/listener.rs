@@ -1,0 +1,42 @@
+//! The listener's side of an exchange. Pure.
+//!
+//! ```text
+//!   hello, element ─▶ Answering::new   with a guess that was taken before
+//!   element()                          send it
+//!   confirm(tag) ─▶ tag                only if theirs was right; send it
+//! ```
+
+use super::{
+    Code, Refusal,
+    exchange::{Bound, Element, Half, Role, Seed, Tag, Tags},
+};
+
+/// The listener's element may be sent.
+pub(super) struct Answering {
+    own: Element,
+    tags: Tags,
+}
+
+impl Answering {
+    /// Takes the dialler's element.
+    pub(super) fn new(
+        bound: &Bound,
+        code: &Code,
+        seed: Seed,
+        theirs: &Element,
+    ) -> Result<Self, Refusal> {
+        let half = Half::new(Role::Listener, bound, code, seed);
+        let own = half.element();
+        let tags = half.finish(theirs).ok_or(Refusal::Malformed)?;
+        Ok(Self { own, tags })
+    }
+
+    pub(super) fn element(&self) -> Element {
+        self.own
+    }
+
+    /// This side's tag, which only a peer that knows the code is shown.
+    pub(super) fn confirm(&self, theirs: &Tag) -> Option<Tag> {
+        self.tags.confirm(theirs).then_some(self.tags.own)
+    }
+}

@@ -1,0 +1,210 @@
+//! The messages, as `docs/wire/pair.md` has them. Pure.
+
+use super::exchange::{Element, Tag};
+
+/// The dialler's first message, up to what depends on the way.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Hello {
+    pub(super) way: Way,
+    pub(super) number: u16,
+}
+
+/// How the dialler wants to be let in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Way {
+    /// By its key.
+    Known,
+    /// By a code, whose element follows.
+    Code,
+}
+
+/// Why a peer was not let in, as it is told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Its key is not known there.
+    #[error("it does not know this machine; pair with it by the code that it shows")]
+    Unknown,
+    /// Its key is known, and has not this right.
+    #[error(
+        "it knows this machine, and does not let it do this; its user can, by `sockkit peers rights`"
+    )]
+    NotAllowed,
+    /// No code is shown, or not any more.
+    #[error("it shows no code now, or another one than before")]
+    NoCode,
+    /// The number of the code is another one.
+    #[error("it shows a code of another number; look at it again")]
+    OtherNumber,
+    /// The code is wrong.
+    #[error("the code is wrong, or somebody sits in between")]
+    Wrong,
+    /// Others try at this moment, or too many have tried.
+    #[error("too many try codes there; try again in a minute")]
+    Busy,
+    /// It speaks another version.
+    #[error("it speaks another version of the handshake; use the same sockkit on both sides")]
+    Version,
+    /// What it got makes no sense.
+    #[error("it did not understand this side")]
+    Malformed,
+    /// It cannot read its own list of peers, or has no randomness.
+    #[error("it has a problem of its own; look at what it says")]
+    Internal,
+}
+
+impl Hello {
+    pub(super) const BYTES: usize = 8;
+
+    pub(super) fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..4].copy_from_slice(MAGIC);
+        bytes[4] = VERSION;
+        bytes[5] = match self.way {
+            Way::Known => 0,
+            Way::Code => 1,
+        };
+        bytes[6..].copy_from_slice(&self.number.to_be_bytes());
+        bytes
+    }
+
+    pub(super) fn parse(bytes: [u8; Self::BYTES]) -> Result<Self, Refusal> {
+        if bytes[..4] != *MAGIC {
+            return Err(Refusal::Malformed);
+        }
+        if bytes[4] != VERSION {
+            return Err(Refusal::Version);
+        }
+        let number = u16::from_be_bytes([bytes[6], bytes[7]]);
+        match bytes[5] {
+            0 if number == 0 => Ok(Self {
+                way: Way::Known,
+                number,
+            }),
+            1 => Ok(Self {
+                way: Way::Code,
+                number,
+            }),
+            _ => Err(Refusal::Malformed),
+        }
+    }
+}
+
+impl Refusal {
+    const ALL: [Self; 9] = [
+        Self::Unknown,
+        Self::NotAllowed,
+        Self::NoCode,
+        Self::OtherNumber,
+        Self::Wrong,
+        Self::Busy,
+        Self::Version,
+        Self::Malformed,
+        Self::Internal,
+    ];
+
+    pub(super) fn byte(self) -> u8 {
+        let at = Self::ALL.into_iter().position(|one| one == self);
+        u8::try_from(at.unwrap_or_default() + 1).expect("there are nine")
+    }
+}
+
+/// What a status byte says: on, or why not. One of a later version is no reason
+/// that can be named.
+pub(super) fn status(byte: u8) -> Result<(), Refusal> {
+    match usize::from(byte) {
+        0 => Ok(()),
+        at => Err(Refusal::ALL
+            .get(at - 1)
+            .copied()
+            .unwrap_or(Refusal::Version)),
+    }
+}
+
+/// A message that goes on.
+pub(super) fn go_on(with: &[u8]) -> Vec<u8> {
+    [&[GO_ON], with].concat()
+}
+
+/// What a side calls itself, with its length before it.
+pub(super) fn name(name: &str) -> Vec<u8> {
+    let cut = (0..=MAX_NAME_BYTES.min(name.len())).rev();
+    let end = cut.into_iter().find(|&end| name.is_char_boundary(end));
+    let name = &name[..end.unwrap_or_default()];
+    let length = u8::try_from(name.len()).expect("it was cut");
+    [&[length], name.as_bytes()].concat()
+}
+
+pub(super) const GO_ON: u8 = 0;
+pub(super) const ELEMENT_BYTES: usize = size_of::<Element>();
+pub(super) const TAG_BYTES: usize = size_of::<Tag>();
+
+const MAGIC: &[u8; 4] = b"SKPR";
+pub(super) const VERSION: u8 = 1;
+const MAX_NAME_BYTES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hello_is_read_back() {
+        for hello in [
+            Hello {
+                way: Way::Known,
+                number: 0,
+            },
+            Hello {
+                way: Way::Code,
+                number: 0,
+            },
+            Hello {
+                way: Way::Code,
+                number: 0x0102,
+            },
+        ] {
+            assert_eq!(Hello::parse(hello.to_bytes()), Ok(hello));
+        }
+        assert_eq!(
+            Hello {
+                way: Way::Code,
+                number: 7
+            }
+            .to_bytes(),
+            *b"SKPR\x01\x01\x00\x07"
+        );
+    }
+
+    #[test]
+    fn another_magic_version_or_way_is_refused() {
+        for (bytes, refusal) in [
+            (b"SKPT\x01\x01\x00\x07", Refusal::Malformed),
+            (b"SKPR\x00\x01\x00\x07", Refusal::Version),
+            (b"SKPR\x02\x01\x00\x07", Refusal::Version),
+            (b"SKPR\x01\x02\x00\x07", Refusal::Malformed),
+            (b"SKPR\x01\x00\x00\x07", Refusal::Malformed),
+        ] {
+            assert_eq!(Hello::parse(*bytes), Err(refusal));
+        }
+    }
+
+    #[test]
+    fn each_refusal_has_a_byte_and_no_other() {
+        assert_eq!(status(0), Ok(()));
+        for (byte, refusal) in (1..).zip(Refusal::ALL) {
+            assert_eq!(refusal.byte(), byte);
+            assert_eq!(status(byte), Err(refusal));
+        }
+        assert_eq!(status(10), Err(Refusal::Version));
+        assert_eq!(status(255), Err(Refusal::Version));
+    }
+
+    #[test]
+    fn a_name_is_cut_between_letters() {
+        assert_eq!(name("desk"), b"\x04desk");
+        assert_eq!(name(""), [0]);
+        let long = "책".repeat(40);
+        assert_eq!(name(&long).len(), 1 + 63);
+        assert_eq!(name(&"x".repeat(65)).len(), 1 + 64);
+    }
+}

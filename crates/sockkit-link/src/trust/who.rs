@@ -1,0 +1,277 @@
+//! Whom a node lets in, and to whom it talks.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{PeerError, PeerStore, Right};
+use crate::{
+    Fingerprint,
+    identity::StateError,
+    pairing::{AuthenticatedPeer, Offer, ProvedBy, Refusal, TypedCode},
+    trust::store::cleaned,
+};
+
+/// Whom a [`Node`](crate::Node) lets in when it listens, and to whom it talks when
+/// it dials. Each of these adds to those before; clones share who was paired.
+///
+/// ```
+/// # mod sockkit { pub use ::sockkit_link as link; }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use sockkit::link::{
+///     identity::{Identity, StateFolder},
+///     pairing::{Offer, Uses},
+///     trust::{PeerStore, Right, Trust},
+/// };
+///
+/// # let home = tempfile::tempdir()?;
+/// # let path = home.path().join("state");
+/// let store = PeerStore::new(&StateFolder::at(path));
+/// let (offer, _news) = Offer::new(Uses::Once)?;
+/// // Peers that may give files, and one that knows the code, which may from now on.
+/// let trust = Trust::nobody().known(store, Right::Give).offer(offer);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "trust does nothing until a node is given it"]
+pub struct Trust {
+    anyone: bool,
+    pinned: Vec<Fingerprint>,
+    known: Option<(PeerStore, Right)>,
+    forgets: bool,
+    typed: Option<TypedCode>,
+    offer: Option<Offer>,
+    /// Paired by this node, so that a connection which is made again needs no
+    /// code.
+    paired: Arc<Mutex<Vec<(Fingerprint, String)>>>,
+}
+
+impl Trust {
+    /// Nobody, to begin with.
+    pub fn nobody() -> Self {
+        Self::default()
+    }
+
+    /// Anyone: a demonstration, or a program that decides by
+    /// [`Connection::peer`](crate::Connection::peer) itself.
+    pub fn anyone() -> Self {
+        Self {
+            anyone: true,
+            ..Self::default()
+        }
+    }
+
+    /// Also the peer with this key.
+    pub fn pinned(mut self, key: Fingerprint) -> Self {
+        self.pinned.push(key);
+        self
+    }
+
+    /// Also peers that are known: listeners that are dialled, and diallers that
+    /// have this right. Whoever is paired by a code is added to them, and has the
+    /// right if this side showed the code.
+    pub fn known(mut self, store: PeerStore, right: Right) -> Self {
+        self.known = Some((store, right));
+        self
+    }
+
+    /// Adds nobody to the known peers.
+    pub fn once(mut self) -> Self {
+        self.forgets = true;
+        self
+    }
+
+    /// When dialling, also a listener that knows this code.
+    pub fn code(mut self, code: TypedCode) -> Self {
+        self.typed = Some(code);
+        self
+    }
+
+    /// When listening, also diallers that know the code which this offer shows.
+    pub fn offer(mut self, offer: Offer) -> Self {
+        self.offer = Some(offer);
+        self
+    }
+
+    pub(crate) fn shown(&self) -> Option<&Offer> {
+        self.offer.as_ref()
+    }
+
+    /// The code to dial with, if this listener has not shown yet that it knows it.
+    pub(crate) fn typed_for(&self, key: Fingerprint) -> Option<&TypedCode> {
+        let typed = self.typed.as_ref()?;
+        let paired = self.paired().iter().any(|(one, _)| *one == key);
+        (!paired).then_some(typed)
+    }
+
+    /// A listener that may be talked to without a code.
+    pub(crate) fn to_dial(
+        &self,
+        key: Fingerprint,
+    ) -> Result<Option<AuthenticatedPeer>, StateError> {
+        self.find(key, |_peer| true)
+            .map(|found| found.and_then(Result::ok))
+    }
+
+    /// Whether a dialler is let in by its key.
+    pub(crate) fn to_accept(
+        &self,
+        key: Fingerprint,
+    ) -> Result<Result<AuthenticatedPeer, Refusal>, StateError> {
+        let right = self.known.as_ref().map(|(_, right)| *right);
+        let may = |peer: &super::KnownPeer| right.is_some_and(|right| peer.rights.has(right));
+        let found = self.find(key, may)?;
+        Ok(found.unwrap_or(Err(Refusal::Unknown)))
+    }
+
+    fn find(
+        &self,
+        key: Fingerprint,
+        may: impl Fn(&super::KnownPeer) -> bool,
+    ) -> Result<Option<Result<AuthenticatedPeer, Refusal>>, StateError> {
+        // Who is on the list may be struck off it.
+        let is_kept = self.known.is_some() && !self.forgets;
+        let paired = self.paired().iter().find(|(one, _)| *one == key).cloned();
+        let paired = paired.filter(|_| !is_kept);
+        let known = match &self.known {
+            Some((store, _)) => store.get(key)?,
+            None => None,
+        };
+        let name = known.as_ref().map(|peer| peer.name.clone());
+        let peer = |by, name| Some(Ok(AuthenticatedPeer::new(key, name, by)));
+        if let Some((_, called)) = paired {
+            return Ok(peer(ProvedBy::Code, name.or(Some(called))));
+        }
+        if self.pinned.contains(&key) {
+            return Ok(peer(ProvedBy::Pinned, name));
+        }
+        if let Some(known) = &known {
+            return Ok(match may(known) || self.anyone {
+                true => peer(ProvedBy::Known, name),
+                false => Some(Err(Refusal::NotAllowed)),
+            });
+        }
+        Ok(if self.anyone {
+            peer(ProvedBy::Anyone, None)
+        } else {
+            None
+        })
+    }
+
+    /// Remembers a peer that has shown that it knows the code. It is granted the
+    /// right if this side showed it.
+    pub(crate) fn pair(
+        &self,
+        key: Fingerprint,
+        name: &str,
+        grants: bool,
+    ) -> Result<AuthenticatedPeer, PeerError> {
+        let mut peer = AuthenticatedPeer::new(key, Some(cleaned(name, key)), ProvedBy::Code);
+        if let Some((store, right)) = &self.known {
+            if !self.forgets {
+                let namesakes = store.remember(key, name, grants.then_some(*right))?;
+                peer.namesakes = namesakes.len();
+            }
+            peer.name = store.get(key)?.map(|known| known.name).or(peer.name);
+        }
+        let mut paired = self.paired();
+        if paired.len() < MAX_PAIRED && paired.iter().all(|(one, _)| *one != key) {
+            paired.push((key, peer.name.clone().unwrap_or_default()));
+        }
+        drop(paired);
+        Ok(peer)
+    }
+
+    fn paired(&self) -> MutexGuard<'_, Vec<(Fingerprint, String)>> {
+        self.paired.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// More than a room holds; later ones are let in once for each code.
+const MAX_PAIRED: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use tempfile::{TempDir, tempdir};
+
+    use super::*;
+    use crate::identity::StateFolder;
+
+    fn key(number: u8) -> Fingerprint {
+        Fingerprint::of_key(&[number])
+    }
+
+    fn store() -> (TempDir, PeerStore) {
+        let home = tempdir().unwrap();
+        let store = PeerStore::new(&StateFolder::at(home.path().join("state")));
+        (home, store)
+    }
+
+    fn accepted(trust: &Trust, number: u8) -> Result<ProvedBy, Refusal> {
+        trust.to_accept(key(number)).unwrap().map(|peer| peer.by)
+    }
+
+    fn dialled(trust: &Trust, number: u8) -> Option<ProvedBy> {
+        trust.to_dial(key(number)).unwrap().map(|peer| peer.by)
+    }
+
+    #[test]
+    fn each_is_let_in_by_what_vouches_for_it() {
+        let (_home, store) = store();
+        store.remember(key(2), "gives", Some(Right::Give)).unwrap();
+        store
+            .remember(key(3), "watches", Some(Right::Watch))
+            .unwrap();
+        let trust = Trust::nobody().pinned(key(1)).known(store, Right::Give);
+        assert_eq!(accepted(&trust, 1), Ok(ProvedBy::Pinned));
+        assert_eq!(accepted(&trust, 2), Ok(ProvedBy::Known));
+        assert_eq!(accepted(&trust, 3), Err(Refusal::NotAllowed));
+        assert_eq!(accepted(&trust, 4), Err(Refusal::Unknown));
+        // To dial is the user's own doing, and takes no right.
+        assert_eq!(dialled(&trust, 3), Some(ProvedBy::Known));
+        assert_eq!(dialled(&trust, 4), None);
+        assert_eq!(accepted(&Trust::nobody(), 1), Err(Refusal::Unknown));
+        assert_eq!(accepted(&Trust::anyone(), 4), Ok(ProvedBy::Anyone));
+    }
+
+    #[test]
+    fn the_side_that_showed_the_code_grants_its_right_alone() {
+        for (grants, rights) in [(true, "watch"), (false, "none")] {
+            let (_home, store) = store();
+            let trust = Trust::nobody().known(store.clone(), Right::Watch);
+            let peer = trust.pair(key(1), "desk", grants).unwrap();
+            assert_eq!(peer.name.as_deref(), Some("desk"));
+            let known = store.get(key(1)).unwrap().unwrap();
+            assert_eq!(known.rights.to_string(), rights);
+        }
+    }
+
+    #[test]
+    fn who_was_paired_once_is_let_in_again_and_not_written_down() {
+        let (_home, store) = store();
+        let trust = Trust::nobody().known(store.clone(), Right::Give).once();
+        trust.clone().pair(key(1), "desk\n", true).unwrap();
+        assert_eq!(accepted(&trust, 1), Ok(ProvedBy::Code));
+        assert_eq!(dialled(&trust, 1), Some(ProvedBy::Code));
+        assert_eq!(store.peers().unwrap(), []);
+    }
+
+    #[test]
+    fn a_code_is_asked_for_until_the_listener_has_shown_that_it_knows_it() {
+        let code = TypedCode::new("7-coral-lamp".parse().unwrap());
+        let trust = Trust::nobody().code(code);
+        assert!(trust.typed_for(key(1)).is_some());
+        trust.pair(key(1), "desk", false).unwrap();
+        assert!(trust.typed_for(key(1)).is_none());
+        assert!(trust.typed_for(key(2)).is_some());
+    }
+
+    #[test]
+    fn a_peer_that_is_forgotten_is_a_stranger_at_once() {
+        let (_home, store) = store();
+        store.remember(key(1), "desk", Some(Right::Give)).unwrap();
+        let trust = Trust::nobody().known(store.clone(), Right::Give);
+        assert_eq!(accepted(&trust, 1), Ok(ProvedBy::Known));
+        store.forget(key(1)).unwrap();
+        assert_eq!(accepted(&trust, 1), Err(Refusal::Unknown));
+    }
+}
