@@ -1,4 +1,4 @@
-//! Messages as datagrams that survive loss.
+//! Large messages as datagrams, with parity against loss.
 //!
 //! A [`Splitter`] cuts a message into `data` shards of equal length, adds
 //! `parity` Reed–Solomon shards, and puts a header before each. A
