@@ -54,11 +54,18 @@ pub enum ShardError {
         known: u8,
     },
     /// The sender uses a feature of a later version.
-    #[error("shard has flags {got:#06x}, this receiver knows none")]
+    #[error("shard has flags {got:#06x}, and not all are known here")]
     UnknownFlags {
         /// The flags in the header.
         got: u16,
     },
+    /// The datagram is sealed, and has to be [opened](super::seal) first.
+    #[error("datagram is sealed, and there is no key here")]
+    Sealed,
+    /// The datagram is in the clear where [sealed](super::seal) ones are taken
+    /// alone.
+    #[error("datagram is not sealed")]
+    NotSealed,
     /// The message is longer than `ReassemblyConfig::max_message_bytes`.
     #[error("message announces {announced} bytes, limit is {limit}")]
     MessageTooLong {

@@ -42,11 +42,10 @@
 //!   announced. A host that fills the reassembler pushes out its own messages.
 //! - A forged message number: it moves a stream only if the one after it comes
 //!   too ([`Sequence`]).
-//! - Somebody who sees the traffic and can send from the sender's address: no.
-//!   Such a peer can copy a header, send a wrong shard, and so have the message
-//!   dropped, or forge a whole message with a right CRC. Only an authentication
-//!   tag stops that; the header keeps flags for one, and a datagram with a flag
-//!   that this version does not know is refused.
+//! - Somebody who sees the traffic and can send from the sender's address: in
+//!   the clear, no. Such a peer can copy a header, send a wrong shard, and so have
+//!   the message dropped, or forge a whole message with a right CRC. Only an
+//!   authentication tag stops that: see [`seal`].
 //!
 //! # Source
 //! The layout on the wire is drawn in `docs/wire/shard.md`.
@@ -57,6 +56,7 @@ mod error;
 mod header;
 mod parity;
 mod reassemble;
+pub mod seal;
 mod sequence;
 mod split;
 
