@@ -22,6 +22,7 @@ mod pack;
 mod picture;
 mod quic;
 mod record;
+mod seal;
 mod server;
 mod shard;
 mod source;

@@ -13,6 +13,8 @@ mod error;
 mod node;
 #[cfg(feature = "quic")]
 pub mod quic;
+#[cfg(feature = "sealing")]
+pub mod sealing;
 #[cfg(feature = "tls")]
 pub mod tls;
 
