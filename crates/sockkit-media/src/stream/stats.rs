@@ -10,6 +10,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use sockkit_codec::shard::ShardError;
+use sockkit_link::channel::{OpenError, RecvError};
+
 use crate::picture::{Picture, Timestamp};
 
 /// What a stream has done so far.
@@ -31,6 +34,10 @@ pub struct Stats {
     /// Datagrams passed over unread: not sent to the group, or not by the host,
     /// that was asked for.
     pub filtered: u64,
+    /// Datagrams that could not be opened with the key here, or the want of one.
+    pub unopened: u64,
+    /// Why the last of those could not.
+    pub why_unopened: Option<Unopened>,
     /// Bytes of the pictures received.
     pub bytes: u64,
     /// Times that the sender was restarted, or another one followed; over TCP,
@@ -87,6 +94,10 @@ impl Meter {
             Event::Skipped(pictures) => add(&mut totals.skipped, pictures),
             Event::Refused => add(&mut totals.refused, 1),
             Event::Filtered => add(&mut totals.filtered, 1),
+            Event::Unopened(why) => {
+                add(&mut totals.unopened, 1);
+                totals.why_unopened = Some(why);
+            }
             Event::Restart => add(&mut totals.restarts, 1),
         }
     }
@@ -144,8 +155,39 @@ pub enum Event {
     Refused,
     /// A datagram was not meant for this receiver.
     Filtered,
+    /// A datagram could not be opened.
+    Unopened(Unopened),
     /// The sender was restarted, or another one is followed.
     Restart,
+}
+
+/// Why a datagram could not be opened: the two ends' keys differ.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Unopened {
+    /// It is sealed, and there is no key here.
+    NoKey,
+    /// It is sealed with another key.
+    OtherKey,
+    /// It is not sealed, and there is a key here.
+    NotSealed,
+}
+
+impl Unopened {
+    /// Why it failed, if it was for the keys.
+    pub(super) fn of(error: &RecvError) -> Option<Self> {
+        match error {
+            RecvError::Refused { source, .. } => {
+                (*source == ShardError::Sealed).then_some(Self::NoKey)
+            }
+            RecvError::NotOpened { source, .. } => match source {
+                OpenError::OtherKey => Some(Self::OtherKey),
+                OpenError::NotSealed => Some(Self::NotSealed),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// A shared [`Meter`]: reads the clock and takes [`Stats`] from it.
