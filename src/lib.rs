@@ -116,6 +116,8 @@ pub mod link {
 
     #[cfg(feature = "codec")]
     pub use sockkit_link::channel;
+    #[cfg(feature = "sealing")]
+    pub use sockkit_link::sealing;
     pub use sockkit_link::{
         Acceptor, Address, AddressDefaults, AddressError, Connection, DialError, FailedBy, Handle,
         Host, ListenError, Node, NotEncrypted, ResolveError, Scheme, SchemeError,

@@ -23,6 +23,7 @@ mod picture;
 mod quic;
 mod record;
 mod retired;
+mod seal;
 mod server;
 mod shard;
 mod source;

@@ -21,6 +21,8 @@ mod node;
 pub mod pairing;
 #[cfg(feature = "quic")]
 pub mod quic;
+#[cfg(feature = "sealing")]
+pub mod sealing;
 #[cfg(feature = "tls")]
 pub mod tls;
 #[cfg(feature = "pairing")]

@@ -1,5 +1,5 @@
 //! What holds for pictures whatever carries them: each test runs unchanged over
-//! UDP, multicast, framed TCP and QUIC.
+//! UDP and multicast, in the clear and sealed, framed TCP and QUIC.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,6 +8,7 @@ use sockkit::{
     link::{
         Acceptor, Address, Node,
         channel::{Channel, DatagramConfig, Limits},
+        sealing::Key,
     },
     picture::{Picture, jpeg},
     shard::{MessageKind, Parity},
@@ -25,16 +26,20 @@ use super::{
 enum Over {
     Udp,
     Multicast,
+    SealedUdp,
+    SealedMulticast,
     Tcp,
     Quic,
 }
 
-use Over::{Multicast, Quic, Tcp, Udp};
+use Over::{Multicast, Quic, SealedMulticast, SealedUdp, Tcp, Udp};
 
 macro_rules! over_each_transport {
     ($($test:ident),* $(,)?) => {
         over_each_transport!(@ udp Udp $($test)*);
         over_each_transport!(@ multicast Multicast $($test)*);
+        over_each_transport!(@ sealed_udp SealedUdp $($test)*);
+        over_each_transport!(@ sealed_multicast SealedMulticast $($test)*);
         over_each_transport!(@ framed_tcp Tcp $($test)*);
         over_each_transport!(@ quic Quic $($test)*);
     };
@@ -66,13 +71,25 @@ over_each_transport!(
 );
 
 impl Over {
+    fn is_connected(self) -> bool {
+        matches!(self, Tcp | Quic)
+    }
+
+    fn is_group(self) -> bool {
+        matches!(self, Multicast | SealedMulticast)
+    }
+
+    fn key(self) -> Option<Key> {
+        matches!(self, SealedUdp | SealedMulticast).then(|| Key::new(&[7; 32]))
+    }
+
     /// A sender, and so many receivers of it.
     async fn ends(
         self,
         count: usize,
         config: SenderConfig,
     ) -> (Publisher<Picture>, Sender, Vec<Receiver>) {
-        if matches!(self, Tcp | Quic) {
+        if self.is_connected() {
             let (camera, sender) = sender(&[self.place()], config).await;
             let mut receivers = Vec::new();
             for _ in 0..count {
@@ -82,15 +99,15 @@ impl Over {
         }
         let mut receivers = vec![self.receiver(&self.place()).await];
         while receivers.len() < count {
-            let at = match self {
-                Multicast => receivers[0].address().clone(),
-                _ => self.place(),
+            let at = match self.is_group() {
+                true => receivers[0].address().clone(),
+                false => self.place(),
             };
             receivers.push(self.receiver(&at).await);
         }
-        let to: Vec<_> = match self {
-            Multicast => vec![receivers[0].address().clone()],
-            _ => receivers.iter().map(|one| one.address().clone()).collect(),
+        let to: Vec<_> = match self.is_group() {
+            true => vec![receivers[0].address().clone()],
+            false => receivers.iter().map(|one| one.address().clone()).collect(),
         };
         let (camera, sender) = sender(&to, self.sending(config)).await;
         (camera, sender, receivers)
@@ -99,27 +116,46 @@ impl Over {
     /// Where the side that waits is opened first.
     fn place(self) -> Address {
         address(match self {
-            Udp => "udp://127.0.0.1:0",
-            Multicast => "udp://239.255.77.7:0",
+            Udp | SealedUdp => "udp://127.0.0.1:0",
+            Multicast | SealedMulticast => "udp://239.255.77.7:0",
             Tcp => "tcp://127.0.0.1:0",
             Quic => "quic://127.0.0.1:0",
         })
     }
 
     fn sending(self, config: SenderConfig) -> SenderConfig {
-        match self {
-            Multicast => config.interface("127.0.0.1".parse().unwrap()),
-            _ => config,
+        let config = match self.is_group() {
+            true => config.interface("127.0.0.1".parse().unwrap()),
+            false => config,
+        };
+        match self.key() {
+            Some(key) => config.sealed(key),
+            None => config,
         }
     }
 
     async fn receiver(self, at: &Address) -> Receiver {
         let config = ReceiverConfig::default();
-        let config = match self {
-            Multicast => config.interface("127.0.0.1".parse().unwrap()),
-            _ => config,
+        let config = match self.is_group() {
+            true => config.interface("127.0.0.1".parse().unwrap()),
+            false => config,
+        };
+        let config = match self.key() {
+            Some(key) => config.sealed(key),
+            None => config,
         };
         Receiver::open(at, config).await.unwrap()
+    }
+
+    /// A channel to a receiver of datagrams.
+    fn channel(self, to: &Address) -> Channel {
+        let config = DatagramConfig::to([socket_of(to)]);
+        let config = config.interface("127.0.0.1".parse().unwrap());
+        let config = match self.key() {
+            Some(key) => config.sealed(key),
+            None => config,
+        };
+        Channel::datagrams(config, &Limits::default()).unwrap()
     }
 }
 
@@ -129,9 +165,9 @@ async fn start_again(
     old: Address,
     receiver: &Receiver,
 ) -> (Publisher<Picture>, Sender) {
-    let to = match over {
-        Udp | Multicast => receiver.address().clone(),
-        Tcp | Quic => old,
+    let to = match over.is_connected() {
+        true => old,
+        false => receiver.address().clone(),
     };
     let deadline = Instant::now() + WITHIN;
     loop {
@@ -212,7 +248,7 @@ async fn many_watch_one_sender(over: Over) {
         }
     }
     let stats = sender.stats();
-    let viewers = if matches!(over, Tcp | Quic) { 20 } else { 0 };
+    let viewers = if over.is_connected() { 20 } else { 0 };
     assert_eq!((stats.viewers, stats.connected), (viewers, viewers));
     assert_eq!(last_figures(camera, &sender).await.pictures, 3);
 }
@@ -270,9 +306,9 @@ async fn a_restarted_receiver_sees_pictures(over: Over) {
 
 async fn what_is_no_picture_is_counted_and_passed_over(over: Over) {
     let node = Node::default().messages(b"sockkit-pictures/1", Duration::from_secs(3));
-    let mut acceptor = match over {
-        Tcp | Quic => Some(node.listen(&over.place()).await.unwrap()),
-        Udp | Multicast => None,
+    let mut acceptor = match over.is_connected() {
+        true => Some(node.listen(&over.place()).await.unwrap()),
+        false => None,
     };
     let at = acceptor
         .as_ref()
@@ -298,11 +334,7 @@ async fn what_is_no_picture_is_counted_and_passed_over(over: Over) {
                 let connection = timeout(WITHIN, acceptor.accept()).await.unwrap().unwrap();
                 Channel::connection(connection, &Limits::default())
             }
-            None => {
-                let to = DatagramConfig::to([socket_of(receiver.address())]);
-                let to = to.interface("127.0.0.1".parse().unwrap());
-                Channel::datagrams(to, &Limits::default()).unwrap()
-            }
+            None => over.channel(receiver.address()),
         };
         channel
             .send(MessageKind(1), &[message], Parity::NONE)
@@ -318,7 +350,7 @@ async fn what_is_no_picture_is_counted_and_passed_over(over: Over) {
 async fn a_sender_hears_how_its_receivers_fare(over: Over) {
     let (camera, sender, _receivers) = over.ends(2, SenderConfig::default().raw()).await;
     // A group's receivers on one machine have one address and port.
-    let expected = if over == Multicast { 1 } else { 2 };
+    let expected = if over.is_group() { 1 } else { 2 };
     let reported = until(|| {
         let reports = sender.reports();
         let fares_well = |report: &sockkit::stream::Report| report.received > 0 && report.lost == 0;
@@ -345,7 +377,7 @@ async fn the_age_is_that_of_the_capture(over: Over) {
     let (age, error) = (stats.age_p50.unwrap(), stats.age_error.unwrap());
     assert!(age + error >= waited, "{stats:?}");
     assert!(age <= waited + began.elapsed() + error, "{stats:?}");
-    assert!(over == Multicast || error == Duration::ZERO, "{stats:?}");
+    assert!(over.is_group() || error == Duration::ZERO, "{stats:?}");
 }
 
 async fn what_is_stopped_frees_its_address(over: Over) {

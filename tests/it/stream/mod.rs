@@ -4,6 +4,7 @@ mod channels;
 mod datagrams;
 mod hostile;
 mod link;
+mod sealed;
 mod tcp;
 
 use std::{net::SocketAddr, time::Duration};

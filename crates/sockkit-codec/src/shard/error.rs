@@ -54,11 +54,17 @@ pub enum ShardError {
         known: u8,
     },
     /// The sender uses a feature of a later version.
-    #[error("shard has flags {got:#06x}, this receiver supports none")]
+    #[error("shard has flags {got:#06x}, not all of which are supported")]
     UnknownFlags {
         /// The flags in the header.
         got: u16,
     },
+    /// The datagram is sealed, and must be [opened](super::seal) first.
+    #[error("datagram is sealed, and there is no key here")]
+    Sealed,
+    /// The datagram is not sealed, but only [sealed](super::seal) ones are accepted.
+    #[error("datagram is not sealed")]
+    NotSealed,
     /// The message exceeds `ReassemblyConfig::max_message_bytes`.
     #[error("message announces {announced} bytes, limit is {limit}")]
     MessageTooLong {

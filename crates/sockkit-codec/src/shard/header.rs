@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BufMut};
 
-use super::{MessageKind, ShardError, StreamId, parity};
+use super::{MessageKind, ShardError, StreamId, parity, seal::Envelope};
 
 /// The header fields of a message; equal in all its shards.
 ///
@@ -24,9 +24,12 @@ use super::{MessageKind, ShardError, StreamId, parity};
 /// +-------------------------------+-------------------------------+
 /// |          shard index          |          data shards          |
 /// +-------------------------------+-------------------------------+
-/// |         parity shards         |           flags = 0           |
+/// |         parity shards         |             flags             |
 /// +-------------------------------+-------------------------------+
 /// ```
+///
+/// No flag is set, and the shard follows; or the datagram is
+/// [sealed](super::seal), and the CRC is not here.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct MessageHeader {
     pub(super) number: u64,
@@ -44,27 +47,13 @@ impl MessageHeader {
     /// Checks everything except the receiver's limits, so the result could have
     /// been sent by a conforming sender.
     pub(super) fn parse(datagram: &[u8]) -> Result<(Self, u16, &[u8]), ShardError> {
-        let Some((mut head, shard)) = datagram.split_at_checked(HEADER_BYTES) else {
-            return Err(ShardError::TooShort {
-                got: datagram.len(),
-                needed: HEADER_BYTES,
-            });
-        };
-        let magic = head.get_u16();
-        if magic != MAGIC {
-            return Err(ShardError::NotAShard {
-                got: magic,
-                expected: MAGIC,
-            });
+        let (mut head, flags) = outline(datagram)?;
+        if flags & SEALED != 0 {
+            return Err(ShardError::Sealed);
         }
-        let version = head.get_u8();
-        if version != VERSION {
-            return Err(ShardError::UnknownVersion {
-                got: version,
-                known: VERSION,
-            });
+        if flags != 0 {
+            return Err(ShardError::UnknownFlags { got: flags });
         }
-        let kind = MessageKind(head.get_u8());
         let stream = StreamId(head.get_u64());
         let number = head.get_u64();
         let message_bytes = head.get_u32();
@@ -72,10 +61,7 @@ impl MessageHeader {
         let index = head.get_u16();
         let data = head.get_u16();
         let parity = head.get_u16();
-        let flags = head.get_u16();
-        if flags != 0 {
-            return Err(ShardError::UnknownFlags { got: flags });
-        }
+        let (_, shard) = datagram.split_at(HEADER_BYTES);
         let header = Self {
             number,
             stream,
@@ -83,26 +69,32 @@ impl MessageHeader {
             message_bytes,
             data,
             parity,
-            kind,
+            kind: Kind(datagram.get(KIND_AT).copied().unwrap_or_default()),
         };
         header.check_counts()?;
         header.check_shard(index, shard)?;
         Ok((header, index, shard))
     }
 
-    /// Writes the header of shard `index`.
-    pub(super) fn emit(&self, index: u16, mut target: &mut [u8]) {
+    /// Writes what comes before shard `index`.
+    pub(super) fn emit(&self, index: u16, envelope: Envelope, mut target: &mut [u8]) {
+        let is_sealed = envelope != Envelope::Plain;
         target.put_u16(MAGIC);
         target.put_u8(VERSION);
         target.put_u8(self.kind.0);
         target.put_u64(self.stream.0);
         target.put_u64(self.number);
         target.put_u32(self.message_bytes);
-        target.put_u32(self.crc);
+        target.put_u32(if is_sealed { 0 } else { self.crc });
         target.put_u16(index);
         target.put_u16(self.data);
         target.put_u16(self.parity);
-        target.put_u16(0);
+        target.put_u16(envelope.flags());
+        if is_sealed {
+            // Where the position will be.
+            target.put_u64(0);
+            target.put_u32(self.crc);
+        }
     }
 
     /// Length of each shard, in bytes.
@@ -144,6 +136,34 @@ impl MessageHeader {
     }
 }
 
+/// Checks that the datagram is a shard of a known version. Returns its header from
+/// the stream id on, and the flags.
+pub(super) fn outline(datagram: &[u8]) -> Result<(&[u8], u16), ShardError> {
+    let Some((mut head, _)) = datagram.split_at_checked(HEADER_BYTES) else {
+        return Err(ShardError::TooShort {
+            got: datagram.len(),
+            needed: HEADER_BYTES,
+        });
+    };
+    let magic = head.get_u16();
+    if magic != MAGIC {
+        return Err(ShardError::NotAShard {
+            got: magic,
+            expected: MAGIC,
+        });
+    }
+    let version = head.get_u8();
+    if version != VERSION {
+        return Err(ShardError::UnknownVersion {
+            got: version,
+            known: VERSION,
+        });
+    }
+    head.advance(1);
+    let (_, mut flags) = head.split_at(head.len() - FLAGS_BYTES);
+    Ok((head, flags.get_u16()))
+}
+
 /// Length of each of `data` shards: equal, even, and never zero.
 pub(super) fn shard_bytes(message_bytes: usize, data: usize) -> usize {
     message_bytes
@@ -158,10 +178,20 @@ pub const HEADER_BYTES: usize = 36;
 /// Offset of the kind in a header.
 pub(super) const KIND_AT: usize = 3;
 
+/// Offset of the checksum, unsealed.
+pub(super) const CRC_AT: usize = 24;
+
+/// The flag of a sealed datagram.
+pub(super) const SEALED: u16 = 1;
+
+/// The flag of a datagram sealed with ChaCha20-Poly1305.
+pub(super) const CHACHA: u16 = 2;
+
 /// With as many parity shards again, the total stays within the code's 2^16
 /// elements.
 pub(super) const DATA_SHARDS_MAX: usize = 32_000;
 
+const FLAGS_BYTES: usize = 2;
 const MAGIC: u16 = u16::from_be_bytes(*b"SK");
 const VERSION: u8 = 1;
 
@@ -181,7 +211,7 @@ mod tests {
 
     fn datagram() -> Vec<u8> {
         let mut bytes = vec![0; HEADER_BYTES + 4];
-        HEADER.emit(2, &mut bytes);
+        HEADER.emit(2, Envelope::Plain, &mut bytes);
         bytes
     }
 
@@ -249,7 +279,8 @@ mod tests {
             },
         );
         check(2, &[2], ShardError::UnknownVersion { got: 2, known: 1 });
-        check(34, &[0, 1], ShardError::UnknownFlags { got: 1 });
+        check(34, &[0, 1], ShardError::Sealed);
+        check(34, &[0, 2], ShardError::UnknownFlags { got: 2 });
     }
 
     #[test]
@@ -303,7 +334,7 @@ mod tests {
             ..HEADER
         };
         let mut datagram = vec![0; HEADER_BYTES + 2];
-        empty.emit(0, &mut datagram);
+        empty.emit(0, Envelope::Plain, &mut datagram);
         assert_eq!(MessageHeader::parse(&datagram), Ok((empty, 0, &[0; 2][..])));
     }
 }

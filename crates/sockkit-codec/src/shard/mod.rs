@@ -44,11 +44,10 @@
 //! - A forged message number: it advances a stream only if its successor arrives,
 //!   too ([`Sequence`]).
 //!
-//! It does not protect against an attacker who sees the traffic and can send from
-//! the sender's address. Such an attacker can copy a header and send a wrong
-//! shard, so that the message is dropped, or forge a whole message with a correct
-//! CRC. Only an authentication tag prevents this. The header has flags reserved
-//! for one, and a datagram with an unknown flag is rejected.
+//! Without sealing it does not protect against an attacker who sees the traffic and
+//! can send from the sender's address. Such an attacker can copy a header and send a
+//! wrong shard, so that the message is dropped, or forge a whole message with a
+//! correct CRC. Only an authentication tag prevents this: see [`seal`].
 //!
 //! # Source
 //! The layout on the wire is drawn in `docs/wire/shard.md`.
@@ -59,6 +58,7 @@ mod error;
 mod header;
 mod parity;
 mod reassemble;
+pub mod seal;
 mod sequence;
 mod split;
 

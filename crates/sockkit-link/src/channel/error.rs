@@ -40,6 +40,14 @@ pub enum ChannelError {
         /// One of the other kind.
         other: Address,
     },
+    /// A key was given, but keys seal datagrams, not connections.
+    #[error(
+        "only datagrams can be sealed, and {address} is for connections: use quic://, or no key"
+    )]
+    NotSealed {
+        /// The address.
+        address: Address,
+    },
     /// The address cannot be resolved.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
@@ -132,6 +140,14 @@ pub enum RecvError {
         /// The error.
         source: ShardError,
     },
+    /// A datagram that cannot be opened with this channel's key. Receive again.
+    #[error("datagram from {from} not opened")]
+    NotOpened {
+        /// Source address of the datagram.
+        from: SocketAddr,
+        /// The error.
+        source: OpenError,
+    },
     /// A datagram from another host, or to another address, than configured; it
     /// was ignored. Receive again.
     #[error("datagram from {from} is not for this channel")]
@@ -162,13 +178,41 @@ pub enum RecvError {
     Failed(#[source] io::Error),
 }
 
+/// Why a datagram is not opened. It changed nothing: the next one may be from
+/// another sender.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// It is in the clear, and this end takes sealed ones alone.
+    #[error("it is not sealed")]
+    NotSealed,
+    /// Nothing of its stream was opened so far: another key, or forged.
+    #[error("it is sealed with another key")]
+    OtherKey,
+    /// Its stream is known, and it is not as the sender sealed it.
+    #[error("it is not as its sender sealed it")]
+    Altered,
+    /// It was taken already, is too far behind, or was sent before this end
+    /// listened.
+    #[error("it was taken before, or is too old")]
+    NotNew,
+    /// It is of another stream than this end was told of.
+    #[error("it is of another stream")]
+    OtherStream,
+    /// It is no shard.
+    #[error(transparent)]
+    Shard(ShardError),
+}
+
 impl RecvError {
     /// Why the channel has ended; `None` if it has not.
     pub fn end(&self) -> Option<End> {
         match self {
-            Self::Refused { .. } | Self::Filtered { .. } | Self::Udp(_) | Self::TooLong { .. } => {
-                None
-            }
+            Self::Refused { .. }
+            | Self::NotOpened { .. }
+            | Self::Filtered { .. }
+            | Self::Udp(_)
+            | Self::TooLong { .. } => None,
             Self::Frame(FrameReadError::Truncated { .. }) | Self::Finished => Some(End::Finished),
             Self::Frame(_) => Some(End::Failed(io::ErrorKind::InvalidData)),
             Self::Failed(error) => Some(End::from_io(error)),
@@ -178,7 +222,13 @@ impl RecvError {
     /// Whether the peer violated the protocol.
     pub fn is_peers_fault(&self) -> bool {
         match self {
-            Self::Refused { .. } | Self::TooLong { .. } => true,
+            Self::TooLong { .. } => true,
+            // What has no key here is honest elsewhere.
+            Self::Refused { source, .. } => *source != ShardError::Sealed,
+            // A repeated one may be the network's doing, and an unsealed one is honest.
+            Self::NotOpened { source, .. } => {
+                matches!(source, OpenError::Altered | OpenError::Shard(_))
+            }
             Self::Frame(error) => !matches!(error, FrameReadError::Truncated { .. }),
             _ => false,
         }

@@ -12,12 +12,16 @@ use sockkit_codec::shard::{MessageKind, Older, Reassembler, ReassemblyConfig};
 use sockkit_core::udp::Datagram;
 
 use super::{Limits, Message, RecvError};
+#[cfg(feature = "sealing")]
+use crate::sealing::Opener;
 
 /// The pure half of receiving datagrams, driven by a
 /// [`Channel`](super::Channel); public for simulations and tests.
 #[derive(Debug)]
 pub struct Inbound {
     filter: Filter,
+    #[cfg(feature = "sealing")]
+    opener: Option<Opener>,
     reassembler: Reassembler,
     preferred: Option<SocketAddr>,
 }
@@ -65,16 +69,27 @@ impl Inbound {
             .older(older);
         Self {
             filter,
+            #[cfg(feature = "sealing")]
+            opener: None,
             reassembler: Reassembler::new(reassembly),
             preferred: None,
         }
     }
 
+    /// Accepts only what `opener` opens. It sees a datagram before any memory is
+    /// reserved for it.
+    #[cfg(feature = "sealing")]
+    #[must_use]
+    pub fn sealed(mut self, opener: Opener) -> Self {
+        self.opener = Some(opener);
+        self
+    }
+
     /// Processes one datagram. Returns the message that it completes, if any.
     ///
     /// # Errors
-    /// [`RecvError::Filtered`] or [`RecvError::Refused`]. Later datagrams may
-    /// come from other senders.
+    /// [`RecvError::Filtered`], [`RecvError::NotOpened`] or [`RecvError::Refused`].
+    /// Later datagrams may come from other senders.
     pub fn handle_datagram(
         &mut self,
         now: Instant,
@@ -84,14 +99,23 @@ impl Inbound {
         if !self.filter.accepts(datagram, self.preferred) {
             return Err(RecvError::Filtered { from });
         }
+        let (bytes, to) = (datagram.bytes, datagram.to);
+        #[cfg(feature = "sealing")]
+        let (from, bytes) = match &mut self.opener {
+            Some(opener) => match opener.open(from, bytes) {
+                Ok(opened) => (opened.from, opened.datagram),
+                Err(source) => return Err(RecvError::NotOpened { from, source }),
+            },
+            None => (from, bytes),
+        };
         let whole = self
             .reassembler
-            .handle_datagram(now, from, datagram.bytes)
+            .handle_datagram(now, from, bytes)
             .map_err(|source| RecvError::Refused { from, source })?;
         Ok(whole.map(|whole| Message {
             bytes: whole.bytes,
             from,
-            to: datagram.to,
+            to,
             kind: Some(whole.kind),
             place: Some((whole.stream, whole.number)),
         }))

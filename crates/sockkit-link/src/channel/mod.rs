@@ -27,6 +27,7 @@ mod flushed;
 mod framed;
 mod inbound;
 mod lag;
+mod outbound;
 mod pace;
 mod socket;
 #[cfg(feature = "quic")]
@@ -34,7 +35,7 @@ mod streams;
 
 pub use self::{
     datagrams::DatagramConfig,
-    error::{ChannelError, RecvError, SendError},
+    error::{ChannelError, OpenError, RecvError, SendError},
     inbound::{Filter, Inbound, IncomingDatagram},
     lag::LagLimit,
     pace::{GIGABIT, Pacer, TokenBucket},

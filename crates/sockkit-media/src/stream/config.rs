@@ -4,6 +4,8 @@ use std::{net::IpAddr, time::Duration};
 
 use sockkit_codec::shard::Parity;
 use sockkit_core::{interfaces::InterfaceSelector, options::SocketOptions, server::ServerConfig};
+#[cfg(feature = "sealing")]
+use sockkit_link::sealing::Key;
 use sockkit_link::{
     Node, ResolveError,
     channel::{ChannelError, DatagramConfig, GIGABIT, Limits},
@@ -26,6 +28,8 @@ pub struct SenderConfig {
     max_viewers: usize,
     max_viewers_per_host: Option<usize>,
     write_timeout: Duration,
+    #[cfg(feature = "sealing")]
+    key: Option<Key>,
 }
 
 impl SenderConfig {
@@ -120,15 +124,38 @@ impl SenderConfig {
         self
     }
 
+    /// Seals all datagrams, and takes sealed reports and clock requests alone.
+    /// Default: in the clear.
+    ///
+    /// Viewers that connect are not served then: QUIC encrypts by itself.
+    #[cfg(feature = "sealing")]
+    pub fn sealed(mut self, key: Key) -> Self {
+        self.key = Some(key);
+        self
+    }
+
     pub(super) fn datagrams(&self, destinations: Vec<std::net::SocketAddr>) -> DatagramConfig {
         let config = DatagramConfig::to(destinations)
             .multicast_hops(self.multicast_hops)
             .max_datagram_bytes(self.max_datagram_bytes)
             .max_bytes_per_second(self.max_bytes_per_second);
+        #[cfg(feature = "sealing")]
+        let config = sealed(config, self.key.as_ref());
         match &self.interface {
             Some(interface) => config.interface(interface.clone()),
             None => config,
         }
+    }
+
+    #[cfg_attr(
+        not(feature = "sealing"),
+        expect(clippy::unused_self, reason = "without the feature there is no key")
+    )]
+    pub(super) fn is_sealed(&self) -> bool {
+        #[cfg(feature = "sealing")]
+        return self.key.is_some();
+        #[cfg(not(feature = "sealing"))]
+        false
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -187,6 +214,8 @@ impl Default for SenderConfig {
             max_viewers: 128,
             max_viewers_per_host: None,
             write_timeout: Duration::from_secs(10),
+            #[cfg(feature = "sealing")]
+            key: None,
         }
     }
 }
@@ -199,6 +228,8 @@ pub struct ReceiverConfig {
     only_from: Option<IpAddr>,
     receive_buffer_bytes: Option<usize>,
     idle_timeout: Duration,
+    #[cfg(feature = "sealing")]
+    key: Option<Key>,
 }
 
 impl ReceiverConfig {
@@ -211,8 +242,8 @@ impl ReceiverConfig {
 
     /// Receives datagrams from this host only. Default: any host.
     ///
-    /// This does not keep out a host that spoofs the address: datagrams are not
-    /// authenticated.
+    /// Keeps out other hosts, but not one that forges this host's address: only
+    /// sealed datagrams are authenticated.
     pub fn only_from(mut self, host: IpAddr) -> Self {
         self.only_from = Some(host);
         self
@@ -237,6 +268,17 @@ impl ReceiverConfig {
         self
     }
 
+    /// Takes datagrams that are sealed with this key, and nothing else. Default: those
+    /// in the clear.
+    ///
+    /// What is not opened is counted as [`unopened`](super::Stats::unopened), and
+    /// why. A sender is not dialled with a key: QUIC encrypts by itself.
+    #[cfg(feature = "sealing")]
+    pub fn sealed(mut self, key: Key) -> Self {
+        self.key = Some(key);
+        self
+    }
+
     pub(super) fn datagrams(&self, at: std::net::SocketAddr) -> DatagramConfig {
         let bytes = self.receive_buffer_bytes.unwrap_or(4 << 20);
         let mut config = DatagramConfig::at(at)
@@ -245,10 +287,23 @@ impl ReceiverConfig {
         if let Some(interface) = &self.interface {
             config = config.interface(interface.clone());
         }
+        #[cfg(feature = "sealing")]
+        let config = sealed(config, self.key.as_ref());
         match self.only_from {
             Some(host) => config.only_from(host),
             None => config,
         }
+    }
+
+    #[cfg_attr(
+        not(feature = "sealing"),
+        expect(clippy::unused_self, reason = "without the feature there is no key")
+    )]
+    pub(super) fn is_sealed(&self) -> bool {
+        #[cfg(feature = "sealing")]
+        return self.key.is_some();
+        #[cfg(not(feature = "sealing"))]
+        false
     }
 
     /// The node that dials the sender.
@@ -280,7 +335,17 @@ impl Default for ReceiverConfig {
             only_from: None,
             receive_buffer_bytes: None,
             idle_timeout: Duration::from_secs(3),
+            #[cfg(feature = "sealing")]
+            key: None,
         }
+    }
+}
+
+#[cfg(feature = "sealing")]
+fn sealed(config: DatagramConfig, key: Option<&Key>) -> DatagramConfig {
+    match key {
+        Some(key) => config.sealed(key.clone()),
+        None => config,
     }
 }
 

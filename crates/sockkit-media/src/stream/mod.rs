@@ -36,5 +36,5 @@ pub use self::{
     control::Report,
     receiver::{ConnectionState, Receiver},
     sender::{Sender, SenderStats},
-    stats::{Event, Meter, Stats, StatsHandle},
+    stats::{Event, Meter, Stats, StatsHandle, Unopened},
 };

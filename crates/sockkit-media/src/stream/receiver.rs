@@ -25,6 +25,7 @@ use super::{
     ingest::{Ingest, Moment, now},
     intake::Intake,
     message::CONTROL,
+    stats::Unopened,
 };
 use crate::{
     latest::{Publisher, Subscriber},
@@ -107,6 +108,10 @@ impl Receiver {
     /// Cancel safe: nothing is received then.
     pub async fn open(at: &Address, config: ReceiverConfig) -> Result<Self, ChannelError> {
         if at.scheme() != Scheme::Udp {
+            if config.is_sealed() {
+                let address = at.clone();
+                return Err(ChannelError::NotSealed { address });
+            }
             return Ok(Self::dial(at.clone(), &config));
         }
         let bind = in_time(at.to_bind()).await?;
@@ -349,6 +354,9 @@ impl ReceiverTask {
     async fn handle_failure(&self, error: RecvError) -> Result<(), End> {
         if error.is_peers_fault() {
             self.intake.count(Event::Refused);
+        }
+        if let Some(why) = Unopened::of(&error) {
+            self.intake.count(Event::Unopened(why));
         }
         match &error {
             RecvError::Filtered { .. } => self.intake.count(Event::Filtered),

@@ -157,6 +157,10 @@ impl Sender {
             let channel = Channel::datagrams(config.datagrams(destinations), &config.limits())?;
             return Ok(Self::new(channel, config, pictures));
         }
+        if config.is_sealed() {
+            let address = first.clone();
+            return Err(ChannelError::NotSealed { address });
+        }
         let node = config.node();
         let mut acceptors = Vec::new();
         for at in to {

@@ -10,6 +10,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use sockkit_codec::shard::ShardError;
+use sockkit_link::channel::{OpenError, RecvError};
+
 use crate::picture::{Picture, Timestamp};
 
 /// Statistics of a stream.
@@ -31,6 +34,10 @@ pub struct Stats {
     /// Datagrams ignored because they were not sent to the configured group, or
     /// not by the configured host.
     pub filtered: u64,
+    /// Datagrams that could not be opened with this side's key, or lack of one.
+    pub unopened: u64,
+    /// Why the last of those could not be opened.
+    pub why_unopened: Option<Unopened>,
     /// Bytes of the received pictures.
     pub bytes: u64,
     /// How often the sender restarted, or another one was selected. TCP cannot
@@ -87,6 +94,10 @@ impl Meter {
             Event::Skipped(pictures) => add(&mut totals.skipped, pictures),
             Event::Refused => add(&mut totals.refused, 1),
             Event::Filtered => add(&mut totals.filtered, 1),
+            Event::Unopened(why) => {
+                add(&mut totals.unopened, 1);
+                totals.why_unopened = Some(why);
+            }
             Event::Restart => add(&mut totals.restarts, 1),
         }
     }
@@ -144,8 +155,39 @@ pub enum Event {
     Refused,
     /// A datagram not meant for this receiver.
     Filtered,
+    /// A datagram that could not be opened.
+    Unopened(Unopened),
     /// The sender restarted, or another one was selected.
     Restart,
+}
+
+/// Why a datagram could not be opened: the keys of the two sides differ.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Unopened {
+    /// It is sealed, and there is no key here.
+    NoKey,
+    /// It is sealed with another key.
+    OtherKey,
+    /// It is not sealed, and there is a key here.
+    NotSealed,
+}
+
+impl Unopened {
+    /// Why it failed, if the keys are the reason.
+    pub(super) fn of(error: &RecvError) -> Option<Self> {
+        match error {
+            RecvError::Refused { source, .. } => {
+                (*source == ShardError::Sealed).then_some(Self::NoKey)
+            }
+            RecvError::NotOpened { source, .. } => match source {
+                OpenError::OtherKey => Some(Self::OtherKey),
+                OpenError::NotSealed => Some(Self::NotSealed),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// A shared [`Meter`], which takes the time from the runtime's clock.

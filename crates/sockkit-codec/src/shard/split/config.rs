@@ -15,7 +15,8 @@ impl SplitConfig {
     ///
     /// 1,400 bytes of UDP payload are never fragmented on Ethernet. Use larger
     /// datagrams where the path supports them (loopback, jumbo frames), for
-    /// fewer headers and calls. Clamped to 64..=65,507.
+    /// fewer headers and calls. Clamped to 64..=65,507;
+    /// sealed datagrams have at least 92.
     pub fn max_datagram_bytes(mut self, bytes: usize) -> Self {
         self.max_datagram_bytes = bytes.clamp(64, UDP_PAYLOAD_MAX_BYTES);
         self

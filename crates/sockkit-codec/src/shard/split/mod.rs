@@ -6,7 +6,8 @@ use reed_solomon_simd::ReedSolomonEncoder;
 
 use super::{
     MessageKind, Parity, SplitError, StreamId,
-    header::{DATA_SHARDS_MAX, HEADER_BYTES, MessageHeader},
+    header::{DATA_SHARDS_MAX, MessageHeader},
+    seal::{Envelope, Suite, Unsealed},
 };
 
 mod config;
@@ -14,7 +15,7 @@ mod write;
 
 pub use config::SplitConfig;
 
-use write::{fill, protect};
+use write::Plan;
 
 /// Splits messages of one stream into datagrams.
 ///
@@ -80,26 +81,69 @@ impl Splitter {
         parts: &[&[u8]],
         parity: Parity,
     ) -> Result<Shards<'_>, SplitError> {
-        let header = self.header(kind, parts, parity)?;
-        let (data, parity) = (usize::from(header.data), usize::from(header.parity));
-        let segment_bytes = HEADER_BYTES + header.shard_bytes();
-        let total_bytes = (data + parity) * segment_bytes;
+        let plan = self.write(kind, parts, parity, Envelope::Plain)?;
+        Ok(self.lend(&plan))
+    }
+
+    /// The same with room for a seal, which `seal` puts on each datagram in the
+    /// order to send them.
+    ///
+    /// # Errors
+    /// As [`split`](Self::split).
+    pub fn split_sealed(
+        &mut self,
+        kind: Kind,
+        parts: &[&[u8]],
+        parity: Parity,
+        suite: Suite,
+        seal: impl FnMut(Unsealed<'_>),
+    ) -> Result<Shards<'_>, SplitError> {
+        let plan = self.write(kind, parts, parity, Envelope::Sealed(suite))?;
+        self.written(&plan)
+            .chunks_exact_mut(plan.segment_bytes())
+            .map(Unsealed::new)
+            .for_each(seal);
+        Ok(self.lend(&plan))
+    }
+
+    /// Writes and numbers the datagrams of one message.
+    fn write(
+        &mut self,
+        kind: Kind,
+        parts: &[&[u8]],
+        parity: Parity,
+        envelope: Envelope,
+    ) -> Result<Plan, SplitError> {
+        let plan = Plan {
+            header: self.header(kind, parts, parity, envelope)?,
+            envelope,
+        };
+        let total_bytes = plan.total_bytes();
         if self.datagrams.len() < total_bytes {
             self.datagrams.resize(total_bytes, 0);
         }
         let (datagrams, _) = self.datagrams.split_at_mut(total_bytes);
-        let (systematic, redundant) = datagrams.split_at_mut(data * segment_bytes);
-        fill(&header, systematic, parts);
-        if parity > 0 {
-            protect(&mut self.encoder, &header, systematic, redundant);
+        let data_bytes = usize::from(plan.header.data) * plan.segment_bytes();
+        let (systematic, redundant) = datagrams.split_at_mut(data_bytes);
+        plan.fill(systematic, parts);
+        if plan.header.parity > 0 {
+            plan.protect(&mut self.encoder, systematic, redundant);
         }
         self.next_number += 1;
-        Ok(Shards {
-            number: header.number,
-            data,
-            segment_bytes,
-            bytes: datagrams,
-        })
+        Ok(plan)
+    }
+
+    fn written(&mut self, plan: &Plan) -> &mut [u8] {
+        self.datagrams.split_at_mut(plan.total_bytes()).0
+    }
+
+    fn lend(&self, plan: &Plan) -> Shards<'_> {
+        Shards {
+            number: plan.header.number,
+            data: usize::from(plan.header.data),
+            segment_bytes: plan.segment_bytes(),
+            bytes: self.datagrams.split_at(plan.total_bytes()).0,
+        }
     }
 
     /// The header of the next message.
@@ -108,6 +152,7 @@ impl Splitter {
         kind: MessageKind,
         parts: &[&[u8]],
         parity: Parity,
+        envelope: Envelope,
     ) -> Result<MessageHeader, SplitError> {
         let message_bytes = parts.iter().map(|part| part.len()).sum();
         let limit = self.config.max_message_bytes;
@@ -118,9 +163,11 @@ impl Splitter {
                 limit,
             });
         };
+        let around = envelope.before_shard() + envelope.after_shard();
+        let room = self.config.max_datagram_bytes.saturating_sub(around);
         // Even, so that rounding up a shard's length to an even number does not
         // exceed it.
-        let most_bytes = (self.config.max_datagram_bytes - HEADER_BYTES) & !1;
+        let most_bytes = room.max(SHARD_ROOM_LEAST) & !1;
         let data = message_bytes.div_ceil(most_bytes).max(1);
         if data > DATA_SHARDS_MAX {
             return Err(SplitError::TooManyShards {
@@ -140,6 +187,9 @@ impl Splitter {
         })
     }
 }
+
+/// What the shortest limit leaves a plain shard; a sealed one has it as well.
+const SHARD_ROOM_LEAST: usize = 28;
 
 impl fmt::Debug for Splitter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,29 @@
+//! From messages to datagrams, in the clear or sealed. Pure.
+
+use sockkit_codec::shard::{Kind, Parity, Shards, SplitError, Splitter};
+
+#[cfg(feature = "sealing")]
+use crate::sealing::Sealer;
+
+/// Splits the messages of one stream.
+#[derive(Debug)]
+pub(super) enum Outbound {
+    Plain(Splitter),
+    #[cfg(feature = "sealing")]
+    Sealed(Box<Sealer>),
+}
+
+impl Outbound {
+    pub(super) fn split(
+        &mut self,
+        kind: Kind,
+        parts: &[&[u8]],
+        parity: Parity,
+    ) -> Result<Shards<'_>, SplitError> {
+        match self {
+            Self::Plain(splitter) => splitter.split_parts(kind, parts, parity),
+            #[cfg(feature = "sealing")]
+            Self::Sealed(sealer) => sealer.split_parts(kind, parts, parity),
+        }
+    }
+}
