@@ -14,7 +14,7 @@ use sockkit::{
         sealing::{Direction, Key, Opener, Sealer},
     },
     shard::{
-        Kind, Parity, SplitConfig, Splitter, StreamId,
+        MessageKind, Parity, SplitConfig, Splitter, StreamId,
         seal::{Position, Suite},
     },
     testing::needs::{Need, met},
@@ -41,21 +41,25 @@ fn a_second_implementation_opens_what_is_sealed_here() {
             Sealer::with_suite(key, direction, Splitter::new(config.clone(), STREAM), suite);
         // The first message of the stream fills positions, the second is compared.
         for _ in 0..2 {
-            let shards = sealer.split_parts(Kind(9), &[&text], Parity::percent(40));
+            let shards = sealer.split_parts(MessageKind(9), &[&text], Parity::percent(40));
             let shards = shards.unwrap();
             for datagram in shards.datagrams() {
                 writeln!(lines, "open {common} {}", hex(datagram)).unwrap();
             }
             let plain = config.clone().max_datagram_bytes(500 - 28);
             let mut plain = Splitter::new(plain, STREAM);
-            let plain = plain.split(Kind(9), &text, Parity::percent(40)).unwrap();
+            let plain = plain
+                .split(MessageKind(9), &text, Parity::percent(40))
+                .unwrap();
             for datagram in plain.datagrams() {
                 let (checksum, shard) = (hex(&datagram[24..28]), hex(&datagram[36..]));
                 writeln!(expected, "{checksum} {shard}").unwrap();
             }
         }
         // One bit of the header, and the other direction.
-        let shards = sealer.split_parts(Kind(9), &[b"x"], Parity::NONE).unwrap();
+        let shards = sealer
+            .split_parts(MessageKind(9), &[b"x"], Parity::NONE)
+            .unwrap();
         let mut forged = shards.as_bytes().to_vec();
         let (whose, _) = common.rsplit_once(' ').unwrap();
         let back = direction.back() as u8;
@@ -76,7 +80,9 @@ fn what_a_second_implementation_seals_is_opened_here() {
         return;
     }
     let mut plain = Splitter::new(SplitConfig::default(), STREAM);
-    let plain = plain.split(Kind(9), &[7; 333], Parity::NONE).unwrap();
+    let plain = plain
+        .split(MessageKind(9), &[7; 333], Parity::NONE)
+        .unwrap();
     let (header, shard) = plain.as_bytes().split_at(36);
     let (checksum, common_part) = (hex(&header[24..28]), hex(header));
     let positions = [0, 1, Position::EPOCH_DATAGRAMS, u64::MAX - 1];

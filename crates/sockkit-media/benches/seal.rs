@@ -17,7 +17,9 @@ use std::{
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
-use sockkit_codec::shard::{Kind, Older, Parity, SplitConfig, Splitter, StreamId, seal::Suite};
+use sockkit_codec::shard::{
+    MessageKind, Older, Parity, SplitConfig, Splitter, StreamId, seal::Suite,
+};
 use sockkit_link::{
     channel::{Filter, Inbound, IncomingDatagram, Limits},
     sealing::{Direction, Key, Opener, Sealer},
@@ -98,8 +100,8 @@ enum Outbound {
 impl Outbound {
     fn split<R>(&mut self, message: &[u8], take: impl FnOnce(&[u8], usize) -> R) -> R {
         let shards = match self {
-            Self::Plain(splitter) => splitter.split_parts(Kind(1), &[message], Parity::NONE),
-            Self::Sealed(sealer) => sealer.split_parts(Kind(1), &[message], Parity::NONE),
+            Self::Plain(splitter) => splitter.split_parts(MessageKind(1), &[message], Parity::NONE),
+            Self::Sealed(sealer) => sealer.split_parts(MessageKind(1), &[message], Parity::NONE),
         };
         let shards = shards.unwrap();
         take(shards.as_bytes(), shards.segment_bytes())

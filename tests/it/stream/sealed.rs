@@ -7,7 +7,7 @@ use sockkit::{
         sealing::Key,
     },
     picture::Picture,
-    shard::{Kind, Parity},
+    shard::{MessageKind, Parity},
     stream::{Receiver, ReceiverConfig, Sender, SenderConfig, Unopened},
 };
 
@@ -87,7 +87,10 @@ async fn a_report_in_the_clear_is_not_heard() {
     ] {
         let stranger = Channel::datagrams(config, &Limits::default()).unwrap();
         let report = [report().into()];
-        stranger.send(Kind(2), &report, Parity::NONE).await.unwrap();
+        stranger
+            .send(MessageKind(2), &report, Parity::NONE)
+            .await
+            .unwrap();
     }
     // The receiver's own comes after them.
     tokio::select! {

@@ -69,7 +69,7 @@ impl MessageHeader {
             message_bytes,
             data,
             parity,
-            kind: Kind(datagram.get(KIND_AT).copied().unwrap_or_default()),
+            kind: MessageKind(datagram.get(KIND_AT).copied().unwrap_or_default()),
         };
         header.check_counts()?;
         header.check_shard(index, shard)?;

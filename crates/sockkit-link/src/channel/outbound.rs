@@ -1,6 +1,6 @@
 //! From messages to datagrams, in the clear or sealed. Pure.
 
-use sockkit_codec::shard::{Kind, Parity, Shards, SplitError, Splitter};
+use sockkit_codec::shard::{MessageKind, Parity, Shards, SplitError, Splitter};
 
 #[cfg(feature = "sealing")]
 use crate::sealing::Sealer;
@@ -16,7 +16,7 @@ pub(super) enum Outbound {
 impl Outbound {
     pub(super) fn split(
         &mut self,
-        kind: Kind,
+        kind: MessageKind,
         parts: &[&[u8]],
         parity: Parity,
     ) -> Result<Shards<'_>, SplitError> {

@@ -8,7 +8,7 @@ use std::{
 
 use fastrand::Rng;
 use sockkit_codec::shard::{
-    Kind, Older, Parity, SplitConfig, Splitter, StreamId,
+    MessageKind, Older, Parity, SplitConfig, Splitter, StreamId,
     seal::{Position, Suite},
 };
 
@@ -159,7 +159,7 @@ impl Scene {
             _ => {
                 let mut splitter = Splitter::new(SplitConfig::default(), StreamId(rng.u64(..3)));
                 let plain = splitter
-                    .split(Kind(1), b"believe me", Parity::NONE)
+                    .split(MessageKind(1), b"believe me", Parity::NONE)
                     .unwrap();
                 forged = plain.as_bytes().to_vec();
             }
@@ -219,7 +219,7 @@ fn each_reason_has_its_words() {
     let mut sealer = sealer(&mut rng, key(), direction);
     let datagrams = split(&mut sealer, &[7; 300], Parity::NONE);
     let plain = Splitter::new(SplitConfig::default(), StreamId(1))
-        .split(Kind(1), b"plain", Parity::NONE)
+        .split(MessageKind(1), b"plain", Parity::NONE)
         .unwrap()
         .as_bytes()
         .to_vec();
@@ -338,7 +338,7 @@ fn inbound(opener: Opener) -> Inbound {
 }
 
 fn split(sealer: &mut Sealer, text: &[u8], parity: Parity) -> Vec<Vec<u8>> {
-    let shards = sealer.split_parts(Kind(1), &[text], parity).unwrap();
+    let shards = sealer.split_parts(MessageKind(1), &[text], parity).unwrap();
     shards.datagrams().map(<[u8]>::to_vec).collect()
 }
 

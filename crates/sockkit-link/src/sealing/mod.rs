@@ -11,7 +11,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use sockkit::{
 //!     link::{channel::{Channel, DatagramConfig, Limits}, sealing::Key},
-//!     shard::{Kind, Parity},
+//!     shard::{MessageKind, Parity},
 //! };
 //!
 //! let (key, limits) = (Key::new(&[7; 32]), Limits::default());
@@ -22,11 +22,11 @@
 //! // What is sent in the clear, or under another key, is refused.
 //! for other in [DatagramConfig::to(to), DatagramConfig::to(to).sealed(Key::new(&[8; 32]))] {
 //!     let here = Channel::datagrams(other, &limits)?;
-//!     here.send(Kind(1), &["for all to read".into()], Parity::NONE).await?;
+//!     here.send(MessageKind(1), &["for all to read".into()], Parity::NONE).await?;
 //!     there.recv().await.expect_err("it is not sealed with this key");
 //! }
 //! let here = Channel::datagrams(DatagramConfig::to(to).sealed(key), &limits)?;
-//! here.send(Kind(1), &["for you alone".into()], Parity::NONE).await?;
+//! here.send(MessageKind(1), &["for you alone".into()], Parity::NONE).await?;
 //! assert_eq!(there.recv().await?.bytes, "for you alone");
 //! # Ok(())
 //! # }

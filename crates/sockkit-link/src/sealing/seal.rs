@@ -4,7 +4,7 @@ use std::fmt;
 
 use ring::aead::{Aad, LessSafeKey, Nonce};
 use sockkit_codec::shard::{
-    Kind, Parity, Shards, SplitError, Splitter, StreamId,
+    MessageKind, Parity, Shards, SplitError, Splitter, StreamId,
     seal::{Position, Suite, Unsealed},
 };
 
@@ -66,7 +66,7 @@ impl Sealer {
     /// As there.
     pub fn split_parts(
         &mut self,
-        kind: Kind,
+        kind: MessageKind,
         parts: &[&[u8]],
         parity: Parity,
     ) -> Result<Shards<'_>, SplitError> {

@@ -16,7 +16,7 @@
 //! ```
 //! # use sockkit_codec as sockkit;
 //! use sockkit::shard::{
-//!     Kind, Parity, SplitConfig, Splitter, StreamId,
+//!     MessageKind, Parity, SplitConfig, Splitter, StreamId,
 //!     seal::{Position, Sealed, Suite},
 //! };
 //!
@@ -24,7 +24,7 @@
 //! let turn_over = |text: &mut [u8]| text.iter_mut().for_each(|byte| *byte = !*byte);
 //! let mut splitter = Splitter::new(SplitConfig::default(), StreamId(7));
 //! let (parts, parity) = ([&b"hello"[..]], Parity::NONE);
-//! let shards = splitter.split_sealed(Kind(1), &parts, parity, Suite::Aes128Gcm, |unsealed| {
+//! let shards = splitter.split_sealed(MessageKind(1), &parts, parity, Suite::Aes128Gcm, |unsealed| {
 //!     unsealed.seal(Position(0), |_header, text| {
 //!         turn_over(text);
 //!         [0; 16]
@@ -258,7 +258,7 @@ const SHARD_LEAST_BYTES: usize = 2;
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Kind, Parity, Reassembler, ReassemblyConfig, SplitConfig, Splitter},
+        super::{MessageKind, Parity, Reassembler, ReassemblyConfig, SplitConfig, Splitter},
         *,
     };
 
@@ -284,7 +284,7 @@ mod tests {
     fn sealed(splitter: &mut Splitter, message: &[u8], parity: Parity) -> Vec<Vec<u8>> {
         let mut position = 0;
         let shards = splitter.split_sealed(
-            Kind(1),
+            MessageKind(1),
             &[message],
             parity,
             Suite::ChaCha20Poly1305,
@@ -322,7 +322,7 @@ mod tests {
             // Cut alike: plain datagrams of that length, less what the seal takes.
             let plain = SplitConfig::default().max_datagram_bytes(1_400 - SEAL_BYTES);
             let mut plain = Splitter::new(plain, StreamId(0x0102_0304_0506_0708));
-            let plain = plain.split(Kind(1), &message, parity).unwrap();
+            let plain = plain.split(MessageKind(1), &message, parity).unwrap();
             assert_eq!(plain.segment_bytes(), HEADER_BYTES + shard_bytes);
             assert_eq!(sealed.len(), plain.datagrams().len());
             let mut buffer = Vec::new();
@@ -365,7 +365,7 @@ mod tests {
         let refused = reassembler.handle_datagram(now, from, &one);
         assert_eq!(refused.unwrap_err(), ShardError::Sealed);
         let plain = splitter()
-            .split(Kind(1), b"hi!", Parity::NONE)
+            .split(MessageKind(1), b"hi!", Parity::NONE)
             .unwrap()
             .as_bytes()
             .to_vec();

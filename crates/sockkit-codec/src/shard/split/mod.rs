@@ -92,7 +92,7 @@ impl Splitter {
     /// As [`split`](Self::split).
     pub fn split_sealed(
         &mut self,
-        kind: Kind,
+        kind: MessageKind,
         parts: &[&[u8]],
         parity: Parity,
         suite: Suite,
@@ -109,7 +109,7 @@ impl Splitter {
     /// Writes and numbers the datagrams of one message.
     fn write(
         &mut self,
-        kind: Kind,
+        kind: MessageKind,
         parts: &[&[u8]],
         parity: Parity,
         envelope: Envelope,
