@@ -14,11 +14,14 @@ use super::needs::{Need, met};
 mod kernel;
 mod namespace;
 mod port;
+mod relay;
+mod shape;
 
 use namespace::Namespace;
 
 pub use namespace::Host;
 pub use port::Port;
+pub use relay::{Relay, RelayStats};
 
 /// Hosts, joined by one or more networks.
 ///
@@ -92,6 +95,6 @@ impl Lab {
     }
 }
 
-/// What building a lab takes; [`Port::loss`] and [`Port::offloads_off`] want a
+/// What building a lab takes; [`Port::loss`], [`Port::rate`] and [`Port::offloads_off`] want a
 /// program more each.
 const NEEDS: &[Need<'_>] = &[Need::Linux, Need::Root, Need::Program("ip")];

@@ -5,6 +5,17 @@ use std::time::Duration;
 use super::LossModel;
 
 /// What a link does to the datagrams sent over it. Default: nothing.
+///
+/// One description serves every bed, each in both of its directions:
+///
+/// | bed | does | datagrams are |
+/// | --- | --- | --- |
+/// | [`Link`](super::Link), simulated | all of it, from a seed | what is given to it |
+/// | [`Port::relay`](crate::lab::Port::relay), in user space | all of it | Ethernet frames |
+/// | [`Port::shape`](crate::lab::Port::shape), nft and tbf | independent loss, rate, queue | Ethernet frames |
+/// | [`netem`](Self::netem), for a kernel that has it | all but reordering | Ethernet frames |
+///
+/// What a bed cannot do is an error: [`Unsupported`](super::Unsupported).
 #[derive(Clone, Debug)]
 #[must_use = "a config does nothing until a link is made with it"]
 pub struct LinkConfig {

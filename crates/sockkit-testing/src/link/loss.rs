@@ -12,11 +12,11 @@ use super::config::checked;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossModel {
     /// The share lost in the long run.
-    probability: f64,
+    pub(super) probability: f64,
     /// The chance that a loss follows a delivery.
-    enter: f64,
+    pub(super) enter: f64,
     /// The chance that a loss follows a loss.
-    stay: f64,
+    pub(super) stay: f64,
 }
 
 /// Decides, one datagram after another, which are lost.
