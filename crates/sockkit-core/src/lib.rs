@@ -52,4 +52,4 @@ pub use bind_error::BindError;
 /// Used by the network lab of `sockkit-testing`. Not part of the API.
 #[cfg(all(feature = "testing", target_os = "linux"))]
 #[doc(hidden)]
-pub use sys::namespace::enter_new_network_namespace;
+pub use sys::{namespace::enter_new_network_namespace, tap::open_tap};

@@ -9,6 +9,8 @@ use std::{env, io::Write, path::Path};
 /// A requirement of a test.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Need<'a> {
+    /// A device, by its path.
+    Device(&'a str),
     /// Linux itself: namespaces, `/proc`.
     Linux,
     /// A program on `PATH`.
@@ -51,6 +53,7 @@ pub fn met(test: &str, needs: &[Need<'_>]) -> bool {
 impl Need<'_> {
     fn is_met(self) -> bool {
         match self {
+            Need::Device(path) => Path::new(path).exists(),
             Need::Linux => cfg!(target_os = "linux"),
             Need::Program(name) => on_path(name),
             Need::PythonModule(name) => std::process::Command::new("python3")

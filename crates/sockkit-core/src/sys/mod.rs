@@ -11,5 +11,7 @@ pub(crate) mod inherited;
 pub(crate) mod namespace;
 #[cfg(unix)]
 pub(crate) mod option;
+#[cfg(all(feature = "testing", target_os = "linux"))]
+pub(crate) mod tap;
 #[cfg(windows)]
 pub(crate) mod winsock;

@@ -14,11 +14,14 @@ use super::needs::{Need, met};
 mod kernel;
 mod namespace;
 mod port;
+mod relay;
+mod shape;
 
 use namespace::Namespace;
 
 pub use namespace::Host;
 pub use port::Port;
+pub use relay::{Relay, RelayStats};
 
 /// Hosts connected by one or more networks.
 ///
@@ -92,6 +95,6 @@ impl Lab {
     }
 }
 
-/// Requirements of a lab; [`Port::loss`] and [`Port::offloads_off`] need one
-/// more program each.
+/// Requirements of a lab; [`Port::loss`], [`Port::rate`] and [`Port::offloads_off`]
+/// need one more program each.
 const NEEDS: &[Need<'_>] = &[Need::Linux, Need::Root, Need::Program("ip")];

@@ -5,7 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Host, kernel};
+use super::{Host, Relay, kernel};
+use crate::sim::LinkConfig;
 
 /// A host's interface on one network, and its cable.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +91,46 @@ impl Port<'_> {
              link set {far} master br{network} up",
             self.host.namespace.path(),
         ));
+        self.bring_up();
+    }
+
+    /// Plugs a cable in whose packets pass through this process, which treats each of them as
+    /// `config` says, in both directions: what no kernel here does, such as delay, and all that
+    /// [`Link`](crate::sim::Link) does. Questions about neighbours (ARP and ICMPv6's) pass at
+    /// once. The cable that was there is unplugged, and the interface has a new index;
+    /// [`create`](Self::create) plugs an ordinary one in again.
+    ///
+    /// Packets pass one by one, whatever the offloads. A machine that is busy delays packets
+    /// more than was asked for, and never less.
+    ///
+    /// # Panics
+    /// If `ip` fails, or the process may not open `/dev/net/tun`
+    /// ([`Need::Device`](crate::needs::Need::Device)).
+    pub fn relay(&self, config: &LinkConfig, seed: u64) -> Relay {
+        let (near, far) = (self.interface(), self.far_end());
+        let is_there = self.host.run(|| kernel::index_of(&near).is_ok());
+        if is_there {
+            self.delete();
+        }
+        let ends =
+            [(&self.host.namespace, &near), (&*self.host.switch, &far)].map(|(namespace, name)| {
+                let tap = namespace.run(|| kernel::open_tap(name));
+                // What waits for this process must not be lost by accident.
+                namespace.ip(&format!("link set {name} txqueuelen {RELAY_QUEUE_FRAMES}"));
+                tap.unwrap_or_else(|error| panic!("{name}: {error}"))
+            });
+        let network = self.network;
+        self.host
+            .switch
+            .ip(&format!("link set {far} master br{network} up"));
+        let relay = Relay::start(ends, config, seed);
+        self.bring_up();
+        relay
+    }
+
+    /// Gives the interface its addresses.
+    fn bring_up(&self) {
+        let near = self.interface();
         self.host.namespace.ip(&format!(
             "addr add {}/24 broadcast + dev {near}\n\
              addr add {}/64 dev {near} nodad\n\
@@ -105,77 +146,22 @@ impl Port<'_> {
     fn wait_until_it_carries(&self) {
         let deadline = Instant::now() + CARRIER_DEADLINE;
         let (near, far) = (self.interface(), self.far_end());
-        for (namespace, interface, sign) in [
-            (&self.host.namespace, &near, "state UP"),
-            (&*self.host.switch, &far, "state UP"),
-            (&*self.host.switch, &far, "state forwarding"),
+        // A relay's interface does not tell more than that it is not down.
+        let up = ["state UP", "state UNKNOWN"].as_slice();
+        for (namespace, interface, signs) in [
+            (&self.host.namespace, &near, up),
+            (&*self.host.switch, &far, up),
+            (&*self.host.switch, &far, &["state forwarding"]),
         ] {
             let show = ["ip", "-details", "link", "show", interface];
-            while !namespace.command(&show, "").contains(sign) {
+            let is_up = || {
+                let shown = namespace.command(&show, "");
+                signs.iter().any(|sign| shown.contains(sign))
+            };
+            while !is_up() {
                 assert!(Instant::now() < deadline, "{interface} does not come up");
             }
         }
-    }
-
-    /// Randomly drops this fraction of the packets that arrive at the host.
-    /// With 1 all packets are dropped silently while the carrier stays; 0 turns
-    /// it off. Needs `nft`.
-    ///
-    /// Turn the [offloads off](Self::offloads_off) on both hosts first if
-    /// losses must be per packet: merged packets are dropped together.
-    ///
-    /// # Panics
-    /// If `nft` fails, or `share` is not between 0 and 1.
-    pub fn loss(&self, share: f64) {
-        assert!((0.0..=1.0).contains(&share), "{share} is no share");
-        let parts = (1..=LOSS_PARTS)
-            .filter(|&part| part as f64 / LOSS_PARTS as f64 <= share)
-            .count();
-        // nft rejects comparisons that are always true or always false.
-        let chance = match parts {
-            0 => return self.end_loss(),
-            LOSS_PARTS => String::new(),
-            parts => format!("numgen random mod {LOSS_PARTS} < {parts}"),
-        };
-        self.end_loss();
-        self.nft(&format!(
-            "table inet {} {{ chain arriving {{ \
-             type filter hook prerouting priority raw; \
-             iifname {} {chance} drop; }}; }}\n",
-            self.table(),
-            self.interface(),
-        ));
-    }
-
-    fn end_loss(&self) {
-        // Deleting a missing table is an error, so it is created first.
-        let table = self.table();
-        self.nft(&format!(
-            "add table inet {table}\ndelete table inet {table}\n"
-        ));
-    }
-
-    fn nft(&self, lines: &str) {
-        self.host.namespace.command(&["nft", "-f", "-"], lines);
-    }
-
-    fn table(&self) -> String {
-        format!("loss{}", self.network)
-    }
-
-    /// Limits the host's send rate. Needs `tc`.
-    ///
-    /// # Panics
-    /// If `tc` fails.
-    pub fn rate(&self, bits_per_second: u64) {
-        let (interface, rate) = (self.interface(), format!("{bits_per_second}bit"));
-        self.host.namespace.command(
-            &[
-                "tc", "qdisc", "replace", "dev", &interface, "root", "tbf", "rate", &rate, "burst",
-                "16kb", "latency", "50ms",
-            ],
-            "",
-        );
     }
 
     /// Sends every packet separately, as a real cable does, instead of several
@@ -207,8 +193,8 @@ impl Port<'_> {
         }
     }
 
-    /// The name of the cable's far end.
-    fn far_end(&self) -> String {
+    /// The name of the cable's far end, at the switch.
+    pub(super) fn far_end(&self) -> String {
         format!("h{}n{}", self.host.index, self.network)
     }
 }
@@ -216,5 +202,5 @@ impl Port<'_> {
 /// How long the kernel may take to detect a carrier.
 const CARRIER_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Resolution of the loss fraction.
-const LOSS_PARTS: usize = 1_000;
+/// Half a second of frames at 100 Mbit/s.
+const RELAY_QUEUE_FRAMES: usize = 4_096;

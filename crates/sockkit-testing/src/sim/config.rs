@@ -5,6 +5,17 @@ use std::time::Duration;
 use super::LossModel;
 
 /// What a link does to datagrams. Default: nothing.
+///
+/// One description works in every test bed, in both directions:
+///
+/// | test bed | supports | datagrams are |
+/// | --- | --- | --- |
+/// | [`Link`](super::Link), simulated | everything, from a seed | the caller's |
+/// | [`Port::relay`](crate::lab::Port::relay), in user space | everything | Ethernet frames |
+/// | [`Port::shape`](crate::lab::Port::shape), nft and tbf | independent loss, rate, queue | Ethernet frames |
+/// | [`netem`](Self::netem), if the kernel has it | everything but reordering | Ethernet frames |
+///
+/// What a test bed does not support is an error: [`Unsupported`](super::Unsupported).
 #[derive(Clone, Debug)]
 #[must_use = "a config does nothing until a link is made with it"]
 pub struct LinkConfig {

@@ -12,11 +12,11 @@ use super::config::checked;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossModel {
     /// Long-term fraction of lost datagrams.
-    probability: f64,
+    pub(super) probability: f64,
     /// Probability of a loss after a delivery.
-    enter: f64,
+    pub(super) enter: f64,
     /// Probability of a loss after a loss.
-    stay: f64,
+    pub(super) stay: f64,
 }
 
 /// Decides for each datagram whether it is lost.

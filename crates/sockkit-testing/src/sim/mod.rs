@@ -12,9 +12,11 @@ use std::{
 
 mod config;
 mod loss;
+mod translate;
 
 pub use config::LinkConfig;
 pub use loss::{Loss, LossModel};
+pub use translate::Unsupported;
 
 /// One direction of a network, driven by explicit time.
 ///

@@ -13,6 +13,8 @@ use sockkit::testing::{
     needs::{Need, met},
 };
 
+mod beds;
+
 /// A socket of `host` on `ip`.
 fn socket(host: &Host, ip: IpAddr) -> UdpSocket {
     host.run(|| UdpSocket::bind((ip, 0)).unwrap())
