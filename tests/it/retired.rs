@@ -12,7 +12,6 @@ const NAMES: &[(&str, &str)] = &[
     ("Answerer", "ControlResponder"),
     ("Asked", "PendingClockRequest"),
     ("Conversation", "HandshakeStream"),
-    ("Dialler", "DialLoop"),
     ("Door", "Acceptor"),
     ("Feed", "JpegBroadcaster"),
     ("Follower", "SourceSelector"),
