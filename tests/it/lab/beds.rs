@@ -8,8 +8,8 @@ use std::{
 
 use sockkit::testing::{
     lab::{Lab, Relay},
-    link::{LinkConfig, LossModel},
     needs::{Need, met},
+    sim::{LinkConfig, LossModel},
 };
 
 use super::socket;
