@@ -1,6 +1,9 @@
 //! `sockkit cam`: sends a source as datagrams, and to viewers that connect.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context;
 use indicatif::ProgressBar;
@@ -8,7 +11,7 @@ use sockkit::{
     encode,
     interfaces::InterfaceSelector,
     latest,
-    link::{Address, AddressError, Scheme},
+    link::{Address, AddressError, Host, Scheme},
     picture::jpeg,
     shard::Parity,
     source::{Source, SourceConfig, SourceSpec, camera},
@@ -20,6 +23,7 @@ use tokio::{
 
 use crate::{
     address::{CONNECTED, pictures},
+    key,
     outgoing::{Outgoing, Wishes},
     say::say,
 };
@@ -49,6 +53,10 @@ pub(crate) struct Args {
     /// Parity in per cent of the data, for pictures of any size
     #[arg(long, value_name = "PERCENT", conflicts_with = "loss", value_parser = clap::value_parser!(u8).range(0..=100))]
     parity: Option<u8>,
+    /// Seal what goes to udp:// with this key, which viewers need too; made by
+    /// `sockkit key new`
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
     /// Maximum number of connected viewers of one host [default: a quarter of
     /// all 128]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=128))]
@@ -99,6 +107,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     if args.list {
         return list().await;
     }
+    let key = args.key.as_deref().map(key::load).transpose()?;
     let mut source = Source::open(&args.source, SourceConfig::default())
         .await
         .with_context(|| format!("cannot open the source {}", args.source))?;
@@ -109,12 +118,16 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         parity: args.parity(),
         interface: args.interface.as_ref(),
         viewers_per_host: args.viewers_per_host,
+        key,
     };
     let addresses = [&args.to[..], &args.listen].concat();
     let outgoing = Outgoing::bind(&addresses, wishes, &pictures).await?;
     let datagrams = |to: &&Address| to.scheme() == Scheme::Udp;
     for to in addresses.iter().filter(datagrams) {
         say!("sending {} to {to}", args.source);
+        if let Some(path) = &args.key {
+            say!("there     {}", viewing(to, path));
+        }
     }
 
     let progress = ProgressBar::new_spinner();
@@ -151,6 +164,16 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     }
     outgoing.shutdown().await;
     Ok(())
+}
+
+/// The line to type where the pictures go.
+fn viewing(to: &Address, key: &Path) -> String {
+    // A viewer receives at any of its addresses, or in the group.
+    let at = match to.group() {
+        Some(_) => to.clone(),
+        None => Address::new(Scheme::Udp, Host::Unspecified, to.port()),
+    };
+    format!("sockkit view {at} {}", key::option(key))
 }
 
 fn one_line(outgoing: &Outgoing) -> String {

@@ -1,30 +1,40 @@
 //! Receives the pictures for `view`.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use sockkit::{
-    interfaces::InterfaceSelector,
+    interfaces::{self, Interface, InterfaceSelector},
     link::{Address, Host, Scheme},
     stream::{Receiver, ReceiverConfig},
 };
 use tokio::time::timeout;
 
-use crate::say::say;
+use crate::{key, say::say};
+
+/// What was asked for beside the address.
+pub(crate) struct Wishes {
+    pub(crate) interface: Option<InterfaceSelector>,
+    pub(crate) from: Option<IpAddr>,
+    pub(crate) key: Option<PathBuf>,
+}
 
 /// Binds the address or starts to dial it, and prints which.
-pub(crate) async fn open(
-    at: &Address,
-    interface: Option<InterfaceSelector>,
-    from: Option<IpAddr>,
-) -> anyhow::Result<Receiver> {
+pub(crate) async fn open(at: &Address, wishes: Wishes) -> anyhow::Result<Receiver> {
     if at.scheme() == Scheme::Udp {
-        return bind(at, interface, from).await;
+        return bind(at, wishes).await;
     }
-    if interface.is_some() {
+    if wishes.key.is_some() {
+        bail!("--key is for udp:// only: quic:// encrypts by itself");
+    }
+    if wishes.interface.is_some() {
         bail!("--interface is for udp:// only: {at} is dialled through its route");
     }
-    if from.is_some() {
+    if wishes.from.is_some() {
         bail!("--from is for udp:// only: {at} already names the sending host");
     }
     // A wrong name is detected here; later it may be the network's fault.
@@ -35,19 +45,18 @@ pub(crate) async fn open(
     Ok(Receiver::open(at, ReceiverConfig::default()).await?)
 }
 
-async fn bind(
-    at: &Address,
-    interface: Option<InterfaceSelector>,
-    from: Option<IpAddr>,
-) -> anyhow::Result<Receiver> {
+async fn bind(at: &Address, wishes: Wishes) -> anyhow::Result<Receiver> {
     let mut config = ReceiverConfig::default();
-    if let Some(interface) = interface {
+    if let Some(path) = &wishes.key {
+        config = config.sealed(key::load(path)?);
+    }
+    if let Some(interface) = wishes.interface {
         if at.group().is_none() {
             bail!("--interface is for groups, and {at} is not one");
         }
         config = config.interface(interface);
     }
-    if let Some(from) = from {
+    if let Some(from) = wishes.from {
         if matches!(at.host(), Host::V4(_) | Host::Unspecified) && from.to_canonical().is_ipv6() {
             bail!("--from {from} is an IPv6 address, and {at} receives IPv4");
         }
@@ -58,7 +67,35 @@ async fn bind(
         .with_context(|| format!("cannot receive at {at}"))?;
     let bound = receiver.address();
     say!("listening on {}:{}", bound.host(), bound.port());
+    if let Some(path) = &wishes.key {
+        say!("there     {}", sending_to(at, bound.port(), path));
+    }
     Ok(receiver)
+}
+
+/// The line to type where the camera is.
+fn sending_to(at: &Address, port: u16, key: &Path) -> String {
+    let own = at.is_unspecified().then(own_address).flatten();
+    let host = own.unwrap_or_else(|| at.host().clone());
+    format!(
+        "sockkit cam --to {} {}",
+        Address::new(Scheme::Udp, host, port),
+        key::option(key)
+    )
+}
+
+/// The address of this machine that others most likely reach.
+fn own_address() -> Option<Host> {
+    let interfaces = interfaces::list().ok()?;
+    let reached = |interface: &&Interface| {
+        let flags = interface.flags;
+        flags.running && flags.broadcast && !flags.loopback
+    };
+    // One with a router is the network that people mean.
+    let mut reached: Vec<_> = interfaces.iter().filter(reached).collect();
+    reached.sort_by_key(|interface| interface.gateways.is_empty());
+    let ip = reached.into_iter().flat_map(Interface::ipv4).next()?;
+    Some(Host::V4(ip))
 }
 
 const RESOLVE_WITHIN: Duration = Duration::from_secs(10);

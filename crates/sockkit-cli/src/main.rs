@@ -16,6 +16,7 @@ mod descriptors;
 mod doctor;
 mod incoming;
 mod interfaces;
+mod key;
 mod link;
 mod logging;
 mod options;
@@ -25,12 +26,14 @@ mod receive;
 mod say;
 mod send;
 mod transfer;
+mod unopened;
 mod view;
 
 /// Files and live video between machines on a local network
 ///
 /// Traffic over udp:// and tcp:// is not encrypted; quic:// encrypts. Peers are
-/// not authenticated: use it on networks you trust.
+/// not authenticated: use it on networks you trust. Pictures over udp:// are
+/// sealed with --key: only machines that have the file can show or send them.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -48,6 +51,7 @@ enum Command {
     View(view::Args),
     Send(send::Args),
     Receive(receive::Args),
+    Key(key::Args),
     Interfaces(interfaces::Args),
     Options(options::Args),
     Doctor(doctor::Args),
@@ -84,6 +88,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::View(args) => view::run(args).await,
         Command::Send(args) => send::run(args).await,
         Command::Receive(args) => receive::run(args).await,
+        Command::Key(args) => key::run(&args),
         Command::Interfaces(args) => interfaces::run(args).await,
         Command::Options(args) => options::run(args),
         Command::Doctor(args) => doctor::run(args).await,

@@ -7,7 +7,7 @@ use indicatif::HumanBytes;
 use sockkit::{
     interfaces::InterfaceSelector,
     latest::Subscriber,
-    link::{Address, Scheme},
+    link::{Address, Scheme, sealing::Key},
     picture::Picture,
     shard::Parity,
     stream::{Report, Sender, SenderConfig},
@@ -21,11 +21,17 @@ pub(crate) struct Wishes<'a> {
     pub(crate) parity: Option<Parity>,
     pub(crate) interface: Option<&'a InterfaceSelector>,
     pub(crate) viewers_per_host: Option<u8>,
+    pub(crate) key: Option<Key>,
 }
 
 impl Wishes<'_> {
     /// Rejects settings that would have no effect.
     fn check(&self, to: &[Address], at: &[Address]) -> anyhow::Result<()> {
+        if let (Some(_), Some(at)) = (&self.key, at.first()) {
+            bail!(
+                "--key seals what goes to udp://, and viewers that connect to {at} would need none"
+            );
+        }
         if self.interface.is_some() && !to.iter().any(|to| to.group().is_some()) {
             bail!("--interface is for groups, and no --to address is one");
         }
@@ -42,6 +48,9 @@ impl Wishes<'_> {
         let mut config = SenderConfig::default().parity(self.parity.unwrap_or(Parity::NONE));
         if let Some(interface) = self.interface {
             config = config.interface(interface.clone());
+        }
+        if let Some(key) = &self.key {
+            config = config.sealed(key.clone());
         }
         match self.viewers_per_host {
             Some(viewers) => config.max_viewers_per_host(viewers.into()),

@@ -32,6 +32,7 @@ use crate::{
     address::{pictures, web},
     incoming,
     say::say,
+    unopened::{self, Advice},
 };
 
 /// Receive from `sockkit cam`: statistics, browser, recording, snapshot
@@ -70,6 +71,10 @@ pub(crate) struct Args {
     /// Accept pictures from this host only
     #[arg(long, value_name = "ADDR")]
     from: Option<IpAddr>,
+    /// Accept only pictures sealed with this key, which cam has too; see
+    /// `sockkit key new`
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
     /// Exit after this many seconds; without it, exit on Ctrl-C
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS))]
     seconds: Option<u64>,
@@ -89,7 +94,12 @@ impl Args {
 /// Runs until the time is up or Ctrl-C is pressed.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let recorder_config = args.recorder_config();
-    let receiver = incoming::open(&args.url, args.interface, args.from).await?;
+    let wishes = incoming::Wishes {
+        interface: args.interface,
+        from: args.from,
+        key: args.key,
+    };
+    let receiver = incoming::open(&args.url, wishes).await?;
     let limit = Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
     if let Some(path) = &args.snapshot {
         return snapshot(&args.url, &receiver, path, limit).await;
@@ -159,7 +169,7 @@ async fn watch(
     };
     let (mut pictures, stats) = (receiver.pictures(), receiver.stats());
     let (mut link, mut told) = (receiver.connection_state(), None);
-    let mut told_sender = None;
+    let (mut told_sender, mut advice) = (None, Advice::default());
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     seconds.reset();
@@ -178,11 +188,17 @@ async fn watch(
                 progress.set_message(one_line(&stats));
                 progress.tick();
             }
-            _ = seconds.tick() => match figures {
-                Figures::Lines => say!("{}", logfmt(&stats.snapshot())),
-                // Without pictures, the last rate must not remain.
-                Figures::Spinner => progress.set_message(one_line(&stats.snapshot())),
-            },
+            _ = seconds.tick() => {
+                let stats = stats.snapshot();
+                if let Some(words) = advice.on_figures(&stats) {
+                    progress.suspend(|| eprintln!("{words}"));
+                }
+                match figures {
+                    Figures::Lines => say!("{}", logfmt(&stats)),
+                    // Without pictures, the last rate must not remain.
+                    Figures::Spinner => progress.set_message(one_line(&stats)),
+                }
+            }
             Some(link) = next_link(&mut link) => if told != Some(link) {
                 // Several attempts a second: each reason is reported once.
                 progress.suspend(|| tell(link));
@@ -264,7 +280,11 @@ async fn snapshot(
 
 /// What a filter has rejected, for a user who waits for a picture.
 fn left_out(receiver: &Receiver) -> String {
-    match receiver.stats().snapshot().filtered {
+    let stats = receiver.stats().snapshot();
+    if let Some(why) = stats.why_unopened {
+        return format!("; {}", unopened::words(why));
+    }
+    match stats.filtered {
         0 => String::new(),
         filtered => format!(
             "; {filtered} datagrams were ignored: from hosts other than --from, or not sent to the group"
@@ -398,7 +418,7 @@ fn logfmt(stats: &Stats) -> String {
     };
     format!(
         "received={} rate={:.1} lost={} late={} skipped={} refused={} restarts={} \
-         age_p50_ms={} age_p99_ms={} age_error_ms={} filtered={} sender={}",
+         age_p50_ms={} age_p99_ms={} age_error_ms={} filtered={} unopened={} sender={}",
         stats.received,
         stats.frames_per_second,
         stats.lost,
@@ -410,6 +430,7 @@ fn logfmt(stats: &Stats) -> String {
         millis(stats.age_p99),
         millis(stats.age_error),
         stats.filtered,
+        stats.unopened,
         stats
             .sender
             .map_or_else(|| "-".to_owned(), |sender| sender.to_string()),

@@ -15,6 +15,7 @@ mod crowd;
 mod demo;
 mod descriptors;
 mod doctor;
+mod key;
 mod options;
 #[cfg(target_os = "linux")]
 mod procfs;
