@@ -134,7 +134,7 @@ impl Relaying {
     }
 }
 
-/// An interface that is down takes none: that is a cable nobody listens at.
+/// An interface that is down rejects every frame: nothing receives at that end of the cable.
 fn give(mut to: &File, frame: &[u8]) {
     let _ = to.write(frame);
 }
