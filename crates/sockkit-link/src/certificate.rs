@@ -1,5 +1,4 @@
-//! Certificates that no authority signed: what counts is that the peer has the
-//! key.
+//! Self-signed certificates: only possession of the key is verified.
 
 use std::{io, sync::Arc};
 
@@ -13,8 +12,8 @@ use rustls::{
 
 use crate::Fingerprint;
 
-/// Takes any certificate, and insists that the peer has its key: without that
-/// a fingerprint could be copied. TLS 1.3 only.
+/// Accepts any certificate, but verifies that the peer has its key: otherwise a
+/// fingerprint could be copied. TLS 1.3 only.
 #[derive(Debug)]
 pub(crate) struct AnyCertificate {
     algorithms: WebPkiSupportedAlgorithms,
@@ -22,7 +21,7 @@ pub(crate) struct AnyCertificate {
 }
 
 impl AnyCertificate {
-    /// Of whatever algorithm.
+    /// Accepts keys of any algorithm.
     pub(crate) fn new() -> Self {
         let algorithms = provider().signature_verification_algorithms;
         Self {
@@ -31,7 +30,7 @@ impl AnyCertificate {
         }
     }
 
-    /// With an Ed25519 key, which is what an identity has.
+    /// Accepts Ed25519 keys only, as identities have.
     #[cfg(feature = "pairing")]
     pub(crate) fn ed25519() -> Self {
         Self {
@@ -88,7 +87,8 @@ impl ServerCertVerifier for AnyCertificate {
     }
 }
 
-/// The dialler's, which a listener with an identity insists on.
+/// Verifies the dialler's certificate, which a listener with an identity
+/// requires.
 impl ClientCertVerifier for AnyCertificate {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
@@ -126,12 +126,12 @@ impl ClientCertVerifier for AnyCertificate {
     }
 }
 
-/// ring, whatever else is linked.
+/// The provider ring, independent of other providers that are linked.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// Of the certificate that the peer showed.
+/// The fingerprint of the certificate that the peer has presented.
 pub(crate) fn fingerprint(shown: Option<&[CertificateDer<'_>]>) -> io::Result<Fingerprint> {
     let first = shown.and_then(<[_]>::first);
     Fingerprint::of(first.ok_or(io::ErrorKind::InvalidData)?)

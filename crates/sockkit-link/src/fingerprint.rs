@@ -1,4 +1,4 @@
-//! What tells one key from another.
+//! Fingerprints of public keys.
 
 use std::{fmt, io, str::FromStr};
 
@@ -6,8 +6,9 @@ use rustls::{
     SupportedCipherSuite, crypto::ring, pki_types::CertificateDer, server::ParsedCertificate,
 };
 
-/// The SHA-256 of a public key, as the `SubjectPublicKeyInfo` of its certificate:
-/// another certificate for the same key has the same fingerprint.
+/// The SHA-256 digest of a public key, encoded as the `SubjectPublicKeyInfo` of
+/// its certificate: other certificates for the same key have the same
+/// fingerprint.
 ///
 /// ```
 /// # mod sockkit { pub use ::sockkit_link::quic; pub use ::sockkit_link as link; }
@@ -24,31 +25,31 @@ use rustls::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Text is read with or without hyphens, colons and spaces, in either case.
+/// Parsing accepts hyphens, colons, spaces and either case.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Fingerprint([u8; BYTES]);
 
-/// Text that is no fingerprint.
+/// Text that is not a fingerprint.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no fingerprint: it takes 64 hexadecimal digits, and these are {digits}")]
+#[error("not a fingerprint: expected 64 hexadecimal digits, got {digits}")]
 pub struct FingerprintError {
     digits: usize,
 }
 
 impl Fingerprint {
-    /// The 32 bytes.
+    /// Returns the 32 bytes.
     pub fn as_bytes(&self) -> &[u8; BYTES] {
         &self.0
     }
 
-    /// Of the key in a certificate.
+    /// The fingerprint of a certificate's key.
     pub(crate) fn of(certificate: &CertificateDer<'_>) -> io::Result<Self> {
         let parsed = ParsedCertificate::try_from(certificate);
         let parsed = parsed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         Ok(Self::of_key(&parsed.subject_public_key_info()))
     }
 
-    /// Of a `SubjectPublicKeyInfo`.
+    /// The fingerprint of a `SubjectPublicKeyInfo`.
     pub(crate) fn of_key(key: &[u8]) -> Self {
         let suite = ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
         let SupportedCipherSuite::Tls13(suite) = suite else {
@@ -60,7 +61,7 @@ impl Fingerprint {
         Self(bytes)
     }
 
-    /// As one word of 64 digits, for files.
+    /// Formats it as 64 digits without separators, for files.
     #[cfg(feature = "pairing")]
     pub(crate) fn to_hex(self) -> String {
         self.to_string().replace('-', "")

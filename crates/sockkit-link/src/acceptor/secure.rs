@@ -1,5 +1,5 @@
-//! Connections whose diallers have proved who they are, side by side, in a task that
-//! the listener owns.
+//! Accepts authenticated connections concurrently, in a task owned by the
+//! listener.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -10,8 +10,8 @@ use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use super::TransportAcceptor;
 use crate::{Connection, Fingerprint, pairing::Party};
 
-/// A listener whose connections are from peers that are trusted. Dropping it ends
-/// those that have not proved it yet.
+/// A listener that accepts only trusted peers. Dropping it cancels pending
+/// authentications.
 #[derive(Debug)]
 pub(crate) struct SecureAcceptor {
     local: SocketAddr,
@@ -21,8 +21,8 @@ pub(crate) struct SecureAcceptor {
 }
 
 impl SecureAcceptor {
-    /// Takes connections from `below` from now on; each peer has `proof_timeout` to
-    /// prove who it is.
+    /// Starts accepting connections from `below`; each peer must authenticate
+    /// within `proof_timeout`.
     pub(crate) fn start(
         below: TransportAcceptor,
         party: Party,
@@ -69,7 +69,7 @@ impl Drop for SecureAcceptor {
     }
 }
 
-/// What all proofs share.
+/// State shared by all authentications.
 struct Proofs {
     party: Party,
     timeout: Duration,
@@ -77,7 +77,7 @@ struct Proofs {
 }
 
 impl Proofs {
-    /// Runs until the listener is dropped, or the one below ends.
+    /// Runs until the listener is dropped, or the one below fails.
     async fn keep(self, mut below: TransportAcceptor) {
         let mut running = FuturesUnordered::new();
         let mut backoff = Backoff::default();
@@ -92,7 +92,7 @@ impl Proofs {
         }
     }
 
-    /// Keeps the connection until it is taken.
+    /// Authenticates a connection and keeps it until it is accepted.
     async fn admit(&self, accepted: Accepted<Connection>) {
         let (mut connection, accepted) = accepted.replace(());
         let peer = accepted.peer.clone();
@@ -103,11 +103,11 @@ impl Proofs {
         match timeout(self.timeout, proving).await {
             Ok(Ok(proved)) => {
                 let ((), accepted) = accepted.replace(connection.authenticated(proved));
-                // Without a listener it is of no use.
+                // Without a listener it is useless.
                 let _ = self.ready.send(accepted).await;
             }
-            Ok(Err(error)) => tracing::debug!(%peer, %error, "not let in"),
-            Err(_elapsed) => tracing::debug!(%peer, "it took too long to prove who it is"),
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "not admitted"),
+            Err(_elapsed) => tracing::debug!(%peer, "authentication timed out"),
         }
     }
 }

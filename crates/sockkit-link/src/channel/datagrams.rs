@@ -207,7 +207,7 @@ impl DatagramConfig {
             .max_message_bytes(limits.max_send_bytes)
     }
 
-    /// A stream of its own, which is sealed if there is a key.
+    /// Replies have their own stream, sealed if there is a key.
     fn outbound(&self, config: SplitConfig) -> io::Result<Outbound> {
         let splitter = Splitter::new(config, random_stream()?);
         #[cfg(feature = "sealing")]

@@ -178,28 +178,28 @@ pub enum RecvError {
     Failed(#[source] io::Error),
 }
 
-/// Why a datagram is not opened. It changed nothing: the next one may be from
-/// another sender.
+/// Why a datagram was not opened. The state is unchanged: the next one may come
+/// from another sender.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// It is in the clear, and this end takes sealed ones alone.
+    /// It is not sealed, but this side accepts only sealed ones.
     #[error("it is not sealed")]
     NotSealed,
-    /// Nothing of its stream was opened so far: another key, or forged.
+    /// No datagram of its stream was opened yet: another key, or forged.
     #[error("it is sealed with another key")]
     OtherKey,
-    /// Its stream is known, and it is not as the sender sealed it.
+    /// Its stream is known, but it was altered.
     #[error("it is not as its sender sealed it")]
     Altered,
-    /// It was taken already, is too far behind, or was sent before this end
-    /// listened.
+    /// It was received before, is too far behind, or was sent before this side
+    /// started.
     #[error("it was taken before, or is too old")]
     NotNew,
-    /// It is of another stream than this end was told of.
+    /// It belongs to a stream that this side was not told of.
     #[error("it is of another stream")]
     OtherStream,
-    /// It is no shard.
+    /// It is not a shard.
     #[error(transparent)]
     Shard(ShardError),
 }
@@ -223,9 +223,9 @@ impl RecvError {
     pub fn is_peers_fault(&self) -> bool {
         match self {
             Self::TooLong { .. } => true,
-            // What has no key here is honest elsewhere.
+            // A sealed datagram may be valid for other receivers.
             Self::Refused { source, .. } => *source != ShardError::Sealed,
-            // A repeated one may be the network's doing, and an unsealed one is honest.
+            // The network may repeat datagrams, and unsealed ones are valid elsewhere.
             Self::NotOpened { source, .. } => {
                 matches!(source, OpenError::Altered | OpenError::Shard(_))
             }

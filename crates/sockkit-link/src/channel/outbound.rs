@@ -1,4 +1,4 @@
-//! From messages to datagrams, in the clear or sealed. Pure.
+//! Splits messages into datagrams, plain or sealed. Pure.
 
 use sockkit_codec::shard::{MessageKind, Parity, Shards, SplitError, Splitter};
 

@@ -1,15 +1,15 @@
-//! Why a key, or the list of known peers, cannot be used.
+//! Error from using a key or the list of known peers.
 
 use std::{io, path::PathBuf};
 
-/// Why a key, or the list of known peers, cannot be used.
+/// Error from using a key or the list of known peers.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
-    /// There is no home directory to keep them in.
+    /// There is no home directory to store them in.
     #[error("there is no folder to keep keys in; set {variable} to the path of one")]
     NoHome {
-        /// What would name it.
+        /// The environment variable that would name it.
         variable: &'static str,
     },
     /// A file or folder belongs to another user.
@@ -19,52 +19,52 @@ pub enum StateError {
         .path.display()
     )]
     Foreign {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         owner: u32,
-        /// Whose this process is.
+        /// The user of this process.
         user: u32,
     },
-    /// Others may read or change it.
+    /// Other users may read or change it.
     #[error(
         "{0} is open to other users (mode {mode:03o}); chmod {wanted:03o} {0}",
         .path.display()
     )]
     Open {
-        /// Which.
+        /// The path.
         path: PathBuf,
         /// Its mode.
         mode: u32,
         /// The mode that it should have.
         wanted: u32,
     },
-    /// It is a link, a pipe or a device.
-    #[error("{} is no regular {kind}; move it away", .path.display())]
+    /// It is a symbolic link, a pipe or a device.
+    #[error("{} is not a regular {kind}; move it away", .path.display())]
     Irregular {
-        /// Which.
+        /// The path.
         path: PathBuf,
         /// What it should be.
         kind: &'static str,
     },
-    /// It does not hold what it should.
+    /// Its content is invalid.
     #[error("{} is damaged at line {line}: {damage}; restore it, or move it away", .path.display())]
     Damaged {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Where.
+        /// The line.
         line: usize,
-        /// In what way.
+        /// The kind of damage.
         damage: Damage,
     },
-    /// The operating system failed us.
+    /// The operating system returned an error.
     #[error("cannot {what} {}", .path.display())]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         what: &'static str,
-        /// With which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -73,19 +73,19 @@ pub enum StateError {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Damage {
-    /// There is no Ed25519 key in it.
+    /// It contains no Ed25519 key.
     #[error("there is no Ed25519 key")]
     NoKey,
-    /// It is longer than any that this program writes.
+    /// It is longer than any file that this program writes.
     #[error("it is too long")]
     TooLong,
-    /// It is of another program, or of a later version of this one.
+    /// It was written by another program, or by a later version.
     #[error("it is not a list of peers that this version reads")]
     OtherVersion,
-    /// A line is no peer.
-    #[error("it is no peer")]
+    /// A line is not a peer.
+    #[error("it is not a peer")]
     NoPeer,
-    /// One key is listed twice.
+    /// A key is listed twice.
     #[error("the peer is listed twice")]
     Twice,
 }

@@ -1,4 +1,4 @@
-//! This machine's key, and the folder that keeps it.
+//! This machine's key, and the folder that stores it.
 //!
 //! ```
 //! # mod sockkit { pub use ::sockkit_link as link; }
@@ -7,12 +7,12 @@
 //!
 //! # let home = tempfile::tempdir()?;
 //! # let path = home.path().join("state");
-//! // `StateFolder::of_user()` is where programs keep it.
+//! // // `StateFolder::of_user()` is the folder that programs use.
 //! let folder = StateFolder::at(path);
 //! let identity = Identity::open(&folder)?;
 //! assert_eq!(Identity::open(&folder)?.fingerprint(), identity.fingerprint());
 //!
-//! // For a demonstration, or a test: it touches no disk.
+//! // // For a demonstration, or a test: it is not stored.
 //! assert_ne!(Identity::throw_away()?.fingerprint(), identity.fingerprint());
 //! # Ok(())
 //! # }
@@ -33,10 +33,10 @@ pub use self::{
 };
 use crate::Fingerprint;
 
-/// An Ed25519 key, and a certificate that it has signed itself.
+/// An Ed25519 key, and a self-signed certificate for it.
 ///
-/// The key alone says who this machine is: the certificate is made from it at each
-/// start.
+/// The key alone identifies this machine: the certificate is created from it at
+/// each start.
 #[derive(Clone)]
 pub struct Identity {
     made: Arc<Made>,
@@ -50,18 +50,19 @@ struct Made {
 }
 
 impl Identity {
-    /// The one that the folder keeps, made now if there is none: a file that its
-    /// owner alone reads.
+    /// Loads the identity from `folder`. If there is none, creates one, in a
+    /// file that only its owner can read.
     ///
     /// # Errors
-    /// [`StateError`] if the folder or the file is another user's, is a link, is
-    /// readable by others, or holds no key: it is never replaced.
+    /// [`StateError`] if the folder or the file belongs to another user, is a
+    /// symbolic link, is readable by others, or contains no key. The file is
+    /// never replaced.
     pub fn open(folder: &StateFolder) -> Result<Self, StateError> {
         if let Some(kept) = Self::kept(folder)? {
             return Ok(kept);
         }
         let _lock = folder.lock()?;
-        // Another program may have made it meanwhile.
+        // Another program may have created it in the meantime.
         if let Some(kept) = Self::kept(folder)? {
             return Ok(kept);
         }
@@ -81,10 +82,10 @@ impl Identity {
         Self::of(&pair).map(Some).map_err(|_| damaged())
     }
 
-    /// One that is gone when the program ends.
+    /// Creates an identity that is not stored.
     ///
     /// # Errors
-    /// If the system has no randomness.
+    /// If the system's random source fails.
     pub fn throw_away() -> io::Result<Self> {
         let pair = KeyPair::generate_for(&PKCS_ED25519).map_err(io::Error::other)?;
         Self::of(&pair).map_err(io::Error::other)
@@ -103,8 +104,8 @@ impl Identity {
         })
     }
 
-    /// What peers that are paired with this machine are told that it is called: a
-    /// user and a host, say. It proves nothing. Default: nothing.
+    /// Sets the display name that paired peers see, for example a user and a
+    /// host. It is not authenticated. Default: empty.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         self.name = name.into();
@@ -115,7 +116,7 @@ impl Identity {
         &self.name
     }
 
-    /// What peers know this machine by.
+    /// The fingerprint by which peers identify this machine.
     pub fn fingerprint(&self) -> Fingerprint {
         self.made.fingerprint
     }
@@ -135,12 +136,12 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// In all certificates alike: they name no machine and no user.
+/// The same in all certificates: they name no machine and no user.
 const NAME: &str = "sockkit";
 
 const FILE: &str = "identity.pem";
 
-/// A key takes some two hundred.
+/// A key needs about two hundred.
 const MAX_BYTES: u64 = 4_096;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A folder of files that concern their owner alone.
+//! A folder of files that only their owner may read.
 
 use std::{
     env,
@@ -9,19 +9,19 @@ use std::{
 
 use super::{Damage, StateError};
 
-/// Where a user's keys and known peers are kept.
+/// The folder that stores a user's keys and known peers.
 ///
-/// It is made when something is first kept in it.
+/// It is created when something is first stored.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct StateFolder(PathBuf);
 
-/// While it lives, other programs do not change the folder.
+/// While it exists, other programs do not change the folder.
 #[derive(Debug)]
 pub(crate) struct Lock(#[expect(dead_code, reason = "its drop unlocks")] File);
 
 impl StateFolder {
-    /// The user's own: `sockkit` in `XDG_STATE_HOME`, which is `~/.local/state`
-    /// unless it is set; on Windows, in the local application data.
+    /// The user's default folder: `sockkit` in `XDG_STATE_HOME`, by default
+    /// `~/.local/state`; on Windows, in the local application data.
     ///
     /// # Errors
     /// [`StateError::NoHome`].
@@ -41,17 +41,17 @@ impl StateFolder {
         Ok(Self(found.join("sockkit")))
     }
 
-    /// Another one.
+    /// Uses another folder.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
 
-    /// Where it is.
+    /// The folder's path.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// The whole of a file; `None` if there is none.
+    /// Reads a whole file; `None` if there is none.
     pub(crate) fn read(&self, name: &str, max_bytes: u64) -> Result<Option<Vec<u8>>, StateError> {
         let path = self.0.join(name);
         let mut options = OpenOptions::new();
@@ -76,11 +76,11 @@ impl StateFolder {
         }
     }
 
-    /// Puts a file in place of the old one, if there is one, which stays whole
-    /// until then. The caller holds the lock.
+    /// Replaces a file atomically: the old one stays until the new one is
+    /// complete. The caller holds the lock.
     pub(crate) fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
         let path = self.0.join(name);
-        // Of a program that was killed; the lock keeps others away.
+        // Left by a program that was killed; the lock excludes running ones.
         let part = self.0.join(format!("{name}.part"));
         let written = || {
             match fs::remove_file(&part) {
@@ -95,8 +95,8 @@ impl StateFolder {
         written().map_err(|error| self.failed(name, "write", error))
     }
 
-    /// Makes the folder if there is none, and waits until no other program
-    /// changes it.
+    /// Creates the folder if needed, and waits until no other program changes
+    /// it.
     pub(crate) fn lock(&self) -> Result<Lock, StateError> {
         self.make()?;
         let path = self.0.join(LOCK);
@@ -125,7 +125,7 @@ impl StateFolder {
         self.check()
     }
 
-    /// Nobody else may have put it there, or may put files into it.
+    /// Checks that no other user owns the folder or may write to it.
     fn check(&self) -> Result<(), StateError> {
         let is = fs::symlink_metadata(&self.0);
         let is = is.map_err(|error| self.failed("", "look at", error))?;
@@ -136,8 +136,8 @@ impl StateFolder {
         check_owner(&self.0, &is, 0o022, FOLDER_MODE)
     }
 
-    /// `sudo` may keep the home of the user that it was called by: what root made
-    /// there, that user could never change.
+    /// `sudo` may keep the home of the calling user: files that root creates
+    /// there could never be changed by that user.
     #[cfg(unix)]
     fn check_ancestor(&self) -> Result<(), StateError> {
         use std::os::unix::fs::MetadataExt;
@@ -207,7 +207,7 @@ fn check_file(path: &Path, is: &Metadata) -> Result<(), StateError> {
     check_owner(path, is, 0o077, FILE_MODE)
 }
 
-/// What is another user's, or has one of the `open` bits, is not trusted.
+/// Rejects files of other users, and files with one of the `open` mode bits.
 #[cfg(unix)]
 fn check_owner(path: &Path, is: &Metadata, open: u32, wanted: u32) -> Result<(), StateError> {
     use std::os::unix::fs::MetadataExt;
@@ -220,7 +220,7 @@ fn check_owner(path: &Path, is: &Metadata, open: u32, wanted: u32) -> Result<(),
     }
 }
 
-/// Windows keeps a user's application data from others by itself.
+/// Windows protects a user's application data from other users.
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
 fn check_owner(_path: &Path, _is: &Metadata, _open: u32, _wanted: u32) -> Result<(), StateError> {
@@ -232,7 +232,7 @@ fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Opens no link, and does not wait for the writer of a pipe.
+/// Refuses symbolic links, and does not wait for the writer of a pipe.
 fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     {
@@ -246,7 +246,7 @@ fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
-/// Of a mode that lets its owner alone read.
+/// Sets a mode that lets only the owner read.
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     return std::os::unix::fs::OpenOptionsExt::mode(options, FILE_MODE);

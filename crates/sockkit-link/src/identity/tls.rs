@@ -1,4 +1,4 @@
-//! TLS 1.3 with a certificate on both ends.
+//! TLS 1.3 with certificates on both sides.
 
 use std::{io, sync::Arc};
 
@@ -10,7 +10,7 @@ use super::Identity;
 use crate::certificate::{AnyCertificate, provider};
 
 impl Identity {
-    /// For a dialler of `protocol`.
+    /// The configuration of a dialler of `protocol`.
     pub(crate) fn dialler(&self, protocol: &[u8]) -> io::Result<ClientConfig> {
         let mut tls = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13])
@@ -20,13 +20,13 @@ impl Identity {
             .with_client_auth_cert(self.chain(), self.key())
             .map_err(io::Error::other)?;
         tls.alpn_protocols = vec![protocol.to_vec()];
-        // Each connection proves both keys itself.
+        // Every connection authenticates both keys itself.
         tls.resumption = Resumption::disabled();
         tls.enable_early_data = false;
         Ok(tls)
     }
 
-    /// For a listener of `protocol`.
+    /// The configuration of a listener of `protocol`.
     pub(crate) fn listener(&self, protocol: &[u8]) -> io::Result<ServerConfig> {
         let mut tls = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13])

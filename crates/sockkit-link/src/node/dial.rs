@@ -69,7 +69,7 @@ impl Node {
     }
 
     /// The race for the fastest address, and TLS or QUIC with the winner, come
-    /// first: a code is tried with one peer a dial.
+    /// first, so that a code is tried with one peer per dial.
     #[cfg(feature = "pairing")]
     async fn dial_secure(
         &self,

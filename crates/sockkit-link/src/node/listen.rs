@@ -95,7 +95,7 @@ impl Node {
         }
     }
 
-    /// The same, with both ends proved.
+    /// As `bind`, with authentication on both sides.
     #[cfg(feature = "pairing")]
     fn bind_secure(
         &self,
@@ -148,7 +148,7 @@ impl Node {
     }
 }
 
-/// The options of a socket that hears both versions of IP, or its own.
+/// The options of a socket that accepts both IP versions, or only its own.
 fn hearing(both: bool, options: &SocketOptions) -> SocketOptions {
     match both {
         true => options.clone().only_v6(false),

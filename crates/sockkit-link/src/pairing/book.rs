@@ -1,4 +1,4 @@
-//! What becomes of a code that is shown: guesses, uses, its end. Pure.
+//! The state of a shown code: guesses, uses, expiry. Pure.
 
 use std::{
     collections::VecDeque,
@@ -7,17 +7,18 @@ use std::{
 
 use super::{Code, Refusal};
 
-/// How often a code may be used, and how long it is.
+/// How often a code may be used; also determines its length.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Uses {
-    /// By one peer: a number and two words, for ten minutes and three guesses.
+    /// By one peer: a number and two words, valid for ten minutes and three
+    /// guesses.
     Once,
-    /// By many, until the offer ends: three words, 100 wrong guesses.
+    /// By many peers, until the offer ends: three words, 100 wrong guesses.
     Many,
 }
 
 impl Uses {
-    /// Wrong guesses before it is burnt.
+    /// Number of wrong guesses that revokes it.
     pub(super) fn guesses(self) -> u32 {
         match self {
             Self::Once => 3,
@@ -25,7 +26,7 @@ impl Uses {
         }
     }
 
-    /// How long it is valid; `None` is until the offer ends.
+    /// How long it is valid; `None` until the offer ends.
     pub(super) fn lifetime(self) -> Option<Duration> {
         match self {
             Self::Once => Some(Duration::from_secs(600)),
@@ -33,7 +34,7 @@ impl Uses {
         }
     }
 
-    /// Exchanges at a time.
+    /// Maximum number of concurrent exchanges.
     fn parallel(self) -> u32 {
         match self {
             Self::Once => 3,
@@ -41,7 +42,8 @@ impl Uses {
         }
     }
 
-    /// Exchanges in a minute that did not end well, over all codes of an offer.
+    /// Maximum number of failed exchanges per minute, over all codes of an
+    /// offer.
     fn per_minute(self) -> usize {
         match self {
             Self::Once => 12,
@@ -50,21 +52,20 @@ impl Uses {
     }
 }
 
-/// The code that is shown now, and what was tried.
+/// The current code, and the attempts so far.
 ///
 /// 1. [`show`](Self::show) a code.
-/// 2. [`begin`](Self::begin) each exchange **before** anything is answered: it
-///    takes a guess.
-/// 3. [`end`](Self::end) it, in whatever way it ended; a right one gives its guess
-///    back.
+/// [`begin`](Self::begin) each exchange **before** replying: it counts as a
+/// guess.
+/// [`end`](Self::end) it, however it ended; a correct one returns its guess.
 #[derive(Debug)]
 pub(super) struct Book {
     uses: Uses,
     shown: Option<Shown>,
-    /// Of the code, so that a late end of an exchange is not taken for one with
+    /// Of the code, so that the late end of an exchange is not attributed to
     /// the next code.
     generation: u64,
-    /// When exchanges began that have not ended well.
+    /// When the failed or running exchanges began.
     recent: VecDeque<Instant>,
 }
 
@@ -76,16 +77,16 @@ struct Shown {
     under_way: u32,
 }
 
-/// How an exchange ended, and what that means for the code.
+/// How an exchange ended, and the consequence for the code.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum End {
-    /// The peer knew the code; it is in.
+    /// The peer knew the code and is accepted.
     Paired,
-    /// It knew the code, and that is gone meanwhile.
+    /// It knew the code, which is no longer valid.
     TooLate,
-    /// It did not, or left.
+    /// It did not know the code, or disconnected.
     Wrong,
-    /// The same, and the code is burnt.
+    /// As `Wrong`, and the code is revoked.
     Burnt,
 }
 
@@ -99,7 +100,7 @@ impl Book {
         }
     }
 
-    /// Replaces the code; it is good until then.
+    /// Replaces the code; it is valid until `until`.
     pub(super) fn show(&mut self, code: Code, until: Option<Instant>) {
         self.generation += 1;
         self.shown = Some(Shown {
@@ -110,7 +111,7 @@ impl Book {
         });
     }
 
-    /// Takes the code away.
+    /// Revokes the code.
     pub(super) fn hide(&mut self) {
         self.shown = None;
     }
@@ -119,12 +120,12 @@ impl Book {
         self.shown.as_ref().map(|shown| &shown.code)
     }
 
-    /// When the code ends by itself.
+    /// When the code expires.
     pub(super) fn until(&self) -> Option<Instant> {
         self.shown.as_ref()?.until
     }
 
-    /// Takes a guess; returns the code and what to end the exchange by.
+    /// Counts a guess; returns the code, and the token that ends the exchange.
     pub(super) fn begin(&mut self, number: u16, now: Instant) -> Result<(Code, u64), Refusal> {
         let uses = self.uses;
         let shown = self.shown.as_mut().ok_or(Refusal::NoCode)?;
@@ -151,7 +152,7 @@ impl Book {
         Ok((shown.code.clone(), self.generation))
     }
 
-    /// Ends an exchange, once; it is right if the peer has shown that it knows the
+    /// Ends an exchange, once; `right` if the peer has proved that it knows the
     /// code.
     pub(super) fn end(&mut self, generation: u64, right: bool) -> End {
         let current = generation == self.generation;

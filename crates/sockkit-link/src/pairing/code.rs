@@ -1,9 +1,9 @@
-//! What one person reads out and another types. Pure.
+//! The code that one user reads out and another types. Pure.
 
 use std::{fmt, str::FromStr};
 
-/// A number and two words, as `7-coral-lamp`, or three words for many people, as
-/// `coral-lamp-orbit`.
+/// A number and two words, such as `7-coral-lamp`, or three words for many
+/// peers, such as `coral-lamp-orbit`.
 ///
 /// ```
 /// # mod sockkit { pub use ::sockkit_link as link; }
@@ -15,29 +15,28 @@ use std::{fmt, str::FromStr};
 /// # Ok::<(), sockkit::link::pairing::CodeError>(())
 /// ```
 ///
-/// Case, and what stands between the words, do not matter. The number is public:
-/// it says which offer on the network is meant. The words are the secret, so that
-/// `Debug` leaves them out.
+/// Parsing ignores case and the separators. The number is public: it selects an
+/// offer on the network. The words are the secret, so `Debug` omits them.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Code {
-    /// Zero where there is none.
+    /// Zero if there is none.
     number: u16,
     words: Vec<&'static str>,
 }
 
-/// Text that is no code.
+/// Text that is not a code.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CodeError {
     /// It is neither a number and two words nor three words.
-    #[error("no code: write it as 7-coral-lamp, or as three words")]
+    #[error("not a code: write it like 7-coral-lamp, or as three words")]
     Form,
-    /// A slip: the other side cannot have shown this word.
+    /// A typing error: no code contains this word.
     #[error("no code has the word {word:?}{}", hint(.meant))]
     Word {
-        /// What was typed.
+        /// The word that was typed.
         word: String,
-        /// The word that begins alike.
+        /// The word with the same first letters.
         meant: Option<&'static str>,
     },
 }
@@ -47,8 +46,8 @@ fn hint(meant: &Option<&'static str>) -> String {
 }
 
 impl Code {
-    /// Drawn by these random bytes, which are used up: with a number, of two
-    /// words, or of three words without.
+    /// Draws a code from random bytes: a number and two words, or three words
+    /// without a number.
     pub(crate) fn drawn(numbered: bool, random: &[u8; RANDOM_BYTES]) -> Self {
         let pairs = random.chunks_exact(2);
         let mut draws = pairs.map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
@@ -58,7 +57,7 @@ impl Code {
             false => 0,
         };
         let count = if numbered { 2 } else { 3 };
-        // 2,048 divides 65,536: each is as likely as any.
+        // 2,048 divides 65,536, so all words are equally likely.
         let list = words();
         let words = (0..count).map(|_| list[usize::from(draw(WORDS))]);
         Self {
@@ -67,7 +66,7 @@ impl Code {
         }
     }
 
-    /// Which offer on the network is meant; `None` for a code of three words.
+    /// The offer on the network; `None` for a code of three words.
     pub fn number(&self) -> Option<u16> {
         (self.number != 0).then_some(self.number)
     }
@@ -76,7 +75,7 @@ impl Code {
         self.number
     }
 
-    /// The words, which are what both sides prove that they know.
+    /// The words, which both sides prove to know.
     pub(crate) fn secret(&self) -> String {
         self.words.join("-")
     }
@@ -128,7 +127,7 @@ fn word(typed: &str) -> Result<&'static str, CodeError> {
     let lower = typed.to_lowercase();
     let found = list.binary_search(&lower.as_str());
     found.map(|at| list[at]).map_err(|_| {
-        // No two words begin with the same four letters.
+        // No two words share their first four letters.
         let start: String = lower.chars().take(4).collect();
         let begins = |word: &&&str| start.chars().count() >= 3 && word.starts_with(&start);
         CodeError::Word {
@@ -138,7 +137,7 @@ fn word(typed: &str) -> Result<&'static str, CodeError> {
     })
 }
 
-/// In order.
+/// Sorted.
 fn words() -> &'static [&'static str] {
     static LIST: std::sync::LazyLock<Vec<&str>> =
         std::sync::LazyLock::new(|| include_str!("words.txt").lines().collect());
@@ -150,7 +149,7 @@ const WORDS: u16 = 2_048;
 /// Short to say; a network has few offers.
 const MAX_DRAWN_NUMBER: u16 = 99;
 
-/// A number, and three words at most.
+/// A number, and at most three words.
 pub(crate) const RANDOM_BYTES: usize = 8;
 
 const MAX_SHOWN: usize = 32;

@@ -13,13 +13,13 @@ use super::{
     wire::{Hello, Way},
 };
 
-/// An element was sent, and nothing that a guess could be checked by.
+/// An element was sent, which does not allow checking a guess.
 pub(super) struct Asking {
     half: Half,
     typed: TypedCode,
 }
 
-/// The tag was sent: a false listener can check one guess by it.
+/// The tag was sent: a false listener can check one guess with it.
 pub(super) struct Confirming {
     tags: Tags,
     tried: Try,
@@ -28,16 +28,16 @@ pub(super) struct Confirming {
 /// Why this side ends the exchange.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Ended {
-    /// The code was tried too often already.
+    /// The code has been tried too often.
     Spent,
-    /// The listener's element is none that an honest one sends.
+    /// The listener's element is one that no conforming peer sends.
     BadElement,
     /// The listener does not know the code.
     Wrong,
 }
 
 impl Asking {
-    /// What it begins with, to be sent first.
+    /// Starts the exchange; returns the bytes to send first.
     pub(super) fn new(bound: &Bound, typed: &TypedCode, seed: Seed) -> (Self, Vec<u8>) {
         let half = Half::new(Role::Dialler, bound, typed.code(), seed);
         let hello = Hello {
@@ -49,8 +49,8 @@ impl Asking {
         (Self { half, typed }, first)
     }
 
-    /// Takes the listener's element; what comes back is to be sent. The try is
-    /// counted from now on.
+    /// Processes the listener's element; returns the tag to send. The attempt
+    /// counts from now on.
     pub(super) fn answer(self, theirs: &Element) -> Result<(Confirming, Tag), Ended> {
         let tags = self.half.finish(theirs).ok_or(Ended::BadElement)?;
         let tried = self.typed.begin().ok_or(Ended::Spent)?;
@@ -60,7 +60,8 @@ impl Asking {
 }
 
 impl Confirming {
-    /// Takes the listener's tag. Dropping this instead leaves the try counted.
+    /// Processes the listener's tag. If it is dropped instead, the attempt
+    /// stays counted.
     pub(super) fn confirm(self, theirs: &Tag) -> Result<(), Ended> {
         if !self.tags.confirm(theirs) {
             return Err(Ended::Wrong);

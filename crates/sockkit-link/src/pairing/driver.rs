@@ -1,4 +1,4 @@
-//! The messages over a connection, and whom they are about.
+//! Exchanges the messages over a connection.
 
 use std::{io, net::IpAddr};
 
@@ -12,26 +12,26 @@ use super::{
     dialler::{Asking, Ended},
     exchange::{Bound, Seed},
     listener::Answering,
-    wire::{self, ELEMENT_BYTES, GO_ON, Hello, TAG_BYTES, Way},
+    wire::{self, ELEMENT_BYTES, Hello, PROCEED, TAG_BYTES, Way},
 };
 use crate::{Connection, Fingerprint, identity::Identity, trust::Trust};
 
-/// Who this side is, and whom it trusts.
+/// The identity of this side, and the peers it trusts.
 #[derive(Clone, Debug)]
 pub(crate) struct Party {
     pub(crate) identity: Identity,
     pub(crate) trust: Trust,
 }
 
-/// What a service is called in the handshake of TLS when it begins with these
-/// messages, so that no peer without them takes part in it.
+/// The ALPN name of a service that starts with these messages, so that peers
+/// without them fail in the TLS handshake.
 pub(crate) fn protocol(service: &[u8]) -> Vec<u8> {
     [b"sockkit-pair/1 ", service].concat()
 }
 
 impl Party {
-    /// As the dialler. Until it returns nothing else crosses the connection; on an
-    /// error the connection is of no use.
+    /// Runs the dialler's side. Nothing else is sent before it returns; after
+    /// an error the connection is unusable.
     pub(crate) async fn dial(
         &self,
         connection: &mut Connection,
@@ -81,7 +81,7 @@ impl Party {
         self.pair(listener, name, false).await
     }
 
-    /// As the listener. A peer that is not let in is told why.
+    /// Runs the listener's side. A peer that is not accepted is told why.
     pub(crate) async fn accept(
         &self,
         connection: &mut Connection,
@@ -93,7 +93,7 @@ impl Party {
             Err(PairingError::State(_)) => Refusal::Internal,
             _ => return answered,
         };
-        // The reason for it matters more than whether it was heard.
+        // The reason matters more than whether it was delivered.
         if connection.write_all(&[told.byte()]).await.is_ok() {
             let _ = connection.shutdown().await;
         }
@@ -114,7 +114,7 @@ impl Party {
         }
         let trust = self.trust.clone();
         let peer = blocking(move || trust.to_accept(dialler)).await??;
-        connection.write_all(&[GO_ON]).await?;
+        connection.write_all(&[PROCEED]).await?;
         connection.flush().await?;
         Ok(peer)
     }
@@ -129,11 +129,11 @@ impl Party {
         let element = read::<ELEMENT_BYTES>(connection).await?;
         let bound = self.bound(connection, dialler, self.identity.fingerprint())?;
         let from: IpAddr = connection.peer_addr().ip();
-        // Dropped on every way out but one, and counted then.
+        // Dropped on every path but one, and counted then.
         let (code, guess) = offer.begin(number, from)?;
         let answering = Answering::new(&bound, &code, seed()?, &element)?;
         connection
-            .write_all(&wire::go_on(&answering.element()))
+            .write_all(&wire::proceed(&answering.element()))
             .await?;
         connection.flush().await?;
         let theirs = read::<TAG_BYTES>(connection).await?;
@@ -142,7 +142,7 @@ impl Party {
             return Err(Refusal::NoCode.into());
         }
         let name = wire::name(self.identity.name());
-        let confirmed = [&wire::go_on(&own)[..], &name].concat();
+        let confirmed = [&wire::proceed(&own)[..], &name].concat();
         connection.write_all(&confirmed).await?;
         connection.flush().await?;
         let name = read_name(connection).await?;
@@ -177,7 +177,7 @@ impl Party {
     }
 }
 
-/// Reads a file off the threads that serve sockets.
+/// Reads a file outside the threads that serve sockets.
 async fn blocking<T: Send + 'static, E: Send + 'static>(
     look: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, PairingError>
@@ -187,7 +187,7 @@ where
     Ok(spawn_blocking(look).await.map_err(io::Error::from)??)
 }
 
-/// Waits for the status byte that goes on, or says why not.
+/// Waits for the status byte; returns the refusal as an error.
 async fn heard(connection: &mut Connection) -> Result<(), PairingError> {
     let [byte] = read(connection).await?;
     Ok(wire::status(byte)?)
@@ -199,7 +199,7 @@ async fn read<const BYTES: usize>(connection: &mut Connection) -> io::Result<[u8
     Ok(bytes)
 }
 
-/// Up to 255 bytes, made fit to be shown by whoever keeps it.
+/// Reads up to 255 bytes; the caller makes them displayable.
 async fn read_name(connection: &mut Connection) -> io::Result<String> {
     let [length] = read(connection).await?;
     let mut name = vec![0; length.into()];

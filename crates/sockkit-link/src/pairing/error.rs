@@ -1,16 +1,16 @@
-//! Why two machines did not get to know each other.
+//! Error from authenticating a peer.
 
 use std::io;
 
 use super::Refusal;
 use crate::{Fingerprint, identity::StateError};
 
-/// Why a peer is not talked to, or was not let in. Nothing but the handshake has
-/// crossed the connection then.
+/// Why a peer is not trusted, or did not accept this side. Nothing but the
+/// handshake was exchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PairingError {
-    /// Nothing vouches for the key that the listener has.
+    /// The listener's key is not trusted.
     #[error(
         "its key {fingerprint} is not known here; pair with it by --code, or name the key by \
          --allow. If this machine was paired with it, its key has changed, or another machine \
@@ -20,31 +20,31 @@ pub enum PairingError {
         /// The key.
         fingerprint: Fingerprint,
     },
-    /// The listener let this side not in.
+    /// The listener did not accept this side.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The listener does not know the code.
-    #[error("the other side does not know the code; somebody may sit in between")]
+    #[error("the peer does not know the code; there may be an attacker in between")]
     WrongListener,
     /// The code was tried too often.
-    #[error("the code was tried three times in vain; ask for a new one")]
+    #[error("the code failed three times; ask for a new one")]
     Spent,
-    /// What the peer sent makes no sense.
-    #[error("the peer broke the handshake off in a way that an honest one does not")]
+    /// The peer sent a malformed message.
+    #[error("the peer violated the handshake protocol")]
     Malformed,
-    /// The peer speaks in the clear.
-    #[error("the peer does not encrypt; it runs with --plain, or is older")]
+    /// The peer does not encrypt.
+    #[error("the peer does not encrypt; it runs with --plain, or is an older version")]
     Plain,
-    /// It encrypts, and offers another service at that port.
-    #[error("the other side runs another command of sockkit there; look at the port")]
+    /// It encrypts, but offers another service at that port.
+    #[error("the peer runs another sockkit command at that port; check the port")]
     OtherService,
-    /// It ended its side, or the network did.
-    #[error("the handshake broke off")]
+    /// The connection failed, or the peer closed it.
+    #[error("the connection failed during the handshake")]
     Io(#[from] io::Error),
     /// The list of known peers cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
-    /// The peer cannot be kept.
+    /// The peer cannot be stored.
     #[error("the peer cannot be remembered")]
     Store(#[source] Box<crate::trust::PeerError>),
 }

@@ -1,5 +1,5 @@
-//! SPAKE2 over the group of Ed25519, bound to the connection and to both keys, and
-//! the tags by which each side shows that it knows the code. Pure.
+//! SPAKE2 over the group of Ed25519, bound to the connection and to both keys,
+//! and the tags with which each side proves that it knows the code. Pure.
 //!
 //! # Source
 //! RFC 9382, in the form of `python-spake2` (magic-wormhole's), which the crate
@@ -21,24 +21,24 @@ pub(super) struct Bound {
     pub(super) dialler: Fingerprint,
     pub(super) listener: Fingerprint,
     /// Exported from the connection's keys: a relay has two connections, and so
-    /// two of them.
+    /// two different values.
     pub(super) binding: [u8; 32],
 }
 
-/// Who speaks.
+/// The side of an exchange.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Role {
     Dialler,
     Listener,
 }
 
-/// A point of the group, which says nothing of the code.
+/// An element of the group, which reveals nothing about the code.
 pub(super) type Element = [u8; 32];
 
-/// Shows that its sender knows the code.
+/// Proves that its sender knows the code.
 pub(super) type Tag = [u8; 32];
 
-/// Random bytes, from which a secret number is made.
+/// Random bytes from which a secret scalar is derived.
 pub(crate) type Seed = [u8; 64];
 
 /// This side's half.
@@ -49,7 +49,7 @@ pub(super) struct Half {
     spake: Spake2<Ed25519Group>,
 }
 
-/// One of each direction.
+/// One per direction.
 pub(super) struct Tags {
     pub(super) own: Tag,
     expected: Tag,
@@ -66,7 +66,8 @@ impl Half {
             Role::Dialler => Spake2::start_a_with_rng(&password, &dialler, &listener, random),
             Role::Listener => Spake2::start_b_with_rng(&password, &dialler, &listener, random),
         };
-        // The crate puts the side before it; here the place of a message tells.
+        // The crate prefixes the side; here it follows from the message's
+        // position.
         let own = message[1..].try_into().expect("an element has 32 bytes");
         Self {
             role,
@@ -80,8 +81,7 @@ impl Half {
         self.own
     }
 
-    /// What both sides show now; `None` for an element that an honest peer does
-    /// not send.
+    /// Computes the tags; `None` for an element that no conforming peer sends.
     pub(super) fn finish(self, theirs: &Element) -> Option<Tags> {
         if !is_sound(theirs) {
             return None;
@@ -104,14 +104,14 @@ impl Half {
 }
 
 impl Tags {
-    /// Whether the peer knows the code. Takes as long whatever it sent.
+    /// Whether the peer knows the code, in constant time.
     pub(super) fn confirm(&self, theirs: &Tag) -> bool {
         self.expected.ct_eq(theirs).into()
     }
 }
 
 impl Bound {
-    /// In the identities of SPAKE2 and in what the tags are made of.
+    /// The context in SPAKE2's identities and in the tags.
     fn context(&self, number: u16) -> Vec<u8> {
         let (dialler, listener) = (self.dialler.as_bytes(), self.listener.as_bytes());
         let number = number.to_be_bytes();
@@ -135,7 +135,7 @@ impl Role {
     }
 }
 
-/// HMAC-SHA256 by a key of that direction alone.
+/// HMAC-SHA256 with a key used for that direction only.
 fn tag(key: &[u8], role: Role, transcript: &[u8]) -> Tag {
     let mut own = [0; 32];
     Hkdf::<Sha256>::new(None, key)
@@ -147,8 +147,8 @@ fn tag(key: &[u8], role: Role, transcript: &[u8]) -> Tag {
     mac.finalize().into_bytes().into()
 }
 
-/// Of the subgroup of prime order, not its identity, and in the one form that it
-/// has: all else would tell of secrets, or leave the peer no say in the key.
+/// In the subgroup of prime order, not the identity, and in canonical form: any
+/// other element could leak secrets, or fix the key.
 fn is_sound(element: &Element) -> bool {
     Ed25519Group::bytes_to_element(element).is_some_and(|point| {
         !point.is_small_order()
@@ -157,7 +157,7 @@ fn is_sound(element: &Element) -> bool {
     })
 }
 
-/// Gives these bytes, as the crate asks for a source of randomness.
+/// Returns these bytes as the random source that the crate asks for.
 struct Given(Seed);
 
 impl RngCore for Given {
@@ -179,7 +179,7 @@ impl RngCore for Given {
     }
 }
 
-/// The caller vouches for them.
+/// The caller provides random bytes.
 impl CryptoRng for Given {}
 
 const LABEL: &[u8] = b"sockkit pair";

@@ -18,7 +18,7 @@ pub(super) struct Answering {
 }
 
 impl Answering {
-    /// Takes the dialler's element.
+    /// Processes the dialler's element.
     pub(super) fn new(
         bound: &Bound,
         code: &Code,
@@ -35,7 +35,7 @@ impl Answering {
         self.own
     }
 
-    /// This side's tag, which only a peer that knows the code is shown.
+    /// Returns this side's tag, but only to a peer that knows the code.
     pub(super) fn confirm(&self, theirs: &Tag) -> Option<Tag> {
         self.tags.confirm(theirs).then_some(self.tags.own)
     }

@@ -1,10 +1,10 @@
-//! Two machines prove to each other which keys they have, and become known to
-//! each other by a code that two people tell each other.
+//! Mutual authentication: two machines prove their keys to each other, and are
+//! paired by a code that their users exchange.
 //!
-//! On the wire it is `docs/wire/pair.md`: a few messages over an encrypted
-//! connection, before anything else crosses it. A [`Node`](crate::Node) with an
-//! [`Identity`](crate::identity::Identity) exchanges them by itself; what is here is the code, shown on
-//! one side and typed on the other.
+//! The wire format is `docs/wire/pair.md`: a few messages over an encrypted
+//! connection, before anything else. A [`Node`](crate::Node) with an
+//! [`Identity`](crate::identity::Identity) exchanges them itself; this module
+//! has the code, which is shown on one side and typed on the other.
 //!
 //! ```
 //! # mod sockkit { pub use ::sockkit_link as link; }
@@ -17,10 +17,10 @@
 //!
 //! let (offer, _news) = Offer::new(Uses::Once)?;
 //! let shown = offer.code().expect("it was just drawn").to_string(); // 7-coral-lamp
-//! let desk = Node::default().authenticate(Identity::throw_away()?, Trust::nobody().offer(offer));
+//! let desk = Node::default().authenticate(Identity::throw_away()?, Trust::none().offer(offer));
 //! let mut acceptor = desk.listen(&"tcp://127.0.0.1:0".parse()?).await?;
 //!
-//! let typed = Trust::nobody().code(TypedCode::new(shown.parse()?));
+//! let typed = Trust::none().code(TypedCode::new(shown.parse()?));
 //! let laptop = Node::default().authenticate(Identity::throw_away()?, typed);
 //! let to = acceptor.address();
 //! let (dialled, accepted) = tokio::join!(laptop.dial(&to), acceptor.accept());

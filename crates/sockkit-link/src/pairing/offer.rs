@@ -1,4 +1,4 @@
-//! A code that is shown to a person on this side.
+//! A code shown to the user of this side.
 
 use std::{
     io,
@@ -18,45 +18,45 @@ use super::{
     code::RANDOM_BYTES,
 };
 
-/// Lets peers in that know the code which is shown; for a
+/// Accepts peers that know the shown code; for a
 /// [`Trust`](crate::trust::Trust). Clones are the same offer.
 ///
-/// A code is good for what its [`Uses`] say. When it is burnt or has expired,
-/// nobody is let in until [`News::next`] has drawn the next one: a code that no
-/// one is shown is of no use.
+/// [`Uses`] limits a code. When it is revoked or has expired, no peer is
+/// accepted until [`News::next`] has drawn the next one, since only then can it
+/// be shown.
 #[derive(Clone, Debug)]
 pub struct Offer(Arc<Shared>);
 
-/// What becomes of an [`Offer`], for whoever shows the code.
+/// The events of an [`Offer`], for the program that shows the code.
 #[derive(Debug)]
 pub struct News {
     offer: Offer,
     events: mpsc::Receiver<Told>,
-    /// Hosts that tried the present code in vain, each once.
+    /// Hosts that failed with the current code, each once.
     tried: Vec<IpAddr>,
 }
 
-/// Something that the user should see.
+/// An event to show to the user.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum OfferEvent {
-    /// A peer was let in; a code of [`Uses::Once`] is gone with that.
+    /// A peer was accepted; a code of [`Uses::Once`] is used up.
     Paired,
-    /// A host tried another code, or broke off.
+    /// A host tried another code, or disconnected.
     Wrong {
-        /// Which.
+        /// The host.
         from: IpAddr,
     },
-    /// Too many wrong guesses: the code is burnt.
+    /// Too many wrong guesses: the code is revoked.
     Burnt {
-        /// The hosts that they came from.
+        /// The hosts that made them.
         from: Vec<IpAddr>,
-        /// To be shown now; `None` if the code was the user's own.
+        /// The code to show now; `None` if the user had chosen the code.
         next: Option<Code>,
     },
-    /// Nobody used the code in time.
+    /// The code expired unused.
     Expired {
-        /// To be shown now; `None` if the code was the user's own.
+        /// The code to show now; `None` if the user had chosen the code.
         next: Option<Code>,
     },
 }
@@ -70,14 +70,14 @@ struct Shared {
     tell: mpsc::Sender<Told>,
 }
 
-/// How one exchange ended.
+/// How an exchange ended.
 #[derive(Debug)]
 struct Told {
     end: End,
     from: IpAddr,
 }
 
-/// One exchange, counted as wrong until it was right.
+/// An exchange, counted as wrong unless it is completed.
 #[derive(Debug)]
 pub(super) struct Guess {
     shared: Arc<Shared>,
@@ -87,18 +87,18 @@ pub(super) struct Guess {
 }
 
 impl Offer {
-    /// Draws a code from the system's randomness.
+    /// Creates an offer with a random code.
     ///
     /// # Errors
-    /// If the system has none.
+    /// If the system's random source fails.
     pub fn new(uses: Uses) -> io::Result<(Self, News)> {
         let (offer, news) = Self::empty(uses, false);
         offer.draw()?;
         Ok((offer, news))
     }
 
-    /// With a code of the user's own, which is not replaced when it is burnt or
-    /// has expired.
+    /// Creates an offer with a code chosen by the user, which is not replaced
+    /// when it is revoked or has expired.
     pub fn of(code: Code, uses: Uses) -> (Self, News) {
         let (offer, news) = Self::empty(uses, true);
         offer.show(code);
@@ -121,15 +121,16 @@ impl Offer {
         (offer, news)
     }
 
-    /// The code that is good now.
+    /// The current code.
     pub fn code(&self) -> Option<Code> {
         self.0.book().code().cloned()
     }
 
-    /// Draws the next code, as after one that was used, and shows it from now on.
+    /// Draws the next code, for example after one was used, and makes it the
+    /// current one.
     ///
     /// # Errors
-    /// If the system has no randomness.
+    /// If the system's random source fails.
     pub fn draw(&self) -> io::Result<Code> {
         let mut random = [0; RANDOM_BYTES];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
@@ -144,7 +145,7 @@ impl Offer {
         self.0.book().show(code, until);
     }
 
-    /// Takes a guess before anything is answered.
+    /// Counts a guess before anything is sent.
     pub(super) fn begin(&self, number: u16, from: IpAddr) -> Result<(Code, Guess), Refusal> {
         let (code, generation) = self.0.book().begin(number, now())?;
         let guess = Guess {
@@ -164,7 +165,7 @@ impl Shared {
 }
 
 impl Guess {
-    /// The peer knows the code; whether that is still good.
+    /// The peer knows the code; returns whether the code is still valid.
     pub(super) fn was_right(mut self) -> bool {
         self.end(true) == End::Paired
     }
@@ -173,7 +174,7 @@ impl Guess {
         self.ended = true;
         let end = self.shared.book().end(self.generation, right);
         let from = self.from;
-        // The owner has enough to tell already.
+        // If the queue is full, the owner has enough events.
         let _ = self.shared.tell.try_send(Told { end, from });
         end
     }
@@ -188,11 +189,11 @@ impl Drop for Guess {
 }
 
 impl News {
-    /// Waits for the next event. A code that is burnt or has expired is replaced
-    /// by then.
+    /// Waits for the next event. A code that is revoked or has expired has been
+    /// replaced by then.
     ///
     /// # Errors
-    /// If a code has to be drawn, and the system has no randomness.
+    /// If a code must be drawn, and the system's random source fails.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -246,10 +247,10 @@ impl News {
     }
 }
 
-/// The runtime's clock, so that a paused test clock is obeyed.
+/// The runtime's clock, so that tests can pause it.
 fn now() -> Instant {
     Clock::now().into_std()
 }
 
-/// More in a row tell no more.
+/// Further events in a row carry no information.
 const MAX_TOLD: usize = 64;

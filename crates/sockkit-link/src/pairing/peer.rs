@@ -1,18 +1,18 @@
-//! A peer whose key was proved.
+//! An authenticated peer.
 
 use crate::Fingerprint;
 
-/// Who is on the other side of a connection, proved.
+/// The authenticated peer of a connection.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct AuthenticatedPeer {
     /// Its key.
     pub fingerprint: Fingerprint,
-    /// What it is called here, or what it calls itself: fit to be shown.
+    /// Its name here, or the name it gives itself, made displayable.
     pub name: Option<String>,
-    /// Why it was let in, or talked to.
+    /// Why it is trusted.
     pub by: ProvedBy,
-    /// Other peers that are known by the same name.
+    /// Number of other known peers with the same name.
     pub namesakes: usize,
 }
 
@@ -27,7 +27,7 @@ impl AuthenticatedPeer {
     }
 }
 
-/// By what a peer is trusted.
+/// Why a peer is trusted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ProvedBy {
@@ -35,8 +35,8 @@ pub enum ProvedBy {
     Pinned,
     /// Its key is in the list of known peers.
     Known,
-    /// It knew the code now, or earlier to the same node.
+    /// It knew the code, now or earlier with the same node.
     Code,
-    /// Anyone is let in: the key is proved, and says nothing.
+    /// Every peer is trusted: the key is proved, but unknown.
     Anyone,
 }

@@ -1,5 +1,4 @@
-//! What becomes of a code that was typed: a false listener has one guess for each
-//! exchange.
+//! The state of a typed code: a false listener gets one guess per exchange.
 
 use std::sync::{
     Arc,
@@ -8,25 +7,25 @@ use std::sync::{
 
 use super::Code;
 
-/// A code that the user typed, and how often it may still be tried.
+/// A code that the user typed, and the number of attempts left.
 ///
-/// Who answers a dialler may be anyone, and can try one guess of the code by each
-/// exchange. So a code is good for three exchanges that do not end well, however
-/// often the program dials; clones count together.
+/// Any host may answer a dialler, and can check one guess of the code per
+/// exchange. So a code is valid for three failed exchanges, however often the
+/// program dials; clones count together.
 #[derive(Clone, Debug)]
 pub struct TypedCode {
     code: Code,
     left: Arc<AtomicU32>,
 }
 
-/// One exchange, counted from the moment it was begun: it is given back if the
-/// listener has shown that it knows the code, and in no other way.
+/// An exchange, counted from its beginning. It is uncounted only if the
+/// listener has proved that it knows the code.
 #[derive(Debug)]
 #[must_use = "it counts as wrong until it is given back"]
 pub(super) struct Try(Arc<AtomicU32>);
 
 impl TypedCode {
-    /// To be tried three times.
+    /// Creates a code with three attempts.
     pub fn new(code: Code) -> Self {
         Self {
             code,
@@ -34,12 +33,12 @@ impl TypedCode {
         }
     }
 
-    /// What was typed.
+    /// The code.
     pub fn code(&self) -> &Code {
         &self.code
     }
 
-    /// Before this side's proof is sent.
+    /// Counts an attempt, before this side's proof is sent.
     pub(super) fn begin(&self) -> Option<Try> {
         let taken = self
             .left
@@ -47,7 +46,7 @@ impl TypedCode {
         taken.ok().map(|_| Try(Arc::clone(&self.left)))
     }
 
-    /// Whether it may be tried at all.
+    /// Whether no attempts are left.
     pub(super) fn is_spent(&self) -> bool {
         self.left.load(Relaxed) == 0
     }

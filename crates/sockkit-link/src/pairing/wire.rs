@@ -1,15 +1,15 @@
-//! The messages, as `docs/wire/pair.md` has them. Pure.
+//! The messages of `docs/wire/pair.md`. Pure.
 
 use super::exchange::{Element, Tag};
 
-/// The dialler's first message, up to what depends on the way.
+/// The dialler's first message, up to the part that depends on the method.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Hello {
     pub(super) way: Way,
     pub(super) number: u16,
 }
 
-/// How the dialler wants to be let in.
+/// How the dialler asks to be accepted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Way {
     /// By its key.
@@ -18,38 +18,38 @@ pub(super) enum Way {
     Code,
 }
 
-/// Why a peer was not let in, as it is told.
+/// Why a peer was not accepted, as sent to it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
     /// Its key is not known there.
-    #[error("it does not know this machine; pair with it by the code that it shows")]
+    #[error("it does not know this machine; pair with the code that it shows")]
     Unknown,
-    /// Its key is known, and has not this right.
+    /// Its key is known, but lacks this right.
     #[error(
-        "it knows this machine, and does not let it do this; its user can, by `sockkit peers rights`"
+        "it knows this machine, but does not allow this; its user can, with `sockkit peers rights`"
     )]
     NotAllowed,
-    /// No code is shown, or not any more.
-    #[error("it shows no code now, or another one than before")]
+    /// No code is shown, or no longer.
+    #[error("it shows no code now, or another one")]
     NoCode,
-    /// The number of the code is another one.
-    #[error("it shows a code of another number; look at it again")]
+    /// The number of the code differs.
+    #[error("it shows a code with another number; check the code")]
     OtherNumber,
     /// The code is wrong.
-    #[error("the code is wrong, or somebody sits in between")]
+    #[error("the code is wrong, or there is an attacker in between")]
     Wrong,
-    /// Others try at this moment, or too many have tried.
-    #[error("too many try codes there; try again in a minute")]
+    /// Other attempts are running, or there were too many.
+    #[error("too many attempts there; try again in a minute")]
     Busy,
-    /// It speaks another version.
-    #[error("it speaks another version of the handshake; use the same sockkit on both sides")]
+    /// It supports another version.
+    #[error("it uses another version of the handshake; use the same sockkit on both sides")]
     Version,
-    /// What it got makes no sense.
-    #[error("it did not understand this side")]
+    /// It received a malformed message.
+    #[error("it received a malformed message")]
     Malformed,
-    /// It cannot read its own list of peers, or has no randomness.
-    #[error("it has a problem of its own; look at what it says")]
+    /// It cannot read its list of peers, or its random source failed.
+    #[error("it has an internal error; see its own output")]
     Internal,
 }
 
@@ -109,8 +109,8 @@ impl Refusal {
     }
 }
 
-/// What a status byte says: on, or why not. One of a later version is no reason
-/// that can be named.
+/// Decodes a status byte. An unknown refusal of a later version is a
+/// [`Refusal::Version`].
 pub(super) fn status(byte: u8) -> Result<(), Refusal> {
     match usize::from(byte) {
         0 => Ok(()),
@@ -121,12 +121,12 @@ pub(super) fn status(byte: u8) -> Result<(), Refusal> {
     }
 }
 
-/// A message that goes on.
-pub(super) fn go_on(with: &[u8]) -> Vec<u8> {
-    [&[GO_ON], with].concat()
+/// A message that continues the exchange.
+pub(super) fn proceed(with: &[u8]) -> Vec<u8> {
+    [&[PROCEED], with].concat()
 }
 
-/// What a side calls itself, with its length before it.
+/// A display name, prefixed with its length.
 pub(super) fn name(name: &str) -> Vec<u8> {
     let cut = (0..=MAX_NAME_BYTES.min(name.len())).rev();
     let end = cut.into_iter().find(|&end| name.is_char_boundary(end));
@@ -135,7 +135,7 @@ pub(super) fn name(name: &str) -> Vec<u8> {
     [&[length], name.as_bytes()].concat()
 }
 
-pub(super) const GO_ON: u8 = 0;
+pub(super) const PROCEED: u8 = 0;
 pub(super) const ELEMENT_BYTES: usize = size_of::<Element>();
 pub(super) const TAG_BYTES: usize = size_of::<Tag>();
 

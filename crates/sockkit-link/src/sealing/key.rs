@@ -1,4 +1,4 @@
-//! From a shared secret to the key of each stream, direction and epoch.
+//! Derives the key of each stream, direction and epoch from a shared secret.
 
 use std::{fmt, io};
 
@@ -8,25 +8,26 @@ use ring::{
 };
 use sockkit_codec::shard::{StreamId, seal::Suite};
 
-/// What both ends of sealed streams share: a secret, and whose streams they are.
+/// The secret shared by both sides of sealed streams, and the sender's
+/// identity.
 #[derive(Clone)]
 pub struct Key {
     secret: Prk,
     sender: [u8; 32],
 }
 
-/// Whose datagram it is. Each direction has keys of its own, so that none can be
-/// turned back.
+/// The direction of a datagram. Each has its own keys, so a datagram cannot be
+/// reflected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Direction {
-    /// From the end that has destinations, to those who receive.
+    /// From the side with destinations to the receivers.
     FromSender,
-    /// What a receiver replies.
+    /// Replies of a receiver.
     ToSender,
 }
 
 impl Key {
-    /// From a secret of 256 random bits: one that was drawn, not thought up.
+    /// Creates a key from a secret of 256 random bits. Do not use a password.
     pub fn new(secret: &[u8; 32]) -> Self {
         Self {
             secret: Salt::new(HKDF_SHA256, &[]).extract(secret),
@@ -34,13 +35,13 @@ impl Key {
         }
     }
 
-    /// The sender's identity, where both ends know it. Default: zeros.
+    /// Sets the sender's identity, if both sides know it. Default: zeros.
     pub fn of_sender(mut self, identity: [u8; 32]) -> Self {
         self.sender = identity;
         self
     }
 
-    /// The key of one epoch.
+    /// Derives the key of one epoch.
     pub(super) fn derive(
         &self,
         suite: Suite,
@@ -64,10 +65,10 @@ impl Key {
     }
 }
 
-/// A secret for [`Key::new`], from the operating system.
+/// Returns a secret for [`Key::new`], from the operating system.
 ///
 /// # Errors
-/// If the system gives no random bytes.
+/// If the system's random source fails.
 pub fn random_secret() -> io::Result<[u8; 32]> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret)?;
@@ -75,7 +76,7 @@ pub fn random_secret() -> io::Result<[u8; 32]> {
 }
 
 impl Direction {
-    /// The other one.
+    /// The opposite direction.
     #[must_use]
     pub fn back(self) -> Self {
         match self {
@@ -87,12 +88,12 @@ impl Direction {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A log is no place for a secret.
+        // The secret must not end up in a log.
         f.write_str("Key")
     }
 }
 
-/// The faster suite on this machine.
+/// The suite that is faster on this machine.
 pub(super) fn fastest() -> Suite {
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     let has_aes = std::arch::is_x86_feature_detected!("aes")

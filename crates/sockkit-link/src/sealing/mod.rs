@@ -1,9 +1,9 @@
-//! Sealed datagrams: only those who have the key read them, or write any.
+//! Sealed datagrams: only holders of the key can read or write them.
 //!
-//! A [`Channel`](crate::channel::Channel) seals when its
-//! [config](crate::channel::DatagramConfig::sealed) has a [`Key`]. The two halves
-//! that it drives, [`Sealer`] and [`Opener`], wait for nothing and read no clock; they
-//! are here for simulations and tests.
+//! A [`Channel`](crate::channel::Channel) seals datagrams if its
+//! [config](crate::channel::DatagramConfig::sealed) has a [`Key`]. Its two
+//! halves, [`Sealer`] and [`Opener`], are sans-I/O and public for simulations
+//! and tests.
 //!
 //! ```
 //! # mod sockkit { pub use ::sockkit_codec::*; pub use ::sockkit_link as link; }
@@ -19,7 +19,7 @@
 //! let mut there = Channel::datagrams(at, &limits)?;
 //! let to = [there.local_addr().expect("it is bound")];
 //!
-//! // What is sent in the clear, or under another key, is refused.
+//! // // Unsealed datagrams, and those sealed with another key, are rejected.
 //! for other in [DatagramConfig::to(to), DatagramConfig::to(to).sealed(Key::new(&[8; 32]))] {
 //!     let here = Channel::datagrams(other, &limits)?;
 //!     here.send(MessageKind(1), &["for all to read".into()], Parity::NONE).await?;
@@ -34,15 +34,16 @@
 //!
 //! # What it protects from, and what not
 //!
-//! - Reading, altering, forging, repeating, turning back: without the key, none of
-//!   it. What a datagram's header says (which stream and message, how long it is) can be
-//!   read, and so can when it was sent.
-//! - **All who have a key are alike.** Each member of a group can send as the
-//!   sender does.
-//! - A recording, shown to a receiver that has not heard the stream before: with a
-//!   key alone it cannot tell that from the sender. One that was
-//!   [told](Opener::told) where the stream stands can.
-//! - Loss, and denial by a host that can drop or flood: no.
+//! - Protected without the key: reading, altering, forging, replaying and
+//! reflecting. The header (stream, message, length) and the timing of a
+//! datagram remain visible.
+//! - **Holders of a key are indistinguishable.** Each member of a group can
+//! send as the sender does.
+//! - A recording replayed to a receiver that does not know the stream yet: with
+//! only a key it cannot distinguish it from the sender. A receiver that was
+//! [told](Opener::told) the stream's position can.
+//! - Not protected: loss, and denial of service by a host that can drop or
+//! flood.
 //!
 //! # Source
 //! The layout and the keys are described in `docs/wire/seal.md`.

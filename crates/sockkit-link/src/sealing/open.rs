@@ -1,4 +1,4 @@
-//! The receiving half: what is authentic and new is opened, and nothing else.
+//! The receiving half: opens only what is authentic and new.
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr};
 
@@ -11,36 +11,36 @@ use sockkit_codec::shard::{
 use super::{Direction, Key};
 use crate::channel::OpenError;
 
-/// Opens the datagrams of any number of streams that have one key.
+/// Opens the datagrams of any number of streams with one key.
 ///
-/// A stream is known from its first authentic datagram on, and nothing of it that was
-/// sent before is taken. The last 1,024 streams are remembered, so that nothing of a
-/// sender's earlier runs is taken again; what is forged takes no place and
-/// moves nothing.
+/// A stream is known from its first authentic datagram on; earlier ones are
+/// rejected. The last 1,024 streams are remembered, so that a sender's earlier
+/// runs cannot be replayed. Forged datagrams have no effect.
 pub struct Opener {
     key: Key,
     direction: Direction,
     streams: BTreeMap<StreamId, Stream>,
-    /// Whether others than those told are taken.
+    /// Whether streams other than those told are accepted.
     takes_any: bool,
-    /// Counts what was opened; orders streams by use.
+    /// Counts opened datagrams; orders streams by use.
     clock: u64,
     buffer: Vec<u8>,
 }
 
-/// A datagram that is authentic and was not taken before.
+/// An authentic datagram that was not seen before.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Opened<'a> {
-    /// Where its stream's first datagram came from. The key says whose the others
-    /// are: one that was copied, and overtook the original, does not split a message.
+    /// Source address of the stream's first datagram. The others are attributed
+    /// to it by the key: a copy that overtakes the original does not split a
+    /// message.
     pub from: SocketAddr,
-    /// As it was before it was sealed.
+    /// The datagram as it was before sealing.
     pub datagram: &'a [u8],
 }
 
 impl Opener {
-    /// Takes every stream under this key.
+    /// Accepts every stream with this key.
     pub fn new(key: Key, direction: Direction) -> Self {
         Self {
             key,
@@ -52,8 +52,8 @@ impl Opener {
         }
     }
 
-    /// Takes this stream alone, from that position on: what was recorded before this
-    /// receiver was told of it is stale.
+    /// Accepts only this stream, from that position on, which makes earlier
+    /// recordings stale.
     pub fn told(key: Key, direction: Direction, stream: StreamId, next: Position) -> Self {
         let mut opener = Self::new(key, direction);
         opener.takes_any = false;
@@ -64,8 +64,8 @@ impl Opener {
     /// Opens one datagram.
     ///
     /// # Errors
-    /// [`OpenError`] if it is not sealed, not authentic, or not new. Nothing has
-    /// changed then.
+    /// [`OpenError`] if it is not sealed, not authentic, or not new. The state
+    /// is then unchanged.
     pub fn open(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<Opened<'_>, OpenError> {
         let sealed = Sealed::parse(datagram)?;
         self.clock += 1;
@@ -106,10 +106,10 @@ impl Opener {
     }
 }
 
-/// What is known of one stream.
+/// The state of one stream.
 struct Stream {
     window: ReplayWindow,
-    /// The newest first: around the end of an epoch two are in use.
+    /// Newest first: around the end of an epoch two are in use.
     keys: Vec<EpochKey>,
     from: Option<SocketAddr>,
     used: u64,

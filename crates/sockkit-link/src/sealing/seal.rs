@@ -1,4 +1,4 @@
-//! The sending half: each datagram is sealed at a position of its own.
+//! The sending half: seals each datagram at its own position.
 
 use std::fmt;
 
@@ -10,22 +10,22 @@ use sockkit_codec::shard::{
 
 use super::{Direction, Key, key::fastest};
 
-/// Splits messages of one stream into sealed datagrams.
+/// Splits the messages of one stream into sealed datagrams.
 pub struct Sealer {
     splitter: Splitter,
     key: EpochKeys,
 }
 
 impl Sealer {
-    /// Seals what `splitter` splits. Its stream must be drawn at random at each start:
-    /// the same stream id would mean the same keys and positions again.
+    /// Seals what `splitter` splits. Its stream id must be random at each
+    /// start: the same id would reuse keys and positions.
     ///
-    /// The cipher is the one that this machine's CPU is faster with.
+    /// Uses the cipher that is faster on this machine's CPU.
     pub fn new(key: Key, direction: Direction, splitter: Splitter) -> Self {
         Self::with_suite(key, direction, splitter, fastest())
     }
 
-    /// With this cipher.
+    /// As [`new`](Self::new), with this cipher.
     pub fn with_suite(key: Key, direction: Direction, splitter: Splitter, suite: Suite) -> Self {
         let epoch = Position(0).epoch();
         let current = key.derive(suite, direction, splitter.stream(), epoch);
@@ -49,7 +49,7 @@ impl Sealer {
         self.key.next
     }
 
-    /// Its stream.
+    /// The stream.
     #[must_use]
     pub fn stream(&self) -> StreamId {
         self.splitter.stream()
@@ -63,7 +63,7 @@ impl Sealer {
     /// As [`Splitter::split_parts`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`Splitter::split_parts`].
     pub fn split_parts(
         &mut self,
         kind: MessageKind,
@@ -83,7 +83,7 @@ impl Sealer {
     }
 }
 
-/// The keys of a stream, one after the other.
+/// The keys of a stream, one per epoch.
 struct EpochKeys {
     key: Key,
     suite: Suite,

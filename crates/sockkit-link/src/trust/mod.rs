@@ -1,4 +1,4 @@
-//! Whom this machine knows, and what each of them may do.
+//! Known peers, and their rights.
 
 mod rights;
 mod store;

@@ -1,4 +1,4 @@
-//! What a known peer may do here. Pure.
+//! The rights of a known peer. Pure.
 
 use std::{fmt, str::FromStr};
 
@@ -6,15 +6,15 @@ use std::{fmt, str::FromStr};
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Right {
-    /// Give files, which `receive` writes here.
+    /// Send files, which `receive` stores here.
     Give,
-    /// Take files that `send` offers.
+    /// Receive files that `send` offers.
     Take,
     /// Watch the camera.
     Watch,
 }
 
-/// Any of the rights together; none at first.
+/// A set of rights; empty by default.
 ///
 /// ```
 /// # mod sockkit { pub use ::sockkit_link as link; }
@@ -29,15 +29,15 @@ pub enum Right {
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Rights(u8);
 
-/// Text that names no rights.
+/// Text that is not a set of rights.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{0:?} is no right; use give, take and watch, with commas between, or none")]
+#[error("{0:?} is not a right; use give, take and watch, separated by commas, or none")]
 pub struct RightsError(String);
 
 impl Right {
     const ALL: [Self; 3] = [Self::Give, Self::Take, Self::Watch];
 
-    /// As it is written.
+    /// The right's name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Give => "give",
@@ -56,15 +56,15 @@ impl Right {
 }
 
 impl Rights {
-    /// A peer that is known, and may do nothing by itself.
+    /// No rights: the peer is known, but may do nothing on its own.
     pub const NONE: Self = Self(0);
 
-    /// Whether this is among them.
+    /// Whether the set contains `right`.
     pub fn has(self, right: Right) -> bool {
         self.0 & right.bit() != 0
     }
 
-    /// These, and one more.
+    /// Adds a right.
     #[must_use]
     pub fn with(self, right: Right) -> Self {
         Self(self.0 | right.bit())

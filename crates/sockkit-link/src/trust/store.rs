@@ -14,11 +14,11 @@ use crate::{
     identity::{Damage, StateError, StateFolder},
 };
 
-/// The peers that this machine knows, and what each may do.
+/// The peers known to this machine, and their rights.
 ///
-/// Every call reads the file, so that a peer that is forgotten is forgotten by
-/// programs that run already. A file that is damaged, another user's or open to
-/// others is refused, and never replaced.
+/// Every call reads the file, so a peer that is removed is also removed for
+/// running programs. A file that is damaged, belongs to another user, or is
+/// accessible to others is refused, and never replaced.
 ///
 /// ```
 /// # mod sockkit { pub use ::sockkit_link as link; }
@@ -43,19 +43,19 @@ pub struct PeerStore {
     folder: StateFolder,
 }
 
-/// A machine that this one was paired with.
+/// A machine paired with this one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct KnownPeer {
     /// Its key.
     pub fingerprint: Fingerprint,
-    /// What it called itself, or was renamed to.
+    /// Its own name, or the one it was given here.
     pub name: String,
-    /// What it may do here.
+    /// Its rights here.
     pub rights: Rights,
 }
 
-/// Why a peer cannot be told, or changed.
+/// Error from looking up or changing a peer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerError {
@@ -65,37 +65,37 @@ pub enum PeerError {
     /// There is no such peer.
     #[error("no peer is called {0:?} here; `sockkit peers` lists them")]
     Unknown(String),
-    /// Which one is meant?
+    /// The name is ambiguous.
     #[error(
-        "{count} peers are called {name:?} here; tell them apart by `sockkit peers rename \
+        "{count} peers are called {name:?} here; distinguish them with `sockkit peers rename \
          FINGERPRINT NAME`"
     )]
     Several {
         /// The name.
         name: String,
-        /// How many have it.
+        /// How many peers have it.
         count: usize,
     },
-    /// Another peer has the name already.
+    /// Another peer has that name already.
     #[error("another peer is called {0:?} already; choose another name")]
     NameTaken(String),
-    /// No name to show and to type.
-    #[error("{0:?} is no name: up to 32 letters that can be seen, without spaces around")]
+    /// A name that cannot be displayed and typed.
+    #[error("{0:?} is not a name: use up to 32 visible characters, without surrounding spaces")]
     BadName(String),
-    /// More than this file may list.
+    /// The list is full.
     #[error("{MAX_PEERS} peers are known already; `sockkit peers forget` makes room")]
     Full,
 }
 
 impl PeerStore {
-    /// The list in this folder, which is made with the first peer.
+    /// The list in `folder`, which is created with the first peer.
     pub fn new(folder: &StateFolder) -> Self {
         Self {
             folder: folder.clone(),
         }
     }
 
-    /// All, in the order in which they came.
+    /// All peers, in the order in which they were added.
     ///
     /// # Errors
     /// [`StateError`].
@@ -106,7 +106,7 @@ impl PeerStore {
         read(&bytes).map_err(|(line, damage)| self.folder.damaged(FILE, line, damage))
     }
 
-    /// The one with this key.
+    /// Looks up a peer by its key.
     ///
     /// # Errors
     /// [`StateError`].
@@ -115,12 +115,12 @@ impl PeerStore {
         Ok(peers.find(|peer| peer.fingerprint == key))
     }
 
-    /// The one with this name, or with a fingerprint that begins like this: eight
-    /// digits or more.
+    /// Looks up a peer by its name, or by at least eight leading digits of its
+    /// fingerprint.
     ///
     /// # Errors
-    /// [`PeerError::Unknown`], and [`PeerError::Several`] if it could be two: a
-    /// stranger may call itself anything.
+    /// [`PeerError::Unknown`], and [`PeerError::Several`] if it is ambiguous: a
+    /// peer may give itself any name.
     pub fn named(&self, name: &str) -> Result<KnownPeer, PeerError> {
         let peers = self.peers()?;
         let digits = name.replace('-', "").to_ascii_lowercase();
@@ -140,8 +140,8 @@ impl PeerStore {
         }
     }
 
-    /// Adds a peer, or a right to one that is known; a name that was given to it
-    /// stays. Returns the keys of other peers of the same name.
+    /// Adds a peer, or a right of a known one; a name that it was given here is
+    /// kept. Returns the keys of other peers of the same name.
     ///
     /// # Errors
     /// [`PeerError::State`], or [`PeerError::Full`].
@@ -175,7 +175,7 @@ impl PeerStore {
         })
     }
 
-    /// Calls a peer something else.
+    /// Renames a peer.
     ///
     /// # Errors
     /// [`PeerError`].
@@ -193,7 +193,7 @@ impl PeerStore {
         })
     }
 
-    /// Replaces what a peer may do.
+    /// Replaces the rights of a peer.
     ///
     /// # Errors
     /// [`PeerError::State`], or [`PeerError::Unknown`].
@@ -204,7 +204,7 @@ impl PeerStore {
         })
     }
 
-    /// Strikes a peer off the list: it is a stranger from now on.
+    /// Removes a peer: it is unknown from now on.
     ///
     /// # Errors
     /// [`PeerError::State`], or [`PeerError::Unknown`].
@@ -216,7 +216,7 @@ impl PeerStore {
         })
     }
 
-    /// Reads, changes and writes, with no other program in between.
+    /// Reads, changes and writes the list, excluding other programs.
     fn change<T>(
         &self,
         change: impl FnOnce(&mut Vec<KnownPeer>) -> Result<T, PeerError>,
@@ -235,8 +235,7 @@ fn one(peers: &mut [KnownPeer], key: Fingerprint) -> Result<&mut KnownPeer, Peer
     found.ok_or_else(|| PeerError::Unknown(key.to_string()))
 }
 
-/// A name that can be shown as it is and typed: what a stranger calls itself may
-/// be anything.
+/// Makes a name displayable and typeable: a peer may send any name.
 pub(crate) fn cleaned(name: &str, key: Fingerprint) -> String {
     let name: String = name.trim().chars().take(MAX_NAME_CHARS).collect();
     let shown = |c: char| match escape(c.encode_utf8(&mut [0; 4])).chars().eq([c]) {
@@ -262,7 +261,7 @@ fn write(peers: &[KnownPeer]) -> String {
     text
 }
 
-/// Or the line that is wrong, and how.
+/// Returns the line that is wrong, and how, on an error.
 fn read(bytes: &[u8]) -> Result<Vec<KnownPeer>, (usize, Damage)> {
     let text = std::str::from_utf8(bytes).map_err(|_| (1, Damage::OtherVersion))?;
     let mut lines = (1..).zip(text.lines());
@@ -302,13 +301,13 @@ const FILE: &str = "peers";
 const HEADING: &str = "sockkit peers 1";
 const MAX_NAME_CHARS: usize = 32;
 
-/// Of a fingerprint, as a person types it who has seen the list.
+/// Of a fingerprint typed by a user.
 const MIN_DIGITS: usize = 8;
 
-/// More than one person pairs with.
+/// More than a user pairs with.
 const MAX_PEERS: usize = 1_000;
 
-/// As many lines of the longest kind.
+/// That many lines of maximum length.
 const MAX_BYTES: u64 = 256 << 10;
 
 #[cfg(test)]

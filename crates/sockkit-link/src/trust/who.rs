@@ -1,4 +1,4 @@
-//! Whom a node lets in, and to whom it talks.
+//! Which peers a node trusts.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,8 +10,9 @@ use crate::{
     trust::store::cleaned,
 };
 
-/// Whom a [`Node`](crate::Node) lets in when it listens, and to whom it talks when
-/// it dials. Each of these adds to those before; clones share who was paired.
+/// Which peers a [`Node`](crate::Node) accepts when it listens, and talks to
+/// when it dials. Each method adds to the peers before; clones share the peers
+/// paired by code.
 ///
 /// ```
 /// # mod sockkit { pub use ::sockkit_link as link; }
@@ -26,8 +27,9 @@ use crate::{
 /// # let path = home.path().join("state");
 /// let store = PeerStore::new(&StateFolder::at(path));
 /// let (offer, _news) = Offer::new(Uses::Once)?;
-/// // Peers that may give files, and one that knows the code, which may from now on.
-/// let trust = Trust::nobody().known(store, Right::Give).offer(offer);
+/// // // Known peers that may give files, and one that knows the code, which is
+/// // then added.
+/// let trust = Trust::none().known(store, Right::Give).offer(offer);
 /// # Ok(())
 /// # }
 /// ```
@@ -40,18 +42,17 @@ pub struct Trust {
     forgets: bool,
     typed: Option<TypedCode>,
     offer: Option<Offer>,
-    /// Paired by this node, so that a connection which is made again needs no
-    /// code.
+    /// Peers paired by this node, so that reconnecting needs no code.
     paired: Arc<Mutex<Vec<(Fingerprint, String)>>>,
 }
 
 impl Trust {
-    /// Nobody, to begin with.
-    pub fn nobody() -> Self {
+    /// Trusts no peer.
+    pub fn none() -> Self {
         Self::default()
     }
 
-    /// Anyone: a demonstration, or a program that decides by
+    /// Trusts every peer: for a demonstration, or a program that decides by
     /// [`Connection::peer`](crate::Connection::peer) itself.
     pub fn anyone() -> Self {
         Self {
@@ -60,33 +61,33 @@ impl Trust {
         }
     }
 
-    /// Also the peer with this key.
+    /// Also trusts the peer with this key.
     pub fn pinned(mut self, key: Fingerprint) -> Self {
         self.pinned.push(key);
         self
     }
 
-    /// Also peers that are known: listeners that are dialled, and diallers that
-    /// have this right. Whoever is paired by a code is added to them, and has the
+    /// Also trusts known peers: listeners that are dialled, and diallers that
+    /// have this right. A peer paired by a code is added to them, with the
     /// right if this side showed the code.
     pub fn known(mut self, store: PeerStore, right: Right) -> Self {
         self.known = Some((store, right));
         self
     }
 
-    /// Adds nobody to the known peers.
+    /// Does not add paired peers to the known ones.
     pub fn once(mut self) -> Self {
         self.forgets = true;
         self
     }
 
-    /// When dialling, also a listener that knows this code.
+    /// When dialling, also trusts a listener that knows this code.
     pub fn code(mut self, code: TypedCode) -> Self {
         self.typed = Some(code);
         self
     }
 
-    /// When listening, also diallers that know the code which this offer shows.
+    /// When listening, also trusts diallers that know the code of this offer.
     pub fn offer(mut self, offer: Offer) -> Self {
         self.offer = Some(offer);
         self
@@ -96,14 +97,15 @@ impl Trust {
         self.offer.as_ref()
     }
 
-    /// The code to dial with, if this listener has not shown yet that it knows it.
+    /// The code to dial with, unless this listener has already proved that it
+    /// knows it.
     pub(crate) fn typed_for(&self, key: Fingerprint) -> Option<&TypedCode> {
         let typed = self.typed.as_ref()?;
         let paired = self.paired().iter().any(|(one, _)| *one == key);
         (!paired).then_some(typed)
     }
 
-    /// A listener that may be talked to without a code.
+    /// Whether a listener is trusted without a code.
     pub(crate) fn to_dial(
         &self,
         key: Fingerprint,
@@ -112,7 +114,7 @@ impl Trust {
             .map(|found| found.and_then(Result::ok))
     }
 
-    /// Whether a dialler is let in by its key.
+    /// Whether a dialler is accepted by its key.
     pub(crate) fn to_accept(
         &self,
         key: Fingerprint,
@@ -128,7 +130,7 @@ impl Trust {
         key: Fingerprint,
         may: impl Fn(&super::KnownPeer) -> bool,
     ) -> Result<Option<Result<AuthenticatedPeer, Refusal>>, StateError> {
-        // Who is on the list may be struck off it.
+        // A peer may be removed from the list.
         let is_kept = self.known.is_some() && !self.forgets;
         let paired = self.paired().iter().find(|(one, _)| *one == key).cloned();
         let paired = paired.filter(|_| !is_kept);
@@ -157,8 +159,8 @@ impl Trust {
         })
     }
 
-    /// Remembers a peer that has shown that it knows the code. It is granted the
-    /// right if this side showed it.
+    /// Remembers a peer that has proved that it knows the code, and grants it
+    /// the right if this side showed the code.
     pub(crate) fn pair(
         &self,
         key: Fingerprint,
@@ -186,7 +188,7 @@ impl Trust {
     }
 }
 
-/// More than a room holds; later ones are let in once for each code.
+/// Later peers are accepted once per code.
 const MAX_PAIRED: usize = 1_000;
 
 #[cfg(test)]
@@ -221,15 +223,15 @@ mod tests {
         store
             .remember(key(3), "watches", Some(Right::Watch))
             .unwrap();
-        let trust = Trust::nobody().pinned(key(1)).known(store, Right::Give);
+        let trust = Trust::none().pinned(key(1)).known(store, Right::Give);
         assert_eq!(accepted(&trust, 1), Ok(ProvedBy::Pinned));
         assert_eq!(accepted(&trust, 2), Ok(ProvedBy::Known));
         assert_eq!(accepted(&trust, 3), Err(Refusal::NotAllowed));
         assert_eq!(accepted(&trust, 4), Err(Refusal::Unknown));
-        // To dial is the user's own doing, and takes no right.
+        // Dialling is the user's own choice, and needs no right.
         assert_eq!(dialled(&trust, 3), Some(ProvedBy::Known));
         assert_eq!(dialled(&trust, 4), None);
-        assert_eq!(accepted(&Trust::nobody(), 1), Err(Refusal::Unknown));
+        assert_eq!(accepted(&Trust::none(), 1), Err(Refusal::Unknown));
         assert_eq!(accepted(&Trust::anyone(), 4), Ok(ProvedBy::Anyone));
     }
 
@@ -237,7 +239,7 @@ mod tests {
     fn the_side_that_showed_the_code_grants_its_right_alone() {
         for (grants, rights) in [(true, "watch"), (false, "none")] {
             let (_home, store) = store();
-            let trust = Trust::nobody().known(store.clone(), Right::Watch);
+            let trust = Trust::none().known(store.clone(), Right::Watch);
             let peer = trust.pair(key(1), "desk", grants).unwrap();
             assert_eq!(peer.name.as_deref(), Some("desk"));
             let known = store.get(key(1)).unwrap().unwrap();
@@ -248,7 +250,7 @@ mod tests {
     #[test]
     fn who_was_paired_once_is_let_in_again_and_not_written_down() {
         let (_home, store) = store();
-        let trust = Trust::nobody().known(store.clone(), Right::Give).once();
+        let trust = Trust::none().known(store.clone(), Right::Give).once();
         trust.clone().pair(key(1), "desk\n", true).unwrap();
         assert_eq!(accepted(&trust, 1), Ok(ProvedBy::Code));
         assert_eq!(dialled(&trust, 1), Some(ProvedBy::Code));
@@ -258,7 +260,7 @@ mod tests {
     #[test]
     fn a_code_is_asked_for_until_the_listener_has_shown_that_it_knows_it() {
         let code = TypedCode::new("7-coral-lamp".parse().unwrap());
-        let trust = Trust::nobody().code(code);
+        let trust = Trust::none().code(code);
         assert!(trust.typed_for(key(1)).is_some());
         trust.pair(key(1), "desk", false).unwrap();
         assert!(trust.typed_for(key(1)).is_none());
@@ -269,7 +271,7 @@ mod tests {
     fn a_peer_that_is_forgotten_is_a_stranger_at_once() {
         let (_home, store) = store();
         store.remember(key(1), "desk", Some(Right::Give)).unwrap();
-        let trust = Trust::nobody().known(store.clone(), Right::Give);
+        let trust = Trust::none().known(store.clone(), Right::Give);
         assert_eq!(accepted(&trust, 1), Ok(ProvedBy::Known));
         store.forget(key(1)).unwrap();
         assert_eq!(accepted(&trust, 1), Err(Refusal::Unknown));

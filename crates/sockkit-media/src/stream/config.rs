@@ -124,10 +124,10 @@ impl SenderConfig {
         self
     }
 
-    /// Seals all datagrams, and takes sealed reports and clock requests alone.
-    /// Default: in the clear.
+    /// Seals all datagrams, and accepts only sealed reports and clock requests.
+    /// Default: unsealed.
     ///
-    /// Viewers that connect are not served then: QUIC encrypts by itself.
+    /// Viewers that connect are then not served: QUIC encrypts by itself.
     #[cfg(feature = "sealing")]
     pub fn sealed(mut self, key: Key) -> Self {
         self.key = Some(key);
@@ -268,11 +268,11 @@ impl ReceiverConfig {
         self
     }
 
-    /// Takes datagrams that are sealed with this key, and nothing else. Default: those
-    /// in the clear.
+    /// Accepts only datagrams sealed with this key. Default: unsealed ones.
     ///
-    /// What is not opened is counted as [`unopened`](super::Stats::unopened), and
-    /// why. A sender is not dialled with a key: QUIC encrypts by itself.
+    /// Datagrams that cannot be opened are counted, with the reason, as
+    /// [`unopened`](super::Stats::unopened). Senders are not dialled with a key: QUIC
+    /// encrypts by itself.
     #[cfg(feature = "sealing")]
     pub fn sealed(mut self, key: Key) -> Self {
         self.key = Some(key);

@@ -94,14 +94,14 @@ impl Port<'_> {
         self.bring_up();
     }
 
-    /// Plugs a cable in whose packets pass through this process, which treats each of them as
-    /// `config` says, in both directions: what no kernel here does, such as delay, and all that
-    /// [`Link`](crate::sim::Link) does. Questions about neighbours (ARP and ICMPv6's) pass at
-    /// once. The cable that was there is unplugged, and the interface has a new index;
-    /// [`create`](Self::create) plugs an ordinary one in again.
+    /// Connects a cable whose packets pass through this process, which impairs them as
+    /// `config` says, in both directions. It supports everything that
+    /// [`Link`](crate::sim::Link) does, including delay. Neighbour discovery (ARP and
+    /// ICMPv6) passes immediately. The previous cable is disconnected, and the interface
+    /// gets a new index; [`create`](Self::create) connects an ordinary one again.
     ///
-    /// Packets pass one by one, whatever the offloads. A machine that is busy delays packets
-    /// more than was asked for, and never less.
+    /// Packets pass separately, regardless of offloads. A busy machine delays packets
+    /// longer than requested, never shorter.
     ///
     /// # Panics
     /// If `ip` fails, or the process may not open `/dev/net/tun`
@@ -115,7 +115,7 @@ impl Port<'_> {
         let ends =
             [(&self.host.namespace, &near), (&*self.host.switch, &far)].map(|(namespace, name)| {
                 let tap = namespace.run(|| kernel::open_tap(name));
-                // What waits for this process must not be lost by accident.
+                // Packets that wait for this process must not be dropped.
                 namespace.ip(&format!("link set {name} txqueuelen {RELAY_QUEUE_FRAMES}"));
                 tap.unwrap_or_else(|error| panic!("{name}: {error}"))
             });
@@ -146,7 +146,7 @@ impl Port<'_> {
     fn wait_until_it_carries(&self) {
         let deadline = Instant::now() + CARRIER_DEADLINE;
         let (near, far) = (self.interface(), self.far_end());
-        // A relay's interface does not tell more than that it is not down.
+        // A relay's interface reports only that it is not down.
         let up = ["state UP", "state UNKNOWN"].as_slice();
         for (namespace, interface, signs) in [
             (&self.host.namespace, &near, up),

@@ -1,4 +1,5 @@
-//! A cable whose packets pass through this process: delay, bursts, rate and queue.
+//! A cable whose packets pass through this process: delay, bursts, rate and
+//! queue.
 
 use std::{
     fs::File,
@@ -24,18 +25,18 @@ pub struct Relay {
     thread: Option<JoinHandle<RelayStats>>,
 }
 
-/// What a relay did in each direction.
+/// Statistics of a relay, per direction.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct RelayStats {
-    /// To what the host sent.
+    /// Of packets that the host sent.
     pub from_host: LinkStats,
-    /// To what was sent to the host.
+    /// Of packets sent to the host.
     pub to_host: LinkStats,
 }
 
 impl Relay {
-    /// Carries frames between the two ends, the host's first.
+    /// Relays frames between the two ends; the host's is first.
     pub(super) fn start(ends: [File; 2], config: &LinkConfig, seed: u64) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let links = [seed, seed.rotate_left(32) ^ 1].map(|seed| Link::new(config.clone(), seed));
@@ -54,10 +55,10 @@ impl Relay {
         }
     }
 
-    /// Unplugs it; what is under way is lost.
+    /// Unplugs the cable; packets in flight are lost.
     ///
     /// # Panics
-    /// If the relay did.
+    /// If the relay panicked.
     pub fn unplug(mut self) -> RelayStats {
         self.stop().unwrap_or_default()
     }
@@ -80,7 +81,7 @@ impl Drop for Relay {
     }
 }
 
-/// What the relay's thread has.
+/// State of the relay's thread.
 struct Relaying {
     ends: [File; 2],
     /// From each end to the other.
@@ -107,7 +108,7 @@ impl Relaying {
         RelayStats { from_host, to_host }
     }
 
-    /// Puts what one end sends on its link.
+    /// Reads what one end sends into its link.
     fn take(&mut self, end: usize) {
         let [from, to] = [&self.ends[end], &self.ends[1 - end]];
         for _ in 0..FRAMES_A_TURN {
@@ -125,7 +126,7 @@ impl Relaying {
         }
     }
 
-    /// Gives the other end what has come over this one's link.
+    /// Writes what has arrived over this end's link to the other end.
     fn deliver(&mut self, end: usize) {
         let now = Instant::now();
         while let Some(frame) = self.links[end].poll(now) {
@@ -134,14 +135,15 @@ impl Relaying {
     }
 }
 
-/// An interface that is down rejects every frame: nothing receives at that end of the cable.
+/// An interface that is down accepts no frames, like an unconnected cable.
 fn give(mut to: &File, frame: &[u8]) {
     let _ = to.write(frame);
 }
 
-/// Whether the frame asks for a neighbour's address, or answers: ARP, or what RFC 4861 has of
-/// ICMPv6. Such a one passes at once. Lost, it would hold up all packets for a second, which is
-/// the kernel's way with its neighbours and nothing that a link is described by.
+/// Whether the frame is part of neighbour discovery: ARP, or the ICMPv6
+/// messages of RFC 4861. It passes immediately. Losing one would delay all
+/// packets for a second, which is the kernel's retry interval and not part of a
+/// link's description.
 fn is_about_neighbours(frame: &[u8]) -> bool {
     match frame.get(12..14) {
         Some(&[0x08, 0x06]) => true,
@@ -152,13 +154,13 @@ fn is_about_neighbours(frame: &[u8]) -> bool {
     }
 }
 
-/// What one end may send before the other is looked at.
+/// How many frames one end may send before the other is polled.
 const FRAMES_A_TURN: usize = 16;
 
-/// More than any interface here sends at once.
+/// Larger than any interface here sends at once.
 const MAX_FRAME_BYTES: usize = 1 << 16;
 
-/// How long a relay that has nothing to do may take to notice its end.
+/// How long an idle relay may take to notice that it is stopped.
 const STOP_WITHIN: Duration = Duration::from_millis(20);
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
-//! What the kernel does to packets on a cable: nft loses some, tbf limits their rate.
+//! Impairments by the kernel: nft drops packets, tbf limits their rate.
 
 use super::{Port, namespace::Namespace};
 use crate::sim::{LinkConfig, Unsupported};
 
 impl Port<'_> {
-    /// Lets the kernel treat the packets of this cable as `config` says, in both directions, in
-    /// place of what was set before. Needs `nft` and `tc`.
+    /// Lets the kernel impair the packets of this cable as `config` says, in
+    /// both directions, replacing earlier settings. Needs `nft` and `tc`.
     ///
-    /// It takes less of the machine than a [`relay`](Self::relay) and can do less. Turn the
-    /// [offloads off](Self::offloads_off) on all hosts first: merged packets share one fate.
+    /// Uses less CPU than a [`relay`](Self::relay), but supports less. Turn the
+    /// [offloads off](Self::offloads_off) on all hosts first: merged packets
+    /// are dropped together.
     ///
     /// # Errors
     /// [`Unsupported`] for delay, jitter, reordering, duplication and bursts.
@@ -33,11 +34,12 @@ impl Port<'_> {
         Ok(())
     }
 
-    /// Drops this share of the packets that reach the host here, by chance;
-    /// 1 drops all in silence, the carrier stays. 0 ends it. Needs `nft`.
+    /// Randomly drops this fraction of the packets that arrive at the host.
+    /// With 1 all packets are dropped silently while the carrier stays; 0 turns
+    /// it off. Needs `nft`.
     ///
-    /// Turn the [offloads off](Self::offloads_off) on both hosts first if the
-    /// loss must be per packet: merged packets share one fate.
+    /// Turn the [offloads off](Self::offloads_off) on both hosts first if
+    /// losses must be per packet: merged packets are dropped together.
     ///
     /// # Panics
     /// If `nft` fails, or `share` is not between 0 and 1.
@@ -48,14 +50,15 @@ impl Port<'_> {
         lose(&self.host.namespace, &table, &rule, share);
     }
 
-    /// The same for those that the host sends, when they have come to the switch.
+    /// As `loss`, for packets that the host sends, when they arrive at the
+    /// switch.
     fn lose_what_leaves(&self, share: f64) {
         let far = self.far_end();
         let rule = format!("type filter hook ingress device {far} priority 0;");
         lose(&self.host.switch, &format!("netdev {far}"), &rule, share);
     }
 
-    /// Limits what the host sends here. Needs `tc`.
+    /// Limits the host's send rate. Needs `tc`.
     ///
     /// # Panics
     /// If `tc` fails.
@@ -70,15 +73,16 @@ impl Port<'_> {
     }
 }
 
-/// Drops a share of what meets `rule`, in place of what the table did before.
+/// Drops a fraction of the packets that match `rule`, replacing the table's
+/// earlier rules.
 fn lose(namespace: &Namespace, table: &str, rule: &str, share: f64) {
     assert!((0.0..=1.0).contains(&share), "{share} is no share");
     let parts = (1..=LOSS_PARTS)
         .filter(|&part| part as f64 / LOSS_PARTS as f64 <= share)
         .count();
-    // Deleting what is not there is an error, so it is made first.
+    // Deleting a missing table is an error, so it is created first.
     let mut lines = format!("add table {table}\ndelete table {table}\n");
-    // nft refuses comparisons that are always true or always false.
+    // nft rejects comparisons that are always true or always false.
     let chance = match parts {
         LOSS_PARTS => String::new(),
         parts => format!("numgen random mod {LOSS_PARTS} < {parts}"),
@@ -101,7 +105,7 @@ fn limit_rate(namespace: &Namespace, interface: &str, bits_per_second: u64, queu
     );
 }
 
-/// Puts back what an interface has that nobody limits; it may have that already.
+/// Restores the default queue of an interface; it may have it already.
 fn end_limit(namespace: &Namespace, interface: &str) {
     namespace.command(
         &[
@@ -111,8 +115,8 @@ fn end_limit(namespace: &Namespace, interface: &str) {
     );
 }
 
-/// Loss is set in steps of one part in so many.
+/// Resolution of the loss fraction.
 const LOSS_PARTS: usize = 1_000;
 
-/// tbf holds a packet while its bucket fills: with less, nothing passes.
+/// tbf holds a packet while its bucket fills: with less, no packet passes.
 const LEAST_QUEUE_BYTES: usize = 2_048;

@@ -1,16 +1,16 @@
-//! A link's description in the words of kernels that can do a part of it.
+//! Translates a link's description for kernels that support part of it.
 
 use std::{error::Error, fmt, fmt::Write};
 
 use super::{LinkConfig, LossModel};
 
-/// What a bed cannot do to packets.
+/// An impairment that a test bed does not support.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Unsupported {
-    /// What was asked for.
+    /// The impairment.
     pub what: &'static str,
-    /// What cannot do it.
+    /// The test bed.
     pub bed: &'static str,
 }
 
@@ -23,7 +23,7 @@ impl fmt::Display for Unsupported {
 
 impl Error for Unsupported {}
 
-/// What of a description nft and tbf are told.
+/// The part of a description for nft and tbf.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Shaping {
     pub(crate) loss: f64,
@@ -32,7 +32,7 @@ pub(crate) struct Shaping {
 }
 
 impl LinkConfig {
-    /// For nft, which loses packets, and tbf, which limits the rate.
+    /// For nft, which drops packets, and tbf, which limits the rate.
     pub(crate) fn shaping(&self) -> Result<Shaping, Unsupported> {
         let asked = [
             (!self.delay.is_zero(), "delay"),
@@ -49,15 +49,17 @@ impl LinkConfig {
         })
     }
 
-    /// What the kernel's netem takes behind `tc qdisc add dev INTERFACE root netem`.
+    /// Arguments for the kernel's netem, after `tc qdisc add dev INTERFACE root
+    /// netem`.
     ///
-    /// Three things differ there. What is lost takes no part of the rate. The queue is counted
-    /// in packets, and holds those that are delayed as well; here each counts 1,514 bytes. And
-    /// the delay begins before the queue and not behind it, so a full queue hides it.
+    /// netem differs in three ways. Lost packets use no bandwidth. The queue is
+    /// counted in packets, including delayed ones; here each counts as 1,514
+    /// bytes. And the delay comes before the queue instead of after it, so a
+    /// full queue hides it.
     ///
     /// # Errors
-    /// Reordering: netem sends some packets early, where a link holds some up. Jitter without a
-    /// rate: netem then keeps no order.
+    /// Reordering: netem sends some packets early, where a link delays some.
+    /// Jitter without a rate: netem then does not keep the order.
     pub fn netem(&self) -> Result<String, Unsupported> {
         let jitter = !self.jitter.is_zero();
         let asked = [
@@ -70,7 +72,7 @@ impl LinkConfig {
         refuse_any(&asked, "netem")?;
         let mut words = format!("limit {}", self.netem_packets());
         if jitter || !self.delay.is_zero() {
-            // netem's jitter goes both ways.
+            // netem's jitter is symmetric.
             let half = self.jitter / 2;
             let mean = (self.delay + half).as_micros();
             let _ = write!(words, " delay {mean}us {}us", half.as_micros());
@@ -87,7 +89,7 @@ impl LinkConfig {
         Ok(words)
     }
 
-    /// How many packets netem may hold.
+    /// Number of packets that netem may hold.
     fn netem_packets(&self) -> u64 {
         let Some(rate) = self.rate_bytes_per_second else {
             return NETEM_PACKETS;
@@ -105,12 +107,12 @@ impl LinkConfig {
 }
 
 impl LossModel {
-    /// Whether a loss makes the next one more likely, or less.
+    /// Whether losses are correlated.
     fn comes_in_bursts(&self) -> bool {
         self.enter != self.stay
     }
 
-    /// netem's Gilbert-Elliott model has the chances of the two changes of state.
+    /// netem's Gilbert-Elliott model takes the two transition probabilities.
     fn netem(&self) -> Option<String> {
         let percent = |probability: f64| format!("{:.4}%", 100.0 * probability);
         if self.probability == 0.0 {
@@ -135,10 +137,10 @@ fn refuse_any(asked: &[(bool, &'static str)], bed: &'static str) -> Result<(), U
     }
 }
 
-/// An Ethernet frame.
+/// Size of an Ethernet frame.
 const PACKET_BYTES: u128 = 1_514;
 
-/// Without a rate nothing waits for long.
+/// Without a rate the queue stays short.
 const NETEM_PACKETS: u64 = 100_000;
 
 #[cfg(test)]

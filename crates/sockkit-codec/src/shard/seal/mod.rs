@@ -1,7 +1,7 @@
-//! Sealed datagrams: where a key's work goes, and in which order it counts.
+//! Sealed datagrams: layout, positions, and replay detection.
 //!
-//! Each shard may travel encrypted and authenticated. This module says which
-//! bytes are which, numbers them and tells a replay; the caller brings the
+//! Each shard may be encrypted and authenticated. This module defines the
+//! layout, numbers the datagrams and detects replays; the caller provides the
 //! cipher (AEAD), as `sockkit-link` does.
 //!
 //! ```text
@@ -20,7 +20,7 @@
 //!     seal::{Position, Sealed, Suite},
 //! };
 //!
-//! // No cipher at all: each byte is turned over, and the tag is of zeros.
+//! // // Not a cipher: every bit is inverted, and the tag is zeros.
 //! let turn_over = |text: &mut [u8]| text.iter_mut().for_each(|byte| *byte = !*byte);
 //! let mut splitter = Splitter::new(SplitConfig::default(), StreamId(7));
 //! let (parts, parity) = ([&b"hello"[..]], Parity::NONE);
@@ -52,10 +52,10 @@ mod window;
 
 pub use window::ReplayWindow;
 
-/// The cipher of a stream, which its sender chooses and each datagram names.
+/// The cipher of a stream, chosen by its sender and named in each datagram.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Suite {
-    /// AES-128-GCM: the fastest where the CPU has instructions for it.
+    /// AES-128-GCM: the fastest on CPUs with instructions for it.
     Aes128Gcm,
     /// ChaCha20-Poly1305 (RFC 8439), fast on every CPU.
     ChaCha20Poly1305,
@@ -79,25 +79,25 @@ impl Suite {
     }
 }
 
-/// The place of a sealed datagram among all of its stream: it grows by one a
-/// datagram, and none is used twice under one key.
+/// The position of a sealed datagram in its stream: it increases by one per
+/// datagram, and is never used twice with one key.
 ///
-/// Its upper 41 bits are the epoch, each with a key of its own; the lower 23 count
+/// The upper 41 bits are the epoch, each with its own key; the lower 23 count
 /// the datagrams of that key.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Position(pub u64);
 
 impl Position {
-    /// How many datagrams one key seals.
+    /// Number of datagrams sealed with one key.
     pub const EPOCH_DATAGRAMS: u64 = 1 << 23;
 
-    /// Which of the stream's keys seals this datagram.
+    /// The epoch, which selects the stream's key.
     #[must_use]
     pub fn epoch(self) -> u64 {
         self.0 / Self::EPOCH_DATAGRAMS
     }
 
-    /// The cipher's nonce: four zeros, then the position.
+    /// The cipher's nonce: four zero bytes, then the position.
     #[must_use]
     pub fn nonce(self) -> [u8; 12] {
         let mut nonce = [0; 12];
@@ -106,18 +106,19 @@ impl Position {
     }
 }
 
-/// A datagram that was written and not sealed yet.
+/// A datagram that was written but is not sealed yet.
 #[derive(Debug)]
 pub struct Unsealed<'a>(&'a mut [u8]);
 
 impl<'a> Unsealed<'a> {
-    /// `datagram` was written with room for a seal.
+    /// `datagram` has room for a seal.
     pub(super) fn new(datagram: &'a mut [u8]) -> Self {
         Self(datagram)
     }
 
-    /// Seals it at a position that was never used before under this key: `aead` is
-    /// given the associated data, encrypts the text in place, and returns the tag.
+    /// Seals it at a position that was never used before with this key. `aead`
+    /// gets the associated data, encrypts the text in place, and returns the
+    /// tag.
     pub fn seal(self, position: Position, aead: impl FnOnce(&[u8], &mut [u8]) -> [u8; TAG_BYTES]) {
         let (header, rest) = self.0.split_at_mut(HEADER_BYTES);
         let (mut place, rest) = rest.split_at_mut(POSITION_BYTES);
@@ -127,7 +128,7 @@ impl<'a> Unsealed<'a> {
     }
 }
 
-/// A datagram that says it is sealed. Nothing it says is to be believed before
+/// A datagram that is marked as sealed. Do not trust any of its fields before
 /// it is [opened](Self::open).
 #[derive(Clone, Copy, Debug)]
 pub struct Sealed<'a> {
@@ -135,15 +136,16 @@ pub struct Sealed<'a> {
     stream: StreamId,
     suite: Suite,
     position: Position,
-    /// With the tag.
+    /// Includes the tag.
     text: &'a [u8],
 }
 
 impl<'a> Sealed<'a> {
-    /// Reads what has to be known before it can be opened.
+    /// Parses what is needed to open it.
     ///
     /// # Errors
-    /// [`ShardError`] if it is no shard, or [not sealed](ShardError::NotSealed).
+    /// [`ShardError`] if it is not a shard, or [not
+    /// sealed](ShardError::NotSealed).
     pub fn parse(datagram: &'a [u8]) -> Result<Self, ShardError> {
         let (mut stream, flags) = header::outline(datagram)?;
         let suite = Suite::of_flags(flags)?;
@@ -165,7 +167,7 @@ impl<'a> Sealed<'a> {
         })
     }
 
-    /// The stream it says it belongs to.
+    /// The stream it claims to belong to.
     #[must_use]
     pub fn stream(&self) -> StreamId {
         self.stream
@@ -177,24 +179,24 @@ impl<'a> Sealed<'a> {
         self.suite
     }
 
-    /// Its place in the stream.
+    /// Its position in the stream.
     #[must_use]
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// The datagram as it was before it was sealed, for a
+    /// Returns the datagram as it was before sealing, for a
     /// [`Reassembler`](super::Reassembler); `None` if it is not authentic.
     ///
-    /// `aead` is given the associated data and the text with the tag behind it; it
-    /// decrypts that in place, and says whether the tag is right.
+    /// `aead` gets the associated data and the text followed by the tag; it
+    /// decrypts the text in place, and returns whether the tag is correct.
     pub fn open<'b>(
         &self,
         buffer: &'b mut Vec<u8>,
         aead: impl FnOnce(&[u8], &mut [u8]) -> bool,
     ) -> Option<&'b [u8]> {
-        // The text begins with the checksum. Decrypted in the place of the header's
-        // last four bytes, it puts the shard where a plain datagram has it.
+        // The text begins with the checksum. Decrypted over the header's last
+        // four bytes, it leaves the shard where a plain datagram has it.
         let (start, mut end) = self.header.split_at(HEADER_BYTES - CRC_BYTES);
         buffer.clear();
         buffer.extend_from_slice(start);
@@ -213,7 +215,7 @@ impl<'a> Sealed<'a> {
     }
 }
 
-/// What is around each shard of a message.
+/// What surrounds each shard of a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Envelope {
     Plain,
@@ -228,7 +230,7 @@ impl Envelope {
         }
     }
 
-    /// Bytes of a datagram before its shard.
+    /// Number of bytes before the shard.
     pub(super) fn before_shard(self) -> usize {
         match self {
             Self::Plain => HEADER_BYTES,
@@ -236,7 +238,7 @@ impl Envelope {
         }
     }
 
-    /// And behind it.
+    /// Number of bytes after the shard.
     pub(super) fn after_shard(self) -> usize {
         match self {
             Self::Plain => 0,
@@ -245,7 +247,7 @@ impl Envelope {
     }
 }
 
-/// What a seal adds to a datagram: position, the checksum's place inside, tag.
+/// Bytes that a seal adds to a datagram: position, checksum, tag.
 pub const SEAL_BYTES: usize = POSITION_BYTES + CRC_BYTES + TAG_BYTES;
 
 /// The cipher's tag.

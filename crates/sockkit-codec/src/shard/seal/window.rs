@@ -1,12 +1,12 @@
-//! Which positions were taken already.
+//! Replay detection.
 
 use super::Position;
 
-/// Remembers the newest 4,096 positions of a stream: none is taken twice, and
-/// none that is further behind, or before its beginning, is taken at all.
+/// Remembers the newest 4,096 positions of a stream. Rejects positions that
+/// were seen, are further behind, or precede the beginning.
 ///
-/// Ask before a datagram is opened, note it once it is authentic: what is forged
-/// moves nothing.
+/// Check before a datagram is opened, and note it once it is authentic, so that
+/// forged datagrams have no effect.
 ///
 /// ```
 /// # use sockkit_codec as sockkit;
@@ -19,22 +19,23 @@ use super::Position;
 /// ```
 ///
 /// # Source
-/// RFC 6479 for the ring of words with one to spare.
+/// The ring of words, one larger than the window, follows RFC 6479.
 #[derive(Clone)]
 pub struct ReplayWindow {
-    /// Positions below were sent before this receiver was there.
+    /// Lower positions were sent before this receiver started.
     first: u64,
-    /// One above the highest that was noted.
+    /// One above the highest position noted.
     next: u64,
-    /// A bit for each of the newest positions, at its number modulo all of them.
+    /// One bit for each of the newest positions, at its number modulo their
+    /// count.
     noted: [u64; WORDS],
 }
 
 impl ReplayWindow {
-    /// How far behind the newest a position may be, the newest included.
+    /// How far a position may be behind the newest, including it.
     pub const SIZE: u64 = 4_096;
 
-    /// Takes positions from `first` on.
+    /// Accepts positions from `first` on.
     #[must_use]
     pub fn starting_at(first: Position) -> Self {
         Self {
@@ -44,23 +45,24 @@ impl ReplayWindow {
         }
     }
 
-    /// Whether this position may be taken.
+    /// Whether this position is new.
     #[must_use]
     pub fn is_new(&self, position: Position) -> bool {
         let (word, bit) = place(position.0);
         let is_noted = || self.noted.get(word).is_some_and(|noted| noted & bit != 0);
         match self.next.checked_sub(position.0) {
-            // The last number of all has none above it, so no sender uses it.
+            // No position follows the last one, so no sender uses it.
             None | Some(0) => position.0 != u64::MAX,
             Some(behind) => position.0 >= self.first && behind <= Self::SIZE && !is_noted(),
         }
     }
 
-    /// Takes it: from now on it is not new.
+    /// Notes the position: it is no longer new.
     pub fn note(&mut self, position: Position) {
         let position = position.0;
         if position >= self.next {
-            // Words that begin at or above `next` hold what is now too old.
+            // Words that begin at or above `next` hold positions that are now
+            // too old.
             let fresh = self.next.div_ceil(WORD_BITS)..=position / WORD_BITS;
             for word in fresh.take(WORDS) {
                 if let Some(noted) = self.noted.get_mut(index(word)) {
@@ -90,14 +92,15 @@ fn place(position: u64) -> (usize, u64) {
     (index(position / WORD_BITS), 1 << (position % WORD_BITS))
 }
 
-/// Where the word of this number is.
+/// The index of a word.
 fn index(word: u64) -> usize {
     usize::try_from(word % WORDS as u64).expect("less than the number of words")
 }
 
 const WORD_BITS: u64 = 64;
 
-/// One more than the window fills, so that clearing the newest spoils no older one.
+/// One more than the window needs, so that clearing the newest word erases no
+/// position in the window.
 const WORDS: usize = (ReplayWindow::SIZE / WORD_BITS) as usize + 1;
 
 #[cfg(test)]

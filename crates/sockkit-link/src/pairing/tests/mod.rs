@@ -44,8 +44,7 @@ fn first_element(first: &[u8]) -> Element {
     first[Hello::BYTES..].try_into().unwrap()
 }
 
-/// What comes of one exchange: whether the listener lets in, and the dialler goes
-/// on.
+/// Runs one exchange: whether the listener accepts, and the dialler proceeds.
 fn exchange(
     dialler: (&Bound, &TypedCode),
     listener: (&Bound, &Code),

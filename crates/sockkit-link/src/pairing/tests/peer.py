@@ -127,7 +127,7 @@ def write(data):
     sys.stdout.buffer.flush()
 
 
-def go_on():
+def proceed():
     status = read(1)[0]
     if status:
         sys.exit(f"refused: {status}")
@@ -144,10 +144,10 @@ def read_name():
 
 def dial(side, own):
     write(b"SKPR\x01\x01" + side.number.to_bytes(2, "big") + side.element)
-    go_on()
+    proceed()
     side.finish(read(32))
     write(side.tag(b"dialler"))
-    go_on()
+    proceed()
     if not hmac.compare_digest(read(32), side.tag(b"listener")):
         sys.exit("the listener does not know the code")
     called = read_name()

@@ -127,12 +127,12 @@ fn a_dialler_in_python_is_let_in_by_the_right_code_alone() {
         assert_eq!(hello.number, 7);
         let answering =
             Answering::new(&bound, &code("7-coral-lamp"), [3; 64], &read(&mut child)).unwrap();
-        write(&mut child, &wire::go_on(&answering.element()));
+        write(&mut child, &wire::proceed(&answering.element()));
         match answering.confirm(&read(&mut child)) {
             Some(own) => {
                 write(
                     &mut child,
-                    &[&wire::go_on(&own)[..], &wire::name("desk")].concat(),
+                    &[&wire::proceed(&own)[..], &wire::name("desk")].concat(),
                 );
                 let [length] = read(&mut child);
                 assert_eq!(length, 3);
@@ -160,11 +160,11 @@ fn a_listener_in_python_lets_in_by_the_right_code_alone() {
         let mut child = start("listener", shown, &bound);
         let (asking, first) = Asking::new(&bound, &typed, [4; 64]);
         write(&mut child, &first);
-        assert_eq!(read(&mut child), [wire::GO_ON]);
+        assert_eq!(read(&mut child), [wire::PROCEED]);
         let (confirming, tag) = asking.answer(&read(&mut child)).unwrap();
         write(&mut child, &tag);
         let [status] = read(&mut child);
-        assert_eq!(status == wire::GO_ON, right);
+        assert_eq!(status == wire::PROCEED, right);
         if right {
             confirming.confirm(&read(&mut child)).unwrap();
             let [length] = read(&mut child);

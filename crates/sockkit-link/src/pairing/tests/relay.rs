@@ -147,7 +147,7 @@ async fn a_right_code_through_a_relay_is_a_wrong_one() {
         let (_home, known) = store();
         let (offer, mut news) = Offer::new(Uses::Once).unwrap();
         let shown = offer.code();
-        let trust = Trust::nobody()
+        let trust = Trust::none()
             .known(known.clone(), Right::Give)
             .offer(offer.clone());
         let mut acceptor = listen(scheme, &node(&identity("name of desk"), trust)).await;
@@ -191,11 +191,11 @@ async fn known_peers_say_nothing_to_a_relay() {
             .unwrap();
         let mut acceptor = listen(
             scheme,
-            &node(&desk, Trust::nobody().known(there, Right::Give)),
+            &node(&desk, Trust::none().known(there, Right::Give)),
         )
         .await;
         let (to, seen) = relay(scheme, acceptor.local_addr()).await;
-        let dials = node(&laptop, Trust::nobody().known(here, Right::Take));
+        let dials = node(&laptop, Trust::none().known(here, Right::Take));
         tokio::select! {
             biased;
             accepted = acceptor.accept() => panic!("{accepted:?}"),

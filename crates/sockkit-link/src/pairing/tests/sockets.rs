@@ -39,7 +39,7 @@ pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
 }
 
 pub(super) fn typed(code: Option<Code>) -> Trust {
-    Trust::nobody().code(TypedCode::new(code.expect("one is shown")))
+    Trust::none().code(TypedCode::new(code.expect("one is shown")))
 }
 
 pub(super) fn store() -> (TempDir, PeerStore) {
@@ -75,7 +75,7 @@ async fn a_code_pairs_and_from_then_on_the_keys_do() {
         let (desk, laptop) = (identity("desk"), identity("me@laptop"));
         let (offer, mut news) = Offer::new(Uses::Once).unwrap();
         let by_code = typed(offer.code());
-        let shows = Trust::nobody()
+        let shows = Trust::none()
             .known(there.clone(), Right::Give)
             .offer(offer.clone());
         let mut acceptor = listen(scheme, &node(&desk, shows)).await;
@@ -103,7 +103,7 @@ async fn a_code_pairs_and_from_then_on_the_keys_do() {
         assert_eq!(there.named("me@laptop").unwrap().rights.to_string(), "give");
         assert_eq!(here.named("desk").unwrap().rights.to_string(), "none");
 
-        let later = node(&laptop, Trust::nobody().known(here, Right::Take));
+        let later = node(&laptop, Trust::none().known(here, Right::Take));
         let (again, accepted) =
             soon(async { tokio::join!(later.dial(&to), acceptor.accept()) }).await;
         assert_eq!(again.unwrap().peer().unwrap().by, ProvedBy::Known);
@@ -115,14 +115,14 @@ async fn a_code_pairs_and_from_then_on_the_keys_do() {
 async fn without_a_code_or_a_known_key_nothing_is_said() {
     for scheme in SCHEMES {
         let (desk, laptop) = (identity("desk"), identity("laptop"));
-        let acceptor = listen(scheme, &node(&desk, Trust::nobody())).await;
+        let acceptor = listen(scheme, &node(&desk, Trust::none())).await;
         let to = acceptor.address();
-        let stranger = soon(node(&laptop, Trust::nobody()).dial(&to)).await;
+        let stranger = soon(node(&laptop, Trust::none()).dial(&to)).await;
         match why(stranger) {
             PairingError::Unknown { fingerprint } => assert_eq!(fingerprint, desk.fingerprint()),
             error => panic!("{error:?}"),
         }
-        let pinned = Trust::nobody().pinned(desk.fingerprint());
+        let pinned = Trust::none().pinned(desk.fingerprint());
         let one_sided = soon(node(&laptop, pinned).dial(&to)).await;
         assert_eq!(refused(one_sided), Refusal::Unknown);
         let offers_none = soon(node(&laptop, typed(Some(code("7-coral-lamp")))).dial(&to)).await;
@@ -138,10 +138,10 @@ async fn a_key_that_may_give_files_may_not_watch() {
         known
             .remember(laptop.fingerprint(), "laptop", Some(Right::Give))
             .unwrap();
-        let trust = Trust::nobody().known(known.clone(), Right::Watch);
+        let trust = Trust::none().known(known.clone(), Right::Watch);
         let mut acceptor = listen(scheme, &node(&desk, trust)).await;
         let to = acceptor.address();
-        let dials = node(&laptop, Trust::nobody().pinned(desk.fingerprint()));
+        let dials = node(&laptop, Trust::none().pinned(desk.fingerprint()));
         assert_eq!(refused(soon(dials.dial(&to)).await), Refusal::NotAllowed);
         // Its user may change that while the program runs.
         known
@@ -158,7 +158,7 @@ async fn three_wrong_codes_burn_it_and_the_next_one_is_shown() {
     for scheme in SCHEMES {
         let (offer, mut news) = Offer::of(code("7-coral-lamp"), Uses::Once);
         let desk = identity("desk");
-        let acceptor = listen(scheme, &node(&desk, Trust::nobody().offer(offer.clone()))).await;
+        let acceptor = listen(scheme, &node(&desk, Trust::none().offer(offer.clone()))).await;
         let to = acceptor.address();
         let laptop = identity("laptop");
         let wrong = node(&laptop, typed(Some(code("7-coral-river"))));
@@ -227,7 +227,7 @@ async fn after_ten_minutes_another_code_is_shown() {
 async fn side_by_side_no_more_are_answered_than_there_are_guesses() {
     for scheme in SCHEMES {
         let (offer, _news) = Offer::of(code("7-coral-lamp"), Uses::Once);
-        let desk = node(&identity("desk"), Trust::nobody().offer(offer));
+        let desk = node(&identity("desk"), Trust::none().offer(offer));
         let acceptor = listen(
             scheme,
             &desk.max_connections(64).max_connections_per_address(64),
@@ -257,7 +257,7 @@ async fn a_room_is_paired_by_one_code() {
     let (offer, _news) = Offer::new(Uses::Many).unwrap();
     let shown = offer.code();
     assert_eq!(shown.as_ref().unwrap().number(), None);
-    let desk = node(&identity("desk"), Trust::nobody().offer(offer));
+    let desk = node(&identity("desk"), Trust::none().offer(offer));
     let mut acceptor = listen(Scheme::Tcp, &desk.max_connections_per_address(40)).await;
     let to = acceptor.address();
     for _ in 0..30 {
