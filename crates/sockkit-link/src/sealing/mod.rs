@@ -35,15 +35,15 @@
 //! # What it protects from, and what not
 //!
 //! - Protected without the key: reading, altering, forging, replaying and
-//! reflecting. The header (stream, message, length) and the timing of a
-//! datagram remain visible.
+//!   reflecting. The header (stream, message, length) and the timing of a
+//!   datagram remain visible.
 //! - **Holders of a key are indistinguishable.** Each member of a group can
-//! send as the sender does.
+//!   send as the sender does.
 //! - A recording replayed to a receiver that does not know the stream yet: with
-//! only a key it cannot distinguish it from the sender. A receiver that was
-//! [told](Opener::told) the stream's position can.
+//!   only a key it cannot distinguish it from the sender. A receiver that was
+//!   [told](Opener::told) the stream's position can.
 //! - Not protected: loss, and denial of service by a host that can drop or
-//! flood.
+//!   flood.
 //!
 //! # Source
 //! The layout and the keys are described in `docs/wire/seal.md`.
