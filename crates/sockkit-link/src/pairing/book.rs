@@ -55,9 +55,9 @@ impl Uses {
 /// The current code, and the attempts so far.
 ///
 /// 1. [`show`](Self::show) a code.
-/// [`begin`](Self::begin) each exchange **before** replying: it counts as a
-/// guess.
-/// [`end`](Self::end) it, however it ended; a correct one returns its guess.
+/// 2. [`begin`](Self::begin) each exchange **before** replying: it counts as a
+///    guess.
+/// 3. [`end`](Self::end) it, however it ended; a correct one returns its guess.
 #[derive(Debug)]
 pub(super) struct Book {
     uses: Uses,
