@@ -166,7 +166,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The line to type where the pictures go.
+/// The command to run at the viewer.
 fn viewing(to: &Address, key: &Path) -> String {
     // A viewer receives at any of its addresses, or in the group.
     let at = match to.group() {

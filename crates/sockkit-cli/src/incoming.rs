@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::{key, say::say};
 
-/// What was asked for beside the address.
+/// Options besides the address.
 pub(crate) struct Wishes {
     pub(crate) interface: Option<InterfaceSelector>,
     pub(crate) from: Option<IpAddr>,
@@ -73,7 +73,7 @@ async fn bind(at: &Address, wishes: Wishes) -> anyhow::Result<Receiver> {
     Ok(receiver)
 }
 
-/// The line to type where the camera is.
+/// The command to run at the camera.
 fn sending_to(at: &Address, port: u16, key: &Path) -> String {
     let own = at.is_unspecified().then(own_address).flatten();
     let host = own.unwrap_or_else(|| at.host().clone());
@@ -84,14 +84,14 @@ fn sending_to(at: &Address, port: u16, key: &Path) -> String {
     )
 }
 
-/// The address of this machine that others most likely reach.
+/// The address of this machine that others most likely can reach.
 fn own_address() -> Option<Host> {
     let interfaces = interfaces::list().ok()?;
     let reached = |interface: &&Interface| {
         let flags = interface.flags;
         flags.running && flags.broadcast && !flags.loopback
     };
-    // One with a router is the network that people mean.
+    // Prefer an interface with a router.
     let mut reached: Vec<_> = interfaces.iter().filter(reached).collect();
     reached.sort_by_key(|interface| interface.gateways.is_empty());
     let ip = reached.into_iter().flat_map(Interface::ipv4).next()?;

@@ -29,22 +29,22 @@ enum Action {
     },
 }
 
-/// Does what was asked for.
+/// Runs the command.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let Action::New { file } = &args.action;
     create(file)?;
     let name = shell_word(file);
     say!("made      {name}");
-    say!("Bring it to the other machines by a way that you trust (a USB stick, scp); who has it");
-    say!("sees the pictures and can send some. Then, for a viewer at 192.168.1.20:");
+    say!("Copy it to the other machines over a trusted channel (a USB stick, scp): its holders");
+    say!("can see the pictures, and send some. Then, for a viewer at 192.168.1.20:");
     say!("there     sockkit view udp://:5006 --key {name}");
     say!("here      sockkit cam --to udp://192.168.1.20:5006 --key {name}");
     Ok(())
 }
 
-/// Writes a new key, and never over a file that is there.
+/// Writes a new key; never overwrites a file.
 fn create(path: &Path) -> anyhow::Result<()> {
-    let secret = sealing::random_secret().context("the system gives no random bytes")?;
+    let secret = sealing::random_secret().context("the system's random source failed")?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -52,7 +52,7 @@ fn create(path: &Path) -> anyhow::Result<()> {
     let mut file = match options.open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => bail!(
-            "{} is there already, and a key is never overwritten: name another file",
+            "{} exists, and a key is never overwritten: name another file",
             path.display()
         ),
         Err(error) => {
@@ -61,7 +61,7 @@ fn create(path: &Path) -> anyhow::Result<()> {
     };
     let written = file.write_all(&secret).and_then(|()| file.sync_all());
     written.or_else(|error| {
-        // Half a key is of no use, and would be in the way of the next try.
+        // Part of a key is useless, and would block the next attempt.
         let _ = fs::remove_file(path);
         Err(error).with_context(|| format!("cannot write {}", path.display()))
     })
@@ -73,7 +73,7 @@ pub(crate) fn load(path: &Path) -> anyhow::Result<Key> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
-            "there is no key {shown}: `sockkit key new {}` makes one, to be brought to the other \
+            "there is no key {shown}: `sockkit key new {}` creates one; copy it to the other \
              machine as well",
             shell_word(path)
         ),
@@ -91,13 +91,13 @@ pub(crate) fn load(path: &Path) -> anyhow::Result<Key> {
     match <&[u8; 32]>::try_from(&secret[..]) {
         Ok(secret) => Ok(Key::new(secret)),
         Err(_) => bail!(
-            "{shown} is no key: it has {} bytes, and a key {SECRET_BYTES}; `sockkit key new` makes one",
+            "{shown} is not a key: it has {} bytes, and keys have {SECRET_BYTES}; `sockkit key new` creates one",
             metadata.len()
         ),
     }
 }
 
-/// As ssh does: what others could read is no secret.
+/// As ssh does: a file that others can read is not secret.
 #[cfg(unix)]
 fn check_private(path: &Path, metadata: &fs::Metadata) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -114,13 +114,13 @@ fn check_private(path: &Path, metadata: &fs::Metadata) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The option as the other side types it: its copy is in a folder of its own.
+/// The option to type on the other side, whose copy is in another folder.
 pub(crate) fn option(path: &Path) -> String {
     let name = path.file_name().map_or(path, Path::new);
     format!("--key {}", shell_word(name))
 }
 
-/// As one word of a command line.
+/// Quotes the path as one word of a command line.
 fn shell_word(path: &Path) -> String {
     let word = path.display().to_string();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/+=:,@%".contains(&byte);

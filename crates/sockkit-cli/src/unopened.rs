@@ -1,8 +1,8 @@
-//! What to say when datagrams come that the key here does not open.
+//! Advice for datagrams that this side's key does not open.
 
 use sockkit::stream::{Stats, Unopened};
 
-/// Says why nothing is shown, once for each reason.
+/// Explains why no picture is shown, once per reason.
 #[derive(Debug, Default)]
 pub(crate) struct Advice {
     received: u64,
@@ -11,8 +11,8 @@ pub(crate) struct Advice {
 }
 
 impl Advice {
-    /// Looks at the figures, now and then; returns what is news: more came that was not
-    /// opened, and no picture.
+    /// Call it periodically. Returns a new reason if more datagrams arrived that could
+    /// not be opened, and no picture.
     pub(crate) fn on_figures(&mut self, stats: &Stats) -> Option<&'static str> {
         let shows = stats.received > self.received;
         let more = stats.unopened > self.unopened;
@@ -24,7 +24,7 @@ impl Advice {
     }
 }
 
-/// What happened, and what to do.
+/// The reason, and what to do.
 pub(crate) fn words(why: Unopened) -> &'static str {
     match why {
         Unopened::NoKey => {
