@@ -1,5 +1,6 @@
 //! Connections between machines: addresses, a node that dials and listens over
-//! TCP, TLS and QUIC, and channels that carry messages.
+//! TCP, TLS and QUIC, mutual authentication, and channels that carry messages,
+//! also as sealed datagrams.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Libraries do not print; programs do.
