@@ -85,8 +85,8 @@ impl Splitter {
         Ok(self.lend(&plan))
     }
 
-    /// The same with room for a seal, which `seal` puts on each datagram in the
-    /// order to send them.
+    /// As [`split_parts`](Self::split_parts), with room for a seal. Calls
+    /// `seal` for each datagram, in sending order.
     ///
     /// # Errors
     /// As [`split`](Self::split).
@@ -188,7 +188,7 @@ impl Splitter {
     }
 }
 
-/// What the shortest limit leaves a plain shard; a sealed one has it as well.
+/// Minimum space for a shard; sealed datagrams have it as well.
 const SHARD_ROOM_LEAST: usize = 28;
 
 impl fmt::Debug for Splitter {
