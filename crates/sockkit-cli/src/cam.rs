@@ -11,7 +11,7 @@ use sockkit::{
     encode,
     interfaces::InterfaceSelector,
     latest,
-    link::{Address, AddressError, Host, Scheme},
+    link::{Address, AddressError, Host, Scheme, pairing::Uses, trust::Right},
     picture::jpeg,
     shard::Parity,
     source::{Source, SourceConfig, SourceSpec, camera},
@@ -26,6 +26,7 @@ use crate::{
     key,
     outgoing::{Outgoing, Wishes},
     say::say,
+    secure::{self, Purpose, Side},
 };
 
 /// Send a camera, a test pattern or a clip to hosts, multicast groups and
@@ -67,6 +68,8 @@ pub(crate) struct Args {
     /// Exit after this many seconds; without it, exit on Ctrl-C
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS))]
     seconds: Option<u64>,
+    #[command(flatten)]
+    secure: secure::Security,
 }
 
 impl Args {
@@ -108,6 +111,17 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         return list().await;
     }
     let key = args.key.as_deref().map(key::load).transpose()?;
+    let addresses = [&args.to[..], &args.listen].concat();
+    if let Some(to) = addresses.iter().find(|to| to.scheme() == Scheme::Udp) {
+        args.secure.check(to)?;
+    }
+    let secure = args.secure.read(Purpose {
+        side: Side::Listens,
+        right: Right::Watch,
+        uses: Uses::Many,
+        there: "sockkit view",
+        address: ToString::to_string,
+    })?;
     let mut source = Source::open(&args.source, SourceConfig::default())
         .await
         .with_context(|| format!("cannot open the source {}", args.source))?;
@@ -119,9 +133,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         interface: args.interface.as_ref(),
         viewers_per_host: args.viewers_per_host,
         key,
+        secure,
     };
-    let addresses = [&args.to[..], &args.listen].concat();
-    let outgoing = Outgoing::bind(&addresses, wishes, &pictures).await?;
+    let mut outgoing = Outgoing::bind(&addresses, wishes, &pictures).await?;
     let datagrams = |to: &&Address| to.scheme() == Scheme::Udp;
     for to in addresses.iter().filter(datagrams) {
         say!("sending {} to {to}", args.source);
@@ -140,6 +154,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
                 camera.publish(frame?);
                 progress.set_message(one_line(&outgoing));
                 progress.tick();
+            }
+            event = outgoing.code_event() => {
+                let event = event?;
+                progress.suspend(|| outgoing.tell(&event));
             }
             () = sleep_until(end) => break,
             pressed = &mut pressed => break pressed.context("cannot wait for Ctrl-C")?,

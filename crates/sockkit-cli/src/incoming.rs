@@ -9,23 +9,30 @@ use std::{
 use anyhow::{Context, bail};
 use sockkit::{
     interfaces::{self, Interface, InterfaceSelector},
-    link::{Address, Host, Scheme},
+    link::{Address, Host, Scheme, pairing::Uses, trust::Right},
     stream::{Receiver, ReceiverConfig},
 };
 use tokio::time::timeout;
 
-use crate::{key, say::say};
+use crate::{
+    key,
+    link::cannot_dial,
+    say::say,
+    secure::{self, Purpose, Side, say_peer},
+};
 
 /// Options besides the address.
 pub(crate) struct Wishes {
     pub(crate) interface: Option<InterfaceSelector>,
     pub(crate) from: Option<IpAddr>,
     pub(crate) key: Option<PathBuf>,
+    pub(crate) secure: secure::Security,
 }
 
 /// Binds the address or starts to dial it, and prints which.
 pub(crate) async fn open(at: &Address, wishes: Wishes) -> anyhow::Result<Receiver> {
     if at.scheme() == Scheme::Udp {
+        wishes.secure.check(at)?;
         return bind(at, wishes).await;
     }
     if wishes.key.is_some() {
@@ -41,8 +48,24 @@ pub(crate) async fn open(at: &Address, wishes: Wishes) -> anyhow::Result<Receive
     timeout(RESOLVE_WITHIN, at.resolve())
         .await
         .with_context(|| format!("cannot resolve {at}"))??;
+    let secure = wishes.secure.read(Purpose {
+        side: Side::Dials,
+        right: Right::Watch,
+        uses: Uses::Many,
+        there: "sockkit view",
+        address: ToString::to_string,
+    })?;
+    let mut config = ReceiverConfig::default();
+    if let Some(secure) = secure {
+        let (identity, trust) = secure.parts();
+        config = config.authenticate(identity, trust);
+        let authenticated = Receiver::authenticate(at, &config).await;
+        if let Some(peer) = authenticated.map_err(|error| cannot_dial(at, error))? {
+            say_peer(&peer, &at.to_string());
+        }
+    }
     say!("dialling  {at}");
-    Ok(Receiver::open(at, ReceiverConfig::default()).await?)
+    Ok(Receiver::open(at, config).await?)
 }
 
 async fn bind(at: &Address, wishes: Wishes) -> anyhow::Result<Receiver> {
@@ -85,7 +108,7 @@ fn sending_to(at: &Address, port: u16, key: &Path) -> String {
 }
 
 /// The address of this machine that others most likely can reach.
-fn own_address() -> Option<Host> {
+pub(crate) fn own_address() -> Option<Host> {
     let interfaces = interfaces::list().ok()?;
     let reached = |interface: &&Interface| {
         let flags = interface.flags;

@@ -12,15 +12,28 @@ use sockkit::{
 };
 use tokio::{task::JoinHandle, time::timeout};
 
-use crate::{address::shown, say::say};
+use crate::{
+    address::shown,
+    say::say,
+    secure::{self, Secure, Shown, say_namesakes, say_peer, whom},
+};
 
 /// Connects to `to`, and prints what others on the network can see.
-pub(crate) async fn dial(to: &Address) -> anyhow::Result<Connection> {
+pub(crate) async fn dial(to: &Address, secure: Option<&Secure>) -> anyhow::Result<Connection> {
+    let node = node(to.scheme());
+    if let Some(secure) = secure {
+        let connection = secure.node(node).dial(to).await;
+        let connection = connection.map_err(|error| cannot_dial(to, error))?;
+        if let Some(peer) = connection.peer() {
+            say_peer(peer, &shown(to));
+        }
+        return Ok(connection);
+    }
     if to.scheme() == Scheme::Tcp {
         say_in_the_clear();
     }
-    let dialled = node(to.scheme()).dial(to).await;
-    let connection = dialled.map_err(|error| cannot_dial(to, error))?;
+    let connection = node.dial(to).await;
+    let connection = connection.map_err(|error| cannot_dial(to, error))?;
     if let Some(fingerprint) = connection.fingerprint() {
         say_encrypted(fingerprint);
     }
@@ -28,7 +41,7 @@ pub(crate) async fn dial(to: &Address) -> anyhow::Result<Connection> {
 }
 
 /// What happened, and what to check.
-fn cannot_dial(to: &Address, error: DialError) -> anyhow::Error {
+pub(crate) fn cannot_dial(to: &Address, error: DialError) -> anyhow::Error {
     let is_quic = to.scheme() == Scheme::Quic;
     let hint = match &error {
         DialError::Refused(_) if is_quic => "is the other side listening, and on quic:// as well?",
@@ -39,6 +52,7 @@ fn cannot_dial(to: &Address, error: DialError) -> anyhow::Error {
         DialError::TimedOut { .. } => "is it on this network, and does its firewall allow TCP?",
         DialError::OtherProtocol(_) => "is the port correct?",
         DialError::Busy(_) => "try again later",
+        DialError::NotTrusted { .. } => return error.into(),
         _ => return anyhow::Error::new(error).context(format!("cannot connect to {}", shown(to))),
     };
     // TCP's error names every address that was tried.
@@ -54,18 +68,37 @@ fn cannot_dial(to: &Address, error: DialError) -> anyhow::Error {
 pub(crate) async fn listen<P: QueuedPeer<Stream = Connection>>(
     at: &Address,
     config: P::Config,
+    secure: Option<Secure>,
     goodbye: &CloseWaiter,
-) -> anyhow::Result<Queue<P>> {
-    let acceptor = node(at.scheme()).listen(at).await;
-    let acceptor = acceptor.with_context(|| format!("cannot listen on {}", shown(at)))?;
-    match acceptor.fingerprint() {
-        None => say_in_the_clear(),
-        Some(fingerprint) => say_encrypted(fingerprint),
+) -> anyhow::Result<Waiting<P>> {
+    let mut node = node(at.scheme());
+    if let Some(secure) = &secure {
+        node = secure.node(node);
     }
-    say!("listening on {}", shown(&acceptor.address()));
+    let acceptor = node.listen(at).await;
+    let acceptor = acceptor.with_context(|| format!("cannot listen on {}", shown(at)))?;
+    let address = acceptor.address();
+    say!("listening on {}", shown(&address));
+    let code = match (secure, acceptor.fingerprint()) {
+        (Some(secure), _) => secure.show(&address),
+        (None, None) => {
+            say_in_the_clear();
+            None
+        }
+        (None, Some(fingerprint)) => {
+            say_encrypted(fingerprint);
+            None
+        }
+    };
     let mut queue = Queue::start(acceptor, config);
     goodbye.remember_end(queue.end());
-    Ok(queue)
+    Ok(Waiting { queue, code })
+}
+
+/// Peers that wait for their turn, and the code that is shown.
+pub(crate) struct Waiting<P: QueuedPeer> {
+    pub(crate) queue: Queue<P>,
+    code: Option<Shown>,
 }
 
 /// With permits for all waiting peers, and for those that are being refused:
@@ -80,10 +113,24 @@ fn node(scheme: Scheme) -> Node {
 }
 
 /// Waits for the peer whose turn it is, and prints what happened to others.
-pub(crate) async fn next_turn<P: QueuedPeer>(queue: &mut Queue<P>) -> anyhow::Result<Turn<P>> {
+pub(crate) async fn next_turn<P: QueuedPeer>(waiting: &mut Waiting<P>) -> anyhow::Result<Turn<P>> {
+    let Waiting { queue, code } = waiting;
+    if let Some(code) = &code {
+        code.again()?;
+    }
     let mut told = 0;
     loop {
-        let arrival = queue.next().await.context("cannot accept")?;
+        let arrival = tokio::select! {
+            biased;
+            event = secure::next(code) => {
+                let event = event?;
+                if let Some(code) = &code {
+                    code.tell(&event);
+                }
+                continue;
+            }
+            arrival = queue.next() => arrival.context("cannot accept")?,
+        };
         let left = queue.take_left();
         if left > 0 {
             eprintln!("peers that disconnected before their turn: {left}");
@@ -102,11 +149,22 @@ pub(crate) async fn next_turn<P: QueuedPeer>(queue: &mut Queue<P>) -> anyhow::Re
     }
 }
 
+/// The peer, by its name if it is authenticated.
+pub(crate) fn shown_peer(connection: &Connection, address: &str) -> String {
+    match connection.peer() {
+        Some(peer) => {
+            say_namesakes(peer);
+            whom(peer, address)
+        }
+        None => address.to_owned(),
+    }
+}
+
 /// Printed once on each side, before the transfer starts.
 fn say_in_the_clear() {
     eprintln!(
         "note: traffic is not encrypted, and every host on this network can read it; \
-         quic:// encrypts"
+         --code encrypts and pairs"
     );
 }
 

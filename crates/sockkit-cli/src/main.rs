@@ -14,6 +14,7 @@ mod cam;
 mod demo;
 mod descriptors;
 mod doctor;
+mod id;
 mod incoming;
 mod interfaces;
 mod key;
@@ -21,9 +22,11 @@ mod link;
 mod logging;
 mod options;
 mod outgoing;
+mod peers;
 mod prompt;
 mod receive;
 mod say;
+mod secure;
 mod send;
 mod transfer;
 mod unopened;
@@ -31,9 +34,10 @@ mod view;
 
 /// Files and live video between machines on a local network
 ///
-/// Traffic over udp:// and tcp:// is not encrypted; quic:// encrypts. Peers are
-/// not authenticated: use it on networks you trust. Pictures over udp:// are
-/// sealed with --key: only machines that have the file can show or send them.
+/// With --code, --known or --allow both sides encrypt and authenticate each other.
+/// Without them traffic over udp:// and tcp:// is not encrypted, quic:// encrypts, and
+/// peers are not authenticated: use that on networks you trust. Pictures over udp://
+/// are sealed with --key: only machines that have the file can show or send them.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -51,6 +55,8 @@ enum Command {
     View(view::Args),
     Send(send::Args),
     Receive(receive::Args),
+    Id(id::Args),
+    Peers(peers::Args),
     Key(key::Args),
     Interfaces(interfaces::Args),
     Options(options::Args),
@@ -88,6 +94,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::View(args) => view::run(args).await,
         Command::Send(args) => send::run(args).await,
         Command::Receive(args) => receive::run(args).await,
+        Command::Id(args) => id::run(&args),
+        Command::Peers(args) => peers::run(args),
         Command::Key(args) => key::run(&args),
         Command::Interfaces(args) => interfaces::run(args).await,
         Command::Options(args) => options::run(args),

@@ -7,14 +7,18 @@ use indicatif::HumanBytes;
 use sockkit::{
     interfaces::InterfaceSelector,
     latest::Subscriber,
-    link::{Address, Scheme, sealing::Key},
+    link::{Address, Scheme, pairing::OfferEvent, sealing::Key},
     picture::Picture,
     shard::Parity,
     stream::{Report, Sender, SenderConfig},
 };
 use tokio::time::timeout;
 
-use crate::{address::shown, say::say};
+use crate::{
+    address::shown,
+    say::say,
+    secure::{self, Secure, Shown},
+};
 
 /// Settings besides the addresses.
 pub(crate) struct Wishes<'a> {
@@ -22,6 +26,8 @@ pub(crate) struct Wishes<'a> {
     pub(crate) interface: Option<&'a InterfaceSelector>,
     pub(crate) viewers_per_host: Option<u8>,
     pub(crate) key: Option<Key>,
+    /// Identities on connections.
+    pub(crate) secure: Option<Secure>,
 }
 
 impl Wishes<'_> {
@@ -52,8 +58,14 @@ impl Wishes<'_> {
         if let Some(key) = &self.key {
             config = config.sealed(key.clone());
         }
-        match self.viewers_per_host {
-            Some(viewers) => config.max_viewers_per_host(viewers.into()),
+        if let Some(viewers) = self.viewers_per_host {
+            config = config.max_viewers_per_host(viewers.into());
+        }
+        match &self.secure {
+            Some(secure) => {
+                let (identity, trust) = secure.parts();
+                config.authenticate(identity, trust)
+            }
             None => config,
         }
     }
@@ -62,6 +74,8 @@ impl Wishes<'_> {
 /// One socket for all datagrams, and a listener for each other address.
 pub(crate) struct Outgoing {
     senders: Vec<Sender>,
+    /// The code that viewers pair by.
+    code: Option<Shown>,
 }
 
 impl Outgoing {
@@ -83,7 +97,25 @@ impl Outgoing {
             say!("listening on {}", shown(sender.address()));
             senders.push(sender);
         }
-        Ok(Self { senders })
+        let mut at = senders.iter().map(Sender::address);
+        let first = at.rfind(|at| at.scheme() != Scheme::Udp);
+        let code = match (first, wishes.secure) {
+            (Some(at), Some(secure)) => secure.show(at),
+            _ => None,
+        };
+        Ok(Self { senders, code })
+    }
+
+    /// Waits for the next event of the code.
+    pub(crate) async fn code_event(&mut self) -> anyhow::Result<OfferEvent> {
+        secure::next(&mut self.code).await
+    }
+
+    /// Prints it.
+    pub(crate) fn tell(&self, event: &OfferEvent) {
+        if let Some(code) = &self.code {
+            code.tell(event);
+        }
     }
 
     /// Statistics, one line for each sender.

@@ -15,7 +15,7 @@ use sockkit::{
         escape_path, receive,
         session::{Abort, Limits},
     },
-    link::{Address, Connection},
+    link::{Address, Connection, pairing::Uses, trust::Right},
 };
 use tokio::time::sleep;
 
@@ -23,6 +23,7 @@ use crate::{
     address::{self, shown},
     link::{self, CloseWaiter},
     prompt::{self, OfferView, Question},
+    secure::{self, Purpose, Side},
     transfer::{self, Bar},
 };
 
@@ -39,6 +40,9 @@ use crate::{
 /// ADDR:PORT is TCP, and :PORT means every local address. quic://ADDR:PORT is for
 /// links that lose packets, such as crowded Wi-Fi: it uses UDP, does not treat packet
 /// loss as congestion, and encrypts. Both sides must use the same.
+///
+/// With --code, --known or --allow both sides encrypt and authenticate each other,
+/// over either of them: a machine that is not trusted cannot even make an offer.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The destination folder; created if it does not exist
@@ -78,6 +82,8 @@ pub(crate) struct Args {
     /// Continue to listen after a transfer
     #[arg(long, conflicts_with = "from")]
     keep_listening: bool,
+    #[command(flatten)]
+    secure: secure::Security,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -101,8 +107,15 @@ async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
         .with_context(|| format!("cannot receive into {}", escape_path(&args.into)))?;
     prompt::can_ask(args.yes)?;
     let config = config(&args);
+    let secure = args.secure.read(Purpose {
+        side: args.from.as_ref().map_or(Side::Listens, |_| Side::Dials),
+        right: Right::Give,
+        uses: Uses::Once,
+        there: "sockkit send PATH --to",
+        address: shown,
+    })?;
     if let Some(from) = &args.from {
-        let connection = link::dial(from).await?;
+        let connection = link::dial(from, secure.as_ref()).await?;
         goodbye.remember(&connection);
         let address = shown(from);
         let waiting = format!("waiting for an offer from {address}");
@@ -114,17 +127,18 @@ async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
             Ended::Left => bail!("nothing was received"),
         };
     }
-    let mut queue = link::listen::<Offer<Connection>>(&args.listen, config, goodbye).await?;
+    let listen = link::listen::<Offer<Connection>>;
+    let mut waiting = listen(&args.listen, config, secure, goodbye).await?;
     loop {
-        let turn = link::next_turn(&mut queue).await?;
+        let turn = link::next_turn(&mut waiting).await?;
         goodbye.remember(turn.peer.get_ref());
-        let address = turn.address.to_string();
+        let address = link::shown_peer(turn.peer.get_ref(), &turn.address.to_string());
         let place = Some(&turn.place);
         let ended = receive_one(turn.peer, &address, place, &destination, &args).await;
         match ended {
             Ok(Ended::Left) => {}
             ended if !args.keep_listening => {
-                queue.close(Abort::Busy);
+                waiting.queue.close(Abort::Busy);
                 return ended.map(|_received| ());
             }
             Ok(Ended::Received) => {}

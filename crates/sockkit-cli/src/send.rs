@@ -8,7 +8,7 @@ use sockkit::{
         FileSet, Manifest, Outgoing, SendConfig, SendError, Turn, escape_path, greet,
         session::Abort,
     },
-    link::{Address, Connection},
+    link::{Address, Connection, pairing::Uses, trust::Right},
 };
 use tokio::task::spawn_blocking;
 
@@ -16,6 +16,7 @@ use crate::{
     address::{self, shown},
     link::{self, CloseWaiter},
     prompt::{self, Request},
+    secure::{self, Purpose, Secure, Side},
     transfer::{self, Bar},
 };
 
@@ -31,6 +32,9 @@ use crate::{
 /// HOST or HOST:PORT is TCP. quic://HOST:PORT is for links that lose packets, such as
 /// crowded Wi-Fi: it uses UDP, does not treat packet loss as congestion, and
 /// encrypts. Both sides must use the same.
+///
+/// With --code, --known or --allow both sides encrypt and authenticate each other,
+/// over either of them: a machine that is not trusted learns nothing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Files and folders
@@ -55,6 +59,8 @@ pub(crate) struct Args {
     /// With --listen: send without asking; required without a terminal
     #[arg(short, long, requires = "listen")]
     yes: bool,
+    #[command(flatten)]
+    secure: secure::Security,
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
@@ -67,7 +73,15 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
         to,
         listen,
         yes,
+        secure,
     } = args;
+    let secure = secure.read(Purpose {
+        side: listen.as_ref().map_or(Side::Dials, |_| Side::Listens),
+        right: Right::Take,
+        uses: Uses::Once,
+        there: "sockkit receive --into DIR --from",
+        address: shown,
+    })?;
     let source = spawn_blocking(move || FileSet::gather(&paths))
         .await
         .context("listing the files was cancelled")??;
@@ -93,7 +107,7 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
     let manifest = Arc::new(manifest.clone());
     let sent = match listen {
         None => {
-            let connection = link::dial(&to).await?;
+            let connection = link::dial(&to, secure.as_ref()).await?;
             goodbye.remember(&connection);
             let sending = async {
                 let outgoing = greet(connection, manifest, &config).await?;
@@ -102,8 +116,8 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
             bar.beside(&shown(&to), sending).await
         }
         Some(at) => {
-            let turn = wait_for_receiver(&at, manifest, config, yes, goodbye).await?;
-            let whom = turn.address.to_string();
+            let turn = wait_for_receiver(&at, (manifest, config), yes, secure, goodbye).await?;
+            let whom = link::shown_peer(turn.peer.get_ref(), &turn.address.to_string());
             bar.beside(&whom, turn.peer.offer(source)).await
         }
     };
@@ -118,20 +132,20 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
 /// Waits for a receiver that the user accepts; the others are declined.
 async fn wait_for_receiver(
     at: &Address,
-    manifest: Arc<Manifest>,
-    config: SendConfig,
+    config: (Arc<Manifest>, SendConfig),
     yes: bool,
+    secure: Option<Secure>,
     goodbye: &CloseWaiter,
 ) -> anyhow::Result<Turn<Outgoing<Connection>>> {
-    let config = (Arc::clone(&manifest), config);
-    let mut queue = link::listen::<Outgoing<Connection>>(at, config, goodbye).await?;
+    let manifest = Arc::clone(&config.0);
+    let mut waiting = link::listen::<Outgoing<Connection>>(at, config, secure, goodbye).await?;
     loop {
-        let mut turn = link::next_turn(&mut queue).await?;
+        let mut turn = link::next_turn(&mut waiting).await?;
         goodbye.remember(turn.peer.get_ref());
         // A peer that disconnects must not end the wait for another.
         match consent(&mut turn, &manifest, yes).await {
             Ok(true) => {
-                queue.close(Abort::Busy);
+                waiting.queue.close(Abort::Busy);
                 return Ok(turn);
             }
             Ok(false) => {
@@ -150,7 +164,7 @@ async fn consent(
     yes: bool,
 ) -> anyhow::Result<bool> {
     let question = Request {
-        address: &turn.address.to_string(),
+        address: &link::shown_peer(turn.peer.get_ref(), &turn.address.to_string()),
         peer: turn.peer.peer(),
         manifest,
     }

@@ -32,6 +32,7 @@ use crate::{
     address::{pictures, web},
     incoming,
     say::say,
+    secure,
     unopened::{self, Advice},
 };
 
@@ -78,6 +79,8 @@ pub(crate) struct Args {
     /// Exit after this many seconds; without it, exit on Ctrl-C
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS))]
     seconds: Option<u64>,
+    #[command(flatten)]
+    secure: secure::Security,
 }
 
 impl Args {
@@ -98,6 +101,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         interface: args.interface,
         from: args.from,
         key: args.key,
+        secure: args.secure,
     };
     let receiver = incoming::open(&args.url, wishes).await?;
     let limit = Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));

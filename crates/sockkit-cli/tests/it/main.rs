@@ -17,6 +17,7 @@ mod descriptors;
 mod doctor;
 mod key;
 mod options;
+mod pairing;
 #[cfg(target_os = "linux")]
 mod procfs;
 mod prompt;

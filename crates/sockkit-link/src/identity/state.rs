@@ -158,7 +158,6 @@ impl StateFolder {
     }
 
     #[cfg(not(unix))]
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as on Unix")]
     fn check_ancestor(&self) -> Result<(), StateError> {
         Ok(())
     }
@@ -222,7 +221,6 @@ fn check_owner(path: &Path, is: &Metadata, open: u32, wanted: u32) -> Result<(),
 
 /// Windows protects a user's application data from other users.
 #[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
 fn check_owner(_path: &Path, _is: &Metadata, _open: u32, _wanted: u32) -> Result<(), StateError> {
     Ok(())
 }

@@ -10,6 +10,8 @@ use sockkit_link::{
     Node, ResolveError,
     channel::{ChannelError, DatagramConfig, GIGABIT, Limits},
 };
+#[cfg(feature = "pairing")]
+use sockkit_link::{identity::Identity, trust::Trust};
 use tokio::time::timeout;
 
 use super::message::{CONTROL, MAX_CONTROL_BYTES, MAX_PICTURE_BYTES, PROTOCOL};
@@ -30,6 +32,8 @@ pub struct SenderConfig {
     write_timeout: Duration,
     #[cfg(feature = "sealing")]
     key: Option<Key>,
+    #[cfg(feature = "pairing")]
+    party: Option<(Identity, Trust)>,
 }
 
 impl SenderConfig {
@@ -134,6 +138,14 @@ impl SenderConfig {
         self
     }
 
+    /// Encrypts connections and authenticates both ends, as [`Node::authenticate`]
+    /// describes. Default: neither. Datagrams are not affected.
+    #[cfg(feature = "pairing")]
+    pub fn authenticate(mut self, identity: Identity, trust: Trust) -> Self {
+        self.party = Some((identity, trust));
+        self
+    }
+
     pub(super) fn datagrams(&self, destinations: Vec<std::net::SocketAddr>) -> DatagramConfig {
         let config = DatagramConfig::to(destinations)
             .multicast_hops(self.multicast_hops)
@@ -182,11 +194,16 @@ impl SenderConfig {
         let options = options
             .not_sent_low_water_bytes(NOT_SENT_BYTES)
             .user_timeout(Some(self.write_timeout.min(LONGEST_USER_TIMEOUT)));
-        Node::default()
+        let node = Node::default()
             .tcp_options(options)
             .max_connections(self.max_viewers)
             .max_connections_per_address(self.per_host())
-            .messages(PROTOCOL, self.write_timeout)
+            .messages(PROTOCOL, self.write_timeout);
+        #[cfg(feature = "pairing")]
+        if let Some((identity, trust)) = self.party.clone() {
+            return node.authenticate(identity, trust);
+        }
+        node
     }
 
     pub(super) fn server(&self) -> ServerConfig {
@@ -216,6 +233,8 @@ impl Default for SenderConfig {
             write_timeout: Duration::from_secs(10),
             #[cfg(feature = "sealing")]
             key: None,
+            #[cfg(feature = "pairing")]
+            party: None,
         }
     }
 }
@@ -230,6 +249,8 @@ pub struct ReceiverConfig {
     idle_timeout: Duration,
     #[cfg(feature = "sealing")]
     key: Option<Key>,
+    #[cfg(feature = "pairing")]
+    party: Option<(Identity, Trust)>,
 }
 
 impl ReceiverConfig {
@@ -279,6 +300,14 @@ impl ReceiverConfig {
         self
     }
 
+    /// Encrypts connections and authenticates both ends, as [`Node::authenticate`]
+    /// describes. Default: neither. Datagrams are not affected.
+    #[cfg(feature = "pairing")]
+    pub fn authenticate(mut self, identity: Identity, trust: Trust) -> Self {
+        self.party = Some((identity, trust));
+        self
+    }
+
     pub(super) fn datagrams(&self, at: std::net::SocketAddr) -> DatagramConfig {
         let bytes = self.receive_buffer_bytes.unwrap_or(4 << 20);
         let mut config = DatagramConfig::at(at)
@@ -313,10 +342,15 @@ impl ReceiverConfig {
             .receive_buffer_bytes(self.receive_buffer_bytes.unwrap_or(256 << 10))
             .read_timeout(Some(self.idle_timeout))
             .write_timeout(Some(self.idle_timeout));
-        Node::default()
+        let node = Node::default()
             .tcp_options(options)
             .timeout(CONNECT_WITHIN)
-            .messages(PROTOCOL, self.idle_timeout)
+            .messages(PROTOCOL, self.idle_timeout);
+        #[cfg(feature = "pairing")]
+        if let Some((identity, trust)) = self.party.clone() {
+            return node.authenticate(identity, trust);
+        }
+        node
     }
 
     pub(super) fn limits() -> Limits {
@@ -337,6 +371,8 @@ impl Default for ReceiverConfig {
             idle_timeout: Duration::from_secs(3),
             #[cfg(feature = "sealing")]
             key: None,
+            #[cfg(feature = "pairing")]
+            party: None,
         }
     }
 }

@@ -11,6 +11,8 @@ use sockkit_link::{
     Address, Connection, Host, Node, Scheme,
     channel::{Channel, ChannelError, Message, RecvError, SendError},
 };
+#[cfg(feature = "pairing")]
+use sockkit_link::{DialError, pairing::AuthenticatedPeer};
 use tokio::{
     task::JoinHandle,
     time::{sleep, sleep_until, timeout},
@@ -124,6 +126,27 @@ impl Receiver {
             receiver.address = Address::new(Scheme::Udp, Host::from(bind), port);
         }
         Ok(receiver)
+    }
+
+    /// Dials a sender once, authenticates it, and disconnects: for programs that exit
+    /// if that fails, where [`open`](Self::open) would retry. A pairing code is used by
+    /// it, and no longer needed after.
+    ///
+    /// # Errors
+    /// As [`Node::dial`].
+    ///
+    /// # Panics
+    /// If called outside a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: an attempt under way is given up.
+    #[cfg(feature = "pairing")]
+    pub async fn authenticate(
+        at: &Address,
+        config: &ReceiverConfig,
+    ) -> Result<Option<AuthenticatedPeer>, DialError> {
+        let connection = config.node().dial(at).await?;
+        Ok(connection.peer().cloned())
     }
 
     fn dial(to: Address, config: &ReceiverConfig) -> Self {

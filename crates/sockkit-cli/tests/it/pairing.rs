@@ -1,0 +1,335 @@
+//! Two people whose machines get to know each other.
+
+use std::{fs, path::Path, process::Command};
+
+use sockkit::testing::program::{Program, ProgramOutput};
+use tempfile::{TempDir, tempdir};
+
+/// Two machines' homes, and a file on one.
+struct Two {
+    desk: TempDir,
+    laptop: TempDir,
+}
+
+impl Two {
+    fn new() -> Self {
+        let (desk, laptop) = (tempdir().unwrap(), tempdir().unwrap());
+        fs::write(laptop.path().join("film"), b"the film").unwrap();
+        fs::create_dir(desk.path().join("in")).unwrap();
+        Self { desk, laptop }
+    }
+
+    /// Starts a receiver at the desk; where it listens, and the line that it shows.
+    fn receiver(&self, listen: &str, arguments: &[&str]) -> (Program, String) {
+        let fixed = ["receive", "--into", "in", "--yes", "--listen", listen];
+        let program = at(&self.desk, &[&fixed, arguments].concat());
+        let place = program.line_after("listening on ");
+        (program, place)
+    }
+
+    fn send(&self, arguments: &[&str]) -> ProgramOutput {
+        at(&self.laptop, &[&["send", "film"], arguments].concat()).end()
+    }
+
+    fn has_arrived(&self) -> bool {
+        let arrived = self.desk.path().join("in/film");
+        let whole = fs::read(&arrived).is_ok_and(|bytes| bytes == b"the film");
+        let _ = fs::remove_file(arrived);
+        whole
+    }
+}
+
+/// Starts `sockkit` on that machine, in its home.
+fn at(home: &TempDir, arguments: &[&str]) -> Program {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sockkit"));
+    command
+        .args(arguments)
+        .current_dir(home.path())
+        .env("XDG_STATE_HOME", home.path().join("state"));
+    Program::start(&mut command)
+}
+
+fn succeeds(end: &ProgramOutput) {
+    assert!(end.status.success(), "{end:?}");
+}
+
+#[track_caller]
+fn fails(end: &ProgramOutput, words: &[&str]) {
+    assert!(!end.status.success(), "{end:?}");
+    let last = end.errors.lines().last().unwrap_or_default();
+    for word in words {
+        assert!(last.contains(word), "{word}: {end:?}");
+    }
+}
+
+fn fingerprint(home: &TempDir) -> String {
+    let end = at(home, &["id"]).end();
+    succeeds(&end);
+    end.lines[1].clone()
+}
+
+fn peers(home: &TempDir) -> Vec<String> {
+    let end = at(home, &["peers"]).end();
+    succeeds(&end);
+    end.lines
+}
+
+#[test]
+fn a_code_pairs_two_machines_and_later_their_keys_are_enough() {
+    for listen in ["127.0.0.1:0", "quic://127.0.0.1:0"] {
+        let two = Two::new();
+        fs::write(two.laptop.path().join("code"), " 7 Coral lamp\n").unwrap();
+        let (receiver, place) = two.receiver(listen, &["--code", "7-coral-lamp"]);
+        let sent = two.send(&["--to", &place, "--code-file", "code"]);
+        let received = receiver.end();
+        succeeds(&sent);
+        succeeds(&received);
+        assert!(two.has_arrived());
+        for side in [&sent, &received] {
+            assert!(side.errors.contains("encrypted"), "{side:?}");
+            assert!(!side.errors.contains("in the clear"), "{side:?}");
+        }
+        assert!(
+            received.errors.contains("paired by the code"),
+            "{received:?}"
+        );
+        assert!(
+            peers(&two.desk)[0].contains("  give  "),
+            "{:?}",
+            peers(&two.desk)
+        );
+        assert!(peers(&two.laptop)[0].contains("  none  "));
+
+        let (receiver, place) = two.receiver(listen, &["--known"]);
+        succeeds(&two.send(&["--to", &place, "--known"]));
+        succeeds(&receiver.end());
+        assert!(two.has_arrived());
+
+        // A peer that is forgotten is a stranger.
+        let key = fingerprint(&two.laptop);
+        succeeds(&at(&two.desk, &["peers", "forget", &key]).end());
+        let (receiver, place) = two.receiver(listen, &["--known"]);
+        fails(
+            &two.send(&["--to", &place, "--known"]),
+            &["does not know this machine"],
+        );
+        receiver.kill();
+        assert!(!two.has_arrived());
+    }
+}
+
+/// The line on the receiver's screen, typed as it stands there.
+#[test]
+fn what_is_shown_is_the_command_that_works() {
+    let two = Two::new();
+    let (receiver, _) = two.receiver("127.0.0.1:0", &["--code", "new"]);
+    let line = receiver.line_after("there     sockkit send PATH ");
+    let arguments: Vec<_> = line.split(' ').collect();
+    succeeds(&two.send(&arguments));
+    succeeds(&receiver.end());
+    assert!(two.has_arrived());
+}
+
+#[test]
+fn a_wrong_code_gets_nothing_and_three_revoke_it() {
+    let two = Two::new();
+    let (receiver, place) = two.receiver("127.0.0.1:0", &["--code", "7-coral-lamp"]);
+    for _ in 0..3 {
+        let sent = two.send(&["--to", &place, "--code", "7-coral-river"]);
+        fails(&sent, &["the code is wrong"]);
+    }
+    receiver.wait_for_error("the code is revoked");
+    let sent = two.send(&["--to", &place, "--code", "7-coral-lamp"]);
+    fails(&sent, &["shows no code"]);
+    receiver.kill();
+    assert!(!two.has_arrived());
+    assert_eq!(peers(&two.desk), [""; 0]);
+    let slip = two.send(&["--to", &place, "--code", "7-cora-lamp"]);
+    fails(&slip, &["did you mean \"coral\""]);
+}
+
+#[test]
+fn with_a_code_nothing_plain_is_used() {
+    let two = Two::new();
+    // The other side does not encrypt: no transfer, and no falling back.
+    let (receiver, place) = two.receiver("127.0.0.1:0", &["--keep-listening"]);
+    let sent = two.send(&["--to", &place, "--code", "7-coral-lamp"]);
+    fails(&sent, &["does not encrypt"]);
+    receiver.kill();
+    // Nor the other way round.
+    let (receiver, place) = two.receiver("127.0.0.1:0", &["--code", "7-coral-lamp"]);
+    assert!(!two.send(&["--to", &place]).status.success());
+    receiver.kill();
+    assert!(!two.has_arrived());
+    for arguments in [
+        &[
+            "cam",
+            "--source",
+            "pattern",
+            "--to",
+            "127.0.0.1",
+            "--code",
+            "new",
+        ][..],
+        &["view", "udp://127.0.0.1:0", "--known"],
+    ] {
+        fails(
+            &at(&two.desk, arguments).end(),
+            &["udp://127.0.0.1", "no connection"],
+        );
+    }
+    let both = at(
+        &two.desk,
+        &["view", "tcp://127.0.0.1:1", "--known", "--plain"],
+    )
+    .end();
+    assert_eq!(both.status.code(), Some(2), "{both:?}");
+}
+
+#[test]
+fn a_key_is_allowed_by_its_fingerprint_and_nobody_is_remembered() {
+    let two = Two::new();
+    let (desk, laptop) = (fingerprint(&two.desk), fingerprint(&two.laptop));
+    let (receiver, place) = two.receiver("127.0.0.1:0", &["--allow", &laptop]);
+    succeeds(&two.send(&["--to", &place, "--allow", &desk]));
+    succeeds(&receiver.end());
+    assert!(two.has_arrived());
+    assert_eq!(peers(&two.desk), [""; 0]);
+
+    let other = fingerprint(&tempdir().unwrap());
+    let (receiver, place) = two.receiver("127.0.0.1:0", &["--allow", &other]);
+    let sent = two.send(&["--to", &place, "--allow", &desk]);
+    fails(&sent, &["does not know this machine"]);
+    let sent = two.send(&["--to", &place, "--allow", &other]);
+    fails(&sent, &["its key ", "is not known here"]);
+    receiver.kill();
+}
+
+#[test]
+fn once_needs_no_home_and_leaves_nothing() {
+    let two = Two::new();
+    let once = ["--code", "7-coral-lamp", "--once"];
+    let (receiver, place) = two.receiver("127.0.0.1:0", &once);
+    succeeds(&two.send(&[&["--to", &place], &once[..]].concat()));
+    succeeds(&receiver.end());
+    assert!(two.has_arrived());
+    for home in [&two.desk, &two.laptop] {
+        assert!(!home.path().join("state").exists());
+    }
+}
+
+#[test]
+fn a_peer_that_gives_files_does_not_watch_the_camera() {
+    let two = Two::new();
+    let (receiver, place) = two.receiver("127.0.0.1:0", &["--code", "7-coral-lamp"]);
+    succeeds(&two.send(&["--to", &place, "--code", "7-coral-lamp"]));
+    succeeds(&receiver.end());
+
+    let cam = [
+        "cam",
+        "--source",
+        "pattern",
+        "--listen",
+        "tcp://127.0.0.1:0",
+        "--known",
+    ];
+    let cam = at(&two.desk, &cam);
+    let url = format!("tcp://{}", cam.line_after("listening on "));
+    let watch = [
+        "view",
+        &url,
+        "--known",
+        "--snapshot",
+        "seen.jpg",
+        "--seconds",
+        "10",
+    ];
+    let watched = at(&two.laptop, &watch).end();
+    fails(&watched, &["does not allow this"]);
+    let key = fingerprint(&two.laptop);
+    succeeds(&at(&two.desk, &["peers", "rights", &key, "give,watch"]).end());
+    succeeds(&at(&two.laptop, &watch).end());
+    assert!(two.laptop.path().join("seen.jpg").exists());
+    cam.kill();
+}
+
+#[test]
+fn many_watch_by_one_code_over_tcp_and_quic() {
+    for scheme in ["tcp", "quic"] {
+        let two = Two::new();
+        let listen = format!("{scheme}://127.0.0.1:0");
+        let cam = [
+            "cam", "--source", "pattern", "--listen", &listen, "--code", "new",
+        ];
+        let cam = at(&two.desk, &cam);
+        let line = cam.line_after("there     sockkit view ");
+        for viewer in ["one.jpg", "two.jpg"] {
+            let home = tempdir().unwrap();
+            let mut arguments: Vec<_> = ["view"].into_iter().chain(line.split(' ')).collect();
+            arguments.extend(["--snapshot", viewer, "--seconds", "20"]);
+            let seen = at(&home, &arguments).end();
+            succeeds(&seen);
+            assert!(seen.errors.contains("paired by the code"), "{seen:?}");
+            assert!(home.path().join(viewer).exists());
+        }
+        assert_eq!(peers(&two.desk).len(), 2);
+        cam.kill();
+    }
+}
+
+#[test]
+fn damaged_foreign_and_missing_places_are_told_of() {
+    let two = Two::new();
+    fingerprint(&two.desk);
+    let state = two.desk.path().join("state/sockkit");
+    fs::write(state.join("identity.pem"), "nonsense").unwrap();
+    let receive = ["receive", "--into", "in", "--yes", "--known"];
+    fails(&at(&two.desk, &receive).end(), &["identity.pem is damaged"]);
+    let mut homeless = Command::new(env!("CARGO_BIN_EXE_sockkit"));
+    homeless
+        .arg("id")
+        .env_remove("HOME")
+        .env_remove("XDG_STATE_HOME");
+    fails(
+        &Program::start(&mut homeless).end(),
+        &["no folder", "XDG_STATE_HOME"],
+    );
+    open_to_others(&state.join("identity.pem"));
+    fails(&at(&two.desk, &["id"]).end(), &["chmod 600"]);
+}
+
+fn open_to_others(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+
+    fs::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap();
+}
+
+#[test]
+fn peers_are_renamed_and_two_of_one_name_are_told_apart() {
+    let two = Two::new();
+    for _ in 0..2 {
+        let laptop = tempdir().unwrap();
+        fs::write(laptop.path().join("film"), b"the film").unwrap();
+        let (receiver, place) = two.receiver("127.0.0.1:0", &["--code", "7-coral-lamp"]);
+        let send = ["send", "film", "--to", &place, "--code", "7-coral-lamp"];
+        succeeds(&at(&laptop, &send).end());
+        succeeds(&receiver.end());
+        assert!(two.has_arrived());
+    }
+    let listed = peers(&two.desk);
+    let name = listed[0].rsplit("  ").next().unwrap();
+    let key = listed[1].split(' ').next().unwrap();
+    let several = at(&two.desk, &["peers", "rights", name, "none"]).end();
+    fails(&several, &["2 peers are called"]);
+    succeeds(&at(&two.desk, &["peers", "rename", key, "den"]).end());
+    succeeds(&at(&two.desk, &["peers", "rights", "den", "none"]).end());
+    let listed = peers(&two.desk);
+    assert!(
+        listed[1].ends_with("  den") && listed[1].contains("  none "),
+        "{listed:?}"
+    );
+    fails(
+        &at(&two.desk, &["peers", "forget", "nobody"]).end(),
+        &["no peer is called"],
+    );
+}
