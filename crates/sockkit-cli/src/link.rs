@@ -8,11 +8,14 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use sockkit::{
     file::{Arrival, FailedHandshake, Offer, Queue, QueuedPeer, Turn},
-    link::{Address, Connection, DialError, Handle, Node, Scheme},
+    link::{
+        Address, Connection, DialError, Handle, Node, Scheme,
+        discovery::{Announcer, Role},
+    },
 };
 use tokio::{task::JoinHandle, time::timeout};
 
-use crate::{address::shown, say::say};
+use crate::{address::shown, find, say::say};
 
 /// Connects to `to`, and prints what others on the network can see.
 pub(crate) async fn dial(to: &Address) -> anyhow::Result<Connection> {
@@ -62,9 +65,10 @@ pub(crate) async fn listen<P: QueuedPeer<Stream = Connection>>(
         None => say_in_the_clear(),
         Some(fingerprint) => say_encrypted(fingerprint),
     }
-    say!("listening on {}", shown(&acceptor.address()));
+    let address = acceptor.address();
+    say!("listening on {}", shown(&address));
     let mut queue = Queue::start(acceptor, config);
-    goodbye.remember_end(queue.end());
+    goodbye.remember_end(queue.end(), address);
     Ok(queue)
 }
 
@@ -126,6 +130,8 @@ pub(crate) struct CloseWaiter(Mutex<Last>);
 struct Last {
     connection: Option<Handle>,
     queue: Option<JoinHandle<()>>,
+    listening: Option<Address>,
+    announced: Option<Announcer>,
 }
 
 impl CloseWaiter {
@@ -134,13 +140,27 @@ impl CloseWaiter {
         self.last().connection = Some(connection.handle());
     }
 
-    fn remember_end(&self, queue: Option<JoinHandle<()>>) {
-        self.last().queue = queue;
+    fn remember_end(&self, queue: Option<JoinHandle<()>>, listening: Address) {
+        let mut last = self.last();
+        last.queue = queue;
+        last.listening = Some(listening);
+    }
+
+    /// Announces what is listened at, until the end.
+    pub(crate) fn announce(&self, role: Role) {
+        let mut last = self.last();
+        last.announced = last
+            .listening
+            .as_ref()
+            .and_then(|at| find::announce(role, at));
     }
 
     /// Waits until the peers have received the message, or could have.
     pub(crate) async fn said(self) {
         let last = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(announced) = last.announced {
+            announced.stop().await;
+        }
         if let Some(queue) = last.queue {
             // It was closed or dropped, and limits its time itself.
             let _ = timeout(GOODBYE, queue).await;

@@ -14,6 +14,7 @@ mod cam;
 mod demo;
 mod descriptors;
 mod doctor;
+mod find;
 mod incoming;
 mod interfaces;
 mod key;
@@ -51,6 +52,7 @@ enum Command {
     View(view::Args),
     Send(send::Args),
     Receive(receive::Args),
+    Find(find::Args),
     Key(key::Args),
     Interfaces(interfaces::Args),
     Options(options::Args),
@@ -88,6 +90,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::View(args) => view::run(args).await,
         Command::Send(args) => send::run(args).await,
         Command::Receive(args) => receive::run(args).await,
+        Command::Find(args) => find::run(args).await,
         Command::Key(args) => key::run(&args),
         Command::Interfaces(args) => interfaces::run(args).await,
         Command::Options(args) => options::run(args),

@@ -8,12 +8,13 @@ use sockkit::{
         FileSet, Manifest, Outgoing, SendConfig, SendError, Turn, escape_path, greet,
         session::Abort,
     },
-    link::{Address, Connection},
+    link::{Address, Connection, discovery::Role},
 };
 use tokio::task::spawn_blocking;
 
 use crate::{
     address::{self, shown},
+    find,
     link::{self, CloseWaiter},
     prompt::{self, Request},
     transfer::{self, Bar},
@@ -36,7 +37,7 @@ pub(crate) struct Args {
     /// Files and folders
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Address of the listening receiver
+    /// Address of the listening receiver, or a name that `sockkit find` lists
     #[arg(
         long,
         value_name = "[quic://]HOST[:PORT]",
@@ -93,6 +94,7 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
     let manifest = Arc::new(manifest.clone());
     let sent = match listen {
         None => {
+            let to = find::whereabouts(Role::Receiver, &to).await?;
             let connection = link::dial(&to).await?;
             goodbye.remember(&connection);
             let sending = async {
