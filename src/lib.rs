@@ -120,6 +120,8 @@ pub mod link {
 
     #[cfg(feature = "codec")]
     pub use sockkit_link::channel;
+    #[cfg(feature = "discovery")]
+    pub use sockkit_link::discovery;
     #[cfg(feature = "sealing")]
     pub use sockkit_link::sealing;
     pub use sockkit_link::{

@@ -6,6 +6,7 @@
 
 mod broadcast;
 mod camera;
+mod discovery;
 #[cfg(unix)]
 mod file;
 mod frame;

@@ -43,8 +43,8 @@ pub(crate) fn shown(address: &Address) -> String {
     }
 }
 
-const FILES_PORT: u16 = 5010;
-const PICTURES_PORT: u16 = 5006;
+pub(crate) const FILES_PORT: u16 = 5010;
+pub(crate) const PICTURES_PORT: u16 = 5006;
 const WEB_PORT: u16 = 8088;
 
 #[cfg(test)]

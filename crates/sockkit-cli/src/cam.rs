@@ -11,7 +11,7 @@ use sockkit::{
     encode,
     interfaces::InterfaceSelector,
     latest,
-    link::{Address, AddressError, Host, Scheme, pairing::Uses, trust::Right},
+    link::{Address, AddressError, Host, Scheme, discovery::Role, pairing::Uses, trust::Right},
     picture::jpeg,
     shard::Parity,
     source::{Source, SourceConfig, SourceSpec, camera},
@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{
     address::{CONNECTED, pictures},
-    key,
+    find, key,
     outgoing::{Outgoing, Wishes},
     say::say,
     secure::{self, Purpose, Side},
@@ -65,6 +65,10 @@ pub(crate) struct Args {
     /// The interface for groups: name, index or address
     #[arg(long)]
     interface: Option<InterfaceSelector>,
+    /// Do not announce this camera on the network, where `sockkit find` and `sockkit
+    /// view NAME` see it
+    #[arg(long)]
+    no_announce: bool,
     /// Exit after this many seconds; without it, exit on Ctrl-C
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS))]
     seconds: Option<u64>,
@@ -136,6 +140,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         secure,
     };
     let mut outgoing = Outgoing::bind(&addresses, wishes, &pictures).await?;
+    let announced = match outgoing.listening() {
+        Some(at) if !args.no_announce => find::announce(Role::Camera, at),
+        _ => None,
+    };
     let datagrams = |to: &&Address| to.scheme() == Scheme::Udp;
     for to in addresses.iter().filter(datagrams) {
         say!("sending {} to {to}", args.source);
@@ -165,9 +173,19 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     }
     progress.finish_and_clear();
     drop(camera);
+    if let Some(announced) = announced {
+        announced.stop().await;
+    }
     outgoing.finished().await;
-    if source.missed() > 0 {
-        say!("missed  {} pictures of the source", source.missed());
+    summarize(source.missed(), &outgoing);
+    outgoing.shutdown().await;
+    Ok(())
+}
+
+/// Prints what was sent, and what the viewers report.
+fn summarize(missed: u64, outgoing: &Outgoing) {
+    if missed > 0 {
+        say!("missed  {} pictures of the source", missed);
     }
     for sent in outgoing.sent() {
         say!("sent    {sent}");
@@ -180,8 +198,6 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             report.age_p99.as_secs_f64() * 1_000.0
         );
     }
-    outgoing.shutdown().await;
-    Ok(())
 }
 
 /// The command to run at the viewer.

@@ -8,12 +8,16 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use sockkit::{
     file::{Arrival, FailedHandshake, Offer, Queue, QueuedPeer, Turn},
-    link::{Address, Connection, DialError, Handle, Node, Scheme},
+    link::{
+        Address, Connection, DialError, Handle, Node, Scheme,
+        discovery::{Announcer, Role},
+    },
 };
 use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{
     address::shown,
+    find,
     say::say,
     secure::{self, Secure, Shown, say_namesakes, say_peer, whom},
 };
@@ -91,7 +95,7 @@ pub(crate) async fn listen<P: QueuedPeer<Stream = Connection>>(
         }
     };
     let mut queue = Queue::start(acceptor, config);
-    goodbye.remember_end(queue.end());
+    goodbye.remember_end(queue.end(), address);
     Ok(Waiting { queue, code })
 }
 
@@ -184,6 +188,8 @@ pub(crate) struct CloseWaiter(Mutex<Last>);
 struct Last {
     connection: Option<Handle>,
     queue: Option<JoinHandle<()>>,
+    listening: Option<Address>,
+    announced: Option<Announcer>,
 }
 
 impl CloseWaiter {
@@ -192,13 +198,27 @@ impl CloseWaiter {
         self.last().connection = Some(connection.handle());
     }
 
-    fn remember_end(&self, queue: Option<JoinHandle<()>>) {
-        self.last().queue = queue;
+    fn remember_end(&self, queue: Option<JoinHandle<()>>, listening: Address) {
+        let mut last = self.last();
+        last.queue = queue;
+        last.listening = Some(listening);
+    }
+
+    /// Announces what is listened at, until the end.
+    pub(crate) fn announce(&self, role: Role) {
+        let mut last = self.last();
+        last.announced = last
+            .listening
+            .as_ref()
+            .and_then(|at| find::announce(role, at));
     }
 
     /// Waits until the peers have received the message, or could have.
     pub(crate) async fn said(self) {
         let last = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(announced) = last.announced {
+            announced.stop().await;
+        }
         if let Some(queue) = last.queue {
             // It was closed or dropped, and limits its time itself.
             let _ = timeout(GOODBYE, queue).await;

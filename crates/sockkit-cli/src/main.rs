@@ -14,6 +14,7 @@ mod cam;
 mod demo;
 mod descriptors;
 mod doctor;
+mod find;
 mod id;
 mod incoming;
 mod interfaces;
@@ -57,6 +58,7 @@ enum Command {
     Receive(receive::Args),
     Id(id::Args),
     Peers(peers::Args),
+    Find(find::Args),
     Key(key::Args),
     Interfaces(interfaces::Args),
     Options(options::Args),
@@ -96,6 +98,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Receive(args) => receive::run(args).await,
         Command::Id(args) => id::run(&args),
         Command::Peers(args) => peers::run(args),
+        Command::Find(args) => find::run(args).await,
         Command::Key(args) => key::run(&args),
         Command::Interfaces(args) => interfaces::run(args).await,
         Command::Options(args) => options::run(args),

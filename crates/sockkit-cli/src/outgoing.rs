@@ -118,6 +118,12 @@ impl Outgoing {
         }
     }
 
+    /// Where viewers connect, if they do.
+    pub(crate) fn listening(&self) -> Option<&Address> {
+        let addresses = self.senders.iter().map(Sender::address);
+        addresses.into_iter().find(|at| at.scheme() != Scheme::Udp)
+    }
+
     /// Statistics, one line for each sender.
     pub(crate) fn sent(&self) -> Vec<String> {
         self.senders.iter().map(one_line).collect()

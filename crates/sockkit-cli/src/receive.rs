@@ -15,7 +15,7 @@ use sockkit::{
         escape_path, receive,
         session::{Abort, Limits},
     },
-    link::{Address, Connection, pairing::Uses, trust::Right},
+    link::{Address, Connection, discovery::Role, pairing::Uses, trust::Right},
 };
 use tokio::time::sleep;
 
@@ -79,6 +79,10 @@ pub(crate) struct Args {
     /// Refuse offers of more bytes than this
     #[arg(long, value_name = "BYTES")]
     max_bytes: Option<u64>,
+    /// Do not announce this machine on the network, where `sockkit find` and `sockkit
+    /// send --to NAME` see it
+    #[arg(long)]
+    no_announce: bool,
     /// Continue to listen after a transfer
     #[arg(long, conflicts_with = "from")]
     keep_listening: bool,
@@ -129,6 +133,9 @@ async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
     }
     let listen = link::listen::<Offer<Connection>>;
     let mut waiting = listen(&args.listen, config, secure, goodbye).await?;
+    if !args.no_announce {
+        goodbye.announce(Role::Receiver);
+    }
     loop {
         let turn = link::next_turn(&mut waiting).await?;
         goodbye.remember(turn.peer.get_ref());

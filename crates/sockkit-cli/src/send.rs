@@ -8,12 +8,13 @@ use sockkit::{
         FileSet, Manifest, Outgoing, SendConfig, SendError, Turn, escape_path, greet,
         session::Abort,
     },
-    link::{Address, Connection, pairing::Uses, trust::Right},
+    link::{Address, Connection, discovery::Role, pairing::Uses, trust::Right},
 };
 use tokio::task::spawn_blocking;
 
 use crate::{
     address::{self, shown},
+    find,
     link::{self, CloseWaiter},
     prompt::{self, Request},
     secure::{self, Purpose, Secure, Side},
@@ -40,7 +41,7 @@ pub(crate) struct Args {
     /// Files and folders
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Address of the listening receiver
+    /// Address of the listening receiver, or a name that `sockkit find` lists
     #[arg(
         long,
         value_name = "[quic://]HOST[:PORT]",
@@ -107,6 +108,7 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
     let manifest = Arc::new(manifest.clone());
     let sent = match listen {
         None => {
+            let to = find::whereabouts(Role::Receiver, &to).await?;
             let connection = link::dial(&to, secure.as_ref()).await?;
             goodbye.remember(&connection);
             let sending = async {

@@ -12,7 +12,7 @@ use indicatif::ProgressBar;
 use sockkit::{
     interfaces::InterfaceSelector,
     latest::Subscriber,
-    link::Address,
+    link::{Address, discovery::Role},
     picture::jpeg,
     sink::{
         record::{RecordError, RecordSummary, Recorder, RecorderConfig},
@@ -30,7 +30,7 @@ use tokio::{
 
 use crate::{
     address::{pictures, web},
-    incoming,
+    find, incoming,
     say::say,
     secure,
     unopened::{self, Advice},
@@ -40,7 +40,8 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// udp://ADDR:PORT to receive at, or of a group to join; tcp://HOST:PORT or
-    /// quic://HOST:PORT of a `sockkit cam` to connect to
+    /// quic://HOST:PORT of a `sockkit cam` to connect to, or a name that `sockkit
+    /// find` lists
     #[arg(value_name = "ADDRESS", value_parser = pictures)]
     url: Address,
     /// Serve the pictures to browsers at this address
@@ -103,10 +104,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         key: args.key,
         secure: args.secure,
     };
-    let receiver = incoming::open(&args.url, wishes).await?;
+    let url = find::whereabouts(Role::Camera, &args.url).await?;
+    let receiver = incoming::open(&url, wishes).await?;
     let limit = Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
     if let Some(path) = &args.snapshot {
-        return snapshot(&args.url, &receiver, path, limit).await;
+        return snapshot(&url, &receiver, path, limit).await;
     }
     let viewer = match &args.web {
         Some(address) => Some(serve(&receiver, address, args.allow_embedding).await?),

@@ -12,6 +12,8 @@ mod address;
 mod certificate;
 pub mod channel;
 mod connection;
+#[cfg(feature = "discovery")]
+pub mod discovery;
 mod error;
 #[cfg(feature = "quic")]
 mod fingerprint;

@@ -15,6 +15,8 @@ mod crowd;
 mod demo;
 mod descriptors;
 mod doctor;
+#[cfg(target_os = "linux")]
+mod find;
 mod key;
 mod options;
 mod pairing;

@@ -62,7 +62,15 @@ fn send_beside(scheme: &str, strangers: impl FnOnce(u16) -> Strangers) -> Durati
     let into = desk.into.path().to_str().unwrap();
     // Both versions at one port: two hosts without a second machine.
     let listen = format!("{scheme}[::]:0");
-    let receiver = sockkit(&["receive", "--into", into, "--yes", "--listen", &listen]);
+    let receiver = sockkit(&[
+        "receive",
+        "--into",
+        into,
+        "--yes",
+        "--no-announce",
+        "--listen",
+        &listen,
+    ]);
     let place = receiver.line_after("listening on ");
     let port = place.rsplit(':').next().unwrap().parse().unwrap();
     let strangers = strangers(port);
