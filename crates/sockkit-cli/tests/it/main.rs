@@ -16,6 +16,8 @@ mod demo;
 mod descriptors;
 mod doctor;
 mod key;
+#[cfg(target_os = "linux")]
+mod names;
 mod options;
 #[cfg(target_os = "linux")]
 mod procfs;
