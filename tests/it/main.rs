@@ -13,6 +13,7 @@ mod frame;
 mod from_python;
 #[cfg(target_os = "linux")]
 mod gate;
+mod inputs;
 mod interfaces;
 mod lab;
 mod link;

@@ -270,8 +270,9 @@ async fn the_newest_pictures_are_followed_to_their_end() {
         publisher.publish(picture(number, number * 40_000));
         tokio::task::yield_now().await;
     }
-    // One that does not fit is left out.
-    publisher.publish(Picture::new(PixelFormat::Gray, 8, 8, vec![0; 64]).unwrap());
+    // A damaged one is left out.
+    let whole = jpeg::encode(&picture(20, 0), 80).unwrap().into_data();
+    publisher.publish(Picture::from_jpeg(whole.slice(..whole.len() / 2)).unwrap());
     drop(publisher);
     let (summary, missed) = recording.await.unwrap();
     assert!((1..=20).contains(&summary.frames));
@@ -296,16 +297,6 @@ async fn bad_pictures_are_refused_and_good_ones_go_on() {
     let mut recorder = create(folder.path().join("a.mp4")).await.unwrap();
     recorder.push(&picture(0, 0)).await.unwrap();
 
-    let small = Picture::new(PixelFormat::Gray, 8, 8, vec![0; 64]).unwrap();
-    let error = recorder.push(&small).await.unwrap_err();
-    assert!(matches!(
-        error,
-        RecordError::SizeChanged {
-            recorded_width_px: 320,
-            ..
-        }
-    ));
-
     let whole = jpeg::encode(&picture(1, 40_000), 80).unwrap().into_data();
     let cut = Picture::from_jpeg(whole.slice(..whole.len() / 2)).unwrap();
     let error = recorder.push(&cut).await.unwrap_err();
@@ -313,6 +304,75 @@ async fn bad_pictures_are_refused_and_good_ones_go_on() {
 
     recorder.push(&picture(2, 80_000)).await.unwrap();
     assert_eq!(recorder.finish().await.unwrap().frames, 2);
+}
+
+#[tokio::test]
+async fn another_size_begins_another_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("walk.mp4");
+    // Somebody's own file of the next name stays.
+    std::fs::write(folder.path().join("walk-2.mp4"), "mine").unwrap();
+    let mut recorder = create(&path).await.unwrap();
+    for (number, side) in (0..).zip([16, 16, 32, 32, 16]) {
+        let pixels = vec![9; side * side];
+        let side = u32::try_from(side).unwrap();
+        let frame = Picture::new(PixelFormat::Gray, side, side, pixels).unwrap();
+        let frame = frame.numbered(number);
+        recorder
+            .push(&frame.captured_at(Timestamp::from_micros(number * 40_000)))
+            .await
+            .unwrap();
+    }
+    let summary = recorder.finish().await.unwrap();
+    assert_eq!((summary.files, summary.frames), (3, 5));
+    for (name, size, pictures) in [("walk", 16, 2), ("walk-3", 32, 2), ("walk-4", 16, 1)] {
+        let file = folder.path().join(format!("{name}.mp4"));
+        let spec = SourceSpec::File(file);
+        let mut source = Source::open(&spec, SourceConfig::default()).await.unwrap();
+        for number in 0..pictures {
+            let frame = source.next().await.unwrap();
+            assert_eq!((frame.number(), frame.width_px()), (number, size), "{name}");
+        }
+    }
+    assert_eq!(
+        std::fs::read(folder.path().join("walk-2.mp4")).unwrap(),
+        b"mine"
+    );
+}
+
+#[tokio::test]
+async fn the_header_tells_how_long_it_is_and_when_it_was_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mp4");
+    let mut recorder = create(&path).await.unwrap();
+    for number in 0..50 {
+        recorder
+            .push(&picture(number, number * 40_000))
+            .await
+            .unwrap();
+    }
+    recorder.finish().await.unwrap();
+    let file = std::fs::read(&path).unwrap();
+    let header = file.windows(4).position(|name| name == b"mvhd").unwrap();
+    let word = |at: usize| u32::from_be_bytes(file[header + at..][..4].try_into().unwrap());
+    // Version 0: created and changed since 1904, ticks a second, ticks.
+    assert_eq!(word(8), 1_700_000_000 + 2_082_844_800);
+    assert_eq!((word(16), word(20)), (1_000, 2_000));
+    if met("duration by ffprobe", &[Need::Program("ffprobe")]) {
+        let probed = Command::new("ffprobe")
+            .args([
+                "-v",
+                "error",
+                "-of",
+                "csv=p=0",
+                "-show_entries",
+                "format=duration",
+            ])
+            .arg(&path)
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&probed.stdout).trim(), "2.000000");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use indicatif::ProgressBar;
 use sockkit::{
     encode,
@@ -16,14 +16,11 @@ use sockkit::{
     shard::Parity,
     source::{Source, SourceConfig, SourceSpec, camera},
 };
-use tokio::{
-    signal::ctrl_c,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     address::{CONNECTED, pictures},
-    find, key,
+    find, interrupt, key,
     outgoing::{Outgoing, Wishes},
     say::say,
     secure::{self, Purpose, Side},
@@ -36,6 +33,15 @@ pub(crate) struct Args {
     /// camera (or camera:1 …), pattern, clip (the bundled one), or a file
     #[arg(long, default_value = "camera")]
     source: SourceSpec,
+    /// Width and height to request from the source, such as 1280x720
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    size: Option<(u32, u32)>,
+    /// Pictures a second to request from the source
+    #[arg(long, value_name = "HZ")]
+    rate: Option<f64>,
+    /// JPEG quality of pictures that are compressed here, 1 to 100
+    #[arg(long, value_name = "N", default_value_t = jpeg::DEFAULT_QUALITY, value_parser = clap::value_parser!(u8).range(1..=100))]
+    quality: u8,
     /// udp://HOST:PORT of a viewer or a group, or an address to --listen at;
     /// may be repeated
     #[arg(long, value_name = "ADDRESS", value_parser = pictures, required_unless_present_any = ["list", "listen"])]
@@ -77,6 +83,17 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    fn source_config(&self) -> SourceConfig {
+        let mut config = SourceConfig::default();
+        if let Some((width_px, height_px)) = self.size {
+            config = config.size(width_px, height_px);
+        }
+        match self.rate {
+            Some(rate_hz) => config.rate_hz(rate_hz),
+            None => config,
+        }
+    }
+
     fn parity(&self) -> Option<Parity> {
         let for_loss = |percent| Parity::for_loss(f64::from(percent) / 100.0, PICTURES_LOST);
         let by_loss = self.loss.map(for_loss);
@@ -87,6 +104,16 @@ impl Args {
 /// Without a scheme it means TCP.
 fn listening(text: &str) -> Result<Address, AddressError> {
     CONNECTED.parse(text)
+}
+
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let sides = text
+        .split_once(['x', 'X', '×'])
+        .and_then(|(width, height)| {
+            let side = |text: &str| text.parse().ok().filter(|side| *side > 0);
+            Some((side(width)?, side(height)?))
+        });
+    sides.ok_or_else(|| "a size is written WIDTHxHEIGHT in pixels, such as 1280x720".to_owned())
 }
 
 async fn list() -> anyhow::Result<()> {
@@ -126,12 +153,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         there: "sockkit view",
         address: ToString::to_string,
     })?;
-    let mut source = Source::open(&args.source, SourceConfig::default())
+    let mut source = Source::open(&args.source, args.source_config())
         .await
         .with_context(|| format!("cannot open the source {}", args.source))?;
     let (camera, pictures) = latest::channel();
     // Once for all destinations, and not on the threads that serve sockets.
-    let pictures = encode::as_jpeg(pictures, jpeg::DEFAULT_QUALITY);
+    let pictures = encode::as_jpeg(pictures, args.quality);
     let wishes = Wishes {
         parity: args.parity(),
         interface: args.interface.as_ref(),
@@ -154,8 +181,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 
     let progress = ProgressBar::new_spinner();
     let end = Instant::now() + Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
-    let pressed = ctrl_c();
+    let pressed = interrupt::pressed();
     tokio::pin!(pressed);
+    let patience = sleep(PATIENCE);
+    tokio::pin!(patience);
+    let mut is_patient = true;
     loop {
         tokio::select! {
             frame = source.next() => {
@@ -167,8 +197,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
                 let event = event?;
                 progress.suspend(|| outgoing.tell(&event));
             }
+            () = &mut patience, if is_patient => {
+                is_patient = false;
+                if outgoing.reports().is_empty() {
+                    progress.suspend(|| eprintln!("{}", unanswered(&addresses)));
+                }
+            }
             () = sleep_until(end) => break,
-            pressed = &mut pressed => break pressed.context("cannot wait for Ctrl-C")?,
+            pressed = &mut pressed => break pressed?,
         }
     }
     progress.finish_and_clear();
@@ -177,13 +213,15 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         announced.stop().await;
     }
     outgoing.finished().await;
-    summarize(source.missed(), &outgoing);
+    summarize(source.missed(), &outgoing, &addresses);
+    let was_sent = outgoing.has_sent();
     outgoing.shutdown().await;
+    ensure!(was_sent, "nothing was sent; {}", unanswered(&addresses));
     Ok(())
 }
 
 /// Prints what was sent, and what the viewers report.
-fn summarize(missed: u64, outgoing: &Outgoing) {
+fn summarize(missed: u64, outgoing: &Outgoing, addresses: &[Address]) {
     if missed > 0 {
         say!("missed  {} pictures of the source", missed);
     }
@@ -198,6 +236,19 @@ fn summarize(missed: u64, outgoing: &Outgoing) {
             report.age_p99.as_secs_f64() * 1_000.0
         );
     }
+    if outgoing.has_sent() && outgoing.reports().is_empty() {
+        eprintln!("{}", unanswered(addresses));
+    }
+}
+
+/// What to check if no viewer reports.
+fn unanswered(addresses: &[Address]) -> String {
+    let all: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    format!(
+        "no viewer has answered at {}: is `sockkit view` running there, and does a firewall \
+         drop the packets?",
+        all.join(", ")
+    )
 }
 
 /// The command to run at the viewer.
@@ -214,6 +265,9 @@ fn one_line(outgoing: &Outgoing) -> String {
     let viewers = outgoing.reports().len();
     format!("{}, {viewers} report", outgoing.sent().join(", "))
 }
+
+/// A viewer reports within a second or two.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The picture loss that `--loss` accepts.
 const PICTURES_LOST: f64 = 1e-4;

@@ -18,12 +18,14 @@ mod find;
 mod id;
 mod incoming;
 mod interfaces;
+mod interrupt;
 mod key;
 mod link;
 mod logging;
 mod options;
 mod outgoing;
 mod peers;
+mod pipe;
 mod prompt;
 mod receive;
 mod say;
@@ -40,7 +42,7 @@ mod view;
 /// peers are not authenticated: use that on networks you trust. Pictures over udp://
 /// are sealed with --key: only machines that have the file can show or send them.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "sockkit", version)]
 struct Cli {
     /// Print more: -v for events, -vv for every step (RUST_LOG overrides)
     #[arg(short, long, action = ArgAction::Count, global = true)]
@@ -67,13 +69,15 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match start(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // One line: each cause after the error that it explains.
-            eprintln!("sockkit: {error:#}");
-            ExitCode::FAILURE
-        }
+    let ended = start(Cli::parse());
+    if let Err(error) = &ended {
+        // One line: each cause after the error that it explains.
+        eprintln!("sockkit: {error:#}");
+    }
+    match ended {
+        _ if interrupt::was_pressed() => interrupt::EXIT_CODE.into(),
+        Ok(()) if !say::has_failed() => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 

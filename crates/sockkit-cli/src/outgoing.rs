@@ -129,6 +129,11 @@ impl Outgoing {
         self.senders.iter().map(one_line).collect()
     }
 
+    /// Whether any picture has been sent.
+    pub(crate) fn has_sent(&self) -> bool {
+        self.senders.iter().any(|sender| sender.stats().sent > 0)
+    }
+
     /// The latest reports of all viewers.
     pub(crate) fn reports(&self) -> Vec<(std::net::SocketAddr, Report)> {
         self.senders.iter().flat_map(Sender::reports).collect()

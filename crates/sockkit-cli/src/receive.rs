@@ -11,9 +11,9 @@ use std::{
 use anyhow::{Context, bail};
 use sockkit::{
     file::{
-        Destination, Offer, OnConflict, Planned, QueuePermit, ReceiveConfig, ReceiveError,
-        escape_path, receive,
-        session::{Abort, Limits},
+        Destination, NameRules, Offer, OnConflict, Planned, QueuePermit, ReceiveConfig,
+        ReceiveError, Summary, escape_path, receive,
+        session::{Abort, Limits, RefuseReason},
     },
     link::{Address, Connection, discovery::Role, pairing::Uses, trust::Right},
 };
@@ -22,7 +22,9 @@ use tokio::time::sleep;
 use crate::{
     address::{self, shown},
     link::{self, CloseWaiter},
+    pipe::Output,
     prompt::{self, OfferView, Question},
+    say,
     secure::{self, Purpose, Side},
     transfer::{self, Bar},
 };
@@ -46,8 +48,11 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The destination folder; created if it does not exist
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", default_value = ".")]
     into: PathBuf,
+    /// Write the contents of the files to standard output instead, one after the other
+    #[arg(long, conflicts_with_all = ["into", "on_conflict", "resume", "keep_executable"])]
+    stdout: bool,
     /// Listen here for a sender
     #[arg(
         long,
@@ -68,11 +73,14 @@ pub(crate) struct Args {
     #[arg(short, long)]
     yes: bool,
     /// What to do if a file already exists
-    #[arg(long, value_enum, default_value_t = Policy::Refuse)]
+    #[arg(long, value_enum, default_value_t = Policy::Resume)]
     on_conflict: Policy,
     /// Skip files that are already complete; the same as --on-conflict resume
     #[arg(long, conflicts_with = "on_conflict")]
     resume: bool,
+    /// Accept only names that this system supports
+    #[arg(long, value_name = "SYSTEM", value_enum, default_value_t = Names::Native)]
+    names: Names,
     /// Keep the executable bit of files
     #[arg(long)]
     keep_executable: bool,
@@ -100,6 +108,18 @@ enum Policy {
     Overwrite,
     /// Keep it if it has the same contents, otherwise refuse the new file
     Resume,
+    /// Keep it if it has the same contents, otherwise replace it once the new file is verified
+    Update,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Names {
+    /// The system that this runs on
+    Native,
+    /// Windows
+    Windows,
+    /// macOS
+    Macos,
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
@@ -107,8 +127,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
-    let destination = open(&args.into)
-        .with_context(|| format!("cannot receive into {}", escape_path(&args.into)))?;
+    let target = Target::of(&args)?;
     prompt::can_ask(args.yes)?;
     let config = config(&args);
     let secure = args.secure.read(Purpose {
@@ -126,7 +145,7 @@ async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
         // The sender's user may be asked first.
         let config = config.offer_timeout(OFFER_TIMEOUT);
         let incoming = transfer::patiently(&waiting, receive(connection, &config)).await?;
-        return match receive_one(incoming, &address, None, &destination, &args).await? {
+        return match receive_one(incoming, &address, None, &target, &args).await? {
             Ended::Received => Ok(()),
             Ended::Left => bail!("nothing was received"),
         };
@@ -141,7 +160,7 @@ async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
         goodbye.remember(turn.peer.get_ref());
         let address = link::shown_peer(turn.peer.get_ref(), &turn.address.to_string());
         let place = Some(&turn.place);
-        let ended = receive_one(turn.peer, &address, place, &destination, &args).await;
+        let ended = receive_one(turn.peer, &address, place, &target, &args).await;
         match ended {
             Ok(Ended::Left) => {}
             ended if !args.keep_listening => {
@@ -150,6 +169,55 @@ async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
             }
             Ok(Ended::Received) => {}
             Err(error) => eprintln!("{address}: {error:#}"),
+        }
+    }
+}
+
+/// Destination of the received files.
+enum Target {
+    Folder(Destination),
+    Output,
+}
+
+impl Target {
+    fn of(args: &Args) -> anyhow::Result<Self> {
+        if args.stdout {
+            say::on_standard_error();
+            return Ok(Self::Output);
+        }
+        let folder = open(&args.into)
+            .with_context(|| format!("cannot receive into {}", escape_path(&args.into)))?;
+        Ok(Self::Folder(folder))
+    }
+
+    async fn accept(&self, incoming: Offer<Connection>) -> anyhow::Result<Summary> {
+        match self {
+            Self::Folder(destination) => Ok(incoming.accept(destination).await?),
+            Self::Output => {
+                let (summary, output) = incoming.accept_into(Output::default()).await?;
+                match output.into_error() {
+                    Some(error) => Err(error).context("cannot write to standard output"),
+                    None => Ok(summary),
+                }
+            }
+        }
+    }
+
+    /// The planned outcome of each entry.
+    fn plan(&self, incoming: &Offer<Connection>) -> Vec<Planned> {
+        match self {
+            // Accesses the disk for each entry.
+            Self::Folder(folder) => tokio::task::block_in_place(|| incoming.plan(folder)),
+            Self::Output => {
+                let entries = incoming.manifest().entries.iter();
+                let entries = entries.zip(incoming.reviewed());
+                let planned = entries.map(|(entry, reviewed)| match reviewed.path() {
+                    Ok(path) if Output::takes(entry) => Planned::Write(path.clone()),
+                    Ok(_) => Planned::Refuse(RefuseReason::Unwanted),
+                    Err(reason) => Planned::Refuse(reason),
+                });
+                planned.collect()
+            }
         }
     }
 }
@@ -178,10 +246,10 @@ async fn receive_one(
     mut incoming: Offer<Connection>,
     address: &str,
     place: Option<&QueuePermit>,
-    destination: &Destination,
+    target: &Target,
     args: &Args,
 ) -> anyhow::Result<Ended> {
-    let (question, compared_bytes) = show(&incoming, address, destination, args);
+    let (question, compared_bytes) = show(&incoming, address, target, args);
     if !args.yes {
         let answer = match incoming.hold(question.ask()).await {
             Ok(answer) => answer?,
@@ -200,7 +268,7 @@ async fn receive_one(
     let others_wait = || place.is_some_and(QueuePermit::others_wait);
     let received = tokio::select! {
         biased;
-        received = incoming.on_progress(on_progress).accept(destination) => Some(received),
+        received = target.accept(incoming.on_progress(on_progress)) => Some(received),
         () = overstayed(time_to_begin(compared_bytes), || bar.has_moved(), others_wait) => None,
     };
     let elapsed = bar.finish();
@@ -208,9 +276,9 @@ async fn receive_one(
         eprintln!("{address} has sent none of the accepted files while others wait; it is dropped");
         return Ok(Ended::Left);
     };
-    let received = received.map_err(|error| match error {
-        ReceiveError::Io(_) => transfer::interrupted(error, elapsed),
-        error => error.into(),
+    let received = received.map_err(|error| match error.downcast_ref() {
+        Some(ReceiveError::Io(_)) => transfer::interrupted(error, elapsed),
+        _ => error,
     })?;
     transfer::summarise(&received, elapsed.unwrap_or_default(), "received")?;
     Ok(Ended::Received)
@@ -239,21 +307,24 @@ fn time_to_begin(compared_bytes: u64) -> Duration {
 fn show(
     incoming: &Offer<Connection>,
     address: &str,
-    destination: &Destination,
+    target: &Target,
     args: &Args,
 ) -> (Question, u64) {
-    // Accesses the disk for each entry.
-    let planned = tokio::task::block_in_place(|| incoming.plan(destination));
+    let planned = target.plan(incoming);
     let offer = OfferView {
         address,
         peer: incoming.peer(),
         manifest: incoming.manifest(),
         planned: &planned,
         keep_executable: args.keep_executable,
-        into: &args.into,
+        into: match target {
+            Target::Folder(_) => &args.into,
+            Target::Output => Path::new("standard output"),
+        },
     };
     let entries = incoming.manifest().entries.iter().zip(&planned);
-    let compared = entries.filter(|(_, planned)| matches!(planned, Planned::Compare(_)));
+    let compared =
+        entries.filter(|(_, planned)| matches!(planned, Planned::Compare(_) | Planned::Update(_)));
     let bytes = compared.fold(0_u64, |sum, (entry, _)| {
         sum.saturating_add(entry.size_bytes)
     });
@@ -271,11 +342,18 @@ fn config(args: &Args) -> ReceiveConfig {
         Policy::Rename => OnConflict::Rename,
         Policy::Overwrite => OnConflict::Overwrite,
         Policy::Resume => OnConflict::Resume,
+        Policy::Update => OnConflict::Update,
+    };
+    let names = match args.names {
+        Names::Native => NameRules::native(),
+        Names::Windows => NameRules::Windows,
+        Names::Macos => NameRules::MacOs,
     };
     ReceiveConfig::default()
         .name(transfer::own_name())
         .limits(limits)
         .on_conflict(on_conflict)
+        .name_rules(names)
         .keep_executable(args.keep_executable)
 }
 

@@ -4,7 +4,7 @@ use std::{
     fmt,
     io::{self, Write},
     process,
-    sync::Once,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 /// Like `println!`, but if the reader is gone (`sockkit … | head`), the program
@@ -18,13 +18,32 @@ macro_rules! say {
 pub(crate) use say;
 
 pub(crate) fn line(text: fmt::Arguments<'_>) {
+    if DIVERTED.load(Ordering::Relaxed) {
+        eprintln!("{text}");
+        return;
+    }
     match writeln!(io::stdout().lock(), "{text}") {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => process::exit(0),
-        // A full disk behind a redirection must not stop a transfer; it is
-        // reported once.
-        Err(error) => REPORTED.call_once(|| eprintln!("cannot write the output: {error}")),
+        // A full disk behind a redirection must not stop a transfer; one
+        // complaint is enough.
+        Err(error) => {
+            if !FAILED.swap(true, Ordering::Relaxed) {
+                eprintln!("cannot write the output: {error}");
+            }
+        }
         Ok(()) => {}
     }
 }
 
-static REPORTED: Once = Once::new();
+/// Sends all later lines to standard error: standard output carries a file.
+pub(crate) fn on_standard_error() {
+    DIVERTED.store(true, Ordering::Relaxed);
+}
+
+/// Whether a line was lost.
+pub(crate) fn has_failed() -> bool {
+    FAILED.load(Ordering::Relaxed)
+}
+
+static DIVERTED: AtomicBool = AtomicBool::new(false);
+static FAILED: AtomicBool = AtomicBool::new(false);

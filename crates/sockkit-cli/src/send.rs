@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::{Context, bail};
 use sockkit::{
     file::{
-        FileSet, Manifest, Outgoing, SendConfig, SendError, Turn, escape_path, greet,
+        FileSet, FileSource, Manifest, Outgoing, SendConfig, SendError, Turn, escape_path, greet,
         session::Abort,
     },
     link::{Address, Connection, discovery::Role, pairing::Uses, trust::Right},
@@ -16,6 +16,7 @@ use crate::{
     address::{self, shown},
     find,
     link::{self, CloseWaiter},
+    pipe::{Given, Input},
     prompt::{self, Request},
     secure::{self, Purpose, Secure, Side},
     transfer::{self, Bar},
@@ -38,9 +39,15 @@ use crate::{
 /// over either of them: a machine that is not trusted learns nothing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Files and folders
+    /// Files and folders; - is standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// File name of standard input at the receiver
+    #[arg(long, value_name = "NAME", default_value = "stdin")]
+    name: String,
+    /// Accepted for users of rsync: links inside folders are always sent as links
+    #[arg(long, hide = true)]
+    links: bool,
     /// Address of the listening receiver, or a name that `sockkit find` lists
     #[arg(
         long,
@@ -71,10 +78,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
     let Args {
         paths,
+        name,
         to,
         listen,
         yes,
         secure,
+        ..
     } = args;
     let secure = secure.read(Purpose {
         side: listen.as_ref().map_or(Side::Dials, |_| Side::Listens),
@@ -83,18 +92,13 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
         there: "sockkit receive --into DIR --from",
         address: shown,
     })?;
-    let source = spawn_blocking(move || FileSet::gather(&paths))
+    let source = spawn_blocking(move || gather(&paths, &name))
         .await
         .context("listing the files was cancelled")??;
-    for skipped in source.skipped() {
-        eprintln!(
-            "skipping {}: {}",
-            escape_path(&skipped.path),
-            skipped.reason
-        );
-    }
+    let left_out = left_out(&source);
     let manifest = source.manifest();
     if manifest.entries.is_empty() {
+        print(&left_out);
         bail!("nothing to send");
     }
     if listen.is_some() {
@@ -124,11 +128,44 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
         }
     };
     let elapsed = bar.finish();
+    print(&left_out);
     let sent = sent.map_err(|error| match error {
         SendError::Io(_) => transfer::interrupted(error, elapsed),
         error => error.into(),
     })?;
     transfer::summarise(&sent, elapsed.unwrap_or_default(), "sent")
+}
+
+fn gather(paths: &[PathBuf], name: &str) -> anyhow::Result<Given> {
+    let is_input = |path: &PathBuf| path.as_os_str() == "-";
+    match paths {
+        [only] if is_input(only) => Ok(Given::Input(Input::read(name)?)),
+        paths if paths.iter().any(is_input) => {
+            bail!("- is standard input, which is sent alone; ./- is the file of that name")
+        }
+        paths => Ok(Given::Files(FileSet::gather(paths)?)),
+    }
+}
+
+/// One line for each skipped path, printed after the transfer, where its lines are not
+/// hidden by others.
+fn left_out(given: &Given) -> Vec<String> {
+    let Given::Files(source) = given else {
+        return Vec::new();
+    };
+    let skipped = source.skipped().iter();
+    skipped
+        .map(|skipped| {
+            let path = escape_path(&skipped.path);
+            format!("skipping {path}: {}", skipped.reason)
+        })
+        .collect()
+}
+
+fn print(lines: &[String]) {
+    for line in lines {
+        eprintln!("{line}");
+    }
 }
 
 /// Waits for a receiver that the user accepts; the others are declined.

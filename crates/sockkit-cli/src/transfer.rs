@@ -126,7 +126,7 @@ pub(crate) async fn until_ctrl_c(
     let ended = tokio::select! {
         // The handler is installed before the transfer starts.
         biased;
-        pressed = tokio::signal::ctrl_c() => pressed.map_err(Into::into).and_then(|()| {
+        pressed = crate::interrupt::pressed() => pressed.and_then(|()| {
             bail!("stopped; verified data is kept; {RESUME}");
         }),
         ended = transfer(&goodbye) => ended,
@@ -137,10 +137,10 @@ pub(crate) async fn until_ctrl_c(
 
 /// An error of the connection. If data was `moved`, the transfer can be resumed.
 pub(crate) fn interrupted(
-    error: impl std::error::Error + Send + Sync + 'static,
+    error: impl Into<anyhow::Error>,
     moved: Option<Duration>,
 ) -> anyhow::Error {
-    let error = anyhow::Error::new(error);
+    let error = error.into();
     match moved {
         Some(_) => anyhow!("{error:#}; {RESUME}"),
         None => error,

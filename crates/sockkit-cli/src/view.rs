@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use indicatif::ProgressBar;
 use sockkit::{
     interfaces::InterfaceSelector,
@@ -23,14 +23,13 @@ use sockkit::{
 };
 use tokio::{
     fs,
-    signal::ctrl_c,
     task::{JoinHandle, spawn_blocking},
-    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout},
 };
 
 use crate::{
     address::{pictures, web},
-    find, incoming,
+    find, incoming, interrupt,
     say::say,
     secure,
     unopened::{self, Advice},
@@ -128,8 +127,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         true => Figures::Lines,
         false => Figures::Spinner,
     };
-    let watched = watch(&receiver, limit, figures, window, &mut recording).await;
+    let watched = watch(&args.url, &receiver, limit, figures, window, &mut recording).await;
     let stats = receiver.stats().snapshot();
+    let nothing_came = nothing_came(&args.url, &receiver);
     // The recording ends with the pictures.
     receiver.shutdown().await;
     if let Some(viewer) = viewer {
@@ -144,7 +144,21 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             path.display()
         );
     }
-    watched
+    watched?;
+    ensure!(stats.received > 0, nothing_came);
+    Ok(())
+}
+
+/// The error of a view that has received no picture.
+fn nothing_came(url: &Address, receiver: &Receiver) -> String {
+    match receiver.connection_state().and_then(|link| link.latest()) {
+        Some(ConnectionState::Down { why }) => format!("no picture arrived from {url}: {why}"),
+        _ => format!(
+            "no picture arrived from {url}{}: does `sockkit cam` send to this machine and port, \
+             and does a firewall let it through?",
+            left_out(receiver)
+        ),
+    }
 }
 
 async fn open_window(receiver: &Receiver) -> anyhow::Result<Window> {
@@ -163,6 +177,7 @@ enum Figures {
 }
 
 async fn watch(
+    url: &Address,
     receiver: &Receiver,
     limit: Duration,
     figures: Figures,
@@ -180,7 +195,10 @@ async fn watch(
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     seconds.reset();
     let end = Instant::now() + limit;
-    let pressed = ctrl_c();
+    let patience = sleep(PATIENCE);
+    tokio::pin!(patience);
+    let mut is_patient = true;
+    let pressed = interrupt::pressed();
     tokio::pin!(pressed);
     loop {
         tokio::select! {
@@ -210,10 +228,17 @@ async fn watch(
                 progress.suspend(|| tell(link));
                 told = Some(link);
             },
+            () = &mut patience, if is_patient => {
+                is_patient = false;
+                // The state of a connection is printed anyway.
+                if link.is_none() && stats.snapshot().received == 0 {
+                    progress.suspend(|| eprintln!("{}", nothing_came(url, receiver)));
+                }
+            }
             error = stopped(recording) => progress.suspend(|| eprintln!("{error}; still watching")),
             closed = closed(&mut window) => break closed?,
             () = sleep_until(end) => break,
-            pressed = &mut pressed => break pressed.context("cannot wait for Ctrl-C")?,
+            pressed = &mut pressed => break pressed?,
         }
     }
     progress.finish_and_clear();
@@ -264,16 +289,13 @@ async fn snapshot(
     let mut pictures = receiver.pictures();
     let first = tokio::select! {
         first = timeout(limit, pictures.next()) => first.ok().flatten(),
-        pressed = ctrl_c() => {
+        pressed = interrupt::pressed() => {
             pressed?;
             None
         }
     };
     let Some(picture) = first else {
-        match receiver.connection_state().and_then(|link| link.latest()) {
-            Some(ConnectionState::Down { why }) => bail!("no picture arrived from {url}: {why}"),
-            _ => bail!("no picture arrived from {url}{}", left_out(receiver)),
-        }
+        bail!(nothing_came(url, receiver));
     };
     let jpeg = jpeg::encode(&picture, jpeg::DEFAULT_QUALITY)?;
     write_whole(path, jpeg.data())
@@ -446,6 +468,9 @@ fn logfmt(stats: &Stats) -> String {
 fn millis(age: Duration) -> f64 {
     age.as_secs_f64() * 1_000.0
 }
+
+/// A running camera sends within a second.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A day: the command ends even without a limit.
 const MAX_SECONDS: u64 = 24 * 3_600;

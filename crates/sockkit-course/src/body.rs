@@ -3,6 +3,7 @@
 use std::{num::TryFromIntError, str::FromStr};
 
 use bytes::Bytes;
+use sockkit_codec::frame::LengthOrder;
 use sockkit_media::picture::{Picture, PictureError, PixelFormat, jpeg};
 
 use crate::pickle::{self, PickleError};
@@ -20,7 +21,16 @@ pub enum Body {
 }
 
 impl Body {
-    /// Encodes a picture.
+    /// What the first bytes of a body look like; raw pixels begin in any way.
+    pub fn guess(first: [u8; 2]) -> Self {
+        match first {
+            [0xff, 0xd8] => Self::Jpeg,
+            [0x80, 2..=5] => Self::Pickle,
+            _ => Self::Raw,
+        }
+    }
+
+    /// Writes a picture.
     ///
     /// # Errors
     /// If it is a damaged JPEG.
@@ -35,10 +45,13 @@ impl Body {
     /// Decodes a picture; raw pictures have the given width.
     ///
     /// # Errors
-    /// If the bytes are not such a picture.
+    /// If the bytes are no such picture, or a JPEG that is cut off.
     pub fn decode(self, body: Bytes, raw_width_px: u32) -> Result<Picture, BodyError> {
         Ok(match self {
-            Self::Jpeg => Picture::from_jpeg(body)?,
+            Self::Jpeg => {
+                jpeg::trim(&body)?;
+                Picture::from_jpeg(body)?
+            }
             Self::Pickle => pickle::decode(&body)?,
             Self::Raw => {
                 let row = (raw_width_px as usize)
@@ -52,6 +65,22 @@ impl Body {
                 Picture::new(PixelFormat::Bgr, raw_width_px, height_px, body)?
             }
         })
+    }
+}
+
+/// The order in which a length of eight bytes is written, if it is that of a frame of at
+/// most `max_bytes`: no length but 0 is in both orders.
+///
+/// The notes write it as `struct.pack('Q', n)`, which begins with the last byte on nearly
+/// every machine; networks begin with the first.
+pub fn length_order(prefix: [u8; 8], max_bytes: u64) -> Option<LengthOrder> {
+    let fits = |length: u64| (1..=max_bytes).contains(&length);
+    if fits(u64::from_be_bytes(prefix)) {
+        Some(LengthOrder::BigEndian)
+    } else if fits(u64::from_le_bytes(prefix)) {
+        Some(LengthOrder::LittleEndian)
+    } else {
+        None
     }
 }
 
@@ -94,4 +123,44 @@ pub enum BodyError {
     /// It has more rows than a picture can have.
     #[error("picture has too many rows")]
     Height(#[from] TryFromIntError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_tell_order_and_kind() {
+        let most = 64 << 20;
+        for length in [1_u64, 46_080, 921_600, most] {
+            let orders = [LengthOrder::BigEndian, LengthOrder::LittleEndian];
+            for (prefix, order) in [length.to_be_bytes(), length.to_le_bytes()]
+                .into_iter()
+                .zip(orders)
+            {
+                assert_eq!(length_order(prefix, most), Some(order), "{length}");
+            }
+        }
+        for neither in [[0; 8], [0xff; 8], *b"HTTP/1.1"] {
+            assert_eq!(length_order(neither, most), None);
+        }
+        let gray = Picture::new(PixelFormat::Gray, 16, 16, vec![7; 256]).unwrap();
+        for body in [Body::Jpeg, Body::Raw, Body::Pickle] {
+            let bytes = body.encode(&gray).unwrap();
+            assert_eq!(Body::guess([bytes[0], bytes[1]]), body);
+        }
+    }
+
+    #[test]
+    fn a_jpeg_that_is_cut_off_is_no_picture() {
+        let gray = Picture::new(PixelFormat::Gray, 16, 16, vec![7; 256]).unwrap();
+        let whole = Body::Jpeg.encode(&gray).unwrap();
+        assert!(Body::Jpeg.decode(whole.clone(), 0).is_ok());
+        for length in 0..whole.len() {
+            assert!(
+                Body::Jpeg.decode(whole.slice(..length), 0).is_err(),
+                "{length}"
+            );
+        }
+    }
 }

@@ -72,7 +72,7 @@ fn pictures(width_px: u32, height_px: u32) -> Vec<Picture> {
     splitter.push(bundled());
     (0..u64::from(PICTURES))
         .map(|number| {
-            let image = splitter.take().unwrap().unwrap();
+            let image = splitter.take().unwrap();
             let rgb = Picture::from_jpeg(image).unwrap().to_rgb().unwrap();
             let resized = rgb.resize(width_px, height_px).unwrap();
             let frame = resized.convert(PixelFormat::I420).unwrap();

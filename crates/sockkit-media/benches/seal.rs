@@ -153,6 +153,6 @@ fn receive(
 fn camera_picture() -> Picture {
     let mut splitter = jpeg::Splitter::new(1 << 20);
     splitter.push(bundled());
-    let first = splitter.take().unwrap().unwrap();
+    let first = splitter.take().unwrap();
     Picture::from_jpeg(first).unwrap().to_rgb().unwrap()
 }

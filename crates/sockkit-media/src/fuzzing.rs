@@ -29,15 +29,11 @@ pub fn jpeg_stream(input: &[u8]) -> bool {
     let mut splitter = jpeg::Splitter::new(1 << 20);
     for part in input.chunks(1_000) {
         splitter.push(part);
-        loop {
-            match splitter.take() {
-                Ok(Some(image)) => assert!(image.len() <= input.len(), "longer than all"),
-                Ok(None) => break,
-                Err(_) => return false,
-            }
+        while let Some(image) = splitter.take() {
+            assert!(image.len() <= input.len(), "longer than all");
         }
     }
-    !splitter.has_partial()
+    !splitter.has_partial() && splitter.skipped_bytes() == 0
 }
 
 /// A picture behind its header.

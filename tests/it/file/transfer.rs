@@ -1,17 +1,19 @@
 //! Transfers between well-behaved peers.
 
 use std::{
-    fs,
+    fs::{self, File},
     os::unix::fs::PermissionsExt,
+    path::Path,
     time::{Duration, SystemTime},
 };
 
 use sockkit::file::{
-    BLOCK_BYTES, FileOutcome, FileSet, Integrity, OnConflict, ReceiveConfig, session::Limits,
+    BLOCK_BYTES, Destination, FailReason, FileOutcome, FileSet, Integrity, OnConflict, OnProgress,
+    Progress, ReceiveConfig, SendConfig, Summary, receive, send, session::Limits,
 };
 use tempfile::tempdir;
 
-use super::{contents, names, transfer, transfer_all};
+use super::{contents, names, pair, transfer, transfer_all};
 
 #[tokio::test]
 async fn files_of_every_size_arrive_as_they_were() {
@@ -62,7 +64,7 @@ async fn folders_arrive_with_times_and_the_executable_bit() {
     fs::write(album.join("run.sh"), "#!/bin/sh\n").unwrap();
     fs::set_permissions(album.join("run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
     let old = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 123_456_789);
-    let file = fs::File::options()
+    let file = File::options()
         .write(true)
         .open(album.join("run.sh"))
         .unwrap();
@@ -186,4 +188,73 @@ async fn files_without_digests_arrive_only_where_that_is_allowed() {
         fs::read(into.path().join("a")).unwrap(),
         contents(5_000_000, 1)
     );
+}
+
+/// What happens to a file once its first bytes have moved.
+async fn meanwhile(happens: impl Fn(&Path) + Send + Sync + 'static) -> (Summary, Summary) {
+    let (from, into) = (tempdir().unwrap(), tempdir().unwrap());
+    let path = from.path().join("film");
+    fs::write(&path, contents(9 << 20, 4)).unwrap();
+    let source = FileSet::gather([&path]).unwrap();
+    let once = std::sync::Once::new();
+    let config = SendConfig::default().on_progress(OnProgress::new(move |progress| {
+        if matches!(progress, Progress::Moved { .. }) {
+            once.call_once(|| happens(&path));
+        }
+    }));
+    let (ours, theirs) = pair().await;
+    let destination = Destination::open(into.path()).unwrap();
+    let receiving = async {
+        let incoming = receive(theirs, &ReceiveConfig::default()).await.unwrap();
+        incoming.accept(&destination).await.unwrap()
+    };
+    let (sent, received) = tokio::join!(send(ours, source, &config), receiving);
+    (sent.unwrap(), received)
+}
+
+#[tokio::test]
+async fn rights_names_and_links_may_change_while_a_file_is_sent() {
+    for happens in [
+        |path: &Path| fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap(),
+        |path: &Path| fs::rename(path, path.with_extension("moved")).unwrap(),
+        |path: &Path| fs::hard_link(path, path.with_extension("linked")).unwrap(),
+        |path: &Path| fs::remove_file(path).unwrap(),
+    ] {
+        let (sent, received) = meanwhile(happens).await;
+        assert!(sent.is_complete(), "{sent:?}");
+        assert_eq!(sent.files, received.files);
+    }
+}
+
+/// Its time is put back: only the bytes tell.
+#[tokio::test]
+async fn bytes_that_change_behind_an_old_time_are_found_out() {
+    let (sent, received) = meanwhile(|path| {
+        let time = fs::metadata(path).unwrap().modified().unwrap();
+        let file = File::options().write(true).open(path).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, b"other", 0).unwrap();
+        file.set_modified(time).unwrap();
+    })
+    .await;
+    for summary in [sent, received] {
+        let outcome = summary.files[0].outcome;
+        assert_eq!(
+            outcome,
+            FileOutcome::Failed(FailReason::Changed),
+            "{summary:?}"
+        );
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_that_is_longer_than_it_says_is_no_success() {
+    let into = tempdir().unwrap();
+    let source = FileSet::gather(["/proc/self/status"]).unwrap();
+    let (sent, _) = transfer_all(source, into.path(), OnConflict::Refuse).await;
+    assert_eq!(
+        sent.files[0].outcome,
+        FileOutcome::Failed(FailReason::Changed)
+    );
+    assert_eq!(names(into.path()), Vec::<String>::new());
 }

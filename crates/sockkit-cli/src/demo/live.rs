@@ -11,10 +11,7 @@ use sockkit::{
     source::Source,
     stream::{Receiver, ReceiverConfig, Sender, SenderConfig, SenderStats, Stats},
 };
-use tokio::{
-    signal::ctrl_c,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::one_line;
 
@@ -67,7 +64,7 @@ impl Live {
         let stats = self.receiver.stats();
         let mut arrived = self.receiver.pictures();
         let end = Instant::now() + limit;
-        let pressed = ctrl_c();
+        let pressed = crate::interrupt::pressed();
         tokio::pin!(pressed);
         let ran = loop {
             tokio::select! {

@@ -12,7 +12,6 @@ use sockkit::{
     source::{Source, SourceConfig, SourceError, SourceSpec},
     stream::Stats,
 };
-use tokio::signal::ctrl_c;
 
 use self::{
     delivery::{Delivery, deliver},
@@ -64,7 +63,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     print_recorded(&recorded);
     let delivery = tokio::select! {
         delivery = deliver(&recorded.path) => delivery?,
-        pressed = ctrl_c() => {
+        pressed = crate::interrupt::pressed() => {
             pressed?;
             bail!("interrupted while sending the recording; the complete file is {}", recorded.path.display());
         }

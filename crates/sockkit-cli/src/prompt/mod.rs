@@ -41,7 +41,7 @@ impl Question {
     fn is_yes(&self, answer: &str) -> bool {
         let answer = answer.trim().to_ascii_lowercase();
         match self.confirm {
-            None => matches!(answer.as_str(), "y" | "yes"),
+            None => matches!(answer.as_str(), "y" | "yes" | "예" | "네"),
             Some(count) => answer == count.to_string(),
         }
     }

@@ -57,6 +57,7 @@ impl OfferView<'_> {
                 Planned::Write(path) => (path, ""),
                 Planned::Replace(path) => (path, "replaces the existing file"),
                 Planned::Compare(path) => (path, "already exists"),
+                Planned::Update(path) => (path, "replaces the existing file if it differs"),
                 Planned::Refuse(_) => return None,
             };
             Some(Row {

@@ -38,7 +38,7 @@ fn what_cam_sends_is_viewed_and_recorded() {
     );
     view.interrupt();
     let seen = view.end();
-    assert!(seen.status.success(), "{seen:?}");
+    assert_eq!(seen.status.code(), Some(130), "{seen:?}");
     let received = seen.lines.iter().find(|line| line.starts_with("received"));
     assert!(received.unwrap().contains(" 0 lost"), "{seen:?}");
     assert!(folder.path().join("seen.mp4").metadata().unwrap().len() > 10_000);
@@ -140,7 +140,7 @@ fn show_and_record(scheme: &str) {
     assert!(folder.path().join("seen.mp4").metadata().unwrap().len() > 10_000);
     cam.interrupt();
     let sent = cam.end();
-    assert!(sent.status.success(), "{sent:?}");
+    assert_eq!(sent.status.code(), Some(130), "{sent:?}");
     let summary = sent.lines.iter().find(|line| line.starts_with("sent "));
     assert!(summary.unwrap().contains(" to 1 viewers"), "{sent:?}");
 }
@@ -256,11 +256,10 @@ fn a_reason_is_told_once_however_often_it_is_tried() {
     let url = format!("tcp://{}", closed.local_addr().unwrap());
     drop(closed);
     let end = sockkit(&["view", &url, "--seconds", "2"]).end();
-    assert_eq!(
-        end.errors.matches("the port is closed").count(),
-        1,
-        "{end:?}"
-    );
+    assert_eq!(end.errors.matches("not connected").count(), 1, "{end:?}");
+    // It has seen nothing, and says why.
+    assert_eq!(end.status.code(), Some(1), "{end:?}");
+    assert!(end.errors.contains("no picture arrived from"), "{end:?}");
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn ctrl_c_closes_the_recording() {
     wait_for_pictures(page, 10);
     demo.interrupt();
     let end = demo.end();
-    assert!(end.status.success(), "{end:?}");
+    assert_eq!(end.status.code(), Some(130), "{end:?}");
     let recorded = end
         .lines
         .iter()

@@ -18,6 +18,8 @@ mod doctor;
 #[cfg(target_os = "linux")]
 mod find;
 mod key;
+#[cfg(target_os = "linux")]
+mod names;
 mod options;
 mod pairing;
 #[cfg(target_os = "linux")]

@@ -243,6 +243,7 @@ fn ctrl_c_on_either_side_leaves_what_the_next_attempt_goes_on_from() {
             _ => (received, sent),
         };
         assert!(stopped.errors.contains("stopped"), "{side}: {stopped:?}");
+        assert_eq!(stopped.status.code(), Some(130), "{side}: {stopped:?}");
         assert!(!other.status.success(), "{side}");
         assert!(other.errors.contains("same command to resume"), "{other:?}");
         assert!(!desk.arrived("big").exists());
@@ -302,7 +303,7 @@ fn what_cannot_begin_says_why() {
         &["receive", "--into", "/no/such/folder"],
         &["/no/such/folder"],
     );
-    fails(&["receive"], &["required"]);
+    fails(&["receive"], &["--yes"]);
     fails(&["send"], &["required"]);
 }
 

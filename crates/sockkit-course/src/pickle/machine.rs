@@ -226,7 +226,17 @@ impl Machine {
                     Value::Tuple(shape),
                     Value::Text(order),
                 ],
-            ) if order == "C" => array(shape, data)?,
+            ) => array(shape, data, layout(order)?)?,
+            (
+                Name::FromBuffer,
+                [
+                    Value::Data(data),
+                    Value::Uint8,
+                    Value::Tuple(shape),
+                    Value::Text(order),
+                    Value::Tuple(axes),
+                ],
+            ) if order == "K" => array(shape, data, Layout::Axes(axes_of(axes)?))?,
             _ => return Err(PickleError::NotAPicture("a call that makes no uint8 array")),
         };
         self.stack.push(made);
@@ -242,17 +252,20 @@ impl Machine {
         let built = match (built, &state[..]) {
             // Version 3, no byte order, no fields, no alignment.
             (Value::Uint8, [Value::Int(3), Value::Text(order), ..]) if order == "|" => Value::Uint8,
-            // Version 1, shape, type, not in Fortran's order, bytes.
+            // Version 1, shape, type, whether in Fortran's order, bytes.
             (
                 Value::Unbuilt,
                 [
                     Value::Int(1),
                     Value::Tuple(shape),
                     Value::Uint8,
-                    Value::Bool(false),
+                    Value::Bool(fortran),
                     Value::Data(data),
                 ],
-            ) => array(shape, data)?,
+            ) => {
+                let layout = if *fortran { Layout::Fortran } else { Layout::C };
+                array(shape, data, layout)?
+            }
             _ => return Err(PickleError::NotAPicture("a state that is no uint8 array's")),
         };
         self.stack.push(built);
@@ -285,21 +298,86 @@ fn named(module: &[u8], name: &[u8]) -> Result<Name, PickleError> {
     })
 }
 
-fn array(shape: &[Value], data: &Bytes) -> Result<Value, PickleError> {
-    let &[Value::Int(height), Value::Int(width), Value::Int(depth)] = shape else {
+/// How an array's bytes lie.
+#[derive(Clone, Copy, Debug)]
+enum Layout {
+    /// The last axis is the innermost.
+    C,
+    /// The first axis is the innermost.
+    Fortran,
+    /// In C's order of axes that are then put in this order.
+    Axes([usize; 3]),
+}
+
+fn layout(order: &[u8]) -> Result<Layout, PickleError> {
+    match order {
+        b"C" => Ok(Layout::C),
+        b"F" => Ok(Layout::Fortran),
+        _ => Err(PickleError::NotAPicture("an order that is none of numpy's")),
+    }
+}
+
+/// A permutation of the three axes.
+fn axes_of(axes: &[Value]) -> Result<[usize; 3], PickleError> {
+    const NONE: PickleError = PickleError::NotAPicture("its axes are not three");
+    let &[Value::Int(first), Value::Int(second), Value::Int(third)] = axes else {
+        return Err(NONE);
+    };
+    let axes = [first, second, third].map(|axis| usize::try_from(axis).unwrap_or(usize::MAX));
+    match (0..3).all(|axis| axes.contains(&axis)) {
+        true => Ok(axes),
+        false => Err(NONE),
+    }
+}
+
+fn array(shape: &[Value], data: &Bytes, layout: Layout) -> Result<Value, PickleError> {
+    let &[Value::Int(first), Value::Int(second), Value::Int(third)] = shape else {
         return Err(PickleError::NotAPicture(
             "its shape has not three dimensions",
         ));
     };
     let side =
-        |side| u32::try_from(side).map_err(|_| PickleError::NotAPicture("its shape is too large"));
-    Ok(Value::Array(Array {
-        shape: [side(height)?, side(width)?, side(depth)?],
-        data: data.clone(),
+        |side| u32::try_from(side).map_err(|_| PickleError::NotAPicture("its shape is absurd"));
+    let shape = [side(first)?, side(second)?, side(third)?];
+    Ok(Value::Array(match layout {
+        Layout::C => Array {
+            shape,
+            data: data.clone(),
+        },
+        Layout::Fortran => {
+            let [first, second, third] = shape;
+            in_order([third, second, first], data, [2, 1, 0])?
+        }
+        Layout::Axes(axes) => in_order(shape, data, axes)?,
     }))
 }
 
-/// Protocol 2 has no bytes type and represents each byte as a character.
+/// The array in C's order, of one whose axes lie in memory in that shape and are
+/// named in the order `axes`.
+fn in_order(memory: [u32; 3], data: &Bytes, axes: [usize; 3]) -> Result<Array, PickleError> {
+    let [first, second, third] = memory.map(|side| side as usize);
+    let bytes = first
+        .checked_mul(second)
+        .and_then(|area| area.checked_mul(third));
+    if bytes != Some(data.len()) {
+        return Err(PickleError::NotAPicture("its shape does not fit its bytes"));
+    }
+    let steps = [second * third, third, 1];
+    let (shape, steps) = (axes.map(|axis| memory[axis]), axes.map(|axis| steps[axis]));
+    let mut ordered = Vec::with_capacity(data.len());
+    for row in 0..shape[0] as usize {
+        for column in 0..shape[1] as usize {
+            let at = row * steps[0] + column * steps[1];
+            ordered.extend((0..shape[2] as usize).map(|channel| data[at + channel * steps[2]]));
+        }
+    }
+    Ok(Array {
+        shape,
+        data: ordered.into(),
+    })
+}
+
+/// Protocol 2 knows no bytes: each is a character.
 fn latin1(text: &[u8]) -> Result<Bytes, PickleError> {
     let not_latin1 = PickleError::NotAPicture("its bytes are not Latin-1");
     let Ok(text) = std::str::from_utf8(text) else {

@@ -18,8 +18,9 @@
 //! ```
 //!
 //! # Source
-//! Python's `pickletools` for the opcodes; numpy's `__reduce_ex__` for how they
-//! are used: `_reconstruct` in protocols 2 to 4, `_frombuffer` in 5.
+//! Python's `pickletools` for the opcodes; numpy's `__reduce_ex__` for what it
+//! says with them: `_reconstruct` in protocols 2 to 4, `_frombuffer` in 5, which for
+//! transposed arrays tells the order of the axes as well.
 
 mod machine;
 
@@ -141,6 +142,90 @@ mod tests {
         }
     }
 
+    /// `pickle.dumps` of `arange(18, dtype=uint8).reshape(memory).transpose(axes)` in
+    /// numpy 2.4, protocol 5.
+    fn transposed(memory: [u8; 3], axes: [u8; 3]) -> Vec<u8> {
+        let [.., c_order] = PROTOCOLS;
+        let (head, _shape) = c_order.split_at(c_order.len() - 17);
+        let numbers = |[a, b, c]: [u8; 3]| [b'K', a, b'K', b, b'K', c, 0x87, 0x94];
+        [
+            head,
+            &numbers(memory),
+            b"\x8c\x01K\x94",
+            &numbers(axes),
+            b"t\x94R\x94.",
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn axes_in_another_order_are_put_in_order() {
+        let by_numpy = b"\x80\x05\x95\x92\x00\x00\x00\x00\x00\x00\x00\x8c\x13numpy._core.numeric\x94\x8c\x0b_frombuffer\x94\x93\x94(\x96\x12\x00\x00\x00\x00\x00\x00\x00\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\x0b\x0c\r\x0e\x0f\x10\x11\x94\x8c\x05numpy\x94\x8c\x05dtype\x94\x93\x94\x8c\x02u1\x94\x89\x88\x87\x94R\x94(K\x03\x8c\x01|\x94NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t\x94bK\x02K\x03K\x03\x87\x94\x8c\x01K\x94K\x01K\x00K\x02\x87\x94t\x94R\x94.";
+        let frame = read(by_numpy).unwrap();
+        assert_eq!((frame.height_px(), frame.width_px()), (3, 2));
+        let rows = [0, 1, 2, 9, 10, 11, 3, 4, 5, 12, 13, 14, 6, 7, 8, 15, 16, 17];
+        assert_eq!(frame.data()[..], rows);
+        for axes in [
+            [0, 1, 2],
+            [0, 2, 1],
+            [1, 0, 2],
+            [1, 2, 0],
+            [2, 0, 1],
+            [2, 1, 0],
+        ] {
+            // The channels come last once the axes are in order.
+            let memory = [0, 1, 2].map(|axis| if axis == axes[2] { 3 } else { 2 });
+            let mut small = transposed(memory, axes);
+            let length = small.iter().position(|&byte| byte == 0x96).unwrap() + 1;
+            small[length] = 12;
+            small.drain(length + 8 + 12..length + 8 + 18);
+            let frame = read(&small).unwrap_or_else(|error| panic!("{axes:?}: {error}"));
+            let [_, b, c] = memory.map(usize::from);
+            let steps = [b * c, c, 1];
+            let [row, column, channel] = axes.map(|axis| steps[usize::from(axis)]);
+            assert_eq!(
+                usize::from(frame.data()[3 + 1]),
+                column + channel,
+                "{axes:?}"
+            );
+            assert_eq!(usize::from(frame.data()[6]), row, "{axes:?}");
+        }
+    }
+
+    #[test]
+    fn fortran_is_read() {
+        let [.., c_order] = PROTOCOLS;
+        let mut fortran = c_order.to_vec();
+        let order = fortran.len() - 7;
+        fortran[order] = b'F';
+        assert_eq!(read(&fortran).unwrap().data()[..4], [0, 6, 12, 2]);
+        let mut state = PROTOCOLS[2].to_vec();
+        let flag = state
+            .windows(4)
+            .position(|bytes| bytes == b"b\x89C\x12")
+            .unwrap()
+            + 1;
+        state[flag] = 0x88;
+        assert_eq!(read(&state).unwrap().data()[..4], [0, 6, 12, 2]);
+    }
+
+    #[test]
+    fn axes_that_lie_are_refused() {
+        for (memory, axes) in [
+            ([2, 3, 3], [1, 1, 2]),
+            ([2, 3, 3], [1, 0, 3]),
+            ([2, 3, 4], [1, 0, 2]),
+            ([255, 255, 255], [1, 0, 2]),
+            ([2, 3, 3], [2, 1, 0]),
+        ] {
+            let read = read(&transposed(memory, axes));
+            assert!(
+                matches!(read, Err(PickleError::NotAPicture(_))),
+                "{memory:?} {axes:?}"
+            );
+        }
+    }
+
     #[test]
     fn what_is_written_is_read_again() {
         let data: Vec<u8> = (0..=255).cycle().take(640 * 480 * 3).collect();
@@ -224,7 +309,8 @@ mod tests {
 
     #[test]
     fn ten_thousand_broken_ones_are_errors_or_pictures() {
-        let sound = PROTOCOLS.map(<[u8]>::to_vec);
+        let mut sound = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        sound.push(transposed([2, 3, 3], [1, 0, 2]));
         hostile::check(&sound, fuzzing::pickle, |length| 4 * length + 16_000);
     }
 }

@@ -4,14 +4,14 @@ use std::net::SocketAddrV4;
 
 use clap::Parser;
 use sockkit::{broadcast::Broadcaster, options::SocketOptions};
-use sockkit_examples::{terminal::line, until_ctrl_c};
+use sockkit_examples::{address_v4, terminal::line, until_ctrl_c};
 
 /// The course's broadcast receiver: prints broadcasts on the local network
 #[derive(Parser)]
 struct Args {
     /// Address to listen on; broadcasts are received on 0.0.0.0, not on the
     /// machine's own addresses
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5007")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5007", value_parser = address_v4)]
     bind: SocketAddrV4,
     /// Exit after this many datagrams
     #[arg(long, value_name = "N")]

@@ -12,14 +12,14 @@ use sockkit::{
     broadcast::{BroadcastKind, Broadcaster},
     interfaces,
 };
-use sockkit_examples::until_ctrl_c;
+use sockkit_examples::{address_v4, until_ctrl_c};
 
 /// The course's broadcast sender: sends MESSAGE to every host on the local network
 #[derive(Parser)]
 struct Args {
     /// 255.255.255.255 or the broadcast address of a network, and a port;
     /// every network and port 5007 by default
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = address_v4)]
     to: Option<SocketAddrV4>,
     /// What to send
     message: String,

@@ -12,13 +12,13 @@ use sockkit::{
     options::SocketOptions,
     udp::{Transmit, unspecified},
 };
-use sockkit_examples::until_ctrl_c;
+use sockkit_examples::{address, until_ctrl_c};
 
 /// The course's multicast sender: sends MESSAGE to a group
 #[derive(Parser)]
 struct Args {
     /// The group
-    #[arg(long, value_name = "ADDR:PORT", default_value = "224.0.0.255:5008")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "224.0.0.255:5008", value_parser = address)]
     group: SocketAddr,
     /// The interface to send from: address, name or index
     #[arg(long)]

@@ -19,7 +19,7 @@ use sockkit::{
     tcp::{Connection, Connector, Listener},
     text::escape,
 };
-use sockkit_examples::until_ctrl_c;
+use sockkit_examples::{address, until_ctrl_c};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     sync::mpsc,
@@ -30,8 +30,8 @@ use tokio_util::{codec::Framed, task::TaskTracker};
 /// The course's peer-to-peer model: a chat in which every node listens and dials
 #[derive(Parser)]
 struct Args {
-    /// Address to listen on
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001")]
+    /// Where to listen for others
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001", value_parser = address)]
     bind: SocketAddr,
     /// Nodes to dial
     #[arg(value_name = "PEER")]

@@ -7,14 +7,14 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use sockkit::tcp::Listener;
-use sockkit_examples::{terminal::lines, until_ctrl_c};
+use sockkit_examples::{address, terminal::lines, until_ctrl_c};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_echoserver_demo.py: sends back what one client sends, and ends with it
 #[derive(Parser)]
 struct Args {
     /// Address to listen on
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001", value_parser = address)]
     bind: SocketAddr,
 }
 

@@ -11,14 +11,14 @@
 use clap::Parser;
 use sockkit::server::{Handled, Peer, Server, ServerConfig, Stream};
 use sockkit::tcp::Listener;
-use sockkit_examples::terminal::line;
+use sockkit_examples::{address, terminal::line};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_echoserver.py: sends back what each client sends, says how each one left
 #[derive(Parser)]
 struct Args {
     /// Address to listen on
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001", value_parser = address)]
     bind: std::net::SocketAddr,
 }
 

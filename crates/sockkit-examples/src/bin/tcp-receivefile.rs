@@ -1,22 +1,23 @@
 //! The course's TCP file receiver: sends a ready message, and saves the file as
 //! `new_NAME`.
 //!
-//! Unlike the course's program, the name cannot lead out of the folder, and an
-//! existing file is replaced only when the connection has ended cleanly.
+//! What it does beyond the notes: the name cannot lead out of the folder, an old file is
+//! replaced only once the connection has ended well, and a file without contents is no
+//! success: they may have come as part of the name.
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Parser;
 use sockkit::{course::file::tcp, file::Destination};
-use sockkit_examples::until_ctrl_c;
+use sockkit_examples::{address, until_ctrl_c};
 use tokio::net::TcpStream;
 
 /// TCP_receivefile.py: receives one file and saves it as new_NAME
 #[derive(Parser)]
 struct Args {
     /// The sender
-    #[arg(value_name = "SERVER", default_value = "127.0.0.1:5002")]
+    #[arg(value_name = "SERVER", default_value = "127.0.0.1:5002", value_parser = address)]
     server: SocketAddr,
     /// The destination folder
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -38,5 +39,11 @@ async fn fetch(args: Args) -> anyhow::Result<()> {
     println!("receiving file...");
     let received = tcp::receive(stream, &destination).await?;
     println!("{} bytes in {}", received.bytes, received.saved_as);
+    // No mark ends the name: the text of a short file may be part of it.
+    ensure!(
+        received.bytes > 0,
+        "nothing came after the name: the file is empty, or its text came in one piece with \
+         the name; let the sender wait after the name"
+    );
     Ok(())
 }

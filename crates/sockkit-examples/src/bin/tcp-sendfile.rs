@@ -8,7 +8,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::Context;
 use clap::Parser;
 use sockkit::course::file::tcp;
-use sockkit_examples::until_ctrl_c;
+use sockkit_examples::{address, until_ctrl_c};
 use tokio::{fs::File, net::TcpListener};
 
 /// TCP_sendfile.py: sends a file to the first receiver that connects
@@ -18,7 +18,7 @@ struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Address to listen on
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5002")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5002", value_parser = address)]
     bind: SocketAddr,
 }
 

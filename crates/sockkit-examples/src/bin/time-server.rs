@@ -14,13 +14,14 @@ use sockkit::{
     server::{Handled, Peer, Server, ServerConfig, Stream},
     tcp::Listener,
 };
+use sockkit_examples::address;
 use tokio::io::AsyncWriteExt;
 
 /// time_server.py: sends the local time to each client, as C's ctime writes it
 #[derive(Parser)]
 struct Args {
     /// Address to listen on
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5000")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5000", value_parser = address)]
     bind: SocketAddr,
 }
 

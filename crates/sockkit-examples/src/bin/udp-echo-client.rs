@@ -11,13 +11,13 @@ use sockkit::{
     options::SocketOptions,
     udp::{Transmit, UdpEndpoint, unspecified},
 };
-use sockkit_examples::{terminal::lines, until_ctrl_c};
+use sockkit_examples::{address, terminal::lines, until_ctrl_c};
 
 /// The course's UDP echo client: sends each MESSAGE and prints the answer
 #[derive(Parser)]
 struct Args {
     /// The server
-    #[arg(value_name = "SERVER", default_value = "127.0.0.1:5004")]
+    #[arg(value_name = "SERVER", default_value = "127.0.0.1:5004", value_parser = address)]
     server: SocketAddr,
     /// Messages to send, one datagram each
     #[arg(value_name = "MESSAGE", default_value = "hello")]

@@ -7,13 +7,13 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use sockkit::udp::{Transmit, UdpEndpoint};
-use sockkit_examples::{terminal::line, until_ctrl_c};
+use sockkit_examples::{address, terminal::line, until_ctrl_c};
 
 /// The course's UDP echo server: sends every datagram back to its sender
 #[derive(Parser)]
 struct Args {
     /// Address to listen on
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5004")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5004", value_parser = address)]
     bind: SocketAddr,
 }
 

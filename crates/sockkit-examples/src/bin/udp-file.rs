@@ -14,7 +14,7 @@ use sockkit::{
     options::SocketOptions,
     udp::{UdpEndpoint, unspecified},
 };
-use sockkit_examples::until_ctrl_c;
+use sockkit_examples::{address, until_ctrl_c};
 
 /// The course's UDP file program, `s` and `r`: sends or receives a file
 #[derive(Parser)]
@@ -31,13 +31,13 @@ enum Role {
         #[arg(value_name = "FILE")]
         file: PathBuf,
         /// The receiver
-        #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5005")]
+        #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5005", value_parser = address)]
         to: SocketAddr,
     },
     /// Receive one file and save it as new_NAME
     R {
         /// Address to listen on
-        #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5005")]
+        #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5005", value_parser = address)]
         bind: SocketAddr,
         /// The destination folder
         #[arg(long, value_name = "DIR", default_value = ".")]

@@ -16,14 +16,14 @@ use sockkit::{
         window::Window,
     },
 };
-use sockkit_examples::closed;
+use sockkit_examples::{address, closed};
 use tokio::signal::ctrl_c;
 
 /// The course's UDP video receiver: records the datagrams as MP4
 #[derive(Parser)]
 struct Args {
     /// Address to listen on
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5006")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5006", value_parser = address)]
     bind: SocketAddr,
     /// Exit after this many pictures
     #[arg(long, value_name = "N")]

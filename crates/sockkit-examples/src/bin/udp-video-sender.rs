@@ -9,16 +9,16 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use sockkit::{
-    course::video::{HEIGHT_PX, Sender, WIDTH_PX},
+    course::video::{HEIGHT_PX, SendError, Sender, WIDTH_PX},
     source::{Source, SourceConfig, SourceSpec},
 };
-use sockkit_examples::until_ctrl_c;
+use sockkit_examples::{address, until_ctrl_c};
 
 /// The course's UDP video sender: raw pictures in 20 datagrams each
 #[derive(Parser)]
 struct Args {
     /// Address of the receiver
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5006")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5006", value_parser = address)]
     to: SocketAddr,
     /// camera (or camera:1 …), pattern, clip, or a file
     #[arg(long, default_value = "camera")]
@@ -38,12 +38,17 @@ async fn send(args: Args) -> anyhow::Result<()> {
     let size = SourceConfig::default().size(WIDTH_PX, HEIGHT_PX);
     let mut source = Source::open(&args.source, size).await?;
     let mut sender = Sender::bind(args.to)?;
-    let mut sent = 0;
+    let (mut sent, mut left_out) = (0, 0_u64);
     while args.frames != Some(sent) {
         let picture = source.next().await?;
-        sender.send(&picture).await?;
-        sent += 1;
+        match sender.send(&picture).await {
+            Err(SendError::Picture(_)) => left_out += 1,
+            done => {
+                done?;
+                sent += 1;
+            }
+        }
     }
-    println!("sent {sent} pictures");
+    println!("sent {sent} pictures, left out {left_out} damaged");
     Ok(())
 }

@@ -192,6 +192,99 @@ fn tcp_video_in_another_width() {
     );
 }
 
+/// The notes' own server and client, and any other: nothing has to be said.
+#[test]
+fn the_client_goes_by_the_first_bytes() {
+    for (body, order) in formats() {
+        let fixed = ["--bind", "localhost:0", "--source", "pattern"];
+        let server = program(
+            TCP_SERVER,
+            &[&fixed[..], &["--body", body, "--order", order]].concat(),
+        );
+        let at = server.listening().to_string();
+        let hint = "a client of the notes needs a server with --body pickle --order le";
+        if (body, order) != ("pickle", "le") {
+            assert_eq!(server.line(), hint);
+        }
+        let end = program(TCP_CLIENT, &[&at, "--frames", "2"]).end();
+        assert!(end.status.success(), "{body} {order}: {end:?}");
+        assert_eq!(
+            end.lines,
+            ["picture 0: 640x480", "picture 1: 640x480", "received 2"]
+        );
+    }
+}
+
+/// Serves these bodies to one client, each behind its length.
+fn serve(bodies: Vec<Vec<u8>>) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        for body in bodies {
+            let framed = [&(body.len() as u64).to_be_bytes()[..], &body].concat();
+            if std::io::Write::write_all(&mut client, &framed).is_err() {
+                return;
+            }
+        }
+    });
+    address.to_string()
+}
+
+fn image(shade: u8) -> Vec<u8> {
+    use sockkit::picture::{Picture, PixelFormat, jpeg};
+
+    let gray = Picture::new(PixelFormat::Gray, 64, 48, vec![shade; 64 * 48]).unwrap();
+    jpeg::encode(&gray, 80).unwrap().into_data().to_vec()
+}
+
+#[test]
+fn a_damaged_picture_costs_one_picture_of_a_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = image(99);
+    let cut = good[..good.len() / 2].to_vec();
+    let bodies = vec![
+        vec![],
+        good.clone(),
+        cut.clone(),
+        good.clone(),
+        b"no picture".to_vec(),
+        good,
+    ];
+    for record in [false, true] {
+        let file = folder.path().join("film.mp4");
+        let at = serve(bodies.clone());
+        let mut arguments = vec![at.as_str()];
+        if record {
+            arguments.extend(["--record", file.to_str().unwrap()]);
+        }
+        let end = program(TCP_CLIENT, &arguments).end();
+        assert!(end.status.success(), "{end:?}");
+        assert_eq!(end.lines.last().unwrap(), "received 3, left out 2 damaged");
+        assert_eq!(file.exists(), record);
+    }
+}
+
+/// A camera that damages a picture: the server must not end with it.
+#[test]
+fn a_damaged_picture_costs_a_server_one_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = folder.path().join("clip.mjpeg");
+    let good = image(40);
+    let mut damaged = image(200);
+    let scan = damaged.len() - 6;
+    damaged.truncate(scan);
+    damaged.extend([0xff, 0xd9]);
+    std::fs::write(&clip, [&good[..], &damaged, &good].concat()).unwrap();
+    let source = ["--bind", "127.0.0.1:0", "--source", clip.to_str().unwrap()];
+    for body in ["raw", "pickle"] {
+        let server = program(TCP_SERVER, &[&source[..], &["--body", body]].concat());
+        let at = server.listening().to_string();
+        let end = program(TCP_CLIENT, &[&at, "--frames", "9", "--width", "64"]).end();
+        assert!(end.status.success(), "{body}: {end:?}");
+    }
+}
+
 #[test]
 fn a_length_in_the_other_order_points_at_the_order() {
     let server = [

@@ -18,6 +18,9 @@ pub enum Planned {
     /// A file of its size exists at this path and would be kept; the contents
     /// are compared. Or it is a link that already exists.
     Compare(EntryPath),
+    /// A file of its size is at this path: it stays if the contents are the same, and
+    /// would be replaced otherwise.
+    Update(EntryPath),
     /// It would be refused.
     Refuse(RefuseReason),
 }
@@ -74,6 +77,7 @@ impl Planner {
         Ok(match on_conflict {
             OnConflict::Overwrite if is_there => Planned::Replace(path.clone()),
             OnConflict::Resume if is_there => Planned::Compare(path.clone()),
+            OnConflict::Update if is_there => Planned::Update(path.clone()),
             OnConflict::Rename => Planned::Write(match is_there {
                 true => free_name(folder, path)?,
                 false => path.clone(),
@@ -93,13 +97,13 @@ impl Planner {
         if !is_file(&there) {
             return Ok(Planned::Refuse(RefuseReason::InTheWay));
         }
+        let is_as_long = size_bytes(&there) == Some(entry.size_bytes);
         Ok(match on_conflict {
             OnConflict::Refuse => Planned::Refuse(RefuseReason::Exists),
-            OnConflict::Overwrite => Planned::Replace(path.clone()),
+            OnConflict::Update if is_as_long => Planned::Update(path.clone()),
+            OnConflict::Overwrite | OnConflict::Update => Planned::Replace(path.clone()),
             OnConflict::Rename => Planned::Write(free_name(folder, path)?),
-            OnConflict::Resume if size_bytes(&there) == Some(entry.size_bytes) => {
-                Planned::Compare(path.clone())
-            }
+            OnConflict::Resume if is_as_long => Planned::Compare(path.clone()),
             OnConflict::Resume => Planned::Refuse(RefuseReason::Differs),
         })
     }

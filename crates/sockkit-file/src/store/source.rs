@@ -133,7 +133,7 @@ impl FileSet {
         if metadata.len() != entry.size_bytes || file_time(&metadata) != entry.modified {
             return Err(FailReason::Changed);
         }
-        let stamp = stamp(&metadata);
+        let stamp = Stamp::of(&metadata);
         Ok(OpenFileSet { file, stamp })
     }
 
@@ -304,17 +304,35 @@ pub(crate) struct OpenFileSet {
 }
 
 impl OpenFileSet {
-    /// Whether the file has been modified since it was opened.
+    /// Whether its size and the time of its last change are what they were.
     pub(crate) fn is_unchanged(&self) -> bool {
-        self.file
-            .metadata()
-            .is_ok_and(|metadata| stamp(&metadata) == self.stamp)
+        self.is_still(|now, then| now.contents == then.contents)
+    }
+
+    /// Whether its inode is what it was, too: a change of rights, of a name, or of the
+    /// times themselves shows there.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.is_still(|now, then| now.inode == then.inode)
+    }
+
+    fn is_still(&self, same: impl Fn(&Stamp, &Stamp) -> bool) -> bool {
+        let now = self.file.metadata();
+        now.is_ok_and(|now| same(&Stamp::of(&now), &self.stamp))
     }
 }
 
-/// Size, and the times of the last change to contents and inode.
-type Stamp = (u64, FileTime, (i64, i64));
+/// What tells of changes.
+#[derive(Clone, Copy, Debug)]
+struct Stamp {
+    contents: (u64, FileTime),
+    inode: (i64, i64),
+}
 
-fn stamp(metadata: &Metadata) -> Stamp {
-    (metadata.len(), file_time(metadata), change_time(metadata))
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            contents: (metadata.len(), file_time(metadata)),
+            inode: change_time(metadata),
+        }
+    }
 }

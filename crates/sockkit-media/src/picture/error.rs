@@ -79,13 +79,14 @@ pub enum PictureError {
         /// Length of the data.
         length: usize,
     },
-    /// An image in a stream exceeds the limit.
-    #[error("jpeg at byte {offset} is longer than {limit} bytes")]
-    JpegTooLong {
-        /// Position of the image, in bytes from the start of the stream.
-        offset: usize,
-        /// The limit, in bytes.
-        limit: usize,
+    /// A kind of JPEG that no decoder here shows as it is meant.
+    #[error(
+        "jpeg {kind}, which is not decoded; make it a common one, as with: \
+         jpegtran -copy all -outfile NEW.jpg OLD.jpg"
+    )]
+    JpegKind {
+        /// What is uncommon about it.
+        kind: &'static str,
     },
     /// The data is too short for this number of pixels.
     #[error("{length} bytes cannot hold a jpeg of {width_px}x{height_px} px")]

@@ -14,7 +14,11 @@ mod payload;
 mod resize;
 mod shape;
 mod timestamp;
+mod turn;
 
+pub(crate) use self::convert::{Planes, Range};
+#[cfg(feature = "record")]
+pub(crate) use self::turn::Turn;
 pub use self::{
     error::PictureError,
     format::PixelFormat,

@@ -5,7 +5,7 @@ use fast_image_resize::{
     images::{Image, ImageRef},
 };
 
-use super::{Encoding, Picture, PictureError, PixelFormat, format::check_size};
+use super::{Encoding, Picture, PictureError, PixelFormat, format::check_size, turn::Turn};
 
 impl Picture {
     /// Resizes the picture; keeps capture time and number.
@@ -19,7 +19,8 @@ impl Picture {
     /// another [`PictureError`] if it is a damaged JPEG.
     pub fn resize(&self, width_px: u32, height_px: u32) -> Result<Self, PictureError> {
         check_size(width_px, height_px)?;
-        if (width_px, height_px) == (self.width_px(), self.height_px()) {
+        let size_px = (self.width_px(), self.height_px());
+        if (width_px, height_px) == size_px && self.turn() == Turn::NONE {
             return Ok(self.clone());
         }
         let (source, format, pixels) = match self.encoding() {
@@ -29,7 +30,7 @@ impl Picture {
             Encoding::Raw(PixelFormat::Gray) => (self.packed(), PixelFormat::Gray, PixelType::U8),
             _ => (self.to_rgb()?, PixelFormat::Rgb, PixelType::U8x3),
         };
-        let from = ImageRef::new(self.width_px(), self.height_px(), source.data(), pixels)
+        let from = ImageRef::new(source.width_px(), source.height_px(), source.data(), pixels)
             .map_err(|error| PictureError::Resize(error.into()))?;
         let mut to = Image::new(width_px, height_px, pixels);
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
@@ -46,8 +47,9 @@ impl Picture {
     /// # Errors
     /// As [`resize`](Self::resize).
     pub fn resize_to_width(&self, width_px: u32) -> Result<Self, PictureError> {
-        let height = u64::from(self.height_px()) * u64::from(width_px) / u64::from(self.width_px());
-        // A height beyond every limit is reported as such.
+        let (shown_width_px, shown_height_px) = self.shown_size_px();
+        let height = u64::from(shown_height_px) * u64::from(width_px) / u64::from(shown_width_px);
+        // A height that is over every limit is told as such.
         let height_px = u32::try_from(height.max(1)).unwrap_or(u32::MAX);
         self.resize(width_px, height_px)
     }

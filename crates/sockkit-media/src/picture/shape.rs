@@ -6,6 +6,7 @@ use super::{
     Encoding, Payload, PictureError, PixelFormat, Timestamp,
     format::{MAX_SIDE_PX, check_size},
     jpeg,
+    turn::Turn,
 };
 
 /// A picture: data, size, capture time, and number.
@@ -167,12 +168,26 @@ impl Picture {
         self.payload.encoding()
     }
 
-    /// Width in pixels.
+    /// Width and height as the picture is shown, in pixels: the EXIF orientation of a
+    /// JPEG may turn it, and the picture that it decodes to has this size.
+    pub fn shown_size_px(&self) -> (u32, u32) {
+        self.turn().size((self.width_px, self.height_px))
+    }
+
+    /// How the pixels are turned to be seen upright.
+    pub(crate) fn turn(&self) -> Turn {
+        match &self.payload {
+            Payload::Jpeg(data) => jpeg::orientation(data),
+            _ => Turn::NONE,
+        }
+    }
+
+    /// Width in pixels, as stored.
     pub const fn width_px(&self) -> u32 {
         self.width_px
     }
 
-    /// Height in pixels.
+    /// Height in pixels, as stored.
     pub const fn height_px(&self) -> u32 {
         self.height_px
     }

@@ -90,10 +90,12 @@ impl IntoFolder {
                 Answer::Refuse(reason) => {
                     set_outcome(&mut self.outcomes, index, FileOutcome::Refused(reason));
                 }
-                Answer::Compare(_) => {
+                Answer::Resume(_) if self.writer.is_resumed(index) => {}
+                // Of an update, what is there is compared block by block.
+                Answer::Compare(_) | Answer::Resume(_) => {
                     self.compared.insert(index);
                 }
-                Answer::Send | Answer::Resume(_) => {}
+                Answer::Send => {}
             }
             answers.push(answer);
         }
@@ -213,6 +215,8 @@ impl IntoFolder {
 
     fn on_block(&mut self, entry: u32, index: u64) -> Result<(), ReceiveError> {
         self.arriving = entry;
+        // What is there differs, and is replaced.
+        self.compared.remove(&entry);
         if self.part.is_none() && self.outcomes[entry as usize].is_none() {
             self.part = self.open(entry)?;
         }

@@ -39,6 +39,7 @@ pub struct ReceiveConfig {
     name: String,
     limits: Limits,
     on_conflict: OnConflict,
+    name_rules: NameRules,
     keep_executable: bool,
     busy: bool,
     handshake_timeout: Duration,
@@ -54,6 +55,7 @@ impl Default for ReceiveConfig {
             name: String::new(),
             limits: Limits::default(),
             on_conflict: OnConflict::default(),
+            name_rules: NameRules::native(),
             keep_executable: false,
             busy: false,
             handshake_timeout: Duration::from_secs(10),
@@ -81,6 +83,14 @@ impl ReceiveConfig {
     /// What to do if a file already exists. Default: [`OnConflict::Refuse`].
     pub fn on_conflict(mut self, on_conflict: OnConflict) -> Self {
         self.on_conflict = on_conflict;
+        self
+    }
+
+    /// Accepted names. Default: those that the system supports.
+    ///
+    /// Use others for a folder that is shared with other systems.
+    pub fn name_rules(mut self, name_rules: NameRules) -> Self {
+        self.name_rules = name_rules;
         self
     }
 
@@ -163,7 +173,7 @@ where
     let mut talk = HandshakeStream::new(stream, config.idle_timeout);
     match offered(&mut talk, &mut session, config).await {
         Ok((peer, manifest)) => Ok(Offer {
-            reviewed: review(&manifest, NameRules::native()),
+            reviewed: review(&manifest, config.name_rules),
             talk,
             session,
             manifest,

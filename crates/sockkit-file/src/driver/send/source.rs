@@ -64,6 +64,13 @@ pub trait SourceFile: Read + Seek {
     fn is_unchanged(&self) -> bool {
         true
     }
+
+    /// Whether nothing else happened to the file that could hide a change of its bytes,
+    /// as a new name or new rights could. If something did, they are read again, and
+    /// their digest decides. Default: nothing did.
+    fn is_untouched(&self) -> bool {
+        true
+    }
 }
 
 impl<T: AsRef<[u8]>> SourceFile for Cursor<T> {}
@@ -96,5 +103,9 @@ impl Seek for OpenFile {
 impl SourceFile for OpenFile {
     fn is_unchanged(&self) -> bool {
         self.0.is_unchanged()
+    }
+
+    fn is_untouched(&self) -> bool {
+        self.0.is_untouched()
     }
 }

@@ -154,17 +154,48 @@ impl<F: FileSource> SendWorker<F> {
             self.put_message()?;
             self.look_at_inbound()?;
         }
-        if !opened.is_unchanged() {
-            return Ok(Err(FailReason::Changed));
+        let mut end = Vec::new();
+        let digest = encoder.finish(&mut end);
+        if let Err(reason) = self.check_unchanged(opened, size_bytes, digest)? {
+            return Ok(Err(reason));
         }
-        self.outbox.message.clear();
-        let digest = encoder.finish(&mut self.outbox.message);
+        self.outbox.message = end;
         self.put_message()?;
         Ok(Ok(digest))
     }
 
-    /// Sends `bytes` of the file. What cannot be read is replaced by zeros,
-    /// because the block's length has been announced.
+    /// Makes sure that the bytes that were sent are the file's. Where only its inode
+    /// tells of a change, they decide.
+    fn check_unchanged(
+        &mut self,
+        opened: &mut dyn SourceFile,
+        size_bytes: u64,
+        digest: Digest,
+    ) -> Result<Result<(), FailReason>, SendError> {
+        // A file that says that it is shorter than it is, as those of /proc do.
+        let goes_on = matches!(opened.read(&mut [0]), Ok(1..));
+        if goes_on || !opened.is_unchanged() {
+            return Ok(Err(FailReason::Changed));
+        }
+        if opened.is_untouched() {
+            return Ok(Ok(()));
+        }
+        if self.integrity() == Integrity::Unverified {
+            return Ok(Err(FailReason::Changed));
+        }
+        if let Err(error) = opened.seek(SeekFrom::Start(0)) {
+            return Ok(Err(fail_reason(&error)));
+        }
+        let again = match self.hash(opened, size_bytes, u64::MAX)? {
+            Ok(tree) => tree.root(),
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let is_same = again == digest && opened.is_unchanged();
+        Ok(is_same.then_some(()).ok_or(FailReason::Changed))
+    }
+
+    /// Sends `bytes` of the file. What cannot be read is filled up with zeros:
+    /// the block's length has been announced.
     fn send_block(
         &mut self,
         opened: &mut dyn SourceFile,

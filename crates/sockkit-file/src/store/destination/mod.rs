@@ -23,7 +23,10 @@ use super::{
     stale,
     sync::{by_file_system, sync_files},
 };
-use crate::{Answer, Digest, Entry, EntryKind, EntryPath, LinkTarget, RawPath, RefuseReason};
+use crate::{
+    Answer, BLOCK_BYTES, BlockHasher, Digest, DigestTree, Entry, EntryKind, EntryPath, LinkTarget,
+    RawPath, RefuseReason, block_count,
+};
 
 /// A folder into which files are received.
 ///
@@ -83,6 +86,21 @@ pub enum OnConflict {
     /// Treat it as already received if it has the same contents; otherwise
     /// refuse the new one.
     Resume,
+    /// Take it for an earlier success if it has the same contents; otherwise
+    /// replace it, once the new one is complete and verified.
+    Update,
+}
+
+impl OnConflict {
+    /// Whether a file that is there, and differs, is replaced.
+    pub(super) const fn replaces(self) -> bool {
+        matches!(self, Self::Overwrite | Self::Update)
+    }
+
+    /// Whether a file that is there, and is the same, is kept.
+    pub(super) const fn keeps_same(self) -> bool {
+        matches!(self, Self::Resume | Self::Update)
+    }
 }
 
 /// Prepares, opens and completes the files of one transfer.
@@ -212,19 +230,46 @@ impl Writer {
                 OnConflict::Refuse => return Ok(Answer::Refuse(RefuseReason::Exists)),
                 OnConflict::Rename | OnConflict::Overwrite => {}
                 OnConflict::Resume => return compare(&folder, name, &there, entry),
+                OnConflict::Update => {
+                    let resumed = self.resume(index, Arc::clone(&folder), path, entry)?;
+                    return match resumed {
+                        Some(resumed) => Ok(resumed),
+                        None => update(&folder, name, &there, entry),
+                    };
+                }
             },
         }
-        // Only a file with a record can be resumed: one lookup suffices.
-        if folder.find(&PartNames::of(name).record)?.is_none() {
-            return Ok(Answer::Send);
+        let resumed = self.resume(index, folder, path, entry)?;
+        Ok(resumed.unwrap_or(Answer::Send))
+    }
+
+    /// What an earlier attempt left of the file.
+    fn resume(
+        &mut self,
+        index: u32,
+        folder: Arc<Folder>,
+        path: &EntryPath,
+        entry: &Entry,
+    ) -> io::Result<Option<Answer>> {
+        // Only a file with a record can be resumed: one look tells.
+        if folder
+            .find(&PartNames::of(path.file_name()).record)?
+            .is_none()
+        {
+            return Ok(None);
         }
         let part = Part::open(folder, path, entry)?;
         if part.verified().blocks() == 0 {
-            return Ok(Answer::Send);
+            return Ok(None);
         }
         let verified = Box::new(part.verified().clone());
         self.resumed.insert(index, part);
-        Ok(Answer::Resume(verified))
+        Ok(Some(Answer::Resume(verified)))
+    }
+
+    /// Whether an earlier attempt's part is continued.
+    pub(crate) fn is_resumed(&self, index: u32) -> bool {
+        self.resumed.contains_key(&index)
     }
 
     /// Creates a folder that is itself offered, empty or not.
@@ -255,10 +300,13 @@ impl Writer {
             OnConflict::Rename => {
                 return first_free(path, |free| folder.link_new(target, free.file_name()));
             }
-            OnConflict::Overwrite if folder.find(name)?.is_some_and(|there| is_link(&there)) => {
+            policy
+                if policy.keeps_same()
+                    && folder.read_link(name)?.as_deref() == Some(target.as_bytes()) => {}
+            policy
+                if policy.replaces() && folder.find(name)?.is_some_and(|there| is_link(&there)) =>
+            {
                 folder.link_over(target, name)?;
-            }
-            OnConflict::Resume if folder.read_link(name)?.as_deref() == Some(target.as_bytes()) => {
             }
             _ => folder.link_new(target, name)?,
         }
@@ -352,9 +400,9 @@ impl Writer {
             )));
         }
         let (folder, part, name) = (&file.folder, &file.names.part, file.path.file_name());
-        let replaced = match self.on_conflict {
-            OnConflict::Overwrite => folder.find(name)?,
-            _ => None,
+        let replaced = match self.on_conflict.replaces() {
+            true => folder.find(name)?,
+            false => None,
         };
         // A folder or a link that appeared in the meantime must not be
         // replaced.
@@ -367,7 +415,7 @@ impl Writer {
         }
         file.open_up(replaced.as_ref());
         match self.on_conflict {
-            OnConflict::Overwrite => {
+            OnConflict::Overwrite | OnConflict::Update => {
                 folder.rename_over(part, name)?;
                 self.replacing.insert(folder::identity(&file.stat));
             }
@@ -472,7 +520,7 @@ pub(super) fn link_conflict(
     }
     Ok(match on_conflict {
         OnConflict::Refuse => Some(RefuseReason::Exists),
-        OnConflict::Rename | OnConflict::Overwrite => None,
+        OnConflict::Rename | OnConflict::Overwrite | OnConflict::Update => None,
         OnConflict::Resume => {
             let is_same = folder.read_link(name)?.as_deref() == Some(target.as_bytes());
             (!is_same).then_some(RefuseReason::Differs)
@@ -488,6 +536,40 @@ fn compare(folder: &Folder, name: &[u8], there: &Stat, entry: &Entry) -> io::Res
     // Left by an attempt that died between renaming and cleaning up.
     folder.remove(&PartNames::of(name).record)?;
     Ok(Answer::Compare(digest_of(folder.open_file(name)?)?))
+}
+
+/// A file of the same size is offered as the whole of an attempt before: a sender with
+/// other contents begins again from its first block.
+fn update(folder: &Folder, name: &[u8], there: &Stat, entry: &Entry) -> io::Result<Answer> {
+    if folder::size_bytes(there) != Some(entry.size_bytes) {
+        return Ok(Answer::Send);
+    }
+    if entry.size_bytes == 0 {
+        return compare(folder, name, there, entry);
+    }
+    let tree = tree_of(folder.open_file(name)?, entry.size_bytes)?;
+    Ok(tree.map_or(Answer::Send, |tree| Answer::Resume(Box::new(tree))))
+}
+
+/// The blocks of a file; `None` if it has become shorter.
+fn tree_of(mut file: File, size_bytes: u64) -> io::Result<Option<DigestTree>> {
+    let mut tree = DigestTree::new();
+    let mut buffer = vec![0; 1 << 18];
+    while tree.blocks() < block_count(size_bytes) {
+        let mut left = (size_bytes - tree.blocks() * BLOCK_BYTES).min(BLOCK_BYTES);
+        let mut hasher = BlockHasher::new(tree.blocks(), size_bytes);
+        while left > 0 {
+            let room = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+            let bytes = file.read(&mut buffer[..room])?;
+            if bytes == 0 {
+                return Ok(None);
+            }
+            hasher.update(&buffer[..bytes]);
+            left -= bytes as u64;
+        }
+        tree.push(hasher.finish());
+    }
+    Ok(Some(tree))
 }
 
 fn digest_of(mut file: File) -> io::Result<Digest> {

@@ -3,6 +3,7 @@
 mod rgb;
 mod yuv;
 
+pub(crate) use self::yuv::{Planes, Range};
 use super::{Encoding, Picture, PictureError, PixelFormat, jpeg};
 
 impl Picture {

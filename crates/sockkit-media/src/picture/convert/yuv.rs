@@ -76,6 +76,76 @@ pub(super) fn from_rgb(frame: &Picture, to: PixelFormat) -> Vec<u8> {
     }
 }
 
+/// Planes of Y'CbCr in layouts that are no pixel format, as files hold them.
+///
+/// Luma first, then Cb, then Cr, rows unpadded, sides of colour rounded up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Planes {
+    /// Pixels that share a colour from left to right.
+    pub(crate) across: u32,
+    /// Rows that share a colour.
+    pub(crate) down: u32,
+    pub(crate) range: Range,
+}
+
+/// What black and white are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Range {
+    /// 16 and 235.
+    Limited,
+    /// 0 and 255.
+    Full,
+}
+
+impl Planes {
+    /// What [`PixelFormat::I420`] holds, of even sides.
+    pub(crate) const I420: Self = Self {
+        across: 2,
+        down: 2,
+        range: Range::Limited,
+    };
+
+    /// Bytes of each of the two planes of colour.
+    pub(crate) const fn colour_bytes(self, width_px: u32, height_px: u32) -> usize {
+        width_px.div_ceil(self.across) as usize * height_px.div_ceil(self.down) as usize
+    }
+
+    /// Packed RGB of a whole picture's planes.
+    pub(crate) fn to_rgb(self, data: &[u8], width_px: u32, height_px: u32) -> Vec<u8> {
+        let (width, across) = (width_px as usize, self.across as usize);
+        let (luma, colour) = data.split_at(width * height_px as usize);
+        let (blue, red) = colour.split_at(self.colour_bytes(width_px, height_px));
+        let mut pixels = vec![0; luma.len() * 3];
+        let rows = luma
+            .chunks_exact(width)
+            .zip(pixels.chunks_exact_mut(width * 3));
+        for (row, (luma, out)) in rows.enumerate() {
+            let first = row / self.down as usize * width.div_ceil(across);
+            for (column, (&luma, out)) in luma.iter().zip(out.as_chunks_mut().0).enumerate() {
+                let at = first + column / across;
+                *out = match self.range {
+                    Range::Limited => pixel(luma, tint(blue[at], red[at])),
+                    Range::Full => full_range_pixel(luma, blue[at], red[at]),
+                };
+            }
+        }
+        pixels
+    }
+
+    /// Luma of limited range, spread to the full one.
+    pub(crate) fn spread(luma: Vec<u8>) -> Vec<u8> {
+        luma.into_iter()
+            .map(|luma| clamp(298 * (i32::from(luma) - 16) + 128))
+            .collect()
+    }
+}
+
+fn full_range_pixel(luma: u8, blue: u8, red: u8) -> [u8; 3] {
+    let (u, v) = (i32::from(blue) - 128, i32::from(red) - 128);
+    let base = 256 * i32::from(luma) + 128;
+    [base + 359 * v, base - 88 * u - 183 * v, base + 454 * u].map(clamp)
+}
+
 fn size_of_luma(frame: &Picture) -> usize {
     frame.width_px() as usize * frame.height_px() as usize
 }

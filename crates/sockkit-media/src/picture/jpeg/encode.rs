@@ -2,6 +2,7 @@
 
 use libjpeg_turbo_rs as turbo;
 
+use super::frame::MAX_NARROW_PX;
 use crate::picture::{Encoding, Picture, PictureError, PixelFormat};
 
 /// Compresses a picture as JPEG; keeps capture time and number.
@@ -34,8 +35,16 @@ pub fn encode(frame: &Picture, quality: u8) -> Result<Picture, PictureError> {
         frame.height_px() as usize,
         order,
         quality.clamp(1, 100),
-        turbo::Subsampling::S420,
+        subsampling(frame.width_px()),
     )
     .map_err(|error| PictureError::Encode(error.into()))?;
     Ok(Picture::from_jpeg(jpeg)?.stamped_like(frame))
+}
+
+/// Of so few columns decoders differ in how they spread a shared colour.
+fn subsampling(width_px: u32) -> turbo::Subsampling {
+    match width_px {
+        ..=MAX_NARROW_PX => turbo::Subsampling::S444,
+        _ => turbo::Subsampling::S420,
+    }
 }

@@ -1,6 +1,7 @@
 //! Walks the segments before a JPEG's compressed data.
 #![warn(clippy::indexing_slicing)]
 
+use super::frame::is_frame;
 use crate::picture::PictureError;
 
 /// Reads the width and height from a JPEG's frame header, in pixels.
@@ -15,9 +16,7 @@ pub fn dimensions(jpeg: &[u8]) -> Result<(u32, u32), PictureError> {
     for segment in Segments::new(jpeg)? {
         let segment = segment?;
         match segment.marker {
-            // From baseline to arithmetic coding, except DHT (C4), JPG (C8) and
-            // DAC (CC).
-            0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
+            marker if is_frame(marker) => {
                 let [_precision, h1, h0, w1, w0, ..] = *segment.body else {
                     return Err(cut_off(jpeg));
                 };
@@ -119,3 +118,8 @@ pub(super) const START_OF_IMAGE: u8 = 0xd8;
 pub(super) const END_OF_IMAGE: u8 = 0xd9;
 pub(super) const START_OF_SCAN: u8 = 0xda;
 pub(super) const HUFFMAN_TABLES: u8 = 0xc4;
+pub(super) const ARITHMETIC_CONDITIONING: u8 = 0xcc;
+pub(super) const QUANTIZATION_TABLES: u8 = 0xdb;
+pub(super) const LINE_COUNT: u8 = 0xdc;
+pub(super) const RESTART_INTERVAL: u8 = 0xdd;
+pub(super) const EXIF: u8 = 0xe1;

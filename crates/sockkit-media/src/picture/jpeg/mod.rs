@@ -8,11 +8,15 @@
 
 mod decode;
 mod encode;
+mod exif;
+mod frame;
 mod markers;
 mod split;
 mod tables;
 mod trim;
+mod walk;
 
+pub(super) use self::exif::orientation;
 pub use self::{
     decode::{decode, decode_as},
     encode::encode,

@@ -3,11 +3,13 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::markers::{END_OF_IMAGE, START_OF_IMAGE};
-use crate::picture::PictureError;
+use super::walk::{Walk, Walked};
 
-/// Splits concatenated JPEGs into images, for example a webcam's stream saved
-/// to disk.
+/// Cuts a stream of JPEGs into images: a webcam's stream saved to disk.
+///
+/// What stands between images is skipped, such as the headers of a multipart
+/// stream. An image that is cut off, too long, or whose segments do not follow each
+/// other is left out, and the next one is looked for.
 ///
 /// Push bytes, take images until there are none, and repeat. Holds at most the
 /// largest image and what was pushed after it.
@@ -18,31 +20,33 @@ use crate::picture::PictureError;
 /// # let image = Picture::new(PixelFormat::Gray, 8, 8, vec![0; 64])?;
 /// # let image = jpeg::encode(&image, 80)?.into_data();
 /// let mut splitter = jpeg::Splitter::new(1 << 20);
-/// splitter.push(&[&image[..], &image[..9]].concat());
-/// assert_eq!(splitter.take()?, Some(image));
-/// assert_eq!(splitter.take()?, None);
+/// splitter.push(&[b"--frame\r\n\r\n", &image[..], &image[..9]].concat());
+/// assert_eq!(splitter.take(), Some(image));
+/// assert_eq!(splitter.take(), None);
 /// assert!(splitter.has_partial());
 /// # Ok::<(), sockkit::picture::PictureError>(())
 /// ```
 #[derive(Debug)]
 pub struct Splitter {
     buffer: BytesMut,
-    /// Where to continue searching for the end of the image at the start of the
-    /// buffer.
-    scanned: usize,
-    /// Number of bytes already taken, for errors.
-    taken: usize,
+    /// Through the image at the buffer's start, if one is there.
+    walk: Option<Walk>,
     max_image_bytes: usize,
+    has_ended: bool,
+    left_out: u64,
+    skipped_bytes: u64,
 }
 
 impl Splitter {
-    /// Rejects images of more than `max_image_bytes`.
+    /// Leaves out images of more than `max_image_bytes`.
     pub fn new(max_image_bytes: usize) -> Self {
         Self {
             buffer: BytesMut::new(),
-            scanned: 0,
-            taken: 0,
+            walk: None,
             max_image_bytes,
+            has_ended: false,
+            left_out: 0,
+            skipped_bytes: 0,
         }
     }
 
@@ -51,79 +55,78 @@ impl Splitter {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Takes the next complete image; `None` if more bytes are needed.
-    ///
-    /// # Errors
-    /// [`PictureError::NotJpeg`] if something other than an image or zeros
-    /// follows, [`PictureError::JpegTooLong`] if an image exceeds the limit.
-    pub fn take(&mut self) -> Result<Option<Bytes>, PictureError> {
-        if self.scanned == 0 && !self.find_start()? {
-            return Ok(None);
-        }
-        let end = end_of_image(&self.buffer, &mut self.scanned);
-        let length = end.unwrap_or(self.buffer.len());
-        if length > self.max_image_bytes {
-            return Err(PictureError::JpegTooLong {
-                offset: self.taken,
-                limit: self.max_image_bytes,
-            });
-        }
-        Ok(end.map(|end| {
-            self.scanned = 0;
-            self.taken += end;
-            self.buffer.split_to(end).freeze()
-        }))
-    }
-
-    /// Whether the buffer contains an incomplete image.
-    pub fn has_partial(&self) -> bool {
-        !self.buffer.is_empty()
-    }
-
-    /// Skips the zeros that pad some streams; returns `false` if there is no
-    /// start yet.
-    fn find_start(&mut self) -> Result<bool, PictureError> {
-        let zeros = self.buffer.iter().take_while(|&&byte| byte == 0).count();
-        self.buffer.advance(zeros);
-        self.taken += zeros;
-        match *self.buffer {
-            [0xff, START_OF_IMAGE, ..] => {
-                self.scanned = 2;
-                Ok(true)
+    /// Gives the next whole image out, or `None` until more bytes are pushed.
+    pub fn take(&mut self) -> Option<Bytes> {
+        while self.find_start() {
+            let walked = self.walk.as_mut()?.over(&self.buffer);
+            let most = self.max_image_bytes;
+            match walked {
+                Walked::Incomplete if self.buffer.len() <= most && !self.has_ended => return None,
+                Walked::Whole { end } if end <= most => {
+                    self.walk = None;
+                    return Some(self.buffer.split_to(end).freeze());
+                }
+                Walked::Cut { next } | Walked::Whole { end: next } => self.leave_out(next),
+                // A lost byte may have put the next image inside a segment of this one.
+                Walked::Incomplete | Walked::Broken { .. } => self.leave_out(START.len()),
             }
-            [] | [0xff] => Ok(false),
-            _ => Err(PictureError::NotJpeg { offset: self.taken }),
         }
+        None
+    }
+
+    /// Says that no more bytes come. An image that has begun is left out, and
+    /// [`take`](Self::take) gives those that its length was mistaken for.
+    pub const fn finish(&mut self) {
+        self.has_ended = true;
+    }
+
+    /// Whether an image has begun and not ended.
+    pub const fn has_partial(&self) -> bool {
+        self.walk.is_some()
+    }
+
+    /// Images left out so far.
+    pub const fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// Bytes so far that belong to no image given out, other than zeros.
+    pub const fn skipped_bytes(&self) -> u64 {
+        self.skipped_bytes
+    }
+
+    /// Brings the start of an image to the buffer's start; `false` if there is none yet.
+    fn find_start(&mut self) -> bool {
+        if self.walk.is_some() {
+            return true;
+        }
+        let found = self
+            .buffer
+            .windows(START.len())
+            .position(|bytes| bytes == START);
+        // The last bytes may be the first of a start.
+        let kept = START.len() - 1;
+        self.skip(found.unwrap_or_else(|| self.buffer.len().saturating_sub(kept)));
+        self.walk = found.map(|_| Walk::from_start());
+        found.is_some()
+    }
+
+    fn leave_out(&mut self, bytes: usize) {
+        self.walk = None;
+        self.left_out += 1;
+        self.skip(bytes);
+    }
+
+    /// Zeros pad some streams and are no loss.
+    fn skip(&mut self, bytes: usize) {
+        let skipped = self.buffer.iter().take(bytes).filter(|&&byte| byte != 0);
+        self.skipped_bytes += skipped.count() as u64;
+        self.buffer.advance(bytes);
     }
 }
 
-/// Returns the offset after the image that `from` is in, or `None` if it is
-/// incomplete; `from` is then where to continue.
-///
-/// Searches forward, because a stale end marker may follow the real one, and a
-/// thumbnail's is inside a segment. In a scan, 0xff is always followed by 0x00
-/// or a restart marker. Elsewhere it starts a segment, whose body may contain
-/// anything and is skipped.
-pub(super) fn end_of_image(jpeg: &[u8], from: &mut usize) -> Option<usize> {
-    loop {
-        let rest = jpeg.get(*from..)?;
-        let Some(skipped) = rest.iter().position(|&byte| byte == 0xff) else {
-            *from = jpeg.len();
-            return None;
-        };
-        let at = *from + skipped;
-        *from = at;
-        *from = match *jpeg.get(at + 1)? {
-            END_OF_IMAGE => return Some(at + 2),
-            0x00 | 0x01 | 0xd0..=0xd7 => at + 2,
-            0xff => at + 1,
-            _ => {
-                let length = [*jpeg.get(at + 2)?, *jpeg.get(at + 3)?];
-                at + 2 + usize::from(u16::from_be_bytes(length))
-            }
-        };
-    }
-}
+/// The start of an image, and the first byte of its first segment.
+const START: [u8; 3] = [0xff, 0xd8, 0xff];
 
 #[cfg(test)]
 mod tests {
@@ -131,38 +134,94 @@ mod tests {
     use crate::picture::{Picture, PixelFormat, jpeg};
 
     fn image(shade: u8) -> Bytes {
-        let gray = Picture::new(PixelFormat::Gray, 8, 8, vec![shade; 64]).unwrap();
+        let pixels = (0..=255)
+            .map(|at: u8| at.wrapping_mul(shade))
+            .collect::<Vec<_>>();
+        let gray = Picture::new(PixelFormat::Gray, 16, 16, pixels).unwrap();
         jpeg::encode(&gray, 80).unwrap().into_data()
     }
 
-    /// Splits `stream` cut in two at every byte.
+    fn split(parts: &[&[u8]]) -> Vec<Bytes> {
+        let mut splitter = Splitter::new(1 << 20);
+        splitter.push(&parts.concat());
+        splitter.finish();
+        std::iter::from_fn(|| splitter.take()).collect()
+    }
+
+    /// Splits `stream` cut in two at every byte; gives how many images were left out.
     #[track_caller]
-    fn check(stream: &[u8], expected: &[Bytes]) {
+    fn check(parts: &[&[u8]], expected: &[&Bytes]) -> u64 {
+        let stream = parts.concat();
+        let mut left_out = 0;
         for cut in 0..=stream.len() {
-            let mut splitter = Splitter::new(usize::MAX);
+            let mut splitter = Splitter::new(1 << 20);
             let mut images = Vec::new();
             for part in [&stream[..cut], &stream[cut..]] {
                 splitter.push(part);
-                while let Some(image) = splitter.take().unwrap() {
-                    images.push(image);
-                }
+                images.extend(std::iter::from_fn(|| splitter.take()));
             }
-            assert_eq!(images, expected, "cut at {cut}");
+            assert!(images.iter().eq(expected.iter().copied()), "cut at {cut}");
             assert!(!splitter.has_partial());
+            left_out = splitter.left_out();
         }
+        left_out
     }
 
     #[test]
     fn images_come_out_whatever_the_cuts() {
         let (dark, light) = (image(0), image(255));
-        check(&[&dark[..], &light[..]].concat(), &[dark, light]);
+        assert_eq!(check(&[&dark, &light], &[&dark, &light]), 0);
+    }
+
+    /// What ffmpeg, cameras and `curl` write between pictures.
+    #[test]
+    fn what_stands_between_images_is_skipped() {
+        let (dark, light) = (image(3), image(7));
+        for between in [
+            &[0; 5][..],
+            b"\r\n",
+            b"\xff\xff\xff",
+            b"\xff\xd8\n",
+            b"garbage",
+            b"\r\n--frame\r\nContent-Type: image/jpeg\r\nContent-Length: 6\r\n\r\n",
+        ] {
+            let parts = [between, &dark, between, &light, between];
+            assert_eq!(check(&parts, &[&dark, &light]), 0, "{between:?}");
+        }
     }
 
     #[test]
-    fn zeros_between_images_are_skipped() {
-        let dark = image(0);
-        let padded = [&[0, 0][..], &dark, &[0; 5], &dark].concat();
-        check(&padded, &[dark.clone(), dark]);
+    fn skipped_bytes_are_counted_but_for_zeros() {
+        let mut splitter = Splitter::new(1 << 20);
+        splitter.push(&[&[0; 9][..], &image(5), b"\r\n\0", &image(6)].concat());
+        assert_eq!(std::iter::from_fn(|| splitter.take()).count(), 2);
+        assert_eq!((splitter.skipped_bytes(), splitter.left_out()), (2, 0));
+    }
+
+    #[test]
+    fn an_image_cut_anywhere_costs_no_other_one() {
+        let (cut, whole) = (image(9), image(11));
+        for length in 4..cut.len() - 1 {
+            let images = split(&[&whole, &cut[..length], &whole, &whole]);
+            assert_eq!(images.len(), 3, "cut at {length}");
+            // Cut where a segment could go on as the next image begins, it stays before it.
+            assert!(images.iter().all(|image| image.ends_with(&whole)));
+        }
+    }
+
+    /// A length read from damage in a scan would pass over up to 64 KiB.
+    #[test]
+    fn a_damaged_scan_costs_no_other_image() {
+        let (sound, whole) = (image(13), image(17));
+        let scan = sound.len() - 20;
+        for marker in 0x02..=0xfe {
+            if matches!(marker, 0xd8 | 0xd9) {
+                continue;
+            }
+            let mut damaged = sound.to_vec();
+            damaged[scan..scan + 4].copy_from_slice(&[0xff, marker, 0x40, 0]);
+            assert_eq!(split(&[&damaged, &whole]), [&damaged[..], &whole[..]]);
+        }
     }
 
     #[test]
@@ -174,7 +233,7 @@ mod tests {
             &plain[2..],
         ];
         let thumbnail = Bytes::from(thumbnail.concat());
-        check(&[&thumbnail[..], &plain[..]].concat(), &[thumbnail, plain]);
+        check(&[&thumbnail, &plain], &[&thumbnail, &plain]);
     }
 
     #[test]
@@ -182,27 +241,24 @@ mod tests {
         let image = image(7);
         let mut splitter = Splitter::new(image.len());
         splitter.push(&image);
-        assert_eq!(splitter.take().unwrap(), Some(image.clone()));
+        assert_eq!(splitter.take(), Some(image.clone()));
         let mut splitter = Splitter::new(image.len() - 1);
         splitter.push(&image[..image.len() - 1]);
-        assert_eq!(splitter.take().unwrap(), None);
+        assert_eq!(splitter.take(), None);
         splitter.push(&[0xd9]);
-        assert!(matches!(
-            splitter.take(),
-            Err(PictureError::JpegTooLong { .. })
-        ));
+        assert_eq!(splitter.take(), None);
+        assert_eq!(splitter.left_out(), 1);
     }
 
     #[test]
-    fn garbage_is_refused_where_it_is() {
-        let image = image(7);
-        let mut splitter = Splitter::new(1 << 20);
-        splitter.push(&image);
-        splitter.push(b"garbage");
-        splitter.take().unwrap();
-        let offset = image.len();
-        assert!(
-            matches!(splitter.take(), Err(PictureError::NotJpeg { offset: at }) if at == offset)
-        );
+    fn memory_is_bounded_by_the_largest_image() {
+        let mut splitter = Splitter::new(1_000);
+        splitter.push(&image(1)[..300]);
+        for _ in 0..1_000 {
+            splitter.push(&[7; 100]);
+            assert_eq!(splitter.take(), None);
+            assert!(splitter.buffer.len() <= 1_100);
+        }
+        assert_eq!(splitter.left_out(), 1);
     }
 }

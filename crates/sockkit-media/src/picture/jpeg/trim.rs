@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use super::{
     markers::{HUFFMAN_TABLES, START_OF_SCAN, Segments, cut_off},
-    split::end_of_image,
     tables::standard_huffman_tables,
+    walk::{Walk, Walked},
 };
 use crate::picture::PictureError;
 
@@ -32,8 +32,9 @@ pub fn trim(jpeg: &[u8]) -> Result<Cow<'_, [u8]>, PictureError> {
         }
     }
     let scan = scan.ok_or_else(|| cut_off(jpeg))?;
-    let mut from = scan.end;
-    let end = end_of_image(jpeg, &mut from).ok_or_else(|| cut_off(jpeg))?;
+    let Walked::Whole { end } = Walk::in_scan(scan.end).over(jpeg) else {
+        return Err(cut_off(jpeg));
+    };
     let (image, _tail) = jpeg.split_at(end);
     if has_tables {
         return Ok(Cow::Borrowed(image));

@@ -7,53 +7,82 @@
 //! # Source
 //! ISO/IEC 14496-12 for the boxes; 14496-1 for the descriptor of JPEG.
 
-use std::{io, num::NonZeroU32};
+use std::{io, num::NonZeroU32, time::Duration};
 
 use shiguredo_mp4::{
     BoxSize, BoxType, Either, Encode, FixedPointNumber, LanguageCode, Mp4FileTime, SampleFlags,
     Uint,
     boxes::{
-        Brand, DinfBox, EsdsBox, FtypBox, HdlrBox, MdhdBox, MdiaBox, MediaHeader, MfhdBox, MinfBox,
-        MoofBox, MoovBox, MvexBox, MvhdBox, SampleEntry, StblBox, StcoBox, StscBox, StsdBox,
-        StszBox, SttsBox, TfdtBox, TfhdBox, TkhdBox, TrafBox, TrakBox, TrexBox, TrunBox,
+        Brand, DinfBox, EsdsBox, FtypBox, HdlrBox, MdhdBox, MdiaBox, MediaHeader, MehdBox, MfhdBox,
+        MinfBox, MoofBox, MoovBox, MvexBox, MvhdBox, SampleEntry, StblBox, StcoBox, StscBox,
+        StsdBox, StszBox, SttsBox, TfdtBox, TfhdBox, TkhdBox, TrafBox, TrakBox, TrexBox, TrunBox,
         TrunSample, UnknownBox, VisualSampleEntryFields, VmhdBox,
     },
     descriptors::{DecoderConfigDescriptor, EsDescriptor, SlConfigDescriptor},
 };
 
-/// The start of a file: its type, and one track.
-pub(super) fn start(entry: SampleEntry, width_px: u16, height_px: u16) -> io::Result<Vec<u8>> {
-    let ftyp = FtypBox {
-        major_brand: Brand::ISO5,
-        minor_version: 0,
-        compatible_brands: vec![Brand::ISO5, Brand::ISO6, Brand::MP41],
-    };
-    let moov = MoovBox {
-        mvhd_box: MvhdBox {
-            creation_time: Mp4FileTime::default(),
-            modification_time: Mp4FileTime::default(),
-            timescale: TICKS_PER_SECOND,
-            duration: 0,
-            rate: MvhdBox::DEFAULT_RATE,
-            volume: MvhdBox::DEFAULT_VOLUME,
-            matrix: MvhdBox::DEFAULT_MATRIX,
-            next_track_id: TRACK + 1,
-        },
-        trak_boxes: vec![track(entry, width_px, height_px)],
-        mvex_box: Some(MvexBox {
-            mehd_box: None,
-            trex_boxes: vec![TrexBox {
-                track_id: TRACK,
-                default_sample_description_index: 1,
-                default_sample_duration: 0,
-                default_sample_size: 0,
-                default_sample_flags: SampleFlags::empty(),
-            }],
+use crate::picture::Timestamp;
+
+/// The start of a file: what it is, and one track of such pictures.
+///
+/// It has the same length whatever the duration, so that it can be written over.
+pub(super) struct Start {
+    pub(super) entry: SampleEntry,
+    pub(super) width_px: u16,
+    pub(super) height_px: u16,
+    pub(super) created: Timestamp,
+}
+
+impl Start {
+    /// A duration of zero is one that is not known yet.
+    pub(super) fn encode(&self, duration: Duration) -> io::Result<Vec<u8>> {
+        let ftyp = FtypBox {
+            major_brand: Brand::ISO5,
+            minor_version: 0,
+            compatible_brands: vec![Brand::ISO5, Brand::ISO6, Brand::MP41],
+        };
+        // Below the limit at which the boxes would change their length.
+        let millis = duration.as_millis().min(u128::from(u32::MAX));
+        let millis = u64::try_from(millis).unwrap_or(u64::MAX);
+        let created = file_time(self.created);
+        let moov = MoovBox {
+            mvhd_box: MvhdBox {
+                creation_time: created,
+                modification_time: created,
+                timescale: MILLIS_PER_SECOND,
+                duration: millis,
+                rate: MvhdBox::DEFAULT_RATE,
+                volume: MvhdBox::DEFAULT_VOLUME,
+                matrix: MvhdBox::DEFAULT_MATRIX,
+                next_track_id: TRACK + 1,
+            },
+            trak_boxes: vec![self.track(created, millis)],
+            mvex_box: Some(MvexBox {
+                mehd_box: Some(MehdBox {
+                    fragment_duration: millis,
+                }),
+                trex_boxes: vec![TrexBox {
+                    track_id: TRACK,
+                    default_sample_description_index: 1,
+                    default_sample_duration: 0,
+                    default_sample_size: 0,
+                    default_sample_flags: SampleFlags::empty(),
+                }],
+                unknown_boxes: Vec::new(),
+            }),
             unknown_boxes: Vec::new(),
-        }),
-        unknown_boxes: Vec::new(),
-    };
-    Ok([encoded(&ftyp)?, encoded(&moov)?].concat())
+        };
+        Ok([encoded(&ftyp)?, encoded(&moov)?].concat())
+    }
+}
+
+/// Seconds since 1904; none for a time that no clock tells.
+fn file_time(captured: Timestamp) -> Mp4FileTime {
+    let seconds = captured.as_micros() / 1_000_000;
+    match seconds {
+        1..=MAX_UNIX_SECONDS => Mp4FileTime::from_unix_time(Duration::from_secs(seconds)),
+        _ => Mp4FileTime::default(),
+    }
 }
 
 /// One picture of a fragment: its length in the file, and its duration.
@@ -155,72 +184,74 @@ fn run_entry(picture: &Sample, flags_are_said: bool) -> TrunSample {
     }
 }
 
-fn track(entry: SampleEntry, width_px: u16, height_px: u16) -> TrakBox {
-    // The box has signed 16.16 numbers; pictures are at most 8,192 px wide.
-    let side = |px: u16| FixedPointNumber::new(i16::try_from(px).unwrap_or(i16::MAX), 0);
-    let tkhd_box = TkhdBox {
-        flag_track_enabled: true,
-        flag_track_in_movie: true,
-        flag_track_in_preview: false,
-        flag_track_size_is_aspect_ratio: false,
-        creation_time: Mp4FileTime::default(),
-        modification_time: Mp4FileTime::default(),
-        track_id: TRACK,
-        duration: 0,
-        layer: TkhdBox::DEFAULT_LAYER,
-        alternate_group: TkhdBox::DEFAULT_ALTERNATE_GROUP,
-        volume: TkhdBox::DEFAULT_VIDEO_VOLUME,
-        matrix: TkhdBox::DEFAULT_MATRIX,
-        width: side(width_px),
-        height: side(height_px),
-    };
-    // Empty tables: the fragments contain the samples.
-    let stbl_box = StblBox {
-        stsd_box: StsdBox {
-            entries: vec![entry],
-        },
-        stts_box: SttsBox {
-            entries: Vec::new(),
-        },
-        ctts_box: None,
-        cslg_box: None,
-        stsc_box: StscBox {
-            entries: Vec::new(),
-        },
-        stsz_box: StszBox::Variable {
-            entry_sizes: Vec::new(),
-        },
-        stco_or_co64_box: Either::A(StcoBox {
-            chunk_offsets: Vec::new(),
-        }),
-        stss_box: None,
-        sdtp_box: None,
-        unknown_boxes: Vec::new(),
-    };
-    TrakBox {
-        tkhd_box,
-        edts_box: None,
-        mdia_box: MdiaBox {
-            mdhd_box: MdhdBox {
-                creation_time: Mp4FileTime::default(),
-                modification_time: Mp4FileTime::default(),
-                timescale: TICKS_PER_SECOND,
-                duration: 0,
-                language: LanguageCode::UNDEFINED,
+impl Start {
+    fn track(&self, created: Mp4FileTime, millis: u64) -> TrakBox {
+        // The box has signed 16.16 numbers; no picture is wider than 8,192 px.
+        let side = |px: u16| FixedPointNumber::new(i16::try_from(px).unwrap_or(i16::MAX), 0);
+        let tkhd_box = TkhdBox {
+            flag_track_enabled: true,
+            flag_track_in_movie: true,
+            flag_track_in_preview: false,
+            flag_track_size_is_aspect_ratio: false,
+            creation_time: created,
+            modification_time: created,
+            track_id: TRACK,
+            duration: millis,
+            layer: TkhdBox::DEFAULT_LAYER,
+            alternate_group: TkhdBox::DEFAULT_ALTERNATE_GROUP,
+            volume: TkhdBox::DEFAULT_VIDEO_VOLUME,
+            matrix: TkhdBox::DEFAULT_MATRIX,
+            width: side(self.width_px),
+            height: side(self.height_px),
+        };
+        // Empty tables: the fragments have them.
+        let stbl_box = StblBox {
+            stsd_box: StsdBox {
+                entries: vec![self.entry.clone()],
             },
-            hdlr_box: HdlrBox {
-                handler_type: HdlrBox::HANDLER_TYPE_VIDE,
-                name: b"sockkit\0".to_vec(),
+            stts_box: SttsBox {
+                entries: Vec::new(),
             },
-            minf_box: MinfBox {
-                media_header: Some(MediaHeader::Vmhd(VmhdBox::default())),
-                dinf_box: DinfBox::LOCAL_FILE,
-                stbl_box,
+            ctts_box: None,
+            cslg_box: None,
+            stsc_box: StscBox {
+                entries: Vec::new(),
+            },
+            stsz_box: StszBox::Variable {
+                entry_sizes: Vec::new(),
+            },
+            stco_or_co64_box: Either::A(StcoBox {
+                chunk_offsets: Vec::new(),
+            }),
+            stss_box: None,
+            sdtp_box: None,
+            unknown_boxes: Vec::new(),
+        };
+        TrakBox {
+            tkhd_box,
+            edts_box: None,
+            mdia_box: MdiaBox {
+                mdhd_box: MdhdBox {
+                    creation_time: created,
+                    modification_time: created,
+                    timescale: TICKS_PER_SECOND,
+                    duration: 0,
+                    language: LanguageCode::UNDEFINED,
+                },
+                hdlr_box: HdlrBox {
+                    handler_type: HdlrBox::HANDLER_TYPE_VIDE,
+                    name: b"sockkit\0".to_vec(),
+                },
+                minf_box: MinfBox {
+                    media_header: Some(MediaHeader::Vmhd(VmhdBox::default())),
+                    dinf_box: DinfBox::LOCAL_FILE,
+                    stbl_box,
+                    unknown_boxes: Vec::new(),
+                },
                 unknown_boxes: Vec::new(),
             },
             unknown_boxes: Vec::new(),
-        },
-        unknown_boxes: Vec::new(),
+        }
     }
 }
 
@@ -271,6 +302,12 @@ fn encoded(item: &impl Encode) -> io::Result<Vec<u8>> {
 
 /// Capture times are in microseconds, and so is the file.
 const TICKS_PER_SECOND: NonZeroU32 = NonZeroU32::new(1_000_000).expect("not zero");
+
+/// What the header counts in, which has room for 49 days of them.
+const MILLIS_PER_SECOND: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
+
+/// 2040, when 32 bits of seconds since 1904 end.
+const MAX_UNIX_SECONDS: u64 = u32::MAX as u64 - 2_082_844_800;
 
 /// The one track.
 const TRACK: u32 = 1;

@@ -8,7 +8,7 @@ use shiguredo_mp4::boxes::SampleEntry;
 #[cfg(feature = "h264")]
 use super::h264::{self, H264};
 use super::{Codec, RecordError, RecorderConfig, boxes, boxes::SampleKind};
-use crate::picture::{Picture, PictureError, jpeg};
+use crate::picture::{Picture, PictureError, Turn, jpeg};
 
 /// The encoder of one recording.
 pub(super) enum Encoder {
@@ -47,7 +47,11 @@ impl Encoder {
     /// Converts the picture to the form that [`encode`](Self::encode) takes.
     pub(super) fn prepare(&self, frame: &Picture) -> Result<Picture, PictureError> {
         match self {
-            Self::MotionJpeg { quality } => jpeg::encode(frame, *quality),
+            // Players do not look for an orientation in each picture.
+            Self::MotionJpeg { quality } => match frame.turn() {
+                Turn::NONE => jpeg::encode(frame, *quality),
+                _ => jpeg::encode(&frame.to_rgb()?, *quality),
+            },
             #[cfg(feature = "h264")]
             Self::H264(_) => frame.convert(crate::picture::PixelFormat::I420),
         }

@@ -77,20 +77,12 @@ pub enum RecordError {
         #[source]
         source: PictureError,
     },
-    /// All pictures of a recording have the same size. The picture was not
-    /// recorded; others can be.
-    #[error(
-        "picture of {width_px}x{height_px} px in a recording of {recorded_width_px}x{recorded_height_px}"
-    )]
-    SizeChanged {
-        /// Width of this picture, in pixels.
-        width_px: u32,
-        /// Height of this picture, in pixels.
-        height_px: u32,
-        /// Width of the recording, in pixels.
-        recorded_width_px: u32,
-        /// Height of the recording, in pixels.
-        recorded_height_px: u32,
+    /// The pictures changed their size so often that no more files are begun. Those of
+    /// the last file's size are still recorded.
+    #[error("pictures of more than {limit} sizes, one after the other")]
+    TooManySizes {
+        /// The most files of one recording.
+        limit: u64,
     },
     /// The disk accepted no data for 10 s, or does not finish within a minute.
     #[error("disk of {} does not respond", path.display())]

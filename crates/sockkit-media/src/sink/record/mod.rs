@@ -1,17 +1,20 @@
 //! An MP4 recorder. Motion JPEG by default, without re-encoding and readable
 //! after a crash; H.264 optionally.
 //!
-//! The file is fragmented: every half second a fragment is passed to the
-//! operating system, so that a killed program loses at most the last second.
-//! Times are exact to the microsecond, at any rate. See `docs/recording.md` for
-//! players.
+//! The file is fragmented: every half second a fragment goes to the operating
+//! system, so that a killed program loses at most the last second. Times are
+//! exact to the microsecond, whatever the rate. What plays such files is told in
+//! `docs/recording.md`. A file holds pictures of one size: where that changes, the next
+//! file begins.
 
 mod boxes;
 mod config;
 mod encoder;
 mod error;
+mod film;
 #[cfg(feature = "h264")]
 mod h264;
+mod place;
 mod timeline;
 mod writer;
 
@@ -75,16 +78,18 @@ pub struct Recorder {
     /// Result of the thread; taken when it has been returned.
     ended: Option<oneshot::Receiver<Result<RecordSummary, RecordError>>>,
     codec: Codec,
-    size_px: Option<(u32, u32)>,
 }
 
-/// Result of a recording.
+/// What was recorded, in all files together.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct RecordSummary {
-    /// Number of pictures in the file.
+    /// Files: one, and one more each time that the pictures' size changed. None if there
+    /// was no picture.
+    pub files: u64,
+    /// Pictures in the files.
     pub frames: u64,
-    /// Length of the file; 0 if there was no picture and therefore is no file.
+    /// The files' lengths.
     pub bytes: u64,
     /// From the first picture to the end of the last.
     pub duration: Duration,
@@ -127,34 +132,23 @@ impl Recorder {
             places: Arc::new(Semaphore::new(QUEUE_FRAMES)),
             ended: Some(ended),
             codec,
-            size_px: None,
         })
     }
 
     /// Records one picture; waits while the disk is slow.
     ///
-    /// The first picture determines the recording's size.
+    /// A picture of another size than the one before begins another file: `walk-2.mp4`
+    /// after `walk.mp4`.
     ///
     /// # Errors
-    /// [`RecordError::Picture`], [`RecordError::SizeChanged`] and, for H.264,
-    /// `RecordError::H264Size` concern this picture only; after any other error
-    /// the recording has ended.
+    /// [`RecordError::Picture`] and, of H.264, `RecordError::H264Size` are about this
+    /// picture alone; after any other the recording has ended.
     ///
     /// # Cancel safety
     /// Cancel safe: the picture is not recorded then.
     pub async fn push(&mut self, frame: &Picture) -> Result<(), RecordError> {
         let number = frame.number();
         let frame = tidied(frame).map_err(|source| RecordError::Picture { number, source })?;
-        let (width_px, height_px) = (frame.width_px(), frame.height_px());
-        let (recorded_width_px, recorded_height_px) = self.size_px.unwrap_or((width_px, height_px));
-        if (recorded_width_px, recorded_height_px) != (width_px, height_px) {
-            return Err(RecordError::SizeChanged {
-                width_px,
-                height_px,
-                recorded_width_px,
-                recorded_height_px,
-            });
-        }
         encoder::check_size(&self.codec, &frame)?;
         let place = timeout(DISK_TIMEOUT, self.places.clone().acquire_owned())
             .await
@@ -162,7 +156,6 @@ impl Recorder {
             // The semaphore is never closed.
             .and_then(Result::ok)
             .ok_or_else(|| self.stalled())?;
-        self.size_px = Some((width_px, height_px));
         let queued = Queued {
             frame,
             _place: place,
@@ -175,8 +168,8 @@ impl Recorder {
 
     /// Records the newest pictures until their publisher is gone.
     ///
-    /// A slow disk leads to missed pictures, which `pictures` counts. Pictures
-    /// that do not match the recording are logged and skipped.
+    /// A disk that is behind costs pictures, which `pictures` counts as missed.
+    /// Damaged pictures are left out; the first one is logged.
     ///
     /// # Errors
     /// [`RecordError`] if the recording has ended, or if H.264 does not support
@@ -185,10 +178,16 @@ impl Recorder {
     /// # Cancel safety
     /// Cancel safe, except that one picture may not be recorded.
     pub async fn follow(&mut self, pictures: &mut Subscriber<Picture>) -> Result<(), RecordError> {
+        let mut damaged = 0_u64;
         while let Some(frame) = pictures.next().await {
             match self.push(&frame).await {
-                Err(error @ (RecordError::Picture { .. } | RecordError::SizeChanged { .. })) => {
-                    tracing::warn!(error = &error as &dyn Error, "picture not recorded");
+                Err(error @ RecordError::Picture { .. }) => {
+                    damaged += 1;
+                    let error = &error as &dyn Error;
+                    match damaged {
+                        1 => tracing::warn!(error, "picture not recorded"),
+                        _ => tracing::debug!(error, "picture not recorded"),
+                    }
                 }
                 pushed => pushed?,
             }
@@ -211,7 +210,7 @@ impl Recorder {
         self.thread_end(FINISH_TIMEOUT).await
     }
 
-    /// The path of the file.
+    /// The first file.
     pub fn path(&self) -> &Path {
         &self.path
     }

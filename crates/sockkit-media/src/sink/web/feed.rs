@@ -160,10 +160,11 @@ impl JpegBroadcaster {
         if self.counts_itself {
             self.stats.observe(frame);
         }
+        let (width_px, height_px) = frame.shown_size_px();
         self.show(StreamInfo {
             signal: Signal::Live,
-            width_px: frame.width_px(),
-            height_px: frame.height_px(),
+            width_px,
+            height_px,
         });
     }
 

@@ -29,9 +29,15 @@ pub enum ClipError {
         /// Position in the file, in bytes.
         offset: usize,
     },
-    /// Y4M with a chroma format other than 4:2:0 or gray, 8 bits a sample.
-    #[error("is y4m with colours other than 4:2:0 or gray; convert it with -pix_fmt yuv420p")]
-    Y4mColours,
+    /// Y4M with more than 8 bits a sample, or alpha.
+    #[error(
+        "is y4m with colours {colours}, not 8 bits a sample without alpha; \
+             convert it with ffmpeg -pix_fmt yuv420p"
+    )]
+    Y4mColours {
+        /// Their name in the header, escaped.
+        colours: String,
+    },
     /// A Y4M picture does not start with its marker.
     #[error("has a bad marker before picture {number}")]
     Y4mMark {
@@ -52,6 +58,12 @@ pub enum ClipError {
         /// The limit.
         limit: u64,
     },
+    /// The fragments of an MP4 file use absolute offsets in a way that is not supported.
+    #[error(
+        "has fragments whose offsets count from the beginning of the file; \
+         make it again with ffmpeg -c copy -movflags +default_base_moof"
+    )]
+    Mp4Offsets,
     /// The MP4 file uses another codec.
     #[error("contains video other than motion jpeg; convert it with ffmpeg -c:v mjpeg")]
     NotMotionJpeg,

@@ -21,8 +21,8 @@ use shiguredo_mp4::{
 };
 
 use super::{
-    ClipError, ClipFrame,
-    mp4::{Place, duration},
+    ClipError,
+    mp4::{Place, Shown},
 };
 use crate::picture::{Picture, PixelFormat};
 
@@ -66,7 +66,7 @@ impl H264 {
         &mut self,
         sample: &[u8],
         place: &Place,
-    ) -> Result<Option<ClipFrame>, ClipError> {
+    ) -> Result<Option<Shown>, ClipError> {
         let number = self.number;
         self.number += 1;
         let mut stream = std::mem::take(&mut self.head);
@@ -88,8 +88,8 @@ impl H264 {
         Ok(frame.and_then(|frame| self.timing.handle_decoded(frame)))
     }
 
-    /// Returns the pictures still to be shown.
-    pub(super) fn finish(mut self) -> Result<Vec<ClipFrame>, ClipError> {
+    /// Gives what is still to be shown.
+    pub(super) fn finish(mut self) -> Result<Vec<Shown>, ClipError> {
         let rest = self
             .decoder
             .flush_remaining()
@@ -129,23 +129,25 @@ impl Timing {
         Ok(())
     }
 
-    /// Takes the next picture to show; returns the previous one.
-    fn handle_decoded(&mut self, frame: Picture) -> Option<ClipFrame> {
+    /// Takes in the next picture to show; gives the one before.
+    fn handle_decoded(&mut self, frame: Picture) -> Option<Shown> {
         let Reverse(shown_at) = self.shown_at.pop()?;
         let (before, began) = self.waiting.replace((frame, shown_at))?;
         let ticks = u32::try_from(shown_at.saturating_sub(began)).unwrap_or(self.ticks);
-        Some(self.shown(before, ticks))
+        Some(self.shown(before, began, ticks))
     }
 
-    fn finish(&mut self) -> Option<ClipFrame> {
-        let (last, _) = self.waiting.take()?;
-        Some(self.shown(last, self.ticks))
+    fn finish(&mut self) -> Option<Shown> {
+        let (last, began) = self.waiting.take()?;
+        Some(self.shown(last, began, self.ticks))
     }
 
-    fn shown(&self, frame: Picture, ticks: u32) -> ClipFrame {
-        ClipFrame {
+    fn shown(&self, frame: Picture, at: i64, ticks: u32) -> Shown {
+        Shown {
             frame,
-            duration: Some(duration(ticks, self.ticks_per_second)),
+            at,
+            ticks,
+            ticks_per_second: self.ticks_per_second,
         }
     }
 }
@@ -272,10 +274,7 @@ mod tests {
             .filter_map(|_| timing.handle_decoded(frame()))
             .collect();
         shown.extend(timing.finish());
-        let durations: Vec<u64> = shown
-            .iter()
-            .map(|shown| u64::try_from(shown.duration.unwrap().as_millis()).unwrap())
-            .collect();
+        let durations: Vec<u64> = shown.iter().map(|shown| u64::from(shown.ticks)).collect();
         assert_eq!(durations, expected);
     }
 

@@ -1,15 +1,17 @@
-//! Concatenated JPEGs.
+//! Concatenated JPEGs, and a multipart stream saved to a file.
 
 use std::io::Read;
 
 use super::{ClipError, ClipFrame, MAX_IMAGE_BYTES, Pictures};
 use crate::picture::{Picture, jpeg::Splitter};
 
-/// Reads concatenated JPEGs. The format has no rate.
+/// Reads JPEGs one after the other, whatever stands between them. The format knows
+/// no rate.
 pub(super) struct Mjpeg<R> {
     input: R,
     splitter: Splitter,
     chunk: Vec<u8>,
+    has_ended: bool,
 }
 
 impl<R: Read> Mjpeg<R> {
@@ -18,6 +20,7 @@ impl<R: Read> Mjpeg<R> {
             input,
             splitter: Splitter::new(MAX_IMAGE_BYTES),
             chunk: vec![0; CHUNK_BYTES],
+            has_ended: false,
         }
     }
 }
@@ -25,18 +28,23 @@ impl<R: Read> Mjpeg<R> {
 impl<R: Read> Pictures for Mjpeg<R> {
     fn next(&mut self) -> Result<Option<ClipFrame>, ClipError> {
         loop {
-            if let Some(image) = self.splitter.take()? {
+            if let Some(image) = self.splitter.take() {
                 return Ok(Some(Picture::from_jpeg(image)?.into()));
             }
             let length = self.input.read(&mut self.chunk)?;
-            if length == 0 {
-                if self.splitter.has_partial() {
-                    tracing::warn!("clip ends inside a picture");
+            match length {
+                0 if self.has_ended => return Ok(None),
+                0 => {
+                    self.has_ended = true;
+                    self.splitter.finish();
                 }
-                return Ok(None);
+                length => self.splitter.push(&self.chunk[..length]),
             }
-            self.splitter.push(&self.chunk[..length]);
         }
+    }
+
+    fn left_out(&self) -> u64 {
+        self.splitter.left_out()
     }
 }
 
@@ -70,8 +78,8 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_are_refused() {
+    fn other_bytes_are_no_pictures() {
         let mut clip = Mjpeg::new(&b"RIFF, which is an avi"[..]);
-        assert!(matches!(clip.next(), Err(ClipError::Picture(_))));
+        assert!(clip.next().unwrap().is_none());
     }
 }

@@ -4,6 +4,8 @@
 //! ends when its `Clip` is dropped.
 
 mod error;
+#[cfg(feature = "record")]
+mod fragments;
 #[cfg(feature = "h264")]
 mod h264;
 #[cfg(test)]
@@ -11,6 +13,8 @@ mod hostile;
 mod mjpeg;
 #[cfg(feature = "record")]
 mod mp4;
+#[cfg(feature = "record")]
+mod track;
 mod y4m;
 
 use std::{
@@ -140,7 +144,10 @@ pub(crate) fn play_through(
     while shown < most && pictures.next()?.is_some() {
         shown += 1;
     }
-    Ok(shown)
+    match pictures.left_out() {
+        0 => Ok(shown),
+        _ => Err(ClipError::Empty),
+    }
 }
 
 impl Media {
@@ -169,7 +176,14 @@ impl Media {
 
 /// The pictures of a clip, once.
 trait Pictures {
+    /// The next picture. [`ClipError::Picture`] is about one alone, and the next may
+    /// be good; after any other error there is none.
     fn next(&mut self) -> Result<Option<ClipFrame>, ClipError>;
+
+    /// Damaged pictures that `next` has passed over so far.
+    fn left_out(&self) -> u64 {
+        0
+    }
 }
 
 /// Seekable input.
@@ -177,18 +191,19 @@ trait Input: Read + Seek {}
 
 impl<T: Read + Seek> Input for T {}
 
-/// The reader thread: plays until there are no subscribers, or an error occurs.
+/// The reading thread: plays until the clip is dropped, or something is wrong.
 fn play(
     media: &Media,
     size_px: Option<(u32, u32)>,
     out: &mpsc::Sender<Result<ClipFrame, ClipError>>,
 ) {
+    let mut damage = Damage::default();
     loop {
-        match play_once(media, size_px, out) {
-            Ok(Played::ToTheEnd) => {}
-            Ok(Played::UntilUnheard) => return,
+        match play_once(media, size_px, out, &mut damage) {
+            Ok(Played::ToTheEnd) => damage.report(),
+            Ok(Played::UntilDropped) => return,
             Err(error) => {
-                // Fails if the clip was dropped.
+                // The clip may be dropped by now.
                 let _ = out.blocking_send(Err(error));
                 return;
             }
@@ -198,30 +213,70 @@ fn play(
 
 enum Played {
     ToTheEnd,
-    UntilUnheard,
+    UntilDropped,
 }
 
 fn play_once(
     media: &Media,
     size_px: Option<(u32, u32)>,
     out: &mpsc::Sender<Result<ClipFrame, ClipError>>,
+    damage: &mut Damage,
 ) -> Result<Played, ClipError> {
     let mut pictures = media.open()?;
     let mut played = 0_u64;
-    while let Some(mut next) = pictures.next()? {
-        if let Some((width_px, height_px)) = size_px {
-            next.frame = next.frame.resize(width_px, height_px)?;
+    let mut last_error = None;
+    loop {
+        match next_resized(&mut *pictures, size_px) {
+            Ok(Some(next)) => {
+                if out.blocking_send(Ok(next)).is_err() {
+                    return Ok(Played::UntilDropped);
+                }
+                played += 1;
+            }
+            Ok(None) => break,
+            Err(error @ ClipError::Picture(_)) => {
+                damage.left_out += 1;
+                last_error = Some(error);
+            }
+            Err(error) => return Err(error),
         }
-        if out.blocking_send(Ok(next)).is_err() {
-            return Ok(Played::UntilUnheard);
+    }
+    damage.left_out += pictures.left_out();
+    // A clip without pictures would be played for ever in no time.
+    match played {
+        0 => Err(last_error.unwrap_or(ClipError::Empty)),
+        _ => Ok(Played::ToTheEnd),
+    }
+}
+
+fn next_resized(
+    pictures: &mut dyn Pictures,
+    size_px: Option<(u32, u32)>,
+) -> Result<Option<ClipFrame>, ClipError> {
+    let mut next = pictures.next()?;
+    if let (Some(next), Some((width_px, height_px))) = (&mut next, size_px) {
+        next.frame = next.frame.resize(width_px, height_px)?;
+    }
+    Ok(next)
+}
+
+/// Damaged pictures of a clip, of which the log tells once, however often it is played.
+#[derive(Debug, Default)]
+struct Damage {
+    left_out: u64,
+    is_told: bool,
+}
+
+impl Damage {
+    fn report(&mut self) {
+        if self.left_out > 0 && !self.is_told {
+            self.is_told = true;
+            tracing::warn!(
+                left_out = self.left_out,
+                "clip holds damaged pictures, which are left out"
+            );
         }
-        played += 1;
     }
-    // A clip without pictures would loop without end.
-    if played == 0 {
-        return Err(ClipError::Empty);
-    }
-    Ok(Played::ToTheEnd)
 }
 
 /// Enough to bridge a slow read; small, because pictures may be large.

@@ -8,8 +8,8 @@ use std::{
 };
 
 use shiguredo_mp4::{
-    TrackKind,
-    boxes::SampleEntry,
+    Decode,
+    boxes::{MoovBox, SampleEntry},
     demux::{
         DemuxError, Fmp4FileDemuxer, Input as Piece, Mp4FileDemuxer, Mp4FileKind,
         Mp4FileKindDetector, RequiredInput, Sample,
@@ -18,13 +18,20 @@ use shiguredo_mp4::{
 
 #[cfg(feature = "h264")]
 use super::h264::H264;
-use super::{ClipError, ClipFrame, Input, MAX_IMAGE_BYTES, Pictures};
+use super::{
+    ClipError, ClipFrame, Input, MAX_IMAGE_BYTES, Pictures,
+    fragments::rebase,
+    track::{Edit, Track},
+};
 use crate::picture::Picture;
 
-/// Reads the video track of an MP4 file.
+/// Reads one video track of an MP4 file, as its edit list and its matrix say.
 pub(super) struct Mp4<R> {
     input: R,
     demuxer: Demuxer,
+    track: Track,
+    /// The part of the track that is being shown.
+    edit: Edit,
     codec: Codec,
     /// Decoded pictures that have not been returned.
     ready: VecDeque<ClipFrame>,
@@ -50,17 +57,26 @@ enum Codec {
 impl<R: Input> Mp4<R> {
     pub(super) fn new(mut input: R) -> Result<Self, ClipError> {
         let mut detector = Mp4FileKindDetector::new();
+        let mut track = Track::default();
         while let Some(needed) = detector.required_input() {
             let bytes = read(&mut input, needed)?;
+            if bytes.get(4..8) == Some(b"moov")
+                && let Ok((moov, _)) = MoovBox::decode(&bytes)
+            {
+                track = Track::choose(&moov).unwrap_or_default();
+            }
             detector.handle_input(needed.to_input(&bytes));
         }
         let demuxer = match detector.file_kind().map_err(unsound)? {
             Some(Mp4FileKind::FragmentedMp4) => Demuxer::Fragments(Fmp4FileDemuxer::new()),
             _ => Demuxer::Whole(Mp4FileDemuxer::new()),
         };
+        let edit = track.edits.pop_front().unwrap_or(Edit::ALL);
         Ok(Self {
             input,
             demuxer,
+            track,
+            edit,
             codec: Codec::MotionJpeg,
             ready: VecDeque::new(),
             taken: 0,
@@ -73,20 +89,23 @@ impl<R: Input> Mp4<R> {
         loop {
             let needed = match self.demuxer.next_sample() {
                 Ok(None) => return Ok(None),
-                Ok(Some(sample)) if sample.track.kind == TrackKind::Video => {
+                Ok(Some(sample)) if sample.track.track_id == self.track.id => {
                     let place = Place::of(&sample);
                     if let Some(codec) = sample.sample_entry.map(Codec::of).transpose()? {
                         let before = std::mem::replace(&mut self.codec, codec);
-                        self.ready.extend(before.finish()?);
+                        let rest = before.finish()?;
+                        self.show(rest)?;
                     }
                     return Ok(Some(place));
                 }
-                Ok(Some(_sound)) => continue,
+                // Sound, or another track.
+                Ok(Some(_)) => continue,
                 Err(DemuxError::InputRequired(needed)) => needed,
                 Err(error) => return Err(unsound(error)),
             };
-            let bytes = read(&mut self.input, needed)?;
+            let mut bytes = read(&mut self.input, needed)?;
             check_runs(&bytes)?;
+            rebase(&mut bytes, needed.position)?;
             self.demuxer.handle_input(needed.to_input(&bytes));
         }
     }
@@ -115,27 +134,64 @@ impl<R: Input> Mp4<R> {
             place => place?,
         };
         let Some(place) = place else {
-            return self.finish();
+            return self.next_edit();
         };
         let Some(image) = self.read_picture(&place)? else {
             tracing::warn!("clip ends inside a picture");
             return self.finish();
         };
         self.taken += 1;
-        match &mut self.codec {
-            Codec::MotionJpeg => self.ready.push_back(motion_jpeg(image, &place)?),
+        let shown = match &mut self.codec {
+            Codec::MotionJpeg => Some(motion_jpeg(image, &place)?),
             #[cfg(feature = "h264")]
-            Codec::H264(decoder) => self.ready.extend(decoder.decode(&image, &place)?),
+            Codec::H264(decoder) => decoder.decode(&image, &place)?,
+        };
+        self.show(shown)?;
+        // What is stored later of H.264 may be shown earlier.
+        match matches!(self.codec, Codec::MotionJpeg) && place.shown_at >= self.edit.end {
+            true => self.next_edit(),
+            false => Ok(()),
+        }
+    }
+
+    /// Gives what the edit shows of these pictures.
+    fn show(&mut self, pictures: impl IntoIterator<Item = Shown>) -> Result<(), ClipError> {
+        for shown in pictures {
+            if let Some(ticks) = self.edit.ticks(shown.at, shown.ticks) {
+                self.ready.push_back(ClipFrame {
+                    frame: shown.frame.turned(self.track.turn)?,
+                    duration: Some(duration(ticks, shown.ticks_per_second)),
+                });
+            }
         }
         Ok(())
     }
 
-    /// Drains the decoder.
+    /// The track continues at another place, or has ended.
+    fn next_edit(&mut self) -> Result<(), ClipError> {
+        // Fragments are read once through, and what is compressed by the pictures before
+        // it cannot be begun anywhere.
+        let (Demuxer::Whole(demuxer), Codec::MotionJpeg, Some(edit)) =
+            (&mut self.demuxer, &self.codec, self.track.edits.pop_front())
+        else {
+            return self.finish();
+        };
+        self.edit = edit;
+        let tracks = demuxer.tracks().map_err(unsound)?;
+        let ticks_per_second = tracks
+            .iter()
+            .find(|track| track.track_id == self.track.id)
+            .map_or(1, |track| track.timescale.get());
+        let begin = Duration::from_secs(edit.begin.max(0).unsigned_abs()) / ticks_per_second;
+        demuxer.seek(begin).map_err(unsound)
+    }
+
+    /// Gives up what the decoder still holds.
     fn finish(&mut self) -> Result<(), ClipError> {
         self.ended = true;
         let codec = std::mem::replace(&mut self.codec, Codec::MotionJpeg);
-        self.ready.extend(codec.finish()?);
-        Ok(())
+        let rest = codec.finish()?;
+        self.show(rest)
     }
 }
 
@@ -164,8 +220,8 @@ impl Codec {
         }
     }
 
-    /// The pictures still to be shown.
-    fn finish(self) -> Result<Vec<ClipFrame>, ClipError> {
+    /// What is still to be shown.
+    fn finish(self) -> Result<Vec<Shown>, ClipError> {
         match self {
             Self::MotionJpeg => Ok(Vec::new()),
             #[cfg(feature = "h264")]
@@ -174,14 +230,24 @@ impl Codec {
     }
 }
 
-fn motion_jpeg(image: Vec<u8>, place: &Place) -> Result<ClipFrame, ClipError> {
+fn motion_jpeg(image: Vec<u8>, place: &Place) -> Result<Shown, ClipError> {
     if !image.starts_with(&[0xff, 0xd8]) {
         return Err(ClipError::NotMotionJpeg);
     }
-    Ok(ClipFrame {
+    Ok(Shown {
         frame: Picture::from_jpeg(image)?,
-        duration: Some(place.duration()),
+        at: place.shown_at,
+        ticks: place.ticks,
+        ticks_per_second: place.ticks_per_second,
     })
+}
+
+/// A picture in the order in which they are shown, times in the track's ticks.
+pub(super) struct Shown {
+    pub(super) frame: Picture,
+    pub(super) at: i64,
+    pub(super) ticks: u32,
+    pub(super) ticks_per_second: u32,
 }
 
 impl Demuxer {
@@ -206,11 +272,7 @@ pub(super) struct Place {
     bytes: usize,
     /// In the track's ticks, like the following fields.
     pub(super) ticks: u32,
-    /// Display time.
-    #[cfg_attr(
-        not(feature = "h264"),
-        expect(dead_code, reason = "JPEGs come in order")
-    )]
+    /// When it is shown.
     pub(super) shown_at: i64,
     pub(super) ticks_per_second: u32,
 }
@@ -238,13 +300,9 @@ impl Place {
             ticks_per_second,
         }
     }
-
-    fn duration(&self) -> Duration {
-        duration(self.ticks, self.ticks_per_second)
-    }
 }
 
-pub(super) fn duration(ticks: u32, per_second: u32) -> Duration {
+fn duration(ticks: u32, per_second: u32) -> Duration {
     Duration::from_nanos(u64::from(ticks) * 1_000_000_000 / u64::from(per_second))
 }
 
@@ -288,23 +346,30 @@ fn check_runs(fragment: &[u8]) -> Result<(), ClipError> {
     Ok(())
 }
 
-/// Iterates over boxes, name and body; ends at the first incomplete one.
-fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
+/// The boxes in a row, name and body; ends at the first that is not whole.
+pub(super) fn boxes(bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
+    boxes_at(bytes).map(|(name, begin, end)| (name, &bytes[begin..end]))
+}
+
+/// The same, and where the bodies begin and end.
+pub(super) fn boxes_at(bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], usize, usize)> {
+    let mut at = 0;
     std::iter::from_fn(move || {
-        let (size, rest) = bytes.split_first_chunk()?;
-        let (name, _) = rest.split_first_chunk()?;
+        let rest = bytes.get(at..)?;
+        let (size, named) = rest.split_first_chunk()?;
+        let (name, _) = named.split_first_chunk()?;
         let (mut header, mut length) = (8, u64::from(u32::from_be_bytes(*size)));
         if length == 1 {
             header = 16;
-            length = u64::from_be_bytes(*bytes.get(8..)?.first_chunk()?);
+            length = u64::from_be_bytes(*rest.get(8..)?.first_chunk()?);
         }
         let end = match length {
-            0 => bytes.len(),
-            _ => usize::try_from(length).ok()?.min(bytes.len()),
+            0 => rest.len(),
+            _ => usize::try_from(length).ok()?.min(rest.len()),
         };
-        let body = bytes.get(header..end)?;
-        bytes = &bytes[end..];
-        Some((name, body))
+        let (begin, end) = (at + header, at + end);
+        at = end;
+        (begin <= end).then_some((name, begin, end))
     })
 }
 
