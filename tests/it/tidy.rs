@@ -87,6 +87,72 @@ fn a_poisoned_lock_is_taken_as_it_is() {
     }
 }
 
+/// What may get another field or variant, in the crates that users match on.
+const OPEN: [&str; 33] = [
+    "Answer",
+    "CameraFormat",
+    "CameraSignal",
+    "Entry",
+    "EntryKind",
+    "Existing",
+    "FileOutcome",
+    "FileSummary",
+    "FileTime",
+    "Hello",
+    "Integrity",
+    "Job",
+    "Keepalive",
+    "LengthOrder",
+    "Linger",
+    "Manifest",
+    "Message",
+    "Offload",
+    "Older",
+    "OnConflict",
+    "PictureHeader",
+    "Plan",
+    "Progress",
+    "QueuePermit",
+    "ReassembledMessage",
+    "ReceiverEvent",
+    "Reviewed",
+    "Role",
+    "SenderEvent",
+    "SkipReason",
+    "Skipped",
+    "Summary",
+    "TrafficClass",
+];
+
+#[test]
+fn types_that_may_grow_are_open() {
+    let mut found = Vec::new();
+    for path in rust_files(&root().join("crates")) {
+        let source = fs::read_to_string(&path).expect("source is UTF-8");
+        let lines: Vec<_> = source.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let declared = ["pub struct ", "pub enum "].map(|kind| line.strip_prefix(kind));
+            let rest = declared.into_iter().flatten().next().unwrap_or_default();
+            let name = rest.split(|c: char| !c.is_alphanumeric()).next();
+            let Some(name) = OPEN.into_iter().find(|open| name == Some(open)) else {
+                continue;
+            };
+            let above = lines[..index].iter().rev();
+            let mut attributes = above.take_while(|line| line.starts_with("#["));
+            assert!(
+                attributes.any(|line| *line == "#[non_exhaustive]"),
+                "{}:{}: {name} is closed",
+                path.display(),
+                index + 1,
+            );
+            found.push(name);
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    assert_eq!(found, OPEN);
+}
+
 /// Which crate may use which, as ARCHITECTURE.md draws it; a package that is not here is
 /// a fault as well.
 const ARROWS: [(&str, &[&str]); 10] = [

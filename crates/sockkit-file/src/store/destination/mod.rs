@@ -23,7 +23,9 @@ use super::{
     stale,
     sync::{by_file_system, sync_files},
 };
-use crate::{Answer, Digest, Entry, EntryKind, EntryPath, LinkTarget, RawPath, RefuseReason};
+use crate::{
+    Answer, Digest, Entry, EntryIndex, EntryKind, EntryPath, LinkTarget, RawPath, RefuseReason,
+};
 
 /// A folder into which files are received.
 ///
@@ -72,6 +74,7 @@ impl Destination {
 
 /// What to do if a file already exists.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum OnConflict {
     /// Keep it and refuse the new one. Default.
     #[default]
@@ -107,8 +110,8 @@ pub(crate) struct Writer {
     /// The mode of a file that is not private, once determined.
     file_mode: Option<Mode>,
     /// Parts that are being resumed, held open from the answer on.
-    resumed: HashMap<u32, Part>,
-    completed: Vec<(u32, Completed)>,
+    resumed: HashMap<EntryIndex, Part>,
+    completed: Vec<(EntryIndex, Completed)>,
     completed_bytes: u64,
     /// Files that this transfer may replace. If the file system confuses names
     /// after all, its own files must not replace each other.
@@ -138,7 +141,7 @@ impl Writer {
     }
 
     /// Decides about one entry by the contents of the disk.
-    pub(crate) fn prepare(&mut self, index: u32, path: &EntryPath, entry: &Entry) -> Answer {
+    pub(crate) fn prepare(&mut self, index: EntryIndex, path: &EntryPath, entry: &Entry) -> Answer {
         let prepared = match &entry.kind {
             EntryKind::Folder => self.prepare_folder(path, entry),
             EntryKind::File => self.prepare_file(index, path, entry),
@@ -187,7 +190,12 @@ impl Writer {
             .get_or_insert_with(|| root.confuses_names().unwrap_or(true))
     }
 
-    fn prepare_file(&mut self, index: u32, path: &EntryPath, entry: &Entry) -> io::Result<Answer> {
+    fn prepare_file(
+        &mut self,
+        index: EntryIndex,
+        path: &EntryPath,
+        entry: &Entry,
+    ) -> io::Result<Answer> {
         let parent = path.parent();
         let folder = match &parent {
             None => Arc::clone(&self.root),
@@ -266,7 +274,12 @@ impl Writer {
     }
 
     /// Opens the file that starts to arrive.
-    pub(crate) fn open(&mut self, index: u32, path: &EntryPath, entry: &Entry) -> io::Result<Part> {
+    pub(crate) fn open(
+        &mut self,
+        index: EntryIndex,
+        path: &EntryPath,
+        entry: &Entry,
+    ) -> io::Result<Part> {
         match self.resumed.remove(&index) {
             Some(part) => Ok(part),
             None => Part::open(self.folder_of(path)?, path, entry),
@@ -277,7 +290,7 @@ impl Writer {
     /// next [`flush`](Self::flush).
     pub(crate) fn complete(
         &mut self,
-        index: u32,
+        index: EntryIndex,
         part: Part,
         path: &EntryPath,
         entry: &Entry,
@@ -308,7 +321,7 @@ impl Writer {
     /// # Errors
     /// If something could not be synced. Then nothing is kept that a later
     /// attempt would trust: data that reads correctly may never reach the disk.
-    pub(crate) fn flush(&mut self) -> io::Result<Vec<(u32, io::Result<EntryPath>)>> {
+    pub(crate) fn flush(&mut self) -> io::Result<Vec<(EntryIndex, io::Result<EntryPath>)>> {
         let batch = std::mem::take(&mut self.completed);
         self.completed_bytes = 0;
         let synced = by_file_system(&batch)
