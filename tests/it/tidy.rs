@@ -87,6 +87,30 @@ fn a_poisoned_lock_is_taken_as_it_is() {
     }
 }
 
+/// As in tokio: how long is a timeout, and until when is a deadline.
+#[test]
+fn a_timeout_is_a_duration_and_a_deadline_an_instant() {
+    let is_wrong = |(name, kind): (&str, &str)| match kind {
+        "Duration" | "Option<Duration>" => {
+            let words = ["patience", "silence", "within"];
+            name.ends_with("deadline") || words.contains(&name)
+        }
+        "Instant" | "Option<Instant>" => name.ends_with("timeout"),
+        _ => false,
+    };
+    for path in rust_files(&root().join("crates")) {
+        let source = fs::read_to_string(&path).expect("source is UTF-8");
+        for (number, line) in code_lines(&source) {
+            // Fields and parameters, several on a line or one.
+            let mut named = line
+                .split(['(', ')', ',', '{'])
+                .filter_map(|part| part.split_once(": "))
+                .map(|(name, kind)| (name.trim(), kind.trim()));
+            assert!(!named.any(is_wrong), "{}:{number}: {line}", path.display());
+        }
+    }
+}
+
 /// What may get another field or variant, in the crates that users match on.
 const OPEN: [&str; 33] = [
     "Answer",
