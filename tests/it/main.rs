@@ -8,6 +8,8 @@ mod broadcast;
 mod camera;
 mod discovery;
 #[cfg(unix)]
+mod examples;
+#[cfg(unix)]
 mod file;
 mod frame;
 mod from_python;

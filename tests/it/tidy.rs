@@ -323,7 +323,11 @@ fn programs_hold_no_accept_loop_and_no_address_parser() {
         "crates/sockkit-examples/src/bin/my-tcp-server-ex01.rs",
     ];
     let exempt = about_them.map(|path| root().join(path));
-    let programs = ["crates/sockkit-cli/src", "crates/sockkit-examples/src"];
+    let programs = [
+        "crates/sockkit-cli/src",
+        "crates/sockkit-examples/src",
+        "examples",
+    ];
     for path in programs
         .iter()
         .flat_map(|path| rust_files(&root().join(path)))
@@ -390,6 +394,25 @@ fn the_echo_server_is_thirty_lines_of_code() {
     let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
     let lines = source.lines().filter(is_code).count();
     assert!(lines <= 30, "{lines} lines");
+}
+
+/// They show what the library saves.
+#[test]
+fn the_programs_on_the_library_fit_on_a_page() {
+    let programs = rust_files(&root().join("examples"));
+    let readme = fs::read_to_string(root().join("examples/README.md")).expect("it is UTF-8");
+    assert!(programs.len() >= 6, "{programs:?}");
+    for path in programs {
+        let source = fs::read_to_string(&path).expect("source is UTF-8");
+        let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
+        let lines = source.lines().filter(is_code).count();
+        assert!(lines <= 80, "{}: {lines} lines", path.display());
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        assert!(
+            readme.contains(&format!("({name})")),
+            "{name} is not listed"
+        );
+    }
 }
 
 fn package_name(manifest: &str) -> &str {
