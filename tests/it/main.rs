@@ -24,7 +24,6 @@ mod options;
 mod pack;
 mod picture;
 mod quic;
-mod record;
 mod retired;
 mod seal;
 mod server;
