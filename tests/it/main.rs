@@ -8,6 +8,8 @@ mod broadcast;
 mod camera;
 mod discovery;
 #[cfg(unix)]
+mod examples;
+#[cfg(unix)]
 mod file;
 mod frame;
 mod from_python;
@@ -23,7 +25,6 @@ mod options;
 mod pack;
 mod picture;
 mod quic;
-mod record;
 mod retired;
 mod seal;
 mod server;

@@ -206,7 +206,7 @@ const PAGE_HEAD: &str = "\
 
 Every option that [`SocketOptions`](../sockkit/options/struct.SocketOptions.html) sets and
 [`Live`](../sockkit/options/struct.Live.html) reads, made from the code. `sockkit options` shows the values that they have
-on your machine, and the example `sockopts` sets each and reads it back. What is said of macOS and Windows is from their
+on your machine, and the example `sockopts` sets those of the course and reads them back. What is said of macOS and Windows is from their
 documentation and was not run there.
 
 `TCP_INFO` is a report and not a value: [`Live::tcp_info`](../sockkit/options/struct.Live.html#method.tcp_info).

@@ -87,6 +87,96 @@ fn a_poisoned_lock_is_taken_as_it_is() {
     }
 }
 
+/// As in tokio: how long is a timeout, and until when is a deadline.
+#[test]
+fn a_timeout_is_a_duration_and_a_deadline_an_instant() {
+    let is_wrong = |(name, kind): (&str, &str)| match kind {
+        "Duration" | "Option<Duration>" => {
+            let words = ["patience", "silence", "within"];
+            name.ends_with("deadline") || words.contains(&name)
+        }
+        "Instant" | "Option<Instant>" => name.ends_with("timeout"),
+        _ => false,
+    };
+    for path in rust_files(&root().join("crates")) {
+        let source = fs::read_to_string(&path).expect("source is UTF-8");
+        for (number, line) in code_lines(&source) {
+            // Fields and parameters, several on a line or one.
+            let mut named = line
+                .split(['(', ')', ',', '{'])
+                .filter_map(|part| part.split_once(": "))
+                .map(|(name, kind)| (name.trim(), kind.trim()));
+            assert!(!named.any(is_wrong), "{}:{number}: {line}", path.display());
+        }
+    }
+}
+
+/// What may get another field or variant, in the crates that users match on.
+const OPEN: [&str; 33] = [
+    "Answer",
+    "CameraFormat",
+    "CameraSignal",
+    "Entry",
+    "EntryKind",
+    "Existing",
+    "FileOutcome",
+    "FileSummary",
+    "FileTime",
+    "Hello",
+    "Integrity",
+    "Job",
+    "Keepalive",
+    "LengthOrder",
+    "Linger",
+    "Manifest",
+    "Message",
+    "Offload",
+    "Older",
+    "OnConflict",
+    "PictureHeader",
+    "Plan",
+    "Progress",
+    "QueuePermit",
+    "ReassembledMessage",
+    "ReceiverEvent",
+    "Reviewed",
+    "Role",
+    "SenderEvent",
+    "SkipReason",
+    "Skipped",
+    "Summary",
+    "TrafficClass",
+];
+
+#[test]
+fn types_that_may_grow_are_open() {
+    let mut found = Vec::new();
+    for path in rust_files(&root().join("crates")) {
+        let source = fs::read_to_string(&path).expect("source is UTF-8");
+        let lines: Vec<_> = source.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let declared = ["pub struct ", "pub enum "].map(|kind| line.strip_prefix(kind));
+            let rest = declared.into_iter().flatten().next().unwrap_or_default();
+            let name = rest.split(|c: char| !c.is_alphanumeric()).next();
+            let Some(name) = OPEN.into_iter().find(|open| name == Some(open)) else {
+                continue;
+            };
+            let above = lines[..index].iter().rev();
+            let mut attributes = above.take_while(|line| line.starts_with("#["));
+            assert!(
+                attributes.any(|line| *line == "#[non_exhaustive]"),
+                "{}:{}: {name} is closed",
+                path.display(),
+                index + 1,
+            );
+            found.push(name);
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    assert_eq!(found, OPEN);
+}
+
 /// Which crate may use which, as ARCHITECTURE.md draws it; a package that is not here is
 /// a fault as well.
 const ARROWS: [(&str, &[&str]); 10] = [
@@ -233,7 +323,11 @@ fn programs_hold_no_accept_loop_and_no_address_parser() {
         "crates/sockkit-examples/src/bin/my-tcp-server-ex01.rs",
     ];
     let exempt = about_them.map(|path| root().join(path));
-    let programs = ["crates/sockkit-cli/src", "crates/sockkit-examples/src"];
+    let programs = [
+        "crates/sockkit-cli/src",
+        "crates/sockkit-examples/src",
+        "examples",
+    ];
     for path in programs
         .iter()
         .flat_map(|path| rust_files(&root().join(path)))
@@ -300,6 +394,25 @@ fn the_echo_server_is_thirty_lines_of_code() {
     let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
     let lines = source.lines().filter(is_code).count();
     assert!(lines <= 30, "{lines} lines");
+}
+
+/// They show what the library saves.
+#[test]
+fn the_programs_on_the_library_fit_on_a_page() {
+    let programs = rust_files(&root().join("examples"));
+    let readme = fs::read_to_string(root().join("examples/README.md")).expect("it is UTF-8");
+    assert!(programs.len() >= 6, "{programs:?}");
+    for path in programs {
+        let source = fs::read_to_string(&path).expect("source is UTF-8");
+        let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
+        let lines = source.lines().filter(is_code).count();
+        assert!(lines <= 80, "{}: {lines} lines", path.display());
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        assert!(
+            readme.contains(&format!("({name})")),
+            "{name} is not listed"
+        );
+    }
 }
 
 fn package_name(manifest: &str) -> &str {

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, bail};
 use sockkit::{
     interfaces::{self, Interface, InterfaceSelector},
-    link::{Address, Host, Scheme, pairing::Uses, trust::Right},
+    link::{Address, Host, Scheme, channel::DatagramConfig, pairing::Uses, trust::Right},
     stream::{Receiver, ReceiverConfig},
 };
 use tokio::time::timeout;
@@ -69,21 +69,22 @@ pub(crate) async fn open(at: &Address, wishes: Wishes) -> anyhow::Result<Receive
 }
 
 async fn bind(at: &Address, wishes: Wishes) -> anyhow::Result<Receiver> {
-    let mut config = ReceiverConfig::default();
-    if let Some(path) = &wishes.key {
-        config = config.sealed(key::load(path)?);
-    }
+    let mut datagrams = DatagramConfig::default();
     if let Some(interface) = wishes.interface {
         if at.group().is_none() {
             bail!("--interface is for groups, and {at} is not one");
         }
-        config = config.interface(interface);
+        datagrams = datagrams.interface(interface);
     }
     if let Some(from) = wishes.from {
         if matches!(at.host(), Host::V4(_) | Host::Unspecified) && from.to_canonical().is_ipv6() {
             bail!("--from {from} is an IPv6 address, and {at} receives IPv4");
         }
-        config = config.only_from(from);
+        datagrams = datagrams.only_from(from);
+    }
+    let mut config = ReceiverConfig::default().datagrams(datagrams);
+    if let Some(path) = &wishes.key {
+        config = config.sealed(key::load(path)?);
     }
     let receiver = Receiver::open(at, config)
         .await

@@ -7,7 +7,7 @@ use indicatif::HumanBytes;
 use sockkit::{
     interfaces::InterfaceSelector,
     latest::Subscriber,
-    link::{Address, Scheme, pairing::OfferEvent, sealing::Key},
+    link::{Address, Scheme, channel::DatagramConfig, pairing::OfferEvent, sealing::Key},
     picture::Picture,
     shard::Parity,
     stream::{Report, Sender, SenderConfig},
@@ -53,7 +53,8 @@ impl Wishes<'_> {
     fn config(&self) -> SenderConfig {
         let mut config = SenderConfig::default().parity(self.parity.unwrap_or(Parity::NONE));
         if let Some(interface) = self.interface {
-            config = config.interface(interface.clone());
+            let datagrams = DatagramConfig::default().interface(interface.clone());
+            config = config.datagrams(datagrams);
         }
         if let Some(key) = &self.key {
             config = config.sealed(key.clone());

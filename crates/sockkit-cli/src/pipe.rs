@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::{Context, ensure};
 use sockkit::file::{
-    Digest, Entry, EntryKind, EntryPath, FailReason, FileSet, FileSink, FileSource, Manifest,
-    RefuseReason, SourceFile,
+    Digest, Entry, EntryIndex, EntryKind, EntryPath, FailReason, FileSet, FileSink, FileSource,
+    Manifest, RefuseReason, SourceFile,
 };
 
 /// What `send` has to give.
@@ -26,7 +26,7 @@ impl FileSource for Given {
         }
     }
 
-    fn open(&mut self, entry: u32) -> Result<Box<dyn SourceFile>, FailReason> {
+    fn open(&mut self, entry: EntryIndex) -> Result<Box<dyn SourceFile>, FailReason> {
         match self {
             Self::Files(source) => FileSource::open(source, entry),
             Self::Input(input) => match input.file.take() {
@@ -113,7 +113,7 @@ impl Output {
 impl FileSink for Output {
     fn accept(
         &mut self,
-        _entry: u32,
+        _entry: EntryIndex,
         _path: &EntryPath,
         offered: &Entry,
     ) -> Result<(), RefuseReason> {
@@ -123,11 +123,11 @@ impl FileSink for Output {
         }
     }
 
-    fn block(&mut self, _entry: u32, bytes: &[u8]) -> Result<(), RefuseReason> {
+    fn block(&mut self, _entry: EntryIndex, bytes: &[u8]) -> Result<(), RefuseReason> {
         self.write(bytes)
     }
 
-    fn end(&mut self, _entry: u32, _digest: Option<Digest>) -> Result<(), RefuseReason> {
+    fn end(&mut self, _entry: EntryIndex, _digest: Option<Digest>) -> Result<(), RefuseReason> {
         self.write(&[])
     }
 }

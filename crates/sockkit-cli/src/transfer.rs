@@ -60,7 +60,7 @@ impl Bar {
             }
             Progress::Moved { entry, bytes } => {
                 reached.first_byte.get_or_init(Instant::now);
-                if let Some(name) = names.get(entry as usize)
+                if let Some(name) = names.get(entry.as_usize())
                     && shown.message() != *name
                 {
                     shown.set_message(name.clone());

@@ -34,9 +34,9 @@ mod driver;
 mod store;
 
 pub use sockkit_codec::file::{
-    Answer, BLOCK_BYTES, BlockHasher, Digest, DigestTree, Entry, EntryKind, EntryPath, FailReason,
-    FileTime, Integrity, LinkTarget, Manifest, NameError, NameRules, RawPath, RefuseReason,
-    TEMPORARY_PREFIX, block_count, escape_name, escape_name_bytes, session,
+    Answer, BLOCK_BYTES, BlockHasher, BlockIndex, Digest, DigestTree, Entry, EntryIndex, EntryKind,
+    EntryPath, FailReason, FileTime, Integrity, LinkTarget, Manifest, NameError, NameRules,
+    RawPath, RefuseReason, TEMPORARY_PREFIX, block_count, escape_name, escape_name_bytes, session,
 };
 
 pub use self::{

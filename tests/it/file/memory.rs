@@ -7,9 +7,9 @@ use std::{
 };
 
 use sockkit::file::{
-    BLOCK_BYTES, Destination, Digest, Entry, EntryKind, EntryPath, FailReason, FileOutcome,
-    FileSet, FileSink, FileSource, Integrity, Manifest, ReceiveConfig, RefuseReason, SendConfig,
-    SourceFile, Summary, receive, send, session::Limits,
+    BLOCK_BYTES, Destination, Digest, Entry, EntryIndex, EntryKind, EntryPath, FailReason,
+    FileOutcome, FileSet, FileSink, FileSource, Integrity, Manifest, ReceiveConfig, RefuseReason,
+    SendConfig, SourceFile, Summary, receive, send, session::Limits,
 };
 use tempfile::tempdir;
 
@@ -39,8 +39,8 @@ impl FileSource for Shelf {
         &self.manifest
     }
 
-    fn open(&mut self, entry: u32) -> Result<Box<dyn SourceFile>, FailReason> {
-        let file = self.files[entry as usize].take();
+    fn open(&mut self, entry: EntryIndex) -> Result<Box<dyn SourceFile>, FailReason> {
+        let file = self.files[entry.as_usize()].take();
         Ok(Box::new(Cursor::new(file.ok_or(FailReason::Unreadable)?)))
     }
 }
@@ -48,7 +48,7 @@ impl FileSource for Shelf {
 /// Takes what it is told to, and remembers each call.
 #[derive(Default)]
 struct Basket {
-    files: BTreeMap<u32, Vec<u8>>,
+    files: BTreeMap<EntryIndex, Vec<u8>>,
     told: Vec<String>,
     threads: Vec<ThreadId>,
 }
@@ -63,7 +63,7 @@ impl Basket {
 impl FileSink for Basket {
     fn accept(
         &mut self,
-        entry: u32,
+        entry: EntryIndex,
         path: &EntryPath,
         offered: &Entry,
     ) -> Result<(), RefuseReason> {
@@ -74,7 +74,7 @@ impl FileSink for Basket {
         }
     }
 
-    fn block(&mut self, entry: u32, bytes: &[u8]) -> Result<(), RefuseReason> {
+    fn block(&mut self, entry: EntryIndex, bytes: &[u8]) -> Result<(), RefuseReason> {
         self.tell(format!("block {entry} {}", bytes.len()));
         if bytes.starts_with(b"poison") {
             return Err(RefuseReason::Io);
@@ -83,7 +83,7 @@ impl FileSink for Basket {
         Ok(())
     }
 
-    fn end(&mut self, entry: u32, digest: Option<Digest>) -> Result<(), RefuseReason> {
+    fn end(&mut self, entry: EntryIndex, digest: Option<Digest>) -> Result<(), RefuseReason> {
         self.tell(format!("end {entry}"));
         let bytes = self.files.entry(entry).or_default();
         if let Some(digest) = digest {
@@ -95,7 +95,7 @@ impl FileSink for Basket {
         }
     }
 
-    fn fail(&mut self, entry: u32, reason: FailReason) {
+    fn fail(&mut self, entry: EntryIndex, reason: FailReason) {
         self.tell(format!("fail {entry} {reason:?}"));
         self.files.remove(&entry);
     }
@@ -149,8 +149,8 @@ async fn files_go_from_memory_into_memory_entry_by_entry() {
             whole(b"last"),
         ]
     );
-    assert!(basket.files[&1] == large);
-    assert_eq!(basket.files[&7], b"last");
+    assert!(basket.files[&EntryIndex(1)] == large);
+    assert_eq!(basket.files[&EntryIndex(7)], b"last");
     // A name that is none is not asked about, and after a refusal no more comes.
     let size = block + 6;
     assert_eq!(
@@ -238,8 +238,8 @@ impl FileSource for FickleShelf {
         &self.0.manifest
     }
 
-    fn open(&mut self, entry: u32) -> Result<Box<dyn SourceFile>, FailReason> {
-        let mut bytes = self.0.files[entry as usize].take().unwrap();
+    fn open(&mut self, entry: EntryIndex) -> Result<Box<dyn SourceFile>, FailReason> {
+        let mut bytes = self.0.files[entry.as_usize()].take().unwrap();
         if bytes.starts_with(b"short") {
             bytes.truncate(5);
         }
@@ -270,5 +270,5 @@ async fn without_digests_the_sink_is_told_none() {
     let config = ReceiveConfig::default().limits(limits);
     let (sent, _, basket) = into_basket(shelf, config).await;
     assert_eq!(sent.files[0].outcome, FileOutcome::Complete(None));
-    assert_eq!(basket.files[&0], b"bytes");
+    assert_eq!(basket.files[&EntryIndex(0)], b"bytes");
 }

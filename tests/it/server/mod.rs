@@ -20,7 +20,7 @@ mod limits;
 mod listeners;
 mod pipelined;
 mod signals;
-mod tls;
+pub(crate) mod tls;
 mod udp;
 
 /// Echoes until the peer closes, or the server has drained the connection.

@@ -50,7 +50,7 @@ async fn start_within(config: ServerConfig, handshake: Duration) -> (Server, End
 }
 
 /// A server's certificate for `localhost`, and a client's trust in it.
-pub(super) fn certificates() -> (rustls::ServerConfig, rustls::ClientConfig) {
+pub(crate) fn certificates() -> (rustls::ServerConfig, rustls::ClientConfig) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let certificate = made.cert.der().clone();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();

@@ -125,7 +125,7 @@ impl Over {
 
     fn sending(self, config: SenderConfig) -> SenderConfig {
         let config = match self.is_group() {
-            true => config.interface("127.0.0.1".parse().unwrap()),
+            true => config.datagrams(by_loopback()),
             false => config,
         };
         match self.key() {
@@ -137,7 +137,7 @@ impl Over {
     async fn receiver(self, at: &Address) -> Receiver {
         let config = ReceiverConfig::default();
         let config = match self.is_group() {
-            true => config.interface("127.0.0.1".parse().unwrap()),
+            true => config.datagrams(by_loopback()),
             false => config,
         };
         let config = match self.key() {
@@ -149,14 +149,18 @@ impl Over {
 
     /// A channel to a receiver of datagrams.
     fn channel(self, to: &Address) -> Channel {
-        let config = DatagramConfig::to([socket_of(to)]);
-        let config = config.interface("127.0.0.1".parse().unwrap());
+        let config = by_loopback().destinations([socket_of(to)]);
         let config = match self.key() {
             Some(key) => config.sealed(key),
             None => config,
         };
         Channel::datagrams(config, &Limits::default()).unwrap()
     }
+}
+
+/// Groups of this machine alone.
+fn by_loopback() -> DatagramConfig {
+    DatagramConfig::default().interface("127.0.0.1".parse().unwrap())
 }
 
 /// The same sender, started again while its receiver stays.

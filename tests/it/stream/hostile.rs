@@ -10,6 +10,7 @@ use std::{
 
 use sockkit::{
     latest::Subscriber,
+    link::channel::DatagramConfig,
     picture::{Picture, PixelFormat, Timestamp},
     shard::{HEADER_BYTES, MessageKind, Parity, SplitConfig, Splitter, StreamId},
     stream::{Receiver, ReceiverConfig},
@@ -94,7 +95,8 @@ async fn a_stranger_does_not_take_over_while_the_camera_is_away() {
 
 #[tokio::test]
 async fn a_stranger_that_began_first_is_kept_out_by_the_host_asked_for() {
-    let config = ReceiverConfig::default().only_from(IpAddr::from(CAMERA));
+    let config = ReceiverConfig::default()
+        .datagrams(DatagramConfig::default().only_from(IpAddr::from(CAMERA)));
     let receiver = Receiver::open(&address("udp://127.0.0.1:0"), config)
         .await
         .unwrap();
@@ -115,7 +117,8 @@ async fn a_stranger_that_began_first_is_kept_out_by_the_host_asked_for() {
 #[tokio::test]
 async fn a_receiver_of_a_group_takes_nothing_sent_to_it_alone() {
     let group = "239.255.77.9";
-    let config = ReceiverConfig::default().interface("127.0.0.1".parse().unwrap());
+    let loopback = DatagramConfig::default().interface("127.0.0.1".parse().unwrap());
+    let config = ReceiverConfig::default().datagrams(loopback);
     let at = address(&format!("udp://{group}:0"));
     let receiver = Receiver::open(&at, config).await.unwrap();
     let mut pictures = receiver.pictures();

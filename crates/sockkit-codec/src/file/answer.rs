@@ -7,6 +7,7 @@ use super::{Digest, DigestTree};
 
 /// The receiver's answer to one entry.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Answer {
     /// Send all of it. A folder or a link will be created.
     Send,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::RawPath;
+use super::{EntryIndex, RawPath};
 
 /// Everything that one transfer offers, in the order in which it is sent.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -24,6 +24,16 @@ impl Manifest {
             entries,
             ..Self::default()
         }
+    }
+
+    /// The entry at that position, if there is one.
+    pub fn entry(&self, index: EntryIndex) -> Option<&Entry> {
+        self.entries.get(index.as_usize())
+    }
+
+    /// Each entry with its position.
+    pub fn indexed(&self) -> impl Iterator<Item = (EntryIndex, &Entry)> {
+        (0..).map(EntryIndex).zip(&self.entries)
     }
 
     /// Total size of all files, saturating if a peer's numbers overflow.
@@ -122,6 +132,7 @@ pub enum EntryKind {
 
 /// A Unix timestamp with nanoseconds.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct FileTime {
     /// Whole seconds since 1970-01-01T00:00:00Z; negative before.
     pub seconds: i64,
@@ -129,8 +140,19 @@ pub struct FileTime {
     pub nanoseconds: u32,
 }
 
+impl FileTime {
+    /// So many seconds after the beginning of 1970, and nanoseconds after that.
+    pub const fn new(seconds: i64, nanoseconds: u32) -> Self {
+        Self {
+            seconds,
+            nanoseconds,
+        }
+    }
+}
+
 /// Whether digests verify the data.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Integrity {
     /// BLAKE3 after each block and each file. Default.
     #[default]

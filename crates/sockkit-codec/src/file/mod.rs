@@ -5,6 +5,7 @@ mod answer;
 pub mod course;
 mod manifest;
 mod name;
+mod position;
 pub mod session;
 mod tree;
 
@@ -12,6 +13,7 @@ pub use self::{
     answer::{Answer, FailReason, RefuseReason},
     manifest::{Digest, Entry, EntryKind, FileTime, Integrity, Manifest},
     name::{EntryPath, LinkTarget, NameError, NameRules, RawPath, TEMPORARY_PREFIX},
+    position::{BlockIndex, EntryIndex},
     tree::{BlockHasher, DigestTree},
 };
 pub use crate::text::{escape_name, escape_name_bytes};

@@ -18,7 +18,7 @@
 
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
-use crate::file::{BLOCK_BYTES, Digest};
+use crate::file::{BLOCK_BYTES, BlockIndex, Digest};
 
 /// Hashes one block incrementally.
 #[derive(Clone, Debug)]
@@ -30,9 +30,9 @@ pub struct BlockHasher {
 
 impl BlockHasher {
     /// Creates a hasher for block `index` of a file of `file_bytes`.
-    pub fn new(index: u64, file_bytes: u64) -> Self {
+    pub fn new(index: BlockIndex, file_bytes: u64) -> Self {
         let mut hasher = blake3::Hasher::new();
-        hasher.set_input_offset(index.saturating_mul(BLOCK_BYTES));
+        hasher.set_input_offset(index.offset_bytes());
         Self {
             hasher,
             is_whole_file: file_bytes <= BLOCK_BYTES,
@@ -145,7 +145,7 @@ mod tests {
             .chunks(usize::try_from(BLOCK_BYTES).unwrap())
             .enumerate()
         {
-            let mut hasher = BlockHasher::new(index as u64, file_bytes as u64);
+            let mut hasher = BlockHasher::new(BlockIndex(index as u64), file_bytes as u64);
             for piece in block.chunks(100_000) {
                 hasher.update(piece);
             }

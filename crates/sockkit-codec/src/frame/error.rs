@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::config::PREFIX_BYTES;
+
 /// Error from receiving a frame.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -36,6 +38,18 @@ pub enum FrameReadError {
     /// The stream failed: reconnecting may help.
     #[error("stream failed")]
     Io(#[from] io::Error),
+}
+
+impl FrameReadError {
+    /// Of the frame that begins at `offset`, `received` bytes came. Its payload has
+    /// `length` bytes: none as long as the prefix is incomplete.
+    pub(super) fn truncated(offset: u64, received: usize, length: usize) -> Self {
+        Self::Truncated {
+            offset,
+            received,
+            expected: length.saturating_add(PREFIX_BYTES),
+        }
+    }
 }
 
 /// Error from sending a frame.
@@ -147,6 +161,31 @@ into_io! {
     }
 }
 
+/// What failed in one direction, told by the other: `?` in code that does both, and
+/// `err_into().forward(sink)`. A failed stream stays one; all else becomes an
+/// `io::Error` with the whole text.
+macro_rules! into_each_other {
+    ($($read:ident $write:ident)+) => {$(
+        into_each_other!(@ $read => $write);
+        into_each_other!(@ $write => $read);
+    )+};
+    (@ $from:ident => $to:ident) => {
+        impl From<$from> for $to {
+            fn from(error: $from) -> Self {
+                Self::Io(match error {
+                    $from::Io(source) => source,
+                    error => error.into(),
+                })
+            }
+        }
+    };
+}
+
+into_each_other! {
+    FrameReadError FrameWriteError
+    LineReadError LineWriteError
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,5 +226,27 @@ mod tests {
         check(no_text, io::ErrorKind::InvalidData);
         let two_lines = LineWriteError::LineEnd { index: 3 };
         check(two_lines, io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn an_error_of_one_direction_is_told_by_the_other() {
+        let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
+        let FrameWriteError::Io(source) = FrameReadError::Io(reset()).into() else {
+            panic!("a failed stream is one");
+        };
+        // Not wrapped.
+        assert!(source.get_ref().is_none());
+        let too_long = LineWriteError::TooLong {
+            length: 9,
+            limit: 8,
+        };
+        let LineReadError::Io(source) = too_long.into() else {
+            panic!("there is no such error of reading");
+        };
+        assert_eq!(source.kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(
+            source.to_string(),
+            "line of 9 bytes is over the send limit of 8"
+        );
     }
 }

@@ -101,19 +101,12 @@ impl Inbound {
 
     /// Checks whether the stream may end here.
     pub(super) fn end(&self) -> Result<(), FrameReadError> {
-        let (received, expected) = match &self.partial {
-            Some(partial) => (
-                partial.payload.len() + PREFIX_BYTES,
-                partial.length.saturating_add(PREFIX_BYTES),
-            ),
+        let (received, length) = match &self.partial {
+            Some(partial) => (partial.payload.len() + PREFIX_BYTES, partial.length),
             None if self.ahead.is_empty() => return Ok(()),
-            None => (self.ahead.len(), PREFIX_BYTES),
+            None => (self.ahead.len(), 0),
         };
-        Err(FrameReadError::Truncated {
-            offset: self.offset,
-            received,
-            expected,
-        })
+        Err(FrameReadError::truncated(self.offset, received, length))
     }
 }
 

@@ -69,11 +69,7 @@ impl Decoder for LengthPrefixed {
             Some(&prefix) => self.config.parse_prefix(prefix, self.offset)?,
             None => 0,
         };
-        Err(FrameReadError::Truncated {
-            offset: self.offset,
-            received: source.len(),
-            expected: length.saturating_add(PREFIX_BYTES),
-        })
+        Err(FrameReadError::truncated(self.offset, source.len(), length))
     }
 }
 

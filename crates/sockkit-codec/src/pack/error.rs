@@ -153,3 +153,25 @@ pub enum UnpackError {
     #[error("format is of size 0, so records have no end")]
     EmptyRecord,
 }
+
+/// Why a value is not of the type that the program wants.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ValueError {
+    /// It is of another kind.
+    #[error("value {value} is no {wanted}")]
+    WrongKind {
+        /// The type wanted.
+        wanted: &'static str,
+        /// What it is.
+        value: Value,
+    },
+    /// The integer does not fit the type.
+    #[error("value {value} does not fit {wanted}")]
+    OutOfRange {
+        /// The type wanted.
+        wanted: &'static str,
+        /// What it is.
+        value: i128,
+    },
+}

@@ -115,7 +115,7 @@ mod parse;
 mod value;
 
 pub use self::{
-    error::{Field, FormatError, PackError, UnpackError},
+    error::{Field, FormatError, PackError, UnpackError, ValueError},
     format::Format,
     value::Value,
 };

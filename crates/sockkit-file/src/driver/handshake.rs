@@ -127,7 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HandshakeStream<S> {
             let Some(silence) = silence else { continue };
             let left = silence.saturating_sub(since.elapsed());
             if left.is_zero() {
-                return Err(TransferIoError::Silent { silence });
+                return Err(TransferIoError::Silent { after: silence });
             }
             wait = wait.min(left);
         }
@@ -185,7 +185,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HandshakeStream<S> {
         let silence = self.idle_timeout;
         match timeout(silence, poll_fn(|cx| self.poll_write(cx))).await {
             Ok(written) => written?,
-            Err(_elapsed) => return Err(TransferIoError::Silent { silence }),
+            Err(_elapsed) => return Err(TransferIoError::Silent { after: silence }),
         }
         Ok(self.stream)
     }

@@ -102,7 +102,7 @@ pub(super) struct IoLoop {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IoLoopConfig {
     pub(super) idle_timeout: Duration,
-    pub(super) patience: Duration,
+    pub(super) stall_timeout: Duration,
     pub(super) read_buffer_bytes: usize,
     /// A keep-alive to write while there is nothing else to write.
     pub(super) heartbeat: Option<&'static [u8]>,
@@ -134,10 +134,10 @@ pub enum TransferIoError {
     #[error("connection failed")]
     Io(#[from] io::Error),
     /// No byte moved in either direction.
-    #[error("peer was silent for {} s", silence.as_secs())]
+    #[error("peer was silent for {} s", after.as_secs())]
     Silent {
         /// For how long.
-        silence: Duration,
+        after: Duration,
     },
     /// The peer did not complete its handshake: a port scanner, a peer that
     /// trickles bytes, or an extremely slow link.
@@ -404,7 +404,7 @@ impl Activity {
 
     async fn watch(&self, config: IoLoopConfig) -> TransferIoError {
         loop {
-            sleep(config.idle_timeout.min(config.patience) / 8).await;
+            sleep(config.idle_timeout.min(config.stall_timeout) / 8).await;
             // The flags before the times: the worker corrects the times, then
             // clears its flag. `inbound_is_full` is written by this task.
             if self.inbound_is_full.load(Relaxed) || self.is_working.load(Acquire) {
@@ -414,9 +414,9 @@ impl Activity {
             let stall = self.since(&self.payload);
             let comparing = Duration::from_millis(self.comparing.load(Relaxed));
             if silence > config.idle_timeout {
-                return TransferIoError::Silent { silence };
+                return TransferIoError::Silent { after: silence };
             }
-            if stall > config.patience.saturating_add(comparing) {
+            if stall > config.stall_timeout.saturating_add(comparing) {
                 return TransferIoError::Stalled { stall };
             }
         }
@@ -454,7 +454,7 @@ mod tests {
     fn config(idle_timeout: Duration) -> IoLoopConfig {
         IoLoopConfig {
             idle_timeout,
-            patience: 900 * SECOND,
+            stall_timeout: 900 * SECOND,
             read_buffer_bytes: 1_024,
             heartbeat: Some(WORKING),
         }

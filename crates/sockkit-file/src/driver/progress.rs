@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use crate::{
-    Digest, Entry, EntryKind, EntryPath, Manifest, RawPath,
+    Digest, Entry, EntryIndex, EntryKind, EntryPath, Manifest, RawPath,
     session::{FailReason, RefuseReason},
 };
 
@@ -25,14 +25,14 @@ pub enum Progress {
     /// Blocks that need not be sent, because they are present and verified.
     Resumed {
         /// Position of the file.
-        entry: u32,
+        entry: EntryIndex,
         /// How many bytes are present.
         bytes: u64,
     },
     /// Data of a file was sent or received.
     Moved {
         /// Position of the file.
-        entry: u32,
+        entry: EntryIndex,
         /// Bytes since the last event.
         bytes: u64,
     },
@@ -45,7 +45,7 @@ pub enum Progress {
     /// A file has ended.
     Ended {
         /// Position of the file.
-        entry: u32,
+        entry: EntryIndex,
     },
 }
 
@@ -91,15 +91,15 @@ impl Summary {
     pub(super) fn new(
         manifest: &Manifest,
         outcomes: Vec<Option<FileOutcome>>,
-        mut renamed: HashMap<u32, EntryPath>,
+        mut renamed: HashMap<EntryIndex, EntryPath>,
         moved_bytes: u64,
     ) -> Self {
         let is_told = |entry: &Entry, outcome: &Option<FileOutcome>| {
             entry.kind != EntryKind::Folder
                 || outcome.is_some_and(|outcome| !matches!(outcome, FileOutcome::Complete(_)))
         };
-        let files = (0..)
-            .zip(&manifest.entries)
+        let files = manifest
+            .indexed()
             .zip(outcomes)
             .filter(|((_, entry), outcome)| is_told(entry, outcome))
             .map(|((index, entry), outcome)| FileSummary {
@@ -160,8 +160,12 @@ pub enum FileOutcome {
 
 /// The session has checked the peer's entry numbers; an invalid one would be
 /// ignored.
-pub(super) fn set_outcome(outcomes: &mut [Option<FileOutcome>], entry: u32, outcome: FileOutcome) {
-    if let Some(slot) = outcomes.get_mut(entry as usize) {
+pub(super) fn set_outcome(
+    outcomes: &mut [Option<FileOutcome>],
+    entry: EntryIndex,
+    outcome: FileOutcome,
+) {
+    if let Some(slot) = outcomes.get_mut(entry.as_usize()) {
         *slot = Some(outcome);
     }
 }

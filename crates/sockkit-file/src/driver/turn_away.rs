@@ -25,7 +25,7 @@ where
             session.abort(reason);
             session.poll_transmit()
         }
-        Role::Receiver => {
+        _ => {
             let mut session = ReceiverSession::new("", Limits::default());
             session.abort(reason);
             session.poll_transmit()

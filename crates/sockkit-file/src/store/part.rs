@@ -23,7 +23,8 @@ use std::{
 
 use super::folder::{self, FileExt, Folder, Mode, Stat, fresh_stem};
 use crate::{
-    BLOCK_BYTES, BlockHasher, Digest, DigestTree, Entry, EntryPath, TEMPORARY_PREFIX, block_count,
+    BLOCK_BYTES, BlockHasher, BlockIndex, Digest, DigestTree, Entry, EntryPath, TEMPORARY_PREFIX,
+    block_count,
 };
 
 /// An unfinished file, locked against other transfers.
@@ -85,16 +86,16 @@ impl Part {
     }
 
     /// Starts writing block `index`, and truncates what follows it.
-    pub(crate) fn begin_block(&mut self, index: u64) -> io::Result<()> {
-        let offset = index * BLOCK_BYTES;
-        if index == 0 && self.verified.blocks() > 0 {
+    pub(crate) fn begin_block(&mut self, index: BlockIndex) -> io::Result<()> {
+        let offset = index.offset_bytes();
+        if index.0 == 0 && self.verified.blocks() > 0 {
             self.verified = DigestTree::new();
             if let Some(record) = &mut self.record {
                 record.set_len(RECORD_HEAD_BYTES as u64)?;
                 record.seek(SeekFrom::End(0))?;
             }
         }
-        if index == self.verified.blocks() && self.position != offset {
+        if index.0 == self.verified.blocks() && self.position != offset {
             self.file.set_len(offset)?;
             self.position = offset;
         }
@@ -180,8 +181,8 @@ impl Part {
 
     /// Whether the next block in the part matches `digest`.
     fn has_block(&self, size_bytes: u64, digest: Digest) -> io::Result<bool> {
-        let index = self.verified.blocks();
-        let mut offset = index * BLOCK_BYTES;
+        let index = BlockIndex(self.verified.blocks());
+        let mut offset = index.offset_bytes();
         let end = size_bytes.min(offset + BLOCK_BYTES);
         let mut hasher = BlockHasher::new(index, size_bytes);
         let mut buffer = vec![0; 1 << 18];

@@ -10,7 +10,8 @@ use std::{
 
 use super::folder::{self, Folder, change_time, file_time};
 use crate::{
-    Entry, EntryKind, EntryPath, FailReason, FileTime, Integrity, LinkTarget, Manifest, NameError,
+    Entry, EntryIndex, EntryKind, EntryPath, FailReason, FileTime, Integrity, LinkTarget, Manifest,
+    NameError,
 };
 
 /// Files and folders to offer.
@@ -111,8 +112,8 @@ impl FileSet {
     }
 
     /// Opens an entry and checks that it has not changed since it was offered.
-    pub(crate) fn open(&self, entry: u32) -> Result<OpenFileSet, FailReason> {
-        let index = entry as usize;
+    pub(crate) fn open(&self, entry: EntryIndex) -> Result<OpenFileSet, FailReason> {
+        let index = entry.as_usize();
         let (Some(root), Some(entry)) = (self.roots.get(index), self.manifest.entries.get(index))
         else {
             return Err(FailReason::Vanished);
@@ -212,6 +213,7 @@ fn offered(real: &Path, path: &[u8]) -> Result<Entry, SkipReason> {
 
 /// Something that was found but is not offered.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Skipped {
     /// Its path.
     pub path: PathBuf,

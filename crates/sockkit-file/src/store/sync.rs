@@ -6,9 +6,10 @@ use super::{
     folder::{Dev, file_system},
     part::Completed,
 };
+use crate::EntryIndex;
 
 /// A folder below the destination may be on another file system.
-pub(super) fn by_file_system(batch: &[(u32, Completed)]) -> BTreeMap<Dev, Vec<&Completed>> {
+pub(super) fn by_file_system(batch: &[(EntryIndex, Completed)]) -> BTreeMap<Dev, Vec<&Completed>> {
     let mut groups: BTreeMap<Dev, Vec<&Completed>> = BTreeMap::new();
     for (_, file) in batch {
         groups

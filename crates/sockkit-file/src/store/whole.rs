@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Destination, OnConflict, Part, Writer};
-use crate::{Entry, EntryPath, FileTime};
+use crate::{BlockIndex, Entry, EntryIndex, EntryPath, FileTime};
 
 /// Writes a file, and replaces an existing one at the end. If dropped before
 /// that, it leaves nothing behind. Blocks on the disk.
@@ -25,8 +25,8 @@ impl Whole {
     /// If the disk fails, or another transfer is writing that file.
     pub fn begin(destination: &Destination, path: EntryPath) -> io::Result<Self> {
         let mut writer = Writer::new(destination, OnConflict::Overwrite);
-        let mut part = writer.open(0, &path, &entry(&path, 0))?;
-        part.begin_block(0)?;
+        let mut part = writer.open(EntryIndex(0), &path, &entry(&path, 0))?;
+        part.begin_block(BlockIndex(0))?;
         Ok(Self {
             writer,
             part: Some(part),
@@ -66,7 +66,8 @@ impl Whole {
     pub fn finish(mut self) -> io::Result<EntryPath> {
         let part = self.part.take().expect("taken by finish alone");
         let entry = entry(&self.path, self.bytes);
-        self.writer.complete(0, part, &self.path, &entry)?;
+        self.writer
+            .complete(EntryIndex(0), part, &self.path, &entry)?;
         let (_, kept) = self.writer.flush()?.pop().expect("one was completed");
         kept
     }
@@ -85,9 +86,7 @@ fn entry(path: &EntryPath, size_bytes: u64) -> Entry {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     let mut entry = Entry::file(path.as_bytes(), size_bytes);
-    entry.modified = FileTime {
-        seconds: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
-        nanoseconds: now.subsec_nanos(),
-    };
+    let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    entry.modified = FileTime::new(seconds, now.subsec_nanos());
     entry
 }

@@ -46,11 +46,12 @@ pub struct DatagramConfig {
     key: Option<Key>,
 }
 
-impl DatagramConfig {
-    /// Sends to these hosts or groups. All must have the same IP version.
-    pub fn to(destinations: impl Into<Vec<SocketAddr>>) -> Self {
+/// With neither destinations nor an address to receive at, for callers that set
+/// them themselves, such as `stream::Sender`.
+impl Default for DatagramConfig {
+    fn default() -> Self {
         Self {
-            destinations: destinations.into(),
+            destinations: Vec::new(),
             bind: None,
             interface: None,
             multicast_hops: 1,
@@ -63,13 +64,27 @@ impl DatagramConfig {
             key: None,
         }
     }
+}
+
+impl DatagramConfig {
+    /// Sends to these addresses, machines' or groups'. All have one IP version.
+    pub fn to(destinations: impl Into<Vec<SocketAddr>>) -> Self {
+        Self::default().destinations(destinations)
+    }
 
     /// Receives at a local address, or receives what is sent to a group.
     pub fn at(address: SocketAddr) -> Self {
-        Self::to([]).bind(address)
+        Self::default().bind(address)
     }
 
-    /// The local address to send from. Default: any address, any port.
+    /// Replaces the destinations.
+    pub fn destinations(mut self, destinations: impl Into<Vec<SocketAddr>>) -> Self {
+        self.destinations = destinations.into();
+        self
+    }
+
+    /// The local address to receive at or to send from. Default: any address, any
+    /// port.
     pub fn bind(mut self, address: SocketAddr) -> Self {
         self.bind = Some(address);
         self
@@ -140,6 +155,12 @@ impl DatagramConfig {
     pub fn sealed(mut self, key: Key) -> Self {
         self.key = Some(key);
         self
+    }
+
+    /// Whether it has a key.
+    #[cfg(feature = "sealing")]
+    pub fn is_sealed(&self) -> bool {
+        self.key.is_some()
     }
 
     /// Opens the socket. Also returns whether it has joined a group.

@@ -7,7 +7,47 @@ use std::time::{Duration, Instant};
 
 /// Spreads bytes over time.
 ///
-/// Report what was sent, then wait as told before sending more.
+/// Report what was sent, then wait as told before sending more. Shared behind a
+/// lock, it is one bandwidth budget for many connections:
+///
+/// ```
+/// # mod sockkit { pub mod link { pub use ::sockkit_link::channel; } }
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+/// use std::sync::{Arc, Mutex};
+///
+/// use sockkit::link::channel::Pacer;
+/// use tokio::{io::{AsyncWrite, AsyncWriteExt}, time::{Instant, sleep_until}};
+///
+/// /// Sends at the rate that the other connections leave.
+/// async fn send(
+///     mut to: impl AsyncWrite + Unpin,
+///     bytes: &[u8],
+///     budget: Arc<Mutex<Pacer>>,
+/// ) -> std::io::Result<()> {
+///     for piece in bytes.chunks(16 << 10) {
+///         to.write_all(piece).await?;
+///         let until = budget.lock().unwrap().on_sent(Instant::now().into(), piece.len());
+///         if let Some(until) = until {
+///             sleep_until(until.into()).await;
+///         }
+///     }
+///     Ok(())
+/// }
+///
+/// let begun = Instant::now();
+/// let budget = Arc::new(Mutex::new(Pacer::new(1_000_000, begun.into())));
+/// let film = vec![0; 2_000_000];
+/// let (one, other) = tokio::join!(
+///     send(tokio::io::sink(), &film, Arc::clone(&budget)),
+///     send(tokio::io::sink(), &film, budget),
+/// );
+/// (one?, other?);
+/// // 4 MB at 1 MB/s, less the initial burst.
+/// assert!(begun.elapsed().as_secs_f64() > 3.5);
+/// # Ok::<(), std::io::Error>(())
+/// # })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Pacer {
     bytes_per_second: u64,

@@ -35,6 +35,7 @@ use super::{Encoding, Picture, PictureError, PixelFormat, Timestamp};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct PictureHeader {
     /// Encoding of the data after the header.
     pub encoding: Encoding,

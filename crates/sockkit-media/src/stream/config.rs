@@ -1,14 +1,14 @@
 //! Settings for sending and receiving pictures.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use sockkit_codec::shard::Parity;
-use sockkit_core::{interfaces::InterfaceSelector, options::SocketOptions, server::ServerConfig};
+use sockkit_core::{options::SocketOptions, server::ServerConfig};
 #[cfg(feature = "sealing")]
 use sockkit_link::sealing::Key;
 use sockkit_link::{
     Node, ResolveError,
-    channel::{ChannelError, DatagramConfig, GIGABIT, Limits},
+    channel::{ChannelError, DatagramConfig, Limits},
 };
 #[cfg(feature = "pairing")]
 use sockkit_link::{identity::Identity, trust::Trust};
@@ -23,10 +23,7 @@ use crate::encode::Compression;
 pub struct SenderConfig {
     pub(super) compression: Compression,
     pub(super) parity: Parity,
-    interface: Option<InterfaceSelector>,
-    multicast_hops: u8,
-    max_datagram_bytes: usize,
-    max_bytes_per_second: u64,
+    datagrams: DatagramConfig,
     max_viewers: usize,
     max_viewers_per_host: Option<usize>,
     write_timeout: Duration,
@@ -63,35 +60,10 @@ impl SenderConfig {
         self
     }
 
-    /// The interface for groups. Default: chosen by the routing table.
-    pub fn interface(mut self, interface: InterfaceSelector) -> Self {
-        self.interface = Some(interface);
-        self
-    }
-
-    /// Hop limit for groups. Default: 1, the local network only.
-    pub fn multicast_hops(mut self, hops: u8) -> Self {
-        self.multicast_hops = hops;
-        self
-    }
-
-    /// Maximum datagram size, in bytes. Default: 1,400, which fits an Ethernet
-    /// frame.
-    ///
-    /// Larger datagrams are cheaper on paths that support them, such as
-    /// loopback.
-    pub fn max_datagram_bytes(mut self, bytes: usize) -> Self {
-        self.max_datagram_bytes = bytes;
-        self
-    }
-
-    /// Maximum send rate of a picture's datagrams after their first 128 KiB.
-    /// Default: 125 MB a second, the rate of gigabit Ethernet.
-    ///
-    /// All destinations share it. A lower rate spares receivers and switches
-    /// with small buffers, and increases the latency of large pictures.
-    pub fn max_bytes_per_second(mut self, bytes: u64) -> Self {
-        self.max_bytes_per_second = bytes;
+    /// Options for datagrams: interface and hop limit for groups, maximum size, send
+    /// rate. The sender sets the destinations.
+    pub fn datagrams(mut self, config: DatagramConfig) -> Self {
+        self.datagrams = config;
         self
     }
 
@@ -146,17 +118,11 @@ impl SenderConfig {
         self
     }
 
-    pub(super) fn datagrams(&self, destinations: Vec<std::net::SocketAddr>) -> DatagramConfig {
-        let config = DatagramConfig::to(destinations)
-            .multicast_hops(self.multicast_hops)
-            .max_datagram_bytes(self.max_datagram_bytes)
-            .max_bytes_per_second(self.max_bytes_per_second);
+    pub(super) fn datagrams_to(&self, destinations: Vec<SocketAddr>) -> DatagramConfig {
+        let config = self.datagrams.clone().destinations(destinations);
         #[cfg(feature = "sealing")]
         let config = sealed(config, self.key.as_ref());
-        match &self.interface {
-            Some(interface) => config.interface(interface.clone()),
-            None => config,
-        }
+        config
     }
 
     #[cfg_attr(
@@ -165,7 +131,7 @@ impl SenderConfig {
     )]
     pub(super) fn is_sealed(&self) -> bool {
         #[cfg(feature = "sealing")]
-        return self.key.is_some();
+        return self.key.is_some() || self.datagrams.is_sealed();
         #[cfg(not(feature = "sealing"))]
         false
     }
@@ -224,10 +190,7 @@ impl Default for SenderConfig {
         Self {
             compression: Compression::default(),
             parity: Parity::NONE,
-            interface: None,
-            multicast_hops: 1,
-            max_datagram_bytes: 1_400,
-            max_bytes_per_second: GIGABIT,
+            datagrams: DatagramConfig::default(),
             max_viewers: 128,
             max_viewers_per_host: None,
             write_timeout: Duration::from_secs(10),
@@ -243,9 +206,8 @@ impl Default for SenderConfig {
 #[derive(Clone, Debug)]
 #[must_use = "a config does nothing until a receiver is given it"]
 pub struct ReceiverConfig {
-    interface: Option<InterfaceSelector>,
-    only_from: Option<IpAddr>,
-    receive_buffer_bytes: Option<usize>,
+    datagrams: DatagramConfig,
+    receive_buffer_bytes: usize,
     idle_timeout: Duration,
     #[cfg(feature = "sealing")]
     key: Option<Key>,
@@ -254,29 +216,19 @@ pub struct ReceiverConfig {
 }
 
 impl ReceiverConfig {
-    /// The interface on which to join a group. Default: chosen by the routing
-    /// table.
-    pub fn interface(mut self, interface: InterfaceSelector) -> Self {
-        self.interface = Some(interface);
+    /// Options for datagrams: the interface on which to join a group, a filter by
+    /// host, the size of the receive buffer. The receiver sets the address.
+    pub fn datagrams(mut self, config: DatagramConfig) -> Self {
+        self.datagrams = config;
         self
     }
 
-    /// Receives datagrams from this host only. Default: any host.
-    ///
-    /// Keeps out other hosts, but not one that forges this host's address: only
-    /// sealed datagrams are authenticated.
-    pub fn only_from(mut self, host: IpAddr) -> Self {
-        self.only_from = Some(host);
-        self
-    }
-
-    /// Size of the receive buffer. Default: 4 MiB for datagrams, which Linux
-    /// caps at `net.core.rmem_max`; 256 KiB for a TCP connection.
+    /// Size of the receive buffer of a TCP connection. Default: 256 KiB.
     ///
     /// Data that waited there is stale and is dropped. Longer paths need more:
     /// the rate times the round trip.
     pub fn receive_buffer_bytes(mut self, bytes: usize) -> Self {
-        self.receive_buffer_bytes = Some(bytes);
+        self.receive_buffer_bytes = bytes;
         self
     }
 
@@ -308,20 +260,11 @@ impl ReceiverConfig {
         self
     }
 
-    pub(super) fn datagrams(&self, at: std::net::SocketAddr) -> DatagramConfig {
-        let bytes = self.receive_buffer_bytes.unwrap_or(4 << 20);
-        let mut config = DatagramConfig::at(at)
-            .receive_buffer_bytes(bytes)
-            .unicast_kind(CONTROL);
-        if let Some(interface) = &self.interface {
-            config = config.interface(interface.clone());
-        }
+    pub(super) fn datagrams_at(&self, address: SocketAddr) -> DatagramConfig {
+        let config = self.datagrams.clone().bind(address).unicast_kind(CONTROL);
         #[cfg(feature = "sealing")]
         let config = sealed(config, self.key.as_ref());
-        match self.only_from {
-            Some(host) => config.only_from(host),
-            None => config,
-        }
+        config
     }
 
     #[cfg_attr(
@@ -330,7 +273,7 @@ impl ReceiverConfig {
     )]
     pub(super) fn is_sealed(&self) -> bool {
         #[cfg(feature = "sealing")]
-        return self.key.is_some();
+        return self.key.is_some() || self.datagrams.is_sealed();
         #[cfg(not(feature = "sealing"))]
         false
     }
@@ -339,7 +282,7 @@ impl ReceiverConfig {
     pub(super) fn node(&self) -> Node {
         let options = SocketOptions::new()
             .no_delay(true)
-            .receive_buffer_bytes(self.receive_buffer_bytes.unwrap_or(256 << 10))
+            .receive_buffer_bytes(self.receive_buffer_bytes)
             .read_timeout(Some(self.idle_timeout))
             .write_timeout(Some(self.idle_timeout));
         let node = Node::default()
@@ -365,9 +308,8 @@ impl ReceiverConfig {
 impl Default for ReceiverConfig {
     fn default() -> Self {
         Self {
-            interface: None,
-            only_from: None,
-            receive_buffer_bytes: None,
+            datagrams: DatagramConfig::default(),
+            receive_buffer_bytes: 256 << 10,
             idle_timeout: Duration::from_secs(3),
             #[cfg(feature = "sealing")]
             key: None,

@@ -118,7 +118,7 @@ impl Receiver {
         }
         let bind = in_time(at.to_bind()).await?;
         let bind = *bind.first().ok_or(ChannelError::NoDestination)?;
-        let channel = Channel::datagrams(config.datagrams(bind), &ReceiverConfig::limits())?;
+        let channel = Channel::datagrams(config.datagrams_at(bind), &ReceiverConfig::limits())?;
         let mut receiver = Self::new(channel);
         if at.group().is_some() {
             // Senders send to the group, not to the socket.

@@ -154,7 +154,7 @@ impl Sender {
             for to in to {
                 destinations.extend(in_time(to.resolve()).await?.first());
             }
-            let channel = Channel::datagrams(config.datagrams(destinations), &config.limits())?;
+            let channel = Channel::datagrams(config.datagrams_to(destinations), &config.limits())?;
             return Ok(Self::new(channel, config, pictures));
         }
         if config.is_sealed() {

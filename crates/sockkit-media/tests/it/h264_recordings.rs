@@ -1,63 +1,28 @@
-//! H.264 recordings, as ffmpeg, OpenCV and our own reader see them.
+//! H.264 recordings: what no other codec has to care about.
 
-use std::{
-    env,
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{process::Command, time::Duration};
 
 use sockkit_media::{
     picture::{Picture, PixelFormat, Timestamp, jpeg},
-    sink::record::{Codec, H264Config, RecordError, Recorder, RecorderConfig, Timing},
-    source::{Source, SourceConfig, SourceSpec},
+    sink::record::{Codec, H264Config, RecordError, Recorder, RecorderConfig},
 };
 use sockkit_testing::needs::{Need, met};
 
-use super::{h264, numbers_in, open, picture, record, said_by};
-
-fn ffprobe(path: &Path, entries: &str) -> String {
-    let said = said_by(
-        Command::new("ffprobe")
-            .args(["-v", "error", "-count_frames", "-of", "csv=p=0"])
-            .args(["-show_entries", entries])
-            .arg(path),
-    );
-    String::from_utf8(said).unwrap().trim().into()
-}
+use super::{ffprobe, h264, numbers_in, open, picture, record, said_by};
 
 #[tokio::test]
-async fn ffprobe_reads_size_count_duration_rate_and_colours() {
+async fn ffprobe_reads_profile_order_and_colours() {
     if !met("h264 opens in ffprobe", &[Need::Program("ffprobe")]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pattern.mp4");
     record(&path, h264(), (0..125).map(|number| number * 40_000)).await;
-    let fields = "stream=codec_name,profile,width,height,has_b_frames,color_range,color_space,\
-                  avg_frame_rate,duration,nb_read_frames";
+    let fields = "stream=profile,has_b_frames,color_range,color_space";
     assert_eq!(
         ffprobe(&path, fields),
-        "h264,Constrained Baseline,320,240,0,tv,smpte170m,25/1,5.000000,125"
+        "Constrained Baseline,0,tv,smpte170m"
     );
-}
-
-#[tokio::test]
-async fn times_are_exact_whatever_the_rate() {
-    if !met("variable rate in ffprobe", &[Need::Program("ffprobe")]) {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("uneven.mp4");
-    let times = [0, 33_333, 40_001, 2_900_000, 2_900_900, 5_000_000];
-    record(&path, h264(), times).await;
-    let seen = ffprobe(&path, "packet=pts");
-    let seen: Vec<u64> = seen
-        .lines()
-        .map(|line| line.trim_matches(',').parse().unwrap())
-        .collect();
-    assert_eq!(seen, times);
 }
 
 #[tokio::test]
@@ -84,36 +49,6 @@ async fn a_player_may_start_with_each_fragment_and_nowhere_else() {
     }
     let fragments = packets.iter().filter(|(_, key)| *key).count();
     assert!((5..=10).contains(&fragments), "{fragments} in four seconds");
-}
-
-#[tokio::test]
-async fn a_constant_rate_is_what_opencv_reads() {
-    if !met("h264 opens in OpenCV", &[Need::PythonModule("cv2")]) {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("output.mp4");
-    let constant = h264().timing(Timing::Constant { rate_hz: 25.0 });
-    // A camera that cannot keep to its rate.
-    let times = [0, 31_000, 90_000, 111_000, 250_000, 251_000];
-    record(&path, constant, times).await;
-    // The lower half of the number is in the first row of blocks.
-    let reader = "
-import cv2, sys
-clip = cv2.VideoCapture(sys.argv[1])
-print(int(clip.get(cv2.CAP_PROP_FRAME_WIDTH)), int(clip.get(cv2.CAP_PROP_FRAME_HEIGHT)),
-      clip.get(cv2.CAP_PROP_FPS), int(clip.get(cv2.CAP_PROP_FRAME_COUNT)))
-while True:
-    there, image = clip.read()
-    if not there:
-        break
-    print(int(''.join('01'[int(image[4, 4 + 8 * bit].mean() > 127)] for bit in range(32)), 2))
-";
-    let seen = said_by(Command::new("python3").args(["-c", reader]).arg(&path));
-    assert_eq!(
-        String::from_utf8(seen).unwrap(),
-        "320 240 25.0 6\n0\n1\n2\n3\n4\n5\n"
-    );
 }
 
 /// Four broad bars, whose colours no codec may change by much.
@@ -304,73 +239,4 @@ async fn a_jpeg_that_does_not_decode_is_left_out() {
     // The picture before was shown in its place.
     assert_eq!(summary.duration, Duration::from_millis(200));
     assert_eq!(numbers_in(&path).await.unwrap(), [0, 1, 3, 4]);
-}
-
-#[tokio::test]
-async fn a_recording_cut_anywhere_plays_up_to_the_cut() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("pattern.mp4");
-    record(&path, h264(), (0..100).map(|number| number * 40_000)).await;
-    assert_eq!(
-        numbers_in(&path).await.unwrap(),
-        (0..100).collect::<Vec<u64>>()
-    );
-    let whole = std::fs::read(&path).unwrap();
-    for percent in [30, 50, 77, 99] {
-        std::fs::write(&path, &whole[..whole.len() * percent / 100]).unwrap();
-        let numbers = numbers_in(&path).await.unwrap();
-        // A fragment holds thirteen pictures of 40 ms; they are not equally long.
-        assert!(
-            numbers.len() + 20 >= percent,
-            "{} of {percent}",
-            numbers.len()
-        );
-        assert_eq!(numbers, (0..).take(numbers.len()).collect::<Vec<_>>());
-    }
-}
-
-#[tokio::test]
-#[ignore = "the program that the next test kills"]
-async fn killed_recorder() {
-    let Some(path) = env::var_os("SOCKKIT_TEST_RECORD_INTO") else {
-        return;
-    };
-    let mut recorder = Recorder::create(path, h264()).await.unwrap();
-    let config = SourceConfig::default().size(320, 240).rate_hz(50.0);
-    let mut source = Source::open(&SourceSpec::Pattern, config).await.unwrap();
-    loop {
-        let frame = source.next().await.unwrap();
-        recorder.push(&frame).await.unwrap();
-        println!("recorded {}", frame.number());
-    }
-}
-
-#[tokio::test]
-async fn a_killed_recorder_loses_at_most_the_last_second() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("killed.mp4");
-    let mut child = Command::new(env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "h264_recordings::killed_recorder",
-            "--ignored",
-            "--nocapture",
-        ])
-        .env("SOCKKIT_TEST_RECORD_INTO", &path)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let told = BufReader::new(child.stdout.take().unwrap()).lines();
-    let recorded = told
-        .filter_map(|line| line.unwrap().strip_prefix("recorded ")?.parse::<u64>().ok())
-        .find(|&number| number >= 140)
-        .unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
-
-    let numbers = numbers_in(&path).await.unwrap();
-    let last = *numbers.last().unwrap();
-    assert_eq!(numbers, (0..=last).collect::<Vec<_>>());
-    // Fifty a second.
-    assert!(last + 50 >= recorded, "{last} of {recorded}");
 }

@@ -1,16 +1,19 @@
-//! Recordings and clips in H.264. Here rather than under the facade, so that
+//! Recordings, and clips in H.264. Here rather than under the facade, so that
 //! what needs a C++ compiler builds this crate alone.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[cfg(feature = "h264")]
 mod h264_clips;
+#[cfg(feature = "h264")]
 mod h264_recordings;
+mod recordings;
 
 use std::{path::Path, process::Command};
 
 use sockkit_media::{
     picture::{Picture, Timestamp},
-    sink::record::{Codec, H264Config, Recorder, RecorderConfig},
+    sink::record::{RecordSummary, Recorder, RecorderConfig},
     source::{
         Source, SourceConfig, SourceError, SourceSpec,
         pattern::{Stamp, paint, read_stamp},
@@ -23,18 +26,26 @@ fn picture(number: u64, micros: u64) -> Picture {
     paint(320, 240, Stamp { number, clock }).unwrap()
 }
 
+#[cfg(feature = "h264")]
 fn h264() -> RecorderConfig {
+    use sockkit_media::sink::record::{Codec, H264Config};
+
     RecorderConfig::default().codec(Codec::H264(H264Config::default()))
 }
 
 /// Records pictures taken at these times.
-async fn record(path: &Path, config: RecorderConfig, times: impl IntoIterator<Item = u64>) {
+async fn record(
+    path: &Path,
+    config: RecorderConfig,
+    times: impl IntoIterator<Item = u64>,
+) -> RecordSummary {
     let mut recorder = Recorder::create(path, config).await.unwrap();
     for (number, micros) in (0..).zip(times) {
         recorder.push(&picture(number, micros)).await.unwrap();
     }
     let summary = recorder.finish().await.unwrap();
     assert_eq!(summary.bytes, path.metadata().unwrap().len());
+    summary
 }
 
 /// The numbers in the pictures of a clip, once through.
@@ -54,6 +65,17 @@ async fn numbers_in(path: &Path) -> Result<Vec<u64>, SourceError> {
 async fn open(path: &Path) -> Result<Source, SourceError> {
     let config = SourceConfig::default().rate_hz(1_000.0);
     Source::open(&SourceSpec::File(path.into()), config).await
+}
+
+/// What ffprobe says of these entries.
+fn ffprobe(path: &Path, entries: &str) -> String {
+    let said = said_by(
+        Command::new("ffprobe")
+            .args(["-v", "error", "-count_frames", "-of", "csv=p=0"])
+            .args(["-show_entries", entries])
+            .arg(path),
+    );
+    String::from_utf8(said).unwrap().trim().into()
 }
 
 /// What a program says; fails if it complains.

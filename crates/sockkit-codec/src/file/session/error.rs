@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::{Buf, BufMut, TryGetError};
 
 use super::message::VERSION;
+use crate::file::{BlockIndex, EntryIndex};
 
 /// Why a session ended early. All variants except [`Aborted`](Self::Aborted)
 /// are protocol violations of the peer.
@@ -86,15 +87,15 @@ pub enum SessionError {
     #[error("block {block} of entry {entry} does not match its digest")]
     BlockMismatch {
         /// Position of the file in the manifest, from 0.
-        entry: u32,
+        entry: EntryIndex,
         /// Position of the block in the file, from 0.
-        block: u64,
+        block: BlockIndex,
     },
     /// All blocks match, but the file's digest does not.
     #[error("entry {entry} does not match its digest")]
     FileMismatch {
         /// Position of the file in the manifest, from 0.
-        entry: u32,
+        entry: EntryIndex,
     },
     /// The peer ended the session with a reason.
     #[error("peer ended the transfer: {0}")]

@@ -4,11 +4,13 @@ use bytes::{Buf, BufMut, TryGetError};
 
 use super::error::{Abort, MessageKind, SessionError};
 use crate::file::{
-    Digest, Entry, EntryKind, FailReason, FileTime, Integrity, Manifest, RawPath, RefuseReason,
+    Digest, Entry, EntryIndex, EntryKind, FailReason, FileTime, Integrity, Manifest, RawPath,
+    RefuseReason,
 };
 
 /// The first message of each side.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Hello {
     /// The role of this side.
     pub role: Role,
@@ -21,6 +23,7 @@ pub struct Hello {
 
 /// The role of a peer in the transfer, independent of which side listened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Role {
     /// Sends files.
     Sender,
@@ -34,10 +37,16 @@ pub(crate) enum Message {
     Hello(Hello),
     Offer(Manifest),
     Answer(Vec<WireAnswer>),
-    FileEnd { entry: u32, digest: Digest },
-    FileFailed { entry: u32, reason: FailReason },
+    FileEnd {
+        entry: EntryIndex,
+        digest: Digest,
+    },
+    FileFailed {
+        entry: EntryIndex,
+        reason: FailReason,
+    },
     Done,
-    Report(Vec<(u32, RefuseReason)>),
+    Report(Vec<(EntryIndex, RefuseReason)>),
     Working,
     Abort(Abort),
 }
@@ -94,17 +103,17 @@ impl Message {
                 answers.iter().for_each(|answer| put_answer(*answer, out));
             }
             Self::FileEnd { entry, digest } => {
-                out.put_u32(*entry);
+                out.put_u32(entry.0);
                 out.put_slice(&digest.0);
             }
             Self::FileFailed { entry, reason } => {
-                out.put_u32(*entry);
+                out.put_u32(entry.0);
                 out.put_u8(reason.code());
             }
             Self::Report(failures) => {
                 put_count(failures.len(), out);
                 for (entry, reason) in failures {
-                    out.put_u32(*entry);
+                    out.put_u32(entry.0);
                     out.put_u8(reason.code());
                 }
             }
@@ -130,7 +139,7 @@ impl Message {
             }
             MessageKind::Report => {
                 let take = |input: &mut &[u8]| {
-                    let entry = input.try_get_u32().ok()?;
+                    let entry = EntryIndex(input.try_get_u32().ok()?);
                     Some((entry, RefuseReason::from_code(input.try_get_u8().ok()?)))
                 };
                 Self::Report(take_list(input, take).ok_or_else(|| malformed(kind))?)
@@ -390,7 +399,7 @@ fn take_fixed(kind: MessageKind, input: &mut &[u8]) -> Result<Message, TryGetErr
     if kind == MessageKind::Abort {
         return Ok(Message::Abort(Abort::take(input)?));
     }
-    let entry = input.try_get_u32()?;
+    let entry = EntryIndex(input.try_get_u32()?);
     Ok(if kind == MessageKind::FileEnd {
         let digest = take_digest(input)?;
         Message::FileEnd { entry, digest }

@@ -7,7 +7,7 @@ use super::{
     error::{MessageKind, SessionError},
     message::{LENGTH_BYTES, Message},
 };
-use crate::file::{BLOCK_BYTES, Digest};
+use crate::file::{BLOCK_BYTES, BlockIndex, Digest, EntryIndex};
 
 /// The next item in the stream.
 #[derive(Debug)]
@@ -15,8 +15,8 @@ pub(crate) enum Item<'a> {
     Message(Message),
     /// Start of a block; `bytes` of it follow as [`Data`](Self::Data).
     Block {
-        entry: u32,
-        index: u64,
+        entry: EntryIndex,
+        index: BlockIndex,
         bytes: u64,
     },
     Data(&'a [u8]),
@@ -75,7 +75,8 @@ impl Reader {
                     let Some(mut head) = self.fill(input, BLOCK_HEAD_BYTES) else {
                         return Ok(None);
                     };
-                    let (entry, index) = (head.get_u32(), head.get_u64());
+                    let entry = EntryIndex(head.get_u32());
+                    let index = BlockIndex(head.get_u64());
                     self.buffer.clear();
                     self.state = State::BlockData { left: bytes };
                     return Ok(Some(Item::Block {

@@ -9,8 +9,8 @@ use super::{
     review::Limits,
 };
 use crate::file::{
-    Answer, BLOCK_BYTES, BlockHasher, Digest, DigestTree, Entry, EntryKind, FailReason, Integrity,
-    Manifest, RefuseReason, block_count,
+    Answer, BLOCK_BYTES, BlockHasher, BlockIndex, Digest, DigestTree, Entry, EntryIndex, EntryKind,
+    FailReason, Integrity, Manifest, RefuseReason, block_count,
 };
 
 /// The receiver's half of a session.
@@ -34,7 +34,7 @@ pub struct ReceiverSession {
     /// Size of each entry; `None` if it is not a file, and carries no data.
     sizes: Vec<Option<u64>>,
     /// The files still to come, in order.
-    awaited: VecDeque<(u32, Answer)>,
+    awaited: VecDeque<(EntryIndex, Answer)>,
     current: Option<Current>,
     peer_beats: bool,
 }
@@ -119,6 +119,7 @@ impl ReceiverSession {
         let wire = answers.iter().map(Answer::wire).collect();
         Message::Answer(wire).encode(&mut self.outbound);
         self.awaited = (0..)
+            .map(EntryIndex)
             .zip(&self.sizes)
             .zip(answers)
             .filter(|((_entry, size), answer)| {
@@ -130,7 +131,7 @@ impl ReceiverSession {
     }
 
     /// Tells the sender what could not be stored, and ends the session.
-    pub fn report(&mut self, failures: Vec<(u32, RefuseReason)>) {
+    pub fn report(&mut self, failures: Vec<(EntryIndex, RefuseReason)>) {
         Message::Report(failures).encode(&mut self.outbound);
         self.state = State::Finished;
     }
@@ -184,8 +185,8 @@ impl ReceiverSession {
 
     fn on_block(
         &mut self,
-        entry: u32,
-        index: u64,
+        entry: EntryIndex,
+        index: BlockIndex,
         bytes: u64,
     ) -> Result<ReceiverEvent<'static>, SessionError> {
         let kind = MessageKind::Block;
@@ -200,7 +201,7 @@ impl ReceiverSession {
         let here = current.tree.blocks() * BLOCK_BYTES;
         // After the last block, whose end may lie beyond that of the file.
         let left = current.size_bytes.saturating_sub(here);
-        if current.void || index != current.tree.blocks() || bytes != left.min(BLOCK_BYTES) {
+        if current.void || index.0 != current.tree.blocks() || bytes != left.min(BLOCK_BYTES) {
             return Err(SessionError::Unexpected { kind });
         }
         current.hasher = BlockHasher::new(index, current.size_bytes);
@@ -209,16 +210,16 @@ impl ReceiverSession {
 
     /// The first block of a file: the one requested by the receiver, or block 0
     /// if the sender's file has other contents.
-    fn begin_file(&self, entry: u32, index: u64) -> Result<Current, SessionError> {
+    fn begin_file(&self, entry: EntryIndex, index: BlockIndex) -> Result<Current, SessionError> {
         let kind = MessageKind::Block;
         let tree = match self.awaited.front() {
-            Some((_, Answer::Resume(tree))) if tree.blocks() == index => (**tree).clone(),
+            Some((_, Answer::Resume(tree))) if tree.blocks() == index.0 => (**tree).clone(),
             Some((_, Answer::Send | Answer::Resume(_))) => DigestTree::new(),
             _ => return Err(SessionError::Unexpected { kind }),
         };
         let size_bytes = self.size_bytes(entry);
         // An empty file has no blocks, nor has one that is completely present.
-        if index >= block_count(size_bytes) {
+        if index.0 >= block_count(size_bytes) {
             return Err(SessionError::Unexpected { kind });
         }
         Ok(Current {
@@ -249,7 +250,7 @@ impl ReceiverSession {
                 return Err(SessionError::Unexpected { kind });
             }
         };
-        let block = current.tree.blocks();
+        let block = BlockIndex(current.tree.blocks());
         if self.integrity == Integrity::Blake3 {
             if digest == Digest::VOID {
                 current.void = true;
@@ -269,7 +270,7 @@ impl ReceiverSession {
 
     fn on_file_end(
         &mut self,
-        entry: u32,
+        entry: EntryIndex,
         digest: Digest,
     ) -> Result<ReceiverEvent<'static>, SessionError> {
         let kind = MessageKind::FileEnd;
@@ -297,21 +298,22 @@ impl ReceiverSession {
         Ok(ReceiverEvent::FileVerified { entry, digest })
     }
 
-    fn awaited_is(&self, entry: u32, kind: MessageKind) -> Result<(), SessionError> {
+    fn awaited_is(&self, entry: EntryIndex, kind: MessageKind) -> Result<(), SessionError> {
         match self.awaited.front() {
             Some((awaited, _)) if *awaited == entry => Ok(()),
             _ => Err(SessionError::Unexpected { kind }),
         }
     }
 
-    fn size_bytes(&self, entry: u32) -> u64 {
-        let size = self.sizes.get(entry as usize).copied().flatten();
+    fn size_bytes(&self, entry: EntryIndex) -> u64 {
+        let size = self.sizes.get(entry.as_usize()).copied().flatten();
         size.unwrap_or(0)
     }
 }
 
 /// Events from the sender, in order.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum ReceiverEvent<'a> {
     /// The sender's hello.
     Peer(Hello),
@@ -321,37 +323,37 @@ pub enum ReceiverEvent<'a> {
     /// was requested, the file starts from the beginning.
     Block {
         /// Position of the entry in the manifest.
-        entry: u32,
+        entry: EntryIndex,
         /// Position of the block in the file.
-        index: u64,
+        index: BlockIndex,
     },
     /// The next bytes of the block.
     Data(&'a [u8]),
     /// The block is complete and verified.
     BlockVerified {
         /// Position of the entry in the manifest.
-        entry: u32,
+        entry: EntryIndex,
         /// Position of the block in the file.
-        index: u64,
+        index: BlockIndex,
         /// Its digest.
         digest: Digest,
     },
     /// The file is complete and verified.
     FileVerified {
         /// Position of the entry in the manifest.
-        entry: u32,
+        entry: EntryIndex,
         /// Its digest.
         digest: Digest,
     },
     /// The existing file has other contents than the offered one.
     FileDiffers {
         /// Position of the entry in the manifest.
-        entry: u32,
+        entry: EntryIndex,
     },
     /// The sender could not read the file completely.
     FileFailed {
         /// Position of the entry in the manifest.
-        entry: u32,
+        entry: EntryIndex,
         /// Why.
         reason: FailReason,
     },

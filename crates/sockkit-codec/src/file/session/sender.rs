@@ -10,8 +10,8 @@ use super::{
     reader::{BLOCK_HEAD_BYTES, Item, Reader},
 };
 use crate::file::{
-    BLOCK_BYTES, BlockHasher, Digest, DigestTree, EntryKind, FailReason, Integrity, Manifest,
-    RefuseReason, block_count,
+    BLOCK_BYTES, BlockHasher, BlockIndex, Digest, DigestTree, EntryIndex, EntryKind, FailReason,
+    Integrity, Manifest, RefuseReason, block_count,
 };
 
 /// The sender's half of a session.
@@ -120,7 +120,7 @@ impl SenderSession {
     }
 
     /// Tells the receiver that a file will not be sent, or not completely.
-    pub fn handle_failed(&mut self, entry: u32, reason: FailReason) {
+    pub fn handle_failed(&mut self, entry: EntryIndex, reason: FailReason) {
         Message::FileFailed { entry, reason }.encode(&mut self.outbound);
     }
 
@@ -156,7 +156,7 @@ impl SenderSession {
             return Err(malformed);
         }
         let mut refused = Vec::new();
-        for ((entry, offered), answer) in (0..).zip(&self.manifest.entries).zip(answers) {
+        for ((entry, offered), answer) in self.manifest.indexed().zip(answers) {
             let plan = match answer {
                 WireAnswer::Refuse(reason) => {
                     refused.push((entry, reason));
@@ -186,9 +186,12 @@ impl SenderSession {
         Ok(SenderEvent::Answered { refused })
     }
 
-    fn check_entries(&self, mut entries: impl Iterator<Item = u32>) -> Result<(), SessionError> {
+    fn check_entries(
+        &self,
+        mut entries: impl Iterator<Item = EntryIndex>,
+    ) -> Result<(), SessionError> {
         let count = self.manifest.entries.len();
-        if entries.all(|entry| (entry as usize) < count) {
+        if entries.all(|entry| entry.as_usize() < count) {
             Ok(())
         } else {
             Err(SessionError::Malformed {
@@ -200,6 +203,7 @@ impl SenderSession {
 
 /// Events from the receiver.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum SenderEvent {
     /// The receiver's hello. The next
     /// [`poll_transmit`](SenderSession::poll_transmit) returns the offer.
@@ -207,23 +211,25 @@ pub enum SenderEvent {
     /// The receiver's decision, with the entries that it refused.
     Answered {
         /// Positions in the manifest, with reasons.
-        refused: Vec<(u32, RefuseReason)>,
+        refused: Vec<(EntryIndex, RefuseReason)>,
     },
     /// The receiver is done; these are the entries that it could not store.
-    Reported(Vec<(u32, RefuseReason)>),
+    Reported(Vec<(EntryIndex, RefuseReason)>),
 }
 
 /// One file to send.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Job {
     /// Position in the manifest.
-    pub entry: u32,
+    pub entry: EntryIndex,
     /// Which part of it to send.
     pub plan: Plan,
 }
 
 /// Which part of a file the receiver needs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Plan {
     /// The whole file.
     All,
@@ -246,35 +252,40 @@ pub enum Plan {
 /// [`end_block`](Self::end_block). Finally, call [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct FileEncoder {
-    entry: u32,
+    entry: EntryIndex,
     size_bytes: u64,
     integrity: Integrity,
     tree: DigestTree,
     hasher: BlockHasher,
-    next_block: u64,
+    next_block: BlockIndex,
 }
 
 impl FileEncoder {
     /// Starts after the blocks in `prefix`.
-    pub fn new(entry: u32, size_bytes: u64, integrity: Integrity, prefix: DigestTree) -> Self {
+    pub fn new(
+        entry: EntryIndex,
+        size_bytes: u64,
+        integrity: Integrity,
+        prefix: DigestTree,
+    ) -> Self {
         Self {
             entry,
             size_bytes,
             integrity,
-            next_block: prefix.blocks(),
+            next_block: BlockIndex(prefix.blocks()),
             tree: prefix,
-            hasher: BlockHasher::new(0, size_bytes),
+            hasher: BlockHasher::new(BlockIndex(0), size_bytes),
         }
     }
 
     /// Position of the file in the manifest.
-    pub fn entry(&self) -> u32 {
+    pub fn entry(&self) -> EntryIndex {
         self.entry
     }
 
     /// Offset of the next block in the file.
     pub fn offset_bytes(&self) -> u64 {
-        self.next_block * BLOCK_BYTES
+        self.next_block.offset_bytes()
     }
 
     /// Appends the header of the next block and returns how many bytes of the
@@ -288,8 +299,8 @@ impl FileEncoder {
         self.hasher = BlockHasher::new(self.next_block, self.size_bytes);
         out.put_u64(1 + BLOCK_HEAD_BYTES as u64 + bytes + 32);
         out.put_u8(MessageKind::Block as u8);
-        out.put_u32(self.entry);
-        out.put_u64(self.next_block);
+        out.put_u32(self.entry.0);
+        out.put_u64(self.next_block.0);
         Some(bytes)
     }
 
@@ -311,7 +322,7 @@ impl FileEncoder {
             Integrity::Unverified => Digest::VOID,
         };
         out.put_slice(&digest.0);
-        self.next_block += 1;
+        self.next_block.0 += 1;
     }
 
     /// Ends a block that could not be read completely and was padded with

@@ -101,6 +101,7 @@ pub struct FailedHandshake<P: QueuedPeer> {
 
 /// The right to a turn; released on drop.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct QueuePermit {
     shared: Arc<Shared>,
     _permit: Permit,

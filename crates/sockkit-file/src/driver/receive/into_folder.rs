@@ -11,7 +11,8 @@ use super::{
     worker::Keeper,
 };
 use crate::{
-    BLOCK_BYTES, Entry, EntryKind, EntryPath, Integrity, LinkTarget, Manifest,
+    BLOCK_BYTES, BlockIndex, Entry, EntryIndex, EntryKind, EntryPath, Integrity, LinkTarget,
+    Manifest,
     driver::{
         io_loop::WorkerChannels,
         progress::{FileOutcome, OnProgress, Progress, Summary, set_outcome},
@@ -32,14 +33,14 @@ pub(super) struct IntoFolder {
     outcomes: Vec<Option<FileOutcome>>,
     on_progress: OnProgress,
     /// The file to which the data belongs.
-    arriving: u32,
+    arriving: EntryIndex,
     /// Files that are present and only compared.
-    compared: HashSet<u32>,
+    compared: HashSet<EntryIndex>,
     comparing: Comparing,
     /// Where files are stored whose names were taken.
-    renamed: HashMap<u32, EntryPath>,
+    renamed: HashMap<EntryIndex, EntryPath>,
     /// Accepted entries that could not be stored.
-    failures: Vec<(u32, RefuseReason)>,
+    failures: Vec<(EntryIndex, RefuseReason)>,
     moved_bytes: u64,
 }
 
@@ -64,7 +65,7 @@ impl IntoFolder {
             writer: Writer::new(destination, config.on_conflict),
             part: None,
             on_progress: config.on_progress.clone(),
-            arriving: 0,
+            arriving: EntryIndex::default(),
             compared: HashSet::new(),
             comparing: Comparing::default(),
             renamed: HashMap::new(),
@@ -75,9 +76,7 @@ impl IntoFolder {
 
     fn prepare(&mut self, link: &WorkerChannels) -> Result<Vec<Answer>, ReceiveError> {
         let mut answers = Vec::with_capacity(self.manifest.entries.len());
-        for (index, (entry, reviewed)) in
-            (0..).zip(self.manifest.entries.iter().zip(&self.reviewed))
-        {
+        for ((index, entry), reviewed) in self.manifest.indexed().zip(&self.reviewed) {
             link.check()?;
             let answer = match reviewed.path() {
                 Ok(_) if reviewed.is_twin() && self.writer.confuses_names() => {
@@ -95,7 +94,7 @@ impl IntoFolder {
                 Answer::Compare(_) | Answer::Resume(_) => {
                     self.compared.insert(index);
                 }
-                Answer::Send => {}
+                _ => {}
             }
             answers.push(answer);
         }
@@ -110,13 +109,11 @@ impl IntoFolder {
     /// of folders alone costs nothing until its sender is done.
     fn make_folders(&mut self, link: &WorkerChannels) -> Result<(), ReceiveError> {
         let mut made = Vec::new();
-        for (index, (entry, reviewed)) in
-            (0..).zip(self.manifest.entries.iter().zip(&self.reviewed))
-        {
+        for ((index, entry), reviewed) in self.manifest.indexed().zip(&self.reviewed) {
             let Ok(path) = reviewed.path() else {
                 continue;
             };
-            if entry.kind != EntryKind::Folder || self.outcomes[index as usize].is_some() {
+            if entry.kind != EntryKind::Folder || self.outcomes[index.as_usize()].is_some() {
                 continue;
             }
             link.check()?;
@@ -134,22 +131,22 @@ impl IntoFolder {
 
     /// Links are created last: nothing of this transfer is written after them.
     fn make_links(&mut self, link: &WorkerChannels) -> Result<(), ReceiveError> {
-        for index in 0..self.manifest.entries.len() {
-            let EntryKind::Link { target } = &self.manifest.entries[index].kind else {
+        let mut made = Vec::new();
+        for ((entry, offered), reviewed) in self.manifest.indexed().zip(&self.reviewed) {
+            let EntryKind::Link { target } = &offered.kind else {
                 continue;
             };
-            let Ok(path) = self.reviewed[index].path() else {
+            let Ok(path) = reviewed.path() else {
                 continue;
             };
-            if self.outcomes[index].is_some() {
+            if self.outcomes[entry.as_usize()].is_some() {
                 continue;
             }
             link.check()?;
-            let made = LinkTarget::parse(path, target.as_bytes())
+            let made_link = LinkTarget::parse(path, target.as_bytes())
                 .map_err(|_judged| io::ErrorKind::InvalidInput.into())
                 .and_then(|target| self.writer.make_link(path, &target));
-            let entry = u32::try_from(index).expect("an offer has fewer than 2^32 entries");
-            let outcome = match made {
+            let outcome = match made_link {
                 Ok(place) => {
                     if place != *path {
                         self.renamed.insert(entry, place);
@@ -160,8 +157,10 @@ impl IntoFolder {
                 Err(error) if has_no_links(&error) => FileOutcome::Refused(RefuseReason::Kind),
                 Err(error) => FileOutcome::Refused(refusal(path, &error)),
             };
-            self.note(entry, outcome);
+            made.push((entry, outcome));
         }
+        made.into_iter()
+            .for_each(|(entry, outcome)| self.note(entry, outcome));
         Ok(())
     }
 
@@ -202,7 +201,7 @@ impl IntoFolder {
                 .filter(|(_, answer)| !matches!(answer, Answer::Refuse(_)))
                 .map(|(entry, _)| entry.size_bytes)),
         });
-        for (index, (entry, answer)) in (0..).zip(self.manifest.entries.iter().zip(answers)) {
+        for ((index, entry), answer) in self.manifest.indexed().zip(answers) {
             let bytes = entry.size_bytes - remaining_bytes(entry, answer);
             if bytes > 0 && !matches!(answer, Answer::Refuse(_)) {
                 self.on_progress.tell(Progress::Resumed {
@@ -213,11 +212,11 @@ impl IntoFolder {
         }
     }
 
-    fn on_block(&mut self, entry: u32, index: u64) -> Result<(), ReceiveError> {
+    fn on_block(&mut self, entry: EntryIndex, index: BlockIndex) -> Result<(), ReceiveError> {
         self.arriving = entry;
         // What is there differs, and is replaced.
         self.compared.remove(&entry);
-        if self.part.is_none() && self.outcomes[entry as usize].is_none() {
+        if self.part.is_none() && self.outcomes[entry.as_usize()].is_none() {
             self.part = self.open(entry)?;
         }
         self.write(entry, |part| part.begin_block(index))
@@ -232,9 +231,9 @@ impl IntoFolder {
         Ok(())
     }
 
-    fn on_file(&mut self, entry: u32, outcome: FileOutcome) -> Result<(), ReceiveError> {
+    fn on_file(&mut self, entry: EntryIndex, outcome: FileOutcome) -> Result<(), ReceiveError> {
         self.on_progress.tell(Progress::Ended { entry });
-        if self.outcomes[entry as usize].is_some() {
+        if self.outcomes[entry.as_usize()].is_some() {
             return Ok(());
         }
         if !self.compared.contains(&entry) {
@@ -247,7 +246,7 @@ impl IntoFolder {
                 },
             };
             let path = accepted(&self.reviewed, entry);
-            let offered = &self.manifest.entries[entry as usize];
+            let offered = &self.manifest.entries[entry.as_usize()];
             let completed = self.writer.complete(entry, part, path, offered);
             completed.map_err(|error| self.write_error(entry, error))?;
         }
@@ -262,7 +261,7 @@ impl IntoFolder {
     /// fails alone.
     fn write(
         &mut self,
-        entry: u32,
+        entry: EntryIndex,
         write: impl FnOnce(&mut Part) -> io::Result<()>,
     ) -> Result<(), ReceiveError> {
         let Some(part) = &mut self.part else {
@@ -280,9 +279,9 @@ impl IntoFolder {
     }
 
     /// `None` if this file cannot be written; the others continue.
-    fn open(&mut self, entry: u32) -> Result<Option<Part>, ReceiveError> {
+    fn open(&mut self, entry: EntryIndex) -> Result<Option<Part>, ReceiveError> {
         let path = accepted(&self.reviewed, entry);
-        let offered = &self.manifest.entries[entry as usize];
+        let offered = &self.manifest.entries[entry.as_usize()];
         match self.writer.open(entry, path, offered) {
             Ok(part) => Ok(Some(part)),
             Err(error) if is_fatal(&error) => Err(self.write_error(entry, error)),
@@ -316,15 +315,15 @@ impl IntoFolder {
     }
 
     /// Records the outcome of an accepted entry.
-    fn note(&mut self, entry: u32, outcome: FileOutcome) {
+    fn note(&mut self, entry: EntryIndex, outcome: FileOutcome) {
         if let FileOutcome::Refused(reason) = outcome {
             self.failures.push((entry, reason));
         }
         set_outcome(&mut self.outcomes, entry, outcome);
     }
 
-    fn write_error(&self, entry: u32, error: io::Error) -> ReceiveError {
-        let entry = &self.manifest.entries[entry as usize];
+    fn write_error(&self, entry: EntryIndex, error: io::Error) -> ReceiveError {
+        let entry = &self.manifest.entries[entry.as_usize()];
         write_error(entry, self.destination.free_bytes(), error)
     }
 }
@@ -336,7 +335,7 @@ impl Keeper for IntoFolder {
         let answers = self.prepare(link)?;
         self.check_space(&answers)?;
         self.tell_start(&answers);
-        self.comparing = Comparing::of(&self.manifest.entries, &answers);
+        self.comparing = Comparing::of(&self.manifest, &answers);
         Ok(answers)
     }
 
@@ -376,14 +375,15 @@ impl Keeper for IntoFolder {
                 }
                 self.note(entry, FileOutcome::Failed(reason));
             }
-            ReceiverEvent::Peer(_) | ReceiverEvent::Offered(_) | ReceiverEvent::Done => {
-                unreachable!("the session is past these, or this is")
-            }
+            _ => unreachable!("the session is past all others, or this is"),
         }
         Ok(())
     }
 
-    fn finish(&mut self, link: &WorkerChannels) -> Result<Vec<(u32, RefuseReason)>, ReceiveError> {
+    fn finish(
+        &mut self,
+        link: &WorkerChannels,
+    ) -> Result<Vec<(EntryIndex, RefuseReason)>, ReceiveError> {
         self.flush()?;
         self.make_folders(link)?;
         self.make_links(link)?;
@@ -405,8 +405,8 @@ impl Keeper for IntoFolder {
 }
 
 /// The path of an accepted entry.
-fn accepted(reviewed: &[Reviewed], entry: u32) -> &EntryPath {
-    let path = reviewed[entry as usize].path();
+fn accepted(reviewed: &[Reviewed], entry: EntryIndex) -> &EntryPath {
+    let path = reviewed[entry.as_usize()].path();
     path.expect("what the rules refuse is not accepted")
 }
 
@@ -414,16 +414,17 @@ fn accepted(reviewed: &[Reviewed], entry: u32) -> &EntryPath {
 /// before it sends more of each.
 #[derive(Default)]
 struct Comparing {
-    bytes: HashMap<u32, u64>,
+    bytes: HashMap<EntryIndex, u64>,
     left_bytes: u64,
 }
 
 impl Comparing {
-    fn of(entries: &[Entry], answers: &[Answer]) -> Self {
-        let bytes: HashMap<_, _> = (0..)
-            .zip(entries.iter().zip(answers))
-            .filter(|(_, (_, answer))| matches!(answer, Answer::Compare(_) | Answer::Resume(_)))
-            .map(|(index, (entry, answer))| match answer {
+    fn of(manifest: &Manifest, answers: &[Answer]) -> Self {
+        let bytes: HashMap<_, _> = manifest
+            .indexed()
+            .zip(answers)
+            .filter(|(_, answer)| matches!(answer, Answer::Compare(_) | Answer::Resume(_)))
+            .map(|((index, entry), answer)| match answer {
                 Answer::Resume(_) => (index, entry.size_bytes - remaining_bytes(entry, answer)),
                 _ => (index, entry.size_bytes),
             })
@@ -432,7 +433,7 @@ impl Comparing {
         Self { bytes, left_bytes }
     }
 
-    fn handle_compared(&mut self, entry: u32) {
+    fn handle_compared(&mut self, entry: EntryIndex) {
         let bytes = self.bytes.remove(&entry).unwrap_or(0);
         self.left_bytes = self.left_bytes.saturating_sub(bytes);
     }
@@ -446,8 +447,8 @@ fn sum(bytes: impl Iterator<Item = u64>) -> u64 {
 
 fn remaining_bytes(entry: &Entry, answer: &Answer) -> u64 {
     match answer {
-        Answer::Send => entry.size_bytes,
         Answer::Refuse(_) | Answer::Compare(_) => 0,
         Answer::Resume(tree) => entry.size_bytes.saturating_sub(tree.blocks() * BLOCK_BYTES),
+        _ => entry.size_bytes,
     }
 }

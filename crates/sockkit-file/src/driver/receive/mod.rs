@@ -348,16 +348,10 @@ where
     /// future is the way to stop a transfer: the worker thread ends at its next
     /// chunk and keeps the verified part, which can be resumed.
     pub async fn accept(self, destination: &Destination) -> Result<Summary, ReceiveError> {
-        let Self {
-            talk,
-            session,
-            manifest,
-            reviewed,
-            config,
-            ..
-        } = self;
-        let keeper = IntoFolder::new(destination, manifest, reviewed, &config);
-        run(talk, session, keeper, &config).await
+        let keeper = |manifest, reviewed, config: &_| {
+            IntoFolder::new(destination, manifest, reviewed, config)
+        };
+        self.keep(keeper).await
     }
 
     /// Receives the offered files into `sink`, and returns it.
@@ -372,16 +366,38 @@ where
     /// # Cancel safety
     /// As [`accept`](Self::accept), but nothing can be resumed.
     pub async fn accept_into<T: FileSink>(self, sink: T) -> Result<(Summary, T), ReceiveError> {
-        let Self {
-            talk,
-            session,
-            manifest,
-            reviewed,
-            config,
-            ..
-        } = self;
-        let keeper = IntoSink::new(sink, manifest, reviewed, &config);
-        run(talk, session, keeper, &config).await
+        let keeper =
+            |manifest, reviewed, config: &_| IntoSink::new(sink, manifest, reviewed, config);
+        self.keep(keeper).await
+    }
+
+    /// Runs the rest of the transfer, on a worker thread and in an I/O loop.
+    async fn keep<K>(
+        self,
+        keeper: impl FnOnce(Manifest, Vec<Reviewed>, &ReceiveConfig) -> K,
+    ) -> Result<K::Kept, ReceiveError>
+    where
+        K: Keeper + Send + 'static,
+        K::Kept: Send + 'static,
+    {
+        let config = &self.config;
+        let keeper = keeper(self.manifest, self.reviewed, config);
+        let stream = self.talk.into_stream().await?;
+        let (io_loop, link) = IoLoop::new(IoLoopConfig {
+            idle_timeout: config.idle_timeout,
+            stall_timeout: config.stall_timeout,
+            read_buffer_bytes: CHUNK_BYTES,
+            heartbeat: Some(WORKING),
+        });
+        let worker = ReceiveWorker::new(self.session, link, keeper);
+        let worker = spawn_blocking(move || worker.run());
+        let pumped = io_loop.run(stream).await;
+        let worked = worker.await.unwrap_or(Err(ReceiveError::Worker));
+        match (worked, pumped) {
+            // The worker only saw its channel close; the I/O loop knows why.
+            (Err(ReceiveError::Io(TransferIoError::Closed)), Err(error)) => Err(error.into()),
+            (worked, _) => worked,
+        }
     }
 
     /// Returns an error when the sender has disconnected.
@@ -399,36 +415,6 @@ where
                 Err(error) => return error.into(),
             }
         }
-    }
-}
-
-/// Runs the rest of the transfer, on a worker thread and in an I/O loop.
-async fn run<S, K>(
-    talk: HandshakeStream<S>,
-    session: ReceiverSession,
-    keeper: K,
-    config: &ReceiveConfig,
-) -> Result<K::Kept, ReceiveError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    K: Keeper + Send + 'static,
-    K::Kept: Send + 'static,
-{
-    let stream = talk.into_stream().await?;
-    let (io_loop, link) = IoLoop::new(IoLoopConfig {
-        idle_timeout: config.idle_timeout,
-        patience: config.stall_timeout,
-        read_buffer_bytes: CHUNK_BYTES,
-        heartbeat: Some(WORKING),
-    });
-    let worker = ReceiveWorker::new(session, link, keeper);
-    let worker = spawn_blocking(move || worker.run());
-    let pumped = io_loop.run(stream).await;
-    let worked = worker.await.unwrap_or(Err(ReceiveError::Worker));
-    match (worked, pumped) {
-        // The worker only saw its channel close; the I/O loop knows why.
-        (Err(ReceiveError::Io(TransferIoError::Closed)), Err(error)) => Err(error.into()),
-        (worked, _) => worked,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{ReceiveConfig, ReceiveError, worker::Keeper};
 use crate::{
-    Digest, Entry, EntryKind, EntryPath, Integrity, Manifest,
+    Digest, Entry, EntryIndex, EntryKind, EntryPath, Integrity, Manifest,
     driver::{
         io_loop::WorkerChannels,
         progress::{FileOutcome, OnProgress, Progress, Summary, set_outcome},
@@ -28,7 +28,7 @@ use crate::{
 /// # mod sockkit { pub use ::sockkit_file as file; }
 /// use std::collections::HashMap;
 ///
-/// use sockkit::file::{Digest, Entry, EntryKind, EntryPath, FileSink, RefuseReason};
+/// use sockkit::file::{Digest, Entry, EntryIndex, EntryKind, EntryPath, FileSink, RefuseReason};
 ///
 /// /// Files of at most a megabyte, by path.
 /// #[derive(Default)]
@@ -66,8 +66,12 @@ pub trait FileSink: Send + 'static {
     ///
     /// # Errors
     /// Why it is refused.
-    fn accept(&mut self, entry: u32, path: &EntryPath, offered: &Entry)
-    -> Result<(), RefuseReason>;
+    fn accept(
+        &mut self,
+        entry: EntryIndex,
+        path: &EntryPath,
+        offered: &Entry,
+    ) -> Result<(), RefuseReason>;
 
     /// Takes the next block of a file, verified if the transfer has digests. Blocks
     /// arrive in order, one file after another.
@@ -75,16 +79,16 @@ pub trait FileSink: Send + 'static {
     /// # Errors
     /// Why the file cannot be stored. No further call follows for it, not even its
     /// end.
-    fn block(&mut self, entry: u32, bytes: &[u8]) -> Result<(), RefuseReason>;
+    fn block(&mut self, entry: EntryIndex, bytes: &[u8]) -> Result<(), RefuseReason>;
 
     /// All blocks of the file have arrived, and match its digest.
     ///
     /// # Errors
     /// Why the file cannot be stored.
-    fn end(&mut self, entry: u32, digest: Option<Digest>) -> Result<(), RefuseReason>;
+    fn end(&mut self, entry: EntryIndex, digest: Option<Digest>) -> Result<(), RefuseReason>;
 
     /// The sender could not read the file completely: its blocks are useless.
-    fn fail(&mut self, entry: u32, reason: FailReason) {
+    fn fail(&mut self, entry: EntryIndex, reason: FailReason) {
         let _ = (entry, reason);
     }
 }
@@ -97,10 +101,10 @@ pub(super) struct IntoSink<T> {
     outcomes: Vec<Option<FileOutcome>>,
     on_progress: OnProgress,
     /// The file to which the data belongs, and the block being received: at most one.
-    arriving: u32,
+    arriving: EntryIndex,
     block: Vec<u8>,
     /// Accepted entries that could not be stored.
-    failures: Vec<(u32, RefuseReason)>,
+    failures: Vec<(EntryIndex, RefuseReason)>,
     moved_bytes: u64,
 }
 
@@ -117,19 +121,19 @@ impl<T: FileSink> IntoSink<T> {
             manifest,
             reviewed,
             on_progress: config.on_progress.clone(),
-            arriving: 0,
+            arriving: EntryIndex::default(),
             block: Vec::new(),
             failures: Vec::new(),
             moved_bytes: 0,
         }
     }
 
-    fn is_kept(&self, entry: u32) -> bool {
-        self.outcomes[entry as usize].is_none()
+    fn is_kept(&self, entry: EntryIndex) -> bool {
+        self.outcomes[entry.as_usize()].is_none()
     }
 
     /// Records why an accepted file is not stored.
-    fn unless_refused(&mut self, entry: u32, taken: Result<(), RefuseReason>) {
+    fn unless_refused(&mut self, entry: EntryIndex, taken: Result<(), RefuseReason>) {
         if let Err(reason) = taken {
             self.failures.push((entry, reason));
             let outcome = FileOutcome::Refused(reason);
@@ -147,7 +151,7 @@ impl<T: FileSink> IntoSink<T> {
         self.on_progress.tell(Progress::Moved { entry, bytes });
     }
 
-    fn on_end(&mut self, entry: u32, digest: Digest) {
+    fn on_end(&mut self, entry: EntryIndex, digest: Digest) {
         self.on_progress.tell(Progress::Ended { entry });
         if !self.is_kept(entry) {
             return;
@@ -155,7 +159,7 @@ impl<T: FileSink> IntoSink<T> {
         let digest = (self.manifest.integrity == Integrity::Blake3).then_some(digest);
         let taken = self.sink.end(entry, digest);
         self.unless_refused(entry, taken);
-        self.outcomes[entry as usize].get_or_insert(FileOutcome::Complete(digest));
+        self.outcomes[entry.as_usize()].get_or_insert(FileOutcome::Complete(digest));
     }
 }
 
@@ -165,9 +169,7 @@ impl<T: FileSink> Keeper for IntoSink<T> {
     fn answer(&mut self, link: &WorkerChannels) -> Result<Vec<Answer>, ReceiveError> {
         let mut answers = Vec::with_capacity(self.reviewed.len());
         let mut total_bytes = 0_u64;
-        for (entry, (offered, reviewed)) in
-            (0..).zip(self.manifest.entries.iter().zip(&self.reviewed))
-        {
+        for ((entry, offered), reviewed) in self.manifest.indexed().zip(&self.reviewed) {
             link.check()?;
             let accepted = reviewed
                 .path()
@@ -211,15 +213,15 @@ impl<T: FileSink> Keeper for IntoSink<T> {
                     set_outcome(&mut self.outcomes, entry, FileOutcome::Failed(reason));
                 }
             }
-            ReceiverEvent::Peer(_)
-            | ReceiverEvent::Offered(_)
-            | ReceiverEvent::FileDiffers { .. }
-            | ReceiverEvent::Done => unreachable!("past these, and nothing is compared"),
+            _ => unreachable!("past all others, and nothing is compared"),
         }
         Ok(())
     }
 
-    fn finish(&mut self, _link: &WorkerChannels) -> Result<Vec<(u32, RefuseReason)>, ReceiveError> {
+    fn finish(
+        &mut self,
+        _link: &WorkerChannels,
+    ) -> Result<Vec<(EntryIndex, RefuseReason)>, ReceiveError> {
         let entries = self.manifest.entries.iter();
         for (offered, outcome) in entries.zip(&mut self.outcomes) {
             if offered.kind != EntryKind::File {

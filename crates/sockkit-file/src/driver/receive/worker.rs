@@ -3,6 +3,7 @@
 
 use super::{ReceiveError, disk::abort};
 use crate::{
+    EntryIndex,
     driver::io_loop::{Chunk, TransferIoError, WorkerChannels},
     session::{Answer, ReceiverEvent, ReceiverSession, RefuseReason},
 };
@@ -23,7 +24,10 @@ pub(super) trait Keeper {
     fn on_event(&mut self, event: ReceiverEvent<'_>) -> Result<(), ReceiveError>;
 
     /// Everything has arrived. Returns accepted entries that cannot be stored.
-    fn finish(&mut self, link: &WorkerChannels) -> Result<Vec<(u32, RefuseReason)>, ReceiveError>;
+    fn finish(
+        &mut self,
+        link: &WorkerChannels,
+    ) -> Result<Vec<(EntryIndex, RefuseReason)>, ReceiveError>;
 
     /// The transfer fails: complete files are kept nevertheless.
     fn give_up(&mut self);

@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{FileSource, SendConfig, SendError, worker::SendWorker};
 use crate::{
-    Manifest, OnProgress, Progress, Summary,
+    EntryIndex, Manifest, OnProgress, Progress, Summary,
     driver::{
         handshake::{self, Allowance, HandshakeStream},
         io_loop::{IoLoop, IoLoopConfig, TransferIoError},
@@ -115,7 +115,7 @@ where
         };
         let (io_loop, link) = IoLoop::new(IoLoopConfig {
             idle_timeout: self.config.idle_timeout,
-            patience: self.config.stall_timeout,
+            stall_timeout: self.config.stall_timeout,
             read_buffer_bytes: CONTROL_BUFFER_BYTES,
             // Only the worker knows where a message ends.
             heartbeat: None,
@@ -155,7 +155,7 @@ where
     }
 
     /// Handles everything up to the receiver's answer; returns what it refused.
-    async fn answer(&mut self) -> Result<Vec<(u32, RefuseReason)>, SendError> {
+    async fn answer(&mut self) -> Result<Vec<(EntryIndex, RefuseReason)>, SendError> {
         let allowance = Allowance::begin(self.config.answer_timeout, 0);
         self.transmit();
         let busy = self.busy;

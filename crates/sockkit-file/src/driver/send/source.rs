@@ -2,7 +2,7 @@
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
-use crate::{FailReason, FileSet, Manifest, store::OpenFileSet};
+use crate::{EntryIndex, FailReason, FileSet, Manifest, store::OpenFileSet};
 
 /// Provides the files of an offer. Implemented by [`FileSet`] for files on a
 /// disk.
@@ -17,7 +17,7 @@ use crate::{FailReason, FileSet, Manifest, store::OpenFileSet};
 /// # mod sockkit { pub use ::sockkit_file as file; }
 /// use std::io::Cursor;
 ///
-/// use sockkit::file::{Entry, FailReason, FileSource, Manifest, SourceFile};
+/// use sockkit::file::{Entry, EntryIndex, FailReason, FileSource, Manifest, SourceFile};
 ///
 /// struct Reports {
 ///     manifest: Manifest,
@@ -39,8 +39,8 @@ use crate::{FailReason, FileSet, Manifest, store::OpenFileSet};
 ///         &self.manifest
 ///     }
 ///
-///     fn open(&mut self, entry: u32) -> Result<Box<dyn SourceFile>, FailReason> {
-///         Ok(Box::new(Cursor::new(self.contents[entry as usize].clone())))
+///     fn open(&mut self, entry: EntryIndex) -> Result<Box<dyn SourceFile>, FailReason> {
+///         Ok(Box::new(Cursor::new(self.contents[entry.as_usize()].clone())))
 ///     }
 /// }
 /// ```
@@ -53,7 +53,7 @@ pub trait FileSource: Send + 'static {
     ///
     /// # Errors
     /// Why the file cannot be sent. The others are still sent.
-    fn open(&mut self, entry: u32) -> Result<Box<dyn SourceFile>, FailReason>;
+    fn open(&mut self, entry: EntryIndex) -> Result<Box<dyn SourceFile>, FailReason>;
 }
 
 /// An open file that is being sent. It must be as long as announced in the
@@ -80,7 +80,7 @@ impl FileSource for FileSet {
         self.manifest()
     }
 
-    fn open(&mut self, entry: u32) -> Result<Box<dyn SourceFile>, FailReason> {
+    fn open(&mut self, entry: EntryIndex) -> Result<Box<dyn SourceFile>, FailReason> {
         Ok(Box::new(OpenFile(Self::open(self, entry)?)))
     }
 }

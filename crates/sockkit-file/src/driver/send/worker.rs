@@ -10,7 +10,7 @@ use tokio::{sync::mpsc::error::TryRecvError, time::Instant};
 
 use super::{FileSource, SendConfig, SendError, SourceFile};
 use crate::{
-    BLOCK_BYTES, Digest, EntryKind, Integrity,
+    BLOCK_BYTES, BlockIndex, Digest, EntryIndex, EntryKind, Integrity,
     driver::{
         io_loop::{CHUNK_BYTES, Chunk, HEARTBEAT, TransferIoError, WorkerChannels},
         progress::{FileOutcome, OnProgress, Progress, Summary, set_outcome},
@@ -37,7 +37,7 @@ impl<F: FileSource> SendWorker<F> {
     pub(super) fn new(
         source: F,
         session: SenderSession,
-        refused: Vec<(u32, RefuseReason)>,
+        refused: Vec<(EntryIndex, RefuseReason)>,
         link: WorkerChannels,
         config: &SendConfig,
     ) -> Self {
@@ -114,7 +114,6 @@ impl<F: FileSource> SendWorker<F> {
         let entry = job.entry;
         let size_bytes = self.size_bytes(entry);
         let prefix = match job.plan {
-            Plan::All => DigestTree::new(),
             Plan::DigestOnly => match self.hash(opened, size_bytes, u64::MAX)? {
                 Ok(tree) => tree,
                 Err(reason) => return Ok(Err(reason)),
@@ -124,6 +123,7 @@ impl<F: FileSource> SendWorker<F> {
                 Ok(_other_bytes) => DigestTree::new(),
                 Err(reason) => return Ok(Err(reason)),
             },
+            _ => DigestTree::new(),
         };
         let skipped = size_bytes.min(prefix.blocks() * BLOCK_BYTES);
         if skipped > 0 {
@@ -256,7 +256,7 @@ impl<F: FileSource> SendWorker<F> {
             if left == 0 {
                 break;
             }
-            let mut hasher = BlockHasher::new(tree.blocks(), size_bytes);
+            let mut hasher = BlockHasher::new(BlockIndex(tree.blocks()), size_bytes);
             while left > 0 {
                 let room = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
                 match opened.read(&mut buffer[..room]) {
@@ -288,7 +288,7 @@ impl<F: FileSource> SendWorker<F> {
         Ok(())
     }
 
-    fn fail(&mut self, entry: u32, reason: FailReason) -> Result<(), SendError> {
+    fn fail(&mut self, entry: EntryIndex, reason: FailReason) -> Result<(), SendError> {
         set_outcome(&mut self.outcomes, entry, FileOutcome::Failed(reason));
         self.session.handle_failed(entry, reason);
         self.transmit()
@@ -373,8 +373,8 @@ impl<F: FileSource> SendWorker<F> {
             .sum()
     }
 
-    fn size_bytes(&self, entry: u32) -> u64 {
-        self.source.manifest().entries[entry as usize].size_bytes
+    fn size_bytes(&self, entry: EntryIndex) -> u64 {
+        self.source.manifest().entries[entry.as_usize()].size_bytes
     }
 
     fn integrity(&self) -> Integrity {
@@ -457,7 +457,7 @@ mod tests {
         let session = SenderSession::new("", source.manifest().clone());
         let (mut io_loop, link) = IoLoop::new(IoLoopConfig {
             idle_timeout: Duration::MAX,
-            patience: Duration::MAX,
+            stall_timeout: Duration::MAX,
             read_buffer_bytes: 1_024,
             heartbeat: None,
         });

@@ -24,8 +24,8 @@ use super::{
     sync::{by_file_system, sync_files},
 };
 use crate::{
-    Answer, BLOCK_BYTES, BlockHasher, Digest, DigestTree, Entry, EntryKind, EntryPath, LinkTarget,
-    RawPath, RefuseReason, block_count,
+    Answer, BLOCK_BYTES, BlockHasher, BlockIndex, Digest, DigestTree, Entry, EntryIndex, EntryKind,
+    EntryPath, LinkTarget, RawPath, RefuseReason, block_count,
 };
 
 /// A folder into which files are received.
@@ -75,6 +75,7 @@ impl Destination {
 
 /// What to do if a file already exists.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum OnConflict {
     /// Keep it and refuse the new one. Default.
     #[default]
@@ -125,8 +126,8 @@ pub(crate) struct Writer {
     /// The mode of a file that is not private, once determined.
     file_mode: Option<Mode>,
     /// Parts that are being resumed, held open from the answer on.
-    resumed: HashMap<u32, Part>,
-    completed: Vec<(u32, Completed)>,
+    resumed: HashMap<EntryIndex, Part>,
+    completed: Vec<(EntryIndex, Completed)>,
     completed_bytes: u64,
     /// Files that this transfer may replace. If the file system confuses names
     /// after all, its own files must not replace each other.
@@ -156,7 +157,7 @@ impl Writer {
     }
 
     /// Decides about one entry by the contents of the disk.
-    pub(crate) fn prepare(&mut self, index: u32, path: &EntryPath, entry: &Entry) -> Answer {
+    pub(crate) fn prepare(&mut self, index: EntryIndex, path: &EntryPath, entry: &Entry) -> Answer {
         let prepared = match &entry.kind {
             EntryKind::Folder => self.prepare_folder(path, entry),
             EntryKind::File => self.prepare_file(index, path, entry),
@@ -205,7 +206,12 @@ impl Writer {
             .get_or_insert_with(|| root.confuses_names().unwrap_or(true))
     }
 
-    fn prepare_file(&mut self, index: u32, path: &EntryPath, entry: &Entry) -> io::Result<Answer> {
+    fn prepare_file(
+        &mut self,
+        index: EntryIndex,
+        path: &EntryPath,
+        entry: &Entry,
+    ) -> io::Result<Answer> {
         let parent = path.parent();
         let folder = match &parent {
             None => Arc::clone(&self.root),
@@ -246,7 +252,7 @@ impl Writer {
     /// What an earlier attempt left of the file.
     fn resume(
         &mut self,
-        index: u32,
+        index: EntryIndex,
         folder: Arc<Folder>,
         path: &EntryPath,
         entry: &Entry,
@@ -268,7 +274,7 @@ impl Writer {
     }
 
     /// Whether an earlier attempt's part is continued.
-    pub(crate) fn is_resumed(&self, index: u32) -> bool {
+    pub(crate) fn is_resumed(&self, index: EntryIndex) -> bool {
         self.resumed.contains_key(&index)
     }
 
@@ -314,7 +320,12 @@ impl Writer {
     }
 
     /// Opens the file that starts to arrive.
-    pub(crate) fn open(&mut self, index: u32, path: &EntryPath, entry: &Entry) -> io::Result<Part> {
+    pub(crate) fn open(
+        &mut self,
+        index: EntryIndex,
+        path: &EntryPath,
+        entry: &Entry,
+    ) -> io::Result<Part> {
         match self.resumed.remove(&index) {
             Some(part) => Ok(part),
             None => Part::open(self.folder_of(path)?, path, entry),
@@ -325,7 +336,7 @@ impl Writer {
     /// next [`flush`](Self::flush).
     pub(crate) fn complete(
         &mut self,
-        index: u32,
+        index: EntryIndex,
         part: Part,
         path: &EntryPath,
         entry: &Entry,
@@ -356,7 +367,7 @@ impl Writer {
     /// # Errors
     /// If something could not be synced. Then nothing is kept that a later
     /// attempt would trust: data that reads correctly may never reach the disk.
-    pub(crate) fn flush(&mut self) -> io::Result<Vec<(u32, io::Result<EntryPath>)>> {
+    pub(crate) fn flush(&mut self) -> io::Result<Vec<(EntryIndex, io::Result<EntryPath>)>> {
         let batch = std::mem::take(&mut self.completed);
         self.completed_bytes = 0;
         let synced = by_file_system(&batch)
@@ -557,7 +568,7 @@ fn tree_of(mut file: File, size_bytes: u64) -> io::Result<Option<DigestTree>> {
     let mut buffer = vec![0; 1 << 18];
     while tree.blocks() < block_count(size_bytes) {
         let mut left = (size_bytes - tree.blocks() * BLOCK_BYTES).min(BLOCK_BYTES);
-        let mut hasher = BlockHasher::new(tree.blocks(), size_bytes);
+        let mut hasher = BlockHasher::new(BlockIndex(tree.blocks()), size_bytes);
         while left > 0 {
             let room = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
             let bytes = file.read(&mut buffer[..room])?;

@@ -10,7 +10,7 @@ use sockkit_testing::needs::{Need, met};
 use tempfile::{TempDir, tempdir};
 
 use super::*;
-use crate::{BLOCK_BYTES, BlockHasher};
+use crate::{BLOCK_BYTES, BlockHasher, BlockIndex};
 
 fn entry(path: &str, size_bytes: u64) -> Entry {
     Entry::file(path, size_bytes)
@@ -37,22 +37,25 @@ fn names(folder: &TempDir) -> Vec<String> {
 /// A file of one byte arrives; how it ended.
 fn arrive(writer: &mut Writer, name: &str) -> io::Result<()> {
     let (path, entry) = (path(name), entry(name, 1));
-    assert!(matches!(writer.prepare(0, &path, &entry), Answer::Send));
-    let mut part = writer.open(0, &path, &entry)?;
-    part.begin_block(0)?;
+    assert!(matches!(
+        writer.prepare(EntryIndex(0), &path, &entry),
+        Answer::Send
+    ));
+    let mut part = writer.open(EntryIndex(0), &path, &entry)?;
+    part.begin_block(BlockIndex(0))?;
     part.write(b"x")?;
-    writer.complete(0, part, &path, &entry)?;
+    writer.complete(EntryIndex(0), part, &path, &entry)?;
     let (_, kept) = writer.flush()?.pop().unwrap();
     kept.map(|_path| ())
 }
 
 /// The first block of a film of two is here and recorded.
 fn begin_film(writer: &mut Writer) -> Part {
-    let mut part = writer.open(0, &path("film"), &film()).unwrap();
+    let mut part = writer.open(EntryIndex(0), &path("film"), &film()).unwrap();
     let block = vec![7; usize::try_from(BLOCK_BYTES).unwrap()];
-    let mut hasher = BlockHasher::new(0, film().size_bytes);
+    let mut hasher = BlockHasher::new(BlockIndex(0), film().size_bytes);
     hasher.update(&block);
-    part.begin_block(0).unwrap();
+    part.begin_block(BlockIndex(0)).unwrap();
     part.write(&block).unwrap();
     part.keep_block(hasher.finish()).unwrap();
     part
@@ -64,7 +67,7 @@ fn film() -> Entry {
 
 /// Whether the next attempt would resume the film.
 fn is_resumed(folder: &TempDir) -> bool {
-    let answer = writer(folder).prepare(0, &path("film"), &film());
+    let answer = writer(folder).prepare(EntryIndex(0), &path("film"), &film());
     matches!(answer, Answer::Resume(_))
 }
 
@@ -83,8 +86,8 @@ fn a_part_is_for_its_owner_alone() {
     // Until it gets its name.
     let mut writer = writer(&folder);
     let (path, entry) = (path("a"), entry("a", 0));
-    let part = writer.open(0, &path, &entry).unwrap();
-    writer.complete(0, part, &path, &entry).unwrap();
+    let part = writer.open(EntryIndex(0), &path, &entry).unwrap();
+    writer.complete(EntryIndex(0), part, &path, &entry).unwrap();
     let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().mode() & 0o777;
     assert_eq!(mode(&PartNames::of("a").part), 0o600);
     writer.flush().unwrap();
@@ -182,10 +185,10 @@ fn a_part_that_was_replaced_gets_no_name() {
     let folder = tempdir().unwrap();
     let mut writer = writer(&folder);
     let (path, entry) = (path("a"), entry("a", 1));
-    let mut part = writer.open(0, &path, &entry).unwrap();
-    part.begin_block(0).unwrap();
+    let mut part = writer.open(EntryIndex(0), &path, &entry).unwrap();
+    part.begin_block(BlockIndex(0)).unwrap();
     part.write(b"x").unwrap();
-    writer.complete(0, part, &path, &entry).unwrap();
+    writer.complete(EntryIndex(0), part, &path, &entry).unwrap();
     let name = folder.path().join(PartNames::of("a").part);
     fs::remove_file(&name).unwrap();
     fs::write(&name, "forged").unwrap();
@@ -214,9 +217,11 @@ fn after_a_failed_sync_nothing_is_believed() {
     let mut first = writer(&folder);
     let mut part = begin_film(&mut first);
     let block = vec![7; usize::try_from(BLOCK_BYTES).unwrap()];
-    part.begin_block(1).unwrap();
+    part.begin_block(BlockIndex(1)).unwrap();
     part.write(&block).unwrap();
-    first.complete(0, part, &path("film"), &film()).unwrap();
+    first
+        .complete(EntryIndex(0), part, &path("film"), &film())
+        .unwrap();
     first.sync = |_files| Err(io::Error::from_raw_os_error(5));
     first.flush().unwrap_err();
     assert!(names(&folder).is_empty());
@@ -224,11 +229,13 @@ fn after_a_failed_sync_nothing_is_believed() {
     // Nor what an earlier attempt had left, which this one was to resume.
     drop(begin_film(&mut writer(&folder)));
     let mut second = writer(&folder);
-    let answer = second.prepare(0, &path("film"), &film());
+    let answer = second.prepare(EntryIndex(0), &path("film"), &film());
     assert!(matches!(answer, Answer::Resume(_)));
-    let other = second.open(1, &path("a"), &entry("a", 0)).unwrap();
+    let other = second
+        .open(EntryIndex(1), &path("a"), &entry("a", 0))
+        .unwrap();
     second
-        .complete(1, other, &path("a"), &entry("a", 0))
+        .complete(EntryIndex(1), other, &path("a"), &entry("a", 0))
         .unwrap();
     second.sync = |_files| Err(io::Error::from_raw_os_error(5));
     second.flush().unwrap_err();
@@ -239,14 +246,14 @@ fn after_a_failed_sync_nothing_is_believed() {
 fn each_file_system_of_a_batch_is_synced() {
     let folder = tempdir().unwrap();
     let mut writer = writer(&folder);
-    for index in 0..20 {
-        let name = format!("{index}");
+    for index in (0..20).map(EntryIndex) {
+        let name = index.to_string();
         let (path, entry) = (path(&name), entry(&name, 0));
         let part = writer.open(index, &path, &entry).unwrap();
         writer.complete(index, part, &path, &entry).unwrap();
     }
     for (index, file) in &mut writer.completed {
-        file.stat.st_dev = u64::from(*index % 3);
+        file.stat.st_dev = u64::from(index.0 % 3);
     }
     let groups = by_file_system(&writer.completed);
     let sizes: Vec<_> = groups.values().map(Vec::len).collect();
@@ -263,17 +270,21 @@ fn nothing_is_made_before_a_file_begins() {
     let mut listed = Entry::folder("a");
     listed.is_private = true;
     assert!(matches!(
-        writer.prepare(0, &path("a"), &listed),
+        writer.prepare(EntryIndex(0), &path("a"), &listed),
         Answer::Send
     ));
     for name in ["a/b/c/1", "a/b/c/2", "a/d/3"] {
-        let answer = writer.prepare(1, &path(name), &entry(name, 1));
+        let answer = writer.prepare(EntryIndex(1), &path(name), &entry(name, 1));
         assert!(matches!(answer, Answer::Send));
     }
     assert!(names(&folder).is_empty());
     assert_eq!(writer.missing_folders(), 4);
 
-    drop(writer.open(1, &path("a/d/3"), &entry("a/d/3", 1)).unwrap());
+    drop(
+        writer
+            .open(EntryIndex(1), &path("a/d/3"), &entry("a/d/3", 1))
+            .unwrap(),
+    );
     let mode = |name| fs::metadata(folder.path().join(name)).unwrap().mode() & 0o777;
     assert_eq!(mode("a"), 0o700);
     assert_ne!(mode("a/d"), 0o700, "the umask alone decides");
@@ -340,8 +351,10 @@ fn what_no_attempt_could_use_goes_at_once_and_what_is_others_stays() {
 #[test]
 fn a_part_that_could_not_be_resumed_leaves_nothing() {
     let folder = tempdir().unwrap();
-    let mut part = writer(&folder).open(0, &path("a"), &entry("a", 1)).unwrap();
-    part.begin_block(0).unwrap();
+    let mut part = writer(&folder)
+        .open(EntryIndex(0), &path("a"), &entry("a", 1))
+        .unwrap();
+    part.begin_block(BlockIndex(0)).unwrap();
     part.write(b"x").unwrap();
     drop(part);
     assert!(names(&folder).is_empty());
@@ -385,7 +398,7 @@ fn a_folder_is_made_with_the_mode_it_had() {
         let mut listed = Entry::folder(name);
         listed.mode = mode;
         listed.is_private = mode == 0o700;
-        writer.prepare(0, &path(name), &listed);
+        writer.prepare(EntryIndex(0), &path(name), &listed);
         writer.make_folder(&path(name)).unwrap();
         let made = fs::metadata(folder.path().join(name)).unwrap().mode() & 0o777;
         // The umask may take more.

@@ -435,10 +435,8 @@ pub(in crate::store) fn file_system(stat: &Stat) -> Dev {
 
 /// Modification time of a file to send.
 pub(in crate::store) fn file_time(metadata: &Metadata) -> FileTime {
-    FileTime {
-        seconds: metadata.mtime(),
-        nanoseconds: u32::try_from(metadata.mtime_nsec()).unwrap_or(0),
-    }
+    let nanoseconds = u32::try_from(metadata.mtime_nsec()).unwrap_or(0);
+    FileTime::new(metadata.mtime(), nanoseconds)
 }
 
 /// Time of the last change to a file to send, in seconds and nanoseconds.

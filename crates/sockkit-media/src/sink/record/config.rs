@@ -56,6 +56,7 @@ pub enum Timing {
 
 /// What to do if the file already exists.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Existing {
     /// Keep it, and record nothing.
     #[default]

@@ -34,7 +34,7 @@ use crate::log_limit::LogLimit;
 pub(super) struct Limits {
     pub(super) max_connections: usize,
     pub(super) max_connections_per_host: usize,
-    pub(super) write_deadline: Duration,
+    pub(super) write_timeout: Duration,
 }
 
 /// Serves `app` to browsers until the server is shut down.
@@ -52,7 +52,7 @@ pub(super) fn serve(listener: TcpListener, app: Router, limits: Limits) -> io::R
     Server::start(listener, config, move |stream: Stream, peer: Peer| {
         let app = app.clone();
         async move {
-            serve_one(stream, peer, app, limits.write_deadline).await;
+            serve_one(stream, peer, app, limits.write_timeout).await;
             Ok(())
         }
     })
@@ -67,7 +67,7 @@ fn note_refused(ended: &Ended, log_limit: &LogLimit) {
 }
 
 /// Its I/O bypasses the server's timeouts, because it has its own.
-async fn serve_one(stream: Stream, peer: Peer, app: Router, write_deadline: Duration) {
+async fn serve_one(stream: Stream, peer: Peer, app: Router, write_timeout: Duration) {
     let Some(address) = peer.address().socket_addr() else {
         return;
     };
@@ -78,9 +78,8 @@ async fn serve_one(stream: Stream, peer: Peer, app: Router, write_deadline: Dura
     let app = app.layer(Extension(SendBuffer {
         stream: Arc::clone(&stream),
         peer: address,
-        deadline: write_deadline,
     }));
-    let stream = TokioIo::new(WriteDeadline::new(stream, write_deadline));
+    let stream = TokioIo::new(WriteTimeout::new(stream, write_timeout));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WITHIN)
@@ -102,7 +101,7 @@ async fn serve_one(stream: Stream, peer: Peer, app: Router, write_deadline: Dura
     }
 }
 
-fn options() -> SocketOptions {
+pub(super) fn options() -> SocketOptions {
     // The last bytes of a picture must not wait for an acknowledgement, and a
     // client that does not read must not cause a queue of old pictures.
     let options = SocketOptions::new()
@@ -119,15 +118,9 @@ fn options() -> SocketOptions {
 pub(super) struct SendBuffer {
     stream: Arc<Stream>,
     pub(super) peer: SocketAddr,
-    deadline: Duration,
 }
 
 impl SendBuffer {
-    /// How slowly this client may take pictures.
-    pub(super) fn lag_limit(&self) -> LagLimit {
-        LagLimit::new(self.deadline)
-    }
-
     /// Waits until little unsent data is left in the kernel, or fails if the
     /// client is too slow.
     pub(super) async fn sent(&self, lag: &mut LagLimit) -> io::Result<()> {
@@ -148,7 +141,7 @@ pub(super) fn now() -> std::time::Instant {
 /// Fails a response, or a picture of a stream, that the client does not take in
 /// time.
 #[derive(Debug)]
-struct WriteDeadline {
+struct WriteTimeout {
     /// Shared with the [`SendBuffer`].
     stream: Arc<Stream>,
     limit: Duration,
@@ -157,7 +150,7 @@ struct WriteDeadline {
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl WriteDeadline {
+impl WriteTimeout {
     fn new(stream: Arc<Stream>, limit: Duration) -> Self {
         Self {
             stream,
@@ -182,7 +175,7 @@ impl WriteDeadline {
     }
 }
 
-impl AsyncRead for WriteDeadline {
+impl AsyncRead for WriteTimeout {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -202,7 +195,7 @@ impl AsyncRead for WriteDeadline {
     }
 }
 
-impl AsyncWrite for WriteDeadline {
+impl AsyncWrite for WriteTimeout {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -7,31 +7,33 @@
 //!
 //! The URLs are described in `docs/viewer.md`.
 
+mod client;
+mod config;
 mod connection;
 mod embedding;
 mod feed;
 mod figures;
 mod guard;
+mod mount;
 mod multipart;
 mod routes;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr};
 
-use sockkit_core::{
-    BindError,
-    server::{ConnectionLimiter, Server},
-};
+use sockkit_core::{BindError, server::Server};
 use tokio::net::TcpListener;
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
-};
 
-pub use self::embedding::{Embedding, EmbeddingError};
-use self::{feed::JpegBroadcaster, guard::HostPolicy, routes::Shared};
-use crate::{latest::Subscriber, log_limit::LogLimit, picture::Picture, stream::StatsHandle};
+use self::mount::MAX_NAME_BYTES;
+pub use self::{
+    config::WebServerConfig,
+    embedding::{Embedding, EmbeddingError},
+    mount::WebRoutes,
+};
+use crate::{latest::Subscriber, picture::Picture, stream::StatsHandle};
 
 /// Serves live pictures to browsers until it is dropped.
+///
+/// [`WebRoutes`] mounts the same pages in another axum server.
 ///
 /// ```no_run
 /// # use sockkit_media as sockkit;
@@ -53,8 +55,7 @@ use crate::{latest::Subscriber, log_limit::LogLimit, picture::Picture, stream::S
 pub struct WebServer {
     local_addr: SocketAddr,
     server: Server,
-    tasks: TaskTracker,
-    stop: DropGuard,
+    routes: WebRoutes,
 }
 
 impl WebServer {
@@ -76,37 +77,19 @@ impl WebServer {
         config: WebServerConfig,
         streams: impl IntoIterator<Item = WebStream>,
     ) -> Result<Self, WebServerError> {
-        let streams: Vec<_> = streams.into_iter().collect();
-        check_names(&streams)?;
+        let limits = config.limits();
+        let routes = WebRoutes::new(config, streams)?;
         let listener = TcpListener::bind(address)
             .await
             .map_err(|source| BindError::Address { address, source })?;
         let local_addr = listener.local_addr().map_err(WebServerError::Io)?;
-
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let feeds = streams
-            .into_iter()
-            .map(|stream| start_feed(&config, stream, &tasks, &stop))
-            .collect();
-        let shared = Arc::new(Shared {
-            feeds,
-            guard: HostPolicy::new(config.names.iter().cloned(), config.embeddings.clone()),
-            log_limit: LogLimit::default(),
-            places: Arc::new(ConnectionLimiter::new(
-                config.max_viewers,
-                config.per_host(),
-            )),
-            stop: stop.clone(),
-        });
-        tasks.close();
-        let server = connection::serve(listener, routes::router(shared), config.limits())
-            .map_err(WebServerError::Io)?;
+        let server =
+            connection::serve(listener, routes.router(), limits).map_err(WebServerError::Io)?;
         tracing::info!(address = %local_addr, "browser viewer is listening");
         Ok(Self {
             local_addr,
             server,
-            tasks,
-            stop: stop.drop_guard(),
+            routes,
         })
     }
 
@@ -121,9 +104,9 @@ impl WebServer {
     /// # Cancel safety
     /// Cancel safe: the server stops in any case.
     pub async fn shutdown(self) {
-        drop(self.stop);
+        self.routes.stop();
         self.server.shutdown().await;
-        self.tasks.wait().await;
+        self.routes.shutdown().await;
     }
 }
 
@@ -157,106 +140,6 @@ impl WebStream {
     }
 }
 
-/// Limits of a [`WebServer`], and the requests that it answers.
-#[derive(Clone, Debug)]
-#[must_use = "a config does nothing until a viewer is bound with it"]
-pub struct WebServerConfig {
-    names: Vec<String>,
-    embeddings: Vec<Embedding>,
-    max_viewers: usize,
-    max_viewers_per_host: Option<usize>,
-    write_deadline: Duration,
-    jpeg_quality: u8,
-}
-
-impl WebServerConfig {
-    /// Adds another name of this machine, such as `camera.lan`. Default: none.
-    ///
-    /// Requests by IP address and `localhost` are always served. Requests by
-    /// any other name are refused, so that no other web page can read the
-    /// pictures.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.names.push(name.into());
-        self
-    }
-
-    /// Allows other pages to embed the pictures, as in `<img
-    /// src="http://…/stream">`. May be called several times. Default: none.
-    ///
-    /// Without it, other pages get nothing: otherwise every page that a user
-    /// visits could show this camera.
-    pub fn allow_embedding(mut self, embedding: Embedding) -> Self {
-        self.embeddings.push(embedding);
-        self
-    }
-
-    /// Maximum number of concurrent viewers. Default: 128.
-    ///
-    /// Each costs at most two pictures of memory, and a send buffer.
-    pub fn max_viewers(mut self, viewers: usize) -> Self {
-        self.max_viewers = viewers;
-        self
-    }
-
-    /// Maximum number of concurrent viewers of one host. Default: a quarter of
-    /// all.
-    ///
-    /// A host is one IPv4 address or one IPv6 /64 network. Behind a reverse
-    /// proxy all viewers are one host: set it to the maximum.
-    pub fn max_viewers_per_host(mut self, viewers: usize) -> Self {
-        self.max_viewers_per_host = Some(viewers);
-        self
-    }
-
-    /// How long a client may take to read a response, or be behind with a
-    /// stream, before it is dropped. Default: 60 s; [`Duration::MAX`] means
-    /// never.
-    ///
-    /// A picture of a stream may take a tenth of that, plus a second for each
-    /// megabyte; a client that needs longer falls behind, even if it reads
-    /// continuously. By default a client that reads nothing is dropped after
-    /// about a minute, and one that needs twelve seconds for each picture after
-    /// two minutes. A larger value lets a suspended browser tab continue.
-    pub fn write_deadline(mut self, deadline: Duration) -> Self {
-        self.write_deadline = deadline;
-        self
-    }
-
-    /// JPEG quality of raw pictures, 1 to 100. Default: 80.
-    ///
-    /// JPEG pictures are served unchanged.
-    pub fn jpeg_quality(mut self, quality: u8) -> Self {
-        self.jpeg_quality = quality;
-        self
-    }
-
-    fn per_host(&self) -> usize {
-        self.max_viewers_per_host
-            .unwrap_or_else(|| self.max_viewers.div_ceil(4))
-    }
-
-    fn limits(&self) -> connection::Limits {
-        connection::Limits {
-            max_connections: self.max_viewers.saturating_add(SPARE_CONNECTIONS),
-            max_connections_per_host: self.per_host().saturating_add(SPARE_CONNECTIONS / 4),
-            write_deadline: self.write_deadline,
-        }
-    }
-}
-
-impl Default for WebServerConfig {
-    fn default() -> Self {
-        Self {
-            names: Vec::new(),
-            embeddings: Vec::new(),
-            max_viewers: 128,
-            max_viewers_per_host: None,
-            write_deadline: Duration::from_secs(60),
-            jpeg_quality: 80,
-        }
-    }
-}
-
 /// Error from starting the web server.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -287,46 +170,3 @@ pub enum WebServerError {
     #[error("cannot listen")]
     Io(#[source] io::Error),
 }
-
-fn check_names(streams: &[WebStream]) -> Result<(), WebServerError> {
-    if streams.is_empty() {
-        return Err(WebServerError::NoStreams);
-    }
-    for (index, stream) in streams.iter().enumerate() {
-        let fits = (1..=MAX_NAME_BYTES).contains(&stream.name.len());
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        if !fits || !stream.name.bytes().all(plain) {
-            return Err(WebServerError::BadName { index });
-        }
-        let same = |other: &WebStream| other.name == stream.name;
-        if let Some(first) = streams[..index].iter().position(same) {
-            return Err(WebServerError::SameName {
-                first,
-                second: index,
-            });
-        }
-    }
-    Ok(())
-}
-
-fn start_feed(
-    config: &WebServerConfig,
-    stream: WebStream,
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
-) -> Arc<JpegBroadcaster> {
-    let feed = Arc::new(JpegBroadcaster::new(
-        stream.name,
-        config.jpeg_quality,
-        stream.stats,
-    ));
-    let run = Arc::clone(&feed).run(stream.pictures);
-    tasks.spawn(stop.clone().run_until_cancelled_owned(run));
-    feed
-}
-
-/// Maximum length of a stream's name, in bytes.
-const MAX_NAME_BYTES: usize = 64;
-
-/// Connections other than viewers: pages, statistics, snapshots.
-const SPARE_CONNECTIONS: usize = 64;

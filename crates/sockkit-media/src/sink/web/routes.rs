@@ -1,9 +1,9 @@
 //! The response to each URL.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
-    Extension, Json, Router,
+    Json, Router,
     extract::{Query, Request, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
@@ -19,10 +19,11 @@ use axum::{
 use serde::Deserialize;
 use sockkit_core::server::ConnectionLimiter;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    connection::{SendBuffer, now},
+    client::Client,
+    connection::now,
     feed::{JpegBroadcaster, Signal},
     figures,
     guard::{Asking, Audience, HostPolicy, Refusal},
@@ -38,7 +39,16 @@ pub(super) struct Shared {
     pub(super) log_limit: LogLimit,
     /// One permit for each viewer.
     pub(super) places: Arc<ConnectionLimiter>,
+    /// How far behind a client may be.
+    pub(super) write_timeout: Duration,
+    pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
 }
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
@@ -110,7 +120,7 @@ fn shows_itself(headers: &HeaderMap) -> bool {
 
 async fn root(
     State(shared): State<Arc<Shared>>,
-    Extension(outlet): Extension<SendBuffer>,
+    client: Client,
     Query(query): Query<Action>,
     Query(form): Query<Form>,
     headers: HeaderMap,
@@ -128,7 +138,7 @@ async fn root(
     match verb {
         "stream" => {
             let head = form.for_client(&headers);
-            stream_of(&shared, std::slice::from_ref(feed), head, outlet).into_response()
+            stream_of(&shared, std::slice::from_ref(feed), head, client).into_response()
         }
         "snapshot" => snapshot_of(feed).await.into_response(),
         _ => Failure::NoSuchAction.into_response(),
@@ -141,34 +151,34 @@ fn page() -> impl IntoResponse {
 
 async fn stream(
     State(shared): State<Arc<Shared>>,
-    Extension(outlet): Extension<SendBuffer>,
+    client: Client,
     Query(which): Query<Which>,
     Query(form): Query<Form>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let feed = which.of(&shared.feeds)?;
     let head = form.for_client(&headers);
-    stream_of(&shared, std::slice::from_ref(feed), head, outlet)
+    stream_of(&shared, std::slice::from_ref(feed), head, client)
 }
 
 /// All streams in one response, each part with its `X-Stream`: browsers open at
 /// most six connections to a host, and the page may show more streams.
 async fn all_streams(
     State(shared): State<Arc<Shared>>,
-    Extension(outlet): Extension<SendBuffer>,
+    client: Client,
 ) -> Result<Response, Failure> {
-    stream_of(&shared, &shared.feeds, Head::Late, outlet)
+    stream_of(&shared, &shared.feeds, Head::Late, client)
 }
 
 fn stream_of(
     shared: &Shared,
     feeds: &[Arc<JpegBroadcaster>],
     head: Head,
-    outlet: SendBuffer,
+    client: Client,
 ) -> Result<Response, Failure> {
-    let place = shared.places.take(outlet.peer.ip());
+    let place = shared.places.take(client.ip());
     let place = place.ok_or(Failure::TooManyViewers)?;
-    let body = multipart::body(feeds, head, place, outlet, shared.stop.clone());
+    let body = multipart::body(shared, feeds, head, place, client);
     let headers = [
         (CONTENT_TYPE, multipart::CONTENT_TYPE),
         (CACHE_CONTROL, "no-store"),
@@ -215,7 +225,7 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 /// Refuses requests that another web site may have caused; see [`HostPolicy`].
 async fn only_ours(
     State(shared): State<Arc<Shared>>,
-    Extension(outlet): Extension<SendBuffer>,
+    client: Client,
     request: Request,
     next: Next,
 ) -> Response {
@@ -223,7 +233,7 @@ async fn only_ours(
     let (response, policy) = match shared.guard.check(asking) {
         Ok(audience) => (next.run(request).await, resource_policy(audience)),
         Err(refusal) => {
-            shared.tell(refusal, asking, &outlet);
+            shared.tell(refusal, asking, client.logged_ip());
             let refused = (StatusCode::FORBIDDEN, format!("{refusal}\n"));
             (refused.into_response(), resource_policy(Audience::Ours))
         }
@@ -256,9 +266,9 @@ fn asking(request: &Request) -> Asking<'_> {
 impl Shared {
     /// One line a minute for each host: any page can make a browser send
     /// requests.
-    fn tell(&self, refusal: Refusal, asking: Asking<'_>, outlet: &SendBuffer) {
-        let (peer, kind) = (outlet.peer, refusal.kind());
-        let Some(untold) = self.log_limit.note(now(), kind, peer.ip()) else {
+    fn tell(&self, refusal: Refusal, asking: Asking<'_>, peer: IpAddr) {
+        let kind = refusal.kind();
+        let Some(untold) = self.log_limit.note(now(), kind, peer) else {
             return;
         };
         let [host, origin, referer] =

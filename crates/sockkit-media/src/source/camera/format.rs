@@ -6,6 +6,7 @@ use crate::picture::{Encoding, PixelFormat};
 
 /// A format in which a camera can deliver pictures.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct CameraFormat {
     /// Encoding of the pictures; [`Encoding::Jpeg`] for Motion JPEG.
     pub encoding: Encoding,

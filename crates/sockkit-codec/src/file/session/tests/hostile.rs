@@ -2,7 +2,7 @@
 
 use super::{contents, encode_file, events, file, folder, prefix, receiving};
 use crate::file::{
-    BLOCK_BYTES, Digest, Entry,
+    BLOCK_BYTES, BlockIndex, Digest, Entry, EntryIndex,
     session::{
         Abort, Answer, DigestTree, FailReason, MessageKind, ReceiverEvent, RefuseReason,
         SessionError, message::Message,
@@ -76,15 +76,20 @@ fn blocks_come_in_order_and_in_size() {
 
 #[test]
 fn bytes_that_do_not_fit_their_digest_end_the_session() {
-    let mismatch = SessionError::BlockMismatch { entry: 0, block: 0 };
+    let mismatch = SessionError::BlockMismatch {
+        entry: EntryIndex(0),
+        block: BlockIndex(0),
+    };
     check(&[block(0, 0, b"hello", digest(b"jello"))], &mismatch);
     let end = message(&Message::FileEnd {
-        entry: 0,
+        entry: EntryIndex(0),
         digest: digest(b"jello"),
     });
     check(
         &[block(0, 0, b"hello", digest(b"hello")), end],
-        &SessionError::FileMismatch { entry: 0 },
+        &SessionError::FileMismatch {
+            entry: EntryIndex(0),
+        },
     );
     assert_eq!(mismatch.abort(), Some(Abort::Mismatch));
 }
@@ -94,13 +99,13 @@ fn nothing_may_be_left_out() {
     let unexpected = |kind| SessionError::Unexpected { kind };
     let end = |entry| {
         message(&Message::FileEnd {
-            entry,
+            entry: EntryIndex(entry),
             digest: digest(b""),
         })
     };
     let failed = |entry| {
         message(&Message::FileFailed {
-            entry,
+            entry: EntryIndex(entry),
             reason: FailReason::Vanished,
         })
     };
@@ -145,7 +150,7 @@ fn announced_lengths_are_compared_before_anything_is_kept() {
 fn a_block_that_could_not_be_read_is_followed_by_a_failure_only() {
     let void = block(0, 0, &[0; 5], Digest::VOID);
     let failed = message(&Message::FileFailed {
-        entry: 0,
+        entry: EntryIndex(0),
         reason: FailReason::Changed,
     });
     let mut session = receiving(vec![file("a", 5)], vec![Answer::Send]);
@@ -154,7 +159,10 @@ fn a_block_that_could_not_be_read_is_followed_by_a_failure_only() {
     let reason = FailReason::Changed;
     assert_eq!(
         found.last(),
-        Some(&ReceiverEvent::FileFailed { entry: 0, reason })
+        Some(&ReceiverEvent::FileFailed {
+            entry: EntryIndex(0),
+            reason
+        })
     );
     assert!(
         !found
@@ -163,7 +171,7 @@ fn a_block_that_could_not_be_read_is_followed_by_a_failure_only() {
     );
 
     let end = message(&Message::FileEnd {
-        entry: 0,
+        entry: EntryIndex(0),
         digest: digest(&[0; 5]),
     });
     let kind = MessageKind::FileEnd;
@@ -186,18 +194,18 @@ fn a_resumed_file_goes_on_or_begins_again_and_nothing_else() {
             .collect::<Vec<_>>())
     };
     let mut on = Vec::new();
-    encode_file(0, &bytes, prefix(&bytes, 2), &mut on);
-    assert_eq!(blocks(&on), Ok(vec![2, 3]));
+    encode_file(EntryIndex(0), &bytes, prefix(&bytes, 2), &mut on);
+    assert_eq!(blocks(&on), Ok([2, 3].map(BlockIndex).into()));
     let mut again = Vec::new();
-    encode_file(0, &bytes, DigestTree::new(), &mut again);
-    assert_eq!(blocks(&again), Ok(vec![0, 1, 2, 3]));
+    encode_file(EntryIndex(0), &bytes, DigestTree::new(), &mut again);
+    assert_eq!(blocks(&again), Ok([0, 1, 2, 3].map(BlockIndex).into()));
 
     let mut elsewhere = Vec::new();
-    encode_file(0, &bytes, prefix(&bytes, 1), &mut elsewhere);
+    encode_file(EntryIndex(0), &bytes, prefix(&bytes, 1), &mut elsewhere);
     let kind = MessageKind::Block;
     assert_eq!(blocks(&elsewhere), Err(SessionError::Unexpected { kind }));
     let too_short = message(&Message::FileEnd {
-        entry: 0,
+        entry: EntryIndex(0),
         digest: prefix(&bytes, 4).root(),
     });
     let kind = MessageKind::FileEnd;

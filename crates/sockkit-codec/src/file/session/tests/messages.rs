@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{events, file, folder, hello, manifest};
 use crate::file::{
-    Digest, Entry, EntryKind, FileTime, Integrity, Manifest, RawPath,
+    Digest, Entry, EntryIndex, EntryKind, FileTime, Integrity, Manifest, RawPath,
     session::{
         Abort, FailReason, Limits, MessageKind, ReceiverEvent, ReceiverSession, RefuseReason,
         SenderEvent, SenderSession, SessionError,
@@ -57,15 +57,18 @@ fn every_message_comes_back_whatever_the_cut() {
             WireAnswer::Compare,
         ]),
         Message::FileEnd {
-            entry: 3,
+            entry: EntryIndex(3),
             digest: Digest([1; 32]),
         },
         Message::FileFailed {
-            entry: 4,
+            entry: EntryIndex(4),
             reason: FailReason::Other(200),
         },
         Message::Done,
-        Message::Report(vec![(1, RefuseReason::Io), (9, RefuseReason::Other(99))]),
+        Message::Report(vec![
+            (EntryIndex(1), RefuseReason::Io),
+            (EntryIndex(9), RefuseReason::Other(99)),
+        ]),
         Message::Working,
     ] {
         check(&message);

@@ -5,7 +5,9 @@ use super::{
     Answer, DigestTree, FileEncoder, Limits, ReceiverEvent, ReceiverSession, SessionError,
     message::{Hello, Message, Role},
 };
-use crate::file::{BLOCK_BYTES, Digest, Entry, FileTime, Integrity, Manifest};
+use crate::file::{
+    BLOCK_BYTES, BlockIndex, Digest, Entry, EntryIndex, FileTime, Integrity, Manifest,
+};
 
 mod hostile;
 mod messages;
@@ -47,7 +49,12 @@ fn contents(bytes: u64) -> Vec<u8> {
 }
 
 /// What the sender says for one file with these contents.
-fn encode_file(entry: u32, contents: &[u8], prefix: DigestTree, out: &mut Vec<u8>) -> Digest {
+fn encode_file(
+    entry: EntryIndex,
+    contents: &[u8],
+    prefix: DigestTree,
+    out: &mut Vec<u8>,
+) -> Digest {
     let size = contents.len() as u64;
     let mut encoder = FileEncoder::new(entry, size, Integrity::Blake3, prefix);
     loop {
@@ -67,7 +74,7 @@ fn prefix(contents: &[u8], blocks: usize) -> DigestTree {
     let mut tree = DigestTree::new();
     let block_bytes = usize::try_from(BLOCK_BYTES).unwrap();
     for (index, block) in (0..).zip(contents.chunks(block_bytes).take(blocks)) {
-        let mut hasher = super::BlockHasher::new(index, contents.len() as u64);
+        let mut hasher = super::BlockHasher::new(BlockIndex(index), contents.len() as u64);
         hasher.update(block);
         tree.push(hasher.finish());
     }

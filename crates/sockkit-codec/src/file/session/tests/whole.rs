@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{contents, encode_file, file, folder, manifest, prefix};
 use crate::file::{
-    BLOCK_BYTES, Digest, Entry, Integrity, Manifest,
+    BLOCK_BYTES, Digest, Entry, EntryIndex, Integrity, Manifest,
     session::{
         Abort, Answer, DigestTree, FailReason, Limits, MessageKind, Plan, ReceiverEvent,
         ReceiverSession, RefuseReason, SenderEvent, SenderSession, SessionError, WORKING,
@@ -13,8 +13,8 @@ use crate::file::{
 };
 
 /// What the receiver has, and what the sender hears it could not keep.
-type Verified = Vec<(u32, Digest)>;
-type Reported = Vec<(u32, RefuseReason)>;
+type Verified = Vec<(EntryIndex, Digest)>;
+type Reported = Vec<(EntryIndex, RefuseReason)>;
 
 /// Bytes on their way, delivered in pieces of `piece_bytes`.
 fn pieces(bytes: &[u8], piece_bytes: usize) -> impl Iterator<Item = &[u8]> {
@@ -41,7 +41,7 @@ fn run(
     while reported.is_none() {
         let mut outbound = transmitted(|| sender.poll_transmit());
         while let Some(job) = sender.poll_job() {
-            let bytes = &files[job.entry as usize];
+            let bytes = &files[job.entry.as_usize()];
             let prefix = match job.plan {
                 Plan::All => DigestTree::new(),
                 Plan::DigestOnly => prefix(bytes, usize::MAX),
@@ -65,7 +65,7 @@ fn run(
                     ReceiverEvent::FileVerified { entry, digest } => {
                         verified.push((entry, digest));
                     }
-                    ReceiverEvent::Done => receiver.report(vec![(0, RefuseReason::Io)]),
+                    ReceiverEvent::Done => receiver.report(vec![(EntryIndex(0), RefuseReason::Io)]),
                     _ => {}
                 }
             }
@@ -84,7 +84,8 @@ fn run(
 
 fn digests(files: &[Vec<u8>]) -> Verified {
     let digest = |bytes: &Vec<u8>| Digest(*blake3::hash(bytes).as_bytes());
-    (0..).zip(files.iter().map(digest)).collect()
+    let entries = (0..).map(EntryIndex);
+    entries.zip(files.iter().map(digest)).collect()
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn a_session_runs_to_its_end() {
         vec![Answer::Send; offer.entries.len()]
     });
     assert_eq!(verified, digests(&files));
-    assert_eq!(reported, [(0, RefuseReason::Io)]);
+    assert_eq!(reported, [(EntryIndex(0), RefuseReason::Io)]);
 }
 
 #[test]
@@ -221,7 +222,13 @@ fn only_accepted_files_are_jobs() {
     let jobs: Vec<_> = std::iter::from_fn(|| sender.poll_job())
         .map(|job| (job.entry, job.plan))
         .collect();
-    assert_eq!(jobs, [(2, Plan::DigestOnly), (3, Plan::All)]);
+    assert_eq!(
+        jobs,
+        [
+            (EntryIndex(2), Plan::DigestOnly),
+            (EntryIndex(3), Plan::All)
+        ]
+    );
 }
 
 #[test]
@@ -234,7 +241,7 @@ fn a_report_names_entries_of_the_offer_only() {
     .unwrap();
     while sender.poll_job().is_some() {}
     let mut bytes = Vec::new();
-    Message::Report(vec![(1, RefuseReason::Io)]).encode(&mut bytes);
+    Message::Report(vec![(EntryIndex(1), RefuseReason::Io)]).encode(&mut bytes);
     let kind = MessageKind::Report;
     assert_eq!(
         sender.handle_input(&mut bytes.as_slice()),
@@ -293,10 +300,13 @@ fn a_file_that_fails_does_not_stop_the_others() {
         super::events(&mut receiver, &said).unwrap(),
         [
             ReceiverEvent::FileFailed {
-                entry: 0,
+                entry: EntryIndex(0),
                 reason: FailReason::Unreadable
             },
-            ReceiverEvent::FileVerified { entry: 1, digest },
+            ReceiverEvent::FileVerified {
+                entry: EntryIndex(1),
+                digest
+            },
             ReceiverEvent::Done,
         ]
     );

@@ -1,4 +1,5 @@
-//! Recordings, as ffprobe and our own reader see them, and after a kill.
+//! Recordings in every codec, as ffprobe, OpenCV and our own reader see them, and
+//! after a kill; and what a recorder does with its file.
 
 use std::{
     env,
@@ -8,71 +9,28 @@ use std::{
     time::Duration,
 };
 
-use sockkit::{
+use sockkit_media::{
     latest,
     picture::{Picture, PixelFormat, Timestamp, jpeg},
     sink::record::{Existing, RecordError, Recorder, RecorderConfig, Timing},
-    source::{
-        Source, SourceConfig, SourceError, SourceSpec,
-        pattern::{Stamp, paint, read_stamp},
-    },
-    testing::needs::{Need, met},
+    source::{Source, SourceConfig, SourceSpec},
 };
+use sockkit_testing::needs::{Need, met};
 use tokio::time::timeout;
 
-/// A pattern picture taken `micros` after some day in 2023.
-fn picture(number: u64, micros: u64) -> Picture {
-    let clock = Timestamp::from_micros(1_700_000_000_000_000 + micros);
-    paint(320, 240, Stamp { number, clock }).unwrap()
+use super::{ffprobe, numbers_in, picture, record, said_by};
+
+/// What every test of this name runs with.
+fn codecs() -> Vec<(&'static str, RecorderConfig)> {
+    vec![
+        ("mjpeg", RecorderConfig::default()),
+        #[cfg(feature = "h264")]
+        ("h264", super::h264()),
+    ]
 }
 
 async fn create(path: impl AsRef<Path>) -> Result<Recorder, RecordError> {
     Recorder::create(path, RecorderConfig::default()).await
-}
-
-/// Records pictures taken at these times.
-async fn record(path: &Path, times: impl IntoIterator<Item = u64>) -> Duration {
-    let mut recorder = create(path).await.unwrap();
-    for (number, micros) in (0..).zip(times) {
-        recorder.push(&picture(number, micros)).await.unwrap();
-    }
-    let summary = recorder.finish().await.unwrap();
-    assert_eq!(summary.bytes, path.metadata().unwrap().len());
-    summary.duration
-}
-
-/// What ffprobe says of these fields of the first stream.
-fn ffprobe(path: &Path, fields: &str) -> String {
-    let output = Command::new("ffprobe")
-        .args(["-v", "error", "-count_frames", "-of", "csv=p=0"])
-        .args(["-show_entries", &format!("stream={fields}")])
-        .arg(path)
-        .output()
-        .unwrap();
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && complaints.is_empty(),
-        "{complaints}"
-    );
-    String::from_utf8(output.stdout).unwrap().trim().into()
-}
-
-/// The numbers in the pictures of a clip, once through.
-async fn numbers_in(path: &Path) -> Vec<u64> {
-    try_numbers_in(path).await.unwrap()
-}
-
-async fn try_numbers_in(path: &Path) -> Result<Vec<u64>, SourceError> {
-    let config = SourceConfig::default().rate_hz(1_000.0);
-    let mut source = Source::open(&SourceSpec::File(path.into()), config).await?;
-    let mut numbers: Vec<u64> = Vec::new();
-    loop {
-        let number = read_stamp(&source.next().await?).unwrap().number;
-        if numbers.last().is_some_and(|&last| number <= last) {
-            return Ok(numbers);
-        }
-        numbers.push(number);
-    }
 }
 
 #[tokio::test]
@@ -81,16 +39,33 @@ async fn ffprobe_reads_size_count_duration_and_rate() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("pattern.mp4");
-    let duration = record(&path, (0..125).map(|number| number * 40_000)).await;
-    assert_eq!(duration, Duration::from_secs(5));
-    assert_eq!(
-        ffprobe(
-            &path,
-            "codec_name,width,height,avg_frame_rate,duration,nb_read_frames"
-        ),
-        "mjpeg,320,240,25/1,5.000000,125"
-    );
+    for (codec, config) in codecs() {
+        let path = folder.path().join(codec);
+        let summary = record(&path, config, (0..125).map(|number| number * 40_000)).await;
+        assert_eq!(summary.duration, Duration::from_secs(5));
+        let fields = "stream=codec_name,width,height,avg_frame_rate,duration,nb_read_frames";
+        let expected = format!("{codec},320,240,25/1,5.000000,125");
+        assert_eq!(ffprobe(&path, fields), expected);
+    }
+}
+
+#[tokio::test]
+async fn times_are_exact_whatever_the_rate() {
+    if !met("variable rate in ffprobe", &[Need::Program("ffprobe")]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (codec, config) in codecs() {
+        let path = folder.path().join(codec);
+        let times = [0, 33_333, 40_001, 2_900_000, 2_900_900, 5_000_000];
+        record(&path, config, times).await;
+        let seen = ffprobe(&path, "packet=pts");
+        let seen: Vec<u64> = seen
+            .lines()
+            .map(|line| line.trim_matches(',').parse().unwrap())
+            .collect();
+        assert_eq!(seen, times, "{codec}");
+    }
 }
 
 #[tokio::test]
@@ -98,23 +73,6 @@ async fn a_constant_rate_is_what_opencv_reads() {
     if !met("recording opens in OpenCV", &[Need::PythonModule("cv2")]) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("output.mp4");
-    let config = RecorderConfig::default().timing(Timing::Constant { rate_hz: 25.0 });
-    let mut recorder = Recorder::create(&path, config).await.unwrap();
-    // A camera that cannot keep to its rate.
-    for (number, micros) in [0, 31_000, 90_000, 111_000, 250_000, 251_000]
-        .into_iter()
-        .enumerate()
-    {
-        recorder
-            .push(&picture(number as u64, micros))
-            .await
-            .unwrap();
-    }
-    let summary = recorder.finish().await.unwrap();
-    assert_eq!(summary.duration, Duration::from_millis(240));
-
     // The lower half of the number is in the first row of blocks.
     let reader = "
 import cv2, sys
@@ -127,66 +85,92 @@ while True:
         break
     print(int(''.join('01'[int(image[4, 4 + 8 * bit].mean() > 127)] for bit in range(32)), 2))
 ";
-    let output = Command::new("python3")
-        .args(["-c", reader])
-        .arg(&path)
-        .output()
-        .unwrap();
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{complaints}");
-    assert_eq!(
-        String::from_utf8(output.stdout).unwrap(),
-        "320 240 25.0 6\n0\n1\n2\n3\n4\n5\n"
-    );
-}
-
-#[tokio::test]
-async fn times_are_exact_whatever_the_rate() {
-    if !met("variable rate in ffprobe", &[Need::Program("ffprobe")]) {
-        return;
+    let folder = tempfile::tempdir().unwrap();
+    for (codec, config) in codecs() {
+        let path = folder.path().join(format!("{codec}.mp4"));
+        let constant = config.timing(Timing::Constant { rate_hz: 25.0 });
+        // A camera that cannot keep to its rate.
+        let times = [0, 31_000, 90_000, 111_000, 250_000, 251_000];
+        let summary = record(&path, constant, times).await;
+        assert_eq!(summary.duration, Duration::from_millis(240));
+        let seen = said_by(Command::new("python3").args(["-c", reader]).arg(&path));
+        assert_eq!(
+            String::from_utf8(seen).unwrap(),
+            "320 240 25.0 6\n0\n1\n2\n3\n4\n5\n",
+            "{codec}"
+        );
     }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("uneven.mp4");
-    let times = [0, 33_333, 40_001, 2_900_000, 2_900_900, 5_000_000];
-    record(&path, times).await;
-    let output = Command::new("ffprobe")
-        .args(["-v", "error", "-of", "csv=p=0"])
-        .args(["-show_entries", "packet=pts"])
-        .arg(&path)
-        .output()
-        .unwrap();
-    let seen = String::from_utf8(output.stdout).unwrap();
-    let seen: Vec<u64> = seen
-        .lines()
-        .map(|line| line.trim_matches(',').parse().unwrap())
-        .collect();
-    assert_eq!(seen, times);
-}
-
-#[tokio::test]
-async fn our_own_reader_plays_a_recording() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("pattern.mp4");
-    record(&path, (0..40).map(|number| number * 33_000)).await;
-    assert_eq!(numbers_in(&path).await, (0..40).collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn a_recording_cut_anywhere_plays_up_to_the_cut() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("pattern.mp4");
-    record(&path, (0..100).map(|number| number * 40_000)).await;
-    let whole = std::fs::read(&path).unwrap();
-    for percent in [30, 50, 77, 99] {
-        std::fs::write(&path, &whole[..whole.len() * percent / 100]).unwrap();
-        let numbers = numbers_in(&path).await;
-        // A fragment holds thirteen pictures of 40 ms.
-        assert!(
-            numbers.len() + 14 >= percent,
-            "{} of {percent}",
-            numbers.len()
-        );
-        assert_eq!(numbers, (0..).take(numbers.len()).collect::<Vec<_>>());
+    for (codec, config) in codecs() {
+        let path = folder.path().join(format!("{codec}.mp4"));
+        record(&path, config, (0..100).map(|number| number * 40_000)).await;
+        let all = numbers_in(&path).await.unwrap();
+        assert_eq!(all, (0..100).collect::<Vec<u64>>(), "{codec}");
+        let whole = std::fs::read(&path).unwrap();
+        for percent in [30, 50, 77, 99] {
+            std::fs::write(&path, &whole[..whole.len() * percent / 100]).unwrap();
+            let numbers = numbers_in(&path).await.unwrap();
+            // A fragment holds thirteen pictures of 40 ms, which are not equally long.
+            assert!(
+                numbers.len() + 20 >= percent,
+                "{codec}: {} of {percent}",
+                numbers.len()
+            );
+            assert_eq!(numbers, (0..).take(numbers.len()).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "the program that the next test kills"]
+async fn killed_recorder() {
+    let Some(path) = env::var_os("SOCKKIT_TEST_RECORD_INTO") else {
+        return;
+    };
+    let name = Path::new(&path).file_stem().unwrap().to_owned();
+    let (_, config) = codecs()
+        .into_iter()
+        .find(|(codec, _)| name == *codec)
+        .unwrap();
+    let mut recorder = Recorder::create(path, config).await.unwrap();
+    let config = SourceConfig::default().size(320, 240).rate_hz(50.0);
+    let mut source = Source::open(&SourceSpec::Pattern, config).await.unwrap();
+    loop {
+        let frame = source.next().await.unwrap();
+        recorder.push(&frame).await.unwrap();
+        println!("recorded {}", frame.number());
+    }
+}
+
+#[tokio::test]
+async fn a_killed_recorder_loses_at_most_the_last_second() {
+    let folder = tempfile::tempdir().unwrap();
+    for (codec, _) in codecs() {
+        let path = folder.path().join(format!("{codec}.mp4"));
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "recordings::killed_recorder"])
+            .args(["--ignored", "--nocapture"])
+            .env("SOCKKIT_TEST_RECORD_INTO", &path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let told = BufReader::new(child.stdout.take().unwrap()).lines();
+        let recorded = told
+            .filter_map(|line| line.unwrap().strip_prefix("recorded ")?.parse::<u64>().ok())
+            .find(|&number| number >= 140)
+            .unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        let numbers = numbers_in(&path).await.unwrap();
+        let last = *numbers.last().unwrap();
+        assert_eq!(numbers, (0..=last).collect::<Vec<_>>(), "{codec}");
+        // Fifty a second.
+        assert!(last + 50 >= recorded, "{codec}: {last} of {recorded}");
     }
 }
 
@@ -251,7 +235,7 @@ async fn a_dropped_recorder_leaves_a_whole_file() {
     drop(recorder);
     // Its thread finishes the file, but does not report when.
     timeout(Duration::from_secs(10), async {
-        while !matches!(try_numbers_in(&path).await, Ok(numbers) if numbers.len() == 5) {}
+        while !matches!(numbers_in(&path).await, Ok(numbers) if numbers.len() == 5) {}
     })
     .await
     .unwrap();
@@ -390,7 +374,11 @@ fn a_full_disk_is_told_and_what_was_written_plays() {
     let output = Command::new("unshare")
         .args(["--mount", "sh", "-c", mounted])
         .arg(env::current_exe().unwrap())
-        .args(["--exact", "record::recorder_on_a_small_disk", "--ignored"])
+        .args([
+            "--exact",
+            "recordings::recorder_on_a_small_disk",
+            "--ignored",
+        ])
         .env("SOCKKIT_TEST_RECORD_INTO", folder.path())
         .output()
         .unwrap();
@@ -423,53 +411,7 @@ async fn recorder_on_a_small_disk() {
         Err(RecordError::Ended { .. })
     ));
     // Whole fragments only, so ffprobe would have nothing to complain of either.
-    let numbers = numbers_in(&path).await;
+    let numbers = numbers_in(&path).await.unwrap();
     assert!(numbers.len() >= 13, "{}", numbers.len());
     assert_eq!(numbers, (0..).take(numbers.len()).collect::<Vec<_>>());
-}
-
-#[tokio::test]
-#[ignore = "the program that the next test kills"]
-async fn killed_recorder() {
-    let Some(path) = env::var_os("SOCKKIT_TEST_RECORD_INTO") else {
-        return;
-    };
-    let mut recorder = create(path).await.unwrap();
-    let config = SourceConfig::default().size(320, 240).rate_hz(50.0);
-    let mut source = Source::open(&SourceSpec::Pattern, config).await.unwrap();
-    loop {
-        let frame = source.next().await.unwrap();
-        recorder.push(&frame).await.unwrap();
-        println!("recorded {}", frame.number());
-    }
-}
-
-#[tokio::test]
-async fn a_killed_recorder_loses_at_most_the_last_second() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("killed.mp4");
-    let mut child = Command::new(env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "record::killed_recorder",
-            "--ignored",
-            "--nocapture",
-        ])
-        .env("SOCKKIT_TEST_RECORD_INTO", &path)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let told = BufReader::new(child.stdout.take().unwrap()).lines();
-    let recorded = told
-        .filter_map(|line| line.unwrap().strip_prefix("recorded ")?.parse::<u64>().ok())
-        .find(|&number| number >= 140)
-        .unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
-
-    let numbers = numbers_in(&path).await;
-    let last = *numbers.last().unwrap();
-    assert_eq!(numbers, (0..=last).collect::<Vec<_>>());
-    // Fifty a second.
-    assert!(last + 50 >= recorded, "{last} of {recorded}");
 }

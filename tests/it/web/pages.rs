@@ -1,0 +1,248 @@
+//! What each URL answers.
+
+use sockkit::{
+    BindError, latest,
+    picture::Picture,
+    sink::web::{WebServer, WebServerError, WebStream},
+};
+use tokio::time::timeout;
+
+use super::{LOOPBACK, WITHIN, Watcher, config, get, gray, viewer};
+
+#[tokio::test]
+async fn a_snapshot_is_the_newest_picture_as_jpeg() {
+    let (viewer, publisher) = viewer().await;
+    publisher.publish(gray(1));
+    publisher.publish(gray(2));
+    let answer = get(viewer.local_addr(), "/snapshot").await;
+    answer.check(200, "image/jpeg");
+    assert_eq!(answer.header("x-number"), Some("2"));
+    let shown = Picture::from_jpeg(answer.body).unwrap();
+    assert_eq!((shown.width_px(), shown.height_px()), (64, 48));
+}
+
+#[tokio::test]
+async fn a_picture_from_before_anybody_watched_is_shown_at_once() {
+    let (viewer, publisher) = viewer().await;
+    publisher.publish(gray(1));
+    get(viewer.local_addr(), "/snapshot")
+        .await
+        .check(200, "image/jpeg");
+    get(viewer.local_addr(), "/snapshot")
+        .await
+        .check(200, "image/jpeg");
+}
+
+#[tokio::test]
+async fn the_stream_is_multipart_with_lengths_and_stamps() {
+    for path in [
+        "/stream",
+        "/?action=stream",
+        "/stream?name=camera",
+        "/streams",
+    ] {
+        let (viewer, publisher) = viewer().await;
+        let mut watcher = Watcher::open(viewer.local_addr(), path).await;
+        for number in 1..=3 {
+            publisher.publish(gray(number));
+            let (mut head, mut jpeg) = watcher.part().await;
+            // A client that connects before the first picture sees the placeholder.
+            while watcher.number == 0 {
+                (head, jpeg) = watcher.part().await;
+            }
+            assert!(head.contains("Content-Type: image/jpeg\r\n"), "{head}");
+            assert!(
+                head.contains("X-Timestamp: 1700000000.000042\r\n"),
+                "{head}"
+            );
+            assert!(head.contains("X-Stream: camera\r\n"), "{head}");
+            assert_eq!(watcher.number, number);
+            Picture::from_jpeg(jpeg).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn jpeg_passes_untouched() {
+    let (viewer, publisher) = viewer().await;
+    publisher.publish(gray(1));
+    let jpeg = get(viewer.local_addr(), "/snapshot").await.body;
+    publisher.publish(Picture::from_jpeg(jpeg.clone()).unwrap().numbered(2));
+    let answer = get(viewer.local_addr(), "/?action=snapshot").await;
+    assert_eq!(answer.header("x-number"), Some("2"));
+    assert_eq!(answer.body, jpeg);
+}
+
+#[tokio::test]
+async fn the_state_holds_the_figures() {
+    let (viewer, publisher) = viewer().await;
+    let mut watcher = Watcher::open(viewer.local_addr(), "/stream").await;
+    for number in [1, 2, 5] {
+        publisher.publish(gray(number));
+        watcher.part().await;
+    }
+    let answer = get(viewer.local_addr(), "/state").await;
+    answer.check(200, "application/json");
+    let text = answer.text();
+    for figure in [
+        "\"name\":\"camera\"",
+        "\"signal\":true",
+        "\"width_px\":64",
+        "\"received\":3",
+        "\"lost\":2",
+        "\"viewers\":1",
+        "\"p99\":",
+    ] {
+        assert!(text.contains(figure), "{figure} is not in {text}");
+    }
+}
+
+#[tokio::test]
+async fn prometheus_can_read_the_figures() {
+    let (viewer, publisher) = viewer().await;
+    publisher.publish(gray(1));
+    get(viewer.local_addr(), "/snapshot").await;
+    let answer = get(viewer.local_addr(), "/metrics").await;
+    answer.check(200, "text/plain; version=0.0.4");
+    let text = answer.text();
+    assert!(
+        text.contains("# TYPE sockkit_pictures_received_total counter\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("sockkit_pictures_received_total{stream=\"camera\"} 1\n"),
+        "{text}"
+    );
+    assert!(text.contains("sockkit_picture_age_seconds{stream=\"camera\",quantile=\"0.99\"}"));
+}
+
+#[tokio::test]
+async fn the_page_stands_alone() {
+    let (viewer, _publisher) = viewer().await;
+    let answer = get(viewer.local_addr(), "/").await;
+    answer.check(200, "text/html; charset=utf-8");
+    let page = answer.text();
+    assert!(page.starts_with("<!doctype html>"));
+    for tag in [
+        "<script src",
+        "<link rel=\"stylesheet\"",
+        "@import",
+        "https://",
+    ] {
+        assert!(!page.contains(tag), "the page loads something: {tag}");
+    }
+}
+
+#[tokio::test]
+async fn what_there_is_not_is_said() {
+    let (viewer, publisher) = viewer().await;
+    publisher.publish(gray(1));
+    for path in [
+        "/nothing",
+        "/stream?name=other",
+        "/?action=reboot",
+        "/?action=stream_1",
+    ] {
+        assert_eq!(get(viewer.local_addr(), path).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn silence_becomes_a_placeholder_and_pictures_come_back() {
+    let (viewer, publisher) = viewer().await;
+    publisher.publish(gray(1));
+    let mut watcher = Watcher::open(viewer.local_addr(), "/stream").await;
+    watcher.part().await;
+    let (_, placeholder) = watcher.part().await;
+    let placeholder = Picture::from_jpeg(placeholder).unwrap();
+    assert_eq!((placeholder.width_px(), watcher.number), (640, 0));
+    get(viewer.local_addr(), "/snapshot")
+        .await
+        .check(503, "image/jpeg");
+
+    publisher.publish(gray(2));
+    while watcher.number != 2 {
+        watcher.part().await;
+    }
+}
+
+#[tokio::test]
+async fn several_streams_share_a_page() {
+    let (left, left_pictures) = latest::channel();
+    let (right, right_pictures) = latest::channel();
+    let streams = [
+        WebStream::new("left", left_pictures),
+        WebStream::new("right", right_pictures),
+    ];
+    let viewer = WebServer::bind(LOOPBACK, config(), streams).await.unwrap();
+    left.publish(gray(1));
+    right.publish(gray(2));
+    for (path, number) in [
+        ("/snapshot", "1"),
+        ("/snapshot?name=left", "1"),
+        ("/snapshot?name=right", "2"),
+        ("/?action=snapshot_1", "2"),
+    ] {
+        let answer = get(viewer.local_addr(), path).await;
+        assert_eq!(answer.header("x-number"), Some(number), "{path}");
+    }
+    let mut watcher = Watcher::open(viewer.local_addr(), "/streams").await;
+    let mut seen = [watcher.part().await.0, watcher.part().await.0].concat();
+    seen.retain(|character| character != '\r');
+    assert!(
+        seen.contains("X-Stream: left\n") && seen.contains("X-Stream: right\n"),
+        "{seen}"
+    );
+}
+
+#[tokio::test]
+async fn shutdown_ends_streams_and_frees_the_port() {
+    let (viewer, publisher) = viewer().await;
+    let address = viewer.local_addr();
+    publisher.publish(gray(1));
+    let mut watcher = Watcher::open(address, "/stream").await;
+    watcher.part().await;
+    timeout(WITHIN, viewer.shutdown())
+        .await
+        .expect("shutdown is bounded");
+    watcher.end().await;
+    tokio::net::TcpListener::bind(address).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let (taken, _publisher) = viewer().await;
+    let streams = [WebStream::new("camera", latest::channel().1)];
+    let error = WebServer::bind(taken.local_addr(), config(), streams)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, WebServerError::Bind(BindError::Address { address, .. }) if address == taken.local_addr()),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn names_must_tell_streams_apart() {
+    let bind = async |names: &[&str]| {
+        let stream = |name: &&str| WebStream::new(*name, latest::channel().1);
+        WebServer::bind(LOOPBACK, config(), names.iter().map(stream))
+            .await
+            .map(drop)
+    };
+    assert!(matches!(bind(&[]).await, Err(WebServerError::NoStreams)));
+    assert!(matches!(
+        bind(&["a", "b", "a"]).await,
+        Err(WebServerError::SameName {
+            first: 0,
+            second: 2
+        })
+    ));
+    for name in ["", "a b", "a\"b", "ä", "a\r\nb", &"a".repeat(65)] {
+        assert!(matches!(
+            bind(&["ok", name]).await,
+            Err(WebServerError::BadName { index: 1 })
+        ));
+    }
+    bind(&["A-z_0.9", &"a".repeat(64)]).await.unwrap();
+}
