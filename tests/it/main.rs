@@ -24,6 +24,7 @@ mod pack;
 mod picture;
 mod quic;
 mod record;
+mod reliability;
 mod retired;
 mod seal;
 mod server;
