@@ -25,6 +25,7 @@ mod options;
 mod pack;
 mod picture;
 mod quic;
+mod reliability;
 mod retired;
 mod seal;
 mod server;

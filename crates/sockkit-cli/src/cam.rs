@@ -53,10 +53,11 @@ pub(crate) struct Args {
     /// List this machine's cameras and their formats, and exit
     #[arg(long, exclusive = true)]
     list: bool,
-    /// Add the parity that a link with this packet loss in per cent needs, so
-    /// that one of 10,000 pictures is lost
-    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=50))]
-    loss: Option<u8>,
+    /// Add parity over udp:// for a link with this packet loss in per cent, so that
+    /// one of 10,000 pictures is lost; auto follows the loss that receivers
+    /// report, up to half of the data
+    #[arg(long, value_name = "auto|PERCENT", value_parser = loss, default_value = "auto")]
+    loss: Loss,
     /// Parity in per cent of the data, for pictures of any size
     #[arg(long, value_name = "PERCENT", conflicts_with = "loss", value_parser = clap::value_parser!(u8).range(0..=100))]
     parity: Option<u8>,
@@ -94,11 +95,34 @@ impl Args {
         }
     }
 
+    /// `None` follows what receivers report.
     fn parity(&self) -> Option<Parity> {
-        let for_loss = |percent| Parity::for_loss(f64::from(percent) / 100.0, PICTURES_LOST);
-        let by_loss = self.loss.map(for_loss);
-        by_loss.or_else(|| self.parity.map(Parity::percent))
+        match (self.parity, self.loss) {
+            (Some(percent), _) => Some(Parity::percent(percent)),
+            (None, Loss::Percent(percent)) => {
+                Some(Parity::for_loss(f64::from(percent) / 100.0, PICTURES_LOST))
+            }
+            (None, Loss::Auto) => None,
+        }
     }
+}
+
+/// What the link is taken to lose.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Loss {
+    Auto,
+    Percent(u8),
+}
+
+fn loss(text: &str) -> Result<Loss, &'static str> {
+    if text == "auto" {
+        return Ok(Loss::Auto);
+    }
+    let percent = text
+        .parse()
+        .ok()
+        .filter(|percent| (1..=50).contains(percent));
+    percent.map(Loss::Percent).ok_or("auto, or 1 to 50")
 }
 
 /// Without a scheme it means TCP.

@@ -22,6 +22,7 @@ use crate::{
 
 /// Settings besides the addresses.
 pub(crate) struct Wishes<'a> {
+    /// `None` follows what receivers report.
     pub(crate) parity: Option<Parity>,
     pub(crate) interface: Option<&'a InterfaceSelector>,
     pub(crate) viewers_per_host: Option<u8>,
@@ -51,7 +52,11 @@ impl Wishes<'_> {
     }
 
     fn config(&self) -> SenderConfig {
-        let mut config = SenderConfig::default().parity(self.parity.unwrap_or(Parity::NONE));
+        let config = SenderConfig::default();
+        let mut config = match self.parity {
+            Some(parity) => config.parity(parity),
+            None => config.parity_by_reports(),
+        };
         if let Some(interface) = self.interface {
             let datagrams = DatagramConfig::default().interface(interface.clone());
             config = config.datagrams(datagrams);

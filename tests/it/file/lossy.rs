@@ -20,6 +20,7 @@ use sockkit::{
         Destination, FileSet, OnConflict, OnProgress, Progress, ReceiveConfig, ReceiveError,
         SendConfig, SendError, receive, send,
     },
+    options::SocketOptions,
     quic::{self, Congestion},
     tcp,
     testing::{
@@ -138,7 +139,10 @@ async fn give(over: Over, to: SocketAddr, file: &Path) {
     let config = SendConfig::default();
     let summary = match over {
         Over::Tcp => {
-            let stream = tcp::connect(to).await.unwrap();
+            // The kernel's default may be another one.
+            let options = SocketOptions::new().congestion("cubic");
+            let connector = tcp::Connector::default().options(options);
+            let stream = connector.connect(to).await.unwrap();
             send(stream, source, &config).await
         }
         Over::Quic(congestion) => {

@@ -21,9 +21,12 @@ use super::{
     FOREIGN_IMAGE, WITHIN, Watcher, config, get as ask, gray, noise, read_head, request, send,
 };
 
+/// Puts the viewer's routes among those of an app.
+type Mount = fn(Router, Router) -> Router;
+
 #[tokio::test]
 async fn the_parts_answer_below_their_path_beside_other_routes() {
-    let mount: [(&str, fn(Router, Router) -> Router); 5] = [
+    let mount: [(&str, Mount); 5] = [
         ("/cam", |app, viewer| app.nest("/cam", viewer)),
         ("/cam/", |app, viewer| app.nest("/cam/", viewer)),
         ("/a/b/cam", |app, viewer| app.nest("/a/b/cam", viewer)),

@@ -1,12 +1,12 @@
-//! `sockkit bench`: performance on this machine, as ratios of interleaved
-//! pairs.
+//! `sockkit bench`: speed on this machine, beside what people use otherwise.
 
 use clap::{Parser, Subcommand};
 
+mod networks;
 mod pair;
 mod udp;
 
-/// Measure performance on this machine, compared with plain calls
+/// Measure speed on this machine, beside plain calls and TCP
 #[derive(Debug, Parser)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -15,11 +15,13 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    Networks(networks::Args),
     Udp(udp::Args),
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     match args.what {
+        What::Networks(args) => networks::run(args).await,
         What::Udp(args) => udp::run(args).await,
     }
 }

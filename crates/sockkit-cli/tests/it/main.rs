@@ -8,6 +8,7 @@ use std::{ffi::OsStr, path::Path, process::Command};
 
 use sockkit::testing::program::Program;
 
+mod bench;
 mod browser;
 mod cam;
 #[cfg(target_os = "linux")]

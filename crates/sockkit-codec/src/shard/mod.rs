@@ -65,7 +65,9 @@ mod split;
 pub use error::{ShardError, SplitError};
 pub use header::HEADER_BYTES;
 pub use parity::Parity;
-pub use reassemble::{Older, ReassembledMessage, Reassembler, ReassemblyConfig, ReassemblyStats};
+pub use reassemble::{
+    Missing, Older, ReassembledMessage, Reassembler, ReassemblyConfig, ReassemblyStats, ShardCounts,
+};
 pub use sequence::{Sequence, Step};
 pub use split::{Shards, SplitConfig, Splitter};
 

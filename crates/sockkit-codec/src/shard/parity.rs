@@ -13,7 +13,11 @@
 /// assert_eq!(Parity::for_loss(0.05, 1e-5).shards(1), 3);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Parity(Rule);
+pub struct Parity {
+    rule: Rule,
+    /// Not more than so many for each hundred data shards.
+    at_most: Option<u8>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Rule {
@@ -23,7 +27,7 @@ enum Rule {
 
 impl Parity {
     /// No parity: one lost datagram loses the message.
-    pub const NONE: Self = Self(Rule::Percent(0));
+    pub const NONE: Self = Self::of(Rule::Percent(0));
 
     /// Parity shards per hundred data shards, rounded up; values above 100 are
     /// clamped.
@@ -31,7 +35,7 @@ impl Parity {
     /// Headers add to this: 36 bytes per datagram, 2.6 % at 1,400 bytes.
     #[must_use]
     pub const fn percent(percent: u8) -> Self {
-        Self(Rule::Percent(if percent > 100 { 100 } else { percent }))
+        Self::of(Rule::Percent(if percent > 100 { 100 } else { percent }))
     }
 
     /// The smallest number of parity shards for which at most the fraction
@@ -48,20 +52,36 @@ impl Parity {
     pub const fn for_loss(datagram: f64, message: f64) -> Self {
         let datagram = if datagram.is_nan() { 0.5 } else { datagram };
         let message = if message.is_nan() { 0.0 } else { message };
-        Self(Rule::Loss {
+        Self::of(Rule::Loss {
             datagram: datagram.clamp(0.0, 0.5),
             message: message.clamp(1e-12, 1.0),
         })
     }
 
+    /// The same, but no more than so many parity shards for each hundred data
+    /// shards, rounded up.
+    #[must_use]
+    pub const fn at_most(mut self, percent: u8) -> Self {
+        self.at_most = Some(percent);
+        self
+    }
+
+    const fn of(rule: Rule) -> Self {
+        Self {
+            rule,
+            at_most: None,
+        }
+    }
+
     /// Number of parity shards for a message of `data` shards.
     #[must_use]
     pub fn shards(self, data: usize) -> usize {
-        let wanted = match self.0 {
-            Rule::Percent(percent) => (data * usize::from(percent)).div_ceil(100),
-            Rule::Loss { datagram, message } => fewest(data, datagram, message),
-        };
-        wanted.min(max_shards(data))
+        let share = |percent| (data * usize::from(percent)).div_ceil(100);
+        let most = self.at_most.map_or(usize::MAX, share).min(max_shards(data));
+        match self.rule {
+            Rule::Percent(percent) => share(percent).min(most),
+            Rule::Loss { datagram, message } => fewest(data, datagram, message, most),
+        }
     }
 }
 
@@ -73,13 +93,13 @@ pub(super) fn max_shards(data: usize) -> usize {
     data + 32
 }
 
-/// The smallest number of parity shards that the number of losses before the
-/// `data`-th arrival exceeds with a probability of at most `target`.
+/// The smallest number of parity shards, at most `most`, that the number of losses
+/// before the `data`-th arrival exceeds with a probability of at most `target`.
 ///
 /// # Source
 /// The negative binomial distribution: C(data-1+j, j) loss^j (1-loss)^data is
 /// the probability of exactly `j` losses before the `data`-th arrival.
-fn fewest(data: usize, loss: f64, target: f64) -> usize {
+fn fewest(data: usize, loss: f64, target: f64, most: usize) -> usize {
     if loss == 0.0 {
         return 0;
     }
@@ -87,7 +107,7 @@ fn fewest(data: usize, loss: f64, target: f64) -> usize {
     // Logarithms, because (1-loss)^data underflows for long messages.
     let mut ln_chance = data as f64 * (1.0 - loss).ln();
     let mut arrived = ln_chance.exp();
-    while 1.0 - arrived > target && parity < max_shards(data) {
+    while 1.0 - arrived > target && parity < most {
         ln_chance += (loss * (data + parity) as f64 / (parity + 1) as f64).ln();
         arrived += ln_chance.exp();
         parity += 1;
@@ -131,6 +151,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_cap_holds_where_more_would_be_needed() {
+        let parity = Parity::for_loss(0.2, 1e-4);
+        assert_eq!(parity.shards(44), 28);
+        assert_eq!(parity.at_most(50).shards(44), 22);
+        assert_eq!(parity.at_most(50).shards(1), 1);
+        assert_eq!(parity.at_most(100).shards(44), 28);
+        assert_eq!(Parity::percent(80).at_most(25).shards(44), 11);
     }
 
     #[test]

@@ -8,7 +8,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use sockkit_codec::shard::{MessageKind, Older, Parity, SplitConfig, Splitter, StreamId};
+use sockkit_codec::shard::{
+    MessageKind, Missing, Older, Parity, ShardCounts, SplitConfig, Splitter, StreamId,
+};
 use sockkit_core::{
     interfaces::InterfaceSelector,
     options::SocketOptions,
@@ -176,6 +178,7 @@ impl DatagramConfig {
             messages: Mutex::new(Messages {
                 outbound: self.outbound(self.split_config(limits))?,
                 pacer: Pacer::new(self.max_bytes_per_second, now()),
+                repairs_left: 0,
             }),
             replies: StdMutex::new(self.outbound(SplitConfig::default())?),
             destinations: self.destinations,
@@ -216,6 +219,7 @@ impl DatagramConfig {
             false => (ReceiveBatch::new(), Older::GiveUp),
         };
         DatagramReceiver {
+            asks: !is_sender && !matches!(*socket, Socket::InGroup { .. }),
             socket,
             batch,
             inbound: self.opened(Inbound::new(filter, limits, older)),
@@ -275,6 +279,8 @@ pub(super) struct DatagramSender {
 struct Messages {
     outbound: Outbound,
     pacer: Pacer,
+    /// Shards of the last message that may go out once more.
+    repairs_left: usize,
 }
 
 impl DatagramSender {
@@ -285,9 +291,14 @@ impl DatagramSender {
         parity: Parity,
     ) -> Result<Sent, SendError> {
         let mut messages = self.messages.lock().await;
-        let Messages { outbound, pacer } = &mut *messages;
+        let Messages {
+            outbound,
+            pacer,
+            repairs_left,
+        } = &mut *messages;
         let parts: Vec<&[u8]> = parts.iter().map(|part| &part[..]).collect();
         let shards = outbound.split(kind, &parts, parity)?;
+        *repairs_left = shards.data_shards().div_ceil(2) * self.destinations.len();
         let segment_bytes = shards.segment_bytes();
         let run_bytes = (RUN_BYTES / segment_bytes).max(1) * segment_bytes;
         let mut refused = None;
@@ -332,6 +343,45 @@ impl DatagramSender {
             .await?)
     }
 
+    /// Sends shards of the last message once more to one of the destinations, and
+    /// says how many bytes those are. What is asked for by others, too late or too
+    /// often, is not sent: half of a message's data for each destination is the most.
+    pub(super) async fn repair(&self, to: SocketAddr, missing: Missing) -> Result<u64, SendError> {
+        let is_it = |known: &&SocketAddr| (known.ip(), known.port()) == (to.ip(), to.port());
+        let Some(&to) = self.destinations.iter().find(is_it) else {
+            return Ok(0);
+        };
+        // A newer message is on its way: the older one is of no use any more.
+        let Ok(mut messages) = self.messages.try_lock() else {
+            return Ok(0);
+        };
+        let Messages {
+            outbound,
+            pacer,
+            repairs_left,
+        } = &mut *messages;
+        let last = outbound.last(missing.stream);
+        let Some(last) = last.filter(|last| last.number() == missing.number) else {
+            return Ok(0);
+        };
+        let datagrams = missing
+            .indexes()
+            .filter_map(|index| last.datagrams().nth(index));
+        let wanted: Vec<&[u8]> = datagrams.take(*repairs_left).collect();
+        *repairs_left -= wanted.len();
+        let again = wanted.concat();
+        if again.is_empty() {
+            return Ok(0);
+        }
+        let sent = self
+            .socket
+            .endpoint()
+            .send_segments(Some(to), &again, last.segment_bytes());
+        sent.await?;
+        pacer.on_sent(now(), again.len());
+        Ok(again.len() as u64)
+    }
+
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
         self.socket.endpoint().local_addr().ok()
     }
@@ -347,6 +397,9 @@ pub(super) struct DatagramReceiver {
     socket: Arc<Socket>,
     batch: ReceiveBatch,
     inbound: Inbound,
+    /// Whether senders can be asked for what is missing. In a group each receiver
+    /// lacks other shards, and all would get them.
+    asks: bool,
 }
 
 impl DatagramReceiver {
@@ -360,12 +413,29 @@ impl DatagramReceiver {
                     return Ok(message);
                 }
             }
-            self.socket.endpoint().recv_batch(&mut self.batch).await?;
+            let udp = self.socket.endpoint();
+            let Some(at) = self.inbound.next_missing().filter(|_| self.asks) else {
+                udp.recv_batch(&mut self.batch).await?;
+                continue;
+            };
+            tokio::select! {
+                biased;
+                received = udp.recv_batch(&mut self.batch) => received?,
+                () = sleep_until(at.into()) => {
+                    if let Some((from, missing)) = self.inbound.missing(now()) {
+                        return Err(RecvError::Incomplete { from, missing });
+                    }
+                }
+            }
         }
     }
 
     pub(super) fn prefer(&mut self, sender: SocketAddr) {
         self.inbound.prefer(sender);
+    }
+
+    pub(super) fn reception(&self) -> ShardCounts {
+        self.inbound.reception()
     }
 
     pub(super) fn expire(&mut self, now: Instant) {

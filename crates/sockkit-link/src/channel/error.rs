@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr};
 
 use sockkit_codec::{
     frame::FrameReadError,
-    shard::{ShardError, SplitError},
+    shard::{Missing, ShardError, SplitError},
 };
 use sockkit_core::{
     BindError,
@@ -155,6 +155,16 @@ pub enum RecvError {
         /// Source address of the datagram.
         from: SocketAddr,
     },
+    /// Some shards of a message of the [preferred](super::Channel::prefer) sender did not
+    /// come. It can be asked for them, see
+    /// [`ChannelSender::repair`](super::ChannelSender::repair); then receive on.
+    #[error("a message from {from} is not whole")]
+    Incomplete {
+        /// The address that the others came from.
+        from: SocketAddr,
+        /// What would make it whole.
+        missing: Missing,
+    },
     /// The socket failed temporarily. Receive again after a pause.
     #[error(transparent)]
     Udp(#[from] UdpError),
@@ -211,6 +221,7 @@ impl RecvError {
             Self::Refused { .. }
             | Self::NotOpened { .. }
             | Self::Filtered { .. }
+            | Self::Incomplete { .. }
             | Self::Udp(_)
             | Self::TooLong { .. } => None,
             Self::Frame(FrameReadError::Truncated { .. }) | Self::Finished => Some(End::Finished),

@@ -8,7 +8,9 @@ use std::{
     time::Instant,
 };
 
-use sockkit_codec::shard::{MessageKind, Older, Reassembler, ReassemblyConfig};
+use sockkit_codec::shard::{
+    MessageKind, Missing, Older, Reassembler, ReassemblyConfig, ShardCounts,
+};
 use sockkit_core::udp::Datagram;
 
 use super::{Limits, Message, RecvError};
@@ -126,6 +128,23 @@ impl Inbound {
     pub fn prefer(&mut self, sender: SocketAddr) {
         self.preferred = Some(sender);
         self.reassembler.prefer(Some(sender));
+    }
+
+    /// How much of what that sender sent has come.
+    #[must_use]
+    pub fn reception(&self) -> ShardCounts {
+        self.reassembler.reception()
+    }
+
+    /// When [`missing`](Self::missing) next has something to ask for, at the earliest.
+    #[must_use]
+    pub fn next_missing(&self) -> Option<Instant> {
+        self.reassembler.next_missing()
+    }
+
+    /// What to ask that sender for, see [`Reassembler::missing`].
+    pub fn missing(&mut self, now: Instant) -> Option<(SocketAddr, Missing)> {
+        self.reassembler.missing(now)
     }
 
     /// Discards incomplete messages whose time has passed.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use sockkit_codec::shard::{MessageKind, Parity, StreamId};
+use sockkit_codec::shard::{MessageKind, Missing, Parity, ShardCounts, StreamId};
 use sockkit_core::server::Stream;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -367,6 +367,16 @@ impl Channel {
         }
     }
 
+    /// How many of the shards that the [preferred](Self::prefer) sender sent have
+    /// come. A connection has none.
+    #[must_use]
+    pub fn reception(&self) -> ShardCounts {
+        match &self.receiver.0 {
+            Receiving::Udp(receiver) | Receiving::Multicast(receiver) => receiver.reception(),
+            _ => ShardCounts::default(),
+        }
+    }
+
     /// Discards incomplete messages whose time has passed. Call it from time to
     /// time, because datagrams may stop arriving.
     pub fn expire(&mut self) {
@@ -447,6 +457,23 @@ impl ChannelSender {
             Sending::Framed(sender, _) => sender.reply(message).await,
             #[cfg(feature = "quic")]
             Sending::Quic(sender) => sender.reply(message).await,
+        }
+    }
+
+    /// Sends shards of the last message once more to one of the destinations, which
+    /// has asked for them ([`RecvError::Incomplete`]); says how many bytes those are. None go
+    /// to others, of an older message, beyond half of the message's data for each
+    /// destination, or by a connection, which repairs itself.
+    ///
+    /// # Errors
+    /// [`SendError::Udp`], after which the channel is as good as before.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: some may have been sent.
+    pub async fn repair(&self, to: SocketAddr, missing: Missing) -> Result<u64, SendError> {
+        match &self.0 {
+            Sending::Udp(sender) | Sending::Multicast(sender) => sender.repair(to, missing).await,
+            _ => Ok(0),
         }
     }
 

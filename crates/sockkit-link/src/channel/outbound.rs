@@ -1,6 +1,6 @@
 //! Splits messages into datagrams, plain or sealed. Pure.
 
-use sockkit_codec::shard::{MessageKind, Parity, Shards, SplitError, Splitter};
+use sockkit_codec::shard::{MessageKind, Parity, Shards, SplitError, Splitter, StreamId};
 
 #[cfg(feature = "sealing")]
 use crate::sealing::Sealer;
@@ -24,6 +24,15 @@ impl Outbound {
             Self::Plain(splitter) => splitter.split_parts(kind, parts, parity),
             #[cfg(feature = "sealing")]
             Self::Sealed(sealer) => sealer.split_parts(kind, parts, parity),
+        }
+    }
+
+    /// The datagrams of the last message again, if it is of this stream.
+    pub(super) fn last(&self, stream: StreamId) -> Option<Shards<'_>> {
+        match self {
+            Self::Plain(splitter) => splitter.last().filter(|_| splitter.stream() == stream),
+            #[cfg(feature = "sealing")]
+            Self::Sealed(sealer) => sealer.last(stream),
         }
     }
 }

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use quinn::{
     AckFrequencyConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt,
-    congestion::{BbrConfig, CubicConfig, NewRenoConfig},
+    congestion::{CubicConfig, NewRenoConfig},
 };
 use sockkit_core::{options::SocketOptions, server::ConnectionLimiter};
 
-use super::PROTOCOL;
+use super::{PROTOCOL, bbr::BbrConfig};
 #[cfg(feature = "pairing")]
 use crate::identity::Identity;
 
@@ -33,8 +33,8 @@ pub struct QuicConfig {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Congestion {
-    /// Measures rate and round-trip time (BBR, version 1, which quinn calls
-    /// experimental): packet loss alone does not slow it down.
+    /// Measures rate and round-trip time (after BBR): packet loss alone does not
+    /// slow it down.
     #[default]
     Bbr,
     /// Reacts to loss, like TCP on Linux (CUBIC, RFC 9438).
@@ -73,13 +73,14 @@ impl QuicConfig {
         self
     }
 
-    /// Maximum number of bytes in flight in each direction: kept in memory at
-    /// the sender until acknowledged, and at the receiver until read. Default:
-    /// 4 MiB, enough for a gigabit link with 30 ms of delay; values below 64
-    /// KiB are raised to 64 KiB.
+    /// Maximum number of bytes in flight in each direction: buffered at the
+    /// sender until they are acknowledged, and at the receiver until they are
+    /// read. Default: 5 MiB, a gigabit link with 40 ms of delay; values below
+    /// 64 KiB are raised to 64 KiB.
     ///
-    /// Lost packets stay in flight for longer, so a small window slows a lossy
-    /// link.
+    /// Lost packets are in flight for longer, so a small window slows a lossy
+    /// link. A larger one lets heavy loss end the connection: quinn buffers at
+    /// most 1,024 separate pieces of a stream.
     pub fn window_bytes(mut self, bytes: u32) -> Self {
         self.window_bytes = bytes.max(MIN_WINDOW_BYTES);
         self
@@ -172,9 +173,7 @@ impl QuicConfig {
             .mtu_discovery_config(Some(mtu))
             .ack_frequency_config(Some(acknowledgements));
         match self.congestion {
-            Congestion::Bbr => {
-                transport.congestion_controller_factory(Arc::new(BbrConfig::default()))
-            }
+            Congestion::Bbr => transport.congestion_controller_factory(Arc::new(BbrConfig)),
             Congestion::Cubic => {
                 transport.congestion_controller_factory(Arc::new(CubicConfig::default()))
             }
@@ -195,7 +194,7 @@ impl Default for QuicConfig {
             max_connections: 64,
             max_connections_per_address: None,
             idle_timeout: Duration::from_secs(20),
-            window_bytes: 4 << 20,
+            window_bytes: 5 << 20,
             congestion: Congestion::default(),
             message_streams: 0,
             #[cfg(feature = "pairing")]

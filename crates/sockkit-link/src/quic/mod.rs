@@ -57,12 +57,15 @@
 //! Each side uses at most [`QuicConfig::window_bytes`] of memory in each
 //! direction, and about 3 MiB for its socket.
 
+mod bbr;
 mod config;
 mod connect;
 mod connection;
 mod error;
 mod identity;
 mod listener;
+#[cfg(test)]
+mod simulated;
 mod socket;
 
 pub use self::{

@@ -22,7 +22,7 @@ use crate::encode::Compression;
 #[must_use = "a config does nothing until a sender is given it"]
 pub struct SenderConfig {
     pub(super) compression: Compression,
-    pub(super) parity: Parity,
+    pub(super) parity: Option<Parity>,
     datagrams: DatagramConfig,
     max_viewers: usize,
     max_viewers_per_host: Option<usize>,
@@ -56,7 +56,17 @@ impl SenderConfig {
     /// 25 % recover nearly every picture at a loss of 5 %, and add as much
     /// traffic.
     pub fn parity(mut self, parity: Parity) -> Self {
-        self.parity = parity;
+        self.parity = Some(parity);
+        self
+    }
+
+    /// As much parity as receivers need for the loss that they report, the worst
+    /// of them: one picture in a million is lost while single datagrams are, and more
+    /// parity goes out for a while when pictures are lost all the same. Not more
+    /// than half of the data, for reports prove nothing. Before the first
+    /// one it is that of a link that loses 1 %.
+    pub fn parity_by_reports(mut self) -> Self {
+        self.parity = None;
         self
     }
 
@@ -189,7 +199,7 @@ impl Default for SenderConfig {
     fn default() -> Self {
         Self {
             compression: Compression::default(),
-            parity: Parity::NONE,
+            parity: Some(Parity::NONE),
             datagrams: DatagramConfig::default(),
             max_viewers: 128,
             max_viewers_per_host: None,
@@ -340,7 +350,7 @@ const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
 /// Bounds the data in flight to one viewer: a few pictures.
 const SEND_BUFFER_BYTES: usize = 256 << 10;
 
-/// Reports and clock requests have forty bytes each.
+/// Reports and clock requests have about sixty bytes each.
 const CONTROL_BUFFER_BYTES: usize = 16 << 10;
 
 #[cfg(target_os = "linux")]

@@ -21,6 +21,7 @@ mod config;
 pub(crate) mod control;
 mod ingest;
 mod intake;
+mod loss;
 mod message;
 mod receiver;
 mod reports;
@@ -28,6 +29,8 @@ mod responder;
 mod selector;
 mod sender;
 mod session;
+#[cfg(test)]
+mod simulated;
 mod staleness;
 mod stats;
 

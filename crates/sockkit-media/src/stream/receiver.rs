@@ -340,6 +340,11 @@ impl ReceiverTask {
             quiet = matches!(received, Some(Ok(_)));
             let taken = match received {
                 Some(Ok(message)) => self.take(channel, message),
+                Some(Err(RecvError::Incomplete { from, missing })) => {
+                    // Not told, the picture is lost: no reason to end.
+                    let _ = tell(channel, Some((from, ControlMessage::Repair(missing)))).await;
+                    Ok(())
+                }
                 Some(Err(error)) => self.handle_failure(error).await,
                 None if self.message_by.is_some_and(|by| now() >= by) => {
                     Err(End::TimedOut(Timeout::Read))
@@ -411,7 +416,7 @@ impl ReceiverTask {
         if now >= self.report_at {
             self.report_at = now + REPORT_EVERY;
             channel.expire();
-            tell(channel, self.intake.report(now)).await?;
+            tell(channel, self.intake.report(now, channel.reception())).await?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::{
 
 use sockkit_core::server::host;
 
-use super::control::Report;
+use super::{control::Report, loss::Loss};
 
 /// The last report of each receiver. Its memory is bounded.
 ///
@@ -28,6 +28,19 @@ struct Heard {
     from: SocketAddr,
     at: Instant,
     report: Report,
+    loss: Loss,
+}
+
+impl Heard {
+    fn handle_report(&mut self, now: Instant, report: Report) {
+        self.at = now;
+        self.report = report;
+        self.loss.handle_report(report);
+    }
+
+    fn is_recent(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.at) <= FORGET_AFTER
+    }
 }
 
 impl Reports {
@@ -46,15 +59,17 @@ impl Reports {
         if !report.is_plausible() {
             return;
         }
-        let heard = Heard {
-            from,
-            at: now,
-            report,
-        };
         self.receivers.retain(|other| other.is_recent(now));
         if let Some(known) = self.receivers.iter_mut().find(|other| other.from == from) {
-            *known = heard;
+            known.handle_report(now, report);
         } else if self.expects(from) || self.has_room(from) {
+            let mut heard = Heard {
+                from,
+                at: now,
+                report,
+                loss: Loss::default(),
+            };
+            heard.handle_report(now, report);
             self.receivers.push(heard);
         }
     }
@@ -84,11 +99,14 @@ impl Reports {
             .map(|heard| (heard.from, heard.report))
             .collect()
     }
-}
 
-impl Heard {
-    fn is_recent(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.at) <= FORGET_AFTER
+    /// The share of shards that each of them loses, if it says so.
+    pub(super) fn losses(&self, now: Instant) -> impl Iterator<Item = f64> {
+        let recent = self
+            .receivers
+            .iter()
+            .filter(move |heard| heard.is_recent(now));
+        recent.filter_map(|heard| heard.loss.share())
     }
 }
 
@@ -206,6 +224,11 @@ mod tests {
             },
             Report {
                 age_p50: Duration::from_secs(1),
+                ..Report::default()
+            },
+            Report {
+                shards_sent: 1,
+                shards_lost: 2,
                 ..Report::default()
             },
         ];

@@ -8,10 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sockkit_codec::shard::Parity;
 use sockkit_link::channel::TokenBucket;
 
 use super::{
     control::{ControlMessage, Report},
+    loss,
     reports::Reports,
 };
 use crate::picture::Timestamp;
@@ -54,13 +56,18 @@ impl ControlResponder {
                 self.reports.note(now, from, report);
                 None
             }
-            ControlMessage::ClockReply { .. } => None,
+            ControlMessage::ClockReply { .. } | ControlMessage::Repair(_) => None,
         }
     }
 
     /// The last report of each receiver that sent one recently.
     pub(super) fn reports(&self, now: Instant) -> Vec<(SocketAddr, Report)> {
         self.reports.recent(now)
+    }
+
+    /// The parity that those receivers need.
+    pub(super) fn parity(&self, now: Instant) -> Parity {
+        loss::parity(self.reports.losses(now))
     }
 }
 

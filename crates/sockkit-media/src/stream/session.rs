@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use sockkit_codec::shard::Parity;
+use sockkit_codec::shard::{Missing, Parity};
 use sockkit_link::channel::{
     Channel, ChannelReceiver, ChannelSender, Pacer, RecvError, SendError, Sent,
 };
@@ -61,6 +61,14 @@ impl Shared {
     fn handle_control(&self, from: SocketAddr, control: ControlMessage) -> Option<ControlMessage> {
         let responder = &mut self.figures().responder;
         responder.handle_control(now(), wall(), from, control)
+    }
+
+    /// Sends shards once more to a receiver that lacks them.
+    async fn repair(&self, sender: &ChannelSender, to: SocketAddr, missing: Missing) {
+        match sender.repair(to, missing).await {
+            Ok(bytes) => self.figures().stats.bytes += bytes,
+            Err(error) => tracing::debug!(%error, %to, "cannot repair"),
+        }
     }
 
     fn count(&self, sent: Sent) {
@@ -133,7 +141,8 @@ pub(super) async fn next_message(
 pub(super) struct Session<'a> {
     pub(super) shared: &'a Shared,
     pub(super) pictures: Pictures,
-    pub(super) parity: Parity,
+    /// That of every picture; `None` follows what receivers report.
+    pub(super) parity: Option<Parity>,
 }
 
 impl Session<'_> {
@@ -182,7 +191,9 @@ impl Session<'_> {
             let number = next.as_ref().ok().map(|next| next.number);
             let sent = match next {
                 Ok(next) => {
-                    let sent = sender.send(PICTURE, &next.parts, self.parity).await;
+                    let by_reports = || self.shared.figures().responder.parity(now());
+                    let parity = self.parity.unwrap_or_else(by_reports);
+                    let sent = sender.send(PICTURE, &next.parts, parity).await;
                     sent.map_err(NotSent::from)
                 }
                 Err(error) => Err(error),
@@ -246,6 +257,9 @@ async fn listen(
                     received,
                 });
             }
+            Ok(Received::Control(ControlMessage::Repair(missing))) => {
+                shared.repair(sender, from, missing).await;
+            }
             Ok(Received::Control(control)) => {
                 let reply = shared.handle_control(from, control);
                 reply_at_once(sender, from, reply).await;
@@ -304,7 +318,7 @@ pub(super) enum ProtocolViolation {
     Picture,
 }
 
-/// More than a viewer sends, which is 72 bytes a second.
+/// More than a viewer sends, which is 88 bytes a second.
 const MAX_CONTROL_BYTES_PER_SECOND: u64 = 8 * MAX_CONTROL_BYTES as u64;
 
 /// How long a viewer may take to read its last picture, and to close.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
-use super::{super::header::MessageHeader, share::Sender};
+use super::{super::header::MessageHeader, missing::Asking, share::Sender};
 
 /// The shards of one incomplete message.
 ///
@@ -17,6 +17,7 @@ pub(super) struct Assembly {
     pub(super) header: MessageHeader,
     /// When its first shard arrived.
     pub(super) since: Instant,
+    pub(super) asking: Asking,
     pub(super) storage: Storage,
 }
 

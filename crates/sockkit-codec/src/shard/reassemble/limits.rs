@@ -8,6 +8,7 @@ use super::{
     super::header::MessageHeader,
     Reassembler,
     assembly::Assembly,
+    missing::Asking,
     share::{Holding, Sender, payer},
     streams::MessageId,
 };
@@ -34,6 +35,7 @@ impl Reassembler {
             from,
             header,
             since: now,
+            asking: Asking::new(now),
             storage,
         });
         if self.deadline.is_none() {

@@ -8,8 +8,10 @@ use super::{MessageKind, ShardError, StreamId, header::MessageHeader};
 
 mod assembly;
 mod config;
+mod counts;
 mod engine;
 mod limits;
+mod missing;
 mod pool;
 mod repair;
 mod share;
@@ -17,9 +19,12 @@ mod stats;
 mod streams;
 
 pub use config::{Older, ReassemblyConfig};
+pub use counts::ShardCounts;
+pub use missing::Missing;
 pub use stats::ReassemblyStats;
 
 use assembly::Assembly;
+use counts::Counting;
 use pool::Pool;
 use repair::{Repaired, Repairer};
 use streams::{Finished, MessageId, Standing};
@@ -47,6 +52,8 @@ pub struct Reassembler {
     /// Not later than the first deadline in `in_flight`.
     deadline: Option<Instant>,
     preferred: Option<SocketAddr>,
+    /// Of the preferred sender.
+    reception: Counting,
     finished: Finished,
     pool: Pool,
     repairer: Repairer,
@@ -61,6 +68,7 @@ impl Reassembler {
             last: 0,
             deadline: None,
             preferred: None,
+            reception: Counting::default(),
             finished: Finished::new(config.max_streams, config.max_messages),
             pool: Pool::default(),
             repairer: Repairer::default(),
@@ -94,9 +102,13 @@ impl Reassembler {
             // flight is never finished as well.
             None if self.finished.contains(&MessageId::new(from, &header)) => {
                 self.stats.late += 1;
+                self.count_reception(from, &header);
                 return Ok(None);
             }
-            None if header.data == 1 => return self.finish_single(from, &header, shard).map(Some),
+            None if header.data == 1 => {
+                self.count_reception(from, &header);
+                return self.finish_single(from, &header, shard).map(Some);
+            }
             None => self.begin(now, from, header),
         };
         let Some(assembly) = self.in_flight.get(place) else {
@@ -106,6 +118,7 @@ impl Reassembler {
             self.stats.duplicates += 1;
             return Ok(None);
         }
+        self.count_reception(from, &header);
         // Making room may drop messages, and `swap_remove` moves the last one
         // into a gap. So the index is taken from here on, and no `&Assembly` is
         // held across the call. `None`: this message itself was dropped.
@@ -118,6 +131,7 @@ impl Reassembler {
         let Some(assembly) = self.in_flight.get_mut(place) else {
             return Ok(None);
         };
+        assembly.asking.handle_shard(now);
         assembly.push(index, shard);
         if !assembly.is_complete() {
             return Ok(None);
@@ -132,7 +146,22 @@ impl Reassembler {
     /// there are others. Its host may hold half of the memory instead of a
     /// quarter.
     pub fn prefer(&mut self, sender: Option<SocketAddr>) {
+        if self.preferred != sender {
+            self.reception = Counting::default();
+        }
         self.preferred = sender;
+    }
+
+    /// How much of what the preferred sender sent has come, since it was preferred.
+    #[must_use]
+    pub fn reception(&self) -> ShardCounts {
+        self.reception.total()
+    }
+
+    fn count_reception(&mut self, from: SocketAddr, header: &MessageHeader) {
+        if self.preferred == Some(from) {
+            self.reception.handle_shard(header);
+        }
     }
 
     /// The earliest time at which [`expire`](Self::expire) has something to do.

@@ -26,6 +26,8 @@ pub struct Splitter {
     stream: StreamId,
     next_number: u64,
     datagrams: Vec<u8>,
+    /// What of them is the last message.
+    last: Option<Plan>,
     /// Created by the first message that needs it.
     encoder: Option<ReedSolomonEncoder>,
 }
@@ -40,6 +42,7 @@ impl Splitter {
             stream,
             next_number: 0,
             datagrams: Vec::new(),
+            last: None,
             encoder: None,
         }
     }
@@ -130,7 +133,14 @@ impl Splitter {
             plan.protect(&mut self.encoder, systematic, redundant);
         }
         self.next_number += 1;
+        self.last = Some(plan);
         Ok(plan)
+    }
+
+    /// Returns the datagrams of the last message again; `None` before the first.
+    #[must_use]
+    pub fn last(&self) -> Option<Shards<'_>> {
+        Some(self.lend(&self.last?))
     }
 
     fn written(&mut self, plan: &Plan) -> &mut [u8] {

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sockkit_codec::shard::StreamId;
+use sockkit_codec::shard::{ShardCounts, StreamId};
 use sockkit_link::channel::Message;
 
 use super::{
@@ -155,14 +155,18 @@ impl Intake {
         Some((peer.address, request))
     }
 
-    /// The report for the sender.
-    pub(super) fn report(&self, now: Instant) -> Option<(SocketAddr, ControlMessage)> {
+    /// The report for the sender, on its pictures and their shards.
+    pub(super) fn report(
+        &self,
+        now: Instant,
+        shards: ShardCounts,
+    ) -> Option<(SocketAddr, ControlMessage)> {
         let to = match &self.peer {
             Some(peer) if self.is_connected => peer.address,
             _ => self.selector.sender()?,
         };
         let stats = self.ingest.stats().meter().clone().snapshot(now);
-        Some((to, ControlMessage::Report(Report::of(&stats))))
+        Some((to, ControlMessage::Report(Report::of(&stats, shards))))
     }
 
     fn take_picture(&mut self, at: Moment, way: Way, picture: Picture) -> Option<SocketAddr> {

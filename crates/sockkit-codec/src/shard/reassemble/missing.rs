@@ -1,0 +1,252 @@
+//! What a message still lacks, and when to ask its sender for it.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use super::{Reassembler, StreamId, assembly::Assembly};
+
+/// Shards that would make a message whole, to be sent once more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Missing {
+    /// The stream of the message.
+    pub stream: StreamId,
+    /// Its number there.
+    pub number: u64,
+    /// The index of the first shard that is wanted.
+    pub first: u16,
+    /// A bit for each shard from there on, the lowest for the first.
+    pub mask: u128,
+}
+
+impl Missing {
+    /// Some shards of a message, from `first` on.
+    pub fn new(stream: StreamId, number: u64, first: u16, mask: u128) -> Self {
+        Self {
+            stream,
+            number,
+            first,
+            mask,
+        }
+    }
+
+    /// The indexes of the shards that are wanted.
+    pub fn indexes(self) -> impl Iterator<Item = usize> {
+        let wanted = (0..128_usize).filter(move |bit| self.mask >> bit & 1 == 1);
+        wanted.map(move |bit| usize::from(self.first) + bit)
+    }
+}
+
+/// When a message's sender is to be asked for more of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asking {
+    /// When the first shard came.
+    begun: Instant,
+    /// When the last one came, or was asked for.
+    since: Instant,
+    shards: u32,
+    asked: u8,
+}
+
+impl Asking {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            begun: now,
+            since: now,
+            shards: 0,
+            asked: 0,
+        }
+    }
+
+    pub(super) fn handle_shard(&mut self, now: Instant) {
+        self.since = now;
+        self.shards += 1;
+    }
+
+    /// How long nothing comes before what is missing is lost: a burst of losses takes as long
+    /// as that many shards.
+    fn quiet(&self) -> Duration {
+        let took = self.since.saturating_duration_since(self.begun);
+        took / self.shards.max(1) * BURST_SHARDS + LATE_BY
+    }
+
+    /// When to ask, if that is still worth it.
+    fn due(&self) -> Option<Instant> {
+        let after = match self.asked {
+            0 => self.quiet(),
+            ASKED_AT_MOST.. => return None,
+            _ => ASK_AGAIN_AFTER,
+        };
+        self.since.checked_add(after)
+    }
+}
+
+impl Reassembler {
+    /// When [`missing`](Self::missing) next has something to ask for, at the earliest.
+    #[must_use]
+    pub fn next_missing(&self) -> Option<Instant> {
+        self.newest_unfinished()?.asking.due()
+    }
+
+    /// What to ask the preferred sender for: of its newest message, of which nothing came for
+    /// as long as ten of its shards took and 1 ms, as many shards as it lacks, half as many more and eight. Eight times for a message, with 4 ms
+    /// between; of one that lacks more than half of its data it is not worth it.
+    ///
+    /// The sender's address comes with it.
+    pub fn missing(&mut self, now: Instant) -> Option<(SocketAddr, Missing)> {
+        let preferred = self.preferred?;
+        let newest = self.newest_unfinished()?.header.number;
+        let is_it = |one: &&mut Assembly| {
+            one.from.address == preferred && one.header.number == newest && one.header.data > 1
+        };
+        let assembly = self.in_flight.iter_mut().find(is_it)?;
+        if assembly.asking.due()? > now {
+            return None;
+        }
+        assembly.asking.since = now;
+        assembly.asking.asked += 1;
+        Some((preferred, assembly.missing()?))
+    }
+
+    fn newest_unfinished(&self) -> Option<&Assembly> {
+        let preferred = self.preferred?;
+        let of_it = |one: &&Assembly| one.from.address == preferred && one.header.data > 1;
+        let unfinished = self.in_flight.iter().filter(of_it);
+        unfinished.max_by_key(|one| one.header.number)
+    }
+}
+
+impl Assembly {
+    /// The first shards that did not come, as many as make it whole and some more.
+    fn missing(&self) -> Option<Missing> {
+        let (data, all) = (self.header.data, self.header.data + self.header.parity);
+        let came = u16::try_from(self.storage.order.len()).ok()?;
+        let lacks = data.checked_sub(came)?;
+        if lacks > data / 2 {
+            return None;
+        }
+        let wanted = lacks + lacks.div_ceil(2) + SPARE_SHARDS;
+        let first = (0..all).find(|index| !self.has(*index))?;
+        let reach = first..all.min(first.saturating_add(128));
+        let absent = reach.filter(|index| !self.has(*index));
+        let mask = absent
+            .take(wanted.into())
+            .fold(0, |mask, index| mask | 1 << (index - first));
+        let header = &self.header;
+        Some(Missing::new(header.stream, header.number, first, mask))
+    }
+}
+
+const BURST_SHARDS: u32 = 10;
+
+/// How late a shard may come for other reasons.
+const LATE_BY: Duration = Duration::from_millis(1);
+
+/// Questions are lost as well, and in bursts; an answer that comes twice costs little.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(4);
+
+const ASKED_AT_MOST: u8 = 8;
+
+/// Two bursts of losses on the way there take so many.
+const SPARE_SHARDS: u16 = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::super::{
+        super::{MessageKind, Parity, SplitConfig, Splitter},
+        ReassemblyConfig,
+        tests::{bytes, peer, start},
+    };
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// A sender that is preferred, and the datagrams of its next message.
+    struct Ends {
+        splitter: Splitter,
+        reassembler: Reassembler,
+    }
+
+    impl Ends {
+        fn new() -> Self {
+            let mut reassembler = Reassembler::new(ReassemblyConfig::default());
+            reassembler.prefer(Some(peer(1)));
+            Self {
+                splitter: Splitter::new(SplitConfig::default(), StreamId(1)),
+                reassembler,
+            }
+        }
+
+        /// Sends ten data and two parity shards, of which `lost` do not come.
+        fn send(&mut self, now: Instant, lost: &[usize]) -> usize {
+            let message = bytes(10 * 1_364);
+            let shards = self
+                .splitter
+                .split(MessageKind(1), &message, Parity::percent(20));
+            let came = shards.unwrap().datagrams().enumerate();
+            let came = came.filter(|(index, _)| !lost.contains(index));
+            came.filter_map(|(_, datagram)| {
+                let taken = self.reassembler.handle_datagram(now, peer(1), datagram);
+                taken.unwrap()
+            })
+            .count()
+        }
+
+        fn missing(&mut self, now: Instant) -> Option<Vec<usize>> {
+            let (to, missing) = self.reassembler.missing(now)?;
+            assert_eq!((to, missing.stream), (peer(1), StreamId(1)));
+            Some(missing.indexes().collect())
+        }
+    }
+
+    #[test]
+    fn what_is_missing_makes_the_message_whole() {
+        let (mut ends, now) = (Ends::new(), start());
+        assert_eq!(ends.send(now, &[1, 4, 11]), 0);
+        assert_eq!(ends.missing(now + LATE_BY / 2), None);
+        assert_eq!(ends.reassembler.next_missing(), Some(now + LATE_BY));
+        assert_eq!(ends.missing(now + LATE_BY), Some(vec![1, 4, 11]));
+        let again = ends.splitter.last().unwrap();
+        assert_eq!(again.number(), 0);
+        let first = again.datagrams().nth(1).unwrap();
+        let taken = ends
+            .reassembler
+            .handle_datagram(now + LATE_BY, peer(1), first);
+        assert_eq!(taken.unwrap().unwrap().bytes, bytes(10 * 1_364));
+        assert_eq!(ends.reassembler.next_missing(), None);
+    }
+
+    #[test]
+    fn it_is_asked_for_eight_times() {
+        let (mut ends, now) = (Ends::new(), start());
+        ends.send(now, &[0, 1, 2, 3]);
+        let mut asked = Vec::new();
+        for millis in 0..200 {
+            if ends.missing(now + millis * MS) == Some(vec![0, 1, 2, 3]) {
+                asked.push(millis);
+            }
+        }
+        assert_eq!(asked, [1, 5, 9, 13, 17, 21, 25, 29]);
+    }
+
+    #[test]
+    fn only_the_newest_message_of_the_preferred_sender_is_asked_for() {
+        let (mut ends, now) = (Ends::new(), start());
+        ends.send(now, &[0, 1, 2, 3]);
+        ends.send(now, &[5, 6, 7]);
+        assert_eq!(ends.missing(now + LATE_BY), Some(vec![5, 6, 7]));
+        ends.reassembler.prefer(Some(peer(2)));
+        assert_eq!(ends.missing(now + 100 * MS), None);
+        assert_eq!(ends.reassembler.next_missing(), None);
+    }
+
+    #[test]
+    fn a_message_that_lacks_most_of_its_data_is_not_worth_it() {
+        let (mut ends, now) = (Ends::new(), start());
+        let lost: Vec<_> = (0..8).collect();
+        ends.send(now, &lost);
+        assert_eq!(ends.missing(now + LATE_BY), None);
+    }
+}

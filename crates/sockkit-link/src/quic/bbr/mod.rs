@@ -1,0 +1,360 @@
+//! Congestion control by what arrives: how fast, and how soon (BBR).
+//!
+//! Pure: quinn passes the time in, and asks for the window. quinn paces by that window and its
+//! own smoothed round trip, so a gain here is one of the window alone.
+//!
+//! # Source
+//! draft-ietf-ccwg-bbr, "BBR Congestion Control". Of it are the model (the greatest rate of
+//! delivery and the least round trip) and the phases; not its pacing, nor its response to loss:
+//! this is for links that lose packets though they are not full.
+
+use std::{
+    any::Any,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use quinn::congestion::{Controller, ControllerFactory};
+use quinn_proto::RttEstimator;
+
+mod delivery;
+
+use delivery::{Delivery, Sample, whole_bytes};
+
+/// Makes a controller for each path.
+#[derive(Debug)]
+pub(super) struct BbrConfig;
+
+impl ControllerFactory for BbrConfig {
+    fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
+        Box::new(Bbr::new(now, current_mtu))
+    }
+}
+
+/// One path's congestion controller.
+///
+/// ```text
+///  Startup ──the rate grows no more──> Drain ──the queue is empty──> Probe <──┐
+///     doubles the window a round        one bandwidth-delay product    │      │
+///                                                 no short round trip │      │ 200 ms
+///                                                        for 10 s     v      │
+///                                                                  ProbeRtt ──┘
+/// ```
+#[derive(Clone, Debug)]
+struct Bbr {
+    mtu: u64,
+    window: u64,
+    phase: Phase,
+    delivery: Delivery,
+    /// The least round trip, and when one was nearly as short.
+    min_rtt: Duration,
+    min_rtt_at: Instant,
+    /// The least since little is in flight, while that is so on purpose.
+    probed_rtt: Duration,
+    /// Bytes lost and delivered lately.
+    lost: f64,
+    delivered: f64,
+    round: Round,
+    /// No gain is greater: less when a queue is full.
+    most_gain: f64,
+    /// Whether some packet of the last round waited for no other.
+    queue_was_empty: bool,
+}
+
+/// What happened in one round.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    lost: f64,
+    delivered: f64,
+    min_rtt: Duration,
+}
+
+impl Round {
+    const NEW: Self = Self {
+        lost: 0.0,
+        delivered: 0.0,
+        min_rtt: Duration::MAX,
+    };
+
+    fn loss(&self) -> f64 {
+        self.lost / (self.lost + self.delivered).max(1.0)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Phase {
+    /// The rate of the last round that brought a quarter more, and the rounds since.
+    Startup {
+        rate: f64,
+        rounds: u32,
+    },
+    Drain,
+    /// The place in the cycle of gains, and when it was entered.
+    Probe {
+        place: usize,
+        since: Instant,
+    },
+    /// Until when; not known before little is in flight.
+    ProbeRtt {
+        until: Option<Instant>,
+    },
+}
+
+impl Bbr {
+    fn new(now: Instant, mtu: u16) -> Self {
+        Self {
+            mtu: mtu.into(),
+            window: INITIAL_WINDOW_BYTES,
+            phase: Phase::Startup {
+                rate: 0.0,
+                rounds: 0,
+            },
+            delivery: Delivery::new(now),
+            min_rtt: LONGEST_RTT,
+            min_rtt_at: now,
+            probed_rtt: Duration::MAX,
+            lost: 0.0,
+            delivered: 0.0,
+            round: Round::NEW,
+            most_gain: GAINS[0],
+            queue_was_empty: true,
+        }
+    }
+
+    /// What fills the link and no queue, in bytes: that which gets lost is on its way as well,
+    /// unless it is lost in a queue.
+    fn link_bytes(&self) -> f64 {
+        let product = self.delivery.rate() * self.min_rtt.as_secs_f64();
+        if !self.queue_was_empty {
+            return product;
+        }
+        product / (1.0 - self.loss().min(MOST_LOSS))
+    }
+
+    fn loss(&self) -> f64 {
+        self.lost / (self.lost + self.delivered).max(1.0)
+    }
+
+    fn note_round_trip(&mut self, now: Instant, rtt: Duration) {
+        self.probed_rtt = self.probed_rtt.min(rtt);
+        self.round.min_rtt = self.round.min_rtt.min(rtt);
+        self.min_rtt = self.min_rtt.min(rtt);
+        if rtt <= self.min_rtt + (self.min_rtt / 16).max(RTT_NOISE) {
+            self.min_rtt_at = now;
+        }
+    }
+
+    /// Loss alone says nothing; loss while packets wait is a full queue's.
+    fn end_round(&mut self) {
+        let round = std::mem::replace(&mut self.round, Round::NEW);
+        let patient = self.min_rtt + (self.min_rtt / 2).max(QUEUE_NOISE);
+        self.queue_was_empty = round.min_rtt <= self.min_rtt + (self.min_rtt / 8).max(RTT_NOISE);
+        self.most_gain = if round.min_rtt > patient && round.loss() > FULL_LOSS {
+            (self.most_gain * FULL_GAIN).max(1.0)
+        } else {
+            (self.most_gain + ROOM_GAIN).min(GAINS[0])
+        };
+        self.lost *= LOSS_KEPT;
+        self.delivered *= LOSS_KEPT;
+    }
+
+    fn advance(&mut self, now: Instant, in_flight: u64, sample: &Sample) {
+        self.phase = match self.phase {
+            Phase::Startup { rate, rounds } => self.start_up(rate, rounds, sample),
+            Phase::Drain if in_flight as f64 <= self.link_bytes() => Phase::Probe {
+                // Any place but that of the greatest gain, so that two do not probe together.
+                place: 2 + usize::try_from(in_flight).unwrap_or_default() % (GAINS.len() - 2),
+                since: now,
+            },
+            Phase::Probe { place, since } => self.probe(now, in_flight, place, since),
+            Phase::ProbeRtt { until: None } if in_flight <= self.probe_rtt_window() => {
+                let until = now + PROBE_RTT_FOR.max(self.min_rtt);
+                self.probed_rtt = Duration::MAX;
+                Phase::ProbeRtt { until: Some(until) }
+            }
+            Phase::ProbeRtt { until: Some(until) } if now >= until => {
+                // What was shorter once is forgotten: the path may have changed.
+                self.min_rtt = self.probed_rtt.min(LONGEST_RTT);
+                self.min_rtt_at = now;
+                Phase::Probe {
+                    place: 2,
+                    since: now,
+                }
+            }
+            phase => phase,
+        };
+    }
+
+    fn start_up(&self, rate: f64, rounds: u32, sample: &Sample) -> Phase {
+        if !sample.is_round_start || sample.is_app_limited {
+            return Phase::Startup { rate, rounds };
+        }
+        let now = self.delivery.rate();
+        if now >= rate * STARTUP_GROWTH {
+            return Phase::Startup {
+                rate: now,
+                rounds: 0,
+            };
+        }
+        if rounds + 1 < STARTUP_ROUNDS {
+            return Phase::Startup {
+                rate,
+                rounds: rounds + 1,
+            };
+        }
+        Phase::Drain
+    }
+
+    fn probe(&self, now: Instant, in_flight: u64, place: usize, since: Instant) -> Phase {
+        if now.saturating_duration_since(self.min_rtt_at) > MIN_RTT_FOR {
+            return Phase::ProbeRtt { until: None };
+        }
+        let is_empty = GAINS[place] < 1.1 && in_flight as f64 <= self.link_bytes();
+        if is_empty || now.saturating_duration_since(since) > self.min_rtt {
+            return Phase::Probe {
+                place: (place + 1) % GAINS.len(),
+                since: now,
+            };
+        }
+        Phase::Probe { place, since }
+    }
+
+    fn probe_rtt_window(&self) -> u64 {
+        let half = self.link_bytes() / 2.0;
+        whole_bytes(half).max(4 * self.mtu)
+    }
+
+    fn set_window(&mut self, acked: u64) {
+        let gain = match self.phase {
+            Phase::Startup { .. } => STARTUP_GAIN,
+            Phase::Drain => 1.0,
+            Phase::Probe { place, .. } => GAINS[place].min(self.most_gain),
+            Phase::ProbeRtt { .. } => {
+                self.window = self.probe_rtt_window();
+                return;
+            }
+        };
+        let spare = self.delivery.aggregation().max(SPARE_PACKETS * self.mtu);
+        let target = whole_bytes(self.link_bytes() * gain) + spare;
+        // In the beginning the rate is that of a few packets.
+        let grown = self.window + acked;
+        self.window = match self.phase {
+            Phase::Startup { .. } => grown.min(target).max(self.window),
+            _ => grown.min(target),
+        }
+        .max(4 * self.mtu);
+    }
+}
+
+impl Controller for Bbr {
+    fn on_sent(&mut self, now: Instant, bytes: u64, _last_packet_number: u64) {
+        self.delivery.handle_sent(now, bytes);
+    }
+
+    fn on_ack(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        bytes: u64,
+        _app_limited: bool,
+        _rtt: &RttEstimator,
+    ) {
+        self.delivery.handle_ack(now, sent, bytes);
+        self.delivered += bytes as f64;
+        self.round.delivered += bytes as f64;
+        self.note_round_trip(now, now.saturating_duration_since(sent));
+    }
+
+    fn on_end_acks(
+        &mut self,
+        now: Instant,
+        in_flight: u64,
+        app_limited: bool,
+        _largest_packet_num_acked: Option<u64>,
+    ) {
+        let Some(sample) = self
+            .delivery
+            .end_acks(now, in_flight, app_limited, self.min_rtt)
+        else {
+            return;
+        };
+        if sample.is_round_start {
+            self.end_round();
+        }
+        self.advance(now, in_flight, &sample);
+        self.set_window(sample.acked);
+    }
+
+    fn on_congestion_event(
+        &mut self,
+        _now: Instant,
+        _sent: Instant,
+        _is_persistent_congestion: bool,
+        lost_bytes: u64,
+    ) {
+        self.lost += lost_bytes as f64;
+        self.round.lost += lost_bytes as f64;
+    }
+
+    fn on_mtu_update(&mut self, new_mtu: u16) {
+        self.mtu = new_mtu.into();
+    }
+
+    fn window(&self) -> u64 {
+        self.window
+    }
+
+    fn clone_box(&self) -> Box<dyn Controller> {
+        Box::new(self.clone())
+    }
+
+    fn initial_window(&self) -> u64 {
+        INITIAL_WINDOW_BYTES
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}
+
+/// What goes out before anything is known of the link, at the pace of the round trip.
+const INITIAL_WINDOW_BYTES: u64 = 200 * 1_200;
+
+/// A window of so many bandwidth-delay products doubles the rate each round.
+const STARTUP_GAIN: f64 = 2.885;
+
+/// More than this a round, and the link is not full.
+const STARTUP_GROWTH: f64 = 1.25;
+const STARTUP_ROUNDS: u32 = 3;
+
+/// Once around: ask for more, let the queue run empty, and keep the link full.
+const GAINS: [f64; 8] = [1.5, 1.0, 1.25, 1.25, 1.25, 1.25, 1.25, 1.25];
+
+/// What may be in flight beyond: the system takes packets in runs.
+const SPARE_PACKETS: u64 = 16;
+
+/// More loss than this is a full queue's.
+const MOST_LOSS: f64 = 0.25;
+
+/// Of older losses, a round later.
+const LOSS_KEPT: f64 = 0.8;
+
+/// More than this while packets wait, and the queue is full.
+const FULL_LOSS: f64 = 0.02;
+const FULL_GAIN: f64 = 0.85;
+
+/// How much greater a gain may be than in a round before.
+const ROOM_GAIN: f64 = 0.05;
+
+/// What waits for less waits for programs, not behind other packets.
+const QUEUE_NOISE: Duration = Duration::from_millis(2);
+
+/// What wakes a program late.
+const RTT_NOISE: Duration = Duration::from_micros(200);
+
+/// How long the least round trip is believed without another one as short.
+const MIN_RTT_FOR: Duration = Duration::from_secs(10);
+const PROBE_RTT_FOR: Duration = Duration::from_millis(200);
+
+/// Taken for the round trip if none was measured.
+const LONGEST_RTT: Duration = Duration::from_secs(1);
