@@ -36,12 +36,12 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     // Recordings.
     ("damaged picture while it is recorded by the course's client", EXAMPLES, "video.rs", "a_damaged_picture_costs_one_picture_of_a_recording"),
     ("damaged picture of the camera of the course's server", EXAMPLES, "video.rs", "a_damaged_picture_costs_a_server_one_picture"),
-    ("damaged picture while it is recorded", "tests/it", "record.rs", "bad_pictures_are_refused_and_good_ones_go_on"),
-    ("size that changes during a recording", "tests/it", "record.rs", "another_size_begins_another_file"),
-    ("duration and date of a recording", "tests/it", "record.rs", "the_header_tells_how_long_it_is_and_when_it_was_made"),
+    ("damaged picture while it is recorded", "crates/sockkit-media/tests/it", "recordings.rs", "bad_pictures_are_refused_and_good_ones_go_on"),
+    ("size that changes during a recording", "crates/sockkit-media/tests/it", "recordings.rs", "another_size_begins_another_file"),
+    ("duration and date of a recording", "crates/sockkit-media/tests/it", "recordings.rs", "the_header_tells_how_long_it_is_and_when_it_was_made"),
     ("part that a dead program left", MEDIA, "sink/record/place.rs", "a_part_is_taken_over_from_the_dead_and_from_no_other"),
     ("recordings beyond 2^32 microseconds, clocks that go back", MEDIA, "sink/record/timeline.rs", "a_clock_that_goes_back_makes_no_hole"),
-    ("recordings in ffprobe and OpenCV", "tests/it", "record.rs", "ffprobe_reads_size_count_duration_and_rate"),
+    ("recordings in ffprobe and OpenCV", "crates/sockkit-media/tests/it", "recordings.rs", "ffprobe_reads_size_count_duration_and_rate"),
     // Files and their names.
     ("names with colon, question mark, backslash, dot or space at the end, device names, no UTF-8", CLI, "names.rs", "a_folder_of_sixty_awkward_names_arrives_equal"),
     ("receiver that cannot hold some of them", CLI, "names.rs", "a_receiver_with_the_rules_of_windows_takes_the_rest_and_both_sides_name_what_is_missing"),
@@ -61,11 +61,11 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("thousands of small files, empty ones, times", FILE, "transfer.rs", "ten_thousand_small_files_arrive"),
     ("destination that cannot be written", CLI, "send_receive.rs", "a_folder_that_may_not_be_written_is_named"),
     // The viewer.
-    ("browser page under the machine's own names", "tests/it", "web.rs", "foreign_hosts_and_origins_are_refused"),
+    ("browser page under the machine's own names", "tests/it", "web/origins.rs", "foreign_hosts_and_origins_are_refused"),
     ("multipart as curl, ffmpeg, OpenCV and Python read it", CLI, "viewer.rs", "ffmpeg_opencv_curl_and_python_read_the_stream"),
-    ("client that asks and closes its half", "tests/it", "web.rs", "a_client_that_closes_its_side_after_asking_is_answered_each_time"),
-    ("client that stalls", "tests/it", "web.rs", "a_client_that_did_not_read_finds_two_old_pictures_at_most"),
-    ("figures for Prometheus", "tests/it", "web.rs", "prometheus_can_read_the_figures"),
+    ("client that asks and closes its half", "tests/it", "web/clients.rs", "a_client_that_closes_its_side_after_asking_is_answered_each_time"),
+    ("client that stalls", "tests/it", "web/limits.rs", "a_client_that_did_not_read_finds_two_old_pictures_at_most"),
+    ("figures for Prometheus", "tests/it", "web/pages.rs", "prometheus_can_read_the_figures"),
     // The course.
     ("client without options against every server", EXAMPLES, "video.rs", "the_client_goes_by_the_first_bytes"),
     ("text that came in one piece with its name", EXAMPLES, "file.rs", "a_text_that_came_with_its_name_is_no_success"),

@@ -12,36 +12,36 @@ use super::{
     DiscoveryError, Found, LookupError, Role, SERVICE, collect::Collector, obstacle, record::Read,
 };
 
-/// Lists what is announced on the networks here; looks for as long as `within`.
+/// Lists what is announced on the networks here; looks for as long as `timeout`.
 ///
 /// # Errors
 /// [`DiscoveryError`] if multicast DNS does not work on this machine.
 ///
 /// # Cancel safety
 /// Cancel safe.
-pub async fn find(within: Duration) -> Result<Vec<Found>, DiscoveryError> {
+pub async fn find(timeout: Duration) -> Result<Vec<Found>, DiscoveryError> {
     let mut browser = Browser::start()?;
-    browser.look(Instant::now() + within, |_| false).await?;
+    browser.look(Instant::now() + timeout, |_| false).await?;
     Ok(browser.collector.all().cloned().collect())
 }
 
-/// Looks for one name, for as long as `within` at the most. Case does not matter.
+/// Looks for one name, for as long as `timeout` at the most. Case does not matter.
 ///
 /// # Errors
 /// [`LookupError`] if it is not announced, or by several.
 ///
 /// # Cancel safety
 /// Cancel safe.
-pub async fn lookup(role: Role, name: &str, within: Duration) -> Result<Found, LookupError> {
+pub async fn lookup(role: Role, name: &str, timeout: Duration) -> Result<Found, LookupError> {
     let mut browser = Browser::start()?;
     let is_there = |collector: &Collector| !collector.called(role, name).is_empty();
-    browser.look(Instant::now() + within, is_there).await?;
+    browser.look(Instant::now() + timeout, is_there).await?;
     let mut called = browser.collector.called(role, name);
     match called.len() {
         0 => Err(LookupError::NotFound {
             what: role.word(),
             name: name.to_owned(),
-            within,
+            timeout,
             obstacle: obstacle().ok().flatten(),
         }),
         1 => Ok(called.remove(0)),

@@ -30,14 +30,14 @@ pub enum LookupError {
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
     /// No such name is announced.
-    #[error("no {what} {name:?} was found in {} s{}", within.as_secs_f32(), Why(obstacle.as_ref()))]
+    #[error("no {what} {name:?} was found in {} s{}", timeout.as_secs_f32(), Why(obstacle.as_ref()))]
     NotFound {
         /// What was looked for.
         what: &'static str,
         /// Under which name.
         name: String,
         /// For so long.
-        within: Duration,
+        timeout: Duration,
         /// What stands in the way on this machine, if that can be told.
         obstacle: Option<Obstacle>,
     },

@@ -41,7 +41,7 @@ use crate::{
 /// silence it selects the next sender on the same host, such as a restarted
 /// one. A sender on another host is selected after five seconds of silence, or
 /// after as long as the old one was shown, if that is less. Senders are not
-/// authenticated: see [`ReceiverConfig::only_from`].
+/// authenticated: see [`DatagramConfig::only_from`](sockkit_link::channel::DatagramConfig::only_from).
 ///
 /// A connection that ends, stalls, or delivers invalid messages is
 /// re-established: the first time after 20 to 40 ms, then with increasing

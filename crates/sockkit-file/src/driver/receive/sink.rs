@@ -38,7 +38,7 @@ use crate::{
 /// }
 ///
 /// impl FileSink for Inbox {
-///     fn accept(&mut self, _entry: u32, path: &EntryPath, offered: &Entry) -> Result<(), RefuseReason> {
+///     fn accept(&mut self, _entry: EntryIndex, path: &EntryPath, offered: &Entry) -> Result<(), RefuseReason> {
 ///         if offered.kind != EntryKind::File || offered.size_bytes > 1 << 20 {
 ///             return Err(RefuseReason::Unwanted);
 ///         }
@@ -46,13 +46,13 @@ use crate::{
 ///         Ok(())
 ///     }
 ///
-///     fn block(&mut self, _entry: u32, bytes: &[u8]) -> Result<(), RefuseReason> {
+///     fn block(&mut self, _entry: EntryIndex, bytes: &[u8]) -> Result<(), RefuseReason> {
 ///         // Accepted files arrive in the order in which they were accepted.
 ///         self.arriving[0].1.extend_from_slice(bytes);
 ///         Ok(())
 ///     }
 ///
-///     fn end(&mut self, _entry: u32, _digest: Option<Digest>) -> Result<(), RefuseReason> {
+///     fn end(&mut self, _entry: EntryIndex, _digest: Option<Digest>) -> Result<(), RefuseReason> {
 ///         let (path, bytes) = self.arriving.remove(0);
 ///         self.files.insert(path.to_string(), bytes);
 ///         Ok(())

@@ -177,6 +177,7 @@ pub struct Camera {
 
 /// Whether an open camera delivers pictures.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum CameraSignal {
     /// It does.
     Live,
