@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(source.kind(), io::ErrorKind::InvalidInput);
         assert_eq!(
             source.to_string(),
-            "line of 9 bytes is over the send limit of 8"
+            "line of 9 bytes exceeds the send limit of 8"
         );
     }
 }
