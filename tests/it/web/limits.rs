@@ -1,6 +1,8 @@
 //! How many may watch, and how slowly.
 
-use std::{net::SocketAddr, time::Duration};
+#[cfg(target_os = "linux")]
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use sockkit::{options::SocketOptions, picture::Picture, tcp::Connector};
 use tokio::{

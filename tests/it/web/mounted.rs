@@ -9,8 +9,9 @@ use sockkit::{
     sink::web::{WebRoutes, WebServerConfig, WebStream},
     testing::needs::{Need, met},
 };
+#[cfg(target_os = "linux")]
+use tokio::io::AsyncWriteExt;
 use tokio::{
-    io::AsyncWriteExt,
     net::TcpListener,
     sync::oneshot,
     task::JoinHandle,
