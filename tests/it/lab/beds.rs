@@ -268,7 +268,7 @@ mod real_time {
                 let mut took: Vec<_> = (0..20).map(|_| bed.round_trip()).collect();
                 took.sort_unstable();
                 let median = took[took.len() / 2];
-                if median < 2 * delay + Duration::from_micros(500) {
+                if median < 2 * (delay + Duration::from_micros(500)) {
                     return Ok(());
                 }
                 Err(format!("{median:?} there and back"))

@@ -242,17 +242,23 @@ async fn painted_and_reported_age() -> (Duration, Duration) {
             camera.publish(jpeg::encode(&picture, 80).unwrap());
         }
     });
-    let mut ages = Vec::new();
+    // Stamps are read afterwards: decoding would make the next picture wait.
+    let mut seen = Vec::new();
     while let Some(picture) = timeout(PATIENCE, shown.next()).await.ok().flatten() {
-        let seen = Timestamp::from(SystemTime::now());
-        let stamp = read_stamp(&picture).expect("a stamp in the picture");
-        ages.push(seen.saturating_since(stamp.clock));
-        if stamp.number == PAINTED - 1 {
+        seen.push((Timestamp::from(SystemTime::now()), picture));
+        if seen.len() as u64 == PAINTED {
             break;
         }
     }
     let stats = receiver.stats().snapshot();
     painter.await.unwrap();
+    let mut ages: Vec<_> = seen
+        .iter()
+        .map(|(seen, picture)| {
+            let stamp = read_stamp(picture).expect("a stamp in the picture");
+            seen.saturating_since(stamp.clock)
+        })
+        .collect();
     ages.sort_unstable();
     assert_eq!(stats.age_error, Some(Duration::ZERO));
     (ages[ages.len() / 2], stats.age_p50.unwrap())
