@@ -355,6 +355,10 @@ fn array(shape: &[Value], data: &Bytes, layout: Layout) -> Result<Value, PickleE
 /// The array in C's order, of one whose axes lie in memory in that shape and are
 /// named in the order `axes`.
 fn in_order(memory: [u32; 3], data: &Bytes, axes: [usize; 3]) -> Result<Array, PickleError> {
+    // Else two sides as long as can be and one of zero would be walked through for years.
+    if data.is_empty() {
+        return Err(PickleError::NotAPicture("it is empty"));
+    }
     let [first, second, third] = memory.map(|side| side as usize);
     let bytes = first
         .checked_mul(second)

@@ -283,6 +283,20 @@ mod tests {
             bytes[height..height + 4].copy_from_slice(&lie.to_le_bytes());
             assert!(read(&bytes).is_err(), "{lie}");
         }
+        for order in *b"CF" {
+            let read = read(&empty_with_long_sides(order));
+            assert!(matches!(read, Err(PickleError::NotAPicture(_))), "{read:?}");
+        }
+    }
+
+    /// No bytes at all, in the shape of (2^31 - 1, 2^31 - 1, 0).
+    fn empty_with_long_sides(order: u8) -> Vec<u8> {
+        let [.., sound] = PROTOCOLS;
+        let begin = sound.iter().position(|&byte| byte == 0x96).unwrap() + 1;
+        let (head, rest) = (&sound[..begin], &sound[begin + 8 + 18..sound.len() - 17]);
+        let side = [&b"J"[..], &i32::MAX.to_le_bytes()].concat();
+        let tail = [&b"K\0\x87\x94\x8c\x01"[..], &[order], b"\x94t\x94R\x94."];
+        [head, &[0; 8], rest, &side, &side, &tail.concat()].concat()
     }
 
     #[test]
