@@ -84,49 +84,53 @@ impl Asking {
 }
 
 impl Reassembler {
-    /// When [`missing`](Self::missing) next has something to ask for, at the earliest.
+    /// When [`missing`](Self::missing) next has something to ask for, unless it comes before.
     #[must_use]
     pub fn next_missing(&self) -> Option<Instant> {
-        self.newest_unfinished()?.asking.due()
+        self.next_asked().map(|(due, _)| due)
     }
 
-    /// What to ask the preferred sender for: of its newest message, of which nothing came for
-    /// as long as ten of its shards took and 1 ms, as many shards as it lacks, half as many more and eight. Eight times for a message, with 4 ms
-    /// between; of one that lacks more than half of its data it is not worth it.
+    /// What to ask the preferred sender for: as many shards as one of its messages lacks, half
+    /// as many more and eight, once nothing came of it for as long as ten of its shards took
+    /// and 1 ms.
+    ///
+    /// Eight times for a message, with 4 ms between; of one that lacks more than half of its
+    /// data it is not worth it. Of several messages, the one that has been due longest.
     ///
     /// The sender's address comes with it.
     pub fn missing(&mut self, now: Instant) -> Option<(SocketAddr, Missing)> {
-        let preferred = self.preferred?;
-        let newest = self.newest_unfinished()?.header.number;
-        let is_it = |one: &&mut Assembly| {
-            one.from.address == preferred && one.header.number == newest && one.header.data > 1
-        };
-        let assembly = self.in_flight.iter_mut().find(is_it)?;
-        if assembly.asking.due()? > now {
-            return None;
-        }
+        let (_, place) = self.next_asked().filter(|(due, _)| *due <= now)?;
+        let assembly = self.in_flight.get_mut(place)?;
         assembly.asking.since = now;
         assembly.asking.asked += 1;
-        Some((preferred, assembly.missing()?))
+        Some((assembly.from.address, assembly.missing()?))
     }
 
-    fn newest_unfinished(&self) -> Option<&Assembly> {
+    /// The place of the message to ask for next, and when. Not by its number: a forged one
+    /// must not keep the others from being asked for.
+    fn next_asked(&self) -> Option<(Instant, usize)> {
         let preferred = self.preferred?;
-        let of_it = |one: &&Assembly| one.from.address == preferred && one.header.data > 1;
-        let unfinished = self.in_flight.iter().filter(of_it);
-        unfinished.max_by_key(|one| one.header.number)
+        let all = self.in_flight.iter().enumerate();
+        all.filter(|(_, one)| one.from.address == preferred && one.is_worth_asking())
+            .filter_map(|(place, one)| Some((one.asking.due()?, place)))
+            .min()
     }
 }
 
 impl Assembly {
+    /// How many shards make it whole.
+    fn lacks(&self) -> u16 {
+        let came = u16::try_from(self.storage.order.len()).unwrap_or(u16::MAX);
+        self.header.data.saturating_sub(came)
+    }
+
+    fn is_worth_asking(&self) -> bool {
+        self.lacks() <= self.header.data / 2
+    }
+
     /// The first shards that did not come, as many as make it whole and some more.
     fn missing(&self) -> Option<Missing> {
-        let (data, all) = (self.header.data, self.header.data + self.header.parity);
-        let came = u16::try_from(self.storage.order.len()).ok()?;
-        let lacks = data.checked_sub(came)?;
-        if lacks > data / 2 {
-            return None;
-        }
+        let (lacks, all) = (self.lacks(), self.header.data + self.header.parity);
         let wanted = lacks + lacks.div_ceil(2) + SPARE_SHARDS;
         let first = (0..all).find(|index| !self.has(*index))?;
         let reach = first..all.min(first.saturating_add(128));
@@ -157,7 +161,7 @@ mod tests {
     use super::super::{
         super::{MessageKind, Parity, SplitConfig, Splitter},
         ReassemblyConfig,
-        tests::{bytes, peer, start},
+        tests::{bytes, datagrams, peer, splitter, start},
     };
     use super::*;
 
@@ -232,14 +236,60 @@ mod tests {
     }
 
     #[test]
-    fn only_the_newest_message_of_the_preferred_sender_is_asked_for() {
+    fn only_the_preferred_sender_is_asked() {
         let (mut ends, now) = (Ends::new(), start());
-        ends.send(now, &[0, 1, 2, 3]);
         ends.send(now, &[5, 6, 7]);
-        assert_eq!(ends.missing(now + LATE_BY), Some(vec![5, 6, 7]));
         ends.reassembler.prefer(Some(peer(2)));
         assert_eq!(ends.missing(now + 100 * MS), None);
         assert_eq!(ends.reassembler.next_missing(), None);
+    }
+
+    #[test]
+    fn each_message_is_asked_for_when_it_is_due() {
+        let (mut ends, now) = (Ends::new(), start());
+        ends.send(now, &[0, 1, 2, 3]);
+        ends.send(now + MS / 2, &[5, 6, 7]);
+        assert_eq!(ends.reassembler.next_missing(), Some(now + LATE_BY));
+        assert_eq!(ends.missing(now + LATE_BY), Some(vec![0, 1, 2, 3]));
+        assert_eq!(ends.missing(now + LATE_BY), None);
+        assert_eq!(ends.missing(now + LATE_BY + MS / 2), Some(vec![5, 6, 7]));
+    }
+
+    /// The first shards of a message of ten under another stream and number.
+    fn forge(ends: &mut Ends, now: Instant, stream: u64, number: u64) {
+        let forged = datagrams(&mut splitter(stream), &bytes(10 * 1_364), Parity::NONE);
+        for mut datagram in forged.into_iter().take(8) {
+            datagram[12..20].copy_from_slice(&number.to_be_bytes());
+            let taken = ends.reassembler.handle_datagram(now, peer(1), &datagram);
+            assert!(taken.unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn a_forged_number_does_not_keep_others_from_being_asked_for() {
+        let (mut ends, now) = (Ends::new(), start());
+        forge(&mut ends, now, 9, u64::MAX);
+        ends.send(now, &[1, 4, 11]);
+        let asked: Vec<_> = (0..2)
+            .map(|_| ends.reassembler.missing(now + LATE_BY).unwrap().1)
+            .collect();
+        assert!(asked.iter().any(|one| one.number == 0), "{asked:?}");
+    }
+
+    #[test]
+    fn what_is_due_is_what_is_asked_for_and_that_ends() {
+        let (mut ends, now) = (Ends::new(), start());
+        // Two streams with the same number, of which one is due before the other; and one
+        // of which too much is missing.
+        forge(&mut ends, now, 7, 0);
+        forge(&mut ends, now + MS / 2, 8, 0);
+        ends.send(now, &[0, 1, 2, 3, 4, 5, 6, 7]);
+        let mut asked = 0;
+        while let Some(due) = ends.reassembler.next_missing() {
+            assert!(ends.reassembler.missing(due).is_some(), "after {asked}");
+            asked += 1;
+        }
+        assert_eq!(asked, 2 * ASKED_AT_MOST);
     }
 
     #[test]
