@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use indicatif::ProgressBar;
 use sockkit::{
     encode,
@@ -170,13 +170,16 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     if let Some(to) = addresses.iter().find(|to| to.scheme() == Scheme::Udp) {
         args.secure.check(to)?;
     }
-    let secure = args.secure.read(Purpose {
-        side: Side::Listens,
-        right: Right::Watch,
-        uses: Uses::Many,
-        there: "sockkit view",
-        address: ToString::to_string,
-    })?;
+    let secure = args
+        .secure
+        .read(Purpose {
+            side: Side::Listens,
+            right: Right::Watch,
+            uses: Uses::Many,
+            there: "sockkit view",
+            address: ToString::to_string,
+        })
+        .await?;
     let mut source = Source::open(&args.source, args.source_config())
         .await
         .with_context(|| format!("cannot open the source {}", args.source))?;
@@ -191,6 +194,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         secure,
     };
     let mut outgoing = Outgoing::bind(&addresses, wishes, &pictures).await?;
+    if args.no_announce && outgoing.listening().is_none() {
+        bail!("--no-announce needs a listener: a camera that only sends is not announced");
+    }
     let announced = match outgoing.listening() {
         Some(at) if !args.no_announce => find::announce(Role::Camera, at),
         _ => None,

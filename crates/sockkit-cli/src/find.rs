@@ -37,8 +37,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         match obstacle().ok().flatten() {
             Some(obstacle) => bail!("nothing was found: {obstacle}"),
             None => bail!(
-                "nothing was found in {} s: is `sockkit cam --listen` or `sockkit receive` started \
-                 on this network, and does neither firewall drop UDP port 5353?",
+                "nothing was found in {} s: is `sockkit cam --listen` or `sockkit receive --listen \
+                 :{FILES_PORT}` started on this network, and does no firewall drop UDP port 5353?",
                 args.seconds
             ),
         }
@@ -95,7 +95,7 @@ pub(crate) async fn whereabouts(role: Role, at: &Address) -> anyhow::Result<Addr
     let Host::Name(name) = at.host() else {
         return Ok(at.clone());
     };
-    // Those are DNS's, this machine's, and of one who knows the port.
+    // A dotted name is DNS's, localhost is this machine, and with a port the host is known.
     if name.contains('.') || name == "localhost" || at.port() != default_port(role) {
         return Ok(at.clone());
     }
@@ -132,9 +132,17 @@ async fn known_to_resolver(at: &Address) -> bool {
 fn as_typed(at: &Address, found: &Found) -> anyhow::Result<Address> {
     let there = found.address();
     if at.scheme() == Scheme::Quic && there.scheme() != Scheme::Quic {
-        bail!("{} waits at {there}, and not on quic://", found.full_name());
+        bail!(
+            "{} listens at {there}, not on quic://: omit quic:// here, or start it with quic:// there",
+            found.full_name()
+        );
     }
-    reachable(found).context("it has no address that this machine has a route to")
+    reachable(found).with_context(|| {
+        format!(
+            "{} was found, but this machine has no route to any of its addresses",
+            found.full_name()
+        )
+    })
 }
 
 /// The first address that there is a route to.

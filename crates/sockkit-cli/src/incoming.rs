@@ -48,13 +48,16 @@ pub(crate) async fn open(at: &Address, wishes: Wishes) -> anyhow::Result<Receive
     timeout(RESOLVE_WITHIN, at.resolve())
         .await
         .with_context(|| format!("cannot resolve {at}"))??;
-    let secure = wishes.secure.read(Purpose {
-        side: Side::Dials,
-        right: Right::Watch,
-        uses: Uses::Many,
-        there: "sockkit view",
-        address: ToString::to_string,
-    })?;
+    let secure = wishes
+        .secure
+        .read(Purpose {
+            side: Side::Dials,
+            right: Right::Watch,
+            uses: Uses::Many,
+            there: "sockkit view",
+            address: ToString::to_string,
+        })
+        .await?;
     let mut config = ReceiverConfig::default();
     if let Some(secure) = secure {
         let (identity, trust) = secure.parts();

@@ -156,11 +156,15 @@ pub(crate) async fn next_turn<P: QueuedPeer>(waiting: &mut Waiting<P>) -> anyhow
 /// The peer, by its name if it is authenticated.
 pub(crate) fn shown_peer(connection: &Connection, address: &str) -> String {
     match connection.peer() {
-        Some(peer) => {
-            say_namesakes(peer);
-            whom(peer, address)
-        }
+        Some(peer) => whom(peer, address),
         None => address.to_owned(),
+    }
+}
+
+/// Warns that the peer's name is ambiguous.
+pub(crate) fn warn_of_namesakes(connection: &Connection) {
+    if let Some(peer) = connection.peer() {
+        say_namesakes(peer);
     }
 }
 

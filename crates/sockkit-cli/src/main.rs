@@ -3,7 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a command prints to the terminal")]
 #![warn(clippy::print_stdout)]
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::{ArgAction, Parser, Subcommand};
@@ -84,11 +84,14 @@ fn main() -> ExitCode {
 fn start(cli: Cli) -> anyhow::Result<()> {
     // The runtime itself panics if it gets no descriptors for signals.
     descriptors::check()?;
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context("cannot start")?
-        .block_on(run(cli))
+        .context("cannot start")?;
+    let ended = runtime.block_on(run(cli));
+    // A thread that reads standard input may never return; one that writes a file does.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    ended
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {

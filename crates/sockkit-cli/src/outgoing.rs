@@ -104,7 +104,7 @@ impl Outgoing {
             senders.push(sender);
         }
         let mut at = senders.iter().map(Sender::address);
-        let first = at.rfind(|at| at.scheme() != Scheme::Udp);
+        let first = at.find(|at| at.scheme() != Scheme::Udp);
         let code = match (first, wishes.secure) {
             (Some(at), Some(secure)) => secure.show(at),
             _ => None,

@@ -51,7 +51,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", default_value = ".")]
     into: PathBuf,
     /// Write the contents of the files to standard output instead, one after the other
-    #[arg(long, conflicts_with_all = ["into", "on_conflict", "resume", "keep_executable"])]
+    #[arg(long, conflicts_with_all = ["into", "on_conflict", "keep_executable"])]
     stdout: bool,
     /// Listen here for a sender
     #[arg(
@@ -75,9 +75,6 @@ pub(crate) struct Args {
     /// What to do if a file already exists
     #[arg(long, value_enum, default_value_t = Policy::Resume)]
     on_conflict: Policy,
-    /// Skip files that are already complete; the same as --on-conflict resume
-    #[arg(long, conflicts_with = "on_conflict")]
-    resume: bool,
     /// Accept only names that this system supports
     #[arg(long, value_name = "SYSTEM", value_enum, default_value_t = Names::Native)]
     names: Names,
@@ -89,7 +86,7 @@ pub(crate) struct Args {
     max_bytes: Option<u64>,
     /// Do not announce this machine on the network, where `sockkit find` and `sockkit
     /// send --to NAME` see it
-    #[arg(long)]
+    #[arg(long, conflicts_with = "from")]
     no_announce: bool,
     /// Continue to listen after a transfer
     #[arg(long, conflicts_with = "from")]
@@ -130,13 +127,16 @@ async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
     let target = Target::of(&args)?;
     prompt::can_ask(args.yes)?;
     let config = config(&args);
-    let secure = args.secure.read(Purpose {
-        side: args.from.as_ref().map_or(Side::Listens, |_| Side::Dials),
-        right: Right::Give,
-        uses: Uses::Once,
-        there: "sockkit send PATH --to",
-        address: shown,
-    })?;
+    let secure = args
+        .secure
+        .read(Purpose {
+            side: args.from.as_ref().map_or(Side::Listens, |_| Side::Dials),
+            right: Right::Give,
+            uses: Uses::Once,
+            there: "sockkit send PATH --to",
+            address: shown,
+        })
+        .await?;
     if let Some(from) = &args.from {
         let connection = link::dial(from, secure.as_ref()).await?;
         goodbye.remember(&connection);
@@ -158,6 +158,7 @@ async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
     loop {
         let turn = link::next_turn(&mut waiting).await?;
         goodbye.remember(turn.peer.get_ref());
+        link::warn_of_namesakes(turn.peer.get_ref());
         let address = link::shown_peer(turn.peer.get_ref(), &turn.address.to_string());
         let place = Some(&turn.place);
         let ended = receive_one(turn.peer, &address, place, &target, &args).await;
@@ -337,7 +338,6 @@ fn config(args: &Args) -> ReceiveConfig {
         limits = limits.max_total_bytes(max_bytes);
     }
     let on_conflict = match args.on_conflict {
-        _ if args.resume => OnConflict::Resume,
         Policy::Refuse => OnConflict::Refuse,
         Policy::Rename => OnConflict::Rename,
         Policy::Overwrite => OnConflict::Overwrite,

@@ -2,17 +2,21 @@
 
 use std::{
     fs,
-    io::{self, Read},
-    path::PathBuf,
+    io::{self, BufRead, BufReader},
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
-use sockkit::link::{
-    Address, Fingerprint, Node,
-    identity::{Identity, StateFolder},
-    pairing::{AuthenticatedPeer, Code, News, Offer, OfferEvent, ProvedBy, TypedCode, Uses},
-    trust::{PeerStore, Right, Trust},
+use sockkit::{
+    link::{
+        Address, Fingerprint, Node,
+        identity::{Identity, StateFolder},
+        pairing::{AuthenticatedPeer, Code, News, Offer, OfferEvent, ProvedBy, TypedCode, Uses},
+        trust::{PeerStore, Right, Trust},
+    },
+    text::quote,
 };
+use tokio::task::spawn_blocking;
 
 use crate::{incoming::own_address, say::say, transfer};
 
@@ -95,11 +99,11 @@ impl Security {
     }
 
     /// `None` without any of the options: the peer is not authenticated.
-    pub(crate) fn read(&self, purpose: Purpose) -> anyhow::Result<Option<Secure>> {
+    pub(crate) async fn read(&self, purpose: Purpose) -> anyhow::Result<Option<Secure>> {
         if !self.is_asked_for() {
             return Ok(None);
         }
-        let code = self.code()?;
+        let code = self.code().await?;
         if self.once && code.is_none() && self.allow.is_empty() {
             bail!("--once uses no list of known peers; add --code or --allow");
         }
@@ -114,7 +118,13 @@ impl Security {
                 let folder = StateFolder::of_user()?;
                 let store = PeerStore::new(&folder);
                 // An unusable list is reported now, not when a peer is paired.
-                store.peers()?;
+                let is_empty = store.peers()?.is_empty();
+                let only_known = code.is_none() && self.allow.is_empty();
+                if is_empty && only_known && purpose.side == Side::Listens {
+                    eprintln!(
+                        "note: no machine is known yet, so none is accepted; pair with --code new first"
+                    );
+                }
                 trust = trust.known(store, purpose.right);
                 Identity::open(&folder)?
             }
@@ -133,31 +143,43 @@ impl Security {
     /// Refuses an address that has no connection to authenticate.
     pub(crate) fn check(&self, without: &Address) -> anyhow::Result<()> {
         if self.is_asked_for() {
-            bail!("{without} has no connection, so --code, --known and --allow are not for it");
+            bail!(
+                "{without} is for datagrams, which have no connection: --code, --known, --allow and \
+                 --once are for tcp:// and quic://; for udp:// use --key FILE (`sockkit key new`)"
+            );
         }
         Ok(())
     }
 
-    fn code(&self) -> anyhow::Result<Option<String>> {
-        let read = |from: &mut dyn Read| {
-            let mut text = String::new();
-            from.take(MAX_CODE_BYTES).read_to_string(&mut text)?;
-            Ok::<_, io::Error>(text)
-        };
-        match (&self.code, &self.code_file) {
-            (Some(code), _) if code == "-" => {
-                let code = read(&mut io::stdin().lock()).context("cannot read the code")?;
-                Ok(Some(code))
-            }
-            (Some(code), _) => Ok(Some(code.clone())),
-            (None, Some(path)) => {
-                let code = fs::File::open(path).and_then(|mut file| read(&mut file));
-                let code = code.with_context(|| format!("cannot read {}", path.display()))?;
-                Ok(Some(code))
-            }
-            (None, None) => Ok(None),
+    /// Whether the code is read from standard input.
+    pub(crate) fn reads_input(&self) -> bool {
+        self.code.as_deref() == Some("-")
+    }
+
+    async fn code(&self) -> anyhow::Result<Option<String>> {
+        if self.reads_input() {
+            // A user may take their time, and Ctrl-C must work meanwhile.
+            let line = spawn_blocking(|| first_line(io::stdin().lock()));
+            let line = line.await.context("reading the code was cancelled")?;
+            return Ok(Some(line.context("cannot read the code")?));
+        }
+        match &self.code_file {
+            Some(path) => Ok(Some(code_in(path)?)),
+            None => Ok(self.code.clone()),
         }
     }
+}
+
+fn code_in(path: &Path) -> anyhow::Result<String> {
+    fs::File::open(path)
+        .and_then(|file| first_line(BufReader::new(file)))
+        .with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn first_line(from: impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    from.take(MAX_CODE_BYTES).read_line(&mut line)?;
+    Ok(line)
 }
 
 fn add_code(trust: Trust, text: &str, purpose: Purpose) -> anyhow::Result<(Trust, Option<Shown>)> {
@@ -171,7 +193,7 @@ fn add_code(trust: Trust, text: &str, purpose: Purpose) -> anyhow::Result<(Trust
     }
     let (offer, news) = match new {
         true => Offer::new(purpose.uses).context("cannot draw a code")?,
-        false => Offer::of(text.parse().context("--code")?, purpose.uses),
+        false => Offer::of(text.parse().context("--code")?, purpose.uses).context("--code")?,
     };
     let shown = Shown {
         offer: offer.clone(),
@@ -283,7 +305,7 @@ pub(crate) fn whom(peer: &AuthenticatedPeer, address: &str) -> String {
         _ => "allowed by its key",
     };
     match &peer.name {
-        Some(name) => format!("{name} ({address}, {by})"),
+        Some(name) => format!("{} ({address}, {by})", quote(name, MAX_NAME_CHARS)),
         None => format!("{address} ({by})"),
     }
 }
@@ -308,3 +330,6 @@ pub(crate) fn say_namesakes(peer: &AuthenticatedPeer) {
 }
 
 const MAX_CODE_BYTES: u64 = 1_024;
+
+/// As long as a stored name may be.
+const MAX_NAME_CHARS: usize = 32;

@@ -42,12 +42,9 @@ pub(crate) struct Args {
     /// Files and folders; - is standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// File name of standard input at the receiver
-    #[arg(long, value_name = "NAME", default_value = "stdin")]
-    name: String,
-    /// Accepted for users of rsync: links inside folders are always sent as links
-    #[arg(long, hide = true)]
-    links: bool,
+    /// File name of standard input at the receiver [default: stdin]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// Address of the listening receiver, or a name that `sockkit find` lists
     #[arg(
         long,
@@ -83,16 +80,18 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
         listen,
         yes,
         secure,
-        ..
     } = args;
-    let secure = secure.read(Purpose {
-        side: listen.as_ref().map_or(Side::Dials, |_| Side::Listens),
-        right: Right::Take,
-        uses: Uses::Once,
-        there: "sockkit receive --into DIR --from",
-        address: shown,
-    })?;
-    let source = spawn_blocking(move || gather(&paths, &name))
+    check_input(&paths, name.as_deref(), &secure)?;
+    let secure = secure
+        .read(Purpose {
+            side: listen.as_ref().map_or(Side::Dials, |_| Side::Listens),
+            right: Right::Take,
+            uses: Uses::Once,
+            there: "sockkit receive --into DIR --from",
+            address: shown,
+        })
+        .await?;
+    let source = spawn_blocking(move || gather(&paths, name.as_deref().unwrap_or("stdin")))
         .await
         .context("listing the files was cancelled")??;
     let left_out = left_out(&source);
@@ -137,14 +136,35 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
 }
 
 fn gather(paths: &[PathBuf], name: &str) -> anyhow::Result<Given> {
-    let is_input = |path: &PathBuf| path.as_os_str() == "-";
     match paths {
         [only] if is_input(only) => Ok(Given::Input(Input::read(name)?)),
-        paths if paths.iter().any(is_input) => {
-            bail!("- is standard input, which is sent alone; ./- is the file of that name")
-        }
         paths => Ok(Given::Files(FileSet::gather(paths)?)),
     }
+}
+
+fn is_input(path: &PathBuf) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Refuses what standard input cannot be at the same time.
+fn check_input(
+    paths: &[PathBuf],
+    name: Option<&str>,
+    secure: &secure::Security,
+) -> anyhow::Result<()> {
+    if !paths.iter().any(is_input) {
+        if name.is_some() {
+            bail!("--name is for standard input: give - as the path");
+        }
+        return Ok(());
+    }
+    if paths.len() > 1 {
+        bail!("- is standard input, which is sent alone; ./- is the file of that name");
+    }
+    if secure.reads_input() {
+        bail!("both the file and the code would be read from standard input; use --code-file");
+    }
+    Ok(())
 }
 
 /// One line for each skipped path, printed after the transfer, where its lines are not
@@ -181,6 +201,7 @@ async fn wait_for_receiver(
     loop {
         let mut turn = link::next_turn(&mut waiting).await?;
         goodbye.remember(turn.peer.get_ref());
+        link::warn_of_namesakes(turn.peer.get_ref());
         // A peer that disconnects must not end the wait for another.
         match consent(&mut turn, &manifest, yes).await {
             Ok(true) => {

@@ -127,9 +127,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         true => Figures::Lines,
         false => Figures::Spinner,
     };
-    let watched = watch(&args.url, &receiver, limit, figures, window, &mut recording).await;
+    let watched = watch(&url, &receiver, limit, figures, window, &mut recording).await;
     let stats = receiver.stats().snapshot();
-    let nothing_came = nothing_came(&args.url, &receiver);
+    let nothing_came = nothing_came(&url, &receiver);
     // The recording ends with the pictures.
     receiver.shutdown().await;
     if let Some(viewer) = viewer {

@@ -130,6 +130,55 @@ fn what_is_shown_is_the_command_that_works() {
     assert!(two.has_arrived());
 }
 
+/// Enter ends it; the input stays open.
+#[test]
+fn a_code_may_be_typed() {
+    let two = Two::new();
+    let (receiver, place) = two.receiver("127.0.0.1:0", &["--code", "7-coral-lamp"]);
+    let mut sender = at(
+        &two.laptop,
+        &["send", "film", "--to", &place, "--code", "-"],
+    );
+    sender.type_line("7 coral lamp");
+    succeeds(&receiver.end());
+    succeeds(&sender.end());
+    assert!(two.has_arrived());
+}
+
+#[test]
+fn options_that_contradict_each_other_are_refused() {
+    let two = Two::new();
+    for (arguments, words) in [
+        (&["send", "-", "--code", "-"][..], &["--code-file"][..]),
+        (&["send", "-", "film"], &["sent alone", "./-"]),
+        (&["send", "film", "--name", "a"], &["--name", "-"]),
+        (
+            &[
+                "cam",
+                "--source",
+                "pattern",
+                "--to",
+                "udp://127.0.0.1:9",
+                "--known",
+            ],
+            &["--key FILE"],
+        ),
+        (
+            &[
+                "cam",
+                "--source",
+                "pattern",
+                "--to",
+                "udp://127.0.0.1:9",
+                "--no-announce",
+            ],
+            &["--no-announce needs a listener"],
+        ),
+    ] {
+        fails(&at(&two.laptop, arguments).end(), words);
+    }
+}
+
 #[test]
 fn a_wrong_code_gets_nothing_and_three_revoke_it() {
     let two = Two::new();

@@ -189,7 +189,6 @@ fn what_earlier_transfers_left_is_cleaned_up_and_counted() {
 fn a_file_that_is_there_is_treated_as_told() {
     for (arguments, succeeds, names, old) in [
         (&["--yes"][..], false, &["a.txt"][..], "old"),
-        (&["--yes", "--resume"], false, &["a.txt"], "old"),
         (
             &["--yes", "--on-conflict", "rename"],
             true,
