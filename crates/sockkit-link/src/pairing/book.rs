@@ -2,8 +2,11 @@
 
 use std::{
     collections::VecDeque,
+    net::IpAddr,
     time::{Duration, Instant},
 };
+
+use sockkit_core::server::host;
 
 use super::{Code, Refusal};
 
@@ -35,10 +38,19 @@ impl Uses {
     }
 
     /// Maximum number of concurrent exchanges.
-    fn parallel(self) -> u32 {
+    fn parallel(self) -> usize {
         match self {
             Self::Once => 3,
             Self::Many => 16,
+        }
+    }
+
+    /// Maximum number of concurrent exchanges with one host, which cannot keep
+    /// a room out.
+    fn parallel_per_host(self) -> usize {
+        match self {
+            Self::Once => 3,
+            Self::Many => 4,
         }
     }
 
@@ -58,10 +70,14 @@ impl Uses {
 /// 2. [`begin`](Self::begin) each exchange **before** replying: it counts as a
 ///    guess.
 /// 3. [`end`](Self::end) it, however it ended; a correct one returns its guess.
+/// 4. When the code is [`burnt`](Self::burnt), show the next one, or
+///    [`hide`](Self::hide) it.
 #[derive(Debug)]
 pub(super) struct Book {
     uses: Uses,
     shown: Option<Shown>,
+    /// The hosts whose guesses revoked the code, until it is replaced.
+    burnt: Option<Vec<IpAddr>>,
     /// Of the code, so that the late end of an exchange is not attributed to
     /// the next code.
     generation: u64,
@@ -74,7 +90,18 @@ struct Shown {
     code: Code,
     until: Option<Instant>,
     guesses: u32,
-    under_way: u32,
+    /// The host of each running exchange.
+    under_way: Vec<IpAddr>,
+    /// The hosts that failed, each once; fewer than there are guesses.
+    failed: Vec<IpAddr>,
+}
+
+/// A running exchange.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Token {
+    generation: u64,
+    began: Instant,
+    from: IpAddr,
 }
 
 /// How an exchange ended, and the consequence for the code.
@@ -95,6 +122,7 @@ impl Book {
         Self {
             uses,
             shown: None,
+            burnt: None,
             generation: 0,
             recent: VecDeque::new(),
         }
@@ -102,18 +130,21 @@ impl Book {
 
     /// Replaces the code; it is valid until `until`.
     pub(super) fn show(&mut self, code: Code, until: Option<Instant>) {
-        self.generation += 1;
+        self.hide();
         self.shown = Some(Shown {
             code,
             until,
             guesses: self.uses.guesses(),
-            under_way: 0,
+            under_way: Vec::new(),
+            failed: Vec::new(),
         });
     }
 
     /// Revokes the code.
     pub(super) fn hide(&mut self) {
+        self.generation += 1;
         self.shown = None;
+        self.burnt = None;
     }
 
     pub(super) fn code(&self) -> Option<&Code> {
@@ -125,8 +156,24 @@ impl Book {
         self.shown.as_ref()?.until
     }
 
-    /// Counts a guess; returns the code, and the token that ends the exchange.
-    pub(super) fn begin(&mut self, number: u16, now: Instant) -> Result<(Code, u64), Refusal> {
+    /// The hosts whose wrong guesses revoked the code, if it must be replaced.
+    pub(super) fn burnt(&self) -> Option<&[IpAddr]> {
+        self.burnt.as_deref()
+    }
+
+    /// Whether an exchange was with the current code.
+    pub(super) fn is_current(&self, token: &Token) -> bool {
+        token.generation == self.generation
+    }
+
+    /// Counts a guess by `from`; returns the code, and the token that ends the
+    /// exchange.
+    pub(super) fn begin(
+        &mut self,
+        number: u16,
+        from: IpAddr,
+        now: Instant,
+    ) -> Result<(Code, Token), Refusal> {
         let uses = self.uses;
         let shown = self.shown.as_mut().ok_or(Refusal::NoCode)?;
         if shown.until.is_some_and(|until| now >= until) {
@@ -142,37 +189,72 @@ impl Book {
         {
             self.recent.pop_front();
         }
-        let crowded = shown.under_way >= uses.parallel() || self.recent.len() >= uses.per_minute();
+        let is_from_there = |one: &&IpAddr| host(**one) == host(from);
+        let crowded = shown.under_way.len() >= uses.parallel()
+            || shown.under_way.iter().filter(is_from_there).count() >= uses.parallel_per_host()
+            || self.recent.len() >= uses.per_minute();
         if shown.guesses == 0 || crowded {
             return Err(Refusal::Busy);
         }
         shown.guesses -= 1;
-        shown.under_way += 1;
+        shown.under_way.push(from);
         self.recent.push_back(now);
-        Ok((shown.code.clone(), self.generation))
+        let token = Token {
+            generation: self.generation,
+            began: now,
+            from,
+        };
+        Ok((shown.code.clone(), token))
     }
 
     /// Ends an exchange, once; `right` if the peer has proved that it knows the
     /// code.
-    pub(super) fn end(&mut self, generation: u64, right: bool) -> End {
-        let current = generation == self.generation;
-        let Some(shown) = self.shown.as_mut().filter(|_| current) else {
-            return if right { End::TooLate } else { End::Wrong };
-        };
-        shown.under_way -= 1;
+    pub(super) fn end(&mut self, token: &Token, right: bool) -> End {
         if right {
-            shown.guesses += 1;
-            self.recent.pop_back();
-            if self.uses == Uses::Once {
-                self.shown = None;
-            }
-            return End::Paired;
+            return match self.give_back(token) {
+                true => self.used(),
+                false => End::TooLate,
+            };
         }
-        if shown.guesses > 0 || shown.under_way > 0 {
+        let Some(shown) = self.ended(token) else {
+            return End::Wrong;
+        };
+        if !shown.failed.contains(&token.from) {
+            shown.failed.push(token.from);
+        }
+        if shown.guesses > 0 || !shown.under_way.is_empty() {
             return End::Wrong;
         }
-        self.shown = None;
+        self.burnt = self.shown.take().map(|shown| shown.failed);
         End::Burnt
+    }
+
+    /// Ends an exchange as if it had not begun; `false` if its code is no
+    /// longer valid.
+    pub(super) fn give_back(&mut self, token: &Token) -> bool {
+        let Some(shown) = self.ended(token) else {
+            return false;
+        };
+        shown.guesses += 1;
+        let own = self.recent.iter().rposition(|began| *began == token.began);
+        self.recent.remove(own.unwrap_or(usize::MAX));
+        true
+    }
+
+    fn used(&mut self) -> End {
+        if self.uses == Uses::Once {
+            self.shown = None;
+        }
+        End::Paired
+    }
+
+    /// The code of an exchange that is no longer running, if it is valid.
+    fn ended(&mut self, token: &Token) -> Option<&mut Shown> {
+        let current = self.is_current(token);
+        let shown = self.shown.as_mut().filter(|_| current)?;
+        let own = shown.under_way.iter().position(|from| *from == token.from);
+        shown.under_way.swap_remove(own?);
+        Some(shown)
     }
 }
 
@@ -181,6 +263,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HOST: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     fn shown(uses: Uses, now: Instant) -> Book {
         let mut book = Book::new(uses);
@@ -198,10 +282,10 @@ mod tests {
         let now = Instant::now();
         let mut book = shown(Uses::Once, now);
         for expected in [End::Wrong, End::Wrong, End::Burnt] {
-            let (_, generation) = book.begin(7, now).unwrap();
-            assert_eq!(book.end(generation, false), expected);
+            let (_, token) = book.begin(7, HOST, now).unwrap();
+            assert_eq!(book.end(&token, false), expected);
         }
-        assert_eq!(book.begin(7, now), Err(Refusal::NoCode));
+        assert_eq!(book.begin(7, HOST, now), Err(Refusal::NoCode));
         assert!(book.code().is_none());
     }
 
@@ -209,14 +293,16 @@ mod tests {
     fn exchanges_side_by_side_cannot_exceed_the_guesses() {
         let now = Instant::now();
         let mut book = shown(Uses::Once, now);
-        let begun: Vec<_> = (0..3).map(|_| book.begin(7, now).unwrap().1).collect();
-        assert_eq!(book.begin(7, now), Err(Refusal::Busy));
-        assert_eq!(book.end(begun[0], false), End::Wrong);
-        assert_eq!(book.begin(7, now), Err(Refusal::Busy));
-        assert_eq!(book.end(begun[1], true), End::Paired);
+        let begun: Vec<_> = (0..3)
+            .map(|_| book.begin(7, HOST, now).unwrap().1)
+            .collect();
+        assert_eq!(book.begin(7, HOST, now), Err(Refusal::Busy));
+        assert_eq!(book.end(&begun[0], false), End::Wrong);
+        assert_eq!(book.begin(7, HOST, now), Err(Refusal::Busy));
+        assert_eq!(book.end(&begun[1], true), End::Paired);
         // Used once is used.
-        assert_eq!(book.end(begun[2], true), End::TooLate);
-        assert_eq!(book.begin(7, now), Err(Refusal::NoCode));
+        assert_eq!(book.end(&begun[2], true), End::TooLate);
+        assert_eq!(book.begin(7, HOST, now), Err(Refusal::NoCode));
     }
 
     #[test]
@@ -224,26 +310,75 @@ mod tests {
         let now = Instant::now();
         let mut book = shown(Uses::Many, now);
         for _ in 0..1_000 {
-            let (_, generation) = book.begin(0, now).unwrap();
-            assert_eq!(book.end(generation, true), End::Paired);
+            let (_, token) = book.begin(0, HOST, now).unwrap();
+            assert_eq!(book.end(&token, true), End::Paired);
         }
         let later = |wrong: u64| now + Duration::from_secs(wrong);
         for wrong in 0..99 {
-            let (_, generation) = book.begin(0, later(wrong)).unwrap();
-            assert_eq!(book.end(generation, false), End::Wrong);
+            let (_, token) = book.begin(0, HOST, later(wrong)).unwrap();
+            assert_eq!(book.end(&token, false), End::Wrong);
         }
-        let (_, generation) = book.begin(0, later(99)).unwrap();
-        assert_eq!(book.end(generation, false), End::Burnt);
+        let (_, token) = book.begin(0, HOST, later(99)).unwrap();
+        assert_eq!(book.end(&token, false), End::Burnt);
     }
 
     #[test]
     fn at_most_sixteen_of_many_are_tried_at_a_time() {
         let now = Instant::now();
         let mut book = shown(Uses::Many, now);
-        let begun: Vec<_> = (0..16).map(|_| book.begin(0, now).unwrap().1).collect();
-        assert_eq!(book.begin(0, now), Err(Refusal::Busy));
-        book.end(begun[0], true);
-        book.begin(0, now).unwrap();
+        let from = |host: u8| IpAddr::from([192, 0, 2, host]);
+        let begun: Vec<_> = (0..16)
+            .map(|host| book.begin(0, from(host), now).unwrap().1)
+            .collect();
+        assert_eq!(book.begin(0, HOST, now), Err(Refusal::Busy));
+        book.end(&begun[0], true);
+        book.begin(0, HOST, now).unwrap();
+    }
+
+    #[test]
+    fn at_most_four_of_them_are_from_one_host() {
+        let now = Instant::now();
+        let mut book = shown(Uses::Many, now);
+        let own = ["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8::4"];
+        let own = own.map(|from| book.begin(0, from.parse().unwrap(), now).unwrap().1);
+        let fifth: IpAddr = "2001:db8::5".parse().unwrap();
+        assert_eq!(book.begin(0, fifth, now), Err(Refusal::Busy));
+        book.begin(0, "2001:db8:0:1::1".parse().unwrap(), now)
+            .unwrap();
+        book.end(&own[2], false);
+        book.begin(0, fifth, now).unwrap();
+    }
+
+    #[test]
+    fn the_hosts_that_burnt_a_code_are_kept_until_it_is_replaced() {
+        let now = Instant::now();
+        let mut book = shown(Uses::Once, now);
+        let from = |host: u8| IpAddr::from([192, 0, 2, host]);
+        let (_, old) = book.begin(7, from(1), now).unwrap();
+        book.show("7-coral-lamp".parse().unwrap(), None);
+        // Neither one that tried the code before, nor one that knew this one.
+        assert_eq!(book.end(&old, false), End::Wrong);
+        let (_, knew) = book.begin(7, from(2), now).unwrap();
+        assert!(book.give_back(&knew));
+        for host in [3, 4, 3] {
+            let (_, token) = book.begin(7, from(host), now).unwrap();
+            book.end(&token, false);
+        }
+        assert_eq!(book.burnt(), Some(&[from(3), from(4)][..]));
+        book.show("8-coral-lamp".parse().unwrap(), None);
+        assert_eq!(book.burnt(), None);
+    }
+
+    #[test]
+    fn a_right_exchange_takes_its_own_entry_off_the_minute() {
+        let now = Instant::now();
+        let mut book = shown(Uses::Many, now);
+        let (_, right) = book.begin(0, HOST, now).unwrap();
+        let later = now + Duration::from_secs(59);
+        let (_, wrong) = book.begin(0, HOST, later).unwrap();
+        book.end(&wrong, false);
+        book.end(&right, true);
+        assert_eq!(book.recent, [later]);
     }
 
     #[test]
@@ -252,14 +387,14 @@ mod tests {
         let mut book = shown(Uses::Once, now);
         for _ in 0..4 {
             for _ in 0..3 {
-                let (_, generation) = book.begin(7, now).unwrap();
-                book.end(generation, false);
+                let (_, token) = book.begin(7, HOST, now).unwrap();
+                book.end(&token, false);
             }
             book.show("7-coral-lamp".parse().unwrap(), None);
         }
         let just_before = now + MINUTE - Duration::from_nanos(1);
-        assert_eq!(book.begin(7, just_before), Err(Refusal::Busy));
-        book.begin(7, now + MINUTE).unwrap();
+        assert_eq!(book.begin(7, HOST, just_before), Err(Refusal::Busy));
+        book.begin(7, HOST, now + MINUTE).unwrap();
     }
 
     #[test]
@@ -268,8 +403,9 @@ mod tests {
         let mut book = shown(Uses::Once, now);
         let until = book.until().unwrap();
         assert_eq!(until, now + Duration::from_secs(600));
-        book.begin(7, until - Duration::from_nanos(1)).unwrap();
-        assert_eq!(book.begin(7, until), Err(Refusal::NoCode));
+        book.begin(7, HOST, until - Duration::from_nanos(1))
+            .unwrap();
+        assert_eq!(book.begin(7, HOST, until), Err(Refusal::NoCode));
     }
 
     #[test]
@@ -277,20 +413,22 @@ mod tests {
         let now = Instant::now();
         let mut book = shown(Uses::Once, now);
         for _ in 0..100 {
-            assert_eq!(book.begin(8, now), Err(Refusal::OtherNumber));
+            assert_eq!(book.begin(8, HOST, now), Err(Refusal::OtherNumber));
         }
-        book.begin(7, now).unwrap();
+        book.begin(7, HOST, now).unwrap();
     }
 
     #[test]
     fn the_end_of_an_exchange_with_an_old_code_changes_nothing() {
         let now = Instant::now();
         let mut book = shown(Uses::Once, now);
-        let (_, old) = book.begin(7, now).unwrap();
+        let (_, old) = book.begin(7, HOST, now).unwrap();
         book.show("8-coral-lamp".parse().unwrap(), None);
-        assert_eq!(book.end(old, true), End::TooLate);
-        let begun: Vec<_> = (0..3).map(|_| book.begin(8, now).unwrap().1).collect();
-        assert_eq!(book.begin(8, now), Err(Refusal::Busy));
+        assert_eq!(book.end(&old, true), End::TooLate);
+        let begun: Vec<_> = (0..3)
+            .map(|_| book.begin(8, HOST, now).unwrap().1)
+            .collect();
+        assert_eq!(book.begin(8, HOST, now), Err(Refusal::Busy));
         assert_eq!(begun.len(), 3);
     }
 }

@@ -50,7 +50,7 @@ pub use self::{
     book::Uses,
     code::{Code, CodeError},
     error::PairingError,
-    offer::{News, Offer, OfferEvent},
+    offer::{News, Offer, OfferEvent, ShortCode},
     peer::{AuthenticatedPeer, ProvedBy},
     typed::TypedCode,
     wire::Refusal,

@@ -8,13 +8,13 @@ use std::{
 };
 
 use tokio::{
-    sync::mpsc,
+    sync::{Notify, mpsc},
     time::{Instant as Clock, sleep_until},
 };
 
 use super::{
     Code, Refusal, Uses,
-    book::{Book, End},
+    book::{Book, End, Token},
     code::RANDOM_BYTES,
 };
 
@@ -23,7 +23,7 @@ use super::{
 ///
 /// [`Uses`] limits a code. When it is revoked or has expired, no peer is
 /// accepted until [`News::next`] has drawn the next one, since only then can it
-/// be shown.
+/// be shown. That happens however many events were missed.
 #[derive(Clone, Debug)]
 pub struct Offer(Arc<Shared>);
 
@@ -31,9 +31,8 @@ pub struct Offer(Arc<Shared>);
 #[derive(Debug)]
 pub struct News {
     offer: Offer,
+    /// For display only: what must be done is in the book.
     events: mpsc::Receiver<Told>,
-    /// Hosts that failed with the current code, each once.
-    tried: Vec<IpAddr>,
 }
 
 /// An event to show to the user.
@@ -67,6 +66,8 @@ struct Shared {
     /// Chosen by the user, and so not replaced.
     fixed: bool,
     book: Mutex<Book>,
+    /// The code was burnt or replaced.
+    changed: Notify,
     tell: mpsc::Sender<Told>,
 }
 
@@ -74,6 +75,7 @@ struct Shared {
 #[derive(Debug)]
 struct Told {
     end: End,
+    token: Token,
     from: IpAddr,
 }
 
@@ -81,10 +83,15 @@ struct Told {
 #[derive(Debug)]
 pub(super) struct Guess {
     shared: Arc<Shared>,
-    generation: u64,
+    token: Token,
     from: IpAddr,
     ended: bool,
 }
+
+/// A code that is too short for its [`Uses`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a code for many peers has three words and no number, such as coral-lamp-orbit")]
+pub struct ShortCode;
 
 impl Offer {
     /// Creates an offer with a random code.
@@ -99,10 +106,18 @@ impl Offer {
 
     /// Creates an offer with a code chosen by the user, which is not replaced
     /// when it is revoked or has expired.
-    pub fn of(code: Code, uses: Uses) -> (Self, News) {
+    ///
+    /// # Errors
+    /// [`ShortCode`] for a code of two words that many peers may use: it could
+    /// be guessed within the limits of [`Uses::Many`]. One of three words that
+    /// one peer may use is longer than necessary.
+    pub fn of(code: Code, uses: Uses) -> Result<(Self, News), ShortCode> {
+        if uses == Uses::Many && code.number().is_some() {
+            return Err(ShortCode);
+        }
         let (offer, news) = Self::empty(uses, true);
         offer.show(code);
-        (offer, news)
+        Ok((offer, news))
     }
 
     fn empty(uses: Uses, fixed: bool) -> (Self, News) {
@@ -111,12 +126,12 @@ impl Offer {
             uses,
             fixed,
             book: Mutex::new(Book::new(uses)),
+            changed: Notify::new(),
             tell,
         }));
         let news = News {
             offer: offer.clone(),
             events,
-            tried: Vec::new(),
         };
         (offer, news)
     }
@@ -143,14 +158,15 @@ impl Offer {
         let lifetime = self.0.uses.lifetime();
         let until = lifetime.map(|lifetime| now() + lifetime);
         self.0.book().show(code, until);
+        self.0.changed.notify_one();
     }
 
     /// Counts a guess before anything is sent.
     pub(super) fn begin(&self, number: u16, from: IpAddr) -> Result<(Code, Guess), Refusal> {
-        let (code, generation) = self.0.book().begin(number, now())?;
+        let (code, token) = self.0.book().begin(number, from, now())?;
         let guess = Guess {
             shared: Arc::clone(&self.0),
-            generation,
+            token,
             from,
             ended: false,
         };
@@ -170,12 +186,22 @@ impl Guess {
         self.end(true) == End::Paired
     }
 
+    /// The peer knows the code, but cannot be accepted for another reason: the
+    /// code stays valid.
+    pub(super) fn give_back(mut self) {
+        self.ended = true;
+        self.shared.book().give_back(&self.token);
+    }
+
     fn end(&mut self, right: bool) -> End {
         self.ended = true;
-        let end = self.shared.book().end(self.generation, right);
-        let from = self.from;
-        // If the queue is full, the owner has enough events.
-        let _ = self.shared.tell.try_send(Told { end, from });
+        let end = self.shared.book().end(&self.token, right);
+        let (token, from) = (self.token, self.from);
+        match end {
+            End::Burnt => self.shared.changed.notify_one(),
+            // If the queue is full, the owner has enough events.
+            _ => drop(self.shared.tell.try_send(Told { end, token, from })),
+        }
         end
     }
 }
@@ -199,6 +225,9 @@ impl News {
     /// Cancel safe.
     pub async fn next(&mut self) -> io::Result<OfferEvent> {
         loop {
+            if let Some(event) = self.overdue()? {
+                return Ok(event);
+            }
             let until = self.offer.0.book().until();
             let expired = async {
                 match until {
@@ -207,33 +236,42 @@ impl News {
                 }
             };
             let told = tokio::select! {
-                biased;
                 Some(told) = self.events.recv() => told,
-                () = expired => return Ok(OfferEvent::Expired { next: self.replace()? }),
+                () = self.offer.0.changed.notified() => continue,
+                () = expired => continue,
             };
-            if let Some(event) = self.heard(told)? {
+            if let Some(event) = self.heard(&told) {
                 return Ok(event);
             }
         }
     }
 
-    fn heard(&mut self, Told { end, from }: Told) -> io::Result<Option<OfferEvent>> {
-        if !matches!(end, End::Paired) && self.tried.len() < MAX_TOLD && !self.tried.contains(&from)
-        {
-            self.tried.push(from);
+    /// Replaces a code that is no longer valid.
+    fn overdue(&self) -> io::Result<Option<OfferEvent>> {
+        let (burnt, until) = {
+            let book = self.offer.0.book();
+            (book.burnt().map(<[_]>::to_vec), book.until())
+        };
+        if let Some(from) = burnt {
+            let next = self.replace()?;
+            return Ok(Some(OfferEvent::Burnt { from, next }));
         }
-        Ok(match end {
-            End::Paired => {
-                self.tried.clear();
-                Some(OfferEvent::Paired)
+        if until.is_some_and(|until| now() >= until) {
+            let next = self.replace()?;
+            return Ok(Some(OfferEvent::Expired { next }));
+        }
+        Ok(None)
+    }
+
+    fn heard(&self, told: &Told) -> Option<OfferEvent> {
+        match told.end {
+            End::Paired => Some(OfferEvent::Paired),
+            // With a code that is no longer shown it is of no interest.
+            End::Wrong if self.offer.0.book().is_current(&told.token) => {
+                Some(OfferEvent::Wrong { from: told.from })
             }
-            End::Wrong => Some(OfferEvent::Wrong { from }),
-            End::Burnt => Some(OfferEvent::Burnt {
-                from: std::mem::take(&mut self.tried),
-                next: self.replace()?,
-            }),
-            End::TooLate => None,
-        })
+            _ => None,
+        }
     }
 
     fn replace(&self) -> io::Result<Option<Code>> {
@@ -254,3 +292,68 @@ fn now() -> Instant {
 
 /// Further events in a row carry no information.
 const MAX_TOLD: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(number: usize) -> IpAddr {
+        IpAddr::from([192, 0, 2, u8::try_from(number).unwrap()])
+    }
+
+    fn guess_wrong(offer: &Offer, from: usize) {
+        drop(offer.begin(0, host(from)).unwrap());
+    }
+
+    /// A hundred guesses, of which the queue holds no more than 64, while
+    /// the program does something else.
+    #[tokio::test(start_paused = true)]
+    async fn a_burnt_code_is_replaced_however_many_events_were_missed() {
+        let (offer, mut news) = Offer::new(Uses::Many).unwrap();
+        let first = offer.code();
+        for from in 0..100 {
+            tokio::time::advance(std::time::Duration::from_secs(1)).await;
+            guess_wrong(&offer, from);
+        }
+        assert_eq!(offer.code(), None);
+        let OfferEvent::Burnt { from, next } = news.next().await.unwrap() else {
+            panic!("it is burnt");
+        };
+        assert_eq!(from, (0..100).map(host).collect::<Vec<_>>());
+        assert!(next.is_some() && next == offer.code() && next != first);
+        // None of the old events is about the new code.
+        let left = tokio::time::timeout(std::time::Duration::from_secs(1), news.next());
+        assert!(left.await.is_err());
+        assert_eq!(offer.code(), next);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_code_drawn_by_hand_is_not_revoked_by_the_end_of_the_last_one() {
+        let (offer, mut news) = Offer::new(Uses::Once).unwrap();
+        let first = offer.code().unwrap().wire_number();
+        for from in 0..3 {
+            drop(offer.begin(first, host(from)).unwrap());
+        }
+        let second = offer.draw().unwrap();
+        let began = Clock::now();
+        let OfferEvent::Expired { .. } = news.next().await.unwrap() else {
+            panic!("nothing else happened to the second");
+        };
+        assert!(began.elapsed() >= std::time::Duration::from_secs(600));
+        assert_ne!(offer.code(), Some(second));
+    }
+
+    #[test]
+    fn many_may_not_use_a_code_of_two_words() {
+        let code = |text: &str| text.parse::<Code>().unwrap();
+        let refused = Offer::of(code("7-coral-lamp"), Uses::Many);
+        assert_eq!(refused.unwrap_err(), ShortCode);
+        for (text, uses) in [
+            ("7-coral-lamp", Uses::Once),
+            ("coral-lamp-orbit", Uses::Once),
+            ("coral-lamp-orbit", Uses::Many),
+        ] {
+            assert!(Offer::of(code(text), uses).is_ok(), "{text}");
+        }
+    }
+}

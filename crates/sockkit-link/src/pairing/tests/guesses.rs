@@ -1,12 +1,17 @@
 //! Guesses, as many as an attacker may have in years.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::{Duration, Instant},
+};
 
 use super::*;
 use crate::pairing::{
     Uses,
     book::{Book, End},
 };
+
+const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// What one attacker got.
 #[derive(Debug, Default, Eq, PartialEq)]
@@ -40,27 +45,27 @@ fn against_listener(guesses: usize, words: &[&str], random: &mut fastrand::Rng) 
         let mut left = 3;
         while left > 0 {
             let typed = TypedCode::new(drawn(words, random));
-            let (shown, generation) = book.begin(7, now).unwrap();
+            let (shown, token) = book.begin(7, HOST, now).unwrap();
             let (own, _) = exchange((&bound, &typed), (&bound, &shown), random);
             left -= 1;
             if own.is_some() {
                 got.accepted += 1;
             } else if round % 2 == 0 {
-                book.end(generation, false);
+                book.end(&token, false);
             } else {
-                begun.push(generation);
+                begun.push(token);
             }
         }
-        for generation in begun {
-            book.end(generation, false);
+        for token in begun {
+            book.end(&token, false);
         }
         if round % 10 == 0 {
             let honest = drawn(words, random);
             book.show(honest.clone(), None);
-            let (shown, generation) = book.begin(7, now).unwrap();
+            let (shown, token) = book.begin(7, HOST, now).unwrap();
             let typed = TypedCode::new(honest);
             let (own, confirmed) = exchange((&bound, &typed), (&bound, &shown), random);
-            let paired = own.is_some() && book.end(generation, true) == End::Paired;
+            let paired = own.is_some() && book.end(&token, true) == End::Paired;
             got.honest += usize::from(paired && confirmed == Some(Ok(())));
         }
     }
