@@ -62,6 +62,7 @@
 //! | send files, verified and resumable | [`file`](file/index.html) |
 //! | encrypt a server | [`tls`](tls/index.html), [`quic`](quic/index.html) |
 //! | authenticate both sides, by keys or by a code | [`link::pairing`](link/pairing/index.html), [`link::trust`](link/trust/index.html) |
+//! | find a machine by name on the local network | [`link::discovery`](link/discovery/index.html) |
 //! | encrypt datagrams with a shared key | [`link::sealing`](link/sealing/index.html) |
 //! | display text from a peer safely | [`text`](text/index.html) |
 //! | take over sockets from a service manager | [`activation`](activation/index.html) |
@@ -85,6 +86,7 @@
 //! | `quic` | [`quic`](quic/index.html), by quinn |
 //! | `pairing` | [`link::identity`](link/identity/index.html), [`link::pairing`](link/pairing/index.html), [`link::trust`](link/trust/index.html): mutual authentication |
 //! | `sealing` | [`link::sealing`](link/sealing/index.html): datagrams sealed with a shared key, by ring |
+//! | `discovery` | [`link::discovery`](link/discovery/index.html): names on the local network, by mdns-sd |
 //! | `media` | [`picture`](picture/index.html), [`source`](source/index.html), [`stream`](stream/index.html), [`latest`](latest/index.html), [`encode`](encode/index.html) |
 //! | `camera`, `record`, `web`, `window` | cameras, and [`sink`](sink/index.html)s of that name; each includes `media` |
 //! | `course` | [`course`](course/index.html): the formats of a socket course in Python |
@@ -116,7 +118,8 @@ pub mod link {
     //! The transports themselves are modules of the crate root:
     //! [`tcp`](crate::tcp), [`udp`](crate::udp), and with their features `quic`
     //! and `tls`. With the feature `pairing` a node authenticates itself and its peers;
-    //! with `sealing` datagrams are encrypted with a shared key.
+    //! with `sealing` datagrams are encrypted with a shared key; with `discovery` machines
+    //! are found by name.
 
     #[cfg(feature = "codec")]
     pub use sockkit_link::channel;

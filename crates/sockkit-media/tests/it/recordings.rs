@@ -294,7 +294,7 @@ async fn bad_pictures_are_refused_and_good_ones_go_on() {
 async fn another_size_begins_another_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("walk.mp4");
-    // Somebody's own file of the next name stays.
+    // An existing file of the next name is not replaced.
     std::fs::write(folder.path().join("walk-2.mp4"), "mine").unwrap();
     let mut recorder = create(&path).await.unwrap();
     for (number, side) in (0..).zip([16, 16, 32, 32, 16]) {

@@ -68,7 +68,7 @@ impl Delivery {
         }
     }
 
-    pub(super) fn handle_sent(&mut self, now: Instant, _bytes: u64) {
+    pub(super) fn handle_sent(&mut self, now: Instant) {
         if self.flight.is_empty() {
             // After a silence nothing is under way: time counts from here.
             (self.delivered_at, self.sent_at) = (now, now);

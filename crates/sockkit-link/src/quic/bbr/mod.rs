@@ -247,8 +247,8 @@ impl Bbr {
 }
 
 impl Controller for Bbr {
-    fn on_sent(&mut self, now: Instant, bytes: u64, _last_packet_number: u64) {
-        self.delivery.handle_sent(now, bytes);
+    fn on_sent(&mut self, now: Instant, _bytes: u64, _last_packet_number: u64) {
+        self.delivery.handle_sent(now);
     }
 
     fn on_ack(
