@@ -201,14 +201,14 @@ impl IntoFolder {
                 .filter(|(_, answer)| !matches!(answer, Answer::Refuse(_)))
                 .map(|(entry, _)| entry.size_bytes)),
         });
-        for ((index, entry), answer) in self.manifest.indexed().zip(answers) {
-            let bytes = entry.size_bytes - remaining_bytes(entry, answer);
-            if bytes > 0 && !matches!(answer, Answer::Refuse(_)) {
-                self.on_progress.tell(Progress::Resumed {
-                    entry: index,
-                    bytes,
-                });
-            }
+    }
+
+    /// The sender has compared what is here of a file, if anything. Only then it is known
+    /// whether that stays.
+    fn on_compared(&mut self, entry: EntryIndex, stays: bool) {
+        let bytes = self.comparing.handle_compared(entry);
+        if stays && bytes > 0 {
+            self.on_progress.tell(Progress::Resumed { entry, bytes });
         }
     }
 
@@ -344,12 +344,13 @@ impl Keeper for IntoFolder {
     }
 
     fn on_event(&mut self, event: ReceiverEvent<'_>) -> Result<(), ReceiveError> {
-        if let ReceiverEvent::Block { entry, .. }
-        | ReceiverEvent::FileVerified { entry, .. }
-        | ReceiverEvent::FileDiffers { entry }
-        | ReceiverEvent::FileFailed { entry, .. } = event
-        {
-            self.comparing.handle_compared(entry);
+        match event {
+            ReceiverEvent::Block { entry, index } => self.on_compared(entry, index.0 > 0),
+            ReceiverEvent::FileVerified { entry, .. } => self.on_compared(entry, true),
+            ReceiverEvent::FileDiffers { entry } | ReceiverEvent::FileFailed { entry, .. } => {
+                self.on_compared(entry, false);
+            }
+            _ => {}
         }
         match event {
             ReceiverEvent::Block { entry, index } => self.on_block(entry, index)?,
@@ -433,10 +434,12 @@ impl Comparing {
         Self { bytes, left_bytes }
     }
 
-    fn handle_compared(&mut self, entry: EntryIndex) {
+    /// Returns how much was compared.
+    fn handle_compared(&mut self, entry: EntryIndex) -> u64 {
         let bytes = self.bytes.remove(&entry).unwrap_or(0);
         self.left_bytes = self.left_bytes.saturating_sub(bytes);
     }
+        bytes
 }
 
 /// Saturating: the numbers come from the peer, and may be within the caller's
