@@ -120,7 +120,7 @@ impl Part {
 
     /// Removes the part: none of its blocks is usable.
     pub(crate) fn discard(self) -> io::Result<()> {
-        discard(&self.folder, &self.names)
+        discard(&self.folder, &self.names, self.record.is_some())
     }
 
     /// Sets the length and time of the file. It must still be synced and
@@ -240,13 +240,16 @@ impl Completed {
 
     /// Removes the file: its data may not be on the disk.
     pub(crate) fn discard(self) -> io::Result<()> {
-        discard(&self.folder, &self.names)
+        discard(&self.folder, &self.names, self.has_record)
     }
 }
 
-/// Removes a part, and first its record, without which the rest is not trusted.
-fn discard(folder: &Folder, names: &PartNames) -> io::Result<()> {
-    folder.remove(&names.record)?;
+/// Removes a part, and first its record, without which the rest is not trusted. A record
+/// of another user stays.
+fn discard(folder: &Folder, names: &PartNames, has_record: bool) -> io::Result<()> {
+    if has_record {
+        folder.remove(&names.record)?;
+    }
     folder.remove(&names.part)
 }
 

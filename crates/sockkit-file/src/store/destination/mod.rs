@@ -281,6 +281,8 @@ impl Writer {
     /// Creates a folder that is itself offered, empty or not.
     pub(crate) fn make_folder(&mut self, path: &EntryPath) -> io::Result<()> {
         let is_made = self
+            // Nothing may ever be written to it.
+            part.discard()?;
             .recent
             .as_ref()
             .is_some_and(|(recent, _)| recent == path);
@@ -562,7 +564,7 @@ fn update(folder: &Folder, name: &[u8], there: &Stat, entry: &Entry) -> io::Resu
     Ok(tree.map_or(Answer::Send, |tree| Answer::Resume(Box::new(tree))))
 }
 
-/// The blocks of a file; `None` if it has become shorter.
+/// The blocks of a file; `None` if its length has changed.
 fn tree_of(mut file: File, size_bytes: u64) -> io::Result<Option<DigestTree>> {
     let mut tree = DigestTree::new();
     let mut buffer = vec![0; 1 << 18];
@@ -580,7 +582,8 @@ fn tree_of(mut file: File, size_bytes: u64) -> io::Result<Option<DigestTree>> {
         }
         tree.push(hasher.finish());
     }
-    Ok(Some(tree))
+    let has_grown = file.read(&mut buffer[..1])? > 0;
+    Ok((!has_grown).then_some(tree))
 }
 
 fn digest_of(mut file: File) -> io::Result<Digest> {
