@@ -12,12 +12,12 @@ use tokio::{
 };
 
 use super::{
-    OnProgress, Progress, ReceiveConfig, ReceiveError, SendConfig, SendError, TransferIoError,
-    greet, receive, send,
+    FileOutcome, OnProgress, Progress, ReceiveConfig, ReceiveError, SendConfig, SendError,
+    TransferIoError, greet, receive, send,
 };
 use crate::{
-    FileSet, Manifest,
-    session::{Abort, ReceiverSession, SenderSession, SessionError, WORKING},
+    Destination, FileSet, Integrity, Manifest, OnConflict, RefuseReason,
+    session::{Abort, Limits, ReceiverSession, SenderSession, SessionError, WORKING},
 };
 
 /// Says each of `pieces`, with a pause before each, and then nothing more.
@@ -248,4 +248,64 @@ async fn a_sender_learns_that_others_come_first() {
         "{error:?}"
     );
     assert_eq!(told, [Progress::Waiting { busy: true }]);
+}
+
+/// Sends a file to a folder that has one of its name; the outcome, the share of it that the
+/// receiver's progress reached, and what the folder has then.
+async fn onto(
+    there: &[u8],
+    offered: &[u8],
+    integrity: Integrity,
+    on_conflict: OnConflict,
+) -> (FileOutcome, f64, Vec<u8>) {
+    let (from, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(from.path().join("a"), offered).unwrap();
+    std::fs::write(into.path().join("a"), there).unwrap();
+    let source = FileSet::gather([from.path().join("a")]).unwrap();
+    let source = source.integrity(integrity);
+    let reached = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&reached);
+    let count = move |progress| match progress {
+        Progress::Resumed { bytes, .. } | Progress::Moved { bytes, .. } => {
+            *counted.lock().unwrap() += bytes;
+        }
+        _ => {}
+    };
+    let config = ReceiveConfig::default()
+        .limits(Limits::default().integrity(integrity))
+        .on_conflict(on_conflict)
+        .on_progress(OnProgress::new(count));
+    let destination = Destination::open(into.path()).unwrap();
+    let (ours, theirs) = duplex(1 << 16);
+    let receiving = async {
+        let incoming = receive(theirs, &config).await.unwrap();
+        incoming.accept(&destination).await.unwrap()
+    };
+    let config = SendConfig::default();
+    let (sent, received) = tokio::join!(send(ours, source, &config), receiving);
+    assert_eq!(sent.unwrap().files[0].outcome, received.files[0].outcome);
+    let share = *reached.lock().unwrap() as f64 / offered.len() as f64;
+    let left = std::fs::read(into.path().join("a")).unwrap();
+    (received.files[0].outcome, share, left)
+}
+
+#[tokio::test]
+async fn progress_of_an_update_ends_at_the_whole_whether_the_file_differs_or_not() {
+    let (old, new) = (vec![7; 5_000_000], vec![8; 5_000_000]);
+    for there in [&old, &new] {
+        let (outcome, share, left) = onto(there, &new, Integrity::Blake3, OnConflict::Update).await;
+        assert!(matches!(outcome, FileOutcome::Complete(Some(_))));
+        assert_eq!((share, left == new), (1.0, true));
+    }
+}
+
+#[tokio::test]
+async fn without_digests_an_update_replaces_and_a_resume_refuses() {
+    let unverified = Integrity::Unverified;
+    let (outcome, share, left) = onto(b"old", b"new", unverified, OnConflict::Update).await;
+    assert_eq!(outcome, FileOutcome::Complete(None));
+    assert_eq!((share, &left[..]), (1.0, &b"new"[..]));
+    let (outcome, _, left) = onto(b"old", b"new", unverified, OnConflict::Resume).await;
+    assert_eq!(outcome, FileOutcome::Refused(RefuseReason::Exists));
+    assert_eq!(left, b"old");
 }

@@ -6,7 +6,7 @@ use super::{
     destination::{Destination, MAX_RENAMES, OnConflict, link_conflict, numbered, refusal},
     folder::{Folder, is_file, size_bytes},
 };
-use crate::{Entry, EntryKind, EntryPath, RawPath, RefuseReason};
+use crate::{Entry, EntryKind, EntryPath, Integrity, RawPath, RefuseReason};
 
 /// What would happen to one entry of an offer.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -29,6 +29,7 @@ pub enum Planned {
 pub(crate) struct Planner {
     root: Arc<Folder>,
     on_conflict: OnConflict,
+    integrity: Integrity,
     confuses_names: Option<bool>,
     /// The folder used last, if it exists, because thousands of files may share
     /// it.
@@ -40,9 +41,16 @@ impl Planner {
         Self {
             root: Arc::clone(&destination.root),
             on_conflict,
+            integrity: Integrity::default(),
             confuses_names: None,
             recent: None,
         }
+    }
+
+    /// As [`Writer::integrity`](super::Writer::integrity).
+    pub(crate) fn integrity(mut self, integrity: Integrity) -> Self {
+        self.integrity = integrity;
+        self
     }
 
     pub(crate) fn plan(&mut self, path: &EntryPath, entry: &Entry) -> Planned {
@@ -88,6 +96,7 @@ impl Planner {
 
     fn plan_file(&mut self, path: &EntryPath, entry: &Entry) -> io::Result<Planned> {
         let on_conflict = self.on_conflict;
+        let has_digests = self.integrity != Integrity::Unverified;
         let Some(folder) = self.folder_of(path)? else {
             return Ok(Planned::Write(path.clone()));
         };
@@ -100,7 +109,8 @@ impl Planner {
         let is_as_long = size_bytes(&there) == Some(entry.size_bytes);
         Ok(match on_conflict {
             OnConflict::Refuse => Planned::Refuse(RefuseReason::Exists),
-            OnConflict::Update if is_as_long => Planned::Update(path.clone()),
+            OnConflict::Resume if !has_digests => Planned::Refuse(RefuseReason::Exists),
+            OnConflict::Update if is_as_long && has_digests => Planned::Update(path.clone()),
             OnConflict::Overwrite | OnConflict::Update => Planned::Replace(path.clone()),
             OnConflict::Rename => Planned::Write(free_name(folder, path)?),
             OnConflict::Resume if is_as_long => Planned::Compare(path.clone()),

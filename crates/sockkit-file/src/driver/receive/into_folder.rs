@@ -57,12 +57,13 @@ impl IntoFolder {
                 entry.mode = entry.mode & 0o666 | 0o400;
             }
         }
+        let writer = Writer::new(destination, config.on_conflict).integrity(manifest.integrity);
         Self {
             outcomes: vec![None; manifest.entries.len()],
             manifest,
             reviewed,
             destination: destination.clone(),
-            writer: Writer::new(destination, config.on_conflict),
+            writer,
             part: None,
             on_progress: config.on_progress.clone(),
             arriving: EntryIndex::default(),
@@ -438,8 +439,8 @@ impl Comparing {
     fn handle_compared(&mut self, entry: EntryIndex) -> u64 {
         let bytes = self.bytes.remove(&entry).unwrap_or(0);
         self.left_bytes = self.left_bytes.saturating_sub(bytes);
-    }
         bytes
+    }
 }
 
 /// Saturating: the numbers come from the peer, and may be within the caller's

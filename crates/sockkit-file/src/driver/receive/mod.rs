@@ -288,7 +288,8 @@ where
     /// creates and removes an empty file, to see whether the file system
     /// distinguishes them.
     pub fn plan(&self, destination: &Destination) -> Vec<Planned> {
-        let mut planner = Planner::new(destination, self.config.on_conflict);
+        let planner = Planner::new(destination, self.config.on_conflict);
+        let mut planner = planner.integrity(self.manifest.integrity);
         let entries = self.manifest.entries.iter().zip(&self.reviewed);
         entries
             .map(|(entry, reviewed)| match reviewed.path() {

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     Answer, BLOCK_BYTES, BlockHasher, BlockIndex, Digest, DigestTree, Entry, EntryIndex, EntryKind,
-    EntryPath, LinkTarget, RawPath, RefuseReason, block_count,
+    EntryPath, Integrity, LinkTarget, RawPath, RefuseReason, block_count,
 };
 
 /// A folder into which files are received.
@@ -112,6 +112,7 @@ impl OnConflict {
 pub(crate) struct Writer {
     root: Arc<Folder>,
     on_conflict: OnConflict,
+    integrity: Integrity,
     /// The folder used last, because thousands of files may share it.
     recent: Option<(EntryPath, Arc<Folder>)>,
     /// Permission bits of listed folders.
@@ -141,6 +142,7 @@ impl Writer {
         Self {
             root: Arc::clone(&destination.root),
             on_conflict,
+            integrity: Integrity::default(),
             recent: None,
             folder_modes: HashMap::new(),
             confuses_names: None,
@@ -154,6 +156,12 @@ impl Writer {
             replacing: HashSet::new(),
             sync: sync_files,
         }
+    }
+
+    /// What the sender proves. Without digests no file can be resumed or compared.
+    pub(crate) fn integrity(mut self, integrity: Integrity) -> Self {
+        self.integrity = integrity;
+        self
     }
 
     /// Decides about one entry by the contents of the disk.
@@ -235,6 +243,10 @@ impl Writer {
             Some(there) => match self.on_conflict {
                 OnConflict::Refuse => return Ok(Answer::Refuse(RefuseReason::Exists)),
                 OnConflict::Rename | OnConflict::Overwrite => {}
+                OnConflict::Resume if self.integrity == Integrity::Unverified => {
+                    return Ok(Answer::Refuse(RefuseReason::Exists));
+                }
+                OnConflict::Update if self.integrity == Integrity::Unverified => {}
                 OnConflict::Resume => return compare(&folder, name, &there, entry),
                 OnConflict::Update => {
                     let resumed = self.resume(index, Arc::clone(&folder), path, entry)?;
@@ -257,6 +269,9 @@ impl Writer {
         path: &EntryPath,
         entry: &Entry,
     ) -> io::Result<Option<Answer>> {
+        if self.integrity == Integrity::Unverified {
+            return Ok(None);
+        }
         // Only a file with a record can be resumed: one look tells.
         if folder
             .find(&PartNames::of(path.file_name()).record)?
@@ -266,6 +281,8 @@ impl Writer {
         }
         let part = Part::open(folder, path, entry)?;
         if part.verified().blocks() == 0 {
+            // Nothing may ever be written to it.
+            part.discard()?;
             return Ok(None);
         }
         let verified = Box::new(part.verified().clone());
@@ -281,8 +298,6 @@ impl Writer {
     /// Creates a folder that is itself offered, empty or not.
     pub(crate) fn make_folder(&mut self, path: &EntryPath) -> io::Result<()> {
         let is_made = self
-            // Nothing may ever be written to it.
-            part.discard()?;
             .recent
             .as_ref()
             .is_some_and(|(recent, _)| recent == path);

@@ -72,6 +72,66 @@ fn is_resumed(folder: &TempDir) -> bool {
 }
 
 #[test]
+fn a_part_without_a_sound_block_is_not_left() {
+    for damage in [0, 40] {
+        let folder = tempdir().unwrap();
+        drop(begin_film(&mut writer(&folder)));
+        let record = folder.path().join(PartNames::of("film").record);
+        let mut bytes = fs::read(&record).unwrap();
+        bytes[damage] ^= 1;
+        fs::write(&record, bytes).unwrap();
+        assert!(!is_resumed(&folder));
+        assert!(names(&folder).is_empty(), "{damage}");
+    }
+}
+
+#[test]
+fn without_digests_nothing_is_resumed_or_compared() {
+    let folder = tempdir().unwrap();
+    drop(begin_film(&mut writer(&folder)));
+    fs::write(folder.path().join("a"), "x").unwrap();
+    let destination = Destination::open(&folder).unwrap();
+    let writer =
+        |on_conflict| Writer::new(&destination, on_conflict).integrity(Integrity::Unverified);
+    let prepare = |on_conflict, name: &str, entry: Entry| {
+        writer(on_conflict).prepare(EntryIndex(0), &path(name), &entry)
+    };
+    for (on_conflict, name, entry) in [
+        (OnConflict::Refuse, "film", film()),
+        (OnConflict::Update, "film", film()),
+        (OnConflict::Update, "a", entry("a", 1)),
+    ] {
+        let answer = prepare(on_conflict, name, entry);
+        assert!(matches!(answer, Answer::Send), "{answer:?}");
+    }
+    let refused = prepare(OnConflict::Resume, "a", entry("a", 1));
+    assert!(matches!(refused, Answer::Refuse(RefuseReason::Exists)));
+    let planner = |on_conflict| {
+        let planner = crate::store::Planner::new(&destination, on_conflict);
+        planner
+            .integrity(Integrity::Unverified)
+            .plan(&path("a"), &entry("a", 1))
+    };
+    use crate::store::Planned;
+    assert_eq!(
+        planner(OnConflict::Resume),
+        Planned::Refuse(RefuseReason::Exists)
+    );
+    assert_eq!(planner(OnConflict::Update), Planned::Replace(path("a")));
+}
+
+#[test]
+fn blocks_of_a_file_whose_length_changed_are_not_offered() {
+    let folder = tempdir().unwrap();
+    let there = folder.path().join("a");
+    fs::write(&there, "four").unwrap();
+    for (size_bytes, is_sound) in [(3, false), (4, true), (5, false)] {
+        let tree = tree_of(File::open(&there).unwrap(), size_bytes).unwrap();
+        assert_eq!(tree.is_some(), is_sound, "{size_bytes}");
+    }
+}
+
+#[test]
 fn a_part_is_for_its_owner_alone() {
     let folder = tempdir().unwrap();
     let part = begin_film(&mut writer(&folder));
