@@ -463,7 +463,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_busy_side_is_heard_within_its_peers_short_timeout() {
         let (busy, patient) = tokio::io::duplex(1_024);
-        let (busy_pump, busy_worker) = IoLoop::new(config(30 * SECOND));
+        let (busy_loop, busy_worker) = IoLoop::new(config(30 * SECOND));
         let (io_loop, mut worker) = IoLoop::new(config(5 * SECOND));
         let twelve_seconds = async {
             let hearing = async { while worker.inbound.recv().await.is_some() {} };
@@ -471,7 +471,7 @@ mod tests {
             drop((worker, busy_worker));
         };
         let (busy_ended, ended, ()) =
-            tokio::join!(busy_pump.run(busy), io_loop.run(patient), twelve_seconds);
+            tokio::join!(busy_loop.run(busy), io_loop.run(patient), twelve_seconds);
         ended.expect("the peer was alive");
         busy_ended.expect("the peer was alive");
     }
