@@ -24,6 +24,7 @@ use super::{
     now,
     outbound::Outbound,
     pace::{GIGABIT, Pacer},
+    repairs::RepairBudget,
     socket::Socket,
 };
 #[cfg(feature = "sealing")]
@@ -178,7 +179,7 @@ impl DatagramConfig {
             messages: Mutex::new(Messages {
                 outbound: self.outbound(self.split_config(limits))?,
                 pacer: Pacer::new(self.max_bytes_per_second, now()),
-                repairs_left: 0,
+                repairs: RepairBudget::default(),
             }),
             replies: StdMutex::new(self.outbound(SplitConfig::default())?),
             destinations: self.destinations,
@@ -279,8 +280,7 @@ pub(super) struct DatagramSender {
 struct Messages {
     outbound: Outbound,
     pacer: Pacer,
-    /// Shards of the last message that may go out once more.
-    repairs_left: usize,
+    repairs: RepairBudget,
 }
 
 impl DatagramSender {
@@ -294,11 +294,11 @@ impl DatagramSender {
         let Messages {
             outbound,
             pacer,
-            repairs_left,
+            repairs,
         } = &mut *messages;
         let parts: Vec<&[u8]> = parts.iter().map(|part| &part[..]).collect();
         let shards = outbound.split(kind, &parts, parity)?;
-        *repairs_left = shards.data_shards().div_ceil(2) * self.destinations.len();
+        repairs.refill(shards, self.destinations.len());
         let segment_bytes = shards.segment_bytes();
         let run_bytes = (RUN_BYTES / segment_bytes).max(1) * segment_bytes;
         let mut refused = None;
@@ -345,10 +345,12 @@ impl DatagramSender {
 
     /// Sends shards of the last message once more to one of the destinations, and
     /// says how many bytes those are. What is asked for by others, too late or too
-    /// often, is not sent: half of a message's data for each destination is the most.
+    /// often, is not sent: half of a message's data for each destination is the most, and
+    /// nothing while more has been sent than the rate allows.
     pub(super) async fn repair(&self, to: SocketAddr, missing: Missing) -> Result<u64, SendError> {
-        let is_it = |known: &&SocketAddr| (known.ip(), known.port()) == (to.ip(), to.port());
-        let Some(&to) = self.destinations.iter().find(is_it) else {
+        let mut known = self.destinations.iter().enumerate();
+        let is_it = |known: &SocketAddr| (known.ip(), known.port()) == (to.ip(), to.port());
+        let Some((place, &to)) = known.find(|(_, known)| is_it(known)) else {
             return Ok(0);
         };
         // A newer message is on its way: the older one is of no use any more.
@@ -358,18 +360,13 @@ impl DatagramSender {
         let Messages {
             outbound,
             pacer,
-            repairs_left,
+            repairs,
         } = &mut *messages;
         let last = outbound.last(missing.stream);
-        let Some(last) = last.filter(|last| last.number() == missing.number) else {
+        let Some(last) = last.filter(|_| !pacer.is_ahead(now())) else {
             return Ok(0);
         };
-        let datagrams = missing
-            .indexes()
-            .filter_map(|index| last.datagrams().nth(index));
-        let wanted: Vec<&[u8]> = datagrams.take(*repairs_left).collect();
-        *repairs_left -= wanted.len();
-        let again = wanted.concat();
+        let again = repairs.take(place, last, missing).concat();
         if again.is_empty() {
             return Ok(0);
         }

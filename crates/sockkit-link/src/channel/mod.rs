@@ -29,6 +29,7 @@ mod inbound;
 mod lag;
 mod outbound;
 mod pace;
+mod repairs;
 mod socket;
 #[cfg(feature = "quic")]
 mod streams;
@@ -39,6 +40,7 @@ pub use self::{
     inbound::{Filter, Inbound, IncomingDatagram},
     lag::LagLimit,
     pace::{GIGABIT, Pacer, TokenBucket},
+    repairs::RepairBudget,
 };
 
 use self::{
@@ -463,7 +465,7 @@ impl ChannelSender {
     /// Sends shards of the last message once more to one of the destinations, which
     /// has asked for them ([`RecvError::Incomplete`]); says how many bytes those are. None go
     /// to others, of an older message, beyond half of the message's data for each
-    /// destination, or by a connection, which repairs itself.
+    /// destination, faster than the channel's rate, or by a connection, which repairs itself.
     ///
     /// # Errors
     /// [`SendError::Udp`], after which the channel is as good as before.

@@ -74,6 +74,11 @@ impl Pacer {
     pub fn on_sent(&mut self, now: Instant, bytes: usize) -> Option<Instant> {
         self.bucket.spend(now, cost(bytes, self.bytes_per_second))
     }
+
+    /// Whether to wait before sending more.
+    pub(super) fn is_ahead(&self, now: Instant) -> bool {
+        self.bucket.paid_at > now + self.bucket.burst
+    }
 }
 
 /// How long so many bytes take at that rate.
@@ -134,8 +139,10 @@ mod tests {
         let mut pacer = Pacer::new(1 << 20, start);
         assert_eq!(pacer.on_sent(start, 64 << 10), None);
         assert_eq!(pacer.on_sent(start, 64 << 10), None);
+        assert!(!pacer.is_ahead(start));
         let wait = pacer.on_sent(start, 1 << 10).unwrap() - start;
         assert!((900..=1_100).contains(&wait.as_micros()), "{wait:?}");
+        assert!(pacer.is_ahead(start) && !pacer.is_ahead(start + wait));
     }
 
     #[test]

@@ -9,7 +9,8 @@ use super::control::Report;
 /// What one receiver's reports say of the shards sent to it.
 #[derive(Debug)]
 pub(super) struct Loss {
-    last: Report,
+    /// Counts are of a receiver's whole life: the first report says nothing of the last second.
+    last: Option<Report>,
     /// Shards sent and lost, those of the last reports above all.
     sent: f64,
     lost: f64,
@@ -24,7 +25,7 @@ pub(super) struct Loss {
 impl Default for Loss {
     fn default() -> Self {
         Self {
-            last: Report::default(),
+            last: None,
             sent: 0.0,
             lost: 0.0,
             latest: 0.0,
@@ -36,7 +37,9 @@ impl Default for Loss {
 impl Loss {
     /// Takes in what the receiver's counts have grown by.
     pub(super) fn handle_report(&mut self, report: Report) {
-        let last = std::mem::replace(&mut self.last, report);
+        let Some(last) = self.last.replace(report) else {
+            return;
+        };
         let grown = |now: u64, before: u64| now.checked_sub(before);
         let (Some(sent), Some(lost), Some(pictures)) = (
             grown(report.shards_sent, last.shards_sent),
@@ -50,10 +53,10 @@ impl Loss {
         if sent == 0 || lost > sent {
             return;
         }
-        let (sent, lost) = (sent as f64, lost as f64);
+        self.latest = lost as f64 / sent as f64;
+        let sent = (sent as f64).min(MOST_SHARDS);
         self.sent = self.sent * KEPT + sent;
-        self.lost = self.lost * KEPT + lost;
-        self.latest = lost / sent;
+        self.lost = self.lost * KEPT + sent * self.latest;
         self.caution = if pictures > 0 {
             (self.caution * CAUTIOUS).min(MOST_CAUTION)
         } else {
@@ -79,9 +82,9 @@ pub(super) fn parity(shares: impl Iterator<Item = f64>) -> Parity {
     Parity::for_loss(worst, PICTURES_LOST).at_most(MOST_PERCENT)
 }
 
-/// Of a million pictures one may be lost, by chance: where losses come in bursts it
+/// Of ten million pictures one may be lost, by chance: where losses come in bursts it
 /// is rather one in fifty, and those are few enough to be repaired.
-const PICTURES_LOST: f64 = 1e-6;
+const PICTURES_LOST: f64 = 1e-7;
 
 /// Anyone can send a report: that is what one costs the sender.
 const MOST_PERCENT: u8 = 50;
@@ -91,6 +94,9 @@ const UNKNOWN: f64 = 0.01;
 
 /// With fewer a single loss would look like many.
 const ENOUGH_SHARDS: f64 = 50.0;
+
+/// A report of more weighs no more than this: a forged one must not be remembered for minutes.
+const MOST_SHARDS: f64 = 10_000.0;
 
 /// Of the older reports' weight, at each new one: about ten count.
 const KEPT: f64 = 0.9;
@@ -106,6 +112,7 @@ mod tests {
     /// Reports of so many shards sent and lost, and pictures lost, one after the other.
     fn after(reports: impl IntoIterator<Item = (u64, u64, u64)>) -> Loss {
         let (mut loss, mut total) = (Loss::default(), Report::default());
+        loss.handle_report(total);
         for (sent, lost, pictures) in reports {
             total.shards_sent += sent;
             total.shards_lost += lost;
@@ -157,6 +164,33 @@ mod tests {
             .into_iter()
             .chain([(1_600, 80, 0); 100]);
         check(calm, 0.05);
+    }
+
+    #[test]
+    fn the_first_report_is_what_later_ones_are_compared_with() {
+        let mut loss = Loss::default();
+        let long_ago = Report {
+            shards_sent: 1_000_000,
+            shards_lost: 400_000,
+            lost: 7,
+            ..Report::default()
+        };
+        loss.handle_report(long_ago);
+        assert_eq!(loss.share(), None);
+        loss.handle_report(Report {
+            shards_sent: 1_001_600,
+            ..long_ago
+        });
+        assert!(loss.share().unwrap() < 0.001, "{loss:?}");
+    }
+
+    #[test]
+    fn one_forged_report_is_forgotten_within_half_a_minute() {
+        let forged = [(1 << 40, 1 << 40, 0)];
+        let honest = [(1_600, 0, 0); 30];
+        let reports = honest.into_iter().chain(forged).chain(honest);
+        let share = after(reports).share().unwrap();
+        assert!(share < 0.05, "{share}");
     }
 
     #[test]
