@@ -15,7 +15,7 @@ use super::staleness::{StalenessFilter, Timeliness};
 /// Selects one of the streams that arrive.
 #[derive(Debug, Default)]
 pub(super) struct SourceSelector {
-    current: Option<Followed>,
+    current: Option<Selected>,
 }
 
 /// The relevant properties of a received picture.
@@ -30,13 +30,13 @@ pub(super) struct Arrived {
 }
 
 #[derive(Debug)]
-struct Followed {
+struct Selected {
     from: SocketAddr,
     stream: StreamId,
     since: Instant,
     heard: Instant,
     numbers: Sequence,
-    freshness: StalenessFilter,
+    staleness: StalenessFilter,
 }
 
 /// What to do with a picture.
@@ -72,7 +72,7 @@ impl SourceSelector {
             Some(_) => SenderIs::New,
             None => SenderIs::First,
         };
-        self.current = Some(Followed::new(now, arrived));
+        self.current = Some(Selected::new(now, arrived));
         Decision::Next { lost: 0, sender }
     }
 
@@ -82,17 +82,17 @@ impl SourceSelector {
     }
 }
 
-impl Followed {
+impl Selected {
     fn new(now: Instant, first: &Arrived) -> Self {
-        let mut freshness = StalenessFilter::default();
-        freshness.judge(now, first.transit_micros);
+        let mut staleness = StalenessFilter::default();
+        staleness.judge(now, first.transit_micros);
         Self {
             from: first.from,
             stream: first.stream,
             since: now,
             heard: now,
             numbers: Sequence::new(first.number.unwrap_or_default(), 1),
-            freshness,
+            staleness,
         }
     }
 
@@ -113,7 +113,7 @@ impl Followed {
     }
 
     fn admit(&mut self, now: Instant, arrived: &Arrived) -> Decision {
-        let timeliness = self.freshness.judge(now, arrived.transit_micros);
+        let timeliness = self.staleness.judge(now, arrived.transit_micros);
         let newest = self.numbers.newest();
         let Some(number) = arrived.number else {
             self.heard = now;

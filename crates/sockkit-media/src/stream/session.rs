@@ -223,9 +223,10 @@ async fn answer(sender: &ChannelSender, asked: &mut Subscriber<PendingClockReque
     std::future::pending().await
 }
 
-/// Receives reports and clock requests. Over datagrams it does not end. A
-/// request does not subscribe its sender: it gets one short reply, and never a
-/// picture.
+/// Receives reports, clock requests and repair requests. Over datagrams it does
+/// not end. A request does not subscribe its sender: it gets one short reply,
+/// and shards of a picture only at a configured destination, which gets them
+/// anyway.
 async fn listen(
     shared: &Shared,
     receiver: &mut ChannelReceiver,

@@ -152,35 +152,35 @@ mod tests {
 
     #[test]
     fn what_waited_in_a_buffer_is_not_fresh() {
-        let (mut freshness, now) = (StalenessFilter::default(), Instant::now());
+        let (mut filter, now) = (StalenessFilter::default(), Instant::now());
         let skew = -3_600_000_000;
         for jitter in [0, 900, 20_000, 1_000_000] {
-            assert_eq!(freshness.judge(now, skew + jitter), Fresh, "{jitter}");
+            assert_eq!(filter.judge(now, skew + jitter), Fresh, "{jitter}");
         }
-        assert_eq!(freshness.judge(now, skew + 1_000_001), Waited);
+        assert_eq!(filter.judge(now, skew + 1_000_001), Waited);
         // However many there are, and each a little less old than the last.
         for picture in 0..1_000 {
             let transit = skew + 60_000_000 - picture * 40_000;
-            assert_eq!(freshness.judge(now, transit), Waited);
+            assert_eq!(filter.judge(now, transit), Waited);
         }
-        assert_eq!(freshness.judge(now, skew + 100), Fresh);
+        assert_eq!(filter.judge(now, skew + 100), Fresh);
     }
 
     #[test]
     fn a_quicker_one_is_the_new_measure_within_a_second() {
-        let (mut freshness, now) = (StalenessFilter::default(), Instant::now());
-        assert_eq!(freshness.judge(now, 0), Fresh);
-        assert_eq!(freshness.judge(now, -1_000_000), Fresh);
-        assert_eq!(freshness.judge(now, 1), Waited);
-        assert_eq!(freshness.judge(now, -2_000_001), Ahead);
+        let (mut filter, now) = (StalenessFilter::default(), Instant::now());
+        assert_eq!(filter.judge(now, 0), Fresh);
+        assert_eq!(filter.judge(now, -1_000_000), Fresh);
+        assert_eq!(filter.judge(now, 1), Waited);
+        assert_eq!(filter.judge(now, -2_000_001), Ahead);
     }
 
     #[test]
     fn a_clock_that_was_set_costs_half_a_second_of_pictures() {
         for set_by in [10_000_000, -10_000_000, i64::MAX, i64::MIN] {
-            let (mut freshness, start) = (StalenessFilter::default(), Instant::now());
-            freshness.judge(start, 0);
-            let judged = (0..100).map(|picture| freshness.judge(start + FRAME * picture, set_by));
+            let (mut filter, start) = (StalenessFilter::default(), Instant::now());
+            filter.judge(start, 0);
+            let judged = (0..100).map(|picture| filter.judge(start + FRAME * picture, set_by));
             let shown = judged.filter(|one| *one == Fresh).count();
             assert_eq!(shown, 100 - 13, "{set_by}");
         }
@@ -190,14 +190,14 @@ mod tests {
     fn forged_times_do_not_make_the_true_ones_late() {
         // The same each time, or another each time; once a picture or thrice.
         for (spread, each) in [(0, 1), (0, 3), (7_000_000_000, 1), (7_000_000_000, 3)] {
-            let (mut freshness, start) = (StalenessFilter::default(), Instant::now());
+            let (mut filter, start) = (StalenessFilter::default(), Instant::now());
             for picture in 0..1_000 {
                 let now = start + FRAME * picture;
-                let honest = freshness.judge(now, i64::from(picture % 7));
+                let honest = filter.judge(now, i64::from(picture % 7));
                 assert_eq!(honest, Fresh, "{spread} {each}");
                 for forged in 0..each {
                     let at = i64::from(picture * each + forged);
-                    freshness.judge(now, i64::MIN / 2 + at * spread);
+                    filter.judge(now, i64::MIN / 2 + at * spread);
                 }
             }
         }
@@ -205,38 +205,38 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_is_believed_among_forged_times() {
-        let (mut freshness, start) = (StalenessFilter::default(), Instant::now());
-        freshness.judge(start, 0);
+        let (mut filter, start) = (StalenessFilter::default(), Instant::now());
+        filter.judge(start, 0);
         let mut shown = 0;
         for picture in 0..50 {
             let now = start + FRAME * picture;
-            shown += u32::from(freshness.judge(now, 3_600_000_000) == Fresh);
+            shown += u32::from(filter.judge(now, 3_600_000_000) == Fresh);
             // The one that forges goes by the old clock.
-            freshness.judge(now, 0);
+            filter.judge(now, 0);
         }
         assert_eq!(shown, 50 - 13);
     }
 
     #[test]
     fn what_waits_now_and_then_sets_no_clock() {
-        let (mut freshness, start) = (StalenessFilter::default(), Instant::now());
+        let (mut filter, start) = (StalenessFilter::default(), Instant::now());
         for picture in 0..1_000 {
             let now = start + FRAME * picture;
-            assert_eq!(freshness.judge(now, 0), Fresh);
+            assert_eq!(filter.judge(now, 0), Fresh);
             if picture % 65 == 64 {
-                assert_eq!(freshness.judge(now, 2_000_000), Waited, "{picture}");
+                assert_eq!(filter.judge(now, 2_000_000), Waited, "{picture}");
             }
         }
     }
 
     #[test]
     fn memory_does_not_grow() {
-        let (mut freshness, now) = (StalenessFilter::default(), Instant::now());
+        let (mut filter, now) = (StalenessFilter::default(), Instant::now());
         for picture in 0..1_000 {
-            freshness.judge(now, picture * 1_500_000);
-            freshness.judge(now, 0);
+            filter.judge(now, picture * 1_500_000);
+            filter.judge(now, 0);
         }
-        assert_eq!(freshness.baselines.len(), MAX_BASELINES);
-        assert_eq!(freshness.baselines[0].transits_micros.len(), MAX_TRANSITS);
+        assert_eq!(filter.baselines.len(), MAX_BASELINES);
+        assert_eq!(filter.baselines[0].transits_micros.len(), MAX_TRANSITS);
     }
 }
