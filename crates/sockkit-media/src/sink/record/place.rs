@@ -34,35 +34,52 @@ pub(super) fn numbered(target: &Path, number: u32) -> PathBuf {
 }
 
 /// A part that is locked is being written; one that is not was left by a program that
-/// died, and goes.
+/// died, and is begun again. None is removed: the name stays with the file that is locked.
 fn create_part(path: &Path) -> Result<(File, PathBuf), RecordError> {
-    let made = match create_new(path) {
-        Err(RecordError::Exists { .. }) if is_abandoned(path) => {
-            fs::remove_file(path).map_err(|source| RecordError::Create {
-                path: path.to_owned(),
-                source,
-            })?;
-            create_new(path)
-        }
-        made => made,
+    let (file, is_left) = match create_new(path) {
+        Ok((file, _)) => (Some(file), false),
+        Err(RecordError::Exists { .. }) => (open_left(path), true),
+        Err(error) => return Err(error),
     };
-    if let Ok((file, _)) = &made {
-        // Where files cannot be locked, a part that is left is in the way for good.
-        let _ = file.try_lock();
+    match file.filter(|file| hold(path, file, is_left)) {
+        Some(file) => Ok((file, path.to_owned())),
+        None => Err(RecordError::Exists {
+            path: path.to_owned(),
+        }),
     }
-    made
 }
 
-fn is_abandoned(path: &Path) -> bool {
+fn open_left(path: &Path) -> Option<File> {
     // A link may lead anywhere, and a pipe would hold up who opens it.
     let is_file = fs::symlink_metadata(path).is_ok_and(|there| there.is_file());
-    let file = is_file.then(|| File::options().write(true).open(path));
-    match file {
-        Some(Ok(file)) => match file.try_lock() {
-            Ok(()) => true,
-            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
-        },
-        _ => false,
+    let file = is_file.then(|| File::options().write(true).open(path).ok());
+    file.flatten()
+}
+
+/// Locks a part, and only then empties it.
+fn hold(path: &Path, file: &File, is_left: bool) -> bool {
+    let is_locked = match file.try_lock() {
+        Ok(()) => true,
+        Err(TryLockError::WouldBlock) => false,
+        // Where files cannot be locked, a part that is left is in the way for good.
+        Err(TryLockError::Error(_)) => !is_left,
+    };
+    // Another may have finished and renamed it before it was locked here.
+    is_locked && names(path, file).unwrap_or(false) && file.set_len(0).is_ok()
+}
+
+/// Whether the path is still that of the file, and the only one.
+fn names(path: &Path, file: &File) -> io::Result<bool> {
+    let (there, open) = (fs::symlink_metadata(path)?, file.metadata()?);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        Ok((there.dev(), there.ino(), there.nlink()) == (open.dev(), open.ino(), 1))
+    }
+    #[cfg(not(unix))]
+    {
+        let known = |file: &fs::Metadata| Ok((file.created()?, file.modified()?, file.len()));
+        Ok::<_, io::Error>(there.is_file() && known(&there)? == known(&open)?)
     }
 }
 
@@ -108,6 +125,48 @@ mod tests {
         drop(writing);
         create(&target, Existing::Replace).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"old");
+    }
+
+    /// Another recorder opens a part, and locks it only once it has got its name.
+    #[cfg(unix)]
+    #[test]
+    fn a_part_that_was_finished_in_the_meantime_is_not_emptied() {
+        let folder = tempfile::tempdir().unwrap();
+        let (part, target) = (folder.path().join("part"), folder.path().join("film"));
+        fs::write(&part, "whole").unwrap();
+        let late = File::options().write(true).open(&part).unwrap();
+        assert!(names(&part, &late).unwrap());
+        fs::rename(&part, &target).unwrap();
+        assert!(!hold(&part, &late, true));
+        fs::write(&part, "of another").unwrap();
+        assert!(!hold(&part, &late, true));
+        assert_eq!(fs::read(&target).unwrap(), b"whole");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_part_with_another_name_besides_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, other) = (folder.path().join("a.mp4"), folder.path().join("other"));
+        fs::write(&target, "old").unwrap();
+        fs::write(&other, "mine").unwrap();
+        fs::hard_link(&other, folder.path().join("a.mp4.part")).unwrap();
+        let made = create(&target, Existing::Replace);
+        assert!(matches!(made, Err(RecordError::Exists { .. })));
+        assert_eq!(fs::read(&other).unwrap(), b"mine");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_part_is_taken_over_under_its_lock_and_not_made_again() {
+        use std::os::unix::fs::MetadataExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (target, part) = (folder.path().join("a"), folder.path().join("a.part"));
+        fs::write(&target, "old").unwrap();
+        fs::write(&part, "left").unwrap();
+        let left = fs::metadata(&part).unwrap().ino();
+        let (file, _) = create(&target, Existing::Replace).unwrap();
+        assert_eq!(file.metadata().unwrap().ino(), left);
     }
 
     #[cfg(unix)]
