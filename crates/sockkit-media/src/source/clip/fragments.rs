@@ -15,6 +15,10 @@ use super::{ClipError, mp4::boxes_at};
 /// [`ClipError::Mp4Offsets`] if it cannot be put so.
 pub(super) fn rebase(bytes: &mut [u8], position: u64) -> Result<(), ClipError> {
     for (tfhd, runs) in absolute(bytes) {
+        // A header with a size of 64 bits is twice as long: its size is elsewhere.
+        if bytes.get(tfhd.begin - 4..tfhd.begin) != Some(b"tfhd") {
+            return Err(ClipError::Mp4Offsets);
+        }
         let base = be64(bytes, tfhd.begin + BASE_AT).ok_or(ClipError::Mp4Offsets)?;
         let shift = i64::try_from(i128::from(base) - i128::from(position))
             .map_err(|_| ClipError::Mp4Offsets)?;
@@ -151,6 +155,22 @@ mod tests {
             let refused = rebase(&mut fragment(base, run), 0);
             assert!(matches!(refused, Err(ClipError::Mp4Offsets)), "{base}");
         }
+    }
+
+    #[test]
+    fn a_header_with_a_size_of_64_bits_is_refused() {
+        let body = [words(&[0x11, 1]), 5_000_u64.to_be_bytes().to_vec()].concat();
+        let size = 16 + body.len() as u64;
+        let header = [
+            words(&[1]),
+            b"tfhd".to_vec(),
+            size.to_be_bytes().to_vec(),
+            body,
+        ];
+        let track = [header.concat(), boxed(b"trun", &words(&[1, 0, 300]))].concat();
+        let mut bytes = boxed(b"moof", &boxed(b"traf", &track));
+        let refused = rebase(&mut bytes, 4_900);
+        assert!(matches!(refused, Err(ClipError::Mp4Offsets)), "{refused:?}");
     }
 
     #[test]
