@@ -31,7 +31,7 @@ pub use self::{
     error::{Damage, StateError},
     state::StateFolder,
 };
-use crate::Fingerprint;
+use crate::{Fingerprint, quic::NAME};
 
 /// An Ed25519 key, and a self-signed certificate for it.
 ///
@@ -135,9 +135,6 @@ impl fmt::Debug for Identity {
         write!(f, "Identity({})", self.made.fingerprint)
     }
 }
-
-/// The same in all certificates: they name no machine and no user.
-const NAME: &str = "sockkit";
 
 const FILE: &str = "identity.pem";
 

@@ -14,7 +14,10 @@ use crate::pairing::{self, PairingError, Party};
 use crate::quic;
 use crate::{Address, Connection, DialError, Scheme, SchemeError};
 #[cfg(feature = "tls")]
-use crate::{FailedBy, tls};
+use crate::{
+    FailedBy,
+    tls::{self, TlsConnector, rustls::pki_types::ServerName},
+};
 
 impl Node {
     /// Connects to `to`.
@@ -86,7 +89,10 @@ impl Node {
             Scheme::Tcp | Scheme::Tls => {
                 let service = pairing::protocol(self.quic.service());
                 let keys = party.identity.dialler(&service).map_err(broken)?;
-                let shaken = self.shake_hands(to, found, began, Arc::new(keys)).await;
+                // The name that the user typed is not for those who listen in.
+                let name = tls::constant_name().map_err(broken)?;
+                let keys = Arc::new(keys);
+                let shaken = self.shake_hands(to, found, began, keys, name).await;
                 shaken.map_err(|error| otherwise(to, error))?
             }
             Scheme::Quic => {
@@ -113,7 +119,8 @@ impl Node {
         let keys = keys.ok_or_else(|| SchemeError::NoKeys {
             address: to.clone(),
         })?;
-        self.shake_hands(to, found, began, keys).await
+        let name = tls::name_of(to.host()).map_err(|source| tls_failed(to, source))?;
+        self.shake_hands(to, found, began, keys, name).await
     }
 
     #[cfg(feature = "tls")]
@@ -123,17 +130,14 @@ impl Node {
         found: &[SocketAddr],
         began: Instant,
         keys: Arc<rustls::ClientConfig>,
+        name: ServerName<'static>,
     ) -> Result<Connection, DialError> {
         let tcp = self.dial_tcp(to, found, began).await?;
-        let shaking = tls::connect(keys, to.host(), tcp);
+        let shaking = TlsConnector::from(keys).connect(name, tcp);
         let shaken = timeout(self.left(began), shaking).await;
         let stream = shaken
             .map_err(|_elapsed| self.too_late(to))?
-            .map_err(|source| FailedBy::Tls {
-                address: to.clone(),
-                source,
-            })
-            .map_err(DialError::Failed)?;
+            .map_err(|source| tls_failed(to, source))?;
         Connection::tls(stream).map_err(broken)
     }
 
@@ -172,6 +176,14 @@ impl Node {
     }
 }
 
+#[cfg(feature = "tls")]
+fn tls_failed(to: &Address, source: io::Error) -> DialError {
+    DialError::Failed(FailedBy::Tls {
+        address: to.clone(),
+        source,
+    })
+}
+
 /// Explains why the listener did not take part in the handshake.
 #[cfg(feature = "pairing")]
 fn otherwise(to: &Address, error: DialError) -> DialError {
@@ -186,15 +198,24 @@ fn otherwise(to: &Address, error: DialError) -> DialError {
             PairingError::OtherService
         }
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => PairingError::Plain,
-        // An older version rejects the handshake as malformed, and closes.
-        None if source.kind() == io::ErrorKind::UnexpectedEof => PairingError::Plain,
-        None if source.kind() == io::ErrorKind::ConnectionReset => PairingError::Plain,
+        // No proof that it does not encrypt: a host at its limit closes too.
+        None if is_close(source.kind()) => PairingError::Closed,
         _ => return error,
     };
     DialError::NotTrusted {
         address: to.clone(),
         source,
     }
+}
+
+#[cfg(feature = "pairing")]
+fn is_close(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+
+    matches!(
+        kind,
+        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
+    )
 }
 
 /// The peer closed the connection before its address could be read.

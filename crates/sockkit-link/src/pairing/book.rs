@@ -16,7 +16,9 @@ pub enum Uses {
     /// By one peer: a number and two words, valid for ten minutes and three
     /// guesses.
     Once,
-    /// By many peers, until the offer ends: three words, 100 wrong guesses.
+    /// By many peers, until the offer ends: three words, 100 wrong guesses. The
+    /// first 64 new ones become known peers, and later ones are trusted until
+    /// the program ends.
     Many,
 }
 
@@ -26,6 +28,15 @@ impl Uses {
         match self {
             Self::Once => 3,
             Self::Many => 100,
+        }
+    }
+
+    /// How many new peers an offer adds to the list of known ones. A code for
+    /// one adds one, and then another is drawn by its user.
+    pub(super) fn places(self) -> usize {
+        match self {
+            Self::Once => usize::MAX,
+            Self::Many => 64,
         }
     }
 

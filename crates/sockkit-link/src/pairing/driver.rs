@@ -63,6 +63,7 @@ impl Party {
         if typed.is_spent() {
             return Err(PairingError::Spent);
         }
+        self.check_room(listener).await?;
         let bound = self.bound(connection, self.identity.fingerprint(), listener)?;
         let (asking, first) = Asking::new(&bound, typed, seed()?);
         connection.write_all(&first).await?;
@@ -93,10 +94,7 @@ impl Party {
             Err(PairingError::State(_)) => Refusal::Internal,
             _ => return answered,
         };
-        // The reason matters more than whether it was delivered.
-        if connection.write_all(&[told.byte()]).await.is_ok() {
-            let _ = connection.shutdown().await;
-        }
+        refuse(connection, told).await;
         answered
     }
 
@@ -138,6 +136,11 @@ impl Party {
         connection.flush().await?;
         let theirs = read::<TAG_BYTES>(connection).await?;
         let own = answering.confirm(&theirs).ok_or(Refusal::Wrong)?;
+        if let Err(error) = self.check_room(dialler).await {
+            guess.give_back();
+            refuse(connection, Refusal::Internal).await;
+            return Err(error);
+        }
         if !guess.was_right() {
             return Err(Refusal::NoCode.into());
         }
@@ -164,6 +167,14 @@ impl Party {
         })
     }
 
+    /// A peer that has the own tag takes itself for paired.
+    async fn check_room(&self, peer: Fingerprint) -> Result<(), PairingError> {
+        let trust = self.trust.clone();
+        let checked = spawn_blocking(move || trust.check_room(peer)).await;
+        let checked = checked.map_err(io::Error::from)?;
+        checked.map_err(|error| PairingError::Store(Box::new(error)))
+    }
+
     async fn pair(
         &self,
         peer: Fingerprint,
@@ -174,6 +185,13 @@ impl Party {
         let paired = spawn_blocking(move || trust.pair(peer, &name, grants)).await;
         let paired = paired.map_err(io::Error::from)?;
         paired.map_err(|error| PairingError::Store(Box::new(error)))
+    }
+}
+
+/// The reason matters more than whether it was delivered.
+async fn refuse(connection: &mut Connection, why: Refusal) {
+    if connection.write_all(&[why.byte()]).await.is_ok() {
+        let _ = connection.shutdown().await;
     }
 }
 

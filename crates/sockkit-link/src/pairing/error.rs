@@ -32,9 +32,15 @@ pub enum PairingError {
     /// The peer sent a malformed message.
     #[error("the peer violated the handshake protocol")]
     Malformed,
-    /// The peer does not encrypt.
+    /// The peer does not encrypt: what it sent is not TLS.
     #[error("the peer does not encrypt; it runs with --plain, or is an older version")]
     Plain,
+    /// The peer closed the connection before it had proved anything.
+    #[error(
+        "the peer closed the connection during the handshake: it is at its limit, or was started \
+         without --code, --known or --allow"
+    )]
+    Closed,
     /// It encrypts, but offers another service at that port.
     #[error("the peer runs another sockkit command at that port; check the port")]
     OtherService,

@@ -3,7 +3,10 @@
 use std::{
     io,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Instant,
 };
 
@@ -68,6 +71,8 @@ struct Shared {
     book: Mutex<Book>,
     /// The code was burnt or replaced.
     changed: Notify,
+    /// How many new peers may still be added to the list of known ones.
+    places: AtomicUsize,
     tell: mpsc::Sender<Told>,
 }
 
@@ -127,6 +132,7 @@ impl Offer {
             fixed,
             book: Mutex::new(Book::new(uses)),
             changed: Notify::new(),
+            places: AtomicUsize::new(uses.places()),
             tell,
         }));
         let news = News {
@@ -159,6 +165,16 @@ impl Offer {
         let until = lifetime.map(|lifetime| now() + lifetime);
         self.0.book().show(code, until);
         self.0.changed.notify_one();
+    }
+
+    /// Whether one more new peer may be added to the list of known ones: the
+    /// holder of a code may make any number of keys.
+    pub(crate) fn takes_place(&self) -> bool {
+        let taken = self
+            .0
+            .places
+            .fetch_update(Relaxed, Relaxed, |places| places.checked_sub(1));
+        taken.is_ok()
     }
 
     /// Counts a guess before anything is sent.

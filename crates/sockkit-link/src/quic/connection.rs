@@ -14,7 +14,7 @@ use quinn::{
 use sockkit_core::server::Permit;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -277,22 +277,48 @@ impl AsyncWrite for Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         let connection = self.handle.connection.clone();
-        if self.is_through() {
+        let (time, permit) = (draining_time(&connection), self.permit.take());
+        let is_through = self.is_through();
+        if is_through {
             connection.close(CLOSE_OK, b"through");
-            return;
+        } else {
+            // A close frame is sent once, and may not fit into the peer's
+            // buffer. These two are repeated until acknowledged. They fail if
+            // that direction has ended.
+            let _ = self.send.reset(ABANDONED);
+            let _ = self.recv.stop(ABANDONED);
         }
-        // A close frame is sent once, and may not fit into the peer's buffer.
-        // These two are repeated until acknowledged. They fail if that
-        // direction has ended.
-        let _ = self.send.reset(ABANDONED);
-        let _ = self.recv.stop(ABANDONED);
-        let abandoned = CloseOnDrop::unless_kept(connection);
-        if !self.peer_is_gone
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            runtime.spawn(abandoned.until_the_peer_closes());
+        let abandoned = (!is_through).then(|| CloseOnDrop::unless_kept(connection));
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let peer_is_gone = self.peer_is_gone;
+        if permit.is_some() || !is_through && !peer_is_gone {
+            runtime.spawn(async move {
+                match abandoned {
+                    Some(abandoned) if !peer_is_gone => abandoned.until_the_peer_closes().await,
+                    abandoned => drop(abandoned),
+                }
+                if let Some(permit) = permit {
+                    linger(permit, time).await;
+                }
+            });
         }
     }
+}
+
+/// Keeps the permit of a connection that has just been closed: quinn counts it
+/// among the open ones for `time`, and so must its host's share. Otherwise one
+/// host that opens and closes connections could close the door to all.
+pub(super) async fn linger(permit: Permit, time: Duration) {
+    sleep(time).await;
+    drop(permit);
+}
+
+/// How long quinn remembers a closed connection: three times the probe timeout
+/// (RFC 9000, section 10.2), with the variation of a first measurement.
+pub(super) fn draining_time(connection: &quinn::Connection) -> Duration {
+    3 * (3 * connection.rtt() + MAX_ACK_DELAY)
 }
 
 /// Closes an abandoned connection when dropped: quinn itself would close it
@@ -342,3 +368,6 @@ impl fmt::Debug for Connection {
 
 /// For a peer that was notified; several retransmissions on a LAN.
 const PEERS_TIME_TO_CLOSE: Duration = Duration::from_secs(1);
+
+/// The protocol's default, and the granularity of its timers.
+const MAX_ACK_DELAY: Duration = Duration::from_millis(26);

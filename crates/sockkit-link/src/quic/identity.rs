@@ -67,5 +67,6 @@ fn no_suite(error: NoInitialCipherSuite) -> io::Error {
     io::Error::other(error)
 }
 
-/// The server name sent by a dialler; it is not verified.
-pub(super) const NAME: &str = "sockkit";
+/// The server name sent by a dialler, in the clear, and the one in all
+/// certificates: it names no machine and no user, and is not verified.
+pub(crate) const NAME: &str = "sockkit";

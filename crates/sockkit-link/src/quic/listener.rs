@@ -14,13 +14,18 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Connection, Fingerprint, QuicConfig, connection::CloseOnDrop, identity, socket};
+use super::{
+    Connection, Fingerprint, QuicConfig,
+    connection::{CloseOnDrop, draining_time, linger},
+    identity, socket,
+};
 
 /// A UDP socket that accepts QUIC connections.
 ///
 /// Handshakes run concurrently in the background, each with a timeout, and one
-/// host gets only its share of the permits: a peer that sends garbage or stalls
-/// does not keep others out. Dropping the listener aborts pending handshakes;
+/// host gets only its share of the permits: a peer that sends garbage, stalls or
+/// leaves at once does not keep others out. A permit is held until the protocol
+/// has forgotten the closed connection. Dropping the listener aborts pending handshakes;
 /// accepted connections stay open.
 #[derive(Debug)]
 pub struct Listener {
@@ -179,8 +184,10 @@ impl Acceptor {
     /// connection until it is accepted.
     async fn admit(&self, incoming: Incoming, permit: Permit) {
         let peer = incoming.remote_address();
+        let mut draining = UNMEASURED_DRAINING;
         let begun = async {
             let connection = incoming.accept()?.await?;
+            draining = draining_time(&connection);
             let abandoned = CloseOnDrop::unless_kept(connection.clone());
             let (send, recv) = connection.accept_bi().await?;
             abandoned.keep();
@@ -194,10 +201,13 @@ impl Acceptor {
                         .holding(permit);
                 // Fails if the listener was dropped.
                 let _ = self.ready.send(connection).await;
+                return;
             }
             Ok(Err(error)) => tracing::debug!(%peer, %error, "handshake failed"),
             Err(_elapsed) => tracing::debug!(%peer, "handshake timed out"),
         }
+        // Ends early with the listener.
+        linger(permit, draining).await;
     }
 }
 
@@ -206,6 +216,9 @@ fn without_certificate(error: io::Error) -> BindError {
     let message = format!("cannot make a certificate: {error}");
     io::Error::new(error.kind(), message).into()
 }
+
+/// Three probe timeouts with QUIC's initial round-trip time, 333 ms.
+const UNMEASURED_DRAINING: Duration = Duration::from_secs(3);
 
 const MAX_WAITING: usize = 256;
 const WAITING_BUFFER_BYTES: u64 = 64 << 10;
@@ -233,7 +246,27 @@ mod tests {
         let error = connect(to).await.unwrap_err();
         assert!(matches!(error, ConnectError::Busy { .. }), "{error:?}");
         listener.accept().await.unwrap();
-        connect(to).await.unwrap();
+        // Its permit lingers.
+        let again = async { while connect(to).await.is_err() {} };
+        timeout(Duration::from_secs(10), again).await.unwrap();
+    }
+
+    /// Connections that close as soon as they are complete: the host's share
+    /// limits them too, while quinn still counts them.
+    #[tokio::test]
+    async fn a_host_that_leaves_at_once_does_not_close_the_door_to_another() {
+        let config = QuicConfig::default().max_connections(8);
+        let listener = Listener::bind_with(([127, 0, 0, 1], 0).into(), &config).unwrap();
+        let to = listener.local_addr().unwrap();
+        for _ in 0..16 {
+            let dialled = try_dial_from([127, 0, 0, 1], to).await;
+            if let Ok((connection, _)) = dialled {
+                connection.close(0_u8.into(), b"");
+            }
+            assert!(listener.endpoint.open_connections() <= 3);
+        }
+        let honest = dial_from([127, 0, 0, 2], to).await;
+        honest.1.close(0_u8.into(), b"");
     }
 
     #[tokio::test]
@@ -257,6 +290,13 @@ mod tests {
 
     /// Dials from another loopback address.
     async fn dial_from(from: [u8; 4], to: SocketAddr) -> (quinn::Connection, Endpoint) {
+        try_dial_from(from, to).await.unwrap()
+    }
+
+    async fn try_dial_from(
+        from: [u8; 4],
+        to: SocketAddr,
+    ) -> Result<(quinn::Connection, Endpoint), quinn::ConnectionError> {
         let config = QuicConfig::default();
         let tls = Arc::new(identity::dialler(&config).unwrap());
         let mut client = quinn::ClientConfig::new(tls);
@@ -266,6 +306,6 @@ mod tests {
             .unwrap();
         let endpoint = socket::endpoint(socket, None).unwrap();
         let connecting = endpoint.connect_with(client, to, identity::NAME).unwrap();
-        (connecting.await.unwrap(), endpoint)
+        Ok((connecting.await?, endpoint))
     }
 }

@@ -77,6 +77,8 @@ pub use self::{
 };
 use crate::Fingerprint;
 pub(crate) use error::lost;
+#[cfg(feature = "pairing")]
+pub(crate) use identity::NAME;
 
 /// Name of the protocol spoken over the stream, unless [`QuicConfig::protocol`]
 /// sets another.

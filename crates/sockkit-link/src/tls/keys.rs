@@ -2,12 +2,7 @@
 
 use std::{io, net::IpAddr, sync::Arc};
 
-use sockkit_core::tcp;
-
-use super::{
-    TlsConnector, client,
-    rustls::{self, pki_types::ServerName},
-};
+use super::rustls::{self, pki_types::ServerName};
 use crate::Host;
 
 /// The certificates that a node presents and trusts.
@@ -17,16 +12,8 @@ pub(crate) struct Keys {
     pub(crate) server: Option<Arc<rustls::ServerConfig>>,
 }
 
-/// The dialler's handshake. The listener must prove the host's name.
-pub(crate) async fn connect(
-    config: Arc<rustls::ClientConfig>,
-    host: &Host,
-    tcp: tcp::Connection,
-) -> io::Result<client::TlsStream<tcp::Connection>> {
-    TlsConnector::from(config).connect(name(host)?, tcp).await
-}
-
-fn name(host: &Host) -> io::Result<ServerName<'static>> {
+/// The name that a listener without an identity must prove.
+pub(crate) fn name_of(host: &Host) -> io::Result<ServerName<'static>> {
     let bad = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
     match host {
         Host::V4(ip) => Ok(IpAddr::from(*ip).into()),
@@ -39,4 +26,11 @@ fn name(host: &Host) -> io::Result<ServerName<'static>> {
         }
         Host::Unspecified => Err(bad("no host to authenticate".to_owned())),
     }
+}
+
+/// The name sent, in the clear, to a listener that proves its key instead. The
+/// same as over QUIC.
+#[cfg(feature = "pairing")]
+pub(crate) fn constant_name() -> io::Result<ServerName<'static>> {
+    ServerName::try_from(crate::quic::NAME).map_err(io::Error::other)
 }

@@ -6,4 +6,6 @@ mod handler;
 mod keys;
 
 pub use self::handler::Tls;
-pub(crate) use self::keys::{Keys, connect};
+#[cfg(feature = "pairing")]
+pub(crate) use self::keys::constant_name;
+pub(crate) use self::keys::{Keys, name_of};

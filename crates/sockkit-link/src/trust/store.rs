@@ -175,6 +175,17 @@ impl PeerStore {
         })
     }
 
+    /// Checks that a peer can be added, before it is told that it was.
+    pub(crate) fn check_room(&self, key: Fingerprint) -> Result<(), PeerError> {
+        let _lock = self.folder.lock()?;
+        let peers = self.peers()?;
+        let is_known = peers.iter().any(|peer| peer.fingerprint == key);
+        match is_known || peers.len() < MAX_PEERS {
+            true => Ok(()),
+            false => Err(PeerError::Full),
+        }
+    }
+
     /// Renames a peer.
     ///
     /// # Errors

@@ -43,7 +43,16 @@ pub struct Trust {
     typed: Option<TypedCode>,
     offer: Option<Offer>,
     /// Peers paired by this node, so that reconnecting needs no code.
-    paired: Arc<Mutex<Vec<(Fingerprint, String)>>>,
+    paired: Arc<Mutex<Vec<Paired>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Paired {
+    key: Fingerprint,
+    name: String,
+    /// Whether it was also added to the known peers, whose list decides then:
+    /// its user may remove it.
+    is_stored: bool,
 }
 
 impl Trust {
@@ -101,7 +110,7 @@ impl Trust {
     /// knows it.
     pub(crate) fn typed_for(&self, key: Fingerprint) -> Option<&TypedCode> {
         let typed = self.typed.as_ref()?;
-        let paired = self.paired().iter().any(|(one, _)| *one == key);
+        let paired = self.paired().iter().any(|peer| peer.key == key);
         (!paired).then_some(typed)
     }
 
@@ -130,18 +139,16 @@ impl Trust {
         key: Fingerprint,
         may: impl Fn(&super::KnownPeer) -> bool,
     ) -> Result<Option<Result<AuthenticatedPeer, Refusal>>, StateError> {
-        // A peer may be removed from the list.
-        let is_kept = self.known.is_some() && !self.forgets;
-        let paired = self.paired().iter().find(|(one, _)| *one == key).cloned();
-        let paired = paired.filter(|_| !is_kept);
+        let paired = self.paired().iter().find(|peer| peer.key == key).cloned();
+        let paired = paired.filter(|peer| !peer.is_stored);
         let known = match &self.known {
             Some((store, _)) => store.get(key)?,
             None => None,
         };
         let name = known.as_ref().map(|peer| peer.name.clone());
         let peer = |by, name| Some(Ok(AuthenticatedPeer::new(key, name, by)));
-        if let Some((_, called)) = paired {
-            return Ok(peer(ProvedBy::Code, name.or(Some(called))));
+        if let Some(paired) = paired {
+            return Ok(peer(ProvedBy::Code, name.or(Some(paired.name))));
         }
         if self.pinned.contains(&key) {
             return Ok(peer(ProvedBy::Pinned, name));
@@ -159,6 +166,14 @@ impl Trust {
         })
     }
 
+    /// Checks that a peer can be remembered, before it is told that it was.
+    pub(crate) fn check_room(&self, key: Fingerprint) -> Result<(), PeerError> {
+        match &self.known {
+            Some((store, _)) if !self.forgets => store.check_room(key),
+            _ => Ok(()),
+        }
+    }
+
     /// Remembers a peer that has proved that it knows the code, and grants it
     /// the right if this side showed the code.
     pub(crate) fn pair(
@@ -168,22 +183,42 @@ impl Trust {
         grants: bool,
     ) -> Result<AuthenticatedPeer, PeerError> {
         let mut peer = AuthenticatedPeer::new(key, Some(cleaned(name, key)), ProvedBy::Code);
+        let mut is_stored = false;
         if let Some((store, right)) = &self.known {
-            if !self.forgets {
+            is_stored = !self.forgets && self.may_store(store, key, grants)?;
+            if is_stored {
                 let namesakes = store.remember(key, name, grants.then_some(*right))?;
                 peer.namesakes = namesakes.len();
             }
             peer.name = store.get(key)?.map(|known| known.name).or(peer.name);
         }
-        let mut paired = self.paired();
-        if paired.len() < MAX_PAIRED && paired.iter().all(|(one, _)| *one != key) {
-            paired.push((key, peer.name.clone().unwrap_or_default()));
+        let mut all = self.paired();
+        if all.len() < MAX_PAIRED && all.iter().all(|one| one.key != key) {
+            all.push(Paired {
+                key,
+                name: peer.name.clone().unwrap_or_default(),
+                is_stored,
+            });
         }
-        drop(paired);
+        drop(all);
         Ok(peer)
     }
 
-    fn paired(&self) -> MutexGuard<'_, Vec<(Fingerprint, String)>> {
+    /// Peers that a shown code lets in may be added only up to a limit.
+    fn may_store(
+        &self,
+        store: &PeerStore,
+        key: Fingerprint,
+        grants: bool,
+    ) -> Result<bool, StateError> {
+        let offer = self.offer.as_ref().filter(|_| grants);
+        Ok(match offer {
+            Some(offer) => store.get(key)?.is_some() || offer.takes_place(),
+            None => true,
+        })
+    }
+
+    fn paired(&self) -> MutexGuard<'_, Vec<Paired>> {
         self.paired.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -196,7 +231,7 @@ mod tests {
     use tempfile::{TempDir, tempdir};
 
     use super::*;
-    use crate::identity::StateFolder;
+    use crate::{identity::StateFolder, pairing::Uses};
 
     fn key(number: u8) -> Fingerprint {
         Fingerprint::of_key(&[number])
@@ -265,6 +300,25 @@ mod tests {
         trust.pair(key(1), "desk", false).unwrap();
         assert!(trust.typed_for(key(1)).is_none());
         assert!(trust.typed_for(key(2)).is_some());
+    }
+
+    /// One that knows the code may make any number of keys.
+    #[test]
+    fn a_code_for_many_adds_no_more_than_its_share_of_the_list() {
+        let (_home, store) = store();
+        let (offer, _news) = Offer::new(Uses::Many).unwrap();
+        let trust = Trust::none().known(store.clone(), Right::Give).offer(offer);
+        for number in 0..70 {
+            trust.pair(key(number), "one", true).unwrap();
+            // Again, which takes no place.
+            trust.pair(key(0), "one", true).unwrap();
+        }
+        assert_eq!(store.peers().unwrap().len(), 64);
+        assert_eq!(accepted(&trust, 63), Ok(ProvedBy::Known));
+        // In this run alone.
+        assert_eq!(accepted(&trust, 64), Ok(ProvedBy::Code));
+        let next = Trust::none().known(store, Right::Give);
+        assert_eq!(accepted(&next, 64), Err(Refusal::Unknown));
     }
 
     #[test]

@@ -341,6 +341,80 @@ async fn a_peer_in_the_clear_is_told_from_one_that_encrypts() {
     assert!(matches!(why(dialled), PairingError::Plain));
 }
 
+/// A host at its limit does the same: no reason to try it without encryption.
+#[tokio::test]
+async fn a_peer_that_hangs_up_is_not_called_one_in_the_clear() {
+    let laptop = node(&identity("laptop"), typed(Some(code("7-coral-lamp"))));
+    for reads in [false, true] {
+        let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = tcp.local_addr().unwrap();
+        let to = Address::new(Scheme::Tcp, at.into(), at.port());
+        let answers = async {
+            let (mut stream, _) = tcp.accept().await.unwrap();
+            let mut hello = [0; 4_096];
+            // What was not read makes it a reset.
+            if reads {
+                assert_ne!(stream.read(&mut hello).await.unwrap(), 0);
+            } else {
+                stream.readable().await.unwrap();
+            }
+        };
+        let dialled = soon(async { tokio::join!(laptop.dial(&to), answers).0 }).await;
+        let error = why(dialled);
+        assert!(matches!(error, PairingError::Closed), "{error:?}");
+        assert!(!error.to_string().contains("--plain"));
+    }
+}
+
+/// Those who listen in see no name that the user typed.
+#[tokio::test]
+async fn the_name_in_the_clear_is_the_same_for_all_hosts() {
+    let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = tcp.local_addr().unwrap().port();
+    let to: Address = format!("tcp://localhost:{port}").parse().unwrap();
+    let laptop = node(&identity("laptop"), typed(Some(code("7-coral-lamp"))));
+    let hears = async {
+        let (mut stream, _) = tcp.accept().await.unwrap();
+        let mut header = [0; 5];
+        stream.read_exact(&mut header).await.unwrap();
+        let mut hello = vec![0; u16::from_be_bytes([header[3], header[4]]).into()];
+        stream.read_exact(&mut hello).await.unwrap();
+        hello
+    };
+    let hello = soon(async { tokio::join!(laptop.dial(&to), hears).1 }).await;
+    let says = |text: &[u8]| hello.windows(text.len()).any(|part| part == text);
+    assert!(says(quic::NAME.as_bytes()) && !says(b"localhost"));
+}
+
+/// The list is checked before the peer takes itself for paired, and the code
+/// stays valid.
+#[tokio::test]
+async fn a_peer_that_cannot_be_remembered_is_told_so() {
+    for scheme in SCHEMES {
+        let (home, known) = store();
+        let first = Identity::throw_away().unwrap().fingerprint();
+        known.remember(first, "first", None).unwrap();
+        let list = home.path().join("state/peers");
+        let good = std::fs::read(&list).unwrap();
+        std::fs::write(&list, "damaged").unwrap();
+        let (offer, _news) = Offer::new(Uses::Once).unwrap();
+        let shown = offer.code();
+        let trust = Trust::none().known(known, Right::Give).offer(offer.clone());
+        let mut acceptor = listen(scheme, &node(&identity("desk"), trust)).await;
+        let laptop = node(&identity("laptop"), typed(shown.clone()));
+        let to = acceptor.address();
+        for _ in 0..5 {
+            let typed = node(&identity("laptop"), typed(shown.clone()));
+            assert_eq!(refused(soon(typed.dial(&to)).await), Refusal::Internal);
+            assert_eq!(offer.code(), shown);
+        }
+        std::fs::write(&list, good).unwrap();
+        let (dialled, accepted) =
+            soon(async { tokio::join!(laptop.dial(&to), acceptor.accept()) }).await;
+        assert!(dialled.is_ok() && accepted.is_ok());
+    }
+}
+
 #[tokio::test]
 async fn another_service_is_told_of() {
     for scheme in SCHEMES {
