@@ -22,6 +22,7 @@ mod interrupt;
 mod key;
 mod link;
 mod logging;
+mod meeting;
 mod options;
 mod outgoing;
 mod peers;

@@ -22,10 +22,11 @@ use tokio::time::sleep;
 use crate::{
     address::{self, shown},
     link::{self, CloseWaiter},
+    meeting::Meeting,
     pipe::Output,
     prompt::{self, OfferView, Question},
     say,
-    secure::{self, Purpose, Side},
+    secure::{Purpose, Side},
     transfer::{self, Bar},
 };
 
@@ -53,14 +54,6 @@ pub(crate) struct Args {
     /// Write the contents of the files to standard output instead, one after the other
     #[arg(long, conflicts_with_all = ["into", "on_conflict", "keep_executable"])]
     stdout: bool,
-    /// Listen here for a sender
-    #[arg(
-        long,
-        value_name = "[quic://][ADDR][:PORT]",
-        value_parser = address::files,
-        default_value = address::FILES_DEFAULT,
-    )]
-    listen: Address,
     /// Connect to a listening sender instead
     #[arg(
         long,
@@ -69,9 +62,6 @@ pub(crate) struct Args {
         conflicts_with = "listen",
     )]
     from: Option<Address>,
-    /// Accept without asking; required without a terminal
-    #[arg(short, long)]
-    yes: bool,
     /// What to do if a file already exists
     #[arg(long, value_enum, default_value_t = Policy::Resume)]
     on_conflict: Policy,
@@ -92,7 +82,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "from")]
     keep_listening: bool,
     #[command(flatten)]
-    secure: secure::Security,
+    meeting: Meeting,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -125,9 +115,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 
 async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
     let target = Target::of(&args)?;
-    prompt::can_ask(args.yes)?;
+    prompt::can_ask(args.meeting.yes)?;
     let config = config(&args);
     let secure = args
+        .meeting
         .secure
         .read(Purpose {
             side: args.from.as_ref().map_or(Side::Listens, |_| Side::Dials),
@@ -150,8 +141,12 @@ async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
             Ended::Left => bail!("nothing was received"),
         };
     }
+    let at = match &args.meeting.listen {
+        Some(at) => at.clone(),
+        None => address::files(address::FILES_DEFAULT)?,
+    };
     let listen = link::listen::<Offer<Connection>>;
-    let mut waiting = listen(&args.listen, config, secure, goodbye).await?;
+    let mut waiting = listen(&at, config, secure, goodbye).await?;
     if !args.no_announce {
         goodbye.announce(Role::Receiver);
     }
@@ -251,7 +246,7 @@ async fn receive_one(
     args: &Args,
 ) -> anyhow::Result<Ended> {
     let (question, compared_bytes) = show(&incoming, address, target, args);
-    if !args.yes {
+    if !args.meeting.yes {
         let answer = match incoming.hold(question.ask()).await {
             Ok(answer) => answer?,
             Err(error) => {

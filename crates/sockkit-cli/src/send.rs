@@ -16,6 +16,7 @@ use crate::{
     address::{self, shown},
     find,
     link::{self, CloseWaiter},
+    meeting::Meeting,
     pipe::{Given, Input},
     prompt::{self, Request},
     secure::{self, Purpose, Secure, Side},
@@ -51,21 +52,11 @@ pub(crate) struct Args {
         value_name = "[quic://]HOST[:PORT]",
         value_parser = address::files,
         default_value = address::FILES_DEFAULT,
+        conflicts_with = "listen",
     )]
     to: Address,
-    /// Listen here for a receiver instead
-    #[arg(
-        long,
-        value_name = "[quic://][ADDR][:PORT]",
-        value_parser = address::files,
-        conflicts_with = "to",
-    )]
-    listen: Option<Address>,
-    /// With --listen: send without asking; required without a terminal
-    #[arg(short, long, requires = "listen")]
-    yes: bool,
     #[command(flatten)]
-    secure: secure::Security,
+    meeting: Meeting,
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
@@ -77,10 +68,13 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
         paths,
         name,
         to,
+        meeting,
+    } = args;
+    let Meeting {
         listen,
         yes,
         secure,
-    } = args;
+    } = meeting;
     check_input(&paths, name.as_deref(), &secure)?;
     let secure = secure
         .read(Purpose {
