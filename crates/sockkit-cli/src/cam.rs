@@ -160,6 +160,15 @@ async fn list() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What the connections of viewers are for.
+const VIEWERS: Purpose = Purpose {
+    side: Side::Listens,
+    right: Right::Watch,
+    uses: Uses::Many,
+    there: "sockkit view",
+    address: ToString::to_string,
+};
+
 /// Sends until the time is up or Ctrl-C is pressed.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     if args.list {
@@ -170,16 +179,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     if let Some(to) = addresses.iter().find(|to| to.scheme() == Scheme::Udp) {
         args.secure.check(to)?;
     }
-    let secure = args
-        .secure
-        .read(Purpose {
-            side: Side::Listens,
-            right: Right::Watch,
-            uses: Uses::Many,
-            there: "sockkit view",
-            address: ToString::to_string,
-        })
-        .await?;
+    let secure = args.secure.read(VIEWERS).await?;
     let mut source = Source::open(&args.source, args.source_config())
         .await
         .with_context(|| format!("cannot open the source {}", args.source))?;

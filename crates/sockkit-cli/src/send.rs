@@ -1,6 +1,9 @@
 //! `sockkit send`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, bail};
 use sockkit::{
@@ -136,8 +139,8 @@ fn gather(paths: &[PathBuf], name: &str) -> anyhow::Result<Given> {
     }
 }
 
-fn is_input(path: &PathBuf) -> bool {
-    path.as_os_str() == "-"
+fn is_input(path: &Path) -> bool {
+    path == Path::new("-")
 }
 
 /// Refuses what standard input cannot be at the same time.
@@ -146,7 +149,7 @@ fn check_input(
     name: Option<&str>,
     secure: &secure::Security,
 ) -> anyhow::Result<()> {
-    if !paths.iter().any(is_input) {
+    if !paths.iter().any(|path| is_input(path)) {
         if name.is_some() {
             bail!("--name is for standard input: give - as the path");
         }
