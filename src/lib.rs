@@ -60,6 +60,7 @@
 //! | send large messages as datagrams, with parity against loss | [`shard`](shard/index.html) |
 //! | send messages over any transport | [`link::channel`](link/channel/index.html) |
 //! | send files, verified and resumable | [`file`](file/index.html) |
+//! | send files to many receivers at once | [`file::group`](file/group/index.html) |
 //! | encrypt a server | [`tls`](tls/index.html), [`quic`](quic/index.html) |
 //! | authenticate both sides, by keys or by a code | [`link::pairing`](link/pairing/index.html), [`link::trust`](link/trust/index.html) |
 //! | find a machine by name on the local network | [`link::discovery`](link/discovery/index.html) |
@@ -82,6 +83,7 @@
 //! | --- | --- |
 //! | `codec` (default) | [`frame`](frame/index.html), [`pack`](pack/index.html), [`shard`](shard/index.html), [`link::channel`](link/channel/index.html) |
 //! | `file` | [`file`](file/index.html) |
+//! | `group` | [`file::group`](file/group/index.html): a file to many receivers, by multicast |
 //! | `tls` | [`tls`](tls/index.html), by rustls |
 //! | `quic` | [`quic`](quic/index.html), by quinn |
 //! | `pairing` | [`link::identity`](link/identity/index.html), [`link::pairing`](link/pairing/index.html), [`link::trust`](link/trust/index.html): mutual authentication |

@@ -31,6 +31,8 @@
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod driver;
+#[cfg(feature = "group")]
+pub mod group;
 mod store;
 
 pub use sockkit_codec::file::{

@@ -284,6 +284,20 @@ fn take_hello_body(input: &mut &[u8]) -> Option<Hello> {
     })
 }
 
+/// Encodes an offer for another protocol, as the body of a session's offer.
+pub fn encode_manifest(manifest: &Manifest) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_manifest(manifest, &mut out);
+    out
+}
+
+/// Decodes what [`encode_manifest`] encoded. `None` if it is not valid. Its numbers
+/// and names are as the peer sent them.
+pub fn decode_manifest(mut bytes: &[u8]) -> Option<Manifest> {
+    let manifest = take_manifest(&mut bytes)?;
+    bytes.is_empty().then_some(manifest)
+}
+
 fn put_manifest(manifest: &Manifest, out: &mut Vec<u8>) {
     out.put_u8(match manifest.integrity {
         Integrity::Unverified => 0,

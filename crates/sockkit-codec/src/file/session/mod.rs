@@ -30,7 +30,7 @@ mod tests;
 
 pub use self::{
     error::{Abort, MessageKind, SessionError},
-    message::{Hello, Role, WORKING},
+    message::{Hello, Role, WORKING, decode_manifest, encode_manifest},
     receiver::{ReceiverEvent, ReceiverSession},
     review::{Limits, Reviewed, review},
     sender::{FileEncoder, Job, Plan, SenderEvent, SenderSession},
