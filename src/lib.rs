@@ -96,6 +96,12 @@
 //! | `h264` | H.264 in recordings and clips; needs a C++ compiler and is not part of `full` |
 //! | `testing` | [`testing`](testing/index.html): simulated links, network namespaces |
 //!
+//! # Types of other crates
+//!
+//! A new major version of these is one of this crate too: tokio 1 and bytes 1 everywhere; tokio-util 0.7
+//! by its `Decoder` and `Encoder`, which [`frame`](frame/index.html) implements; rustls 0.23 and
+//! tokio-rustls 0.26, which [`tls`](tls/index.html) re-exports; axum 0.8 with `web`.
+//!
 //! This crate is a facade: it re-exports `sockkit-core` and the crates above it.
 //!
 //! [book]: https://github.com/sockkit/sockkit/blob/main/docs/en/index.md
