@@ -195,7 +195,7 @@ fn page() -> String {
             Access::ReadOnly => " Read only.",
         };
         page += &format!(
-            "| `{name}` | [`{method}`](../sockkit/options/struct.Live.html#method.{method}) | `{value_type}`{unit} | {default} | {scope} | {platforms} | {summary}{read_only} |\n"
+            "| `{name}` | [`{method}`](https://docs.rs/sockkit/latest/sockkit/options/struct.Live.html#method.{method}) | `{value_type}`{unit} | {default} | {scope} | {platforms} | {summary}{read_only} |\n"
         );
     }
     page
@@ -204,12 +204,12 @@ fn page() -> String {
 const PAGE_HEAD: &str = "\
 # Socket options
 
-Every option that [`SocketOptions`](../sockkit/options/struct.SocketOptions.html) sets and
-[`Live`](../sockkit/options/struct.Live.html) reads, made from the code. `sockkit options` shows the values that they have
+Every option that [`SocketOptions`](https://docs.rs/sockkit/latest/sockkit/options/struct.SocketOptions.html) sets and
+[`Live`](https://docs.rs/sockkit/latest/sockkit/options/struct.Live.html) reads, made from the code. `sockkit options` shows the values that they have
 on your machine, and the example `sockopts` sets those of the course and reads them back. What is said of macOS and Windows is from their
 documentation and was not run there.
 
-`TCP_INFO` is a report and not a value: [`Live::tcp_info`](../sockkit/options/struct.Live.html#method.tcp_info).
+`TCP_INFO` is a report and not a value: [`Live::tcp_info`](https://docs.rs/sockkit/latest/sockkit/options/struct.Live.html#method.tcp_info).
 
 | option | method | value | default | sockets | exists on | what it does |
 | --- | --- | --- | --- | --- | --- | --- |
