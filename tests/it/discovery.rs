@@ -11,7 +11,9 @@ use std::{
 use sockkit::{
     link::{
         Address,
-        discovery::{Announcement, Announcer, Found, LookupError, Obstacle, Role, find, lookup},
+        discovery::{
+            Announcement, Announcer, Found, LookupError, Obstacle, Role, Wanted, find, lookup,
+        },
     },
     testing::{
         lab::{Host, Lab},
@@ -59,8 +61,12 @@ fn porch() -> Announcement {
     Announcement::new(Role::Camera, "porch", &at)
 }
 
+fn called(name: &str) -> Wanted {
+    Wanted::Name(name.to_owned())
+}
+
 fn look(host: &Host) -> Result<Found, LookupError> {
-    host.block_on(async || lookup(Role::Camera, "porch", WITHIN).await)
+    host.block_on(async || lookup(Role::Camera, called("porch"), WITHIN).await)
 }
 
 fn ipv4(lab: &Lab, host: u8, network: u8) -> SocketAddr {
@@ -76,7 +82,7 @@ fn a_name_is_found_without_a_default_route_in_both_orders_of_start() {
     // The one that looks was there before.
     let looking = lab
         .host(1)
-        .spawn(async || lookup(Role::Camera, "porch", WITHIN).await.unwrap());
+        .spawn(async || lookup(Role::Camera, called("porch"), WITHIN).await.unwrap());
     let _announced = Announced::start(lab.host(0), porch());
     assert_eq!(looking.join().unwrap().addresses()[0], there);
     // And after it.
@@ -158,7 +164,7 @@ fn two_of_one_name_on_one_host_are_both_found_and_told_apart() {
         .map(|name| {
             let found = lab
                 .host(1)
-                .block_on(async || lookup(Role::Camera, name, WITHIN).await.unwrap());
+                .block_on(async || lookup(Role::Camera, called(name), WITHIN).await.unwrap());
             found.address().port()
         })
         .collect();
@@ -175,6 +181,38 @@ fn one_that_knows_the_identity_recognises_it() {
     let found = look(lab.host(1)).unwrap();
     let hint = found.hint().unwrap();
     assert!(hint.is_of(&[7; 32]) && !hint.is_of(&[8; 32]));
+    let by_identity = |identity, timeout| {
+        let wanted = Wanted::Identity([identity; 32]);
+        lab.host(1)
+            .block_on(async move || lookup(Role::Camera, wanted, timeout).await)
+    };
+    assert_eq!(by_identity(7, WITHIN).unwrap().name(), "porch");
+    assert!(by_identity(8, Duration::from_millis(300)).is_err());
+}
+
+#[test]
+fn a_code_is_found_by_its_number_and_by_the_next_one_when_it_is_replaced() {
+    let Some(lab) = Lab::new("discovery: numbers of codes", 2, 1) else {
+        return;
+    };
+    let (show, mut shown) = tokio::sync::mpsc::unbounded_channel();
+    let announcing = lab.host(0).spawn(async move || {
+        let announcer = Announcer::start(&porch().code_number(7)).unwrap();
+        while let Some(number) = shown.recv().await {
+            announcer.show_code(number).unwrap();
+        }
+    });
+    let by_number = |number, timeout| {
+        let wanted = Wanted::Code(number);
+        lab.host(1)
+            .block_on(async move || lookup(Role::Camera, wanted, timeout).await)
+    };
+    assert_eq!(by_number(7, WITHIN).unwrap().code_number(), Some(7));
+    show.send(8).unwrap();
+    assert_eq!(by_number(8, WITHIN).unwrap().code_number(), Some(8));
+    assert!(by_number(7, Duration::from_millis(300)).is_err());
+    drop(show);
+    announcing.join().unwrap();
 }
 
 #[test]
@@ -190,7 +228,7 @@ fn what_has_ended_is_not_found() {
         .block_on(async || find(Duration::from_secs(1)).await.unwrap());
     assert_eq!(found, []);
     let other_role = lab.host(1).block_on(async || {
-        lookup(Role::Receiver, "porch", Duration::from_millis(300))
+        lookup(Role::Receiver, called("porch"), Duration::from_millis(300))
             .await
             .unwrap_err()
     });
@@ -212,7 +250,7 @@ fn without_a_network_it_says_so() {
     // The kernel notes it a moment later.
     let obstacle = loop {
         let looked = lab.host(0).block_on(async || {
-            lookup(Role::Camera, "porch", Duration::from_millis(200))
+            lookup(Role::Camera, called("porch"), Duration::from_millis(200))
                 .await
                 .unwrap_err()
         });
@@ -242,7 +280,7 @@ fn how_soon_a_name_is_found() {
         let mut took = [Vec::new(), Vec::new()];
         for _ in 0..RUNS {
             let looking = lab.host(1).spawn(async || {
-                lookup(Role::Camera, "porch", WITHIN).await.unwrap();
+                lookup(Role::Camera, called("porch"), WITHIN).await.unwrap();
                 Instant::now()
             });
             let began = Instant::now();

@@ -6,8 +6,11 @@ use sockkit::link::{Address, AddressDefaults, AddressError, Scheme};
 pub(crate) const FILES: AddressDefaults =
     AddressDefaults::new(&[Scheme::Tcp, Scheme::Quic], FILES_PORT);
 
-/// Default address for files; loopback unless the user chooses another.
-pub(crate) const FILES_DEFAULT: &str = "127.0.0.1:5010";
+/// Where files are listened for in the clear, unless the user chooses another address.
+pub(crate) const FILES_LOCAL: &str = "127.0.0.1:5010";
+
+/// Where files are listened for by a side that authenticates the other.
+pub(crate) const FILES_ANY: &str = ":5010";
 
 /// Pictures: `cam` sends or listens, and `view` receives or dials.
 pub(crate) const PICTURES: AddressDefaults =

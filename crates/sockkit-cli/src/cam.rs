@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use indicatif::ProgressBar;
 use sockkit::{
     encode,
@@ -20,14 +20,19 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     address::{CONNECTED, pictures},
-    find, interrupt, key,
+    interrupt, key,
     outgoing::{Outgoing, Wishes},
     say::say,
-    secure::{self, Purpose, Side},
+    secure::{self, Purpose, Secure},
 };
 
-/// Send a camera, a test pattern or a clip to hosts, multicast groups and
-/// connected viewers
+/// Send a camera, a test pattern or a clip to viewers that connect, and to hosts and
+/// multicast groups
+///
+/// Without --to it listens, and shows a code for any number of viewers, and the command
+/// that they type. Machines that this one is paired with, and that may watch, need no
+/// code. Both sides encrypt and authenticate each other. Pictures to udp:// are sealed
+/// with --key.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// camera (or camera:1 …), pattern, clip (the bundled one), or a file
@@ -44,10 +49,11 @@ pub(crate) struct Args {
     quality: u8,
     /// udp://HOST:PORT of a viewer or a group, or an address to --listen at;
     /// may be repeated
-    #[arg(long, value_name = "ADDRESS", value_parser = pictures, required_unless_present_any = ["list", "listen"])]
+    #[arg(long, value_name = "ADDRESS", value_parser = pictures)]
     to: Vec<Address>,
     /// Local tcp://ADDR:PORT or quic://ADDR:PORT to listen at, for any number
-    /// of viewers; may be repeated
+    /// of viewers; may be repeated [default: without --to, every local address, port
+    /// 5006]
     #[arg(long, value_name = "ADDRESS", value_parser = listening)]
     listen: Vec<Address>,
     /// List this machine's cameras and their formats, and exit
@@ -63,7 +69,7 @@ pub(crate) struct Args {
     parity: Option<u8>,
     /// Seal what goes to udp:// with this key, which viewers need too; made by
     /// `sockkit key new`
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "plain")]
     key: Option<PathBuf>,
     /// Maximum number of connected viewers of one host [default: a quarter of
     /// all 128]
@@ -92,6 +98,32 @@ impl Args {
         match self.rate {
             Some(rate_hz) => config.rate_hz(rate_hz),
             None => config,
+        }
+    }
+
+    /// All addresses to send to and to listen at.
+    fn addresses(&self) -> Result<Vec<Address>, AddressError> {
+        let given = [&self.to[..], &self.listen].concat();
+        match given.is_empty() {
+            true => Ok(vec![listening("")?]),
+            false => Ok(given),
+        }
+    }
+
+    /// What is listened at is authenticated, and what is sent to is sealed, unless the
+    /// user wants it plain.
+    async fn security(&self, addresses: &[Address]) -> anyhow::Result<Option<Secure>> {
+        let is_sent_to = |at: &&Address| at.scheme() == Scheme::Udp;
+        let listens = addresses.iter().any(|at| !is_sent_to(&at));
+        if let Some(to) = addresses.iter().find(is_sent_to) {
+            if !listens {
+                self.secure.check_unused(to)?;
+            }
+            self.secure.check_sealed(to, self.key.is_some())?;
+        }
+        match listens {
+            true => self.secure.listen(VIEWERS).await,
+            false => Ok(None),
         }
     }
 
@@ -160,11 +192,13 @@ async fn list() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the connections of viewers are for.
-const VIEWERS: Purpose = Purpose {
-    side: Side::Listens,
+/// What a connection between camera and viewer is for.
+pub(crate) const VIEWERS: Purpose = Purpose {
     right: Right::Watch,
     uses: Uses::Many,
+    announces: Role::Camera,
+    seeks: Role::Camera,
+    here: "sockkit view",
     there: "sockkit view",
     address: ToString::to_string,
 };
@@ -175,11 +209,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         return list().await;
     }
     let key = args.key.as_deref().map(key::load).transpose()?;
-    let addresses = [&args.to[..], &args.listen].concat();
-    if let Some(to) = addresses.iter().find(|to| to.scheme() == Scheme::Udp) {
-        args.secure.check(to)?;
-    }
-    let secure = args.secure.read(VIEWERS).await?;
+    let addresses = args.addresses()?;
+    let secure = args.security(&addresses).await?;
     let mut source = Source::open(&args.source, args.source_config())
         .await
         .with_context(|| format!("cannot open the source {}", args.source))?;
@@ -191,16 +222,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         interface: args.interface.as_ref(),
         viewers_per_host: args.viewers_per_host,
         key,
+        is_announced: !args.no_announce,
         secure,
     };
     let mut outgoing = Outgoing::bind(&addresses, wishes, &pictures).await?;
-    if args.no_announce && outgoing.listening().is_none() {
-        bail!("--no-announce needs a listener: a camera that only sends is not announced");
-    }
-    let announced = match outgoing.listening() {
-        Some(at) if !args.no_announce => find::announce(Role::Camera, at),
-        _ => None,
-    };
     let datagrams = |to: &&Address| to.scheme() == Scheme::Udp;
     for to in addresses.iter().filter(datagrams) {
         say!("sending {} to {to}", args.source);
@@ -239,9 +264,6 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     }
     progress.finish_and_clear();
     drop(camera);
-    if let Some(announced) = announced {
-        announced.stop().await;
-    }
     outgoing.finished().await;
     summarize(source.missed(), &outgoing, &addresses);
     let was_sent = outgoing.has_sent();

@@ -1,15 +1,15 @@
 //! `sockkit find`, and names in place of addresses.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use sockkit::{
     interfaces,
     link::{
-        Address, Host, Scheme,
+        Address, Scheme,
         discovery::{
-            Announcement, Announcer, DiscoveryError, Found, LookupError, Role, find, lookup,
-            obstacle,
+            Announcement, Announcer, DiscoveryError, Found, LookupError, Role, Wanted, find,
+            lookup, obstacle,
         },
     },
 };
@@ -17,13 +17,16 @@ use tokio::time::timeout;
 
 use crate::{
     address::{FILES_PORT, PICTURES_PORT},
+    remote::{Remote, bare_name},
     say::say,
+    secure::{Secure, Sought},
 };
 
-/// List the cameras and receivers that are announced on this network
+/// List the cameras, receivers and senders that are announced on this network
 ///
-/// Shows what to type to reach each. A name says where a machine is, not whose it is:
-/// any host on the network can announce any name.
+/// Shows what to type to reach each, if this machine is paired with it; if not, type the
+/// code that it shows in place of the name. A name says where a machine is, not whose it
+/// is: any host on the network can announce any name.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Look for so many seconds
@@ -37,8 +40,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         match obstacle().ok().flatten() {
             Some(obstacle) => bail!("nothing was found: {obstacle}"),
             None => bail!(
-                "nothing was found in {} s: is `sockkit cam --listen` or `sockkit receive --listen \
-                 :{FILES_PORT}` started on this network, and does no firewall drop UDP port 5353?",
+                "nothing was found in {} s: is `sockkit cam`, `sockkit receive` or `sockkit send` started \
+                 on this network, and does no firewall drop UDP port 5353?",
                 args.seconds
             ),
         }
@@ -63,58 +66,144 @@ fn same(one: &Found, other: &Found) -> bool {
 fn line_for(role: Role, name: &str) -> String {
     match role {
         Role::Camera => format!("sockkit view {name}"),
+        Role::Sender => format!("sockkit receive {name}"),
         _ => format!("sockkit send FILE --to {name}"),
     }
 }
 
-/// Announces what waits at `at`, and says under which name. That it cannot be is no
-/// reason not to wait: the address still works.
-pub(crate) fn announce(role: Role, at: &Address) -> Option<Announcer> {
-    let host = interfaces::host().unwrap_or_default().name;
-    let announcer = match Announcer::start(&Announcement::new(role, &host, at)) {
-        Ok(announcer) => announcer,
-        // For programs on this machine, which know where.
-        Err(DiscoveryError::Loopback(_)) => return None,
-        Err(error) => {
-            eprintln!("note: not announced: {:#}", anyhow::Error::new(error));
-            return None;
-        }
-    };
-    match obstacle() {
-        Ok(Some(obstacle)) => {
-            eprintln!("note: others do not find this machine by name: {obstacle}")
-        }
-        _ => say!("there     {}", line_for(role, announcer.name())),
-    }
-    Some(announcer)
+/// A name that is announced while this side listens.
+#[derive(Clone, Debug)]
+pub(crate) struct Announced {
+    announcer: Arc<Announcer>,
+    /// Whether other machines can find it, as far as this one can tell.
+    pub(crate) is_reached: bool,
 }
 
-/// Where a name leads: the one that is announced on this network, else what the
-/// system's resolver knows. Other addresses stay as they are.
-pub(crate) async fn whereabouts(role: Role, at: &Address) -> anyhow::Result<Address> {
-    let Host::Name(name) = at.host() else {
+impl Announced {
+    /// Announces what waits. That it cannot be is no reason not to wait: the address
+    /// still works.
+    pub(crate) fn start(announcement: &Announcement) -> Option<Self> {
+        let announcer = match Announcer::start(announcement) {
+            Ok(announcer) => announcer,
+            // For programs on this machine, which know where.
+            Err(DiscoveryError::Loopback(_)) => return None,
+            Err(error) => {
+                eprintln!("note: not announced: {:#}", anyhow::Error::new(error));
+                return None;
+            }
+        };
+        let obstacle = obstacle().ok().flatten();
+        if let Some(obstacle) = &obstacle {
+            eprintln!("note: others do not find this machine by name: {obstacle}");
+        }
+        Some(Self {
+            announcer: Arc::new(announcer),
+            is_reached: obstacle.is_none(),
+        })
+    }
+
+    /// Prints the line that reaches it by its name.
+    pub(crate) fn say(&self, there: &str, options: &str) {
+        if self.is_reached {
+            say!("there     {there} {}{options}", self.announcer.name());
+        }
+    }
+
+    /// Announces the number of the code that is shown now.
+    pub(crate) fn show_code(&self, number: u16) {
+        if let Err(error) = self.announcer.show_code(number) {
+            eprintln!("note: not announced: {:#}", anyhow::Error::new(error));
+        }
+    }
+
+    /// Ends it, and lets others know.
+    pub(crate) async fn stop(&self) {
+        self.announcer.stop().await;
+    }
+}
+
+/// The numbers of the codes that others show. One that is missed is no harm: the user of
+/// the other side is told that several have the number.
+pub(crate) async fn taken_numbers(role: Role) -> Vec<u16> {
+    let found = find(LOOK_AROUND).await.unwrap_or_default();
+    let same = found.iter().filter(|found| found.role() == role);
+    same.filter_map(Found::code_number).collect()
+}
+
+/// This machine's name on the network.
+pub(crate) fn own_host() -> String {
+    interfaces::host().unwrap_or_default().name
+}
+
+/// Where `whom` is. `secure` says how it is recognised; without it any host may be it.
+pub(crate) async fn locate(
+    role: Role,
+    whom: &Remote,
+    secure: Option<&Secure>,
+) -> anyhow::Result<Address> {
+    let sought = secure.map(|secure| secure.sought);
+    let at = match (whom, sought) {
+        (Remote::Address(at), _) => at,
+        (_, Some(Sought::Code(number))) => {
+            return found_by_code(role, number).await;
+        }
+        _ => bail!("a code needs encryption"),
+    };
+    let Some(name) = bare_name(at, default_port(role)) else {
         return Ok(at.clone());
     };
-    // A dotted name is DNS's, localhost is this machine, and with a port the host is known.
-    if name.contains('.') || name == "localhost" || at.port() != default_port(role) {
-        return Ok(at.clone());
+    let wanted = match sought {
+        Some(Sought::Peer(key)) => Wanted::Identity(*key.as_bytes()),
+        _ => Wanted::Name(name.to_owned()),
+    };
+    match named(role, at, wanted).await? {
+        // Any host can announce any name.
+        Place::Found(_) if sought == Some(Sought::Known) => bail!(
+            "{name} is announced here, but this machine is not paired with a machine of that \
+             name: type the code that it shows in place of the name"
+        ),
+        Place::Found(found) => as_typed(at, &found),
+        Place::Resolved => Ok(at.clone()),
     }
-    let looking = lookup(role, name, LOOK_FOR);
+}
+
+async fn found_by_code(role: Role, number: u16) -> anyhow::Result<Address> {
+    let found = lookup(role, Wanted::Code(number), LOOK_FOR).await;
+    let found = found.map_err(|error| match error {
+        LookupError::Ambiguous { .. } => {
+            anyhow!("{error}, and give the code with --code")
+        }
+        error => anyhow!("{error} Its address and --code work as well"),
+    })?;
+    routed(&found)
+}
+
+/// Where a name leads.
+enum Place {
+    /// It is announced on this network.
+    Found(Found),
+    /// The system's resolver knows it.
+    Resolved,
+}
+
+/// What is announced on this network comes before what the system's resolver knows.
+async fn named(role: Role, at: &Address, wanted: Wanted) -> anyhow::Result<Place> {
+    let looking = lookup(role, wanted, LOOK_FOR);
     tokio::pin!(looking);
     let (known, found) = tokio::join!(known_to_resolver(at), timeout(LOOK_AT_LEAST, &mut looking));
     let found = match found {
         Ok(found) => found,
-        Err(_elapsed) if known => return Ok(at.clone()),
+        Err(_elapsed) if known => return Ok(Place::Resolved),
         Err(_elapsed) => looking.await,
     };
     match found {
-        Ok(found) => as_typed(at, &found),
-        Err(LookupError::NotFound { .. }) if known => Ok(at.clone()),
+        Ok(found) => Ok(Place::Found(found)),
+        Err(LookupError::NotFound { .. }) if known => Ok(Place::Resolved),
         Err(error) => Err(error.into()),
     }
 }
 
-fn default_port(role: Role) -> u16 {
+pub(crate) fn default_port(role: Role) -> u16 {
     match role {
         Role::Camera => PICTURES_PORT,
         _ => FILES_PORT,
@@ -137,6 +226,10 @@ fn as_typed(at: &Address, found: &Found) -> anyhow::Result<Address> {
             found.full_name()
         );
     }
+    routed(found)
+}
+
+fn routed(found: &Found) -> anyhow::Result<Address> {
     reachable(found).with_context(|| {
         format!(
             "{} was found, but this machine has no route to any of its addresses",
@@ -162,6 +255,9 @@ fn reachable(found: &Found) -> Option<Address> {
 fn has_scope(address: &SocketAddr) -> bool {
     matches!(address, SocketAddr::V6(ip) if ip.scope_id() != 0)
 }
+
+/// Before a code is shown. Most answers come within a tenth of a second.
+const LOOK_AROUND: Duration = Duration::from_millis(300);
 
 const LOOK_FOR: Duration = Duration::from_secs(4);
 

@@ -9,16 +9,17 @@ use std::{
 use anyhow::{Context, bail};
 use sockkit::{
     interfaces::{self, Interface, InterfaceSelector},
-    link::{Address, Host, Scheme, channel::DatagramConfig, pairing::Uses, trust::Right},
+    link::{Address, Host, Scheme, channel::DatagramConfig},
     stream::{Receiver, ReceiverConfig},
 };
 use tokio::time::timeout;
 
 use crate::{
+    cam::VIEWERS,
     key,
-    link::cannot_dial,
+    link::{cannot_dial, say_plain},
     say::say,
-    secure::{self, Purpose, Side, say_peer},
+    secure::{Secure, say_peer},
 };
 
 /// Options besides the address.
@@ -26,13 +27,12 @@ pub(crate) struct Wishes {
     pub(crate) interface: Option<InterfaceSelector>,
     pub(crate) from: Option<IpAddr>,
     pub(crate) key: Option<PathBuf>,
-    pub(crate) secure: secure::Security,
+    pub(crate) secure: Option<Secure>,
 }
 
 /// Binds the address or starts to dial it, and prints which.
 pub(crate) async fn open(at: &Address, wishes: Wishes) -> anyhow::Result<Receiver> {
     if at.scheme() == Scheme::Udp {
-        wishes.secure.check(at)?;
         return bind(at, wishes).await;
     }
     if wishes.key.is_some() {
@@ -48,24 +48,16 @@ pub(crate) async fn open(at: &Address, wishes: Wishes) -> anyhow::Result<Receive
     timeout(RESOLVE_WITHIN, at.resolve())
         .await
         .with_context(|| format!("cannot resolve {at}"))??;
-    let secure = wishes
-        .secure
-        .read(Purpose {
-            side: Side::Dials,
-            right: Right::Watch,
-            uses: Uses::Many,
-            there: "sockkit view",
-            address: ToString::to_string,
-        })
-        .await?;
     let mut config = ReceiverConfig::default();
-    if let Some(secure) = secure {
+    if let Some(secure) = wishes.secure {
         let (identity, trust) = secure.parts();
         config = config.authenticate(identity, trust);
         let authenticated = Receiver::authenticate(at, &config).await;
-        if let Some(peer) = authenticated.map_err(|error| cannot_dial(at, error))? {
+        if let Some(peer) = authenticated.map_err(|error| cannot_dial(at, VIEWERS, error))? {
             say_peer(&peer, &at.to_string());
         }
+    } else {
+        say_plain(at.scheme());
     }
     say!("dialling  {at}");
     Ok(Receiver::open(at, config).await?)
@@ -94,8 +86,9 @@ async fn bind(at: &Address, wishes: Wishes) -> anyhow::Result<Receiver> {
         .with_context(|| format!("cannot receive at {at}"))?;
     let bound = receiver.address();
     say!("listening on {}:{}", bound.host(), bound.port());
-    if let Some(path) = &wishes.key {
-        say!("there     {}", sending_to(at, bound.port(), path));
+    match &wishes.key {
+        Some(path) => say!("there     {}", sending_to(at, bound.port(), path)),
+        None => say_plain(at.scheme()),
     }
     Ok(receiver)
 }

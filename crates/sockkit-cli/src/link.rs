@@ -7,27 +7,44 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use sockkit::{
-    file::{Arrival, FailedHandshake, Offer, Queue, QueuedPeer, Turn},
+    file::{Arrival, FailedHandshake, Offer, Queue, QueuedPeer, Turn, refusal, session::Abort},
     link::{
-        Address, Connection, DialError, Handle, Node, Scheme,
-        discovery::{Announcer, Role},
+        Address, Connection, DialError, Handle, Node, Scheme, discovery::Announcement,
+        pairing::PairingError,
     },
 };
 use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{
     address::shown,
-    find,
+    find::{self, Announced},
+    meeting::Meeting,
+    remote::Remote,
     say::say,
-    secure::{self, Secure, Shown, say_namesakes, say_peer, whom},
+    secure::{self, Purpose, Secure, Shown, say_namesakes, say_peer, whom},
 };
 
-/// Connects to `to`, and prints what others on the network can see.
-pub(crate) async fn dial(to: &Address, secure: Option<&Secure>) -> anyhow::Result<Connection> {
+/// Finds `whom`, connects to it, and prints what others on the network can see; returns
+/// its address, too.
+pub(crate) async fn reach(
+    whom: &Remote,
+    purpose: Purpose,
+    secure: Option<&Secure>,
+) -> anyhow::Result<(Connection, Address)> {
+    let at = find::locate(purpose.seeks, whom, secure).await?;
+    let connection = dial(&at, purpose, secure).await?;
+    Ok((connection, at))
+}
+
+async fn dial(
+    to: &Address,
+    purpose: Purpose,
+    secure: Option<&Secure>,
+) -> anyhow::Result<Connection> {
     let node = node(to.scheme());
     if let Some(secure) = secure {
         let connection = secure.node(node).dial(to).await;
-        let connection = connection.map_err(|error| cannot_dial(to, error))?;
+        let connection = connection.map_err(|error| cannot_dial(to, purpose, error))?;
         if let Some(peer) = connection.peer() {
             say_peer(peer, &shown(to));
         }
@@ -37,7 +54,7 @@ pub(crate) async fn dial(to: &Address, secure: Option<&Secure>) -> anyhow::Resul
         say_in_the_clear();
     }
     let connection = node.dial(to).await;
-    let connection = connection.map_err(|error| cannot_dial(to, error))?;
+    let connection = connection.map_err(|error| cannot_dial(to, purpose, error))?;
     if let Some(fingerprint) = connection.fingerprint() {
         say_encrypted(fingerprint);
     }
@@ -45,7 +62,7 @@ pub(crate) async fn dial(to: &Address, secure: Option<&Secure>) -> anyhow::Resul
 }
 
 /// What happened, and what to check.
-pub(crate) fn cannot_dial(to: &Address, error: DialError) -> anyhow::Error {
+pub(crate) fn cannot_dial(to: &Address, purpose: Purpose, error: DialError) -> anyhow::Error {
     let is_quic = to.scheme() == Scheme::Quic;
     let hint = match &error {
         DialError::Refused(_) if is_quic => "is the other side listening, and on quic:// as well?",
@@ -56,6 +73,14 @@ pub(crate) fn cannot_dial(to: &Address, error: DialError) -> anyhow::Error {
         DialError::TimedOut { .. } => "is it on this network, and does its firewall allow TCP?",
         DialError::OtherProtocol(_) => "is the port correct?",
         DialError::Busy(_) => "try again later",
+        DialError::NotTrusted {
+            source: PairingError::Unknown { .. },
+            ..
+        } => {
+            let Purpose { here, address, .. } = purpose;
+            let error = anyhow::Error::new(error);
+            return anyhow!("{error:#}. To pair: {here} {} --code CODE", address(to));
+        }
         DialError::NotTrusted { .. } => return error.into(),
         _ => return anyhow::Error::new(error).context(format!("cannot connect to {}", shown(to))),
     };
@@ -68,34 +93,55 @@ pub(crate) fn cannot_dial(to: &Address, error: DialError) -> anyhow::Error {
     }
 }
 
-/// Listens at `at`, prints the address, and what others on the network can see.
+/// Listens, announces it, and prints what the other side types, and what others on the
+/// network can see.
 pub(crate) async fn listen<P: QueuedPeer<Stream = Connection>>(
-    at: &Address,
+    meeting: &Meeting,
+    purpose: Purpose,
     config: P::Config,
     secure: Option<Secure>,
     goodbye: &CloseWaiter,
 ) -> anyhow::Result<Waiting<P>> {
-    let mut node = node(at.scheme());
+    let mut node = node(meeting.scheme());
     if let Some(secure) = &secure {
-        node = secure.node(node);
+        node = secure
+            .node(node)
+            .plain_refusal(&refusal(P::ROLE, Abort::Plain));
     }
-    let acceptor = node.listen(at).await;
-    let acceptor = acceptor.with_context(|| format!("cannot listen on {}", shown(at)))?;
+    let acceptor = meeting.bind(&node, secure.is_none()).await?;
     let address = acceptor.address();
     say!("listening on {}", shown(&address));
-    let code = match (secure, acceptor.fingerprint()) {
-        (Some(secure), _) => secure.show(&address),
-        (None, None) => {
-            say_in_the_clear();
-            None
+    let is_found = !meeting.no_announce && !acceptor.local_addr().ip().is_loopback();
+    let announced = match is_found {
+        false => None,
+        true => {
+            if let Some(secure) = &secure {
+                secure.draw_free().await?;
+            }
+            let host = find::own_host();
+            let announcement = match &secure {
+                Some(secure) => secure.announcement(&host, &address),
+                None => Announcement::new(purpose.announces, &host, &address),
+            };
+            Announced::start(&announcement)
         }
-        (None, Some(fingerprint)) => {
-            say_encrypted(fingerprint);
+    };
+    goodbye.remember_announced(announced.clone());
+    let code = match secure {
+        Some(secure) => secure.show(&address, announced),
+        None => {
+            match acceptor.fingerprint() {
+                Some(fingerprint) => say_encrypted(fingerprint),
+                None => say_in_the_clear(),
+            }
+            if let Some(announced) = announced {
+                announced.say(purpose.there, " --plain");
+            }
             None
         }
     };
     let mut queue = Queue::start(acceptor, config);
-    goodbye.remember_end(queue.end(), address);
+    goodbye.remember_end(queue.end());
     Ok(Waiting { queue, code })
 }
 
@@ -168,11 +214,19 @@ pub(crate) fn warn_of_namesakes(connection: &Connection) {
     }
 }
 
+/// Printed once on each side of a stream of pictures with --plain.
+pub(crate) fn say_plain(scheme: Scheme) {
+    match scheme {
+        Scheme::Quic => eprintln!("note: traffic is encrypted, but the peer is not authenticated"),
+        _ => say_in_the_clear(),
+    }
+}
+
 /// Printed once on each side, before the transfer starts.
 fn say_in_the_clear() {
     eprintln!(
-        "note: traffic is not encrypted, and every host on this network can read it; \
-         --code encrypts and pairs"
+        "note: traffic is not encrypted, and every host on this network can read and replace it; \
+         without --plain, on both sides, it is encrypted"
     );
 }
 
@@ -192,8 +246,7 @@ pub(crate) struct CloseWaiter(Mutex<Last>);
 struct Last {
     connection: Option<Handle>,
     queue: Option<JoinHandle<()>>,
-    listening: Option<Address>,
-    announced: Option<Announcer>,
+    announced: Option<Announced>,
 }
 
 impl CloseWaiter {
@@ -202,19 +255,13 @@ impl CloseWaiter {
         self.last().connection = Some(connection.handle());
     }
 
-    fn remember_end(&self, queue: Option<JoinHandle<()>>, listening: Address) {
-        let mut last = self.last();
-        last.queue = queue;
-        last.listening = Some(listening);
+    fn remember_end(&self, queue: Option<JoinHandle<()>>) {
+        self.last().queue = queue;
     }
 
-    /// Announces what is listened at, until the end.
-    pub(crate) fn announce(&self, role: Role) {
-        let mut last = self.last();
-        last.announced = last
-            .listening
-            .as_ref()
-            .and_then(|at| find::announce(role, at));
+    /// Ends the announcement.
+    fn remember_announced(&self, announced: Option<Announced>) {
+        self.last().announced = announced;
     }
 
     /// Waits until the peers have received the message, or could have.

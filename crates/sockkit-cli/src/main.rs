@@ -29,6 +29,7 @@ mod peers;
 mod pipe;
 mod prompt;
 mod receive;
+mod remote;
 mod say;
 mod secure;
 mod send;
@@ -38,10 +39,11 @@ mod view;
 
 /// Files and live video between machines on a local network
 ///
-/// With --code, --known or --allow both sides encrypt and authenticate each other.
-/// Without them traffic over udp:// and tcp:// is not encrypted, quic:// encrypts, and
-/// peers are not authenticated: use that on networks you trust. Pictures over udp://
-/// are sealed with --key: only machines that have the file can show or send them.
+/// Files, and pictures over tcp:// and quic://, are encrypted between machines that
+/// authenticate each other, by a code that one shows and the user of the other types, or
+/// by their keys from then on. Pictures over udp:// are sealed with --key: only machines
+/// that have the file can show or send them. --plain on both sides does without; use it on
+/// networks you trust.
 #[derive(Debug, Parser)]
 #[command(name = "sockkit", version)]
 struct Cli {

@@ -7,7 +7,10 @@ use indicatif::HumanBytes;
 use sockkit::{
     interfaces::InterfaceSelector,
     latest::Subscriber,
-    link::{Address, Scheme, channel::DatagramConfig, pairing::OfferEvent, sealing::Key},
+    link::{
+        Address, Scheme, channel::DatagramConfig, discovery::Announcement, pairing::OfferEvent,
+        sealing::Key,
+    },
     picture::Picture,
     shard::Parity,
     stream::{Report, Sender, SenderConfig},
@@ -16,6 +19,9 @@ use tokio::time::timeout;
 
 use crate::{
     address::shown,
+    cam::VIEWERS,
+    find::{self, Announced},
+    link::say_plain,
     say::say,
     secure::{self, Secure, Shown},
 };
@@ -27,6 +33,8 @@ pub(crate) struct Wishes<'a> {
     pub(crate) interface: Option<&'a InterfaceSelector>,
     pub(crate) viewers_per_host: Option<u8>,
     pub(crate) key: Option<Key>,
+    /// Whether a listener is announced on the network.
+    pub(crate) is_announced: bool,
     /// Identities on connections.
     pub(crate) secure: Option<Secure>,
 }
@@ -34,16 +42,17 @@ pub(crate) struct Wishes<'a> {
 impl Wishes<'_> {
     /// Rejects settings that would have no effect.
     fn check(&self, to: &[Address], at: &[Address]) -> anyhow::Result<()> {
-        if let (Some(_), Some(at)) = (&self.key, at.first()) {
-            bail!(
-                "--key seals what goes to udp://, and viewers that connect to {at} would need none"
-            );
+        if self.key.is_some() && to.is_empty() {
+            bail!("--key seals what goes to udp://, and no --to address is one");
         }
         if self.interface.is_some() && !to.iter().any(|to| to.group().is_some()) {
             bail!("--interface is for groups, and no --to address is one");
         }
         if self.parity.is_some() && to.is_empty() {
             bail!("--parity and --loss are for udp:// only; connections repair losses themselves");
+        }
+        if !self.is_announced && at.is_empty() {
+            bail!("--no-announce needs a listener: a camera that only sends is not announced");
         }
         if self.viewers_per_host.is_some() && at.is_empty() {
             bail!("--viewers-per-host needs --listen");
@@ -80,6 +89,7 @@ impl Wishes<'_> {
 /// One socket for all datagrams, and a listener for each other address.
 pub(crate) struct Outgoing {
     senders: Vec<Sender>,
+    announced: Option<Announced>,
     /// The code that viewers pair by.
     code: Option<Shown>,
 }
@@ -94,6 +104,9 @@ impl Outgoing {
         let by_datagrams = |to: &Address| to.scheme() == Scheme::Udp;
         let (to, at): (Vec<_>, Vec<_>) = addresses.iter().cloned().partition(by_datagrams);
         wishes.check(&to, &at)?;
+        let plain = (wishes.key.is_none() && wishes.secure.is_none())
+            .then(|| addresses.first().map(Address::scheme))
+            .flatten();
         let mut senders = Vec::new();
         if !to.is_empty() {
             senders.push(Sender::open(&to, wishes.config(), pictures.clone()).await?);
@@ -103,13 +116,36 @@ impl Outgoing {
             say!("listening on {}", shown(sender.address()));
             senders.push(sender);
         }
-        let mut at = senders.iter().map(Sender::address);
-        let first = at.find(|at| at.scheme() != Scheme::Udp);
-        let code = match (first, wishes.secure) {
-            (Some(at), Some(secure)) => secure.show(at),
-            _ => None,
+        let mut outgoing = Self {
+            senders,
+            announced: None,
+            code: None,
         };
-        Ok(Self { senders, code })
+        if let Some(scheme) = plain {
+            say_plain(scheme);
+        }
+        outgoing.announce(wishes.is_announced, wishes.secure);
+        Ok(outgoing)
+    }
+
+    /// Announces the listener, and prints what viewers type.
+    fn announce(&mut self, is_announced: bool, secure: Option<Secure>) {
+        let Some(at) = self.listening().cloned() else {
+            return;
+        };
+        if is_announced {
+            let host = find::own_host();
+            let announcement = match &secure {
+                Some(secure) => secure.announcement(&host, &at),
+                None => Announcement::new(VIEWERS.announces, &host, &at),
+            };
+            self.announced = Announced::start(&announcement);
+        }
+        match (secure, &self.announced) {
+            (Some(secure), announced) => self.code = secure.show(&at, announced.clone()),
+            (None, Some(announced)) => announced.say(VIEWERS.there, " --plain"),
+            (None, None) => {}
+        }
     }
 
     /// Waits for the next event of the code.
@@ -145,8 +181,12 @@ impl Outgoing {
         self.senders.iter().flat_map(Sender::reports).collect()
     }
 
-    /// Waits, after the publisher is gone, until the last picture is sent.
+    /// Waits, after the publisher is gone, until the last picture is sent. From then on the
+    /// camera is not found.
     pub(crate) async fn finished(&self) {
+        if let Some(announced) = &self.announced {
+            announced.stop().await;
+        }
         let all = async {
             for sender in &self.senders {
                 sender.finished().await;

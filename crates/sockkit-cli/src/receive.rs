@@ -15,22 +15,28 @@ use sockkit::{
         ReceiveError, Summary, escape_path, receive,
         session::{Abort, Limits, RefuseReason},
     },
-    link::{Address, Connection, discovery::Role, pairing::Uses, trust::Right},
+    link::{Connection, discovery::Role, pairing::Uses, trust::Right},
 };
 use tokio::time::sleep;
 
 use crate::{
-    address::{self, shown},
+    address::shown,
     link::{self, CloseWaiter},
     meeting::Meeting,
     pipe::Output,
     prompt::{self, OfferView, Question},
+    remote::{self, Remote},
     say,
-    secure::{Purpose, Side},
+    secure::Purpose,
     transfer::{self, Bar},
 };
 
 /// Receive files and folders from a `sockkit send`
+///
+/// Without CODE it shows a code, and the command that the other person types. Machines
+/// that this one is paired with, and that may give it files, need no code. With CODE
+/// it connects to the side that shows that code, to a machine that this one is paired
+/// with, or to an address.
 ///
 /// Shows what would be written, hidden files and programs first, and asks. Nothing
 /// is written outside the folder, whatever the names. Files are not executable
@@ -41,27 +47,35 @@ use crate::{
 /// to wait. A peer that makes no offer within ten seconds is dropped.
 ///
 /// ADDR:PORT is TCP, and :PORT means every local address. quic://ADDR:PORT is for
-/// links that lose packets, such as crowded Wi-Fi: it uses UDP, does not treat packet
-/// loss as congestion, and encrypts. Both sides must use the same.
+/// links that lose packets, such as crowded Wi-Fi: it uses UDP, and does not treat packet
+/// loss as congestion. Both sides must use the same.
 ///
-/// With --code, --known or --allow both sides encrypt and authenticate each other,
-/// over either of them: a machine that is not trusted cannot even make an offer.
+/// Both sides encrypt and authenticate each other, over either of them: a machine that
+/// has neither the code nor a known key cannot even make an offer.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// The code that the sender shows, such as 7-coral-lamp (- reads it from standard
+    /// input); the name of a machine that this one is paired with; or an address
+    #[arg(
+        value_name = "CODE|NAME|[quic://]HOST[:PORT]",
+        value_parser = remote::files,
+        conflicts_with_all = ["listen", "no_announce"],
+    )]
+    sender: Option<Remote>,
+    /// The same
+    #[arg(
+        long,
+        value_name = "CODE|NAME|[quic://]HOST[:PORT]",
+        value_parser = remote::files,
+        conflicts_with_all = ["listen", "no_announce", "sender"],
+    )]
+    from: Option<Remote>,
     /// The destination folder; created if it does not exist
     #[arg(long, value_name = "DIR", default_value = ".")]
     into: PathBuf,
     /// Write the contents of the files to standard output instead, one after the other
     #[arg(long, conflicts_with_all = ["into", "on_conflict", "keep_executable"])]
     stdout: bool,
-    /// Connect to a listening sender instead
-    #[arg(
-        long,
-        value_name = "[quic://]HOST[:PORT]",
-        value_parser = address::files,
-        conflicts_with = "listen",
-    )]
-    from: Option<Address>,
     /// What to do if a file already exists
     #[arg(long, value_enum, default_value_t = Policy::Resume)]
     on_conflict: Policy,
@@ -74,12 +88,8 @@ pub(crate) struct Args {
     /// Refuse offers of more bytes than this
     #[arg(long, value_name = "BYTES")]
     max_bytes: Option<u64>,
-    /// Do not announce this machine on the network, where `sockkit find` and `sockkit
-    /// send --to NAME` see it
-    #[arg(long, conflicts_with = "from")]
-    no_announce: bool,
     /// Continue to listen after a transfer
-    #[arg(long, conflicts_with = "from")]
+    #[arg(long, conflicts_with_all = ["from", "sender"])]
     keep_listening: bool,
     #[command(flatten)]
     meeting: Meeting,
@@ -117,39 +127,12 @@ async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
     let target = Target::of(&args)?;
     prompt::can_ask(args.meeting.yes)?;
     let config = config(&args);
-    let secure = args
-        .meeting
-        .secure
-        .read(Purpose {
-            side: args.from.as_ref().map_or(Side::Listens, |_| Side::Dials),
-            right: Right::Give,
-            uses: Uses::Once,
-            there: "sockkit send PATH --to",
-            address: shown,
-        })
-        .await?;
-    if let Some(from) = &args.from {
-        let connection = link::dial(from, secure.as_ref()).await?;
-        goodbye.remember(&connection);
-        let address = shown(from);
-        let waiting = format!("waiting for an offer from {address}");
-        // The sender's user may be asked first.
-        let config = config.offer_timeout(OFFER_TIMEOUT);
-        let incoming = transfer::patiently(&waiting, receive(connection, &config)).await?;
-        return match receive_one(incoming, &address, None, &target, &args).await? {
-            Ended::Received => Ok(()),
-            Ended::Left => bail!("nothing was received"),
-        };
+    if let Some(from) = args.sender.as_ref().or(args.from.as_ref()) {
+        return receive_from(from, config, &target, &args, goodbye).await;
     }
-    let at = match &args.meeting.listen {
-        Some(at) => at.clone(),
-        None => address::files(address::FILES_DEFAULT)?,
-    };
+    let secure = args.meeting.secure.listen(SENDER).await?;
     let listen = link::listen::<Offer<Connection>>;
-    let mut waiting = listen(&at, config, secure, goodbye).await?;
-    if !args.no_announce {
-        goodbye.announce(Role::Receiver);
-    }
+    let mut waiting = listen(&args.meeting, SENDER, config, secure, goodbye).await?;
     loop {
         let turn = link::next_turn(&mut waiting).await?;
         goodbye.remember(turn.peer.get_ref());
@@ -166,6 +149,39 @@ async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
             Ok(Ended::Received) => {}
             Err(error) => eprintln!("{address}: {error:#}"),
         }
+    }
+}
+
+/// What a connection to the sender is for.
+const SENDER: Purpose = Purpose {
+    right: Right::Give,
+    uses: Uses::Once,
+    announces: Role::Receiver,
+    seeks: Role::Sender,
+    here: "sockkit receive",
+    there: "sockkit send FILE --to",
+    address: shown,
+};
+
+/// Connects to a sender that listens.
+async fn receive_from(
+    from: &Remote,
+    config: ReceiveConfig,
+    target: &Target,
+    args: &Args,
+    goodbye: &CloseWaiter,
+) -> anyhow::Result<()> {
+    let secure = args.meeting.secure.dial(SENDER, from).await?;
+    let (connection, at) = link::reach(from, SENDER, secure.as_ref()).await?;
+    goodbye.remember(&connection);
+    let address = link::shown_peer(&connection, &shown(&at));
+    let waiting = format!("waiting for an offer from {address}");
+    // The sender's user may be asked first.
+    let config = config.offer_timeout(OFFER_TIMEOUT);
+    let incoming = transfer::patiently(&waiting, receive(connection, &config)).await?;
+    match receive_one(incoming, &address, None, target, args).await? {
+        Ended::Received => Ok(()),
+        Ended::Left => bail!("nothing was received"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, BufRead, BufReader},
+    io::{self, BufRead, BufReader, IsTerminal},
     path::{Path, PathBuf},
 };
 
@@ -10,59 +10,65 @@ use anyhow::{Context as _, bail};
 use sockkit::{
     link::{
         Address, Fingerprint, Node,
+        discovery::{Announcement, Role},
         identity::{Identity, StateFolder},
         pairing::{AuthenticatedPeer, Code, News, Offer, OfferEvent, ProvedBy, TypedCode, Uses},
-        trust::{PeerStore, Right, Trust},
+        trust::{PeerError, PeerStore, Right, Trust},
     },
     text::quote,
 };
 use tokio::task::spawn_blocking;
 
-use crate::{incoming::own_address, say::say, transfer};
+use crate::{
+    find::{self, Announced, default_port},
+    incoming::own_address,
+    remote::Remote,
+    say::say,
+    transfer,
+};
 
 /// Options that authenticate the peer.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Encryption")]
 pub(crate) struct Security {
-    /// Encrypt, and pair by a code: the one that the other side shows, or `new`,
-    /// with --listen, to show one here; - reads it from standard input
+    /// Pair by a code: the one that the other side shows, if this side connects to an
+    /// address or a name; if it listens, the one to show, or `new` for a random one. -
+    /// reads it from standard input
     #[arg(long, value_name = "CODE|new|-")]
     code: Option<String>,
     /// The same, with the code in a file
     #[arg(long, value_name = "FILE", conflicts_with = "code")]
     code_file: Option<PathBuf>,
-    /// Encrypt, and accept only machines that this one is paired with
+    /// Accept only machines that this one is paired with, and show no code
     #[arg(long)]
     known: bool,
-    /// Encrypt, and accept the machine with this key, which `sockkit id` prints
-    /// there; may be repeated
+    /// Accept the machine with this key, which `sockkit id` prints there; may be
+    /// repeated
     #[arg(long, value_name = "FINGERPRINT")]
     allow: Vec<Fingerprint>,
     /// With a new key, and without the list of known peers: nothing is stored
     #[arg(long, conflicts_with = "known")]
     once: bool,
-    /// Do not authenticate, and do not encrypt over tcp://; the default without
-    /// any of these options
+    /// Do not authenticate the other side, and do not encrypt over tcp://: every host on
+    /// the network can read and replace what is sent. Both sides need it
     #[arg(long, conflicts_with_all = ["code", "code_file", "known", "allow", "once"])]
     plain: bool,
-}
-
-/// The listening side shows a code, the dialling side types it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Side {
-    Dials,
-    Listens,
 }
 
 /// What a command uses a connection for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Purpose {
-    pub(crate) side: Side,
     /// The right that an accepted peer needs.
     pub(crate) right: Right,
     /// How often a code may be used.
     pub(crate) uses: Uses,
-    /// The command line for the other side, up to the address.
+    /// What this side is announced as when it listens.
+    pub(crate) announces: Role,
+    /// What it looks for when it dials.
+    pub(crate) seeks: Role,
+    /// The command line for this side, up to the code or the address.
+    pub(crate) here: &'static str,
+    /// The command line for the other side, up to there.
     pub(crate) there: &'static str,
     /// Formats the address for it.
     pub(crate) address: fn(&Address) -> String,
@@ -73,6 +79,22 @@ pub(crate) struct Secure {
     identity: Identity,
     trust: Trust,
     shown: Option<Shown>,
+    purpose: Purpose,
+    /// How the other side is found, besides its address.
+    pub(crate) sought: Sought,
+}
+
+/// What is known about a peer that is dialled.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Sought {
+    /// The number of the code that it shows; 0 for a code without one.
+    Code(u16),
+    /// Its key: the user has named a known peer.
+    Peer(Fingerprint),
+    /// Its key may be any that is known.
+    Known,
+    /// Its key was given.
+    Allowed,
 }
 
 /// A code that is shown.
@@ -82,10 +104,11 @@ pub(crate) struct Shown {
     drawn: bool,
     purpose: Purpose,
     at: Option<Address>,
+    announced: Option<Announced>,
 }
 
 impl Security {
-    /// Whether any of the options is given.
+    /// Whether any of the options is given that authenticate a peer.
     fn is_asked_for(&self) -> bool {
         let Self {
             code,
@@ -98,54 +121,117 @@ impl Security {
         code.is_some() || code_file.is_some() || *known || !allow.is_empty() || *once
     }
 
-    /// `None` without any of the options: the peer is not authenticated.
-    pub(crate) async fn read(&self, purpose: Purpose) -> anyhow::Result<Option<Secure>> {
-        if !self.is_asked_for() {
+    /// For a side that dials `whom`; `None` with --plain.
+    pub(crate) async fn dial(
+        &self,
+        purpose: Purpose,
+        whom: &Remote,
+    ) -> anyhow::Result<Option<Secure>> {
+        if self.plain {
+            if matches!(whom, Remote::Code(_) | Remote::Typed) {
+                bail!("a code needs encryption: leave out --plain, or type an address");
+            }
             return Ok(None);
         }
-        let code = self.code().await?;
+        let code = self.typed(whom).await?;
         if self.once && code.is_none() && self.allow.is_empty() {
-            bail!("--once uses no list of known peers; add --code or --allow");
+            bail!("--once uses no list of known peers; give a code or --allow");
         }
-        let mut trust = self
-            .allow
-            .iter()
-            .copied()
-            .fold(Trust::none(), Trust::pinned);
-        let identity = match self.once {
-            true => Identity::throw_away().context("cannot make a key")?,
-            false => {
-                let folder = StateFolder::of_user()?;
-                let store = PeerStore::new(&folder);
-                // An unusable list is reported now, not when a peer is paired.
-                let is_empty = store.peers()?.is_empty();
-                let only_known = code.is_none() && self.allow.is_empty();
-                if is_empty && only_known && purpose.side == Side::Listens {
-                    eprintln!(
-                        "note: no machine is known yet, so none is accepted; pair with --code new first"
-                    );
-                }
-                trust = trust.known(store, purpose.right);
-                Identity::open(&folder)?
+        let (identity, mut trust, store) = self.base(purpose)?;
+        let sought = match (&code, store) {
+            (Some(code), _) => {
+                trust = trust.code(TypedCode::new(code.clone()));
+                Sought::Code(code.number().unwrap_or_default())
             }
+            (None, _) if !self.allow.is_empty() => Sought::Allowed,
+            (None, Some(store)) => match whom.name(default_port(purpose.seeks)) {
+                Some(name) => peer_called(&store, name)?.map_or(Sought::Known, Sought::Peer),
+                None => Sought::Known,
+            },
+            (None, None) => Sought::Known,
         };
-        let (trust, shown) = match code {
-            None => (trust, None),
-            Some(code) => add_code(trust, &code, purpose)?,
-        };
+        if let Sought::Peer(key) = sought {
+            trust = trust.only(key);
+        }
         Ok(Some(Secure {
-            identity: identity.named(&transfer::own_name()),
+            identity,
             trust,
-            shown,
+            shown: None,
+            purpose,
+            sought,
         }))
     }
 
-    /// Refuses an address that has no connection to authenticate.
-    pub(crate) fn check(&self, without: &Address) -> anyhow::Result<()> {
+    /// For a side that listens; `None` with --plain.
+    pub(crate) async fn listen(&self, purpose: Purpose) -> anyhow::Result<Option<Secure>> {
+        if self.plain {
+            return Ok(None);
+        }
+        let code = match self.code().await? {
+            Some(code) => Some(code),
+            // A code is the default.
+            None if !self.known && self.allow.is_empty() => Some("new".to_owned()),
+            None => None,
+        };
+        let (identity, trust, store) = self.base(purpose)?;
+        if let (None, Some(store)) = (&code, store)
+            && self.allow.is_empty()
+            && store.peers()?.is_empty()
+        {
+            eprintln!("note: no machine is known yet, so none is accepted; leave out --known");
+        }
+        let (trust, shown) = match code {
+            None => (trust, None),
+            Some(code) => {
+                let (offer, shown) = show_code(&code, purpose)?;
+                (trust.offer(offer), Some(shown))
+            }
+        };
+        Ok(Some(Secure {
+            identity,
+            trust,
+            shown,
+            purpose,
+            sought: Sought::Known,
+        }))
+    }
+
+    /// The identity, and the peers that are trusted without a code.
+    fn base(&self, purpose: Purpose) -> anyhow::Result<(Identity, Trust, Option<PeerStore>)> {
+        let allowed = self.allow.iter().copied();
+        let trust = allowed.fold(Trust::none(), Trust::pinned);
+        let name = transfer::own_name();
+        if self.once {
+            let identity = Identity::throw_away().context("cannot make a key")?;
+            return Ok((identity.named(&name), trust, None));
+        }
+        let folder = StateFolder::of_user().context("without a home directory use --once")?;
+        let store = PeerStore::new(&folder);
+        // An unusable list is reported now, not when a peer is paired.
+        store.peers()?;
+        let trust = trust.known(store.clone(), purpose.right);
+        Ok((Identity::open(&folder)?.named(&name), trust, Some(store)))
+    }
+
+    /// Refuses options that authenticate the peer of a connection, if there is only `at`,
+    /// which has none.
+    pub(crate) fn check_unused(&self, at: &Address) -> anyhow::Result<()> {
         if self.is_asked_for() {
             bail!(
-                "{without} is for datagrams, which have no connection: --code, --known, --allow and \
+                "{at} is for datagrams, which have no connection: --code, --known, --allow and \
                  --once are for tcp:// and quic://; for udp:// use --key FILE (`sockkit key new`)"
+            );
+        }
+        Ok(())
+    }
+
+    /// Checks that pictures at `at`, which is for datagrams, are sealed, or plain because
+    /// the user wants that.
+    pub(crate) fn check_sealed(&self, at: &Address, is_sealed: bool) -> anyhow::Result<()> {
+        if !self.plain && !is_sealed {
+            bail!(
+                "{at} needs --key FILE, with a key that `sockkit key new` makes; or --plain, and \
+                 every host on the network can see and forge the pictures"
             );
         }
         Ok(())
@@ -156,17 +242,55 @@ impl Security {
         self.code.as_deref() == Some("-")
     }
 
+    /// The code that was given in an option.
     async fn code(&self) -> anyhow::Result<Option<String>> {
         if self.reads_input() {
-            // A user may take their time, and Ctrl-C must work meanwhile.
-            let line = spawn_blocking(|| first_line(io::stdin().lock()));
-            let line = line.await.context("reading the code was cancelled")?;
-            return Ok(Some(line.context("cannot read the code")?));
+            return Ok(Some(read_code().await?));
         }
         match &self.code_file {
             Some(path) => Ok(Some(code_in(path)?)),
             None => Ok(self.code.clone()),
         }
+    }
+
+    /// The code to dial with, wherever it was given.
+    async fn typed(&self, whom: &Remote) -> anyhow::Result<Option<Code>> {
+        let is_given = self.code.is_some() || self.code_file.is_some();
+        let text = match whom {
+            Remote::Code(_) | Remote::Typed if is_given => {
+                bail!("the code is given twice: give it once, or an address with --code")
+            }
+            Remote::Code(code) => return Ok(Some(code.clone())),
+            Remote::Typed => read_code().await?,
+            Remote::Address(_) => match self.code().await? {
+                Some(text) => text,
+                None => return Ok(None),
+            },
+        };
+        if text.trim() == "new" {
+            bail!("this side connects: --code takes the code that the other side shows");
+        }
+        Ok(Some(text.parse().context("--code")?))
+    }
+}
+
+/// Reads a code from standard input.
+async fn read_code() -> anyhow::Result<String> {
+    if io::stdin().is_terminal() {
+        eprint!("code: ");
+    }
+    // A user may take their time, and Ctrl-C must work meanwhile.
+    let line = spawn_blocking(|| first_line(io::stdin().lock()));
+    let line = line.await.context("reading the code was cancelled")?;
+    line.context("cannot read the code")
+}
+
+/// The key of the known peer that the user names; `None` if there is none.
+fn peer_called(store: &PeerStore, name: &str) -> anyhow::Result<Option<Fingerprint>> {
+    match store.named(name) {
+        Ok(peer) => Ok(Some(peer.fingerprint)),
+        Err(PeerError::Unknown(_)) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -182,15 +306,8 @@ fn first_line(from: impl BufRead) -> io::Result<String> {
     Ok(line)
 }
 
-fn add_code(trust: Trust, text: &str, purpose: Purpose) -> anyhow::Result<(Trust, Option<Shown>)> {
+fn show_code(text: &str, purpose: Purpose) -> anyhow::Result<(Offer, Shown)> {
     let new = text.trim() == "new";
-    if purpose.side == Side::Dials {
-        if new {
-            bail!("this side dials: --code takes the code that the other side shows");
-        }
-        let code: Code = text.parse().context("--code")?;
-        return Ok((trust.code(TypedCode::new(code)), None));
-    }
     let (offer, news) = match new {
         true => Offer::new(purpose.uses).context("cannot draw a code")?,
         false => Offer::of(text.parse().context("--code")?, purpose.uses).context("--code")?,
@@ -201,8 +318,9 @@ fn add_code(trust: Trust, text: &str, purpose: Purpose) -> anyhow::Result<(Trust
         drawn: new,
         purpose,
         at: None,
+        announced: None,
     };
-    Ok((trust.offer(offer), Some(shown)))
+    Ok((offer, shown))
 }
 
 impl Secure {
@@ -215,14 +333,50 @@ impl Secure {
         (self.identity.clone(), self.trust.clone())
     }
 
+    /// Draws another code while the number of the shown one is taken on this network: it
+    /// leads others to this machine.
+    pub(crate) async fn draw_free(&self) -> anyhow::Result<()> {
+        let Some(shown) = self.shown.as_ref().filter(|shown| shown.drawn) else {
+            return Ok(());
+        };
+        let number = || shown.offer.code().and_then(|code| code.number());
+        if number().is_none() {
+            return Ok(());
+        }
+        let taken = find::taken_numbers(self.purpose.announces).await;
+        for _ in 0..MAX_DRAWS {
+            if !number().is_some_and(|number| taken.contains(&number)) {
+                break;
+            }
+            shown.offer.draw().context("cannot draw a code")?;
+        }
+        Ok(())
+    }
+
+    /// What is announced while this side listens at `at`.
+    pub(crate) fn announcement(&self, host: &str, at: &Address) -> Announcement {
+        let announcement = Announcement::new(self.purpose.announces, host, at)
+            .by(*self.identity.fingerprint().as_bytes());
+        let code = self.shown.as_ref().and_then(|shown| shown.offer.code());
+        match code {
+            Some(code) => announcement.code_number(code.number().unwrap_or_default()),
+            None => announcement,
+        }
+    }
+
     /// Prints the command line for the other side, now that the address is known.
-    pub(crate) fn show(self, at: &Address) -> Option<Shown> {
+    pub(crate) fn show(self, at: &Address, announced: Option<Announced>) -> Option<Shown> {
         eprintln!(
             "note: traffic is encrypted; this machine's key is\n  {}",
             self.identity.fingerprint()
         );
-        let mut shown = self.shown?;
-        shown.at = Some(at.clone());
+        let Some(mut shown) = self.shown else {
+            if let Some(announced) = announced {
+                announced.say(self.purpose.there, "");
+            }
+            return None;
+        };
+        (shown.at, shown.announced) = (Some(at.clone()), announced);
         shown.say();
         Some(shown)
     }
@@ -235,7 +389,15 @@ impl Shown {
         };
         let Purpose { there, address, .. } = self.purpose;
         let at = address(&reachable(at));
-        say!("there     {there} {at} --code {code}");
+        let mut label = "there    ";
+        if let Some(announced) = &self.announced {
+            announced.show_code(code.number().unwrap_or_default());
+            if announced.is_reached {
+                say!("{label} {there} {code}");
+                label = "or       ";
+            }
+        }
+        say!("{label} {there} {at} --code {code}");
     }
 
     /// Replaces a code that was used, to accept further peers.
@@ -328,6 +490,9 @@ pub(crate) fn say_namesakes(peer: &AuthenticatedPeer) {
         );
     }
 }
+
+/// Numbers are few; if nearly all are taken, one is shared.
+const MAX_DRAWS: usize = 100;
 
 const MAX_CODE_BYTES: u64 = 1_024;
 

@@ -11,36 +11,44 @@ use sockkit::{
         FileSet, FileSource, Manifest, Outgoing, SendConfig, SendError, Turn, escape_path, greet,
         session::Abort,
     },
-    link::{Address, Connection, discovery::Role, pairing::Uses, trust::Right},
+    link::{
+        Connection,
+        discovery::Role,
+        pairing::{ProvedBy, Uses},
+        trust::Right,
+    },
 };
 use tokio::task::spawn_blocking;
 
 use crate::{
-    address::{self, shown},
-    find,
+    address::shown,
     link::{self, CloseWaiter},
     meeting::Meeting,
     pipe::{Given, Input},
     prompt::{self, Request},
-    secure::{self, Purpose, Secure, Side},
+    remote::{self, Remote},
+    secure::{Purpose, Secure},
     transfer::{self, Bar},
 };
 
 /// Send files and folders to a `sockkit receive`
 ///
+/// Without --to it shows a code, and the command that the other person types. With --to
+/// it connects to the side that shows a code, to a machine that this one is paired
+/// with, or to an address.
+///
 /// Every block is verified. An interrupted transfer resumes where it stopped.
 /// Symbolic links inside folders are sent as links, and those that lead out of the
 /// folder are skipped. Any name that the receiver's system supports can be sent.
 /// Prints the BLAKE3 digest of each file that arrived, as b3sum does, and fails if
-/// any did not. With --listen it shows the receiver that has connected, and asks
-/// before it sends it any information.
+/// any did not.
 ///
 /// HOST or HOST:PORT is TCP. quic://HOST:PORT is for links that lose packets, such as
-/// crowded Wi-Fi: it uses UDP, does not treat packet loss as congestion, and
-/// encrypts. Both sides must use the same.
+/// crowded Wi-Fi: it uses UDP, and does not treat packet loss as congestion. Both sides
+/// must use the same.
 ///
-/// With --code, --known or --allow both sides encrypt and authenticate each other,
-/// over either of them: a machine that is not trusted learns nothing.
+/// Both sides encrypt and authenticate each other, over either of them: a machine that
+/// has neither the code nor a known key learns nothing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Files and folders; - is standard input
@@ -49,15 +57,15 @@ pub(crate) struct Args {
     /// File name of standard input at the receiver [default: stdin]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Address of the listening receiver, or a name that `sockkit find` lists
+    /// The code that the receiver shows, such as 7-coral-lamp (- reads it from standard
+    /// input); the name of a machine that this one is paired with; or an address
     #[arg(
         long,
-        value_name = "[quic://]HOST[:PORT]",
-        value_parser = address::files,
-        default_value = address::FILES_DEFAULT,
-        conflicts_with = "listen",
+        value_name = "CODE|NAME|[quic://]HOST[:PORT]",
+        value_parser = remote::files,
+        conflicts_with_all = ["listen", "no_announce"],
     )]
-    to: Address,
+    to: Option<Remote>,
     #[command(flatten)]
     meeting: Meeting,
 }
@@ -73,21 +81,15 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
         to,
         meeting,
     } = args;
-    let Meeting {
-        listen,
-        yes,
-        secure,
-    } = meeting;
-    check_input(&paths, name.as_deref(), &secure)?;
-    let secure = secure
-        .read(Purpose {
-            side: listen.as_ref().map_or(Side::Dials, |_| Side::Listens),
-            right: Right::Take,
-            uses: Uses::Once,
-            there: "sockkit receive --into DIR --from",
-            address: shown,
-        })
-        .await?;
+    let reads_code = matches!(to, Some(Remote::Typed)) || meeting.secure.reads_input();
+    check_input(&paths, name.as_deref(), reads_code)?;
+    if to.is_none() {
+        prompt::can_ask(meeting.yes)?;
+    }
+    let secure = match &to {
+        Some(to) => meeting.secure.dial(RECEIVER, to).await?,
+        None => meeting.secure.listen(RECEIVER).await?,
+    };
     let source = spawn_blocking(move || gather(&paths, name.as_deref().unwrap_or("stdin")))
         .await
         .context("listing the files was cancelled")??;
@@ -97,28 +99,24 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
         print(&left_out);
         bail!("nothing to send");
     }
-    if listen.is_some() {
-        prompt::can_ask(yes)?;
-    }
     eprintln!("offering {}", transfer::count(manifest));
     let (bar, on_progress) = Bar::new(manifest);
     let config = SendConfig::default()
         .name(transfer::own_name())
         .on_progress(on_progress);
     let manifest = Arc::new(manifest.clone());
-    let sent = match listen {
-        None => {
-            let to = find::whereabouts(Role::Receiver, &to).await?;
-            let connection = link::dial(&to, secure.as_ref()).await?;
+    let sent = match to {
+        Some(to) => {
+            let (connection, at) = link::reach(&to, RECEIVER, secure.as_ref()).await?;
             goodbye.remember(&connection);
             let sending = async {
                 let outgoing = greet(connection, manifest, &config).await?;
                 outgoing.offer(source).await
             };
-            bar.beside(&shown(&to), sending).await
+            bar.beside(&shown(&at), sending).await
         }
-        Some(at) => {
-            let turn = wait_for_receiver(&at, (manifest, config), yes, secure, goodbye).await?;
+        None => {
+            let turn = wait_for_receiver(&meeting, (manifest, config), secure, goodbye).await?;
             let whom = link::shown_peer(turn.peer.get_ref(), &turn.address.to_string());
             bar.beside(&whom, turn.peer.offer(source)).await
         }
@@ -132,6 +130,17 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
     transfer::summarise(&sent, elapsed.unwrap_or_default(), "sent")
 }
 
+/// What a connection to the receiver is for.
+const RECEIVER: Purpose = Purpose {
+    right: Right::Take,
+    uses: Uses::Once,
+    announces: Role::Sender,
+    seeks: Role::Receiver,
+    here: "sockkit send FILE --to",
+    there: "sockkit receive",
+    address: shown,
+};
+
 fn gather(paths: &[PathBuf], name: &str) -> anyhow::Result<Given> {
     match paths {
         [only] if is_input(only) => Ok(Given::Input(Input::read(name)?)),
@@ -144,11 +153,7 @@ fn is_input(path: &Path) -> bool {
 }
 
 /// Refuses what standard input cannot be at the same time.
-fn check_input(
-    paths: &[PathBuf],
-    name: Option<&str>,
-    secure: &secure::Security,
-) -> anyhow::Result<()> {
+fn check_input(paths: &[PathBuf], name: Option<&str>, reads_code: bool) -> anyhow::Result<()> {
     if !paths.iter().any(|path| is_input(path)) {
         if name.is_some() {
             bail!("--name is for standard input: give - as the path");
@@ -158,7 +163,7 @@ fn check_input(
     if paths.len() > 1 {
         bail!("- is standard input, which is sent alone; ./- is the file of that name");
     }
-    if secure.reads_input() {
+    if reads_code {
         bail!("both the file and the code would be read from standard input; use --code-file");
     }
     Ok(())
@@ -187,20 +192,20 @@ fn print(lines: &[String]) {
 
 /// Waits for a receiver that the user accepts; the others are declined.
 async fn wait_for_receiver(
-    at: &Address,
+    meeting: &Meeting,
     config: (Arc<Manifest>, SendConfig),
-    yes: bool,
     secure: Option<Secure>,
     goodbye: &CloseWaiter,
 ) -> anyhow::Result<Turn<Outgoing<Connection>>> {
     let manifest = Arc::clone(&config.0);
-    let mut waiting = link::listen::<Outgoing<Connection>>(at, config, secure, goodbye).await?;
+    let listen = link::listen::<Outgoing<Connection>>;
+    let mut waiting = listen(meeting, RECEIVER, config, secure, goodbye).await?;
     loop {
         let mut turn = link::next_turn(&mut waiting).await?;
         goodbye.remember(turn.peer.get_ref());
         link::warn_of_namesakes(turn.peer.get_ref());
         // A peer that disconnects must not end the wait for another.
-        match consent(&mut turn, &manifest, yes).await {
+        match consent(&mut turn, &manifest, meeting.yes).await {
             Ok(true) => {
                 waiting.queue.close(Abort::Busy);
                 return Ok(turn);
@@ -214,7 +219,7 @@ async fn wait_for_receiver(
     }
 }
 
-/// Shows the receiver, and asks the user.
+/// Shows the receiver, and asks the user, unless it is the one who was told the code.
 async fn consent(
     turn: &mut Turn<Outgoing<Connection>>,
     manifest: &Manifest,
@@ -226,5 +231,6 @@ async fn consent(
         manifest,
     }
     .show();
-    Ok(yes || turn.peer.hold(question.ask()).await??)
+    let by_code = turn.peer.get_ref().peer().map(|peer| peer.by) == Some(ProvedBy::Code);
+    Ok(yes || by_code || turn.peer.hold(question.ask()).await??)
 }

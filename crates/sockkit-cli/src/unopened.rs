@@ -34,7 +34,7 @@ pub(crate) fn words(why: Unopened) -> &'static str {
             "pictures arrive, but they are sealed with another key: --key needs the file that cam has"
         }
         Unopened::NotSealed => {
-            "pictures arrive, but they are not sealed: give cam the same --key, or leave it out here"
+            "pictures arrive, but they are not sealed: give cam the same --key, or --plain here"
         }
         _ => "pictures arrive, but they cannot be opened",
     }

@@ -12,7 +12,7 @@ use indicatif::ProgressBar;
 use sockkit::{
     interfaces::InterfaceSelector,
     latest::Subscriber,
-    link::{Address, discovery::Role},
+    link::{Address, Scheme},
     picture::jpeg,
     sink::{
         record::{RecordError, RecordSummary, Recorder, RecorderConfig},
@@ -28,8 +28,10 @@ use tokio::{
 };
 
 use crate::{
-    address::{pictures, web},
+    address::{PICTURES_PORT, web},
+    cam::VIEWERS,
     find, incoming, interrupt,
+    remote::{self, Remote, bare_name},
     say::say,
     secure,
     unopened::{self, Advice},
@@ -38,11 +40,12 @@ use crate::{
 /// Receive from `sockkit cam`: statistics, browser, recording, snapshot
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// udp://ADDR:PORT to receive at, or of a group to join; tcp://HOST:PORT or
-    /// quic://HOST:PORT of a `sockkit cam` to connect to, or a name that `sockkit
-    /// find` lists
-    #[arg(value_name = "ADDRESS", value_parser = pictures)]
-    url: Address,
+    /// The code that `sockkit cam` shows, such as coral-lamp-orbit (- reads it from
+    /// standard input); the name of a machine that this one is paired with;
+    /// tcp://HOST:PORT or quic://HOST:PORT of a camera; or udp://ADDR:PORT to receive at,
+    /// or of a group to join
+    #[arg(value_name = "CODE|NAME|ADDRESS", value_parser = remote::pictures)]
+    camera: Remote,
     /// Serve the pictures to browsers at this address
     #[arg(long, value_name = "ADDR", value_parser = web)]
     web: Option<Address>,
@@ -74,7 +77,7 @@ pub(crate) struct Args {
     from: Option<IpAddr>,
     /// Accept only pictures sealed with this key, which cam has too; see
     /// `sockkit key new`
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "plain")]
     key: Option<PathBuf>,
     /// Exit after this many seconds; without it, exit on Ctrl-C
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS))]
@@ -94,16 +97,32 @@ impl Args {
     }
 }
 
+/// Whether `at` is for datagrams, and no name of a camera.
+fn is_received_at(at: &Address) -> bool {
+    at.scheme() == Scheme::Udp && bare_name(at, PICTURES_PORT).is_none()
+}
+
 /// Runs until the time is up or Ctrl-C is pressed.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let recorder_config = args.recorder_config();
+    let camera = args.camera;
+    let secure = match &camera {
+        Remote::Address(at) if is_received_at(at) => {
+            args.secure.check_unused(at)?;
+            None
+        }
+        camera => args.secure.dial(VIEWERS, camera).await?,
+    };
+    let url = find::locate(VIEWERS.seeks, &camera, secure.as_ref()).await?;
+    if url.scheme() == Scheme::Udp {
+        args.secure.check_sealed(&url, args.key.is_some())?;
+    }
     let wishes = incoming::Wishes {
         interface: args.interface,
         from: args.from,
         key: args.key,
-        secure: args.secure,
+        secure,
     };
-    let url = find::whereabouts(Role::Camera, &args.url).await?;
     let receiver = incoming::open(&url, wishes).await?;
     let limit = Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
     if let Some(path) = &args.snapshot {

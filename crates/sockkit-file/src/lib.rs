@@ -46,7 +46,7 @@ pub use self::{
         Arrival, FailedHandshake, FileOutcome, FileSink, FileSource, FileSummary, Offer,
         OnProgress, Outgoing, Progress, Queue, QueuePermit, QueuedPeer, ReceiveConfig,
         ReceiveError, SendConfig, SendError, SourceFile, Summary, TransferIoError, Turn, greet,
-        receive, send, turn_away,
+        receive, refusal, send, turn_away,
     },
     store::{
         Destination, FileSet, FileSetError, OnConflict, Planned, SkipReason, Skipped, Whole,

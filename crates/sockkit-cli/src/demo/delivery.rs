@@ -1,4 +1,5 @@
-//! Sends the recording over TCP to a temporary folder, and verifies it.
+//! Sends the recording over TCP to a temporary folder, encrypted between two identities
+//! that are thrown away, and verifies it.
 
 use std::{
     path::Path,
@@ -11,7 +12,7 @@ use sockkit::{
         Destination, Digest, FileOutcome, FileSet, ReceiveConfig, SendConfig, Summary, receive,
         send,
     },
-    link::{Address, Connection, Host, Node, Scheme},
+    link::{Address, Connection, Host, Node, Scheme, identity::Identity, trust::Trust},
 };
 
 /// Result of the transfer.
@@ -53,11 +54,16 @@ pub(super) async fn deliver(file: &Path) -> anyhow::Result<Delivery> {
 }
 
 async fn connected() -> anyhow::Result<(Connection, Connection)> {
-    let node = Node::default();
+    let (ours, theirs) = (Identity::throw_away()?, Identity::throw_away()?);
     let any_port = Address::new(Scheme::Tcp, Host::V4([127, 0, 0, 1].into()), 0);
-    let mut acceptor = node.listen(&any_port).await?;
-    let dialled = node.dial(&acceptor.address()).await?;
-    Ok((dialled, acceptor.accept().await?))
+    let accepts = Trust::none().pinned(ours.fingerprint());
+    let dials = Trust::none().pinned(theirs.fingerprint());
+    let listener = Node::default().authenticate(theirs, accepts);
+    let mut acceptor = listener.listen(&any_port).await?;
+    let at = acceptor.address();
+    let dialler = Node::default().authenticate(ours, dials);
+    let (dialled, accepted) = tokio::join!(dialler.dial(&at), acceptor.accept());
+    Ok((dialled?, accepted?))
 }
 
 fn digest(summary: &Summary) -> anyhow::Result<Digest> {

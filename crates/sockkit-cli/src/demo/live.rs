@@ -1,4 +1,4 @@
-//! Sends the source over UDP to the browser viewer.
+//! Sends the source over UDP to the browser viewer, sealed with a key that is thrown away.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -6,6 +6,7 @@ use anyhow::Context;
 use indicatif::ProgressBar;
 use sockkit::{
     latest::{self, Publisher, Subscriber},
+    link::sealing::{Key, random_secret},
     picture::Picture,
     sink::web::{WebServer, WebServerConfig, WebStream},
     source::Source,
@@ -32,10 +33,12 @@ pub(super) struct Figures {
 impl Live {
     pub(super) async fn start(web: SocketAddr) -> anyhow::Result<Self> {
         let at = "udp://127.0.0.1:0".parse()?;
-        let receiver = Receiver::open(&at, ReceiverConfig::default()).await?;
+        let key = Key::new(&random_secret().context("cannot make a key")?);
+        let config = ReceiverConfig::default().sealed(key.clone());
+        let receiver = Receiver::open(&at, config).await?;
         let (camera, pictures) = latest::channel();
         let to = [receiver.address().clone()];
-        let sender = Sender::open(&to, SenderConfig::default(), pictures).await?;
+        let sender = Sender::open(&to, SenderConfig::default().sealed(key), pictures).await?;
         let shown = WebStream::new("demo", receiver.pictures()).stats(receiver.stats());
         let viewer = WebServer::bind(web, WebServerConfig::default(), [shown])
             .await

@@ -130,7 +130,7 @@ impl Crowd {
         let camera = sockkit(&[&CAMERA[..], &["tcp://127.0.0.1:0"]].concat());
         let address = camera.listening();
         let url = format!("tcp://{address}");
-        let web = sockkit(&["view", &url, "--web", "127.0.0.1:0"]);
+        let web = sockkit(&["view", "--plain", &url, "--web", "127.0.0.1:0"]);
         let page = web.line_after("watch     http://");
         let page = page.trim_end_matches('/').parse().unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -178,7 +178,12 @@ impl Crowd {
 
     /// Stops one viewer of each kind, as a laptop's lid does.
     fn stop_two_for(&self, before: Duration, stopped: Duration) -> Run {
-        let native = sockkit(&["view", &format!("tcp://{}", self.address), "--stats"]);
+        let native = sockkit(&[
+            "view",
+            "--plain",
+            &format!("tcp://{}", self.address),
+            "--stats",
+        ]);
         let http = HttpProcess::start(self.page);
         while Figures::of(&native.line()).received < 10 {}
         let camera = self.camera.lock().unwrap().id();
@@ -233,12 +238,20 @@ impl Crowd {
         let camera_took = self.all_see_what_was_taken_after(now());
         println!("all see the restarted camera after {camera_took:?}");
 
-        let viewer = sockkit(&["view", &url, "--stats"]);
+        let viewer = sockkit(&["view", "--plain", &url, "--stats"]);
         while Figures::of(&viewer.line()).received == 0 {}
         viewer.kill();
         let folder = tempfile::tempdir().unwrap();
         let restarted = Instant::now();
-        let snapshot = ["view", &url, "--snapshot", "again.jpg", "--seconds", "10"];
+        let snapshot = [
+            "view",
+            "--plain",
+            &url,
+            "--snapshot",
+            "again.jpg",
+            "--seconds",
+            "10",
+        ];
         let end = sockkit_in(folder.path(), &snapshot).end();
         let viewer_took = restarted.elapsed();
         assert!(end.status.success(), "{end:?}");
@@ -520,6 +533,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 /// All of the crowd is on one host.
 const CAMERA: [&str; 6] = [
     "cam",
+    "--plain",
     "--source",
     "clip",
     "--viewers-per-host",

@@ -32,21 +32,29 @@ mod soak;
 mod strangers;
 mod viewer;
 mod window;
+#[cfg(target_os = "linux")]
+mod wire;
+
+/// `sockkit`, without the keys and peers of the user who runs the tests.
+fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sockkit"));
+    command.env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"));
+    command
+}
 
 /// Starts `sockkit` with these arguments.
 pub(crate) fn sockkit(arguments: &[impl AsRef<OsStr>]) -> Program {
-    Program::start(Command::new(env!("CARGO_BIN_EXE_sockkit")).args(arguments))
+    Program::start(command().args(arguments))
 }
 
 /// Starts `sockkit` where a user can be asked.
 pub(crate) fn sockkit_on_terminal(arguments: &[&str]) -> Program {
-    Program::start_on_terminal(Command::new(env!("CARGO_BIN_EXE_sockkit")).args(arguments))
+    Program::start_on_terminal(command().args(arguments))
 }
 
 /// Starts `sockkit` in that folder.
 pub(crate) fn sockkit_in(folder: &Path, arguments: &[&str]) -> Program {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sockkit"));
-    Program::start(command.args(arguments).current_dir(folder))
+    Program::start(command().args(arguments).current_dir(folder))
 }
 
 /// Starts `sockkit` in that folder, under a limit that the shell sets.

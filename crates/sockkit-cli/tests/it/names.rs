@@ -157,7 +157,14 @@ fn a_folder_of_sixty_awkward_names_arrives_equal() {
     let desk = Desk::new();
     let folder = awkward_folder(&desk);
     let (receiver, address) = desk.receiver(&["--yes"]);
-    let sent = sockkit(&["send", "--to", &address, folder.to_str().unwrap()]).end();
+    let sent = sockkit(&[
+        "send",
+        "--plain",
+        "--to",
+        &address,
+        folder.to_str().unwrap(),
+    ])
+    .end();
     let received = receiver.end();
     for side in [&sent, &received] {
         assert!(side.status.success(), "{side:?}");
@@ -284,12 +291,15 @@ fn standard_input_and_output_take_the_place_of_a_file() {
     let desk = Desk::new();
     let words: Vec<String> = (0..20_000).map(|number| number.to_string()).collect();
     let input = desk.write("words", words.join("\n").as_bytes());
-    let script = "exec \"$0\" send - --name words.txt --listen 127.0.0.1:0 --yes <\"$1\"";
+    let script = "exec \"$0\" send - --plain --name words.txt --listen 127.0.0.1:0 --yes <\"$1\"";
     let mut shell = Command::new("sh");
     shell.args(["-c", script, env!("CARGO_BIN_EXE_sockkit"), &input]);
     let sender = Program::start(&mut shell);
     let address = sender.listening().to_string();
-    let received = sockkit(&["receive", "--stdout", "--yes", "--from", &address]).end();
+    let received = sockkit(&[
+        "receive", "--plain", "--stdout", "--yes", "--from", &address,
+    ])
+    .end();
     let sent = sender.end();
     assert!(sent.status.success(), "{sent:?}");
     assert!(sent.lines[0].ends_with("  words.txt"), "{sent:?}");

@@ -122,12 +122,63 @@ fn a_code_pairs_two_machines_and_later_their_keys_are_enough() {
 #[test]
 fn what_is_shown_is_the_command_that_works() {
     let two = Two::new();
-    let (receiver, _) = two.receiver("127.0.0.1:0", &["--code", "new"]);
-    let line = receiver.line_after("there     sockkit send PATH ");
+    let (receiver, _) = two.receiver("127.0.0.1:0", &[]);
+    let line = receiver.line_after("there     sockkit send FILE ");
     let arguments: Vec<_> = line.split(' ').collect();
     succeeds(&two.send(&arguments));
     succeeds(&receiver.end());
     assert!(two.has_arrived());
+}
+
+/// The sender shows the code, and its user is not asked about the one who was told it.
+#[test]
+fn the_side_that_sends_may_show_the_code() {
+    for listen in ["127.0.0.1:0", "quic://127.0.0.1:0"] {
+        let two = Two::new();
+        let sender = at(&two.laptop, &["send", "film", "--listen", listen, "--yes"]);
+        let line = sender.line_after("there     sockkit receive ");
+        let mut arguments = vec!["receive", "--into", "in", "--yes"];
+        arguments.extend(line.split(' '));
+        succeeds(&at(&two.desk, &arguments).end());
+        succeeds(&sender.end());
+        assert!(two.has_arrived());
+        assert!(peers(&two.laptop)[0].contains("  take  "));
+    }
+}
+
+/// No default waits for a user who is not there.
+#[test]
+fn without_a_terminal_or_a_home_it_says_what_to_type() {
+    let two = Two::new();
+    for arguments in [&["send", "film"][..], &["receive"]] {
+        fails(
+            &at(&two.laptop, arguments).end(),
+            &["not a terminal", "--yes"],
+        );
+    }
+    let end = at(&two.laptop, &["send", "film", "--to", "-"]).end();
+    fails(&end, &["not a code"]);
+    for arguments in [&["send", "film", "--yes"][..], &["receive", "--yes"]] {
+        let mut homeless = Command::new(env!("CARGO_BIN_EXE_sockkit"));
+        homeless
+            .args(arguments)
+            .current_dir(two.laptop.path())
+            .env_remove("HOME")
+            .env_remove("XDG_STATE_HOME");
+        let end = Program::start(&mut homeless).end();
+        fails(&end, &["--once", "XDG_STATE_HOME"]);
+    }
+}
+
+#[test]
+fn an_address_without_a_code_is_refused_with_the_command_that_works() {
+    let two = Two::new();
+    let (receiver, place) = two.receiver("127.0.0.1:0", &[]);
+    let sent = two.send(&["--to", &place]);
+    let works = format!("sockkit send FILE --to {place} --code CODE");
+    fails(&sent, &["is not known here", &works]);
+    receiver.kill();
+    assert!(!two.has_arrived());
 }
 
 /// Enter ends it; the input stays open.
@@ -201,13 +252,15 @@ fn a_wrong_code_gets_nothing_and_three_revoke_it() {
 fn with_a_code_nothing_plain_is_used() {
     let two = Two::new();
     // The other side does not encrypt: no transfer, and no falling back.
-    let (receiver, place) = two.receiver("127.0.0.1:0", &["--keep-listening"]);
+    let (receiver, place) = two.receiver("127.0.0.1:0", &["--keep-listening", "--plain"]);
     let sent = two.send(&["--to", &place, "--code", "7-coral-lamp"]);
-    fails(&sent, &["does not encrypt"]);
+    fails(&sent, &["does not encrypt", "--plain"]);
+    receiver.wait_for_error("--plain");
     receiver.kill();
     // Nor the other way round.
     let (receiver, place) = two.receiver("127.0.0.1:0", &["--code", "7-coral-lamp"]);
-    assert!(!two.send(&["--to", &place]).status.success());
+    let sent = two.send(&["--to", &place, "--plain"]);
+    fails(&sent, &["accepts encrypted connections only", "--plain"]);
     receiver.kill();
     assert!(!two.has_arrived());
     for arguments in [
@@ -227,12 +280,61 @@ fn with_a_code_nothing_plain_is_used() {
             &["udp://127.0.0.1", "no connection"],
         );
     }
+    for arguments in [
+        &["cam", "--source", "pattern", "--to", "127.0.0.1"][..],
+        &["view", "udp://127.0.0.1:0"],
+    ] {
+        fails(
+            &at(&two.desk, arguments).end(),
+            &["udp://127.0.0.1", "--key FILE", "--plain"],
+        );
+    }
     let both = at(
         &two.desk,
         &["view", "tcp://127.0.0.1:1", "--known", "--plain"],
     )
     .end();
     assert_eq!(both.status.code(), Some(2), "{both:?}");
+}
+
+/// Between two machines, with nothing but the command itself: it answers each side in
+/// place of the other.
+#[test]
+fn one_in_between_gets_nothing_from_either_side_by_code_or_by_key() {
+    for listen in ["127.0.0.1:0", "quic://127.0.0.1:0"] {
+        let two = Two::new();
+        let between = tempdir().unwrap();
+        fs::write(between.path().join("film"), b"altered").unwrap();
+        let pose = |code: &str| {
+            let fixed = ["receive", "--yes", "--listen", listen, "--code", code];
+            let program = at(&between, &fixed);
+            let place = program.line_after("listening on ");
+            (program, place)
+        };
+        let (receiver, place) = two.receiver(listen, &["--code", "7-coral-lamp"]);
+        let (posing, there) = pose("7-coral-river");
+        fails(
+            &two.send(&["--to", &there, "--code", "7-coral-lamp"]),
+            &["the code is wrong", "attacker"],
+        );
+        posing.wait_for_error("tried a wrong code");
+        let altered = ["send", "film", "--to", &place, "--code", "7-coral-river"];
+        fails(&at(&between, &altered).end(), &["the code is wrong"]);
+        receiver.wait_for_error("tried a wrong code");
+        // The right code still works, and then the keys do, and no other key.
+        succeeds(&two.send(&["--to", &place, "--code", "7-coral-lamp"]));
+        succeeds(&receiver.end());
+        assert!(two.has_arrived());
+        fails(&two.send(&["--to", &there]), &["is not known here"]);
+        let (receiver, place) = two.receiver(listen, &["--known"]);
+        let altered = ["send", "film", "--to", &place, "--known"];
+        fails(&at(&between, &altered).end(), &["is not known here"]);
+        receiver.kill();
+        posing.kill();
+        assert!(!two.has_arrived());
+        let left: Vec<_> = fs::read_dir(between.path()).unwrap().collect();
+        assert_eq!(left.len(), 2, "its film and its state: {left:?}");
+    }
 }
 
 #[test]
@@ -307,9 +409,7 @@ fn many_watch_by_one_code_over_tcp_and_quic() {
     for scheme in ["tcp", "quic"] {
         let two = Two::new();
         let listen = format!("{scheme}://127.0.0.1:0");
-        let cam = [
-            "cam", "--source", "pattern", "--listen", &listen, "--code", "new",
-        ];
+        let cam = ["cam", "--source", "pattern", "--listen", &listen];
         let cam = at(&two.desk, &cam);
         let line = cam.line_after("there     sockkit view ");
         for viewer in ["one.jpg", "two.jpg"] {

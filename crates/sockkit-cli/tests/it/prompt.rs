@@ -18,7 +18,14 @@ use crate::{
 /// Starts a receiver that asks, and waits until it listens.
 pub(crate) fn receiver(desk: &Desk, arguments: &[&str]) -> (Program, String) {
     let into = desk.into.path().to_str().unwrap();
-    let fixed = ["receive", "--into", into, "--listen", "127.0.0.1:0"];
+    let fixed = [
+        "receive",
+        "--plain",
+        "--into",
+        into,
+        "--listen",
+        "127.0.0.1:0",
+    ];
     let program = sockkit_on_terminal(&[&fixed, arguments].concat());
     let address = program.listening().to_string();
     (program, address)
@@ -147,6 +154,7 @@ fn a_file_becomes_a_program_only_if_the_receiver_says_so() {
         let into = desk.into.path().to_str().unwrap();
         let mut arguments = vec![
             "receive",
+            "--plain",
             "--yes",
             "--into",
             into,
@@ -172,10 +180,14 @@ fn a_file_becomes_a_program_only_if_the_receiver_says_so() {
 fn a_sender_that_listens_asks_and_waits_for_the_right_receiver() {
     let desk = Desk::new();
     let path = desk.write("secret", b"secret");
-    let mut sender = sockkit_on_terminal(&["send", "--listen", "127.0.0.1:0", &path]);
+    let mut sender = sockkit_on_terminal(&["send", "--plain", "--listen", "127.0.0.1:0", &path]);
     let address = sender.listening().to_string();
     let into = desk.into.path().to_str().unwrap();
-    let fetch = || sockkit(&["receive", "--from", &address, "--yes", "--into", into]);
+    let fetch = || {
+        sockkit(&[
+            "receive", "--plain", "--from", &address, "--yes", "--into", into,
+        ])
+    };
 
     let stranger = fetch();
     sender.wait_for_error("[y/N]");
@@ -206,11 +218,18 @@ fn without_a_terminal_the_option_that_helps_is_named() {
     let path = desk.write("a", b"a");
     let into = desk.into.path().to_str().unwrap();
     fails(
-        &["receive", "--into", into, "--listen", "127.0.0.1:0"],
+        &[
+            "receive",
+            "--plain",
+            "--into",
+            into,
+            "--listen",
+            "127.0.0.1:0",
+        ],
         &["not a terminal", "--yes"],
     );
     fails_last(
-        &["send", "--listen", "127.0.0.1:0", &path],
+        &["send", "--plain", "--listen", "127.0.0.1:0", &path],
         &["not a terminal", "--yes"],
     );
 }

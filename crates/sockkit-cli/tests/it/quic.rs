@@ -22,7 +22,14 @@ impl Desk {
     /// Starts a receiver and waits until it listens; what to give `--to`.
     fn quic_receiver(&self, arguments: &[&str]) -> (Program, String) {
         let into = self.into.path().to_str().unwrap();
-        let fixed = ["receive", "--into", into, "--listen", "quic://127.0.0.1:0"];
+        let fixed = [
+            "receive",
+            "--plain",
+            "--into",
+            into,
+            "--listen",
+            "quic://127.0.0.1:0",
+        ];
         let program = sockkit(&[&fixed, arguments].concat());
         let place = program.line_after("listening on ");
         assert!(place.starts_with("quic://127.0.0.1:"), "{place}");
@@ -133,10 +140,20 @@ fn a_killed_peer_is_an_error_within_the_idle_timeout() {
 fn either_side_may_listen() {
     let desk = Desk::new();
     let path = desk.write("a", b"contents");
-    let sender = sockkit(&["send", "--yes", "--listen", "quic://127.0.0.1:0", &path]);
+    let sender = sockkit(&[
+        "send",
+        "--plain",
+        "--yes",
+        "--listen",
+        "quic://127.0.0.1:0",
+        &path,
+    ]);
     let place = sender.line_after("listening on ");
     let into = desk.into.path().to_str().unwrap();
-    let received = sockkit(&["receive", "--from", &place, "--yes", "--into", into]).end();
+    let received = sockkit(&[
+        "receive", "--plain", "--from", &place, "--yes", "--into", into,
+    ])
+    .end();
     assert!(received.status.success(), "{received:?}");
     let sent = sender.end();
     assert!(sent.status.success(), "{sent:?}");
@@ -157,11 +174,11 @@ fn what_cannot_begin_says_why() {
         "port closed",
         "is the other side listening",
     ];
-    fails_last(&["send", "--to", &closed, &path], &words);
+    fails_last(&["send", "--plain", "--to", &closed, &path], &words);
     let mute = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mute = format!("quic://{}", mute.local_addr().unwrap());
     fails_last(
-        &["send", "--to", &mute, &path],
+        &["send", "--plain", "--to", &mute, &path],
         &[&mute, "did not answer", "firewall"],
     );
 }
@@ -199,7 +216,10 @@ fn somebody_who_offers_nothing_does_not_end_the_receivers_wait() {
     // Another receiver: both want to receive.
     let other = Desk::new();
     let into = other.into.path().to_str().unwrap();
-    let wrong = sockkit(&["receive", "--from", &place, "--yes", "--into", into]).end();
+    let wrong = sockkit(&[
+        "receive", "--plain", "--from", &place, "--yes", "--into", into,
+    ])
+    .end();
     assert!(wrong.errors.contains("both to receive"), "{wrong:?}");
     let sent = send(&[&path], &place).end();
     assert!(sent.status.success(), "{sent:?}");

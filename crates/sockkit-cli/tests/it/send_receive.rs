@@ -57,7 +57,14 @@ impl Desk {
     /// Starts a receiver and waits until it listens.
     pub(crate) fn receiver(&self, arguments: &[&str]) -> (Program, String) {
         let into = self.into.path().to_str().unwrap();
-        let fixed = ["receive", "--into", into, "--listen", "127.0.0.1:0"];
+        let fixed = [
+            "receive",
+            "--plain",
+            "--into",
+            into,
+            "--listen",
+            "127.0.0.1:0",
+        ];
         let program = sockkit(&[&fixed, arguments].concat());
         let address = program.listening().to_string();
         (program, address)
@@ -73,7 +80,7 @@ impl Desk {
 }
 
 pub(crate) fn send(paths: &[&str], address: &str) -> Program {
-    sockkit(&[&["send", "--to", address], paths].concat())
+    sockkit(&[&["send", "--plain", "--to", address], paths].concat())
 }
 
 pub(crate) fn big() -> Vec<u8> {
@@ -148,6 +155,7 @@ fn a_file_beyond_the_limit_for_one_is_refused_and_the_others_arrive() {
     let into = desk.into.path().to_str().unwrap();
     let receive = [
         "receive",
+        "--plain",
         "--into",
         into,
         "--listen",
@@ -262,10 +270,13 @@ fn ctrl_c_on_either_side_leaves_what_the_next_attempt_goes_on_from() {
 fn either_side_may_listen() {
     let desk = Desk::new();
     let path = desk.write("a", b"contents");
-    let sender = sockkit(&["send", "--yes", "--listen", "127.0.0.1:0", &path]);
+    let sender = sockkit(&["send", "--plain", "--yes", "--listen", "127.0.0.1:0", &path]);
     let address = sender.listening().to_string();
     let into = desk.into.path().to_str().unwrap();
-    let received = sockkit(&["receive", "--from", &address, "--yes", "--into", into]).end();
+    let received = sockkit(&[
+        "receive", "--plain", "--from", &address, "--yes", "--into", into,
+    ])
+    .end();
     assert!(received.status.success(), "{received:?}");
     assert!(sender.end().status.success());
     assert_eq!(fs::read(desk.arrived("a")).unwrap(), b"contents");
@@ -280,30 +291,33 @@ fn what_cannot_begin_says_why() {
         .local_addr()
         .unwrap();
     let closed = closed.to_string();
-    fails_last(&["send", "--to", &closed, &path], &[&closed, "refused"]);
+    fails_last(
+        &["send", "--plain", "--to", &closed, &path],
+        &[&closed, "refused"],
+    );
     for (to, words) in [
         ("127.0.0.1:", "a number from 0 to 65535"),
         ("my desk", "use a name"),
         ("udp://127.0.0.1:1", "tcp:// or quic://"),
     ] {
-        fails(&["send", "--to", to, &path], &["--to", words]);
+        fails(&["send", "--plain", "--to", to, &path], &["--to", words]);
         let into = desk.into.path().to_str().unwrap();
         fails(
-            &["receive", "--into", into, "--listen", to],
+            &["receive", "--plain", "--into", into, "--listen", to],
             &["--listen", words],
         );
     }
     fails(
-        &["send", "/no/such/file"],
+        &["send", "--plain", "/no/such/file"],
         &["/no/such/file", "No such file"],
     );
-    fails(&["send", "/"], &["/", "no name"]);
+    fails(&["send", "--plain", "/"], &["/", "no name"]);
     fails(
-        &["receive", "--into", "/no/such/folder"],
+        &["receive", "--plain", "--into", "/no/such/folder"],
         &["/no/such/folder"],
     );
-    fails(&["receive"], &["--yes"]);
-    fails(&["send"], &["required"]);
+    fails(&["receive", "--plain"], &["--yes"]);
+    fails(&["send", "--plain"], &["required"]);
 }
 
 #[test]
@@ -313,6 +327,7 @@ fn the_receiver_makes_its_folder() {
     let into = desk.arrived("받은 것");
     let receiver = sockkit(&[
         "receive",
+        "--plain",
         "--yes",
         "--into",
         into.to_str().unwrap(),
@@ -376,7 +391,10 @@ fn a_peer_of_another_version_or_protocol_is_told_apart() {
             }
             says => stranger(says),
         };
-        fails_last(&["send", "--to", &address.to_string(), &path], &[words]);
+        fails_last(
+            &["send", "--plain", "--to", &address.to_string(), &path],
+            &[words],
+        );
     }
 }
 
@@ -474,7 +492,7 @@ fn names_that_the_receiver_can_hold_arrive_and_are_shown_escaped() {
         fs::write(path, "a").unwrap();
     }
     let (receiver, address) = desk.receiver(&["--yes"]);
-    let mut arguments: Vec<&OsStr> = ["send", "--to", &address].map(OsStr::new).into();
+    let mut arguments: Vec<&OsStr> = ["send", "--plain", "--to", &address].map(OsStr::new).into();
     arguments.extend(paths.iter().map(|path| path.as_os_str()));
     let sent = sockkit(&arguments).end();
     let received = receiver.end();
@@ -543,7 +561,7 @@ fn what_the_receiver_cannot_hold_is_told_on_both_sides() {
 #[test]
 fn a_folder_where_nothing_can_be_written_is_refused_before_anybody_is_asked() {
     let listen = ["--listen", "127.0.0.1:0"];
-    let receive = ["receive", "--into", "/proc"];
+    let receive = ["receive", "--plain", "--into", "/proc"];
     fails(
         &[&receive[..], &listen].concat(),
         &["cannot receive into /proc"],

@@ -25,14 +25,22 @@ fn ten_minutes_of_pictures_take_no_more_memory_than_one() {
 /// Camera, datagrams, viewer and a browser's stream: what each process holds
 /// after a tenth of the time is what it holds at the end.
 fn check_memory(lasting: Duration) {
-    let view = sockkit(&["view", "udp://127.0.0.1:0", "--web", "127.0.0.1:0"]);
+    let view = sockkit(&[
+        "view",
+        "--plain",
+        "udp://127.0.0.1:0",
+        "--web",
+        "127.0.0.1:0",
+    ]);
     let to = format!("udp://{}", view.listening());
     let page: SocketAddr = view
         .line_after("watch     http://")
         .trim_end_matches('/')
         .parse()
         .unwrap();
-    let cam = sockkit(&["cam", "--source", "pattern", "--to", &to, "--loss", "5"]);
+    let cam = sockkit(&[
+        "cam", "--plain", "--source", "pattern", "--to", &to, "--loss", "5",
+    ]);
     let mut stream = request(page, "/stream", &page.to_string());
     thread::spawn(move || {
         let mut passing = vec![0; 1 << 16];

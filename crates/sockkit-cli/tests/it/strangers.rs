@@ -64,6 +64,7 @@ fn send_beside(scheme: &str, strangers: impl FnOnce(u16) -> Strangers) -> Durati
     let listen = format!("{scheme}[::]:0");
     let receiver = sockkit(&[
         "receive",
+        "--plain",
         "--into",
         into,
         "--yes",
@@ -234,7 +235,7 @@ fn a_silent_dialler_does_not_take_the_real_receivers_place() {
     let path = desk.write("a", b"contents");
     for transport in ["", "quic://"] {
         let listen = format!("{transport}127.0.0.1:0");
-        let sender = sockkit(&["send", "--yes", "--listen", &listen, &path]);
+        let sender = sockkit(&["send", "--plain", "--yes", "--listen", &listen, &path]);
         let place = sender.line_after("listening on ");
         let silent = match transport {
             "" => Some(stranger(&place, b"")),
@@ -242,7 +243,10 @@ fn a_silent_dialler_does_not_take_the_real_receivers_place() {
         };
         let into = tempfile::tempdir().unwrap();
         let folder = into.path().to_str().unwrap();
-        let received = sockkit(&["receive", "--from", &place, "--yes", "--into", folder]).end();
+        let received = sockkit(&[
+            "receive", "--plain", "--from", &place, "--yes", "--into", folder,
+        ])
+        .end();
         assert!(received.status.success(), "{received:?}");
         assert!(sender.end().status.success());
         drop(silent);

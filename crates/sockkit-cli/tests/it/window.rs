@@ -46,7 +46,7 @@ impl Display {
 
     fn view(&self, arguments: &[&str]) -> Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sockkit"));
-        let fixed = ["view", "udp://127.0.0.1:0", "--window"];
+        let fixed = ["view", "--plain", "udp://127.0.0.1:0", "--window"];
         Program::start(
             command
                 .args(fixed)
@@ -92,7 +92,7 @@ fn the_window_shows_the_picture_and_a_key_ends_it() {
     let search = ["search", "--name", "sockkit view"];
     eventually("no window", || !display.run("xdotool", &search).is_empty());
     let before = display.shades();
-    let _cam = sockkit(&["cam", "--source", "clip", "--to", &to]);
+    let _cam = sockkit(&["cam", "--plain", "--source", "clip", "--to", &to]);
     eventually("no picture", || display.shades() > before + 50);
 
     let window = String::from_utf8(display.run("xdotool", &search)).unwrap();
@@ -110,7 +110,7 @@ fn the_window_shows_the_picture_and_a_key_ends_it() {
 #[test]
 fn without_a_display_it_says_so() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sockkit"));
-    command.args(["view", "udp://127.0.0.1:0", "--window"]);
+    command.args(["view", "--plain", "udp://127.0.0.1:0", "--window"]);
     let end = Program::start(command.env_remove("DISPLAY")).end();
     assert_eq!(end.status.code(), Some(1), "{end:?}");
     assert!(end.errors.contains("--web"), "{end:?}");

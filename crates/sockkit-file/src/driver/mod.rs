@@ -20,5 +20,5 @@ pub use self::{
     queue::{Arrival, FailedHandshake, Queue, QueuePermit, QueuedPeer, Turn},
     receive::{FileSink, Offer, ReceiveConfig, ReceiveError, receive},
     send::{FileSource, Outgoing, SendConfig, SendError, SourceFile, greet, send},
-    turn_away::turn_away,
+    turn_away::{refusal, turn_away},
 };

@@ -19,6 +19,15 @@ pub async fn turn_away<S>(stream: S, role: Role, reason: Abort)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    HandshakeStream::new(stream, Duration::MAX)
+        .close_after(Some(refusal(role, reason)))
+        .await;
+}
+
+/// The bytes by which this side, which would have had the given `role`, tells a peer
+/// why it is refused, whatever that has sent.
+#[must_use]
+pub fn refusal(role: Role, reason: Abort) -> Vec<u8> {
     let words = match role {
         Role::Sender => {
             let mut session = SenderSession::new("", Manifest::default());
@@ -31,7 +40,5 @@ where
             session.poll_transmit()
         }
     };
-    HandshakeStream::new(stream, Duration::MAX)
-        .close_after(words)
-        .await;
+    words.unwrap_or_default()
 }

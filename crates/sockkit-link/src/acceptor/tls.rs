@@ -7,7 +7,13 @@ use sockkit_core::{
     server::{Accepted, Backoff, ConnectionLimiter, Permit, Transport},
     tcp,
 };
-use tokio::{net::TcpStream, sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::mpsc,
+    task::JoinHandle,
+    time::timeout,
+};
 
 use super::tcp::place;
 use crate::{Connection, tls::rustls::ServerConfig};
@@ -29,12 +35,14 @@ impl TlsAcceptor {
         limiter: ConnectionLimiter,
         config: Arc<ServerConfig>,
         handshake_timeout: Duration,
+        plain_refusal: Arc<[u8]>,
     ) -> io::Result<Self> {
         let local = listener.local_addr()?;
         let (to_ready, ready) = mpsc::channel(1);
         let handshakes = Handshakes {
             tls: config.into(),
             timeout: handshake_timeout,
+            plain_refusal,
             ready: to_ready,
         };
         let task = tokio::spawn(handshakes.keep(listener, Arc::new(limiter)));
@@ -65,6 +73,8 @@ impl Drop for TlsAcceptor {
 struct Handshakes {
     tls: tokio_rustls::TlsAcceptor,
     timeout: Duration,
+    /// The answer to a peer that does not encrypt, if there is one.
+    plain_refusal: Arc<[u8]>,
     ready: mpsc::Sender<Accepted<Connection>>,
 }
 
@@ -92,7 +102,9 @@ impl Handshakes {
         let (tcp, accepted) = accepted.replace(());
         let peer = accepted.peer.clone();
         let shaking = async {
-            let stream = self.tls.accept(tcp::Connection::new(tcp)?).await?;
+            let mut tcp = tcp::Connection::new(tcp)?;
+            self.refuse_plain(&mut tcp).await?;
+            let stream = self.tls.accept(tcp).await?;
             Ok::<_, io::Error>(Connection::tls(stream)?.holding(permit))
         };
         match timeout(self.timeout, shaking).await {
@@ -107,4 +119,36 @@ impl Handshakes {
             Err(_elapsed) => tracing::debug!(%peer, "handshake timed out"),
         }
     }
+
+    /// Tells a peer that does not encrypt so, in the words of its protocol.
+    async fn refuse_plain(&self, tcp: &mut tcp::Connection) -> io::Result<()> {
+        if self.plain_refusal.is_empty() {
+            return Ok(());
+        }
+        let mut first = [0];
+        if tcp.peek(&mut first).await? == 0 || first == [HANDSHAKE] {
+            return Ok(());
+        }
+        tcp.write_all(&self.plain_refusal).await?;
+        tcp.shutdown().await?;
+        // Closing with unread input would discard the answer.
+        let _ = timeout(FAREWELL, drain(tcp)).await;
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the peer does not encrypt",
+        ))
+    }
 }
+
+/// Reads up to a limit, or to the end.
+async fn drain(tcp: &mut tcp::Connection) -> io::Result<()> {
+    let mut rest = tcp.take(MAX_DRAINED);
+    tokio::io::copy(&mut rest, &mut tokio::io::sink()).await?;
+    Ok(())
+}
+
+/// The type of a TLS record of a handshake (RFC 8446, section 5.1).
+const HANDSHAKE: u8 = 22;
+
+const FAREWELL: Duration = Duration::from_secs(2);
+const MAX_DRAINED: u64 = 1 << 20;

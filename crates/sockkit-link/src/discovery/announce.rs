@@ -15,56 +15,68 @@ use super::{Announcement, DiscoveryError, Hint, SERVICE};
 #[must_use = "what is dropped is not announced"]
 pub struct Announcer {
     daemon: ServiceDaemon,
-    name: String,
+    announcement: Announcement,
+    hint: Option<Hint>,
     full_name: String,
 }
 
 impl Announcer {
-    /// Begins: it is found after about a second, in which it makes sure that no other
-    /// machine has the very same name.
+    /// Begins: others find it at once.
     ///
     /// # Errors
     /// [`DiscoveryError::Loopback`] if `announcement` was made for an address that no
     /// other machine reaches; [`DiscoveryError::Failed`].
     pub fn start(announcement: &Announcement) -> Result<Self, DiscoveryError> {
-        let random = getrandom::u64().map_err(|error| DiscoveryError::Failed(error.into()))?;
-        let [low, high, ..] = random.to_be_bytes();
-        let label = announcement.label(u16::from_be_bytes([low, high]));
+        if let Some(ip) = announcement.ip.filter(IpAddr::is_loopback) {
+            return Err(DiscoveryError::Loopback(
+                SocketAddr::new(ip, announcement.port).to_string(),
+            ));
+        }
+        let [low, high, ..] = random()?;
         let hint = match &announcement.identity {
-            Some(identity) => {
-                let nonce = getrandom::u64();
-                let nonce = nonce.map_err(|error| DiscoveryError::Failed(error.into()))?;
-                Some(Hint::new(identity, nonce.to_be_bytes()))
-            }
+            Some(identity) => Some(Hint::new(identity, random()?)),
             None => None,
         };
-        let texts = announcement.texts(hint);
-        let host = format!("{label}.local.");
-        let service = |addresses: &[IpAddr]| {
-            let port = announcement.port;
-            ServiceInfo::new(SERVICE, &label, &host, addresses, port, &texts[..])
+        let announcer = Self {
+            daemon: ServiceDaemon::new()?,
+            announcement: announcement.clone(),
+            hint,
+            full_name: announcement.label(u16::from_be_bytes([low, high])),
         };
-        let service = match announcement.ip {
-            Some(ip) if ip.is_loopback() => {
-                return Err(DiscoveryError::Loopback(
-                    SocketAddr::new(ip, announcement.port).to_string(),
-                ));
-            }
-            Some(ip) => service(&[ip])?,
-            None => service(&[])?.enable_addr_auto(),
+        announcer.register(announcement.code_number)?;
+        Ok(announcer)
+    }
+
+    /// Announces the number of another code in place of the one before.
+    ///
+    /// # Errors
+    /// [`DiscoveryError::Failed`].
+    pub fn show_code(&self, number: u16) -> Result<(), DiscoveryError> {
+        self.register(Some(number))
+    }
+
+    fn register(&self, code_number: Option<u16>) -> Result<(), DiscoveryError> {
+        let announcement = Announcement {
+            code_number,
+            ..self.announcement.clone()
         };
-        let daemon = ServiceDaemon::new()?;
-        daemon.register(service)?;
-        Ok(Self {
-            daemon,
-            name: announcement.name.clone(),
-            full_name: label,
-        })
+        let (label, host) = (&self.full_name, format!("{}.local.", self.full_name));
+        let texts = announcement.texts(self.hint);
+        let only: Vec<_> = announcement.ip.into_iter().collect();
+        let port = announcement.port;
+        let mut service = ServiceInfo::new(SERVICE, label, &host, &only[..], port, &texts[..])?;
+        if only.is_empty() {
+            service = service.enable_addr_auto();
+        }
+        // The label was drawn at random. Probing for others of that label (RFC 6762,
+        // section 8.1) takes most of a second.
+        service.set_requires_probe(false);
+        Ok(self.daemon.register(service)?)
     }
 
     /// The name that others type, as long as no other machine announces it too.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.announcement.name
     }
 
     /// The name that is this one's alone.
@@ -77,7 +89,7 @@ impl Announcer {
     ///
     /// # Cancel safety
     /// Cancel safe: it ends either way.
-    pub async fn stop(self) {
+    pub async fn stop(&self) {
         if let Ok(ended) = self.daemon.shutdown() {
             let _ = timeout(STOP_WITHIN, ended.recv_async()).await;
         }
@@ -97,6 +109,12 @@ impl Drop for Announcer {
         // Its thread would go on announcing. An error says that it has ended.
         let _ = self.daemon.shutdown();
     }
+}
+
+fn random() -> Result<[u8; 8], DiscoveryError> {
+    let random = getrandom::u64();
+    let random = random.map_err(|error| DiscoveryError::Failed(error.into()))?;
+    Ok(random.to_be_bytes())
 }
 
 /// A few datagrams to the network.

@@ -9,7 +9,8 @@ use mdns_sd::{Receiver, ResolvedService, ScopedIp, ServiceDaemon, ServiceEvent};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    DiscoveryError, Found, LookupError, Role, SERVICE, collect::Collector, obstacle, record::Read,
+    DiscoveryError, Found, LookupError, Role, SERVICE, Wanted, collect::Collector, obstacle,
+    record::Read,
 };
 
 /// Lists what is announced on the networks here; looks for as long as `timeout`.
@@ -20,39 +21,40 @@ use super::{
 /// # Cancel safety
 /// Cancel safe.
 pub async fn find(timeout: Duration) -> Result<Vec<Found>, DiscoveryError> {
-    let mut browser = Browser::start()?;
-    browser.look(Instant::now() + timeout, |_| false).await?;
+    let mut browser = Browser::start(Collector::default())?;
+    browser.look(timeout, |_| false).await?;
     Ok(browser.collector.all().cloned().collect())
 }
 
-/// Looks for one name, for as long as `timeout` at the most. Case does not matter.
+/// Looks for one machine, for as long as `timeout` at the most.
 ///
 /// # Errors
 /// [`LookupError`] if it is not announced, or by several.
 ///
 /// # Cancel safety
 /// Cancel safe.
-pub async fn lookup(role: Role, name: &str, timeout: Duration) -> Result<Found, LookupError> {
-    let mut browser = Browser::start()?;
-    let is_there = |collector: &Collector| !collector.called(role, name).is_empty();
-    browser.look(Instant::now() + timeout, is_there).await?;
-    let mut called = browser.collector.called(role, name);
-    match called.len() {
-        0 => Err(LookupError::NotFound {
-            what: role.word(),
-            name: name.to_owned(),
+pub async fn lookup(role: Role, wanted: Wanted, timeout: Duration) -> Result<Found, LookupError> {
+    let mut browser = Browser::start(Collector::of(role, wanted.clone()))?;
+    let is_there = |collector: &Collector| collector.all().next().is_some();
+    browser.look(timeout, is_there).await?;
+    let mut found = browser.collector.all();
+    match (found.next(), found.next()) {
+        (None, _) => Err(LookupError::NotFound {
+            role,
+            wanted,
             timeout,
             obstacle: obstacle().ok().flatten(),
         }),
-        1 => Ok(called.remove(0)),
+        (Some(found), None) => Ok(found.clone()),
         _ => Err(LookupError::Ambiguous {
-            name: name.to_owned(),
-            full_names: called
-                .iter()
-                .map(|found| found.full_name().to_owned())
-                .collect(),
+            wanted,
+            full_names: browser.collector.all().map(full_name).collect(),
         }),
     }
+}
+
+fn full_name(found: &Found) -> String {
+    found.full_name().to_owned()
 }
 
 struct Browser {
@@ -62,12 +64,12 @@ struct Browser {
 }
 
 impl Browser {
-    fn start() -> Result<Self, DiscoveryError> {
+    fn start(collector: Collector) -> Result<Self, DiscoveryError> {
         let daemon = ServiceDaemon::new()?;
         Ok(Self {
             events: daemon.browse(SERVICE)?,
             daemon,
-            collector: Collector::default(),
+            collector,
         })
     }
 
@@ -75,18 +77,20 @@ impl Browser {
     /// which other addresses, and others of that name, answer too.
     async fn look(
         &mut self,
-        deadline: Instant,
+        timeout: Duration,
         enough: impl Fn(&Collector) -> bool,
     ) -> Result<(), DiscoveryError> {
         let began = Instant::now();
+        // A time that is too long for the clock is as good as none.
+        let deadline = began.checked_add(timeout).unwrap_or(began + LOOK_AT_MOST);
         let (mut ask_at, mut pause) = (began + ASK_EVERY, ASK_EVERY);
-        let mut end = deadline;
+        let (mut end, mut is_lost) = (deadline, false);
         loop {
             tokio::select! {
-                event = self.events.recv_async() => match event {
+                event = self.events.recv_async(), if !is_lost => match event {
                     Ok(event) => self.take(event),
                     // It was too slow for a flood, and is asked for again.
-                    Err(_) => sleep_until(ask_at).await,
+                    Err(_) => is_lost = true,
                 },
                 () = sleep_until(ask_at) => {}
                 () = sleep_until(end) => return Ok(()),
@@ -99,6 +103,7 @@ impl Browser {
                 ask_at = now + pause;
                 // Asking again costs one datagram a network, and tells what is known.
                 self.events = self.daemon.browse(SERVICE)?;
+                is_lost = false;
             }
             if end == deadline && enough(&self.collector) {
                 end = deadline.min(now + SETTLE);
@@ -148,6 +153,9 @@ fn addresses(service: &ResolvedService) -> impl Iterator<Item = SocketAddr> {
 const ASK_EVERY: Duration = Duration::from_millis(250);
 const ASK_OFTEN_FOR: Duration = Duration::from_secs(2);
 const ASK_AT_LEAST_EVERY: Duration = Duration::from_secs(8);
+
+/// Ten years.
+const LOOK_AT_MOST: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
 
 /// An answer may wait for 120 ms, so that many do not collide (RFC 6762, section 6),
 /// and one that was lost comes after the next question.

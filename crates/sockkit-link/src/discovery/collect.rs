@@ -19,6 +19,19 @@ pub struct Found {
     scheme: Scheme,
     addresses: Vec<SocketAddr>,
     hint: Option<Hint>,
+    code_number: Option<u16>,
+}
+
+/// What is looked for on the network.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Wanted {
+    /// This name. Case does not matter.
+    Name(String),
+    /// The side that shows the code of this number, which is 0 for a code without one.
+    Code(u16),
+    /// The machine that hints at this identity.
+    Identity([u8; 32]),
 }
 
 impl Found {
@@ -54,6 +67,19 @@ impl Found {
         self.hint.as_ref()
     }
 
+    /// The number of the code that it shows: 0 for a code without one.
+    pub fn code_number(&self) -> Option<u16> {
+        self.code_number
+    }
+
+    fn is(&self, wanted: &Wanted) -> bool {
+        match wanted {
+            Wanted::Name(name) => self.is_called(name),
+            Wanted::Code(number) => self.code_number == Some(*number),
+            Wanted::Identity(identity) => self.hint.is_some_and(|hint| hint.is_of(identity)),
+        }
+    }
+
     fn is_called(&self, name: &str) -> bool {
         // DNS knows no case.
         let same = |own: &str| own.to_lowercase() == name.to_lowercase();
@@ -64,27 +90,48 @@ impl Found {
 /// Gathers what is announced: an announcement comes in parts, and again.
 #[derive(Debug, Default)]
 pub(super) struct Collector {
+    /// All that is gathered; everything without it.
+    wanted: Option<(Role, Wanted)>,
     found: BTreeMap<String, Found>,
 }
 
 impl Collector {
+    /// Passes over all else, so that a flood of other names does not fill it.
+    pub(super) fn of(role: Role, wanted: Wanted) -> Self {
+        Self {
+            wanted: Some((role, wanted)),
+            found: BTreeMap::new(),
+        }
+    }
+
     /// Takes in one announcement, or more of its addresses.
     pub(super) fn handle_announced(
         &mut self,
         read: Read,
         addresses: impl IntoIterator<Item = SocketAddr>,
     ) {
-        if self.found.len() == MAX_FOUND && !self.found.contains_key(&read.label) {
-            return;
-        }
-        let found = self.found.entry(read.label.clone()).or_insert(Found {
+        let fresh = Found {
             label: read.label,
             role: read.role,
             scheme: read.scheme,
             addresses: Vec::new(),
-            hint: None,
+            hint: read.hint,
+            code_number: read.code_number,
+        };
+        let is_wanted = |(role, wanted): &(Role, Wanted)| fresh.role == *role && fresh.is(wanted);
+        if !self.wanted.as_ref().is_none_or(is_wanted) {
+            // It may have been, under the code before.
+            self.found.remove(&fresh.label);
+            return;
+        }
+        if self.found.len() == MAX_FOUND && !self.found.contains_key(&fresh.label) {
+            return;
+        }
+        let known = self.found.remove(&fresh.label);
+        let found = self.found.entry(fresh.label.clone()).or_insert(Found {
+            addresses: known.map_or_else(Vec::new, |known| known.addresses),
+            ..fresh
         });
-        (found.role, found.scheme, found.hint) = (read.role, read.scheme, read.hint);
         for address in addresses {
             if found.addresses.len() < MAX_ADDRESSES
                 && address.port() != 0
@@ -107,12 +154,6 @@ impl Collector {
         self.found
             .values()
             .filter(|found| !found.addresses.is_empty())
-    }
-
-    /// Those of this name.
-    pub(super) fn called(&self, role: Role, name: &str) -> Vec<Found> {
-        let called = |found: &&Found| found.role == role && found.is_called(name);
-        self.all().filter(called).cloned().collect()
     }
 }
 
@@ -144,7 +185,16 @@ mod tests {
             label: label.to_owned(),
             scheme: Scheme::Tcp,
             hint: None,
+            code_number: None,
         }
+    }
+
+    fn called(name: &str) -> Collector {
+        Collector::of(Role::Camera, Wanted::Name(name.to_owned()))
+    }
+
+    fn all(collector: &Collector) -> Vec<Found> {
+        collector.all().cloned().collect()
     }
 
     fn at(text: &str) -> SocketAddr {
@@ -153,7 +203,7 @@ mod tests {
 
     #[test]
     fn addresses_trickle_in_and_those_of_ipv4_come_first() {
-        let mut collector = Collector::default();
+        let mut collector = called("Porch");
         for address in [
             "[fe80::1%3]:5006",
             "127.0.0.1:5006",
@@ -164,7 +214,7 @@ mod tests {
         ] {
             collector.handle_announced(read("porch-00a1"), [at(address)]);
         }
-        let porch = collector.called(Role::Camera, "Porch").remove(0);
+        let porch = all(&collector).remove(0);
         let expected = [
             "192.168.1.20:5006",
             "169.254.7.7:5006",
@@ -178,17 +228,60 @@ mod tests {
 
     #[test]
     fn two_of_one_name_are_told_apart_by_their_full_names() {
-        let mut collector = Collector::default();
+        let mut both = called("porch");
+        let mut one = called("porch-00B2");
+        let mut receivers = Collector::of(Role::Receiver, Wanted::Name("porch".to_owned()));
         for label in ["porch-00a1", "porch-00b2"] {
-            collector.handle_announced(read(label), [at("10.0.0.1:5006")]);
+            for collector in [&mut both, &mut one, &mut receivers] {
+                collector.handle_announced(read(label), [at("10.0.0.1:5006")]);
+            }
         }
-        assert_eq!(collector.called(Role::Camera, "porch").len(), 2);
-        let one = collector.called(Role::Camera, "porch-00B2");
+        assert_eq!(all(&both).len(), 2);
+        let one = all(&one);
         assert_eq!(one.len(), 1);
         assert_eq!((one[0].name(), one[0].full_name()), ("porch", "porch-00b2"));
-        assert_eq!(collector.called(Role::Receiver, "porch"), []);
-        collector.handle_ended("porch-00a1");
-        assert_eq!(collector.called(Role::Camera, "porch"), one);
+        assert_eq!(all(&receivers), []);
+        both.handle_ended("porch-00a1");
+        assert_eq!(all(&both), one);
+    }
+
+    #[test]
+    fn a_code_is_found_by_its_number_until_another_is_shown() {
+        let mut collector = Collector::of(Role::Camera, Wanted::Code(7));
+        let numbered = |number| Read {
+            code_number: number,
+            ..read("porch-00a1")
+        };
+        for (number, count) in [(None, 0), (Some(8), 0), (Some(7), 1), (Some(8), 0)] {
+            collector.handle_announced(numbered(number), [at("10.0.0.1:5006")]);
+            assert_eq!(collector.all().count(), count, "{number:?}");
+        }
+    }
+
+    #[test]
+    fn an_identity_is_found_by_its_hint_whatever_its_name() {
+        let mut collector = Collector::of(Role::Camera, Wanted::Identity([7; 32]));
+        for (label, identity) in [("desk-00a1", [8; 32]), ("other-00a1", [7; 32])] {
+            let hint = Some(Hint::new(&identity, [1; 8]));
+            let read = Read {
+                hint,
+                ..read(label)
+            };
+            collector.handle_announced(read, [at("10.0.0.1:5006")]);
+        }
+        let found = all(&collector);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].name(), "other");
+    }
+
+    #[test]
+    fn a_flood_of_names_does_not_hide_the_one_that_is_wanted() {
+        let mut collector = called("porch");
+        for number in 0..1_000 {
+            collector.handle_announced(read(&format!("x-{number}")), [at("10.0.0.1:5")]);
+        }
+        collector.handle_announced(read("porch-00a1"), [at("10.0.0.1:5006")]);
+        assert_eq!(all(&collector)[0].name(), "porch");
     }
 
     #[test]
@@ -210,7 +303,7 @@ mod tests {
             collector.handle_announced(read("x-0"), [port]);
         }
         assert_eq!(collector.all().count(), MAX_FOUND);
-        let first = collector.called(Role::Camera, "x-0").remove(0);
-        assert_eq!(first.addresses().len(), MAX_ADDRESSES);
+        let first = collector.all().find(|found| found.full_name() == "x-0");
+        assert_eq!(first.unwrap().addresses().len(), MAX_ADDRESSES);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, time::Duration};
 
-use super::Obstacle;
+use super::{Obstacle, Role, Wanted};
 
 /// Multicast DNS does not work here.
 #[derive(Debug, thiserror::Error)]
@@ -29,26 +29,43 @@ pub enum LookupError {
     /// Multicast DNS does not work here.
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
-    /// No such name is announced.
-    #[error("no {what} {name:?} was found in {} s{}", timeout.as_secs_f32(), Why(obstacle.as_ref()))]
+    /// Nothing of that kind is announced.
+    #[error(
+        "no {} {} was found in {} s{}",
+        role.word(), Named(wanted), timeout.as_secs_f32(), Why(obstacle.as_ref())
+    )]
     NotFound {
+        /// What it was to offer.
+        role: Role,
         /// What was looked for.
-        what: &'static str,
-        /// Under which name.
-        name: String,
+        wanted: Wanted,
         /// For so long.
         timeout: Duration,
         /// What stands in the way on this machine, if that can be told.
         obstacle: Option<Obstacle>,
     },
-    /// Several machines have that name.
-    #[error("{name:?} is the name of several: choose {}", full_names.join(" or "))]
+    /// Several machines announce it.
+    #[error("several are found by {}: choose {}", Named(wanted), full_names.join(" or "))]
     Ambiguous {
-        /// The name.
-        name: String,
-        /// What tells them apart.
+        /// What was looked for.
+        wanted: Wanted,
+        /// The names that tell them apart.
         full_names: Vec<String>,
     },
+}
+
+/// What was looked for, as users know it.
+struct Named<'a>(&'a Wanted);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Wanted::Name(name) => write!(f, "{name:?}"),
+            Wanted::Code(0) => f.write_str("that shows a code of three words"),
+            Wanted::Code(number) => write!(f, "that shows a code with the number {number}"),
+            Wanted::Identity(_) => f.write_str("with that key"),
+        }
+    }
 }
 
 /// What stands in the way; else what usually does, in order.

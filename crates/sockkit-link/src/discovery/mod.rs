@@ -8,14 +8,15 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::time::Duration;
-//! use sockkit::link::discovery::{Announcement, Announcer, Role, lookup};
+//! use sockkit::link::discovery::{Announcement, Announcer, Role, Wanted, lookup};
 //!
 //! // There: while this is kept, others find it.
 //! let at = "tcp://0.0.0.0:5006".parse()?;
 //! let announced = Announcer::start(&Announcement::new(Role::Camera, "porch", &at))?;
 //!
 //! // Here:
-//! let porch = lookup(Role::Camera, "porch", Duration::from_secs(3)).await?;
+//! let wanted = Wanted::Name("porch".to_owned());
+//! let porch = lookup(Role::Camera, wanted, Duration::from_secs(3)).await?;
 //! println!("{}", porch.address());
 //! announced.stop().await;
 //! # Ok(())
@@ -29,7 +30,7 @@
 //! something else, such as a key.
 //!
 //! What is announced: a name, what is offered, a port, the machine's addresses on that
-//! network. If it [has an identity](Announcement::by), also a [`Hint`], by which those who
+//! network, and [the number of the code](Announcement::code_number) that is shown. If it [has an identity](Announcement::by), also a [`Hint`], by which those who
 //! know the identity recognise it, and which is another one each time for all others.
 
 mod announce;
@@ -43,7 +44,7 @@ mod record;
 pub use self::{
     announce::Announcer,
     browse::{find, lookup},
-    collect::Found,
+    collect::{Found, Wanted},
     error::{DiscoveryError, LookupError},
     hint::Hint,
     obstacle::{Obstacle, obstacle},

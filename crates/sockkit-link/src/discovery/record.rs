@@ -13,6 +13,8 @@ pub enum Role {
     Camera,
     /// It waits for files.
     Receiver,
+    /// It offers files.
+    Sender,
 }
 
 /// What others shall find.
@@ -26,6 +28,7 @@ pub struct Announcement {
     /// The only address, if it is bound to one.
     pub(super) ip: Option<IpAddr>,
     pub(super) identity: Option<[u8; 32]>,
+    pub(super) code_number: Option<u16>,
 }
 
 impl Announcement {
@@ -40,12 +43,20 @@ impl Announcement {
             port: at.port(),
             ip: bound_ip(at),
             identity: None,
+            code_number: None,
         }
     }
 
     /// With a [`Hint`] for those who know this identity. Default: none.
     pub fn by(mut self, identity: [u8; 32]) -> Self {
         self.identity = Some(identity);
+        self
+    }
+
+    /// With the number of the code that is shown, which is no secret; 0 for a code
+    /// without one. Default: none, as without a code.
+    pub fn code_number(mut self, number: u16) -> Self {
+        self.code_number = Some(number);
         self
     }
 
@@ -63,17 +74,22 @@ impl Announcement {
             (SCHEME_KEY, self.scheme.as_str().to_owned()),
         ];
         texts.extend(hint.map(|hint| (HINT_KEY, hint.emit())));
+        let number = self.code_number;
+        texts.extend(number.map(|number| (CODE_KEY, number.to_string())));
         texts
     }
 }
 
 impl Role {
+    const ALL: [Self; 3] = [Self::Camera, Self::Receiver, Self::Sender];
+
     /// As people and the network read it.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Camera => "camera",
             Self::Receiver => "receiver",
+            Self::Sender => "sender",
         }
     }
 }
@@ -85,6 +101,7 @@ pub(super) struct Read {
     pub(super) label: String,
     pub(super) scheme: Scheme,
     pub(super) hint: Option<Hint>,
+    pub(super) code_number: Option<u16>,
 }
 
 impl Read {
@@ -96,15 +113,14 @@ impl Read {
     ) -> Option<Self> {
         let label = full_name.strip_suffix(super::SERVICE)?.strip_suffix('.')?;
         let role = text(ROLE_KEY)?;
-        let schemes = [Scheme::Tcp, Scheme::Tls, Scheme::Quic, Scheme::Udp];
+        let schemes = [Scheme::Tcp, Scheme::Quic];
         let scheme = text(SCHEME_KEY)?;
         Some(Self {
-            role: [Role::Camera, Role::Receiver]
-                .into_iter()
-                .find(|known| known.word() == role)?,
+            role: Role::ALL.into_iter().find(|known| known.word() == role)?,
             label: (text(VERSION_KEY)? == VERSION && is_label(label)).then(|| label.to_owned())?,
             scheme: schemes.into_iter().find(|known| known.as_str() == scheme)?,
             hint: text(HINT_KEY).and_then(Hint::parse),
+            code_number: text(CODE_KEY).and_then(|number| number.parse().ok()),
         })
     }
 }
@@ -158,6 +174,7 @@ const VERSION_KEY: &str = "v";
 const ROLE_KEY: &str = "is";
 const SCHEME_KEY: &str = "by";
 const HINT_KEY: &str = "hint";
+const CODE_KEY: &str = "code";
 const VERSION: &str = "1";
 
 const MAX_NAME_BYTES: usize = 40;
@@ -194,9 +211,38 @@ mod tests {
                 label: "porch-00a1".to_owned(),
                 scheme: Scheme::Quic,
                 hint,
+                code_number: None,
             };
             assert_eq!(read, expected);
             assert_eq!(short_name(&read.label), "porch");
+        }
+    }
+
+    #[test]
+    fn the_number_of_a_code_is_read_back() {
+        for number in [0, 7, u16::MAX] {
+            let texts = porch().code_number(number).texts(None);
+            let texts: Vec<_> = texts.iter().map(|(key, text)| (*key, &text[..])).collect();
+            assert_eq!(
+                read("porch-00a1", &texts).unwrap().code_number,
+                Some(number)
+            );
+        }
+        for bad in ["", "-1", "65536", "7-coral"] {
+            let texts = [("v", "1"), ("is", "sender"), ("by", "tcp"), ("code", bad)];
+            assert_eq!(
+                read("porch-00a1", &texts).unwrap().code_number,
+                None,
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_never_announced_is_passed_over() {
+        for scheme in ["tls", "udp", "zenoh"] {
+            let texts = [("v", "1"), ("is", "camera"), ("by", scheme)];
+            assert_eq!(read("porch-00a1", &texts), None, "{scheme}");
         }
     }
 

@@ -2,9 +2,11 @@
 
 use std::{
     env,
-    fs::{self, DirBuilder, File, Metadata, OpenOptions},
+    fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError},
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::{Damage, StateError};
@@ -96,7 +98,7 @@ impl StateFolder {
     }
 
     /// Creates the folder if needed, and waits until no other program changes
-    /// it.
+    /// it, for five seconds at most: another user's program may hold the lock.
     pub(crate) fn lock(&self) -> Result<Lock, StateError> {
         self.make()?;
         let path = self.0.join(LOCK);
@@ -104,7 +106,7 @@ impl StateFolder {
         let options = options.write(true).create(true).truncate(false);
         let mut locked = || {
             let file = no_follow(private(options)).open(&path)?;
-            file.lock()?;
+            lock_within(LOCK_TIMEOUT, &file)?;
             Ok::<_, io::Error>(Lock(file))
         };
         locked().map_err(|error| self.failed(LOCK, "lock", error))
@@ -194,6 +196,24 @@ impl StateFolder {
     }
 }
 
+/// Locks `file`. No system call waits for a lock with a timeout.
+fn lock_within(limit: Duration, file: &File) -> io::Result<()> {
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if began.elapsed() >= limit => {
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "another program holds the lock; end it, or try again",
+                ));
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_RETRY),
+        }
+    }
+}
+
 fn is_link(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|is| is.is_symlink())
 }
@@ -253,6 +273,11 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
 }
 
 const LOCK: &str = "lock";
+
+/// A change of the list takes milliseconds.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+const LOCK_RETRY: Duration = Duration::from_millis(5);
+
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
@@ -293,6 +318,15 @@ mod tests {
         folder.replace("file", b"new").unwrap();
         assert_eq!(folder.read("file", 4).unwrap().unwrap(), b"new");
         assert!(!folder.path().join("file.part").exists());
+    }
+
+    #[test]
+    fn a_lock_that_is_held_is_not_waited_for_without_end() {
+        let (_home, folder) = kept();
+        let _held = folder.lock().unwrap();
+        let file = File::open(folder.path().join(LOCK)).unwrap();
+        let error = lock_within(Duration::from_millis(20), &file).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]

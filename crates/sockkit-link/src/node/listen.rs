@@ -1,6 +1,6 @@
 //! Listening.
 
-#[cfg(feature = "pairing")]
+#[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::{io, net::SocketAddr};
 
@@ -86,7 +86,9 @@ impl Node {
                     address: at.clone(),
                 })?;
                 let listener = self.bind_tcp(address, both)?;
-                let acceptor = TlsAcceptor::start(listener, self.limiter(), keys, self.timeout)?;
+                let timeout = self.timeout;
+                let none = Arc::default();
+                let acceptor = TlsAcceptor::start(listener, self.limiter(), keys, timeout, none)?;
                 Ok(TransportAcceptor::Tls(acceptor))
             }
             #[cfg(feature = "quic")]
@@ -114,6 +116,7 @@ impl Node {
                     self.limiter(),
                     keys,
                     self.timeout,
+                    Arc::clone(&self.plain_refusal),
                 )?)
             }
             Scheme::Quic => {

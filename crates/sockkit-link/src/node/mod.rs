@@ -3,6 +3,8 @@
 mod dial;
 mod listen;
 
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use sockkit_core::{options::SocketOptions, server::ConnectionLimiter};
@@ -53,6 +55,8 @@ pub struct Node {
     quic: quic::QuicConfig,
     #[cfg(feature = "pairing")]
     party: Option<Party>,
+    #[cfg(feature = "pairing")]
+    plain_refusal: Arc<[u8]>,
 }
 
 impl Node {
@@ -90,7 +94,7 @@ impl Node {
     /// certificate if the listener asks for one. Default: none, and dialling
     /// fails.
     #[cfg(feature = "tls")]
-    pub fn tls_client(mut self, config: std::sync::Arc<rustls::ClientConfig>) -> Self {
+    pub fn tls_client(mut self, config: Arc<rustls::ClientConfig>) -> Self {
         self.keys.client = Some(config);
         self
     }
@@ -98,7 +102,7 @@ impl Node {
     /// TLS settings for listening at `tls://`. Default: none, and listening
     /// fails.
     #[cfg(feature = "tls")]
-    pub fn tls_server(mut self, config: std::sync::Arc<rustls::ServerConfig>) -> Self {
+    pub fn tls_server(mut self, config: Arc<rustls::ServerConfig>) -> Self {
         self.keys.server = Some(config);
         self
     }
@@ -130,6 +134,15 @@ impl Node {
         self
     }
 
+    /// What an authenticating listener over TCP answers a dialler that does not encrypt:
+    /// a refusal in the words of its protocol, so that its user learns why. Default:
+    /// nothing, and the connection is closed.
+    #[cfg(feature = "pairing")]
+    pub fn plain_refusal(mut self, bytes: &[u8]) -> Self {
+        self.plain_refusal = bytes.into();
+        self
+    }
+
     fn limiter(&self) -> ConnectionLimiter {
         match self.max_connections_per_address {
             Some(per_address) => ConnectionLimiter::new(self.max_connections, per_address),
@@ -152,6 +165,8 @@ impl Default for Node {
             quic: quic::QuicConfig::default(),
             #[cfg(feature = "pairing")]
             party: None,
+            #[cfg(feature = "pairing")]
+            plain_refusal: Arc::default(),
         }
     }
 }

@@ -12,9 +12,9 @@ use crate::{Fingerprint, identity::StateError};
 pub enum PairingError {
     /// The listener's key is not trusted.
     #[error(
-        "its key {fingerprint} is not known here; pair with it by --code, or name the key by \
-         --allow. If this machine was paired with it, its key has changed, or another machine \
-         answers"
+        "its key {fingerprint} is not known here; pair with it by the code that it shows, or \
+         allow the key. If this machine was paired with it, its key has changed, or another \
+         machine answers"
     )]
     Unknown {
         /// The key.
@@ -38,7 +38,7 @@ pub enum PairingError {
     /// The peer closed the connection before it had proved anything.
     #[error(
         "the peer closed the connection during the handshake: it is at its limit, or was started \
-         without --code, --known or --allow"
+         with --plain"
     )]
     Closed,
     /// It encrypts, but offers another service at that port.

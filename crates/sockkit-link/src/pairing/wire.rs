@@ -104,21 +104,28 @@ impl Refusal {
     ];
 
     pub(super) fn byte(self) -> u8 {
-        let at = Self::ALL.into_iter().position(|one| one == self);
-        u8::try_from(at.unwrap_or_default() + 1).expect("there are nine")
+        match self {
+            Self::Unknown => 1,
+            Self::NotAllowed => 2,
+            Self::NoCode => 3,
+            Self::OtherNumber => 4,
+            Self::Wrong => 5,
+            Self::Busy => 6,
+            Self::Version => 7,
+            Self::Malformed => 8,
+            Self::Internal => 9,
+        }
     }
 }
 
 /// Decodes a status byte. An unknown refusal of a later version is a
 /// [`Refusal::Version`].
 pub(super) fn status(byte: u8) -> Result<(), Refusal> {
-    match usize::from(byte) {
-        0 => Ok(()),
-        at => Err(Refusal::ALL
-            .get(at - 1)
-            .copied()
-            .unwrap_or(Refusal::Version)),
+    if byte == PROCEED {
+        return Ok(());
     }
+    let refusal = Refusal::ALL.into_iter().find(|one| one.byte() == byte);
+    Err(refusal.unwrap_or(Refusal::Version))
 }
 
 /// A message that continues the exchange.

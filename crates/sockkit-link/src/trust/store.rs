@@ -115,8 +115,8 @@ impl PeerStore {
         Ok(peers.find(|peer| peer.fingerprint == key))
     }
 
-    /// Looks up a peer by its name, or by at least eight leading digits of its
-    /// fingerprint.
+    /// Looks up a peer by its name, by the machine in it (`desk` of `anna@desk.lan`), or
+    /// by at least eight leading digits of its fingerprint.
     ///
     /// # Errors
     /// [`PeerError::Unknown`], and [`PeerError::Several`] if it is ambiguous: a
@@ -127,7 +127,7 @@ impl PeerStore {
         let is_key = digits.len() >= MIN_DIGITS;
         let meant = |peer: &&KnownPeer| {
             let key = peer.fingerprint.to_hex();
-            peer.name == name || is_key && key.starts_with(&digits)
+            peer.name == name || is_machine(peer, name) || is_key && key.starts_with(&digits)
         };
         let found: Vec<_> = peers.iter().filter(meant).collect();
         match found[..] {
@@ -244,6 +244,16 @@ fn one(peers: &mut [KnownPeer], key: Fingerprint) -> Result<&mut KnownPeer, Peer
     let mut peers = peers.iter_mut();
     let found = peers.find(|peer| peer.fingerprint == key);
     found.ok_or_else(|| PeerError::Unknown(key.to_string()))
+}
+
+/// Whether `name` is the machine in the peer's name, with or without its domain.
+fn is_machine(peer: &KnownPeer, name: &str) -> bool {
+    let machine = peer.name.rsplit_once('@').map(|(_user, machine)| machine);
+    let host = machine.and_then(|machine| machine.split('.').next());
+    [machine, host]
+        .into_iter()
+        .flatten()
+        .any(|one| one.eq_ignore_ascii_case(name))
 }
 
 /// Makes a name displayable and typeable: a peer may send any name.

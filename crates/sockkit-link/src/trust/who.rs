@@ -40,6 +40,8 @@ pub struct Trust {
     pinned: Vec<Fingerprint>,
     known: Option<(PeerStore, Right)>,
     forgets: bool,
+    /// The only key to dial.
+    only: Option<Fingerprint>,
     typed: Option<TypedCode>,
     offer: Option<Offer>,
     /// Peers paired by this node, so that reconnecting needs no code.
@@ -90,6 +92,13 @@ impl Trust {
         self
     }
 
+    /// When dialling, trusts no other peer than the one with this key, which must be
+    /// trusted for another reason: its user has named one of the known peers.
+    pub fn only(mut self, key: Fingerprint) -> Self {
+        self.only = Some(key);
+        self
+    }
+
     /// When dialling, also trusts a listener that knows this code.
     pub fn code(mut self, code: TypedCode) -> Self {
         self.typed = Some(code);
@@ -119,6 +128,9 @@ impl Trust {
         &self,
         key: Fingerprint,
     ) -> Result<Option<AuthenticatedPeer>, StateError> {
+        if self.only.is_some_and(|only| only != key) {
+            return Ok(None);
+        }
         self.find(key, |_peer| true)
             .map(|found| found.and_then(Result::ok))
     }
@@ -249,6 +261,18 @@ mod tests {
 
     fn dialled(trust: &Trust, number: u8) -> Option<ProvedBy> {
         trust.to_dial(key(number)).unwrap().map(|peer| peer.by)
+    }
+
+    #[test]
+    fn another_known_peer_is_not_the_one_that_was_named() {
+        let (_home, store) = store();
+        for number in [1, 2] {
+            store.remember(key(number), "desk", None).unwrap();
+        }
+        let trust = Trust::none().known(store, Right::Give).only(key(1));
+        assert!(trust.to_dial(key(1)).unwrap().is_some());
+        assert!(trust.to_dial(key(2)).unwrap().is_none());
+        assert!(trust.only(key(3)).to_dial(key(3)).unwrap().is_none());
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub enum SessionError {
     /// The first bytes are not a hello of this protocol.
     #[error("peer does not speak the file protocol: is it the right port?")]
     NotThisProtocol,
+    /// The first bytes are those of TLS.
+    #[error("peer encrypts, and this side does not: start both with --plain, or both without")]
+    Encrypted,
     /// The peer speaks another version: upgrade the older one.
     #[error(
         "peer speaks version {theirs} of the file protocol, this side version {ours}: \
@@ -166,6 +169,8 @@ pub enum Abort {
     TimedOut,
     /// It is busy with other peers and accepts no more.
     Busy,
+    /// It accepts encrypted connections only.
+    Plain,
     /// A code of a later minor version.
     Other(u8),
 }
@@ -185,6 +190,7 @@ impl Abort {
             Self::Cancelled => (10, 0, 0),
             Self::TimedOut => (11, 0, 0),
             Self::Busy => (12, 0, 0),
+            Self::Plain => (13, 0, 0),
             Self::Other(code) => (code, 0, 0),
         };
         out.put_u8(code);
@@ -216,6 +222,7 @@ impl Abort {
             10 => Self::Cancelled,
             11 => Self::TimedOut,
             12 => Self::Busy,
+            13 => Self::Plain,
             code => Self::Other(code),
         })
     }
@@ -246,6 +253,9 @@ impl fmt::Display for Abort {
             Self::Cancelled => f.write_str("it was cancelled there; the transfer can be resumed"),
             Self::TimedOut => f.write_str("it timed out"),
             Self::Busy => f.write_str("it is busy with other peers; try again later"),
+            Self::Plain => {
+                f.write_str("it accepts encrypted connections only: leave out --plain here")
+            }
             Self::Other(code) => write!(f, "reason {code}, unknown to this version"),
         }
     }

@@ -115,6 +115,9 @@ impl Reader {
     fn body(&self, announced: u64, kind: u8) -> Result<State, SessionError> {
         // Any other service that answers on this port is rejected here.
         let is_hello = kind == MessageKind::Hello as u8 && announced <= MAX_HELLO_BYTES;
+        if !self.greeted && announced >> 48 == TLS_HANDSHAKE {
+            return Err(SessionError::Encrypted);
+        }
         if !self.greeted && !is_hello {
             return Err(SessionError::NotThisProtocol);
         }
@@ -183,3 +186,6 @@ const DIGEST_BYTES: usize = 32;
 const BLOCK_EXTRA_BYTES: u64 = (BLOCK_HEAD_BYTES + DIGEST_BYTES) as u64;
 const MAX_HELLO_BYTES: u64 = 4_096;
 const MAX_CONTROL_BYTES: u64 = 64;
+
+/// How each TLS handshake begins: its record's type and major version (RFC 8446, 5.1).
+const TLS_HANDSHAKE: u64 = 0x1603;

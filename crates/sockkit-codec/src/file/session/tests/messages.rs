@@ -206,7 +206,6 @@ fn other_protocols_are_told_apart() {
     for stranger in [
         &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..],
         b"SSH-2.0-OpenSSH_9.6\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         &[0; 64],
         &[255; 64],
     ] {
@@ -217,6 +216,17 @@ fn other_protocols_are_told_apart() {
         let refused = Err(SessionError::NotThisProtocol);
         assert_eq!(sender.handle_input(&mut { stranger }), refused);
     }
+}
+
+#[test]
+fn a_peer_that_encrypts_is_told_apart() {
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    let mut receiver = ReceiverSession::new("", Limits::default());
+    let refused = Err(SessionError::Encrypted);
+    assert_eq!(events(&mut receiver, hello), refused);
+    let mut sender = SenderSession::new("", Manifest::default());
+    let refused = Err(SessionError::Encrypted);
+    assert_eq!(sender.handle_input(&mut { &hello[..] }), refused);
 }
 
 #[test]
