@@ -344,11 +344,11 @@ impl Secure {
             return Ok(());
         }
         let taken = find::taken_numbers(self.purpose.announces).await;
-        for _ in 0..MAX_DRAWS {
-            if !number().is_some_and(|number| taken.contains(&number)) {
-                break;
-            }
+        let is_taken = || number().is_some_and(|number| taken.contains(&number));
+        let mut draws = 0;
+        while is_taken() && draws < MAX_DRAWS {
             shown.offer.draw().context("cannot draw a code")?;
+            draws += 1;
         }
         Ok(())
     }

@@ -255,7 +255,7 @@ fn with_a_code_nothing_plain_is_used() {
     let (receiver, place) = two.receiver("127.0.0.1:0", &["--keep-listening", "--plain"]);
     let sent = two.send(&["--to", &place, "--code", "7-coral-lamp"]);
     fails(&sent, &["does not encrypt", "--plain"]);
-    receiver.wait_for_error("--plain");
+    receiver.wait_for_error("peer encrypts");
     receiver.kill();
     // Nor the other way round.
     let (receiver, place) = two.receiver("127.0.0.1:0", &["--code", "7-coral-lamp"]);

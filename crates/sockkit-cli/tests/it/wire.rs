@@ -64,7 +64,7 @@ fn captured_file(lab: &Lab, listen: &[&str], options: &[&str]) -> Vec<u8> {
     fs::write(laptop.home.path().join("unmistakable-name"), &words).unwrap();
     let capture = Capture::start(lab.host(0));
     let receive = ["receive", "--into", "in", "--yes"];
-    let receiver = desk.run(&[&receive, listen, options].concat());
+    let receiver = desk.run(&[&receive[..], listen, options].concat());
     let line = receiver.line_after("there     ");
     let line = line.replace("FILE", "unmistakable-name");
     let typed: Vec<_> = line.split(' ').skip(1).collect();
@@ -81,7 +81,7 @@ fn captured_pictures(lab: &Lab, listen: &str, options: &[&str]) -> Vec<u8> {
     let (porch, laptop) = (Machine::new(lab.host(0)), Machine::new(lab.host(1)));
     let capture = Capture::start(lab.host(0));
     let cam = ["cam", "--source", "pattern", "--listen", listen];
-    let cam = porch.run(&[&cam, options].concat());
+    let cam = porch.run(&[&cam[..], options].concat());
     let line = cam.line_after("there     ");
     let mut typed: Vec<_> = line.split(' ').skip(1).collect();
     typed.extend(["--snapshot", "one.jpg"]);

@@ -118,8 +118,9 @@ impl Collector {
             hint: read.hint,
             code_number: read.code_number,
         };
-        let is_wanted = |(role, wanted): &(Role, Wanted)| fresh.role == *role && fresh.is(wanted);
-        if !self.wanted.as_ref().is_none_or(is_wanted) {
+        if let Some((role, wanted)) = &self.wanted
+            && !(fresh.role == *role && fresh.is(wanted))
+        {
             // It may have been, under the code before.
             self.found.remove(&fresh.label);
             return;
@@ -127,11 +128,13 @@ impl Collector {
         if self.found.len() == MAX_FOUND && !self.found.contains_key(&fresh.label) {
             return;
         }
-        let known = self.found.remove(&fresh.label);
-        let found = self.found.entry(fresh.label.clone()).or_insert(Found {
-            addresses: known.map_or_else(Vec::new, |known| known.addresses),
-            ..fresh
-        });
+        let mut found = match self.found.remove(&fresh.label) {
+            Some(known) => Found {
+                addresses: known.addresses,
+                ..fresh
+            },
+            None => fresh,
+        };
         for address in addresses {
             if found.addresses.len() < MAX_ADDRESSES
                 && address.port() != 0
@@ -142,6 +145,7 @@ impl Collector {
             }
         }
         found.addresses.sort_by_key(order);
+        self.found.insert(found.label.clone(), found);
     }
 
     /// It has ended, and said so.
