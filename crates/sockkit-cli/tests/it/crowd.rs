@@ -531,7 +531,7 @@ const PAGE: &str = "SOCKKIT_CROWD_PAGE";
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// All of the crowd is on one host.
-const CAMERA: [&str; 6] = [
+const CAMERA: [&str; 7] = [
     "cam",
     "--plain",
     "--source",

@@ -108,11 +108,11 @@ fn keys_that_differ_are_told_and_not_only_silence() {
         (None, Some("sockkit.key"), "they are not sealed"),
     ] {
         let mut arguments = vec!["view", "udp://127.0.0.1:0"];
-        arguments.extend(here.map_or(vec!["--plain"], |key| vec!["--key", key]));
+        arguments.extend(here.map_or_else(|| vec!["--plain"], |key| vec!["--key", key]));
         let view = sockkit_in(folder.path(), &arguments);
         let to = format!("udp://{}", view.line_after("listening on "));
         let mut arguments = vec!["cam", "--source", "pattern", "--to", &to];
-        arguments.extend(there.map_or(vec!["--plain"], |key| vec!["--key", key]));
+        arguments.extend(there.map_or_else(|| vec!["--plain"], |key| vec!["--key", key]));
         let _cam = sockkit_in(folder.path(), &arguments);
         view.wait_for_error(words);
         view.interrupt();
