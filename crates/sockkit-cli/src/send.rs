@@ -83,6 +83,9 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
     } = args;
     let reads_code = matches!(to, Some(Remote::Typed)) || meeting.secure.reads_input();
     check_input(&paths, name.as_deref(), reads_code)?;
+    let source = spawn_blocking(move || gather(&paths, name.as_deref().unwrap_or("stdin")))
+        .await
+        .context("listing the files was cancelled")??;
     if to.is_none() {
         prompt::can_ask(meeting.yes)?;
     }
@@ -90,9 +93,6 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
         Some(to) => meeting.secure.dial(RECEIVER, to).await?,
         None => meeting.secure.listen(RECEIVER).await?,
     };
-    let source = spawn_blocking(move || gather(&paths, name.as_deref().unwrap_or("stdin")))
-        .await
-        .context("listing the files was cancelled")??;
     let left_out = left_out(&source);
     let manifest = source.manifest();
     if manifest.entries.is_empty() {

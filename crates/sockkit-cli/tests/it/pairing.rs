@@ -221,6 +221,7 @@ fn options_that_contradict_each_other_are_refused() {
                 "pattern",
                 "--to",
                 "udp://127.0.0.1:9",
+                "--plain",
                 "--no-announce",
             ],
             &["--no-announce needs a listener"],
