@@ -10,7 +10,6 @@ mod camera;
 mod discovery;
 #[cfg(unix)]
 mod examples;
-#[cfg(unix)]
 mod file;
 mod frame;
 mod from_python;

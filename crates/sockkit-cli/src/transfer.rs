@@ -223,8 +223,9 @@ pub(crate) fn summarise(summary: &Summary, elapsed: Duration, verb: &str) -> any
 
 /// This user and machine, to be shown to the peer's user.
 pub(crate) fn own_name() -> String {
-    let user = std::env::var("USER").unwrap_or_default();
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let variable = if cfg!(windows) { "USERNAME" } else { "USER" };
+    let user = std::env::var(variable).unwrap_or_default();
+    let host = sockkit::interfaces::host().unwrap_or_default().name;
     match (user.as_str(), host.trim()) {
         ("", host) => host.to_owned(),
         (user, "") => user.to_owned(),

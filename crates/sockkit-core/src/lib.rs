@@ -49,6 +49,10 @@ mod sys;
 
 pub use bind_error::BindError;
 
+/// Files in an open folder, for `sockkit-file`. Not part of the API.
+#[cfg(windows)]
+#[doc(hidden)]
+pub use sys::directory;
 /// Used by the network lab of `sockkit-testing`. Not part of the API.
 #[cfg(all(feature = "testing", target_os = "linux"))]
 #[doc(hidden)]

@@ -19,6 +19,8 @@ pub enum Need<'a> {
     PythonModule(&'a str),
     /// The privilege to create network namespaces and mount file systems.
     Root,
+    /// Windows itself: Wine lacks much, junctions among it.
+    Windows,
 }
 
 /// Returns whether every requirement is met, and reports the missing one
@@ -55,6 +57,8 @@ impl Need<'_> {
         match self {
             Need::Device(path) => Path::new(path).exists(),
             Need::Linux => cfg!(target_os = "linux"),
+            // `scripts/windows` sets it.
+            Need::Windows => cfg!(windows) && env::var_os("WINEPREFIX").is_none(),
             Need::Program(name) => on_path(name),
             Need::PythonModule(name) => std::process::Command::new("python3")
                 .args(["-c", &format!("import {name}")])

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -14,16 +13,19 @@ use sockkit::file::{
 use tempfile::tempdir;
 use tokio::io::AsyncWriteExt;
 
-use super::{names, pair, transfer_all};
+use super::{names, pair};
 
+#[cfg(unix)]
 #[tokio::test]
 async fn no_file_becomes_a_program_unasked() {
+    use std::os::unix::fs::PermissionsExt;
+
     let (from, into) = (tempdir().unwrap(), tempdir().unwrap());
     let path = from.path().join("run.sh");
     fs::write(&path, "#!/bin/sh\n").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     let source = FileSet::gather([&path]).unwrap();
-    let (sent, _) = transfer_all(source, into.path(), OnConflict::Refuse).await;
+    let (sent, _) = super::transfer_all(source, into.path(), OnConflict::Refuse).await;
     assert!(sent.is_complete());
     let script = fs::metadata(into.path().join("run.sh")).unwrap();
     assert_eq!(script.permissions().mode() & 0o111, 0);

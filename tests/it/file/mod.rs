@@ -10,16 +10,23 @@ use tokio::net::{TcpListener, TcpStream};
 
 mod carried;
 mod consent;
+#[cfg(unix)]
 mod hostile;
 mod liar;
+#[cfg(unix)]
 mod links;
 #[cfg(target_os = "linux")]
 mod lossy;
+#[cfg(unix)]
 mod memory;
+#[cfg(unix)]
 mod odd_names;
+#[cfg(unix)]
 mod python;
 mod transfer;
 mod trouble;
+#[cfg(windows)]
+mod windows_names;
 
 /// Both ends' verdicts.
 type Ends = (Result<Summary, SendError>, Result<Summary, ReceiveError>);

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    os::unix::fs::PermissionsExt,
+    io::Write,
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -56,7 +56,33 @@ fn blake3_of(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
+async fn folders_arrive_with_names_and_times() {
+    let (from, into) = (tempdir().unwrap(), tempdir().unwrap());
+    let album = from.path().join("사진");
+    fs::create_dir_all(album.join("바다/empty")).unwrap();
+    let picture = album.join("바다/파도 1.jpg");
+    fs::write(&picture, contents(5_000, 1)).unwrap();
+    // Windows counts in 100 ns.
+    let old = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 123_456_700);
+    let file = File::options().write(true).open(&picture).unwrap();
+    file.set_modified(old).unwrap();
+    drop(file);
+
+    let source = FileSet::gather([&album]).unwrap();
+    let (sent, _) = transfer_all(source, into.path(), OnConflict::Refuse).await;
+
+    assert!(sent.is_complete(), "{sent:?}");
+    assert!(into.path().join("사진/바다/empty").is_dir());
+    let arrived = into.path().join("사진/바다/파도 1.jpg");
+    assert_eq!(fs::read(&arrived).unwrap(), contents(5_000, 1));
+    assert_eq!(fs::metadata(&arrived).unwrap().modified().unwrap(), old);
+}
+
+#[cfg(unix)]
+#[tokio::test]
 async fn folders_arrive_with_times_and_the_executable_bit() {
+    use std::os::unix::fs::PermissionsExt;
+
     let (from, into) = (tempdir().unwrap(), tempdir().unwrap());
     let album = from.path().join("사진");
     fs::create_dir_all(album.join("바다/empty")).unwrap();
@@ -212,8 +238,11 @@ async fn meanwhile(happens: impl Fn(&Path) + Send + Sync + 'static) -> (Summary,
     (sent.unwrap(), received)
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn rights_names_and_links_may_change_while_a_file_is_sent() {
+    use std::os::unix::fs::PermissionsExt;
+
     for happens in [
         |path: &Path| fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap(),
         |path: &Path| fs::rename(path, path.with_extension("moved")).unwrap(),
@@ -231,8 +260,8 @@ async fn rights_names_and_links_may_change_while_a_file_is_sent() {
 async fn bytes_that_change_behind_an_old_time_are_found_out() {
     let (sent, received) = meanwhile(|path| {
         let time = fs::metadata(path).unwrap().modified().unwrap();
-        let file = File::options().write(true).open(path).unwrap();
-        std::os::unix::fs::FileExt::write_all_at(&file, b"other", 0).unwrap();
+        let mut file = File::options().write(true).open(path).unwrap();
+        file.write_all(b"other").unwrap();
         file.set_modified(time).unwrap();
     })
     .await;

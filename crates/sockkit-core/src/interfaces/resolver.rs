@@ -16,21 +16,37 @@ pub struct Host {
 
 /// Reads the host name and the resolver settings.
 ///
-/// The settings are read from `/etc/resolv.conf`; on a machine without that
-/// file (Windows) they are empty.
+/// The settings are read from `/etc/resolv.conf`, and are empty on a machine without
+/// that file; on Windows they are those of the interfaces that are up.
 ///
 /// # Errors
-/// The operating system's error if the file exists and cannot be read.
+/// The operating system's error if the file exists and cannot be read, or the
+/// interfaces cannot be listed.
 pub fn host() -> io::Result<Host> {
+    Ok(Host {
+        name: host_name(),
+        ..settings()?
+    })
+}
+
+#[cfg(windows)]
+fn settings() -> io::Result<Host> {
+    let (dns_servers, dns_suffixes) = crate::sys::resolver::settings()?;
+    Ok(Host {
+        name: String::new(),
+        dns_suffixes,
+        dns_servers,
+    })
+}
+
+#[cfg(not(windows))]
+fn settings() -> io::Result<Host> {
     let settings = match std::fs::read_to_string("/etc/resolv.conf") {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error),
     };
-    Ok(Host {
-        name: host_name(),
-        ..parse(&settings)
-    })
+    Ok(parse(&settings))
 }
 
 #[cfg(unix)]
@@ -47,6 +63,7 @@ fn host_name() -> String {
 }
 
 /// Parses resolv.conf(5). Malformed lines are skipped, as the resolver does.
+#[cfg(any(test, not(windows)))]
 fn parse(settings: &str) -> Host {
     let mut host = Host::default();
     for line in settings.lines() {

@@ -42,8 +42,9 @@
 //! `multicast_loop` is off.
 //!
 //! # Platforms
-//! Source-specific groups and blocked sources are implemented on Linux only and
-//! fail as unsupported elsewhere. The rest has not been run on other platforms.
+//! Source-specific groups and blocked sources are implemented on Linux and Windows,
+//! and fail as unsupported elsewhere. The rest has not been run on macOS, and on
+//! Windows under Wine only.
 
 use std::{
     net::{IpAddr, SocketAddr},

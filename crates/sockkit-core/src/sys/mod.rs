@@ -4,6 +4,8 @@
 #[cfg(target_os = "linux")]
 pub(crate) mod async_fd;
 pub(crate) mod datagram;
+#[cfg(windows)]
+pub mod directory;
 pub(crate) mod group;
 #[cfg(unix)]
 pub(crate) mod inherited;
@@ -11,6 +13,8 @@ pub(crate) mod inherited;
 pub(crate) mod namespace;
 #[cfg(unix)]
 pub(crate) mod option;
+#[cfg(windows)]
+pub(crate) mod resolver;
 #[cfg(all(feature = "testing", target_os = "linux"))]
 pub(crate) mod tap;
 #[cfg(windows)]

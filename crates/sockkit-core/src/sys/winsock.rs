@@ -1,6 +1,4 @@
-//! `getsockopt` for options that socket2 does not read on Windows.
-//!
-//! Type checked, not run.
+//! `getsockopt` and `setsockopt` for options that socket2 does not know on Windows.
 //!
 //! # Source
 //! Microsoft's "SOL_SOCKET Socket Options" and "IPPROTO_TCP socket options".
@@ -16,7 +14,7 @@ use std::{
 
 use windows_sys::Win32::Networking::WinSock::{
     IPPROTO_TCP, SO_PROTOCOL_INFOW, SOCKET, SOL_SOCKET, TCP_KEEPIDLE, TCP_KEEPINTVL,
-    WSAPROTOCOL_INFOW, getsockopt,
+    WSAPROTOCOL_INFOW, getsockopt, setsockopt,
 };
 
 /// The address family of a socket, bound or not.
@@ -48,7 +46,11 @@ fn seconds(number: u32) -> Duration {
     Duration::from_secs(number.into())
 }
 
-fn get<T: Plain>(socket: impl AsSocket, level: i32, name: i32) -> io::Result<T> {
+/// Reads one option.
+///
+/// # Errors
+/// The error of `getsockopt`.
+pub(super) fn get<T: Plain>(socket: impl AsSocket, level: i32, name: i32) -> io::Result<T> {
     let handle = SOCKET::try_from(socket.as_socket().as_raw_socket()).map_err(io::Error::other)?;
     let mut value = T::default();
     let size = i32::try_from(size_of::<T>()).map_err(io::Error::other)?;
@@ -73,11 +75,26 @@ fn get<T: Plain>(socket: impl AsSocket, level: i32, name: i32) -> io::Result<T> 
     Ok(value)
 }
 
+/// Sets one option.
+///
+/// # Errors
+/// The error of `setsockopt`.
+pub(super) fn set<T>(socket: impl AsSocket, level: i32, name: i32, value: &T) -> io::Result<()> {
+    let handle = SOCKET::try_from(socket.as_socket().as_raw_socket()).map_err(io::Error::other)?;
+    let length = i32::try_from(size_of::<T>()).map_err(io::Error::other)?;
+    // SAFETY: the system reads `length` bytes from a reference to that many.
+    let status = unsafe { setsockopt(handle, level, name, ptr::from_ref(value).cast(), length) };
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// Integers, or a structure of them: every bit pattern is a value.
 ///
 /// # Safety
 /// Implement it for such types only.
-unsafe trait Plain: Copy + Default {}
+pub(super) unsafe trait Plain: Copy + Default {}
 
 // SAFETY: an integer.
 unsafe impl Plain for u32 {}

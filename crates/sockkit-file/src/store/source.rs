@@ -51,8 +51,7 @@ impl FileSet {
     ///
     /// # Errors
     /// If a named path does not exist or cannot be read, or two of them have
-    /// the same name. Problems inside a folder are [skipped](Self::skipped). On
-    /// Windows currently always [`io::ErrorKind::Unsupported`].
+    /// the same name. Problems inside a folder are [skipped](Self::skipped).
     pub fn gather<P: AsRef<Path>>(
         paths: impl IntoIterator<Item = P>,
     ) -> Result<Self, FileSetError> {
@@ -134,7 +133,7 @@ impl FileSet {
         if metadata.len() != entry.size_bytes || file_time(&metadata) != entry.modified {
             return Err(FailReason::Changed);
         }
-        let stamp = Stamp::of(&metadata);
+        let stamp = Stamp::of(&file, &metadata).map_err(|_io| FailReason::Unreadable)?;
         Ok(OpenFileSet { file, stamp })
     }
 
@@ -193,8 +192,8 @@ fn offered(real: &Path, path: &[u8]) -> Result<Entry, SkipReason> {
         Entry::folder(path)
     } else if kind.is_symlink() {
         let target = fs::read_link(real).map_err(failed)?;
-        let target = folder::bytes_of(target.as_os_str()).ok_or(SkipReason::NotUnicode)?;
-        let parsed = LinkTarget::parse(&allowed, target).map_err(SkipReason::Link)?;
+        let target = folder::target_of(&target).ok_or(SkipReason::NotUnicode)?;
+        let parsed = LinkTarget::parse(&allowed, &target).map_err(SkipReason::Link)?;
         // The named folder is the outermost.
         if parsed.folders_left(&allowed).unwrap_or(0) == 0 {
             return Err(SkipReason::Link(NameError::LeadsOut));
@@ -319,7 +318,8 @@ impl OpenFileSet {
 
     fn is_still(&self, same: impl Fn(&Stamp, &Stamp) -> bool) -> bool {
         let now = self.file.metadata();
-        now.is_ok_and(|now| same(&Stamp::of(&now), &self.stamp))
+        let now = now.and_then(|now| Stamp::of(&self.file, &now));
+        now.is_ok_and(|now| same(&now, &self.stamp))
     }
 }
 
@@ -331,10 +331,10 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
+    fn of(file: &File, metadata: &Metadata) -> io::Result<Self> {
+        Ok(Self {
             contents: (metadata.len(), file_time(metadata)),
-            inode: change_time(metadata),
-        }
+            inode: change_time(file, metadata)?,
+        })
     }
 }

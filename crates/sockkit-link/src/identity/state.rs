@@ -260,8 +260,9 @@ fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         options.custom_flags(flags.bits().cast_signed())
     }
-    #[cfg(not(unix))]
-    options
+    // Opens the link itself, which is no regular file.
+    #[cfg(windows)]
+    return std::os::windows::fs::OpenOptionsExt::custom_flags(options, OPEN_REPARSE_POINT);
 }
 
 /// Sets a mode that lets only the owner read.
@@ -278,6 +279,9 @@ const LOCK: &str = "lock";
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const LOCK_RETRY: Duration = Duration::from_millis(5);
 
+/// `FILE_FLAG_OPEN_REPARSE_POINT`
+#[cfg(windows)]
+const OPEN_REPARSE_POINT: u32 = 0x0020_0000;
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 

@@ -1,7 +1,7 @@
 //! Datagrams together with the kernel's information about them.
 //!
-//! Linux sends and receives several in one call, with offload. Other systems go
-//! through tokio one at a time and report less about each packet.
+//! Linux sends and receives several in one call, with offload. Other systems take one
+//! at a time and report less about each packet.
 
 use std::{
     io::IoSlice,
@@ -10,7 +10,8 @@ use std::{
 };
 
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
-#[cfg_attr(not(target_os = "linux"), path = "portable.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+#[cfg_attr(not(any(target_os = "linux", windows)), path = "portable.rs")]
 mod imp;
 
 pub(crate) use imp::{

@@ -1,4 +1,5 @@
-//! One datagram per call through tokio, for systems other than Linux.
+//! One datagram per call through tokio, for systems other than Linux and
+//! Windows.
 //!
 //! Not verified on those systems. Truncation, interfaces, drops and source
 //! selection are not available there.

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
-#[cfg_attr(not(target_os = "linux"), path = "portable.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+#[cfg_attr(not(any(target_os = "linux", windows)), path = "portable.rs")]
 mod imp;
 
 pub(crate) use imp::{change, set_outgoing_ipv4};

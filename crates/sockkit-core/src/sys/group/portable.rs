@@ -1,5 +1,5 @@
 //! Group membership as far as socket2 supports it, for systems other than
-//! Linux.
+//! Linux and Windows.
 //!
 //! Not verified on those systems.
 

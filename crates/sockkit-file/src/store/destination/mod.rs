@@ -18,7 +18,9 @@ use std::{
 };
 
 use super::{
-    folder::{self, Dev, Folder, Mode, Room, Stat, is_bad_name, is_file, is_in_the_way, is_link},
+    folder::{
+        self, Folder, Identity, Mode, Room, Stat, is_bad_name, is_file, is_in_the_way, is_link,
+    },
     part::{Completed, Part, PartNames},
     stale,
     sync::{by_file_system, sync_files},
@@ -44,8 +46,7 @@ impl Destination {
     /// the user.
     ///
     /// # Errors
-    /// If it is not a folder or cannot be read; on Windows currently always
-    /// [`io::ErrorKind::Unsupported`].
+    /// If it is not a folder or cannot be read.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
         Ok(Self {
@@ -132,7 +133,7 @@ pub(crate) struct Writer {
     completed_bytes: u64,
     /// Files that this transfer may replace. If the file system confuses names
     /// after all, its own files must not replace each other.
-    replacing: HashSet<(Dev, u64)>,
+    replacing: HashSet<Identity>,
     /// Syncs files of one file system; replaced in tests only.
     sync: fn(&[&Completed]) -> io::Result<()>,
 }

@@ -10,6 +10,8 @@ use crate::TEMPORARY_PREFIX;
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
 mod imp;
+#[cfg(all(test, windows))]
+mod windows_tests;
 
 pub(crate) use self::imp::*;
 

@@ -24,6 +24,9 @@ pub(crate) use std::os::unix::fs::FileExt;
 use super::{Room, fresh_stem};
 use crate::{Entry, EntryPath, FileTime, LinkTarget};
 
+/// The file system and the inode.
+pub(crate) type Identity = (Dev, u64);
+
 /// A folder, held open by its descriptor.
 #[derive(Debug)]
 pub(crate) struct Folder(OwnedFd);
@@ -424,7 +427,7 @@ pub(in crate::store) fn modified_seconds(stat: &Stat) -> i64 {
 }
 
 /// The file system and the inode.
-pub(in crate::store) fn identity(stat: &Stat) -> (Dev, u64) {
+pub(in crate::store) fn identity(stat: &Stat) -> Identity {
     (stat.st_dev, stat.st_ino)
 }
 
@@ -440,8 +443,8 @@ pub(in crate::store) fn file_time(metadata: &Metadata) -> FileTime {
 }
 
 /// Time of the last change to a file to send, in seconds and nanoseconds.
-pub(in crate::store) fn change_time(metadata: &Metadata) -> (i64, i64) {
-    (metadata.ctime(), metadata.ctime_nsec())
+pub(in crate::store) fn change_time(_file: &File, metadata: &Metadata) -> io::Result<(i64, i64)> {
+    Ok((metadata.ctime(), metadata.ctime_nsec()))
 }
 
 /// The permission bits of a file to send, which its owner can read.
@@ -449,9 +452,14 @@ pub(in crate::store) fn permissions(metadata: &Metadata) -> u16 {
     u16::try_from(metadata.mode() & 0o777 | 0o400).unwrap_or(0)
 }
 
-/// The bytes of a name or a link target; `None` if it cannot be sent.
+/// The bytes of a name; `None` if it cannot be sent.
 pub(in crate::store) fn bytes_of(name: &OsStr) -> Option<&[u8]> {
     Some(name.as_bytes())
+}
+
+/// The target of a link as it is sent; `None` if it cannot be.
+pub(in crate::store) fn target_of(target: &Path) -> Option<Vec<u8>> {
+    Some(target.as_os_str().as_bytes().to_vec())
 }
 
 /// Whether some users may not read it. The groups at the receiver are

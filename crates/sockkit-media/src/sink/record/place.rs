@@ -70,16 +70,23 @@ fn hold(path: &Path, file: &File, is_left: bool) -> bool {
 
 /// Whether the path is still that of the file, and the only one.
 fn names(path: &Path, file: &File) -> io::Result<bool> {
-    let (there, open) = (fs::symlink_metadata(path)?, file.metadata()?);
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
+        let (there, open) = (fs::symlink_metadata(path)?, file.metadata()?);
         Ok((there.dev(), there.ino(), there.nlink()) == (open.dev(), open.ino(), 1))
     }
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     {
-        let known = |file: &fs::Metadata| Ok((file.created()?, file.modified()?, file.len()));
-        Ok::<_, io::Error>(there.is_file() && known(&there)? == known(&open)?)
+        use sockkit_core::directory::look;
+        use std::os::windows::fs::OpenOptionsExt;
+        let mut options = File::options();
+        let there = options
+            .read(true)
+            .custom_flags(OPEN_REPARSE_POINT)
+            .open(path)?;
+        let (there, open) = (look(&there)?, look(file)?);
+        Ok(there.is_file() && (there.identity, there.links) == (open.identity, 1))
     }
 }
 
@@ -93,6 +100,10 @@ fn create_new(path: &Path) -> Result<(File, PathBuf), RecordError> {
         Err(source) => Err(RecordError::Create { path, source }),
     }
 }
+
+/// `FILE_FLAG_OPEN_REPARSE_POINT`: a link is opened itself.
+#[cfg(windows)]
+const OPEN_REPARSE_POINT: u32 = 0x0020_0000;
 
 #[cfg(test)]
 mod tests {
@@ -128,7 +139,6 @@ mod tests {
     }
 
     /// Another recorder opens a part, and locks it only once it has got its name.
-    #[cfg(unix)]
     #[test]
     fn a_part_that_was_finished_in_the_meantime_is_not_emptied() {
         let folder = tempfile::tempdir().unwrap();
@@ -143,7 +153,6 @@ mod tests {
         assert_eq!(fs::read(&target).unwrap(), b"whole");
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_part_with_another_name_besides_stays() {
         let folder = tempfile::tempdir().unwrap();
