@@ -20,6 +20,7 @@ mod odd_names;
 mod python;
 mod transfer;
 mod trouble;
+mod web;
 
 /// Both ends' verdicts.
 type Ends = (Result<Summary, SendError>, Result<Summary, ReceiveError>);
