@@ -61,6 +61,7 @@
 //! | send messages over any transport | [`link::channel`](link/channel/index.html) |
 //! | send files, verified and resumable | [`file`](file/index.html) |
 //! | send files to many receivers at once | [`file::group`](file/group/index.html) |
+//! | give files to a browser, or take them | [`file::web`](file/web/index.html) |
 //! | encrypt a server | [`tls`](tls/index.html), [`quic`](quic/index.html) |
 //! | authenticate both sides, by keys or by a code | [`link::pairing`](link/pairing/index.html), [`link::trust`](link/trust/index.html) |
 //! | find a machine by name on the local network | [`link::discovery`](link/discovery/index.html) |
@@ -91,6 +92,7 @@
 //! | `discovery` | [`link::discovery`](link/discovery/index.html): names on the local network, by mdns-sd |
 //! | `media` | [`picture`](picture/index.html), [`source`](source/index.html), [`stream`](stream/index.html), [`latest`](latest/index.html), [`encode`](encode/index.html) |
 //! | `camera`, `record`, `web`, `window` | cameras, and [`sink`](sink/index.html)s of that name; each includes `media` |
+//! | `file` with `web` | [`file::web`](file/web/index.html): files to and from a browser |
 //! | `course` | [`course`](course/index.html): the formats of a socket course in Python |
 //! | `full` | all of the above: everything that builds with Rust and a C linker |
 //! | `h264` | H.264 in recordings and clips; needs a C++ compiler and is not part of `full` |

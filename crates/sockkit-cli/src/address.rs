@@ -23,6 +23,9 @@ pub(crate) const CONNECTED: AddressDefaults =
 /// The page of the browser viewer.
 pub(crate) const WEB: AddressDefaults = AddressDefaults::new(&[Scheme::Tcp], WEB_PORT);
 
+/// The page for files, beside a browser viewer.
+pub(crate) const WEB_FILES: AddressDefaults = AddressDefaults::new(&[Scheme::Tcp], WEB_FILES_PORT);
+
 /// For clap, which names the option in errors.
 pub(crate) fn files(text: &str) -> Result<Address, AddressError> {
     FILES.parse(text)
@@ -38,6 +41,11 @@ pub(crate) fn web(text: &str) -> Result<Address, AddressError> {
     WEB.parse(text)
 }
 
+/// Likewise for the page for files.
+pub(crate) fn web_files(text: &str) -> Result<Address, AddressError> {
+    WEB_FILES.parse(text)
+}
+
 /// The form that a user types, where an address without a scheme means TCP.
 pub(crate) fn shown(address: &Address) -> String {
     match address.scheme() {
@@ -49,6 +57,7 @@ pub(crate) fn shown(address: &Address) -> String {
 pub(crate) const FILES_PORT: u16 = 5010;
 pub(crate) const PICTURES_PORT: u16 = 5006;
 const WEB_PORT: u16 = 8088;
+const WEB_FILES_PORT: u16 = 8089;
 
 #[cfg(test)]
 mod tests {

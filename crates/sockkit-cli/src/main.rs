@@ -36,6 +36,7 @@ mod send;
 mod transfer;
 mod unopened;
 mod view;
+mod web;
 
 /// Files and live video between machines on a local network
 ///

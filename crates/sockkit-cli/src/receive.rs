@@ -29,6 +29,7 @@ use crate::{
     say,
     secure::Purpose,
     transfer::{self, Bar},
+    web,
 };
 
 /// Receive files and folders from a `sockkit send`
@@ -59,7 +60,7 @@ pub(crate) struct Args {
     #[arg(
         value_name = "CODE|NAME|[quic://]HOST[:PORT]",
         value_parser = remote::files,
-        conflicts_with_all = ["listen", "no_announce"],
+        conflicts_with_all = ["listen", "no_announce", "web"],
     )]
     sender: Option<Remote>,
     /// The same
@@ -67,14 +68,14 @@ pub(crate) struct Args {
         long,
         value_name = "CODE|NAME|[quic://]HOST[:PORT]",
         value_parser = remote::files,
-        conflicts_with_all = ["listen", "no_announce", "sender"],
+        conflicts_with_all = ["listen", "no_announce", "sender", "web"],
     )]
     from: Option<Remote>,
     /// The destination folder; created if it does not exist
     #[arg(long, value_name = "DIR", default_value = ".")]
     into: PathBuf,
     /// Write the contents of the files to standard output instead, one after the other
-    #[arg(long, conflicts_with_all = ["into", "on_conflict", "keep_executable"])]
+    #[arg(long, conflicts_with_all = ["into", "on_conflict", "keep_executable", "web"])]
     stdout: bool,
     /// What to do if a file already exists
     #[arg(long, value_enum, default_value_t = Policy::Resume)]
@@ -91,6 +92,8 @@ pub(crate) struct Args {
     /// Continue to listen after a transfer
     #[arg(long, conflicts_with_all = ["from", "sender"])]
     keep_listening: bool,
+    #[command(flatten)]
+    page: web::Page,
     #[command(flatten)]
     meeting: Meeting,
 }
@@ -127,6 +130,10 @@ async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
     let target = Target::of(&args)?;
     prompt::can_ask(args.meeting.yes)?;
     let config = config(&args);
+    if args.page.is_asked_for() {
+        args.page.check(args.meeting.secure.is_asked_for())?;
+        return receive_from_browser(config, &target, &args).await;
+    }
     if let Some(from) = args.sender.as_ref().or(args.from.as_ref()) {
         return receive_from(from, config, &target, &args, goodbye).await;
     }
@@ -183,6 +190,24 @@ async fn receive_from(
         Ended::Received => Ok(()),
         Ended::Left => bail!("nothing was received"),
     }
+}
+
+/// Receives what a browser uploads.
+async fn receive_from_browser(
+    config: ReceiveConfig,
+    target: &Target,
+    args: &Args,
+) -> anyhow::Result<()> {
+    let Target::Folder(destination) = target else {
+        bail!("--web and --stdout exclude each other");
+    };
+    let wishes = web::Wishes {
+        destination,
+        into: &args.into,
+        yes: args.meeting.yes,
+        keep_listening: args.keep_listening,
+    };
+    web::receive(config, &args.page, &wishes).await
 }
 
 /// Destination of the received files.

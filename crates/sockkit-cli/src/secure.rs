@@ -109,7 +109,7 @@ pub(crate) struct Shown {
 
 impl Security {
     /// Whether any of the options is given that authenticate a peer.
-    fn is_asked_for(&self) -> bool {
+    pub(crate) fn is_asked_for(&self) -> bool {
         let Self {
             code,
             code_file,

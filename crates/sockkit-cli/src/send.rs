@@ -29,6 +29,7 @@ use crate::{
     remote::{self, Remote},
     secure::{Purpose, Secure},
     transfer::{self, Bar},
+    web,
 };
 
 /// Send files and folders to a `sockkit receive`
@@ -55,7 +56,7 @@ pub(crate) struct Args {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// File name of standard input at the receiver [default: stdin]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "web")]
     name: Option<String>,
     /// The code that the receiver shows, such as 7-coral-lamp (- reads it from standard
     /// input); the name of a machine that this one is paired with; or an address
@@ -63,9 +64,11 @@ pub(crate) struct Args {
         long,
         value_name = "CODE|NAME|[quic://]HOST[:PORT]",
         value_parser = remote::files,
-        conflicts_with_all = ["listen", "no_announce"],
+        conflicts_with_all = ["listen", "no_announce", "web"],
     )]
     to: Option<Remote>,
+    #[command(flatten)]
+    page: web::Page,
     #[command(flatten)]
     meeting: Meeting,
 }
@@ -79,10 +82,15 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
         paths,
         name,
         to,
+        page,
         meeting,
     } = args;
     let reads_code = matches!(to, Some(Remote::Typed)) || meeting.secure.reads_input();
     check_input(&paths, name.as_deref(), reads_code)?;
+    if page.is_asked_for() {
+        page.check(meeting.secure.is_asked_for())?;
+        return send_to_browser(paths, &page).await;
+    }
     let source = spawn_blocking(move || gather(&paths, name.as_deref().unwrap_or("stdin")))
         .await
         .context("listing the files was cancelled")??;
@@ -141,6 +149,21 @@ const RECEIVER: Purpose = Purpose {
     address: shown,
 };
 
+/// Offers the files to a browser.
+async fn send_to_browser(paths: Vec<PathBuf>, page: &web::Page) -> anyhow::Result<()> {
+    if paths.iter().any(|path| is_input(path)) {
+        bail!("a browser cannot be sent standard input: name a file");
+    }
+    let listed = spawn_blocking(move || FileSet::gather(paths)).await;
+    let files = listed.context("listing the files was cancelled")??;
+    print(&skipped(&files));
+    if files.manifest().entries.is_empty() {
+        bail!("nothing to send");
+    }
+    eprintln!("offering {}", transfer::count(files.manifest()));
+    web::send(files, page).await
+}
+
 fn gather(paths: &[PathBuf], name: &str) -> anyhow::Result<Given> {
     match paths {
         [only] if is_input(only) => Ok(Given::Input(Input::read(name)?)),
@@ -172,9 +195,13 @@ fn check_input(paths: &[PathBuf], name: Option<&str>, reads_code: bool) -> anyho
 /// One line for each skipped path, printed after the transfer, where its lines are not
 /// hidden by others.
 fn left_out(given: &Given) -> Vec<String> {
-    let Given::Files(source) = given else {
-        return Vec::new();
-    };
+    match given {
+        Given::Files(source) => skipped(source),
+        Given::Input(_) => Vec::new(),
+    }
+}
+
+fn skipped(source: &FileSet) -> Vec<String> {
     let skipped = source.skipped().iter();
     skipped
         .map(|skipped| {

@@ -34,6 +34,8 @@ mod driver;
 #[cfg(feature = "group")]
 pub mod group;
 mod store;
+#[cfg(feature = "web")]
+pub mod web;
 
 pub use sockkit_codec::file::{
     Answer, BLOCK_BYTES, BlockHasher, BlockIndex, Digest, DigestTree, Entry, EntryIndex, EntryKind,

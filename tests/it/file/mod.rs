@@ -25,6 +25,7 @@ mod odd_names;
 mod python;
 mod transfer;
 mod trouble;
+mod web;
 #[cfg(windows)]
 mod windows_names;
 

@@ -2,10 +2,11 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
+    path::Path,
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -68,11 +69,44 @@ impl Page {
     /// Runs `script`, which must come to a string without quotes in it.
     pub(crate) fn evaluate(&mut self, script: &str) -> String {
         assert!(!script.contains(['"', '\\', '\n']), "would need an escape");
-        let answer = self.call(
-            "Runtime.evaluate",
-            &format!(r#"{{"expression":"{script}","awaitPromise":true,"returnByValue":true}}"#),
-        );
-        field(&answer, "value").to_owned()
+        let parameters =
+            format!(r#"{{"expression":"{script}","awaitPromise":true,"returnByValue":true}}"#);
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            let answer = self.call("Runtime.evaluate", &parameters);
+            // A page that is being loaded has none yet.
+            if !answer.contains("xecution context") || Instant::now() > deadline {
+                return field(&answer, "value").to_owned();
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Chooses files in the input that `selector` finds.
+    pub(crate) fn choose(&mut self, selector: &str, paths: &[&Path]) {
+        let expression = format!(r#"{{"expression":"document.querySelector('{selector}')"}}"#);
+        let input = self.call("Runtime.evaluate", &expression);
+        // An id in JSON, which stands in quotes and with escapes of its own.
+        let id = input.split(r#""objectId":""#).nth(1).expect("there is one");
+        let id = id.split('"').next().unwrap().to_owned();
+        let paths: Vec<_> = paths.iter().map(|path| format!("{path:?}")).collect();
+        let parameters = format!(r#"{{"files":[{}],"objectId":"{id}"}}"#, paths.join(","));
+        self.call("DOM.setFileInputFiles", &parameters);
+    }
+
+    /// Saves downloads there.
+    pub(crate) fn downloads_into(&mut self, folder: &Path) {
+        let parameters = format!(r#"{{"behavior":"allow","downloadPath":{folder:?}}}"#);
+        self.call("Page.setDownloadBehavior", &parameters);
+    }
+
+    /// Loads the page again. Scripts that ran before are gone when this returns.
+    pub(crate) fn reload(&mut self) {
+        self.evaluate("window.isOld = true; ''");
+        self.call("Page.reload", "{}");
+        while self.evaluate("window.isOld ? 'old' : document.readyState") != "complete" {
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Sends a command and waits for its answer; events in between are dropped.

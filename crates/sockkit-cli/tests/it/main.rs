@@ -31,6 +31,7 @@ mod send_receive;
 mod soak;
 mod strangers;
 mod viewer;
+mod web_files;
 mod window;
 #[cfg(target_os = "linux")]
 mod wire;

@@ -22,3 +22,5 @@ pub use self::{
     send::{FileSource, Outgoing, SendConfig, SendError, SourceFile, greet, send},
     turn_away::{refusal, turn_away},
 };
+#[cfg(feature = "web")]
+pub(crate) use self::{progress::set_outcome, receive::disk};

@@ -60,7 +60,7 @@ impl OnProgress {
         Self(Some(Arc::new(told)))
     }
 
-    pub(super) fn tell(&self, progress: Progress) {
+    pub(crate) fn tell(&self, progress: Progress) {
         if let Some(told) = &self.0 {
             told(progress);
         }
@@ -88,7 +88,7 @@ pub struct Summary {
 
 impl Summary {
     /// Files without an outcome were not reached by the session.
-    pub(super) fn new(
+    pub(crate) fn new(
         manifest: &Manifest,
         outcomes: Vec<Option<FileOutcome>>,
         mut renamed: HashMap<EntryIndex, EntryPath>,
@@ -160,7 +160,7 @@ pub enum FileOutcome {
 
 /// The session has checked the peer's entry numbers; an invalid one would be
 /// ignored.
-pub(super) fn set_outcome(
+pub(crate) fn set_outcome(
     outcomes: &mut [Option<FileOutcome>],
     entry: EntryIndex,
     outcome: FileOutcome,

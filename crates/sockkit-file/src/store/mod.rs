@@ -10,6 +10,8 @@ mod stale;
 mod sync;
 mod whole;
 
+#[cfg(feature = "web")]
+pub(crate) use self::folder::FileExt;
 pub use self::{
     destination::{Destination, OnConflict},
     plan::Planned,

@@ -85,6 +85,12 @@ impl Part {
         &self.verified
     }
 
+    /// Reads what was verified, for another digest of it.
+    #[cfg(feature = "web")]
+    pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+
     /// Starts writing block `index`, and truncates what follows it.
     pub(crate) fn begin_block(&mut self, index: BlockIndex) -> io::Result<()> {
         let offset = index.offset_bytes();

@@ -305,6 +305,14 @@ pub(crate) struct OpenFileSet {
 }
 
 impl OpenFileSet {
+    /// Reads at `offset`.
+    #[cfg(feature = "web")]
+    pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        use folder::FileExt as _;
+
+        self.file.read_at(buffer, offset)
+    }
+
     /// Whether its size and the time of its last change are what they were.
     pub(crate) fn is_unchanged(&self) -> bool {
         self.is_still(|now, then| now.contents == then.contents)

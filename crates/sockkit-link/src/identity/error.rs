@@ -76,6 +76,9 @@ pub enum Damage {
     /// It contains no Ed25519 key.
     #[error("there is no Ed25519 key")]
     NoKey,
+    /// It contains no ECDSA key, which pages need.
+    #[error("there is no ECDSA key")]
+    NoWebKey,
     /// It is longer than any file that this program writes.
     #[error("it is too long")]
     TooLong,

@@ -20,16 +20,18 @@
 
 use std::{fmt, io, sync::Arc};
 
-use rcgen::{CertificateParams, KeyPair, PKCS_ED25519, PublicKeyData};
+use rcgen::{CertificateParams, KeyPair, PKCS_ED25519, PublicKeyData, SignatureAlgorithm};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 mod error;
 mod state;
 mod tls;
+mod web;
 
 pub use self::{
     error::{Damage, StateError},
     state::StateFolder,
+    web::WebCertificate,
 };
 use crate::{Fingerprint, quic::NAME};
 
@@ -58,28 +60,8 @@ impl Identity {
     /// symbolic link, is readable by others, or contains no key. The file is
     /// never replaced.
     pub fn open(folder: &StateFolder) -> Result<Self, StateError> {
-        if let Some(kept) = Self::kept(folder)? {
-            return Ok(kept);
-        }
-        let _lock = folder.lock()?;
-        // Another program may have created it in the meantime.
-        if let Some(kept) = Self::kept(folder)? {
-            return Ok(kept);
-        }
-        let made = || KeyPair::generate_for(&PKCS_ED25519);
-        let pair = made().map_err(|error| folder.failed(FILE, "make a key for", error))?;
-        folder.replace(FILE, pair.serialize_pem().as_bytes())?;
+        let pair = stored_key(folder, FILE, &PKCS_ED25519, Damage::NoKey)?;
         Self::of(&pair).map_err(|error| folder.failed(FILE, "use", error))
-    }
-
-    fn kept(folder: &StateFolder) -> Result<Option<Self>, StateError> {
-        let Some(pem) = folder.read(FILE, MAX_BYTES)? else {
-            return Ok(None);
-        };
-        let damaged = || folder.damaged(FILE, 1, Damage::NoKey);
-        let pem = String::from_utf8(pem).map_err(|_| damaged())?;
-        let pair = KeyPair::from_pem_and_sign_algo(&pem, &PKCS_ED25519).map_err(|_| damaged())?;
-        Self::of(&pair).map(Some).map_err(|_| damaged())
     }
 
     /// Creates an identity that is not stored.
@@ -128,6 +110,36 @@ impl Identity {
     fn key(&self) -> PrivateKeyDer<'static> {
         self.made.key.clone_key().into()
     }
+}
+
+/// Loads the key in `file`. If there is none, creates one.
+fn stored_key(
+    folder: &StateFolder,
+    file: &'static str,
+    algorithm: &'static SignatureAlgorithm,
+    damage: Damage,
+) -> Result<KeyPair, StateError> {
+    let kept = || {
+        let Some(pem) = folder.read(file, MAX_BYTES)? else {
+            return Ok(None);
+        };
+        let damaged = || folder.damaged(file, 1, damage);
+        let pem = String::from_utf8(pem).map_err(|_| damaged())?;
+        let pair = KeyPair::from_pem_and_sign_algo(&pem, algorithm);
+        pair.map(Some).map_err(|_| damaged())
+    };
+    if let Some(kept) = kept()? {
+        return Ok(kept);
+    }
+    let _lock = folder.lock()?;
+    // Another program may have created it in the meantime.
+    if let Some(kept) = kept()? {
+        return Ok(kept);
+    }
+    let pair = KeyPair::generate_for(algorithm);
+    let pair = pair.map_err(|error| folder.failed(file, "make a key for", error))?;
+    folder.replace(file, pair.serialize_pem().as_bytes())?;
+    Ok(pair)
 }
 
 impl fmt::Debug for Identity {

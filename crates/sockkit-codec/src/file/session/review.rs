@@ -70,9 +70,11 @@ impl Limits {
         self
     }
 
+    /// Checks an offer that did not arrive through a session.
+    ///
     /// # Errors
-    /// Checks the limits.
-    pub(crate) fn check(&self, manifest: &Manifest) -> Result<(), SessionError> {
+    /// [`SessionError`] if the offer exceeds a limit.
+    pub fn check(&self, manifest: &Manifest) -> Result<(), SessionError> {
         self.check_entries(manifest)?;
         let total = manifest.total_bytes();
         if total > self.max_total_bytes {

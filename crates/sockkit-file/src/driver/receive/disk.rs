@@ -7,7 +7,7 @@ use super::ReceiveError;
 use crate::{Entry, session::Abort};
 
 /// The error of a failed write, given the free space of the disk.
-pub(super) fn write_error(
+pub(crate) fn write_error(
     entry: &Entry,
     free_bytes: io::Result<u64>,
     error: io::Error,
@@ -27,7 +27,7 @@ pub(super) fn write_error(
 }
 
 /// Errors that later files would meet as well.
-pub(super) fn is_fatal(error: &io::Error) -> bool {
+pub(crate) fn is_fatal(error: &io::Error) -> bool {
     is_full(error) || error.kind() == io::ErrorKind::ReadOnlyFilesystem
 }
 

@@ -1,6 +1,6 @@
 //! Receives into a [`Destination`], or into a sink for verified blocks.
 
-mod disk;
+pub(crate) mod disk;
 mod into_folder;
 mod sink;
 mod worker;
@@ -36,17 +36,17 @@ use crate::{
 #[derive(Clone, Debug)]
 #[must_use = "a config does nothing until something is received with it"]
 pub struct ReceiveConfig {
-    name: String,
-    limits: Limits,
-    on_conflict: OnConflict,
-    name_rules: NameRules,
+    pub(crate) name: String,
+    pub(crate) limits: Limits,
+    pub(crate) on_conflict: OnConflict,
+    pub(crate) name_rules: NameRules,
     keep_executable: bool,
     busy: bool,
     handshake_timeout: Duration,
     offer_timeout: Option<Duration>,
     idle_timeout: Duration,
-    stall_timeout: Duration,
-    on_progress: OnProgress,
+    pub(crate) stall_timeout: Duration,
+    pub(crate) on_progress: OnProgress,
 }
 
 impl Default for ReceiveConfig {

@@ -23,12 +23,12 @@ use crate::session::SessionError;
 #[derive(Clone, Debug)]
 #[must_use = "a config does nothing until something is sent with it"]
 pub struct SendConfig {
-    name: String,
+    pub(crate) name: String,
     idle_timeout: Duration,
     handshake_timeout: Duration,
     answer_timeout: Duration,
     stall_timeout: Duration,
-    on_progress: OnProgress,
+    pub(crate) on_progress: OnProgress,
 }
 
 impl Default for SendConfig {

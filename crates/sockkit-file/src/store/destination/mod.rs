@@ -68,6 +68,12 @@ impl Destination {
         Ok(self.root.room()?.bytes)
     }
 
+    /// Opens a regular file in it for reading, through no link.
+    #[cfg(feature = "web")]
+    pub(crate) fn open_file(&self, path: &EntryPath) -> io::Result<File> {
+        self.root.open_file_below(path)
+    }
+
     /// Free space and inodes.
     pub(crate) fn room(&self) -> io::Result<Room> {
         self.root.room()

@@ -1,0 +1,148 @@
+//! Files with a browser at the other side: a page at a secret address.
+
+mod qr;
+mod receive;
+mod send;
+
+use std::{
+    collections::HashSet,
+    io::{self, IsTerminal},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
+
+use anyhow::{Context, bail};
+use sockkit::{
+    file::web::{SecretPath, WebHandler, WebServer},
+    interfaces::{self, Interface},
+    link::{
+        Address,
+        identity::{StateFolder, WebCertificate},
+    },
+};
+
+pub(crate) use self::{
+    receive::{Wishes, receive},
+    send::send,
+};
+use crate::{address, incoming::own_address, say::say};
+
+/// Options for the other side's browser.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Browser")]
+pub(crate) struct Page {
+    /// The other side needs nothing but a browser: serve a page at a secret address,
+    /// which is shown with a QR code
+    #[arg(
+        long,
+        value_name = "[ADDR][:PORT]",
+        conflicts_with_all = ["listen", "no_announce"],
+        value_parser = address::web_files,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+    )]
+    web: Option<Address>,
+    /// Encrypt the page. Browsers warn of its certificate, because no authority has
+    /// signed it; compare the fingerprint
+    #[arg(long, requires = "web")]
+    https: bool,
+}
+
+impl Page {
+    /// Whether the other side is a browser.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        self.web.is_some()
+    }
+
+    /// Refuses what is meant for a `sockkit` at the other side.
+    pub(crate) fn check(&self, authenticates: bool) -> anyhow::Result<()> {
+        if self.is_asked_for() && authenticates {
+            bail!(
+                "a browser has no code and no key: with --web, the secret address is what \
+                 the other side needs; --https encrypts"
+            );
+        }
+        Ok(())
+    }
+
+    /// Serves `handler`, and prints where.
+    async fn serve(&self, handler: WebHandler, path: &SecretPath) -> anyhow::Result<WebServer> {
+        let at = self.web.as_ref().context("--web is not given")?;
+        let addresses = at.to_bind().await?;
+        let at = *addresses
+            .first()
+            .context("no address to serve the page at")?;
+        let certificate = match self.https {
+            true => Some(certificate(at)?),
+            false => None,
+        };
+        let server = match &certificate {
+            Some(certificate) => WebServer::bind(at, certificate.secure(handler)?),
+            None => WebServer::bind(at, handler),
+        };
+        let server = server.context("cannot serve the page; choose another address with --web")?;
+        let scheme = if self.https { "https" } else { "http" };
+        let urls = reached(server.local_addr()).map(|at| format!("{scheme}://{at}{path}"));
+        show(&urls.collect::<Vec<_>>());
+        match certificate {
+            Some(certificate) => eprintln!(
+                "note: the page is encrypted. The browser warns, because no authority has signed \
+                 its certificate; there is no attacker in between if its SHA-256 fingerprint is\n  {}",
+                certificate.fingerprint()
+            ),
+            None => eprintln!(
+                "note: the page is not encrypted, and every host on this network can read what is \
+                 transferred; --https encrypts"
+            ),
+        }
+        Ok(server)
+    }
+}
+
+fn certificate(at: SocketAddr) -> anyhow::Result<WebCertificate> {
+    let hosts = reached(at).map(|at| at.ip().to_string());
+    let folder = StateFolder::of_user()?;
+    Ok(WebCertificate::open(&folder, hosts.collect::<Vec<_>>())?)
+}
+
+/// The addresses of this machine that others may reach, the most likely one first.
+fn reached(at: SocketAddr) -> impl Iterator<Item = SocketAddr> {
+    let mut found: Vec<IpAddr> = Vec::new();
+    if at.ip().is_unspecified() {
+        let likely = own_address().and_then(|host| host.to_string().parse::<IpAddr>().ok());
+        let others = interfaces::list().unwrap_or_default();
+        let others = others
+            .iter()
+            .filter(|one| one.flags.running && !one.flags.loopback);
+        found.extend(likely);
+        found.extend(others.flat_map(Interface::ipv4).map(IpAddr::V4));
+        let mut seen = HashSet::new();
+        found.retain(|ip| seen.insert(*ip));
+        found.truncate(MAX_SHOWN);
+        if found.is_empty() {
+            found.push(Ipv4Addr::LOCALHOST.into());
+        }
+    } else {
+        found.push(at.ip());
+    }
+    found
+        .into_iter()
+        .map(move |ip| SocketAddr::new(ip, at.port()))
+}
+
+/// Prints the URLs, and the first as a QR code where a camera can read it.
+fn show(urls: &[String]) {
+    for (number, url) in urls.iter().enumerate() {
+        let label = if number == 0 { "open" } else { "or" };
+        say!("{label:9} {url}");
+    }
+    if let Some(first) = urls.first()
+        && io::stderr().is_terminal()
+        && let Some(code) = qr::lines(first)
+    {
+        code.for_each(|line| eprintln!("{line}"));
+    }
+}
+
+/// More would be a machine of many containers.
+const MAX_SHOWN: usize = 4;

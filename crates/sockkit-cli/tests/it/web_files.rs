@@ -1,0 +1,227 @@
+//! Files to and from a browser, driven as a user would.
+
+use std::{
+    fs,
+    process::Command,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use sockkit::testing::{
+    needs::{Need, met},
+    program::Program,
+};
+
+use crate::{browser::Page, fails, sockkit, sockkit_on_terminal};
+
+const MIB: usize = 1 << 20;
+
+#[test]
+fn chromium_uploads_and_continues_after_a_reload() {
+    upload(9 * MIB);
+}
+
+#[test]
+fn chromium_downloads() {
+    download(8 * MIB);
+}
+
+#[test]
+#[ignore = "soak"]
+fn chromium_moves_64_mib_both_ways() {
+    upload(65 * MIB);
+    download(64 * MIB);
+}
+
+/// Uploads a file; after its first slice the page is loaded again.
+fn upload(bytes: usize) {
+    if !met("uploads from Chromium", &[Need::Program("chromium")]) {
+        return;
+    }
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (film, empty) = (here.path().join("film"), here.path().join("빈 파일"));
+    let contents = contents(bytes);
+    fs::write(&film, &contents).unwrap();
+    fs::write(&empty, "").unwrap();
+    let into = there.path().to_str().unwrap();
+    let receiver = sockkit(&["receive", "--into", into, "--yes", "--web=127.0.0.1:0"]);
+    let mut page = Page::open(&url(&receiver));
+    ready(&mut page, "files");
+    // All slices but the first are on their way for ever.
+    page.evaluate(
+        "(() => { const { prototype } = XMLHttpRequest; const { send } = prototype; let sent = 0; \
+         prototype.send = function(body) { if (sent++ < 1) send.call(this, body); }; return ''; })()",
+    );
+    page.choose("#files", &[&film, &empty]);
+    let first = "document.querySelector('.state')?.textContent ?? ''";
+    let percent = format!("{} %", 100 * 4 * MIB / bytes);
+    until(&mut page, first, |state| state == percent);
+    page.reload();
+    ready(&mut page, "files");
+    page.choose("#files", &[&film, &empty]);
+    until(
+        &mut page,
+        "document.getElementById('say').textContent",
+        |said| said == "Done.",
+    );
+    let end = receiver.end();
+    assert!(end.status.success(), "{end:?}");
+    // What had arrived before the reload was not sent again.
+    let moved = format!("{}.00 MiB moved", bytes / MIB);
+    assert!(end.errors.contains(&moved), "{end:?}");
+    assert!(fs::read(there.path().join("film")).unwrap() == contents);
+    assert_eq!(fs::read(there.path().join("빈 파일")).unwrap(), b"");
+}
+
+fn download(bytes: usize) {
+    if !met("downloads to Chromium", &[Need::Program("chromium")]) {
+        return;
+    }
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (film, note) = (here.path().join("film"), here.path().join("쪽지 \"1\".txt"));
+    let contents = contents(bytes);
+    fs::write(&film, &contents).unwrap();
+    fs::write(&note, "hello").unwrap();
+    let paths = [&film, &note].map(|path| path.to_str().unwrap());
+    let sender = sockkit(&["send", paths[0], paths[1], "--web=127.0.0.1:0"]);
+    let mut page = Page::open(&url(&sender));
+    page.downloads_into(there.path());
+    ready(&mut page, "list a");
+    page.evaluate("document.querySelectorAll('#list button')[1].click(), ''");
+    let digest = "document.querySelector('#list code')?.textContent ?? ''";
+    // Of "hello".
+    until(&mut page, digest, |digest| {
+        digest.starts_with("2cf24dba5fb0a30e")
+    });
+    page.evaluate("for (const link of document.querySelectorAll('#list a')) link.click(); ''");
+    // It ends once everything was downloaded.
+    let end = sender.end();
+    assert!(end.status.success(), "{end:?}");
+    let names = || fs::read_dir(there.path()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let saved = || {
+        let files = names().map(|entry| fs::read(entry.unwrap().path()).unwrap_or_default());
+        let mut files: Vec<_> = files.collect();
+        files.sort_by_key(Vec::len);
+        files == [b"hello".to_vec(), contents.clone()]
+    };
+    while !saved() {
+        assert!(
+            Instant::now() < deadline,
+            "{:?}",
+            names().collect::<Vec<_>>()
+        );
+        sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn the_user_is_asked_before_a_browser_writes() {
+    let there = tempfile::tempdir().unwrap();
+    let into = there.path().to_str().unwrap();
+    let mut receiver = sockkit_on_terminal(&["receive", "--into", into, "--web=127.0.0.1:0"]);
+    let url = url(&receiver);
+    let reply = post(
+        &url,
+        "offer",
+        r#"{"files":[{"path":".bashrc","size":3,"modified":0}]}"#,
+    );
+    assert!(reply.contains("200 OK"), "{reply}");
+    receiver.wait_for_error(".bashrc  (hidden)");
+    receiver.wait_for_error("receive them?");
+    receiver.type_line("n");
+    let end = receiver.end();
+    assert!(!end.status.success(), "{end:?}");
+    assert_eq!(fs::read_dir(there.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn https_encrypts_with_a_certificate_of_this_machine() {
+    if !met("a page over https", &[Need::Program("curl")]) {
+        return;
+    }
+    let (here, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let note = here.path().join("note");
+    fs::write(&note, "hello").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sockkit"));
+    command.env("XDG_STATE_HOME", state.path());
+    command
+        .arg("send")
+        .arg(note)
+        .args(["--https", "--web=127.0.0.1:0"]);
+    let sender = Program::start(&mut command);
+    let url = url(&sender);
+    assert!(url.starts_with("https://"), "{url}");
+    let curl = |arguments: &[&str]| Command::new("curl").args(arguments).output().unwrap();
+    let plain = url.replace("https://", "http://");
+    assert!(!curl(&["--silent", &plain]).status.success());
+    let file = curl(&["--silent", "--insecure", &format!("{url}file/0/note")]);
+    assert_eq!(file.stdout, b"hello", "{file:?}");
+    let end = sender.end();
+    assert!(end.status.success(), "{end:?}");
+    assert!(end.errors.contains("SHA-256 fingerprint"), "{end:?}");
+    assert!(state.path().join("sockkit/web.pem").is_file());
+}
+
+#[test]
+fn what_a_browser_cannot_do_is_refused() {
+    fails(
+        &["send", "x", "--web", "--code", "new"],
+        &["a browser has no code"],
+    );
+    fails(
+        &["receive", "--yes", "--web", "--known"],
+        &["a browser has no code"],
+    );
+    fails(&["send", "-", "--web"], &["standard input"]);
+}
+
+/// The page's address, as printed.
+fn url(program: &Program) -> String {
+    program.line_after("open").trim().to_owned()
+}
+
+/// Waits until the page has built what `id` names.
+fn ready(page: &mut Page, id: &str) {
+    let script = format!("String(document.querySelector('#{id}') !== null)");
+    until(page, &script, |there| there == "true");
+}
+
+fn until(page: &mut Page, script: &str, enough: impl Fn(&str) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        let found = page.evaluate(script);
+        if enough(&found) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{script}: {found}");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+fn post(url: &str, path: &str, body: &str) -> String {
+    use std::io::{Read as _, Write as _};
+
+    let (host, secret) = url
+        .strip_prefix("http://")
+        .unwrap()
+        .split_once('/')
+        .unwrap();
+    let mut stream = std::net::TcpStream::connect(host).unwrap();
+    write!(
+        stream,
+        "POST /{secret}{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    reply
+}
+
+fn contents(bytes: usize) -> Vec<u8> {
+    let mut contents = vec![0; bytes];
+    fastrand::Rng::with_seed(7).fill(&mut contents);
+    contents
+}

@@ -1,0 +1,503 @@
+//! Gives files to a browser.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Path, State},
+    http::{
+        HeaderMap, StatusCode,
+        header::{
+            ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+            IF_RANGE, RANGE,
+        },
+    },
+    middleware::from_fn_with_state,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use bytes::Bytes;
+use futures::stream;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::spawn_blocking,
+};
+
+use super::{
+    SecretPath, access,
+    digest::{Sha256Digest, read_all},
+    page::{self, Kind},
+    range::{self, RequestedRange},
+};
+use crate::{
+    Digest, Entry, EntryIndex, EntryKind, FailReason, FileOutcome, FileSet, OnProgress, Progress,
+    RefuseReason, SendConfig, Summary, driver::set_outcome, store::OpenFileSet,
+};
+
+/// A page with files to download, as a whole or in parts, so that a browser resumes.
+///
+/// Several browsers may use it at once.
+#[derive(Debug)]
+pub struct DownloadPage {
+    shared: Arc<Shared>,
+}
+
+impl DownloadPage {
+    /// Offers the files of `files`, at a new secret path. Folders are the paths of the files
+    /// in them; links are not offered. Of `config` it uses the name and the callback.
+    ///
+    /// # Errors
+    /// If the system's random source fails.
+    pub fn new(files: FileSet, config: &SendConfig) -> io::Result<Self> {
+        let entries = files.manifest().entries.len();
+        let shared = Shared {
+            secret: Arc::new(SecretPath::random()?),
+            name: config.name.clone(),
+            files: Arc::new(files),
+            given: Mutex::new(Given::new(entries)),
+            all_given: Notify::new(),
+            hashing: Semaphore::new(1),
+            on_progress: config.on_progress.clone(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// The path of the page. Only those who know it get a response.
+    pub fn path(&self) -> &SecretPath {
+        &self.shared.secret
+    }
+
+    /// The routes, to be nested or merged.
+    pub fn router(&self) -> Router {
+        let secret = Arc::clone(&self.shared.secret);
+        Router::new()
+            .route("/{secret}/", get(async || page::page(Kind::Download)))
+            .route("/{secret}/files", get(list))
+            .route("/{secret}/file/{index}/{name}", get(file))
+            .route("/{secret}/digest/{index}", get(digest))
+            .with_state(Arc::clone(&self.shared))
+            .layer(from_fn_with_state(secret, access::guard))
+    }
+
+    /// Waits until every file was downloaded completely at least once, in any order and in
+    /// any parts. Files that can no longer be read count as failed.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn finished(&self) -> Summary {
+        let total_bytes = self.shared.files.manifest().total_bytes();
+        let started = Progress::Started { total_bytes };
+        self.shared.on_progress.tell(started);
+        loop {
+            let changed = self.shared.all_given.notified();
+            if self.shared.is_finished() {
+                break;
+            }
+            changed.await;
+        }
+        self.summary().await
+    }
+
+    /// What was downloaded so far.
+    async fn summary(&self) -> Summary {
+        let manifest = self.shared.files.manifest();
+        let mut outcomes = vec![None; manifest.entries.len()];
+        for (index, entry) in manifest.indexed() {
+            let outcome = match entry.kind {
+                EntryKind::File => self.outcome(index).await,
+                EntryKind::Folder => FileOutcome::Complete(None),
+                _ => FileOutcome::Refused(RefuseReason::Kind),
+            };
+            set_outcome(&mut outcomes, index, outcome);
+        }
+        let moved_bytes = self.shared.given().moved_bytes;
+        Summary::new(manifest, outcomes, HashMap::new(), moved_bytes)
+    }
+
+    async fn outcome(&self, index: EntryIndex) -> FileOutcome {
+        match self.shared.digests(index).await {
+            Ok(digests) if self.shared.is_given(index) => {
+                FileOutcome::Complete(Some(digests.blake3))
+            }
+            Ok(_) => FileOutcome::Failed(FailReason::Unreadable),
+            Err(reason) => FileOutcome::Failed(reason),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    secret: Arc<SecretPath>,
+    name: String,
+    files: Arc<FileSet>,
+    given: Mutex<Given>,
+    all_given: Notify,
+    /// One file at a time.
+    hashing: Semaphore,
+    on_progress: OnProgress,
+}
+
+impl Shared {
+    fn given(&self) -> MutexGuard<'_, Given> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn entry(&self, index: EntryIndex) -> Option<&Entry> {
+        let entry = self.files.manifest().entry(index)?;
+        (entry.kind == EntryKind::File).then_some(entry)
+    }
+
+    fn is_given(&self, index: EntryIndex) -> bool {
+        let size_bytes = self.entry(index).map_or(0, |entry| entry.size_bytes);
+        self.given().parts[index.as_usize()].is_whole(size_bytes)
+    }
+
+    fn is_finished(&self) -> bool {
+        let given = self.given();
+        let mut files = self.files.manifest().entries.iter().zip(&given.parts);
+        files.all(|(entry, parts)| {
+            entry.kind != EntryKind::File || parts.failed || parts.is_whole(entry.size_bytes)
+        })
+    }
+
+    /// Notes what a client has taken.
+    fn note(&self, index: EntryIndex, part: Range<u64>) {
+        let bytes = part.end - part.start;
+        {
+            let mut given = self.given();
+            given.moved_bytes += bytes;
+            given.parts[index.as_usize()].add(part);
+        }
+        self.on_progress.tell(Progress::Moved {
+            entry: index,
+            bytes,
+        });
+        if self.is_finished() {
+            self.all_given.notify_waiters();
+        }
+    }
+
+    fn fail(&self, index: EntryIndex) {
+        self.given().parts[index.as_usize()].failed = true;
+        if self.is_finished() {
+            self.all_given.notify_waiters();
+        }
+    }
+
+    /// Computed once, at first need.
+    async fn digests(self: &Arc<Self>, index: EntryIndex) -> Result<Digests, FailReason> {
+        let _one = self.hashing.acquire().await;
+        if let Some(known) = self.given().parts[index.as_usize()].digests {
+            return Ok(known);
+        }
+        let files = Arc::clone(&self.files);
+        let computed = spawn_blocking(move || Digests::of(&files, index)).await;
+        let computed = computed.unwrap_or(Err(FailReason::Unreadable))?;
+        self.given().parts[index.as_usize()].digests = Some(computed);
+        Ok(computed)
+    }
+}
+
+/// What clients have taken.
+#[derive(Debug)]
+struct Given {
+    parts: Vec<Parts>,
+    moved_bytes: u64,
+}
+
+impl Given {
+    fn new(entries: usize) -> Self {
+        Self {
+            parts: (0..entries).map(|_| Parts::default()).collect(),
+            moved_bytes: 0,
+        }
+    }
+}
+
+/// The parts of one file that were taken.
+#[derive(Debug, Default)]
+struct Parts {
+    /// Ends by beginnings: disjoint, and no two of them touch. A client decides how many
+    /// there are; beyond a limit further ones are forgotten, and the file is never whole.
+    taken: BTreeMap<u64, u64>,
+    is_touched: bool,
+    failed: bool,
+    digests: Option<Digests>,
+}
+
+impl Parts {
+    fn add(&mut self, part: Range<u64>) {
+        self.is_touched = true;
+        if part.is_empty() {
+            return;
+        }
+        let Range { mut start, mut end } = part;
+        let before = self.taken.range(..=end).next_back();
+        let mut before = before.map(|(start, end)| (*start, *end));
+        while let Some((from, to)) = before.filter(|(_, to)| *to >= start) {
+            self.taken.remove(&from);
+            (start, end) = (start.min(from), end.max(to));
+            let next = self.taken.range(..=end).next_back();
+            before = next.map(|(start, end)| (*start, *end));
+        }
+        if self.taken.len() < MAX_PARTS {
+            self.taken.insert(start, end);
+        }
+    }
+
+    fn is_whole(&self, size_bytes: u64) -> bool {
+        match size_bytes {
+            0 => self.is_touched,
+            size_bytes => self.taken.get(&0) == Some(&size_bytes),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Digests {
+    blake3: Digest,
+    sha256: Sha256Digest,
+}
+
+impl Digests {
+    fn of(files: &FileSet, index: EntryIndex) -> Result<Self, FailReason> {
+        let open = files.open(index)?;
+        let entry = files.manifest().entry(index);
+        let size_bytes = entry.map_or(0, |entry| entry.size_bytes);
+        let (mut blake3, mut sha256) = (blake3::Hasher::new(), Sha256::new());
+        let is_whole = read_all(
+            size_bytes,
+            |buffer, offset| open.read_at(buffer, offset),
+            |bytes| {
+                blake3.update(bytes);
+                sha256.update(bytes);
+            },
+        );
+        match is_whole {
+            Ok(true) if open.is_unchanged() => Ok(Self {
+                blake3: Digest(*blake3.finalize().as_bytes()),
+                sha256: Sha256Digest::of(&sha256),
+            }),
+            Ok(_) => Err(FailReason::Changed),
+            Err(_) => Err(FailReason::Unreadable),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Listed {
+    name: String,
+    left_out: usize,
+    files: Vec<ListedFile>,
+}
+
+#[derive(Serialize)]
+struct ListedFile {
+    index: u32,
+    /// Escaped, as it is shown.
+    path: String,
+    size: u64,
+}
+
+async fn list(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    let manifest = shared.files.manifest();
+    let is_file = |entry: &Entry| entry.kind == EntryKind::File;
+    let links = manifest
+        .entries
+        .iter()
+        .filter(|entry| !is_file(entry) && entry.kind != EntryKind::Folder);
+    let files = manifest.indexed().filter(|(_, entry)| is_file(entry));
+    Json(Listed {
+        name: shared.name.clone(),
+        left_out: links.count() + manifest.left_out as usize,
+        files: files
+            .map(|(index, entry)| ListedFile {
+                index: index.0,
+                path: entry.path.to_string(),
+                size: entry.size_bytes,
+            })
+            .collect(),
+    })
+}
+
+async fn digest(
+    State(shared): State<Arc<Shared>>,
+    Path((_, index)): Path<(String, u32)>,
+) -> Result<Response, Failure> {
+    let index = EntryIndex(index);
+    shared.entry(index).ok_or(Failure::NoSuchFile)?;
+    let digests = shared.digests(index).await.map_err(Failure::Gone)?;
+    Ok(format!("{}\n", digests.sha256).into_response())
+}
+
+async fn file(
+    State(shared): State<Arc<Shared>>,
+    Path((_, index, _)): Path<(String, u32, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let index = EntryIndex(index);
+    let entry = shared.entry(index).ok_or(Failure::NoSuchFile)?.clone();
+    let files = Arc::clone(&shared.files);
+    let opened = spawn_blocking(move || files.open(index)).await;
+    let opened = opened.unwrap_or(Err(FailReason::Unreadable));
+    let open = opened.map_err(|reason| {
+        shared.fail(index);
+        Failure::Gone(reason)
+    })?;
+    let tag = tag(index, &entry);
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    // A part of another version would not fit.
+    let is_same = text(IF_RANGE).is_none_or(|known| known == tag);
+    let requested = range::requested(text(RANGE).filter(|_| is_same), entry.size_bytes);
+    let (status, part) = match requested {
+        RequestedRange::Whole => (StatusCode::OK, 0..entry.size_bytes),
+        RequestedRange::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
+        RequestedRange::Unsatisfiable => return Err(Failure::NoSuchPart(entry.size_bytes)),
+    };
+    let head = [
+        (CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (CONTENT_LENGTH, (part.end - part.start).to_string()),
+        (
+            CONTENT_DISPOSITION,
+            range::disposition(entry.path.as_bytes()),
+        ),
+        (ACCEPT_RANGES, "bytes".to_owned()),
+        (ETAG, tag),
+    ];
+    let content_range = format!(
+        "bytes {}-{}/{}",
+        part.start,
+        part.end.max(1) - 1,
+        entry.size_bytes
+    );
+    let mut response = (status, head, body(shared, index, open, part)).into_response();
+    if status == StatusCode::PARTIAL_CONTENT {
+        let value = content_range.parse().expect("it is digits");
+        response.headers_mut().insert(CONTENT_RANGE, value);
+    }
+    Ok(response)
+}
+
+/// Of one version of a file at one place.
+fn tag(index: EntryIndex, entry: &Entry) -> String {
+    let modified = entry.modified;
+    format!(
+        "\"{:x}-{:x}-{:x}.{:x}\"",
+        index.0, entry.size_bytes, modified.seconds, modified.nanoseconds
+    )
+}
+
+/// Reads the file as the client takes it.
+fn body(shared: Arc<Shared>, index: EntryIndex, open: OpenFileSet, part: Range<u64>) -> Body {
+    if part.is_empty() {
+        shared.note(index, part);
+        return Body::empty();
+    }
+    let reading = (Arc::new(open), part);
+    Body::from_stream(stream::try_unfold(reading, move |(open, part)| {
+        let shared = Arc::clone(&shared);
+        async move {
+            if part.is_empty() {
+                return Ok::<_, io::Error>(None);
+            }
+            let chunk = part.start..part.end.min(part.start + CHUNK_BYTES);
+            let reader = Arc::clone(&open);
+            let (from, is_last) = (chunk.clone(), chunk.end == part.end);
+            let bytes = spawn_blocking(move || read(&reader, from, is_last)).await;
+            let bytes = bytes.map_err(io::Error::other).flatten();
+            let bytes = bytes.inspect_err(|_| shared.fail(index))?;
+            shared.note(index, chunk.clone());
+            Ok(Some((bytes, (open, chunk.end..part.end))))
+        }
+    }))
+}
+
+/// The last chunk of a file that has changed fails, so that the client does not take what it
+/// has for the file.
+fn read(open: &OpenFileSet, part: Range<u64>, is_last: bool) -> io::Result<Bytes> {
+    let mut chunk = Vec::with_capacity(usize::try_from(CHUNK_BYTES).unwrap_or_default());
+    let is_whole = read_all(
+        part.end - part.start,
+        |buffer, offset| open.read_at(buffer, part.start + offset),
+        |bytes| chunk.extend_from_slice(bytes),
+    )?;
+    match is_whole && (!is_last || open.is_unchanged()) {
+        true => Ok(chunk.into()),
+        false => Err(io::Error::other("file changed while it was being sent")),
+    }
+}
+
+/// Why a file is not sent.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum Failure {
+    #[error("no such file")]
+    NoSuchFile,
+    #[error("the file ends before that")]
+    NoSuchPart(u64),
+    #[error("{0}")]
+    Gone(FailReason),
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let text = format!("{self}\n");
+        match self {
+            Self::NoSuchFile => (StatusCode::NOT_FOUND, text).into_response(),
+            Self::Gone(_) => (StatusCode::GONE, text).into_response(),
+            Self::NoSuchPart(size) => {
+                let size = [(CONTENT_RANGE, format!("bytes */{size}"))];
+                (StatusCode::RANGE_NOT_SATISFIABLE, size, text).into_response()
+            }
+        }
+    }
+}
+
+const CHUNK_BYTES: u64 = 256 << 10;
+
+/// A client that resumes has a few.
+const MAX_PARTS: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_make_a_whole_in_any_order() {
+        let mut parts = Parts::default();
+        for part in [4..6, 0..2, 8..10, 1..5] {
+            parts.add(part);
+            assert!(!parts.is_whole(10));
+        }
+        assert_eq!(parts.taken, BTreeMap::from([(0, 6), (8, 10)]));
+        parts.add(6..8);
+        assert!(parts.is_whole(10));
+        assert_eq!(parts.taken.len(), 1);
+    }
+
+    #[test]
+    fn an_empty_file_is_whole_once_it_was_asked_for() {
+        let mut parts = Parts::default();
+        assert!(!parts.is_whole(0));
+        parts.add(0..0);
+        assert!(parts.is_whole(0));
+    }
+
+    #[test]
+    fn a_client_cannot_fill_the_memory_with_parts() {
+        let mut parts = Parts::default();
+        for start in 0..3 * MAX_PARTS as u64 {
+            parts.add(2 * start..2 * start + 1);
+        }
+        assert_eq!(parts.taken.len(), MAX_PARTS);
+    }
+}

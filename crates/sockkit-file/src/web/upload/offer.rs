@@ -1,0 +1,349 @@
+//! One offer: what the browser sees of it, and what the user here decides.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, watch},
+    task::spawn_blocking,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{Shared, transfer::Transfer};
+use crate::{
+    Destination, Manifest, OnProgress, Planned, ReceiveError, RefuseReason, Summary,
+    TransferIoError,
+    session::{Reviewed, review},
+    store::Planner,
+    web::SecretPath,
+};
+
+/// An offer from a browser that waits for a decision. Dropped, it is declined.
+#[derive(Debug)]
+#[must_use = "the browser waits for an answer"]
+pub struct UploadOffer {
+    upload: Arc<Upload>,
+    shared: Arc<Shared>,
+    on_progress: Option<OnProgress>,
+}
+
+impl UploadOffer {
+    pub(super) fn new(upload: Arc<Upload>, shared: Arc<Shared>) -> Self {
+        Self {
+            upload,
+            shared,
+            on_progress: None,
+        }
+    }
+
+    /// The browser's address, if the server passes it on.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.upload.peer
+    }
+
+    /// The manifest, as announced by the browser.
+    pub fn manifest(&self) -> &Manifest {
+        &self.upload.manifest
+    }
+
+    /// Result of checking each entry against the naming rules.
+    pub fn reviewed(&self) -> &[Reviewed] {
+        &self.upload.reviewed
+    }
+
+    /// Returns what [`accept`](Self::accept) would do with each entry; see
+    /// [`Offer::plan`](crate::Offer::plan).
+    pub fn plan(&self, destination: &Destination) -> Vec<Planned> {
+        let mut planner = Planner::new(destination, self.shared.config.on_conflict);
+        let entries = self.upload.manifest.entries.iter();
+        entries
+            .zip(&self.upload.reviewed)
+            .map(|(entry, reviewed)| match reviewed.path() {
+                Ok(_) if reviewed.is_twin() && planner.confuses_names() => {
+                    Planned::Refuse(RefuseReason::Collision)
+                }
+                Ok(path) => planner.plan(path, entry),
+                Err(reason) => Planned::Refuse(reason),
+            })
+            .collect()
+    }
+
+    /// Replaces the callback for progress events.
+    pub fn on_progress(mut self, on_progress: OnProgress) -> Self {
+        self.on_progress = Some(on_progress);
+        self
+    }
+
+    /// Waits for `decision`, for example a user's; `None` if the page is closed first.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: hold the offer again, accept it or decline it.
+    pub async fn hold<T>(&mut self, decision: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            decided = decision => Some(decided),
+            () = self.upload.gone() => None,
+        }
+    }
+
+    /// Declines the offer.
+    pub fn decline(self) {
+        self.upload.set(Status::Declined);
+    }
+
+    /// Receives the files into `destination`, and returns when each has ended.
+    ///
+    /// # Errors
+    /// If the destination fails; or the browser was silent for the [stall
+    /// timeout](crate::ReceiveConfig::stall_timeout), or for a minute while others wait. What
+    /// is verified stays, and the same offer continues there.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future ends the transfer, with the same result.
+    pub async fn accept(self, destination: &Destination) -> Result<Summary, ReceiveError> {
+        let transfer = match self.prepare(destination).await {
+            Ok(transfer) => transfer,
+            Err(error) => {
+                self.upload.fail(error);
+                return Err(self.upload.take_error());
+            }
+        };
+        *self.upload.transfer() = Some(transfer);
+        self.upload.heard();
+        let mut status = self.upload.status.subscribe();
+        self.upload.set(match self.upload.is_finished() {
+            true => Status::Ended,
+            false => Status::Open,
+        });
+        loop {
+            match &*status.borrow_and_update() {
+                Status::Ended => break,
+                Status::Failed(_) => return Err(self.upload.take_error()),
+                _ => {}
+            }
+            tokio::select! {
+                _ = status.changed() => {}
+                error = self.stalled() => {
+                    self.upload.fail(error);
+                }
+            }
+        }
+        // The page asks for the result before the server may be gone.
+        let _ = timeout(TOLD_WITHIN, self.upload.told.notified()).await;
+        let transfer = self.upload.transfer();
+        let summary = transfer.as_ref().map(Transfer::summary);
+        summary.ok_or(ReceiveError::Worker)
+    }
+
+    async fn prepare(&self, destination: &Destination) -> Result<Transfer, ReceiveError> {
+        let (destination, upload) = (destination.clone(), Arc::clone(&self.upload));
+        let mut config = self.shared.config.clone();
+        if let Some(on_progress) = &self.on_progress {
+            config = config.on_progress(on_progress.clone());
+        }
+        let prepared = spawn_blocking(move || {
+            let manifest = upload.manifest.clone();
+            Transfer::prepare(&destination, manifest, &upload.reviewed, &config)
+        });
+        prepared.await.unwrap_or(Err(ReceiveError::Worker))
+    }
+
+    /// Returns when the browser has been silent for too long.
+    async fn stalled(&self) -> ReceiveError {
+        let stall_timeout = self.shared.config.stall_timeout;
+        loop {
+            sleep(LOOK_AGAIN.min(stall_timeout)).await;
+            let silent = self.upload.silent();
+            if silent >= stall_timeout
+                || silent >= SILENT_WHILE_OTHERS_WAIT && self.shared.others_wait()
+            {
+                let after = silent;
+                return ReceiveError::Io(TransferIoError::Silent { after });
+            }
+        }
+    }
+}
+
+impl Drop for UploadOffer {
+    fn drop(&mut self) {
+        match self.upload.name() {
+            "waiting" => self.upload.set(Status::Declined),
+            "open" => self.upload.fail(ReceiveError::Worker),
+            _ => {}
+        }
+    }
+}
+
+/// An offer, as the routes see it.
+#[derive(Debug)]
+pub(super) struct Upload {
+    id: SecretPath,
+    peer: Option<SocketAddr>,
+    manifest: Manifest,
+    reviewed: Vec<Reviewed>,
+    status: watch::Sender<Status>,
+    transfer: Mutex<Option<Transfer>>,
+    error: Mutex<Option<ReceiveError>>,
+    heard: Mutex<Instant>,
+    /// The page knows how it ended.
+    told: Notify,
+}
+
+/// Where an offer is.
+#[derive(Clone, Debug)]
+pub(super) enum Status {
+    Waiting,
+    Declined,
+    /// It ended before all was received, with the reason for the browser.
+    Failed(String),
+    Open,
+    Ended,
+}
+
+impl Upload {
+    pub(super) fn new(
+        manifest: Manifest,
+        peer: Option<SocketAddr>,
+        shared: &Shared,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            id: SecretPath::random()?,
+            peer,
+            reviewed: review(&manifest, shared.config.name_rules),
+            manifest,
+            status: watch::Sender::new(Status::Waiting),
+            transfer: Mutex::default(),
+            error: Mutex::default(),
+            heard: Mutex::new(Instant::now()),
+            told: Notify::new(),
+        })
+    }
+
+    pub(super) fn id(&self) -> &str {
+        self.id.as_str()
+    }
+
+    pub(super) fn has_id(&self, id: &str) -> bool {
+        self.id.begins(id)
+    }
+
+    /// Whether it offers the same files and can continue.
+    pub(super) fn continues(&self, manifest: &Manifest) -> bool {
+        matches!(self.name(), "waiting" | "open") && self.manifest == *manifest
+    }
+
+    /// The state, and its name for the browser.
+    pub(super) fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.status.borrow().name()
+    }
+
+    fn set(&self, status: Status) {
+        self.status.send_replace(status);
+    }
+
+    /// Ends it with an error, for both sides.
+    pub(super) fn fail(&self, error: ReceiveError) {
+        let told = match &error {
+            ReceiveError::Worker => "the receiver has stopped".to_owned(),
+            error => error.to_string(),
+        };
+        *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        // Its parts are closed, so that another attempt can use them.
+        drop(self.transfer().take());
+        self.set(Status::Failed(told));
+    }
+
+    fn take_error(&self) -> ReceiveError {
+        let mut error = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+        error.take().unwrap_or(ReceiveError::Worker)
+    }
+
+    /// Every file has ended.
+    pub(super) fn finish(&self) {
+        self.set(Status::Ended);
+    }
+
+    fn is_finished(&self) -> bool {
+        self.transfer().as_ref().is_some_and(Transfer::is_finished)
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        self.name() == "waiting"
+    }
+
+    /// Whether nothing more happens to it.
+    pub(super) fn is_over(&self) -> bool {
+        match self.name() {
+            "open" => false,
+            "waiting" => self.is_gone(),
+            _ => true,
+        }
+    }
+
+    pub(super) fn transfer(&self) -> MutexGuard<'_, Option<Transfer>> {
+        self.transfer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until it is no longer as `known`, or for `time`.
+    pub(super) async fn changed(&self, known: &str, time: Duration) {
+        let mut status = self.status.subscribe();
+        let changed = status.wait_for(|status| status.name() != known);
+        let _ = timeout(time, changed).await;
+    }
+
+    /// The page has asked for this state.
+    pub(super) fn tell(&self, status: &Status) {
+        if matches!(status, Status::Ended) {
+            self.told.notify_one();
+        }
+    }
+
+    /// The browser has sent a request.
+    pub(super) fn heard(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn silent(&self) -> Duration {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.elapsed()
+    }
+
+    /// Whether the page is closed: while it waits, it asks every few seconds.
+    pub(super) fn is_gone(&self) -> bool {
+        self.silent() >= GONE_AFTER
+    }
+
+    async fn gone(&self) {
+        while !self.is_gone() {
+            sleep(GONE_AFTER.saturating_sub(self.silent())).await;
+        }
+    }
+}
+
+impl Status {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Declined => "declined",
+            Self::Failed(_) => "failed",
+            Self::Open => "open",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// More than two of the page's questions, and a reload.
+const GONE_AFTER: Duration = Duration::from_secs(45);
+
+const SILENT_WHILE_OTHERS_WAIT: Duration = Duration::from_secs(60);
