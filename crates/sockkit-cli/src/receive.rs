@@ -29,6 +29,7 @@ use crate::{
     say,
     secure::Purpose,
     transfer::{self, Bar},
+    units,
 };
 
 /// Receive files and folders from a `sockkit send`
@@ -86,7 +87,7 @@ pub(crate) struct Args {
     #[arg(long)]
     keep_executable: bool,
     /// Refuse offers of more bytes than this
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES[K|M|G|T]", value_parser = units::bytes)]
     max_bytes: Option<u64>,
     /// Continue to listen after a transfer
     #[arg(long, conflicts_with_all = ["from", "sender"])]

@@ -27,6 +27,7 @@ use crate::{
     pipe::{Given, Input},
     prompt::{self, Request},
     remote::{self, Remote},
+    say::note,
     secure::{Purpose, Secure},
     transfer::{self, Bar},
 };
@@ -99,7 +100,7 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
         print(&left_out);
         bail!("nothing to send");
     }
-    eprintln!("offering {}", transfer::count(manifest));
+    note!("offering {}", transfer::count(manifest));
     let (bar, on_progress) = Bar::new(manifest);
     let config = SendConfig::default()
         .name(transfer::own_name())
@@ -142,10 +143,24 @@ const RECEIVER: Purpose = Purpose {
 };
 
 fn gather(paths: &[PathBuf], name: &str) -> anyhow::Result<Given> {
+    check_for_address(paths)?;
     match paths {
         [only] if is_input(only) => Ok(Given::Input(Input::read(name)?)),
         paths => Ok(Given::Files(FileSet::gather(paths)?)),
     }
+}
+
+/// scp takes the receiver's address as its last argument.
+fn check_for_address(paths: &[PathBuf]) -> anyhow::Result<()> {
+    let Some((last, [_, ..])) = paths.split_last() else {
+        return Ok(());
+    };
+    let text = last.to_str().unwrap_or_default();
+    let is_address = text.contains(':') && !text.starts_with(['.', '/']);
+    if !last.exists() && is_address && address::files(text).is_ok() {
+        bail!("there is no file {text}; if that is the receiver's address, write --to {text}");
+    }
+    Ok(())
 }
 
 fn is_input(path: &Path) -> bool {
@@ -212,7 +227,7 @@ async fn wait_for_receiver(
             }
             Ok(false) => {
                 turn.peer.decline().await;
-                eprintln!("{}: declined; waiting for another receiver", turn.address);
+                note!("{}: declined; waiting for another receiver", turn.address);
             }
             Err(error) => eprintln!("{}: {error:#}", turn.address),
         }
