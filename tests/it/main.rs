@@ -7,6 +7,7 @@
 mod book;
 mod broadcast;
 mod camera;
+mod command;
 mod discovery;
 #[cfg(unix)]
 mod examples;

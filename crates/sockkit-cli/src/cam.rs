@@ -6,14 +6,14 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use indicatif::ProgressBar;
 use sockkit::{
     encode,
     interfaces::InterfaceSelector,
-    latest,
+    latest::{self, Publisher},
     link::{Address, AddressError, Host, Scheme, discovery::Role, pairing::Uses, trust::Right},
-    picture::jpeg,
+    picture::{Picture, jpeg},
     shard::Parity,
+    sink::web::WebStream,
     source::{Source, SourceConfig, SourceSpec, camera},
 };
 use tokio::time::{Instant, sleep, sleep_until};
@@ -22,8 +22,10 @@ use crate::{
     address::{CONNECTED, pictures},
     interrupt, key,
     outgoing::{Outgoing, Wishes},
-    say::say,
+    progress,
+    say::{note, say},
     secure::{self, Purpose, Secure},
+    web::Web,
 };
 
 /// Send a camera, a test pattern or a clip to viewers that connect, and to hosts and
@@ -56,6 +58,8 @@ pub(crate) struct Args {
     /// 5006]
     #[arg(long, value_name = "ADDRESS", value_parser = listening)]
     listen: Vec<Address>,
+    #[command(flatten)]
+    web: Web,
     /// List this machine's cameras and their formats, and exit
     #[arg(long, exclusive = true)]
     list: bool,
@@ -104,7 +108,7 @@ impl Args {
     /// All addresses to send to and to listen at.
     fn addresses(&self) -> Result<Vec<Address>, AddressError> {
         let given = [&self.to[..], &self.listen].concat();
-        match given.is_empty() {
+        match given.is_empty() && !self.web.is_wanted() {
             true => Ok(vec![listening("")?]),
             false => Ok(given),
         }
@@ -226,6 +230,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         secure,
     };
     let mut outgoing = Outgoing::bind(&addresses, wishes, &pictures).await?;
+    let shown = WebStream::new("camera", pictures.clone());
+    let viewer = args.web.serve([shown]).await?;
     let datagrams = |to: &&Address| to.scheme() == Scheme::Udp;
     for to in addresses.iter().filter(datagrams) {
         say!("sending {} to {to}", args.source);
@@ -234,8 +240,36 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         }
     }
 
-    let progress = ProgressBar::new_spinner();
-    let end = Instant::now() + Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
+    let limit = Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
+    let published = publish(&mut source, camera, &mut outgoing, &addresses, limit).await?;
+    outgoing.finished().await;
+    summarize(source.missed(), &outgoing, &addresses);
+    let was_sent = outgoing.has_sent();
+    outgoing.shutdown().await;
+    if let Some(viewer) = viewer {
+        viewer.shutdown().await;
+    }
+    ensure!(published > 0, "the source gave no picture");
+    ensure!(
+        was_sent || addresses.is_empty(),
+        "nothing was sent; {}",
+        unanswered(&addresses)
+    );
+    Ok(())
+}
+
+/// Publishes the pictures of `source` until the time is up or Ctrl-C is pressed.
+/// Returns how many.
+async fn publish(
+    source: &mut Source,
+    camera: Publisher<Picture>,
+    outgoing: &mut Outgoing,
+    addresses: &[Address],
+    limit: Duration,
+) -> anyhow::Result<u64> {
+    let mut published = 0_u64;
+    let progress = progress::spinner();
+    let end = Instant::now() + limit;
     let pressed = interrupt::pressed();
     tokio::pin!(pressed);
     let patience = sleep(PATIENCE);
@@ -245,7 +279,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         tokio::select! {
             frame = source.next() => {
                 camera.publish(frame?);
-                progress.set_message(one_line(&outgoing));
+                published += 1;
+                progress.set_message(one_line(outgoing));
                 progress.tick();
             }
             event = outgoing.code_event() => {
@@ -254,8 +289,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             }
             () = &mut patience, if is_patient => {
                 is_patient = false;
-                if outgoing.reports().is_empty() {
-                    progress.suspend(|| eprintln!("{}", unanswered(&addresses)));
+                if !addresses.is_empty() && outgoing.reports().is_empty() {
+                    progress.suspend(|| note!("{}", unanswered(addresses)));
                 }
             }
             () = sleep_until(end) => break,
@@ -263,13 +298,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         }
     }
     progress.finish_and_clear();
-    drop(camera);
-    outgoing.finished().await;
-    summarize(source.missed(), &outgoing, &addresses);
-    let was_sent = outgoing.has_sent();
-    outgoing.shutdown().await;
-    ensure!(was_sent, "nothing was sent; {}", unanswered(&addresses));
-    Ok(())
+    Ok(published)
 }
 
 /// Prints what was sent, and what the viewers report.
@@ -289,7 +318,7 @@ fn summarize(missed: u64, outgoing: &Outgoing, addresses: &[Address]) {
         );
     }
     if outgoing.has_sent() && outgoing.reports().is_empty() {
-        eprintln!("{}", unanswered(addresses));
+        note!("{}", unanswered(addresses));
     }
 }
 

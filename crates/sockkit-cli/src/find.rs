@@ -17,8 +17,9 @@ use tokio::time::timeout;
 
 use crate::{
     address::{FILES_PORT, PICTURES_PORT},
+    json::Object,
     remote::{Remote, bare_name},
-    say::say,
+    say::{self, note, say},
     secure::{Secure, Sought},
 };
 
@@ -53,7 +54,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             false => one.name(),
         };
         let line = line_for(one.role(), name);
-        say!("{:<9} {line:<36} {}", one.role().word(), one.address());
+        let event = Object::new("found")
+            .text("role", one.role().word())
+            .text("name", name)
+            .text("address", one.address());
+        say::result(
+            &event,
+            format_args!("{:<9} {line:<36} {}", one.role().word(), one.address()),
+        );
     }
     Ok(())
 }
@@ -88,13 +96,13 @@ impl Announced {
             // For programs on this machine, which know where.
             Err(DiscoveryError::Loopback(_)) => return None,
             Err(error) => {
-                eprintln!("note: not announced: {:#}", anyhow::Error::new(error));
+                note!("note: not announced: {:#}", anyhow::Error::new(error));
                 return None;
             }
         };
         let obstacle = obstacle().ok().flatten();
         if let Some(obstacle) = &obstacle {
-            eprintln!("note: others do not find this machine by name: {obstacle}");
+            note!("note: others do not find this machine by name: {obstacle}");
         }
         Some(Self {
             announcer: Arc::new(announcer),
@@ -112,7 +120,7 @@ impl Announced {
     /// Announces the number of the code that is shown now.
     pub(crate) fn show_code(&self, number: u16) {
         if let Err(error) = self.announcer.show_code(number) {
-            eprintln!("note: not announced: {:#}", anyhow::Error::new(error));
+            note!("note: not announced: {:#}", anyhow::Error::new(error));
         }
     }
 

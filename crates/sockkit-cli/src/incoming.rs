@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use sockkit::{
     interfaces::{self, Interface, InterfaceSelector},
     link::{Address, Host, Scheme, channel::DatagramConfig},
@@ -83,7 +83,7 @@ async fn bind(at: &Address, wishes: Wishes) -> anyhow::Result<Receiver> {
     }
     let receiver = Receiver::open(at, config)
         .await
-        .with_context(|| format!("cannot receive at {at}"))?;
+        .map_err(|error| cannot_receive(at, error))?;
     let bound = receiver.address();
     say!("listening on {}:{}", bound.host(), bound.port());
     match &wishes.key {
@@ -91,6 +91,35 @@ async fn bind(at: &Address, wishes: Wishes) -> anyhow::Result<Receiver> {
         None => say_plain(at.scheme()),
     }
     Ok(receiver)
+}
+
+/// What happened, and what to type instead.
+fn cannot_receive(at: &Address, error: impl Into<anyhow::Error>) -> anyhow::Error {
+    let error = anyhow!("cannot receive at {at}: {:#}", error.into());
+    let port = at.port();
+    if at.group().is_some() {
+        return anyhow!("{error}; --interface NAME joins it there");
+    }
+    match is_own(at) {
+        true => error,
+        false => anyhow!(
+            "{error}; udp:// names an address of this machine: udp://:{port} receives at all \
+             of them, and tcp://{}:{port} connects to a camera there",
+            at.host()
+        ),
+    }
+}
+
+/// Whether the address is this machine's, as far as is known.
+pub(crate) fn is_own(at: &Address) -> bool {
+    let ip = match at.host() {
+        Host::V4(ip) => IpAddr::V4(*ip),
+        Host::V6 { ip, .. } => IpAddr::V6(*ip),
+        _ => return true,
+    };
+    let own = interfaces::list().unwrap_or_default();
+    let mut own = own.iter().flat_map(|interface| &interface.addresses);
+    ip.is_unspecified() || ip.is_loopback() || own.any(|address| address.ip == ip)
 }
 
 /// The command to run at the camera.

@@ -18,9 +18,11 @@ use tokio::{task::JoinHandle, time::timeout};
 use crate::{
     address::shown,
     find::{self, Announced},
+    incoming::own_address,
+    json::Object,
     meeting::Meeting,
     remote::Remote,
-    say::say,
+    say::{self, note, say},
     secure::{self, Purpose, Secure, Shown, say_namesakes, say_peer, whom},
 };
 
@@ -73,6 +75,7 @@ pub(crate) fn cannot_dial(to: &Address, purpose: Purpose, error: DialError) -> a
         DialError::TimedOut { .. } => "is it on this network, and does its firewall allow TCP?",
         DialError::OtherProtocol(_) => "is the port correct?",
         DialError::Busy(_) => "try again later",
+        DialError::Failed(_) if !is_quic => "is it on this network?",
         DialError::NotTrusted {
             source: PairingError::Unknown { .. },
             ..
@@ -110,7 +113,7 @@ pub(crate) async fn listen<P: QueuedPeer<Stream = Connection>>(
     }
     let acceptor = meeting.bind(&node, secure.is_none()).await?;
     let address = acceptor.address();
-    say!("listening on {}", shown(&address));
+    say_listening(&address);
     let is_found = !meeting.no_announce && !acceptor.local_addr().ip().is_loopback();
     let announced = match is_found {
         false => None,
@@ -143,6 +146,19 @@ pub(crate) async fn listen<P: QueuedPeer<Stream = Connection>>(
     let mut queue = Queue::start(acceptor, config);
     goodbye.remember_end(queue.end());
     Ok(Waiting { queue, code })
+}
+
+/// Prints the address, and the one that others type if it is a wildcard.
+fn say_listening(address: &Address) {
+    let at = shown(address);
+    let event = Object::new("listening").text("address", &at);
+    say::result(&event, format_args!("listening on {at}"));
+    if address.is_unspecified()
+        && let Some(own) = own_address()
+    {
+        let own = Address::new(address.scheme(), own, address.port());
+        say!("address   {}", shown(&own));
+    }
 }
 
 /// Peers that wait for their turn, and the code that is shown.
@@ -183,15 +199,15 @@ pub(crate) async fn next_turn<P: QueuedPeer>(waiting: &mut Waiting<P>) -> anyhow
         };
         let left = queue.take_left();
         if left > 0 {
-            eprintln!("peers that disconnected before their turn: {left}");
+            note!("peers that disconnected before their turn: {left}");
         }
         match arrival {
             Arrival::Turn(turn) => return Ok(turn),
             Arrival::Failed(FailedHandshake { address, error, .. }) => {
                 told += 1;
                 match told {
-                    ..=MAX_TOLD => eprintln!("{address}: {:#}", anyhow::Error::new(error)),
-                    MORE => eprintln!("more peers failed; -v lists them"),
+                    ..=MAX_TOLD => note!("{address}: {:#}", anyhow::Error::new(error)),
+                    MORE => note!("more peers failed; -v lists them"),
                     _ => tracing::info!(%address, %error, "handshake failed"),
                 }
             }
@@ -217,14 +233,14 @@ pub(crate) fn warn_of_namesakes(connection: &Connection) {
 /// Printed once on each side of a stream of pictures with --plain.
 pub(crate) fn say_plain(scheme: Scheme) {
     match scheme {
-        Scheme::Quic => eprintln!("note: traffic is encrypted, but the peer is not authenticated"),
+        Scheme::Quic => note!("note: traffic is encrypted, but the peer is not authenticated"),
         _ => say_in_the_clear(),
     }
 }
 
 /// Printed once on each side, before the transfer starts.
 fn say_in_the_clear() {
-    eprintln!(
+    note!(
         "note: traffic is not encrypted, and every host on this network can read and replace it; \
          without --plain, on both sides, it is encrypted"
     );
@@ -232,7 +248,7 @@ fn say_in_the_clear() {
 
 /// The same for an encrypted transport.
 fn say_encrypted(fingerprint: impl std::fmt::Display) {
-    eprintln!(
+    note!(
         "note: traffic is encrypted, but the peer is not authenticated. There is no attacker in \
          between if both sides show:\n  {fingerprint}"
     );

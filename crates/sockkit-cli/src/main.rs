@@ -3,14 +3,20 @@
 #![allow(clippy::print_stderr, reason = "a command prints to the terminal")]
 #![warn(clippy::print_stdout)]
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use clap::{ArgAction, Parser, Subcommand};
 
 mod address;
 mod bench;
+mod browser;
 mod cam;
+mod completions;
 mod demo;
 mod descriptors;
 mod doctor;
@@ -19,14 +25,17 @@ mod id;
 mod incoming;
 mod interfaces;
 mod interrupt;
+mod json;
 mod key;
 mod link;
 mod logging;
+mod man;
 mod meeting;
 mod options;
 mod outgoing;
 mod peers;
 mod pipe;
+mod progress;
 mod prompt;
 mod receive;
 mod remote;
@@ -34,9 +43,12 @@ mod say;
 mod secure;
 mod send;
 mod transfer;
+mod units;
 mod unopened;
 mod view;
 mod web;
+
+use crate::json::Object;
 
 /// Files and live video between machines on a local network
 ///
@@ -51,6 +63,12 @@ struct Cli {
     /// Print more: -v for events, -vv for every step (RUST_LOG overrides)
     #[arg(short, long, action = ArgAction::Count, global = true)]
     verbose: u8,
+    /// Print results and errors only: no notes, no progress
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Print one JSON object a line on standard output; docs/json.md lists them
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -70,18 +88,33 @@ enum Command {
     Options(options::Args),
     Doctor(doctor::Args),
     Bench(bench::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 fn main() -> ExitCode {
-    let ended = start(Cli::parse());
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => return print_usage(&usage),
+    };
+    let ended = start(cli);
     if let Err(error) = &ended {
         // One line: each cause after the error that it explains.
         eprintln!("sockkit: {error:#}");
+        say::only_json(|| Object::new("error").text("message", format_args!("{error:#}")));
     }
     match ended {
         _ if interrupt::was_pressed() => interrupt::EXIT_CODE.into(),
         Ok(()) if !say::has_failed() => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
+    }
+}
+
+/// Prints help, the version, or what is wrong with the arguments.
+fn print_usage(usage: &clap::Error) -> ExitCode {
+    match usage.print().and_then(|()| io::stdout().flush()) {
+        Ok(()) => u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
@@ -100,6 +133,12 @@ fn start(cli: Cli) -> anyhow::Result<()> {
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
     logging::start(cli.verbose)?;
+    if cli.quiet {
+        say::quietly();
+    }
+    if cli.json {
+        say::as_json();
+    }
     outlive_file_size_limit();
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
@@ -115,6 +154,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Options(args) => options::run(args),
         Command::Doctor(args) => doctor::run(args).await,
         Command::Bench(args) => bench::run(args).await,
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }
 

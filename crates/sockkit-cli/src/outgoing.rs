@@ -5,11 +5,11 @@ use std::time::Duration;
 use anyhow::bail;
 use indicatif::HumanBytes;
 use sockkit::{
-    interfaces::InterfaceSelector,
+    interfaces::{self, InterfaceSelector},
     latest::Subscriber,
     link::{
-        Address, Scheme, channel::DatagramConfig, discovery::Announcement, pairing::OfferEvent,
-        sealing::Key,
+        Address, Host, Scheme, channel::DatagramConfig, discovery::Announcement,
+        pairing::OfferEvent, sealing::Key,
     },
     picture::Picture,
     shard::Parity,
@@ -21,8 +21,10 @@ use crate::{
     address::shown,
     cam::VIEWERS,
     find::{self, Announced},
+    incoming::is_own,
+    json::Object,
     link::say_plain,
-    say::say,
+    say,
     secure::{self, Secure, Shown},
 };
 
@@ -104,6 +106,17 @@ impl Outgoing {
         let by_datagrams = |to: &Address| to.scheme() == Scheme::Udp;
         let (to, at): (Vec<_>, Vec<_>) = addresses.iter().cloned().partition(by_datagrams);
         wishes.check(&to, &at)?;
+        for to in &to {
+            check_destination(to, wishes.interface)?;
+        }
+        if let Some(at) = at.iter().find(|at| !is_own(at)) {
+            let port = at.port();
+            bail!(
+                "{at} is not an address of this machine, where viewers would connect: \
+                 --listen :{port} listens at all of them, and udp://{}:{port} sends there",
+                at.host()
+            );
+        }
         let plain = (wishes.key.is_none() && wishes.secure.is_none())
             .then(|| addresses.first().map(Address::scheme))
             .flatten();
@@ -113,7 +126,9 @@ impl Outgoing {
         }
         for at in at {
             let sender = Sender::open(&[at], wishes.config(), pictures.clone()).await?;
-            say!("listening on {}", shown(sender.address()));
+            let address = shown(sender.address());
+            let event = Object::new("listening").text("address", &address);
+            say::result(&event, format_args!("listening on {address}"));
             senders.push(sender);
         }
         let mut outgoing = Self {
@@ -200,6 +215,29 @@ impl Outgoing {
             sender.shutdown().await;
         }
     }
+}
+
+/// Rejects a destination that no picture would reach.
+fn check_destination(to: &Address, interface: Option<&InterfaceSelector>) -> anyhow::Result<()> {
+    if let Some(group) = to.group()
+        && interface.is_none()
+        && let Err(error) = interfaces::source_for(group)
+    {
+        bail!("no route leads to the group {to} ({error}); name the interface with --interface");
+    }
+    let Host::V4(ip) = to.host() else {
+        return Ok(());
+    };
+    let own = interfaces::list().unwrap_or_default();
+    let mut own = own.iter().flat_map(|interface| &interface.addresses);
+    if ip.is_broadcast() || own.any(|address| address.broadcast == Some(*ip)) {
+        bail!(
+            "{to} is a broadcast address; to reach many viewers send to a group, such as \
+             udp://239.255.0.1:{}",
+            to.port()
+        );
+    }
+    Ok(())
 }
 
 fn one_line(sender: &Sender) -> String {

@@ -21,6 +21,7 @@ use tokio::time::sleep;
 
 use crate::{
     address::shown,
+    browser,
     link::{self, CloseWaiter},
     meeting::Meeting,
     pipe::Output,
@@ -29,7 +30,7 @@ use crate::{
     say,
     secure::Purpose,
     transfer::{self, Bar},
-    web,
+    units,
 };
 
 /// Receive files and folders from a `sockkit send`
@@ -87,13 +88,13 @@ pub(crate) struct Args {
     #[arg(long)]
     keep_executable: bool,
     /// Refuse offers of more bytes than this
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES[K|M|G|T]", value_parser = units::bytes)]
     max_bytes: Option<u64>,
     /// Continue to listen after a transfer
     #[arg(long, conflicts_with_all = ["from", "sender"])]
     keep_listening: bool,
     #[command(flatten)]
-    page: web::Page,
+    page: browser::Page,
     #[command(flatten)]
     meeting: Meeting,
 }
@@ -201,13 +202,13 @@ async fn receive_from_browser(
     let Target::Folder(destination) = target else {
         bail!("--web and --stdout exclude each other");
     };
-    let wishes = web::Wishes {
+    let wishes = browser::Wishes {
         destination,
         into: &args.into,
         yes: args.meeting.yes,
         keep_listening: args.keep_listening,
     };
-    web::receive(config, &args.page, &wishes).await
+    browser::receive(config, &args.page, &wishes).await
 }
 
 /// Destination of the received files.

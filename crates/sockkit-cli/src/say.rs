@@ -1,4 +1,4 @@
-//! Lines on standard output.
+//! Results on standard output, and notes on standard error.
 
 use std::{
     fmt,
@@ -7,23 +7,57 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use crate::json::Object;
+
 /// Like `println!`, but if the reader is gone (`sockkit … | head`), the program
-/// exits silently, as other programs do.
+/// exits without a word, as other programs do.
 macro_rules! say {
     ($($argument:tt)*) => {
         $crate::say::line(format_args!($($argument)*))
     };
 }
 
-pub(crate) use say;
+/// Like `eprintln!`, for what is neither a result nor an error: silent with `--quiet`.
+macro_rules! note {
+    ($($argument:tt)*) => {
+        $crate::say::note_line(format_args!($($argument)*))
+    };
+}
+
+pub(crate) use {note, say};
 
 pub(crate) fn line(text: fmt::Arguments<'_>) {
     if DIVERTED.load(Ordering::Relaxed) {
         eprintln!("{text}");
         return;
     }
-    match writeln!(io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => process::exit(0),
+    match is_json() {
+        false => write(text),
+        true => write(format_args!(
+            "{}",
+            Object::new("text").text("text", text.to_string())
+        )),
+    }
+}
+
+/// A result: `text` for users, `object` for programs.
+pub(crate) fn result(object: &Object, text: fmt::Arguments<'_>) {
+    match is_json() && !DIVERTED.load(Ordering::Relaxed) {
+        true => write(format_args!("{object}")),
+        false => line(text),
+    }
+}
+
+/// What only programs are told, and users see otherwise.
+pub(crate) fn only_json(object: impl FnOnce() -> Object) {
+    if is_json() && !DIVERTED.load(Ordering::Relaxed) {
+        write(format_args!("{}", object()));
+    }
+}
+
+fn write(line: fmt::Arguments<'_>) {
+    match writeln!(io::stdout().lock(), "{line}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => process::exit(READER_GONE),
         // A full disk behind a redirection must not stop a transfer; one
         // complaint is enough.
         Err(error) => {
@@ -35,9 +69,38 @@ pub(crate) fn line(text: fmt::Arguments<'_>) {
     }
 }
 
+pub(crate) fn note_line(text: fmt::Arguments<'_>) {
+    if !is_quiet() {
+        eprintln!("{text}");
+    }
+}
+
 /// Sends all later lines to standard error: standard output carries a file.
 pub(crate) fn on_standard_error() {
     DIVERTED.store(true, Ordering::Relaxed);
+}
+
+/// From now on, lines are JSON objects.
+pub(crate) fn as_json() {
+    JSON.store(true, Ordering::Relaxed);
+}
+
+/// From now on, notes are not printed.
+pub(crate) fn quietly() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+pub(crate) fn is_json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
+
+/// Whether progress is drawn on standard error.
+pub(crate) fn draws_progress() -> bool {
+    !is_quiet() && !is_json()
+}
+
+fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
 }
 
 /// Whether a line was lost.
@@ -45,5 +108,10 @@ pub(crate) fn has_failed() -> bool {
     FAILED.load(Ordering::Relaxed)
 }
 
+/// What a shell gives a program that SIGPIPE ends.
+const READER_GONE: i32 = 128 + 13;
+
 static DIVERTED: AtomicBool = AtomicBool::new(false);
 static FAILED: AtomicBool = AtomicBool::new(false);
+static JSON: AtomicBool = AtomicBool::new(false);
+static QUIET: AtomicBool = AtomicBool::new(false);

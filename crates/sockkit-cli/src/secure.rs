@@ -23,7 +23,7 @@ use crate::{
     find::{self, Announced, default_port},
     incoming::own_address,
     remote::Remote,
-    say::say,
+    say::{note, say},
     transfer,
 };
 
@@ -178,7 +178,7 @@ impl Security {
             && self.allow.is_empty()
             && store.peers()?.is_empty()
         {
-            eprintln!("note: no machine is known yet, so none is accepted; leave out --known");
+            note!("note: no machine is known yet, so none is accepted; leave out --known");
         }
         let (trust, shown) = match code {
             None => (trust, None),
@@ -366,7 +366,7 @@ impl Secure {
 
     /// Prints the command line for the other side, now that the address is known.
     pub(crate) fn show(self, at: &Address, announced: Option<Announced>) -> Option<Shown> {
-        eprintln!(
+        note!(
             "note: traffic is encrypted; this machine's key is\n  {}",
             self.identity.fingerprint()
         );
@@ -419,17 +419,17 @@ impl Shown {
 
     pub(crate) fn tell(&self, event: &OfferEvent) {
         match event {
-            OfferEvent::Wrong { from } => eprintln!("{from} tried a wrong code, or disconnected"),
+            OfferEvent::Wrong { from } => note!("{from} tried a wrong code, or disconnected"),
             OfferEvent::Burnt { from, next } => {
                 let from: Vec<_> = from.iter().map(ToString::to_string).collect();
-                eprintln!(
+                note!(
                     "too many wrong codes, from {}: the code is revoked",
                     from.join(", ")
                 );
                 self.revoked(next.is_some());
             }
             OfferEvent::Expired { next } => {
-                eprintln!("the code has expired");
+                note!("the code has expired");
                 self.revoked(next.is_some());
             }
             _ => {}
@@ -439,7 +439,7 @@ impl Shown {
     fn revoked(&self, replaced: bool) {
         match replaced {
             true => self.say(),
-            false => eprintln!("restart to pair more machines; known ones are still accepted"),
+            false => note!("restart to pair more machines; known ones are still accepted"),
         }
     }
 }
@@ -474,7 +474,7 @@ pub(crate) fn whom(peer: &AuthenticatedPeer, address: &str) -> String {
 
 /// Prints the authenticated peer and its key.
 pub(crate) fn say_peer(peer: &AuthenticatedPeer, address: &str) {
-    eprintln!(
+    note!(
         "note: traffic is encrypted, to {}, whose key is\n  {}",
         whom(peer, address),
         peer.fingerprint
@@ -485,9 +485,7 @@ pub(crate) fn say_peer(peer: &AuthenticatedPeer, address: &str) {
 /// Warns that the name is ambiguous.
 pub(crate) fn say_namesakes(peer: &AuthenticatedPeer) {
     if peer.namesakes > 0 {
-        eprintln!(
-            "note: another known machine has that name; rename one with `sockkit peers rename`"
-        );
+        note!("note: another known machine has that name; rename one with `sockkit peers rename`");
     }
 }
 

@@ -21,15 +21,16 @@ use sockkit::{
 use tokio::task::spawn_blocking;
 
 use crate::{
-    address::shown,
+    address::{self, shown},
+    browser,
     link::{self, CloseWaiter},
     meeting::Meeting,
     pipe::{Given, Input},
     prompt::{self, Request},
     remote::{self, Remote},
+    say::note,
     secure::{Purpose, Secure},
     transfer::{self, Bar},
-    web,
 };
 
 /// Send files and folders to a `sockkit receive`
@@ -68,7 +69,7 @@ pub(crate) struct Args {
     )]
     to: Option<Remote>,
     #[command(flatten)]
-    page: web::Page,
+    page: browser::Page,
     #[command(flatten)]
     meeting: Meeting,
 }
@@ -107,7 +108,7 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
         print(&left_out);
         bail!("nothing to send");
     }
-    eprintln!("offering {}", transfer::count(manifest));
+    note!("offering {}", transfer::count(manifest));
     let (bar, on_progress) = Bar::new(manifest);
     let config = SendConfig::default()
         .name(transfer::own_name())
@@ -150,7 +151,7 @@ const RECEIVER: Purpose = Purpose {
 };
 
 /// Offers the files to a browser.
-async fn send_to_browser(paths: Vec<PathBuf>, page: &web::Page) -> anyhow::Result<()> {
+async fn send_to_browser(paths: Vec<PathBuf>, page: &browser::Page) -> anyhow::Result<()> {
     if paths.iter().any(|path| is_input(path)) {
         bail!("a browser cannot be sent standard input: name a file");
     }
@@ -161,14 +162,28 @@ async fn send_to_browser(paths: Vec<PathBuf>, page: &web::Page) -> anyhow::Resul
         bail!("nothing to send");
     }
     eprintln!("offering {}", transfer::count(files.manifest()));
-    web::send(files, page).await
+    browser::send(files, page).await
 }
 
 fn gather(paths: &[PathBuf], name: &str) -> anyhow::Result<Given> {
+    check_for_address(paths)?;
     match paths {
         [only] if is_input(only) => Ok(Given::Input(Input::read(name)?)),
         paths => Ok(Given::Files(FileSet::gather(paths)?)),
     }
+}
+
+/// scp takes the receiver's address as its last argument.
+fn check_for_address(paths: &[PathBuf]) -> anyhow::Result<()> {
+    let Some((last, [_, ..])) = paths.split_last() else {
+        return Ok(());
+    };
+    let text = last.to_str().unwrap_or_default();
+    let is_address = text.contains(':') && !text.starts_with(['.', '/']);
+    if !last.exists() && is_address && address::files(text).is_ok() {
+        bail!("there is no file {text}; if that is the receiver's address, write --to {text}");
+    }
+    Ok(())
 }
 
 fn is_input(path: &Path) -> bool {
@@ -239,7 +254,7 @@ async fn wait_for_receiver(
             }
             Ok(false) => {
                 turn.peer.decline().await;
-                eprintln!("{}: declined; waiting for another receiver", turn.address);
+                note!("{}: declined; waiting for another receiver", turn.address);
             }
             Err(error) => eprintln!("{}: {error:#}", turn.address),
         }

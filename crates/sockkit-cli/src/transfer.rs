@@ -1,11 +1,12 @@
 //! Shared by `send` and `receive`: progress bar, Ctrl-C, summary.
 
 use std::{
+    fmt,
     future::pending,
     pin::pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -16,7 +17,12 @@ use sockkit::file::{EntryKind, FileOutcome, Manifest, OnProgress, Progress, Summ
 
 use tokio::time::{sleep, timeout};
 
-use crate::{link::CloseWaiter, say::say};
+use crate::{
+    json::Object,
+    link::CloseWaiter,
+    progress,
+    say::{self, note},
+};
 
 /// A progress bar on standard error.
 pub(crate) struct Bar {
@@ -33,12 +39,29 @@ struct Stages {
     started: AtomicBool,
     /// Waiting for an answer does not count towards the transfer time.
     first_byte: OnceLock<Instant>,
+    /// Seconds for which programs were told the progress.
+    told_seconds: AtomicU64,
+}
+
+impl Stages {
+    /// Once a second, with `--json`.
+    fn tell_progress(&self, bar: &ProgressBar) {
+        let seconds = self.first_byte.get().map_or(0, |at| at.elapsed().as_secs());
+        if self.told_seconds.fetch_max(seconds, Ordering::Relaxed) < seconds {
+            say::only_json(|| {
+                Object::new("progress")
+                    .text("path", bar.message())
+                    .number("bytes", bar.position())
+                    .number("total", bar.length().unwrap_or_default())
+            });
+        }
+    }
 }
 
 impl Bar {
     /// Names files by their position in `manifest`.
     pub(crate) fn new(manifest: &Manifest) -> (Self, OnProgress) {
-        let bar = ProgressBar::no_length().with_style(style());
+        let bar = progress::bar().with_style(style());
         let stages = Arc::new(Stages::default());
         let names: Vec<String> = manifest
             .entries
@@ -66,10 +89,11 @@ impl Bar {
                     shown.set_message(name.clone());
                 }
                 shown.inc(bytes);
+                reached.tell_progress(&shown);
             }
             Progress::Removed { files } => shown.suspend(|| {
                 let files = plural(files as usize, "unfinished file");
-                eprintln!("removed   {files} of earlier transfers, too old or unusable");
+                note!("removed   {files} of earlier transfers, too old or unusable");
             }),
             _ => {}
         });
@@ -81,9 +105,9 @@ impl Bar {
         let waiting = async {
             sleep(A_MOMENT).await;
             if self.stages.peer_is_busy.load(Ordering::Relaxed) {
-                eprintln!("{peer} is busy with others; waiting for its answer");
+                note!("{peer} is busy with others; waiting for its answer");
             } else if !self.stages.started.load(Ordering::Relaxed) {
-                eprintln!("waiting for an answer from {peer}");
+                note!("waiting for an answer from {peer}");
             }
             pending().await
         };
@@ -114,7 +138,7 @@ pub(crate) async fn patiently<T>(what: &str, wait: impl Future<Output = T>) -> T
     if let Ok(ended) = timeout(A_MOMENT, &mut wait).await {
         return ended;
     }
-    eprintln!("{what}");
+    note!("{what}");
     wait.await
 }
 
@@ -178,7 +202,11 @@ pub(crate) fn count(manifest: &Manifest) -> String {
 /// # Errors
 /// If the receiver does not have everything, including what the sender could not
 /// offer.
-pub(crate) fn summarise(summary: &Summary, elapsed: Duration, verb: &str) -> anyhow::Result<()> {
+pub(crate) fn summarise(
+    summary: &Summary,
+    elapsed: Duration,
+    verb: &'static str,
+) -> anyhow::Result<()> {
     let (mut complete, mut missing) = (0, 0);
     for file in &summary.files {
         let path = &file.path;
@@ -188,25 +216,40 @@ pub(crate) fn summarise(summary: &Summary, elapsed: Duration, verb: &str) -> any
             FileOutcome::Complete(digest) => {
                 complete += 1;
                 let digest = digest.map_or_else(|| "unverified".to_owned(), |d| d.to_string());
-                say!("{digest}  {path}");
+                let event = file_event(path, "complete").text("digest", &digest);
+                say::result(&event, format_args!("{digest}  {path}"));
                 if let Some(saved_as) = &file.saved_as {
-                    eprintln!("{path}: saved as {saved_as}");
+                    note!("{path}: saved as {saved_as}");
                 }
             }
-            FileOutcome::Refused(reason) => eprintln!("{path}: {reason}"),
-            FileOutcome::Failed(reason) => eprintln!("{path}: {reason}"),
-            FileOutcome::NotReached => eprintln!("{path}: not reached before the transfer ended"),
+            FileOutcome::Refused(reason) => tell_missing(path, "refused", &reason),
+            FileOutcome::Failed(reason) => tell_missing(path, "failed", &reason),
+            FileOutcome::NotReached => {
+                tell_missing(
+                    path,
+                    "not reached",
+                    &"not reached before the transfer ended",
+                );
+            }
             outcome => bail!("{path}: {outcome:?}"),
         }
     }
     let moved = summary.moved_bytes;
-    eprintln!(
+    note!(
         "{verb} {}, {} moved in {:.1} s ({}/s)",
         plural(complete, "file"),
         HumanBytes(moved),
         elapsed.as_secs_f64(),
         HumanBytes(per_second(moved, elapsed)),
     );
+    say::only_json(|| {
+        Object::new(verb)
+            .number("files", complete as u64)
+            .number("missing", missing as u64)
+            .number("skipped", summary.left_out.into())
+            .number("bytes", moved)
+            .float("seconds", Some(elapsed.as_secs_f64()))
+    });
     let mut lacks = Vec::new();
     if missing > 0 {
         let of = plural(summary.files.len(), "file");
@@ -219,6 +262,17 @@ pub(crate) fn summarise(summary: &Summary, elapsed: Duration, verb: &str) -> any
         true => Ok(()),
         false => bail!("{}", lacks.join(", ")),
     }
+}
+
+fn file_event(path: &dyn fmt::Display, outcome: &'static str) -> Object {
+    Object::new("file")
+        .text("path", path)
+        .text("outcome", outcome)
+}
+
+fn tell_missing(path: &dyn fmt::Display, outcome: &'static str, reason: &dyn fmt::Display) {
+    eprintln!("{path}: {reason}");
+    say::only_json(|| file_event(path, outcome).text("reason", reason));
 }
 
 /// This user and machine, to be shown to the peer's user.

@@ -16,7 +16,7 @@ use sockkit::{
     picture::jpeg,
     sink::{
         record::{RecordError, RecordSummary, Recorder, RecorderConfig},
-        web::{Embedding, WebServer, WebServerConfig, WebStream},
+        web::WebStream,
         window::Window,
     },
     stream::{ConnectionState, Receiver, Stats},
@@ -28,13 +28,16 @@ use tokio::{
 };
 
 use crate::{
-    address::{PICTURES_PORT, web},
+    address::PICTURES_PORT,
     cam::VIEWERS,
     find, incoming, interrupt,
+    json::Object,
+    progress,
     remote::{self, Remote, bare_name},
-    say::say,
+    say::{self, note, say},
     secure,
     unopened::{self, Advice},
+    web::Web,
 };
 
 /// Receive from `sockkit cam`: statistics, browser, recording, snapshot
@@ -43,16 +46,12 @@ pub(crate) struct Args {
     /// The code that `sockkit cam` shows, such as coral-lamp-orbit (- reads it from
     /// standard input); the name of a machine that this one is paired with;
     /// tcp://HOST:PORT or quic://HOST:PORT of a camera; or udp://ADDR:PORT to receive at,
-    /// or of a group to join
-    #[arg(value_name = "CODE|NAME|ADDRESS", value_parser = remote::pictures)]
-    camera: Remote,
-    /// Serve the pictures to browsers at this address
-    #[arg(long, value_name = "ADDR", value_parser = web)]
-    web: Option<Address>,
-    /// Allow pages of this origin (http://HOST[:PORT]), or any page, to embed the
-    /// pictures; may be repeated
-    #[arg(long, value_name = "ORIGIN|any", requires = "web")]
-    allow_embedding: Vec<Embedding>,
+    /// or of a group to join. More of them, named if written NAME=ADDRESS, are shown on
+    /// the page of --web
+    #[arg(value_name = "[NAME=]CODE|NAME|ADDRESS", value_parser = named, required = true)]
+    cameras: Vec<Named>,
+    #[command(flatten)]
+    web: Web,
     /// Show the pictures in a window; q, Escape or the close button exits
     #[arg(long)]
     window: bool,
@@ -64,7 +63,7 @@ pub(crate) struct Args {
     #[arg(long, requires = "record")]
     h264: bool,
     /// Save the first picture as JPEG, and exit
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["web", "window", "record", "stats"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["at", "window", "record", "stats"])]
     snapshot: Option<PathBuf>,
     /// Print a line of statistics each second
     #[arg(long)]
@@ -105,40 +104,30 @@ fn is_received_at(at: &Address) -> bool {
 /// Runs until the time is up or Ctrl-C is pressed.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let recorder_config = args.recorder_config();
-    let camera = args.camera;
-    let secure = match &camera {
-        Remote::Address(at) if is_received_at(at) => {
-            args.secure.check_unused(at)?;
-            None
-        }
-        camera => args.secure.dial(VIEWERS, camera).await?,
-    };
-    let url = find::locate(VIEWERS.seeks, &camera, secure.as_ref()).await?;
-    if url.scheme() == Scheme::Udp {
-        args.secure.check_sealed(&url, args.key.is_some())?;
-    }
-    let wishes = incoming::Wishes {
+    let wishes = Wishes {
         interface: args.interface,
         from: args.from,
         key: args.key,
-        secure,
+        secure: args.secure,
     };
-    let receiver = incoming::open(&url, wishes).await?;
+    ensure!(
+        args.cameras.len() == 1 || args.web.is_wanted(),
+        "several sources are shown on one page: add --web"
+    );
+    let opened = open_all(args.cameras, &wishes).await?;
     let limit = Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
+    let Watched { url, receiver, .. } = &opened[0];
     if let Some(path) = &args.snapshot {
-        return snapshot(&url, &receiver, path, limit).await;
+        return snapshot(url, receiver, path, limit).await;
     }
-    let viewer = match &args.web {
-        Some(address) => Some(serve(&receiver, address, args.allow_embedding).await?),
-        None => None,
-    };
+    let viewer = args.web.serve(opened.iter().map(Watched::stream)).await?;
     let mut recording = match &args.record {
-        Some(path) => Some(Recording::start(&receiver, path, recorder_config).await?),
+        Some(path) => Some(Recording::start(receiver, path, recorder_config).await?),
         None => None,
     };
 
     let window = match args.window {
-        true => Some(open_window(&receiver).await?),
+        true => Some(open_window(receiver).await?),
         false => None,
     };
 
@@ -146,15 +135,20 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         true => Figures::Lines,
         false => Figures::Spinner,
     };
-    let watched = watch(&url, &receiver, limit, figures, window, &mut recording).await;
+    let watched = watch(url, receiver, limit, figures, window, &mut recording).await;
     let stats = receiver.stats().snapshot();
-    let nothing_came = nothing_came(&url, &receiver);
+    let nothing_came = nothing_came(url, receiver);
     // The recording ends with the pictures.
-    receiver.shutdown().await;
+    for watched in opened {
+        watched.receiver.shutdown().await;
+    }
     if let Some(viewer) = viewer {
         viewer.shutdown().await;
     }
-    say!("received  {}", one_line(&stats));
+    say::result(
+        &figures_of(&stats),
+        format_args!("received  {}", one_line(&stats)),
+    );
     if let (Some(recording), Some(path)) = (recording, &args.record) {
         let summary = recording.finish().await?;
         say!(
@@ -166,6 +160,85 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     watched?;
     ensure!(stats.received > 0, nothing_came);
     Ok(())
+}
+
+/// Options for all sources.
+struct Wishes {
+    interface: Option<InterfaceSelector>,
+    from: Option<IpAddr>,
+    key: Option<PathBuf>,
+    secure: secure::Security,
+}
+
+/// A source as it is typed.
+#[derive(Clone, Debug)]
+struct Named {
+    name: Option<String>,
+    camera: Remote,
+}
+
+fn named(text: &str) -> anyhow::Result<Named> {
+    let (name, camera) = match text.split_once('=') {
+        Some((name, camera)) => (Some(name.to_owned()), camera),
+        None => (None, text),
+    };
+    let camera = remote::pictures(camera)?;
+    Ok(Named { name, camera })
+}
+
+/// A source that is received.
+struct Watched {
+    name: String,
+    url: Address,
+    receiver: Receiver,
+}
+
+impl Watched {
+    fn stream(&self) -> WebStream {
+        let pictures = self.receiver.pictures();
+        WebStream::new(&self.name, pictures).stats(self.receiver.stats())
+    }
+}
+
+/// Opens them in order; one without a name is called by its number.
+async fn open_all(all: Vec<Named>, wishes: &Wishes) -> anyhow::Result<Vec<Watched>> {
+    let mut opened = Vec::new();
+    for (number, named) in (1..).zip(all) {
+        let (url, receiver) = open(&named.camera, wishes).await?;
+        let name = named.name.unwrap_or_else(|| match number {
+            1 => "view".to_owned(),
+            _ => format!("view-{number}"),
+        });
+        opened.push(Watched {
+            name,
+            url,
+            receiver,
+        });
+    }
+    Ok(opened)
+}
+
+/// Finds a camera, and begins to receive from it.
+async fn open(camera: &Remote, wishes: &Wishes) -> anyhow::Result<(Address, Receiver)> {
+    let secure = match camera {
+        Remote::Address(at) if is_received_at(at) => {
+            wishes.secure.check_unused(at)?;
+            None
+        }
+        camera => wishes.secure.dial(VIEWERS, camera).await?,
+    };
+    let url = find::locate(VIEWERS.seeks, camera, secure.as_ref()).await?;
+    if url.scheme() == Scheme::Udp {
+        wishes.secure.check_sealed(&url, wishes.key.is_some())?;
+    }
+    let wishes = incoming::Wishes {
+        interface: wishes.interface.clone(),
+        from: wishes.from,
+        key: wishes.key.clone(),
+        secure,
+    };
+    let receiver = incoming::open(&url, wishes).await?;
+    Ok((url, receiver))
 }
 
 /// The error of a view that has received no picture.
@@ -204,7 +277,7 @@ async fn watch(
     recording: &mut Option<Recording>,
 ) -> anyhow::Result<()> {
     let progress = match figures {
-        Figures::Spinner => ProgressBar::new_spinner(),
+        Figures::Spinner => progress::spinner(),
         Figures::Lines => ProgressBar::hidden(),
     };
     let (mut pictures, stats) = (receiver.pictures(), receiver.stats());
@@ -234,9 +307,11 @@ async fn watch(
             _ = seconds.tick() => {
                 let stats = stats.snapshot();
                 if let Some(words) = advice.on_figures(&stats) {
-                    progress.suspend(|| eprintln!("{words}"));
+                    progress.suspend(|| note!("{words}"));
                 }
+                say::only_json(|| figures_of(&stats));
                 match figures {
+                    Figures::Lines if say::is_json() => {}
                     Figures::Lines => say!("{}", logfmt(&stats)),
                     // Without pictures, the last rate must not remain.
                     Figures::Spinner => progress.set_message(one_line(&stats)),
@@ -251,7 +326,7 @@ async fn watch(
                 is_patient = false;
                 // The state of a connection is printed anyway.
                 if link.is_none() && stats.snapshot().received == 0 {
-                    progress.suspend(|| eprintln!("{}", nothing_came(url, receiver)));
+                    progress.suspend(|| note!("{}", nothing_came(url, receiver)));
                 }
             }
             error = stopped(recording) => progress.suspend(|| eprintln!("{error}; still watching")),
@@ -274,8 +349,11 @@ async fn next_link(link: &mut Option<Subscriber<ConnectionState>>) -> Option<Con
 
 fn tell(link: ConnectionState) {
     match link {
-        ConnectionState::Up { peer } => say!("connected {peer}"),
-        ConnectionState::Down { why } => eprintln!("not connected: {why}; retrying"),
+        ConnectionState::Up { peer } => say::result(
+            &Object::new("connected").text("peer", peer),
+            format_args!("connected {peer}"),
+        ),
+        ConnectionState::Down { why } => note!("not connected: {why}; retrying"),
         _ => {}
     }
 }
@@ -376,24 +454,6 @@ fn permissions(path: &Path) -> std::fs::Permissions {
     PermissionsExt::from_mode(old.unwrap_or(0o666) & 0o666)
 }
 
-async fn serve(
-    receiver: &Receiver,
-    address: &Address,
-    embeddings: Vec<Embedding>,
-) -> anyhow::Result<WebServer> {
-    let stream = WebStream::new("view", receiver.pictures()).stats(receiver.stats());
-    let at = address.to_bind().await?;
-    let at = *at.first().context("no address to serve the browser at")?;
-    let config = embeddings
-        .into_iter()
-        .fold(WebServerConfig::default(), WebServerConfig::allow_embedding);
-    let viewer = WebServer::bind(at, config, [stream])
-        .await
-        .context("cannot serve the browser; choose another address with --web")?;
-    say!("watch     http://{}/", viewer.local_addr());
-    Ok(viewer)
-}
-
 /// A recording that runs until the pictures end, or the disk fails.
 struct Recording {
     task: JoinHandle<Result<RecordSummary, RecordError>>,
@@ -482,6 +542,22 @@ fn logfmt(stats: &Stats) -> String {
             .sender
             .map_or_else(|| "-".to_owned(), |sender| sender.to_string()),
     )
+}
+
+/// The same as an object.
+fn figures_of(stats: &Stats) -> Object {
+    let age = |age: Option<Duration>| age.map(millis);
+    Object::new("pictures")
+        .number("received", stats.received)
+        .float("rate", Some(stats.frames_per_second))
+        .number("lost", stats.lost)
+        .number("late", stats.late)
+        .float("age_p50_ms", age(stats.age_p50))
+        .float("age_p99_ms", age(stats.age_p99))
+        .text(
+            "sender",
+            stats.sender.map_or_else(String::new, |at| at.to_string()),
+        )
 }
 
 fn millis(age: Duration) -> f64 {

@@ -1,5 +1,6 @@
 //! Code shared by the course's programs.
 
+pub mod language;
 pub mod my_tcp_server;
 pub mod terminal;
 

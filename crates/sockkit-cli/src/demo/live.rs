@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
-use indicatif::ProgressBar;
 use sockkit::{
     latest::{self, Publisher, Subscriber},
     link::sealing::{Key, random_secret},
@@ -63,7 +62,7 @@ impl Live {
 
     /// Sends the pictures of `source` until `limit` or Ctrl-C.
     pub(super) async fn run(&self, source: &mut Source, limit: Duration) -> anyhow::Result<()> {
-        let progress = ProgressBar::new_spinner();
+        let progress = crate::progress::spinner();
         let stats = self.receiver.stats();
         let mut arrived = self.receiver.pictures();
         let end = Instant::now() + limit;

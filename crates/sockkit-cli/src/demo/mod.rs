@@ -19,7 +19,7 @@ use self::{
     recording::{Recorded, Recording},
 };
 
-use crate::say::say;
+use crate::say::{note, say};
 
 /// Show the main use case on one machine: live video, recording, file transfer
 ///
@@ -86,7 +86,7 @@ async fn open(wished: Option<SourceSpec>) -> anyhow::Result<(SourceSpec, Source)
 }
 
 fn say_why_no_camera(error: &SourceError) {
-    eprintln!("note: {error}; using the bundled clip instead");
+    note!("note: {error}; using the bundled clip instead");
 }
 
 fn print_live(Figures { sender, stats }: &Figures) {

@@ -11,13 +11,14 @@ use sockkit::{
     source::camera,
 };
 
-use super::Finding;
+use super::{Finding, reach};
 
 pub(super) async fn all() -> Vec<Finding> {
     let mut findings = vec![descriptors()];
     findings.extend(BUFFERS.iter().map(buffer));
     findings.push(network());
     findings.push(multicast());
+    findings.extend(reach::firewall().await);
     for (what, address, mend) in PORTS {
         findings.push(port(what, address, mend).await);
     }

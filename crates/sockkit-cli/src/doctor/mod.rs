@@ -1,17 +1,27 @@
 //! `sockkit doctor`: finds problems on this machine, and how to solve them.
 
 mod checks;
+mod reach;
 
 use anyhow::bail;
 use clap::Parser;
 
-use crate::say::say;
+use crate::{
+    json::Object,
+    say::{self, say},
+};
 
 /// Find problems on this machine, and show how to solve them
 ///
-/// Changes nothing. Fails if something would not work.
+/// Changes nothing. Fails if something would not work. A firewall is found by packets
+/// that this machine sends to itself; how it treats other machines is found by `sockkit
+/// doctor ADDRESS` on one of them.
 #[derive(Debug, Parser)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Check whether this other machine can be reached from here instead
+    #[arg(value_name = "HOST")]
+    host: Option<String>,
+}
 
 /// Result of one check.
 enum Finding {
@@ -27,9 +37,13 @@ enum Finding {
     },
 }
 
-pub(crate) async fn run(_args: Args) -> anyhow::Result<()> {
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let mut failures = 0;
-    for finding in checks::all().await {
+    let findings = match &args.host {
+        Some(host) => reach::other(host).await?,
+        None => checks::all().await,
+    };
+    for finding in findings {
         let (mark, is, mend) = match finding {
             Finding::Fine(is) => ("ok  ", is, None),
             Finding::Poor { is, mend } => ("poor", is, Some(mend)),
@@ -38,8 +52,12 @@ pub(crate) async fn run(_args: Args) -> anyhow::Result<()> {
                 ("FAIL", is, Some(mend))
             }
         };
-        say!("{mark}  {is}");
-        if let Some(mend) = mend {
+        let event = Object::new("check")
+            .text("state", mark.trim_end().to_ascii_lowercase())
+            .text("is", &is)
+            .text("fix", mend.as_deref().unwrap_or_default());
+        say::result(&event, format_args!("{mark}  {is}"));
+        if let Some(mend) = mend.filter(|_| !say::is_json()) {
             say!("      to fix: {mend}");
         }
     }

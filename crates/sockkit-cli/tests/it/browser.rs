@@ -109,6 +109,23 @@ impl Page {
         }
     }
 
+    /// Gives the page this many pixels.
+    pub(crate) fn resize(&mut self, width: u32, height: u32) {
+        let metrics = format!(
+            r#"{{"width":{width},"height":{height},"deviceScaleFactor":1,"mobile":false}}"#
+        );
+        self.call("Emulation.setDeviceMetricsOverride", &metrics);
+    }
+
+    /// What the page looks like, as JPEG.
+    pub(crate) fn screenshot(&mut self) -> Vec<u8> {
+        let answer = self.call(
+            "Page.captureScreenshot",
+            r#"{"format":"jpeg","quality":80}"#,
+        );
+        base64(field(&answer, "data"))
+    }
+
     /// Sends a command and waits for its answer; events in between are dropped.
     fn call(&mut self, method: &str, parameters: &str) -> String {
         self.last_id += 1;
@@ -143,6 +160,26 @@ fn field<'a>(answer: &'a str, name: &str) -> &'a str {
         .split_once(&start)
         .unwrap_or_else(|| panic!("no {name} in {answer}"));
     rest.split('"').next().unwrap()
+}
+
+/// RFC 4648, section 4.
+fn base64(text: &str) -> Vec<u8> {
+    let digit = |letter: u8| match letter {
+        b'A'..=b'Z' => letter - b'A',
+        b'a'..=b'z' => letter - b'a' + 26,
+        b'0'..=b'9' => letter - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let digits: Vec<u8> = text.trim_end_matches('=').bytes().map(digit).collect();
+    let bytes = digits.chunks(4).flat_map(|four| {
+        let bits = (0..4).fold(0, |bits, at| {
+            bits << 6 | u32::from(four.get(at).copied().unwrap_or_default())
+        });
+        let [_, bytes @ ..] = bits.to_be_bytes();
+        bytes.into_iter().take(four.len() * 6 / 8)
+    });
+    bytes.collect()
 }
 
 const WITHIN: Duration = Duration::from_secs(60);

@@ -1,8 +1,11 @@
 //! `sockkit doctor`, on this machine and on one that has almost nothing.
 
-use std::net::TcpListener;
+use std::{net::TcpListener, process::Command};
 
-use sockkit::testing::lab::Lab;
+use sockkit::testing::{
+    lab::Lab,
+    needs::{Need, met},
+};
 
 use crate::sockkit;
 
@@ -43,4 +46,43 @@ fn a_port_that_is_taken_fails_and_says_what_to_do() {
     let fails = fails.expect("a failure is shown");
     assert!(end.lines[fails].contains("127.0.0.1:8088"));
     assert!(end.lines[fails + 1].contains("--web"));
+}
+
+#[test]
+fn a_firewall_that_drops_is_seen_from_inside() {
+    let needs = [Need::Program("nft")];
+    let Some(lab) =
+        Lab::new("doctor: a firewall", 1, 1).filter(|_| met("doctor: a firewall", &needs))
+    else {
+        return;
+    };
+    let doctor = || {
+        let end = lab.host(0).run(|| sockkit(&["doctor"]).end());
+        let firewall = end.lines.iter().find(|line| line.contains("firewall: "));
+        (firewall.expect("it was looked at").clone(), end)
+    };
+    let (firewall, end) = doctor();
+    assert!(firewall.starts_with("ok  "), "{end:?}");
+    // Loopback is usually let through, so that a connection to oneself shows nothing.
+    rule(&lab, "add table inet f");
+    rule(
+        &lab,
+        "add chain inet f i { type filter hook input priority 0; policy drop; }",
+    );
+    rule(&lab, "add rule inet f i iif lo accept");
+    let (firewall, end) = doctor();
+    assert!(firewall.starts_with("FAIL"), "{end:?}");
+    assert!(
+        firewall.contains("UDP 5006 (pictures), UDP 5353 (names) that"),
+        "{end:?}"
+    );
+    assert_eq!(end.status.code(), Some(1), "{end:?}");
+    rule(&lab, "add rule inet f i udp dport { 5006, 5353 } accept");
+    let (firewall, end) = doctor();
+    assert!(firewall.starts_with("ok  "), "{end:?}");
+}
+
+fn rule(lab: &Lab, rule: &str) {
+    let status = lab.host(0).run(|| Command::new("nft").arg(rule).status());
+    assert!(status.unwrap().success(), "{rule}");
 }

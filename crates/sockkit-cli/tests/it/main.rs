@@ -22,12 +22,16 @@ mod key;
 #[cfg(target_os = "linux")]
 mod names;
 mod options;
+mod output;
+mod page_sizes;
 mod pairing;
 #[cfg(target_os = "linux")]
 mod procfs;
 mod prompt;
 mod quic;
 mod send_receive;
+#[cfg(target_os = "linux")]
+mod situations;
 mod soak;
 mod strangers;
 mod viewer;

@@ -17,7 +17,7 @@ use sockkit::{
 };
 use tempfile::TempDir;
 
-use crate::{browser::Page, sockkit_in};
+use crate::{browser::Page, sockkit, sockkit_in};
 
 #[test]
 fn chromium_shows_a_moving_picture() {
@@ -221,6 +221,59 @@ print(pictures)";
 
 fn output(program: &str, arguments: &[&str]) -> Output {
     Command::new(program).args(arguments).output().unwrap()
+}
+
+#[test]
+fn the_page_is_served_under_the_machines_names_and_those_given() {
+    let arguments = ["--web", "127.0.0.1:0", "--web-name", "porch.lan"];
+    let cam = sockkit(&[&["cam", "--source", "pattern"][..], &arguments].concat());
+    let address = page_of(&cam);
+    let own = sockkit::interfaces::host().unwrap().name;
+    let local = format!("{}.local", own.split('.').next().unwrap());
+    for (host, status) in [
+        (own.as_str(), " 200 "),
+        (&local, " 200 "),
+        ("porch.lan", " 200 "),
+        ("porch.lan:8088", " 200 "),
+        ("elsewhere.example", " 403 "),
+    ] {
+        let answer = get(address, "/", host);
+        assert!(answer.head.contains(status), "{host}: {}", answer.head);
+    }
+}
+
+#[test]
+fn several_sources_share_a_page_under_their_names() {
+    let listen = [
+        "cam",
+        "--source",
+        "pattern",
+        "--plain",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let cams = [sockkit(&listen), sockkit(&listen)];
+    let [porch, yard] = cams
+        .each_ref()
+        .map(|cam| format!("tcp://{}", cam.listening()));
+    let porch = format!("porch={porch}");
+    let view = ["view", &porch, &yard, "--plain", "--web", "127.0.0.1:0"];
+    let view = sockkit(&view);
+    let address = page_of(&view);
+    for name in ["porch", "view-2"] {
+        let path = format!("/snapshot?name={name}");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        // Until the first picture it is a placeholder, after three seconds.
+        while !get(address, &path, "127.0.0.1").head.contains(" 200 ") {
+            assert!(Instant::now() < deadline, "no picture of {name}");
+        }
+    }
+}
+
+/// Where the page of a command is.
+fn page_of(program: &Program) -> SocketAddr {
+    let page = program.line_after("watch     http://");
+    page.trim_end_matches('/').parse().unwrap()
 }
 
 #[test]

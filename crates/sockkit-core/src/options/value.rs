@@ -10,7 +10,7 @@ use super::{Ecn, Linger, PathMtuDiscovery, TrafficClass};
 pub enum Value {
     /// On or off.
     Switch(bool),
-    /// A number in the option's unit.
+    /// A number in the option's unit; `u64::MAX` means none.
     Number(u64),
     /// A duration; `None` means unlimited.
     Time(Option<Duration>),
@@ -31,6 +31,8 @@ impl fmt::Display for Value {
         let text = match self {
             Self::Switch(true) => "on".to_owned(),
             Self::Switch(false) => "off".to_owned(),
+            // The kernel's -1: no CPU yet, no limit.
+            Self::Number(u64::MAX) => "none".to_owned(),
             Self::Number(number) => number.to_string(),
             Self::Time(Some(time)) => format!("{time:?}"),
             Self::Time(None) => "none".to_owned(),

@@ -11,7 +11,7 @@
 use clap::Parser;
 use sockkit::server::{Handled, Peer, Server, ServerConfig, Stream};
 use sockkit::tcp::Listener;
-use sockkit_examples::{address, terminal::line};
+use sockkit_examples::{address, tell, terminal::line};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_echoserver.py: sends back what each client sends, says how each one left
@@ -24,17 +24,18 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let config = ServerConfig::default().on_end(|end| println!("{} left: {}", end.peer, end.end));
+    let config = ServerConfig::default()
+        .on_end(|end| tell!("{} left: {}", "{} 연결 종료: {}", end.peer, end.end));
     let server = Server::start(Listener::bind(Args::parse().bind)?, config, echo)?;
     let address = server.local_addr();
     // Ctrl-C is caught before the program reports that it is ready.
     let stopped = server.run_until_ctrl_c();
-    println!("listening on {address}");
+    tell!("listening on {address}", "{address}에서 연결을 기다립니다");
     Ok(stopped.await.map(drop)?)
 }
 
 async fn echo(mut stream: Stream, peer: Peer) -> Handled {
-    println!("{} connected", peer.address());
+    tell!("{} connected", "{} 연결됨", peer.address());
     let mut buffer = [0; 1024];
     while let bytes @ 1.. = stream.read(&mut buffer).await? {
         println!("{}: {}", peer.address(), line(&buffer[..bytes]));

@@ -10,7 +10,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::{Context, ensure};
 use clap::Parser;
 use sockkit::{course::file::tcp, file::Destination};
-use sockkit_examples::{address, until_ctrl_c};
+use sockkit_examples::{address, tell, until_ctrl_c};
 use tokio::net::TcpStream;
 
 /// TCP_receivefile.py: receives one file and saves it as new_NAME
@@ -36,9 +36,14 @@ async fn fetch(args: Args) -> anyhow::Result<()> {
     let stream = TcpStream::connect(args.server)
         .await
         .with_context(|| format!("cannot connect to {}", args.server))?;
-    println!("receiving file...");
+    tell!("receiving file...", "파일을 받는 중...");
     let received = tcp::receive(stream, &destination).await?;
-    println!("{} bytes in {}", received.bytes, received.saved_as);
+    tell!(
+        "{} bytes in {}",
+        "{}바이트를 {}에 저장했습니다",
+        received.bytes,
+        received.saved_as
+    );
     // No mark ends the name: the text of a short file may be part of it.
     ensure!(
         received.bytes > 0,

@@ -8,7 +8,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::Context;
 use clap::Parser;
 use sockkit::course::file::tcp;
-use sockkit_examples::{address, until_ctrl_c};
+use sockkit_examples::{address, tell, until_ctrl_c};
 use tokio::{fs::File, net::TcpListener};
 
 /// TCP_sendfile.py: sends a file to the first receiver that connects
@@ -36,11 +36,15 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let listener = TcpListener::bind(args.bind)
         .await
         .with_context(|| format!("cannot listen on {}", args.bind))?;
-    println!("listening on {}", listener.local_addr()?);
+    let address = listener.local_addr()?;
+    tell!("listening on {address}", "{address}에서 연결을 기다립니다");
 
     let (stream, peer) = listener.accept().await?;
     stream.set_nodelay(true)?;
     let bytes = tcp::send(stream, &args.file).await?;
-    println!("sent {bytes} bytes to {peer}");
+    tell!(
+        "sent {bytes} bytes to {peer}",
+        "{peer}에 {bytes}바이트를 보냈습니다"
+    );
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::Parser;
 use sockkit::tcp::connect;
-use sockkit_examples::{terminal::lines, until_ctrl_c};
+use sockkit_examples::{tell, terminal::lines, until_ctrl_c};
 use tokio::io::AsyncReadExt;
 
 /// time_client.py: asks a time server for the time
@@ -35,7 +35,7 @@ async fn ask(server: String) -> anyhow::Result<()> {
     let mut limited = (&mut connection).take(LONGEST_BYTES);
     limited.read_to_end(&mut time).await?;
     ensure!(!time.is_empty(), "{server} closed without sending anything");
-    println!("current time: {}", lines(&time));
+    tell!("current time: {}", "현재 시각: {}", lines(&time));
     Ok(())
 }
 

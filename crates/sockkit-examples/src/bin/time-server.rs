@@ -14,7 +14,7 @@ use sockkit::{
     server::{Handled, Peer, Server, ServerConfig, Stream},
     tcp::Listener,
 };
-use sockkit_examples::address;
+use sockkit_examples::{address, tell};
 use tokio::io::AsyncWriteExt;
 
 /// time_server.py: sends the local time to each client, as C's ctime writes it
@@ -31,19 +31,23 @@ async fn main() -> anyhow::Result<()> {
     let server = Server::start(listener, ServerConfig::default(), tell_time)?;
     for interface in interfaces::list()? {
         for address in interface.addresses {
-            println!("server address {}", address.ip);
+            tell!("server address {}", "서버 주소 {}", address.ip);
         }
     }
     let address = server.local_addr();
     // Ctrl-C is caught before the program reports that it is ready.
     let stopped = server.run_until_ctrl_c();
-    println!("listening on {address}");
+    tell!("listening on {address}", "{address}에서 연결을 기다립니다");
     Ok(stopped.await.map(drop)?)
 }
 
 // ANCHOR: tell_time
 async fn tell_time(mut stream: Stream, peer: Peer) -> Handled {
-    println!("Connection requested from {}", peer.address());
+    tell!(
+        "Connection requested from {}",
+        "{}에서 연결을 요청했습니다",
+        peer.address()
+    );
     stream.write_all(ctime(&Zoned::now()).as_bytes()).await?;
     stream.shutdown().await?;
     Ok(())

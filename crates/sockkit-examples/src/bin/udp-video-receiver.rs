@@ -16,7 +16,7 @@ use sockkit::{
         window::Window,
     },
 };
-use sockkit_examples::{address, closed};
+use sockkit_examples::{address, closed, tell};
 use tokio::signal::ctrl_c;
 
 /// The course's UDP video receiver: records the datagrams as MP4
@@ -44,7 +44,8 @@ async fn main() -> anyhow::Result<()> {
         .timing(Timing::Constant { rate_hz: 25.0 })
         .existing(Existing::Replace);
     let mut recorder = Recorder::create(&args.record, config).await?;
-    println!("listening on {}", receiver.local_addr()?);
+    let address = receiver.local_addr()?;
+    tell!("listening on {address}", "{address}에서 영상을 기다립니다");
 
     let (screen, pictures) = latest::channel();
     let mut window = match args.window {
@@ -57,7 +58,12 @@ async fn main() -> anyhow::Result<()> {
         pressed = ctrl_c() => pressed.context("cannot wait for Ctrl-C")?,
     }
     let recorded = recorder.finish().await?;
-    println!("recorded {}, {} broken", recorded.frames, receiver.broken());
+    tell!(
+        "recorded {}, {} broken",
+        "{}장 녹화, {}장 손상",
+        recorded.frames,
+        receiver.broken()
+    );
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use sockkit::{
     course::video::{HEIGHT_PX, SendError, Sender, WIDTH_PX},
     source::{Source, SourceConfig, SourceSpec},
 };
-use sockkit_examples::{address, until_ctrl_c};
+use sockkit_examples::{address, tell, until_ctrl_c};
 
 /// The course's UDP video sender: raw pictures in 20 datagrams each
 #[derive(Parser)]
@@ -49,6 +49,9 @@ async fn send(args: Args) -> anyhow::Result<()> {
             }
         }
     }
-    println!("sent {sent} pictures, left out {left_out} damaged");
+    tell!(
+        "sent {sent} pictures, left out {left_out} damaged",
+        "{sent}장 전송, 손상된 {left_out}장 제외"
+    );
     Ok(())
 }

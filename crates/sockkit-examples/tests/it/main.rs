@@ -8,6 +8,8 @@ mod file;
 mod help;
 #[cfg(unix)]
 mod hostile;
+#[cfg(target_os = "linux")]
+mod korean;
 mod pack;
 mod run;
 mod sockopts;

@@ -7,7 +7,8 @@ pub(crate) use sockkit::testing::program::Program;
 
 /// Starts one of this crate's programs; `path` is `env!("CARGO_BIN_EXE_…")`.
 pub(crate) fn program(path: &str, arguments: &[&str]) -> Program {
-    Program::start(Command::new(path).args(arguments))
+    // The texts are those in English, whatever the user speaks.
+    Program::start(Command::new(path).args(arguments).env("LC_ALL", "C"))
 }
 
 /// Starts the Python program of that name in `twins/`.

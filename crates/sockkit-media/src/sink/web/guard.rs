@@ -143,7 +143,7 @@ pub(super) enum Refusal {
     NoHost,
     #[error(
         "the request's Host is neither an address nor localhost nor a configured name: \
-         add the name to the viewer's names if it is this machine's"
+         add the name if it is this machine's (--web-name)"
     )]
     ForeignHost,
     #[error("the request comes from a page of another origin")]

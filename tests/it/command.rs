@@ -1,0 +1,124 @@
+//! What a first-time user of the command and of the course's programs tripped over, each
+//! with the test that keeps it mended.
+
+use crate::inputs::check_rows;
+
+const FILE: &str = "tests/it/file";
+const MEDIA: &str = "crates/sockkit-media";
+const CLI: &str = "crates/sockkit-cli/tests/it";
+const SITUATIONS: &str = "crates/sockkit-cli/tests/it/situations.rs";
+const EXAMPLES: &str = "crates/sockkit-examples/tests/it";
+
+/// Situation, folder and file, test.
+#[rustfmt::skip]
+const ROWS: &[(&str, &str, &str, &str)] = &[
+    // Files left out.
+    ("colon, backslash, device names, no UTF-8, folders so named", CLI, "names.rs", "a_folder_of_sixty_awkward_names_arrives_equal"),
+    ("names that only the receiver's system forbids", CLI, "names.rs", "a_receiver_with_the_rules_of_windows_takes_the_rest_and_both_sides_name_what_is_missing"),
+    ("what is left out, counted and in the exit code", CLI, "send_receive.rs", "what_is_left_out_is_counted_and_makes_the_exit_code_on_both_sides"),
+    ("A beside a", FILE, "odd_names.rs", "names_that_differ_by_case_alone_are_two_here"),
+    ("a mode that skips the same and replaces the changed", CLI, "names.rs", "an_update_keeps_what_is_the_same_and_replaces_what_changed"),
+    ("same command again for a folder", CLI, "names.rs", "the_same_command_again_finds_all_of_it_done"),
+    // A second sender.
+    ("busy receiver", CLI, "strangers.rs", "offers_whose_senders_left_are_not_asked_about"),
+    ("sender that waits behind the last transfer", CLI, "strangers.rs", "who_waits_behind_the_last_transfer_is_told_why_it_ends"),
+    ("idle connection at a receiver", CLI, "strangers.rs", "strangers_that_offer_nothing_hold_no_sender_up"),
+    // The command for people and for programs.
+    ("objects for programs", CLI, "output.rs", "each_line_is_an_object_with_json"),
+    ("errors as objects", CLI, "output.rs", "an_error_is_an_object_too"),
+    ("quiet", CLI, "output.rs", "quiet_leaves_results_and_errors"),
+    ("output to a full disk", CLI, "output.rs", "output_that_cannot_be_written_is_a_failure"),
+    ("output to a reader that has gone", CLI, "options.rs", "a_reader_that_has_gone_ends_it_quietly"),
+    ("completions", CLI, "output.rs", "every_shell_gets_a_script"),
+    ("manual pages", CLI, "output.rs", "every_subcommand_has_a_manual_page"),
+    ("standard input and output", CLI, "names.rs", "standard_input_and_output_take_the_place_of_a_file"),
+    ("Ctrl-C", CLI, "send_receive.rs", "ctrl_c_on_either_side_leaves_what_the_next_attempt_goes_on_from"),
+    ("question without a terminal", CLI, "prompt.rs", "without_a_terminal_the_option_that_helps_is_named"),
+    ("yes in Korean", "crates/sockkit-cli/src", "prompt/mod.rs", "a_yes_is_a_yes_and_a_number_where_not_all_was_listed"),
+    ("amounts in K, M, G", "crates/sockkit-cli/src", "units.rs", "units_are_powers_of_1024"),
+    ("options without a value", CLI, "options.rs", "no_value_is_a_number_of_twenty_digits"),
+    ("snapshot over an old picture", CLI, "cam.rs", "a_snapshot_leaves_the_mode_of_the_old_one"),
+    ("firewall on this machine", CLI, "doctor.rs", "a_firewall_that_drops_is_seen_from_inside"),
+    ("machine without a network", CLI, "doctor.rs", "a_machine_without_a_network_is_told_so"),
+    ("name to announce", CLI, "find.rs", "a_file_is_sent_to_a_name"),
+    // The page.
+    ("page under the machine's names", CLI, "viewer.rs", "the_page_is_served_under_the_machines_names_and_those_given"),
+    ("several sources on one page", CLI, "viewer.rs", "several_sources_share_a_page_under_their_names"),
+    ("camera in a browser by one command; page too high", CLI, "page_sizes.rs", "the_page_of_cam_fits_a_laptop_and_a_phone"),
+    // Recordings.
+    ("size that changes while recording", MEDIA, "tests/it/recordings.rs", "another_size_begins_another_file"),
+    ("part of a dead program", MEDIA, "src/sink/record/place.rs", "a_part_is_taken_over_from_the_dead_and_from_no_other"),
+    ("losses without an option", MEDIA, "src/stream/loss.rs", "before_the_first_report_one_in_a_hundred_is_lost"),
+    // The course.
+    ("client of the notes against the default server, and the reverse", EXAMPLES, "video.rs", "the_client_goes_by_the_first_bytes"),
+    ("length in the other order", EXAMPLES, "video.rs", "a_length_in_the_other_order_points_at_the_order"),
+    ("text that came in one piece with its name", EXAMPLES, "file.rs", "a_text_that_came_with_its_name_is_no_success"),
+    ("names where addresses stand, and <broadcast>", "crates/sockkit-examples/src", "lib.rs", "names_stand_where_addresses_do"),
+    // What worked, and must stay.
+    ("twenty thousand files", FILE, "transfer.rs", "ten_thousand_small_files_arrive"),
+    ("a kill at any moment", CLI, "send_receive.rs", "ten_kills_lose_nothing"),
+    ("window without a display", CLI, "window.rs", "without_a_display_it_says_so"),
+    ("stream in ffmpeg and OpenCV", CLI, "viewer.rs", "ffmpeg_opencv_curl_and_python_read_the_stream"),
+];
+
+/// Rows that are played between two machines: each is in the table of situations.
+const PLAYED: &[&str] = &[
+    "no viewer",
+    "no camera",
+    "a camera's address after udp://",
+    "a viewer's address after tcp://",
+    "no route to a group",
+    "no interface for a group",
+    "a broadcast address",
+    "no port on either side",
+    "a port alone",
+    "the address in scp's place",
+    "a page alone",
+    "a page at a port",
+    "several sources without a page",
+    "nobody can be asked",
+    "nobody listens",
+    "no such machine",
+    "a firewall drops TCP",
+    "a firewall drops UDP",
+    "this machine drops",
+    "another machine drops",
+    "another machine is reached",
+    "a link keeps the name that was typed",
+    "a limit in units",
+    "output that cannot be written",
+    "help that cannot be written",
+    "the command's name",
+    "over QUIC",
+];
+
+/// What has no test of its own, and why.
+const ANSWERS: &[(&str, &str)] = &[
+    (
+        "standard output that was closed before the start (>&-)",
+        "Rust opens /dev/null in its place before the program runs, so that writing succeeds",
+    ),
+    (
+        "clips in H.264, mkv, avi and gif",
+        "refused with what to do; H.264 is C++ and its patents concern those who compile it",
+    ),
+    (
+        "motion JPEG in Chromium's <video>",
+        "no browser decodes it in MP4; docs/recording.md says so, and --h264 records what they play",
+    ),
+    (
+        "exit code of a camera that no viewer has answered",
+        "0 if it has sent: Python's receivers of the course never answer; the last line says it",
+    ),
+];
+
+#[test]
+fn every_row_has_its_test() {
+    check_rows(ROWS, ANSWERS);
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let situations = std::fs::read_to_string(root.join(SITUATIONS)).unwrap();
+    for name in PLAYED {
+        let row = format!("here(\"{name}\"");
+        assert!(situations.contains(&row), "{name} is not played");
+    }
+}
