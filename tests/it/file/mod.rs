@@ -25,6 +25,7 @@ mod odd_names;
 mod python;
 mod transfer;
 mod trouble;
+#[cfg(unix)]
 mod web;
 #[cfg(windows)]
 mod windows_names;

@@ -19,7 +19,7 @@ use sockkit::file::{
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream},
+    net::TcpStream,
     task::JoinHandle,
     time::timeout,
 };
@@ -337,7 +337,7 @@ async fn a_stranger_cannot_take_the_places() {
     let giving = Giving::start();
     let mut held = Vec::new();
     for _ in 0..300 {
-        let socket = TcpSocket::new_v4().unwrap();
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
         let connected = socket.connect(giving.server.local_addr()).await;
         held.push(connected.unwrap());

@@ -216,7 +216,7 @@ impl Trust {
         Ok(peer)
     }
 
-    /// Peers that a shown code lets in may be added only up to a limit.
+    /// Peers that a shown code admits may be added only up to a limit.
     fn may_store(
         &self,
         store: &PeerStore,
