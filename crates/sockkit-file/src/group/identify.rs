@@ -24,37 +24,41 @@ pub enum SenderKind<S> {
     Session(Preceded<S>),
 }
 
-/// Waits for the first bytes of the sender, which speaks first.
-///
-/// # Errors
-/// If the connection fails, or ten seconds pass.
+/// Waits for the first bytes of the sender, which speaks first. One that says nothing
+/// for ten seconds, or disconnects, is taken for that of a session, which reports it.
 ///
 /// # Cancel safety
 /// Not cancel safe: dropping the future closes the connection.
-pub async fn identify<S>(mut stream: S) -> io::Result<SenderKind<S>>
+pub async fn identify<S>(mut stream: S) -> SenderKind<S>
 where
     S: AsyncRead + Unpin,
 {
-    let mut first = [0; FIRST_BYTES];
-    match timeout(WITHIN, stream.read_exact(&mut first)).await {
-        Ok(read) => read?,
-        Err(_elapsed) => return Err(io::ErrorKind::TimedOut.into()),
+    let mut first = Vec::with_capacity(FIRST_BYTES);
+    let reading = async {
+        while first.len() < FIRST_BYTES {
+            let mut next = (&mut stream).take((FIRST_BYTES - first.len()) as u64);
+            if !matches!(next.read_buf(&mut first).await, Ok(1..)) {
+                break;
+            }
+        }
     };
+    let _ = timeout(WITHIN, reading).await;
+    let is_group = first.len() == FIRST_BYTES && first.ends_with(MAGIC);
     let stream = Preceded {
         first,
         replayed: 0,
         stream,
     };
-    Ok(match first.ends_with(MAGIC) {
+    match is_group {
         true => SenderKind::Group(stream),
         false => SenderKind::Session(stream),
-    })
+    }
 }
 
 /// A stream whose first bytes were read, and are read once more.
 #[derive(Debug)]
 pub struct Preceded<S> {
-    first: [u8; FIRST_BYTES],
+    first: Vec<u8>,
     replayed: usize,
     stream: S,
 }
@@ -65,13 +69,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Preceded<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let rest = &self.first[self.replayed..];
+        let this = &mut *self;
+        let rest = &this.first[this.replayed..];
         if rest.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+            return Pin::new(&mut this.stream).poll_read(cx, buffer);
         }
         let bytes = rest.len().min(buffer.remaining());
         buffer.put_slice(&rest[..bytes]);
-        self.replayed += bytes;
+        this.replayed += bytes;
         Poll::Ready(Ok(()))
     }
 }
@@ -111,7 +116,7 @@ mod tests {
         let mut hello = SenderSession::new("desk", Manifest::default());
         let hello = hello.poll_transmit().unwrap();
         near.write_all(&hello).await.unwrap();
-        let SenderKind::Session(mut stream) = identify(far).await.unwrap() else {
+        let SenderKind::Session(mut stream) = identify(far).await else {
             panic!("it is a session");
         };
         let mut replayed = vec![0; hello.len()];
@@ -125,7 +130,7 @@ mod tests {
             crate::group::Welcome::new("desk", group, [1; 32], layout, Manifest::default());
         let welcome = crate::group::ToMember::Welcome(Box::new(welcome));
         frames::write(&mut near, &welcome).await.unwrap();
-        let SenderKind::Group(mut stream) = identify(far).await.unwrap() else {
+        let SenderKind::Group(mut stream) = identify(far).await else {
             panic!("it is a group");
         };
         let replayed: crate::group::ToMember = frames::read(&mut stream, 1_000).await.unwrap();

@@ -137,10 +137,18 @@ struct Active {
     spool: Arc<Spool>,
     /// Blocks of an earlier attempt to look at, while there is nothing to restore.
     to_check: VecDeque<u32>,
-    work: Option<(u32, Work, JoinHandle<Result<bool, GroupError>>)>,
+    work: Option<Running>,
     /// Shards to be written.
     unwritten: Vec<(u64, Vec<u8>)>,
     fetching: Option<u32>,
+}
+
+/// Work on a block, on a thread of its own.
+struct Running {
+    block: u32,
+    work: Work,
+    /// Whether the block matches its digest.
+    matches: JoinHandle<Result<bool, GroupError>>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -413,7 +421,7 @@ where
 impl Active {
     /// Whether blocks of an earlier attempt remain to be looked at.
     fn is_checking(&self) -> bool {
-        let checks = |(_, work, _): &(u32, Work, _)| *work == Work::Check;
+        let checks = |running: &Running| running.work == Work::Check;
         !self.to_check.is_empty() || self.work.as_ref().is_some_and(checks)
     }
 
@@ -471,13 +479,21 @@ impl Active {
                 .map(|index| self.protocol.has(ShardId { block, index }))
                 .collect();
             let task = spawn_blocking(move || restore_block(&spool, &layout, &digests, block, has));
-            self.work = Some((block, Work::Restore, task));
+            self.work = Some(Running {
+                block,
+                work: Work::Restore,
+                matches: task,
+            });
             return;
         }
         while let Some(block) = self.to_check.pop_front() {
             if !self.protocol.is_verified(block) {
                 let task = spawn_blocking(move || check_block(&spool, &layout, &digests, block));
-                self.work = Some((block, Work::Check, task));
+                self.work = Some(Running {
+                    block,
+                    work: Work::Check,
+                    matches: task,
+                });
                 return;
             }
         }
@@ -487,11 +503,12 @@ impl Active {
 /// The result of the work in progress. Cancel safe.
 async fn worked(active: &mut Option<Active>) -> (u32, Work, Result<bool, GroupError>) {
     let work = active.as_mut().and_then(|active| active.work.as_mut());
-    let Some((block, work, task)) = work else {
+    let Some(running) = work else {
         return std::future::pending().await;
     };
-    let matches = task.await.unwrap_or(Err(GroupError::Worker));
-    let done = (*block, *work, matches);
+    let matches = (&mut running.matches).await;
+    let matches = matches.unwrap_or(Err(GroupError::Worker));
+    let done = (running.block, running.work, matches);
     if let Some(active) = active {
         active.work = None;
     }
