@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 use sockkit::{
     file::{Arrival, FailedHandshake, Offer, Queue, QueuedPeer, Turn, refusal, session::Abort},
     link::{
-        Address, Connection, DialError, Handle, Node, Scheme, discovery::Announcement,
+        Acceptor, Address, Connection, DialError, Handle, Node, Scheme, discovery::Announcement,
         pairing::PairingError,
     },
 };
@@ -111,7 +111,21 @@ pub(crate) async fn listen<P: QueuedPeer<Stream = Connection>>(
             .node(node)
             .plain_refusal(&refusal(P::ROLE, Abort::Plain));
     }
-    let acceptor = meeting.bind(&node, secure.is_none()).await?;
+    let (acceptor, code) = open(&node, meeting, purpose, secure, goodbye).await?;
+    let mut queue = Queue::start(acceptor, config);
+    goodbye.remember_end(queue.end());
+    Ok(Waiting { queue, code })
+}
+
+/// Listens with `node`, announces that, and prints the line for the other side.
+pub(crate) async fn open(
+    node: &Node,
+    meeting: &Meeting,
+    purpose: Purpose,
+    secure: Option<Secure>,
+    goodbye: &CloseWaiter,
+) -> anyhow::Result<(Acceptor, Option<Shown>)> {
+    let acceptor = meeting.bind(node, secure.is_none()).await?;
     let address = acceptor.address();
     say_listening(&address);
     let is_found = !meeting.no_announce && !acceptor.local_addr().ip().is_loopback();
@@ -143,9 +157,7 @@ pub(crate) async fn listen<P: QueuedPeer<Stream = Connection>>(
             None
         }
     };
-    let mut queue = Queue::start(acceptor, config);
-    goodbye.remember_end(queue.end());
-    Ok(Waiting { queue, code })
+    Ok((acceptor, code))
 }
 
 /// Prints the address, and the one that others type if it is a wildcard.

@@ -30,6 +30,7 @@ mod key;
 mod link;
 mod logging;
 mod man;
+mod many;
 mod meeting;
 mod options;
 mod outgoing;

@@ -1,9 +1,10 @@
 //! `sockkit receive`.
 
 use std::{
-    fs,
+    env, fs,
     future::pending,
     io,
+    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,12 +13,19 @@ use anyhow::{Context, bail};
 use sockkit::{
     file::{
         Destination, NameRules, Offer, OnConflict, Planned, QueuePermit, ReceiveConfig,
-        ReceiveError, Summary, escape_path, receive,
+        ReceiveError, Summary, escape_path,
+        group::{GroupError, JoinConfig, SenderKind, identify, join},
+        receive,
         session::{Abort, Limits, RefuseReason},
     },
+    interfaces::InterfaceSelector,
     link::{Connection, discovery::Role, pairing::Uses, trust::Right},
+    multicast::Via,
 };
-use tokio::time::sleep;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{sleep, timeout},
+};
 
 use crate::{
     address::shown,
@@ -184,12 +192,19 @@ async fn receive_from(
     goodbye.remember(&connection);
     let address = link::shown_peer(&connection, &shown(&at));
     let waiting = format!("waiting for an offer from {address}");
-    // The sender's user may be asked first.
-    let config = config.offer_timeout(OFFER_TIMEOUT);
-    let incoming = transfer::patiently(&waiting, receive(connection, &config)).await?;
-    match receive_one(incoming, &address, None, target, args).await? {
-        Ended::Received => Ok(()),
-        Ended::Left => bail!("nothing was received"),
+    let local = connection.local_ip();
+    match identify(connection).await {
+        SenderKind::Group(connection) => {
+            receive_from_group(connection, local, &address, config, target, args).await
+        }
+        SenderKind::Session(connection) => {
+            // The sender's user may be asked first.
+            let config = config.offer_timeout(OFFER_TIMEOUT);
+            let incoming = transfer::patiently(&waiting, receive(connection, &config)).await?;
+            let ended = receive_one(incoming, &address, None, target, args).await;
+            ended.and_then(Ended::into_result)
+        }
+        _ => bail!("{address} is of a later version"),
     }
 }
 
@@ -211,6 +226,11 @@ async fn receive_from_browser(
     browser::receive(config, &args.page, &wishes).await
 }
 
+/// What a sender is connected by.
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
 /// Destination of the received files.
 enum Target {
     Folder(Destination),
@@ -228,7 +248,7 @@ impl Target {
         Ok(Self::Folder(folder))
     }
 
-    async fn accept(&self, incoming: Offer<Connection>) -> anyhow::Result<Summary> {
+    async fn accept<S: Stream>(&self, incoming: Offer<S>) -> anyhow::Result<Summary> {
         match self {
             Self::Folder(destination) => Ok(incoming.accept(destination).await?),
             Self::Output => {
@@ -242,7 +262,7 @@ impl Target {
     }
 
     /// The planned outcome of each entry.
-    fn plan(&self, incoming: &Offer<Connection>) -> Vec<Planned> {
+    fn plan<S: Stream>(&self, incoming: &Offer<S>) -> Vec<Planned> {
         match self {
             // Accesses the disk for each entry.
             Self::Folder(folder) => tokio::task::block_in_place(|| incoming.plan(folder)),
@@ -280,8 +300,54 @@ enum Ended {
     Left,
 }
 
-async fn receive_one(
-    mut incoming: Offer<Connection>,
+impl Ended {
+    fn into_result(self) -> anyhow::Result<()> {
+        match self {
+            Self::Received => Ok(()),
+            Self::Left => bail!("nothing was received"),
+        }
+    }
+}
+
+/// Joins the group of a `sockkit send --many`.
+async fn receive_from_group<S: Stream + Send + 'static>(
+    connection: S,
+    local: Option<IpAddr>,
+    address: &str,
+    config: ReceiveConfig,
+    target: &Target,
+    args: &Args,
+) -> anyhow::Result<()> {
+    let spool = match target {
+        Target::Folder(folder) => folder.clone(),
+        Target::Output => {
+            Destination::open(env::temp_dir()).context("cannot use a temporary folder")?
+        }
+    };
+    let via = local.map_or(Via::Route, |ip| {
+        Via::Interface(InterfaceSelector::Address(ip))
+    });
+    let joining = JoinConfig::new(spool).name(transfer::own_name()).via(via);
+    let mut joined = join(connection, joining).await?;
+    // The group may wait for others; the connection to it has its own timeouts.
+    let config = config
+        .idle_timeout(GROUP_TIMEOUT)
+        .stall_timeout(GROUP_TIMEOUT);
+    let incoming = receive(joined.stream, &config).await?;
+    let received = receive_one(incoming, address, None, target, args).await;
+    let transfer = timeout(FAREWELL, &mut joined.transfer).await;
+    let received = received.and_then(Ended::into_result);
+    match (received, transfer) {
+        // What happened to the group is why the session saw its source fail.
+        (Err(_), Ok(Ok(Err(error)))) if !matches!(error, GroupError::Session(_)) => {
+            Err(anyhow::Error::new(error).context(format!("transfer from {address} failed")))
+        }
+        (received, _) => received,
+    }
+}
+
+async fn receive_one<S: Stream>(
+    mut incoming: Offer<S>,
     address: &str,
     place: Option<&QueuePermit>,
     target: &Target,
@@ -342,8 +408,8 @@ fn time_to_begin(compared_bytes: u64) -> Duration {
 }
 
 /// Returns the question, and how many bytes must be compared before the transfer.
-fn show(
-    incoming: &Offer<Connection>,
+fn show<S: Stream>(
+    incoming: &Offer<S>,
     address: &str,
     target: &Target,
     args: &Args,
@@ -399,6 +465,11 @@ const TIME_TO_BEGIN: Duration = Duration::from_secs(60);
 /// That of a slow disk, as assumed by `ReceiveConfig::stall_timeout`.
 const COMPARED_BYTES_A_SECOND: u64 = 10_000_000;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A class may take its time to gather.
+const GROUP_TIMEOUT: Duration = Duration::from_secs(24 * 3_600);
+/// To tell the sender that everything is here.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Time for the sender's user to decide.
 const OFFER_TIMEOUT: Duration = Duration::from_secs(3600);

@@ -301,7 +301,7 @@ fn per_second(bytes: u64, elapsed: Duration) -> u64 {
     bytes.saturating_mul(1_000) / millis
 }
 
-fn style() -> ProgressStyle {
+pub(crate) fn style() -> ProgressStyle {
     ProgressStyle::with_template(
         "{wide_msg} {bytes}/{total_bytes} {bytes_per_sec} {eta} [{bar:20}]",
     )

@@ -57,6 +57,14 @@ pub(crate) fn can_ask(yes: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Waits for a line.
+///
+/// # Errors
+/// If there is no terminal.
+pub(crate) async fn enter(text: &str) -> anyhow::Result<()> {
+    keyboard::ask(text).await.map(|_line| ())
+}
+
 /// Width of the terminal, in columns.
 fn columns() -> usize {
     #[cfg(unix)]

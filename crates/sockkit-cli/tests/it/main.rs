@@ -20,6 +20,8 @@ mod doctor;
 mod find;
 mod key;
 #[cfg(target_os = "linux")]
+mod many;
+#[cfg(target_os = "linux")]
 mod names;
 mod options;
 mod output;

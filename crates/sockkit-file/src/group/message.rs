@@ -101,7 +101,7 @@ pub struct MessageError {
     pub kind: u8,
 }
 
-const MAGIC: &[u8; 4] = b"SKFG";
+pub(super) const MAGIC: &[u8; 4] = b"SKFG";
 const VERSION: u16 = 1;
 
 mod kind {
@@ -181,8 +181,11 @@ impl ToMember {
 }
 
 impl ToSender {
-    /// Longest message, with its kind: a report on every block.
-    pub const MAX_BYTES: u32 = 2 << 20;
+    /// Longest message about `blocks` blocks, with its kind: a report on each of
+    /// them.
+    pub fn max_bytes(blocks: u32) -> u32 {
+        4_096 + blocks.saturating_mul(6)
+    }
 
     /// Appends the message as a frame.
     pub fn encode(&self, out: &mut Vec<u8>) {
@@ -396,7 +399,7 @@ fn take_fetch(input: &mut &[u8]) -> Option<ToSender> {
 }
 
 /// Length of what follows, in front of each message.
-const LENGTH_BYTES: usize = 4;
+pub(super) const LENGTH_BYTES: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -7,26 +7,45 @@
 //! members have. A member can therefore disturb the others, but not make them
 //! accept other bytes.
 //!
+//! [`GroupOffer::send`] sends to a group, and [`join`] receives from one.
 //! [`GroupSender`] and [`GroupReceiver`] are the two halves of the protocol; they
 //! are pure.
 //!
 //! # Source
 //! `docs/wire/group.md`.
 
+mod bundle;
+mod error;
+mod frames;
+mod identify;
 mod layout;
+mod member;
 mod message;
 mod packet;
+mod receive;
 mod receiver;
 mod repair;
+mod send;
 mod sender;
 #[cfg(test)]
 mod simulated;
+mod source;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
+    bundle::ReadError,
+    error::GroupError,
+    identify::{Preceded, SenderKind, identify},
     layout::{Layout, LayoutError, ShardId},
     message::{MessageError, ToMember, ToSender, Welcome},
     packet::{GroupKey, OVERHEAD_BYTES, Opened},
+    receive::{JoinConfig, JoinedGroup, join},
     receiver::{BlockChanged, GroupReceiver, Request},
     repair::{parity, restore},
+    send::{
+        GroupEvent, GroupOffer, GroupSendConfig, GroupSummary, MemberOutcome, MemberSummary,
+        OnGroupEvent,
+    },
     sender::{GroupSender, InvalidReport, Lack, MemberId, Step},
 };

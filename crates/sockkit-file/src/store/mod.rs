@@ -6,12 +6,16 @@ mod folder;
 mod part;
 mod plan;
 mod source;
+#[cfg(feature = "group")]
+mod spool;
 mod stale;
 mod sync;
 mod whole;
 
-#[cfg(feature = "web")]
+#[cfg(any(feature = "group", feature = "web"))]
 pub(crate) use self::folder::FileExt;
+#[cfg(feature = "group")]
+pub(crate) use self::spool::Spool;
 pub use self::{
     destination::{Destination, OnConflict},
     plan::Planned,

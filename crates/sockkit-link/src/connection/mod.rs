@@ -210,7 +210,7 @@ impl Connection {
     }
 
     /// The local IP address, if the system reports it.
-    pub(crate) fn local_ip(&self) -> Option<IpAddr> {
+    pub fn local_ip(&self) -> Option<IpAddr> {
         let tcp = self.lock();
         let address = tcp.tcp()?.get_ref().local_addr().ok()?;
         Some(canonical(address).ip())

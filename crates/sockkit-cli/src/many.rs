@@ -1,0 +1,253 @@
+//! `sockkit send --many`: one pass of multicast for a whole class.
+
+use std::{
+    io::IsTerminal,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use anyhow::{Context, bail};
+use indicatif::{HumanBytes, ProgressBar};
+use sockkit::{
+    file::{
+        FileSet,
+        group::{
+            GroupEvent, GroupOffer, GroupSendConfig, GroupSummary, MemberOutcome, MemberSummary,
+            OnGroupEvent,
+        },
+    },
+    interfaces::InterfaceSelector,
+    link::{Acceptor, Connection, Node, pairing::Uses},
+};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::spawn_blocking,
+};
+
+use crate::{
+    link::{self, CloseWaiter},
+    meeting::Meeting,
+    prompt,
+    say::say,
+    secure::{self, Purpose, Shown},
+    send, transfer,
+};
+
+/// Options of `send --many`.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "To many")]
+pub(crate) struct Many {
+    /// Send to many receivers in one pass, by multicast: each of them types the line
+    /// that is shown here
+    #[arg(long, conflicts_with_all = ["to", "name", "web"])]
+    pub(crate) many: bool,
+    /// Start when so many receivers have accepted [default: when Enter is pressed]
+    #[arg(long, value_name = "COUNT", requires = "many")]
+    members: Option<u32>,
+    /// Send at most this many megabits per second
+    #[arg(long, value_name = "MBIT", requires = "many", default_value_t = 80)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    rate: u64,
+}
+
+/// Sends `paths` to everyone who joins.
+pub(crate) async fn send(
+    paths: Vec<PathBuf>,
+    many: Many,
+    meeting: Meeting,
+    goodbye: &CloseWaiter,
+) -> anyhow::Result<()> {
+    if many.members.is_none() && !std::io::stdin().is_terminal() {
+        bail!("there is no terminal on which Enter could start it: add --members COUNT");
+    }
+    let secure = meeting.secure.listen(MEMBERS).await?;
+    let Some(secure) = secure else {
+        bail!("--many hands out a key, so it needs encryption: leave out --plain");
+    };
+    let offer = spawn_blocking(move || prepare(paths));
+    let offer = offer.await.context("reading the files was cancelled")??;
+    let node = secure.node(Node::default().max_connections(MAX_MEMBERS));
+    let (acceptor, code) = link::open(&node, &meeting, MEMBERS, Some(secure), goodbye).await?;
+    let mut door = Door { acceptor, code };
+    let (label, first) = door.next().await?;
+    let summary = transfer(offer, &many, door, (label, first)).await?;
+    conclude(&summary)
+}
+
+fn prepare(paths: Vec<PathBuf>) -> anyhow::Result<GroupOffer> {
+    let files = FileSet::gather(&paths)?;
+    for skipped in files.skipped() {
+        let path = sockkit::file::escape_path(&skipped.path);
+        eprintln!("skipping {path}: {}", skipped.reason);
+    }
+    if files.manifest().entries.is_empty() {
+        bail!("nothing to send");
+    }
+    eprintln!("offering {}", transfer::count(files.manifest()));
+    Ok(GroupOffer::prepare(files)?)
+}
+
+/// Where members come in.
+struct Door {
+    acceptor: Acceptor,
+    code: Option<Shown>,
+}
+
+impl Door {
+    /// The next member, and how it is called.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn next(&mut self) -> anyhow::Result<(String, Connection)> {
+        loop {
+            tokio::select! {
+                biased;
+                event = secure::next(&mut self.code) => {
+                    let event = event?;
+                    if let Some(code) = &self.code {
+                        code.tell(&event);
+                    }
+                }
+                accepted = self.acceptor.accept() => {
+                    let connection = accepted.context("cannot accept")?;
+                    link::warn_of_namesakes(&connection);
+                    let address = connection.peer_addr().to_string();
+                    return Ok((link::shown_peer(&connection, &address), connection));
+                }
+            }
+        }
+    }
+}
+
+async fn transfer(
+    offer: GroupOffer,
+    many: &Many,
+    mut door: Door,
+    (label, first): (String, Connection),
+) -> anyhow::Result<GroupSummary> {
+    let crowd = Arc::new(Crowd::default());
+    let bar = ProgressBar::no_length().with_style(transfer::style());
+    let mut config = GroupSendConfig::random()
+        .context("cannot choose a group")?
+        .name(transfer::own_name())
+        .bits_per_second(many.rate * 1_000_000)
+        .on_event(show_events(
+            bar.clone(),
+            Arc::clone(&crowd),
+            offer.manifest().total_bytes(),
+        ));
+    // Multicast leaves where the members are.
+    if let Some(ip) = first.local_ip() {
+        config = config.outgoing(InterfaceSelector::Address(ip));
+    }
+    let (admit, admitted) = mpsc::channel(1);
+    let sending = offer.send(config, admitted, crowd.complete(many.members));
+    let admitting = async {
+        admit.send((first, label)).await.ok();
+        loop {
+            let (label, connection) = door.next().await?;
+            admit.send((connection, label)).await.ok();
+        }
+    };
+    let sent = tokio::select! {
+        sent = sending => sent,
+        failed = admitting => {
+            let failed: anyhow::Result<()> = failed;
+            failed?;
+            bail!("cannot accept")
+        }
+    };
+    bar.finish_and_clear();
+    Ok(sent?)
+}
+
+/// How many have accepted.
+#[derive(Default)]
+struct Crowd {
+    ready: AtomicU32,
+    more: Notify,
+}
+
+impl Crowd {
+    /// Returns when it is to start: with so many, or at a key.
+    async fn complete(&self, members: Option<u32>) {
+        match members {
+            Some(members) => {
+                while self.ready.load(Ordering::Relaxed) < members {
+                    self.more.notified().await;
+                }
+            }
+            None => {
+                while self.ready.load(Ordering::Relaxed) == 0 {
+                    self.more.notified().await;
+                }
+                if prompt::enter("press Enter to start\n").await.is_err() {
+                    std::future::pending().await
+                }
+            }
+        }
+    }
+}
+
+fn show_events(bar: ProgressBar, crowd: Arc<Crowd>, total_bytes: u64) -> OnGroupEvent {
+    OnGroupEvent::new(move |event| match event {
+        GroupEvent::Ready { member } => {
+            let ready = crowd.ready.fetch_add(1, Ordering::Relaxed) + 1;
+            crowd.more.notify_one();
+            bar.suspend(|| eprintln!("{member} has accepted ({ready})"));
+        }
+        GroupEvent::Deaf { member } => bar.suspend(|| {
+            eprintln!("{member} does not hear the group; it is served over its own connection");
+        }),
+        GroupEvent::Sent { bytes } => {
+            if bar.length().is_none() {
+                bar.set_length(total_bytes);
+                bar.reset_elapsed();
+            }
+            bar.inc(bytes);
+        }
+        GroupEvent::Over => bar.set_message("all sent; waiting for the last"),
+        GroupEvent::Ended { member } => bar.suspend(|| eprintln!("{}", line(&member))),
+        _ => {}
+    })
+}
+
+fn line(member: &MemberSummary) -> String {
+    let label = &member.label;
+    match &member.outcome {
+        MemberOutcome::Complete => format!("{label} has everything"),
+        MemberOutcome::Without(1) => format!("{label} has everything but 1 file"),
+        MemberOutcome::Without(files) => format!("{label} has everything but {files} files"),
+        MemberOutcome::Failed(why) => format!("{label} does not have everything: {why}"),
+        _ => format!("{label} has ended"),
+    }
+}
+
+/// The members that lack something, and the exit code.
+fn conclude(summary: &GroupSummary) -> anyhow::Result<()> {
+    let is_complete = |member: &&MemberSummary| member.outcome == MemberOutcome::Complete;
+    let complete = summary.members.iter().filter(is_complete).count();
+    let all = summary.members.len();
+    say!(
+        "{complete} of {all} have everything; multicast {}, fetched {}",
+        HumanBytes(summary.multicast_bytes),
+        HumanBytes(summary.fetched_bytes)
+    );
+    if complete == all {
+        return Ok(());
+    }
+    for member in summary.members.iter().filter(|member| !is_complete(member)) {
+        say!("{}", line(member));
+    }
+    bail!("not everyone has everything; start again, and those join who lack something");
+}
+
+/// What the connections to members are for.
+const MEMBERS: Purpose = Purpose {
+    uses: Uses::Many,
+    ..send::RECEIVER
+};
+const MAX_MEMBERS: usize = 256;

@@ -1,0 +1,715 @@
+//! Sends files to a group: UDP multicast, and a connection for each member.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt, io,
+    net::SocketAddr,
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use sockkit_core::{interfaces::InterfaceSelector, multicast::MulticastEndpoint};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc,
+    task::spawn_blocking,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    GroupError, GroupKey, GroupSender, Layout, MemberId, OVERHEAD_BYTES, ShardId, Step, ToMember,
+    ToSender, Welcome, bundle::Bundle, member, parity,
+};
+use crate::{Digest, FileSet, Manifest};
+
+/// Settings for sending to a group.
+#[derive(Clone, Debug)]
+#[must_use = "a config does nothing until something is sent with it"]
+pub struct GroupSendConfig {
+    pub(super) name: String,
+    group: SocketAddr,
+    outgoing: Option<InterfaceSelector>,
+    bits_per_second: u64,
+    on_event: OnGroupEvent,
+}
+
+impl GroupSendConfig {
+    /// Sends to a random address of the local scope, 239.255.0.0/16, and a random
+    /// port.
+    ///
+    /// # Errors
+    /// If the system's random source fails.
+    pub fn random() -> io::Result<Self> {
+        let mut random = [0; 4];
+        getrandom::fill(&mut random)?;
+        let [a, b, port @ ..] = random;
+        // Where the system takes ports for connections from, others are used.
+        let port = 0x4000 | u16::from_be_bytes(port) & 0x3fff;
+        Ok(Self::to(([239, 255, a, b], port).into()))
+    }
+
+    /// Sends to this multicast address and port.
+    pub fn to(group: SocketAddr) -> Self {
+        Self {
+            name: String::new(),
+            group,
+            outgoing: None,
+            bits_per_second: DEFAULT_BITS_PER_SECOND,
+            on_event: OnGroupEvent::default(),
+        }
+    }
+
+    /// Display name shown to the users at the members. Default: empty.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The interface on which to multicast. Default: that of the route.
+    pub fn outgoing(mut self, interface: InterfaceSelector) -> Self {
+        self.outgoing = Some(interface);
+        self
+    }
+
+    /// Maximum rate in bits per second on an Ethernet. Less is used while most
+    /// members lose much. Default: 80 Mbit/s.
+    pub fn bits_per_second(mut self, bits_per_second: u64) -> Self {
+        self.bits_per_second = bits_per_second.max(MIN_BITS_PER_SECOND);
+        self
+    }
+
+    /// Callback for events. Default: none.
+    pub fn on_event(mut self, on_event: OnGroupEvent) -> Self {
+        self.on_event = on_event;
+        self
+    }
+}
+
+/// A callback for [`GroupEvent`]s, which must not block.
+#[derive(Clone, Default)]
+pub struct OnGroupEvent(Option<Arc<dyn Fn(GroupEvent) + Send + Sync>>);
+
+impl OnGroupEvent {
+    /// Calls `told` for each event.
+    pub fn new(told: impl Fn(GroupEvent) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(told)))
+    }
+
+    fn tell(&self, event: GroupEvent) {
+        if let Some(told) = &self.0 {
+            told(event);
+        }
+    }
+}
+
+impl fmt::Debug for OnGroupEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnGroupEvent").finish_non_exhaustive()
+    }
+}
+
+/// What happened while sending to a group. `member` is the label with which it
+/// was admitted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum GroupEvent {
+    /// A member has accepted the offer.
+    Ready {
+        /// Which member.
+        member: String,
+    },
+    /// A member does not hear the group, and is served over its connection.
+    Deaf {
+        /// Which member.
+        member: String,
+    },
+    /// A member has ended.
+    Ended {
+        /// Which member, and how.
+        member: MemberSummary,
+    },
+    /// Bytes of files were multicast for the first time.
+    Sent {
+        /// How many.
+        bytes: u64,
+    },
+    /// Everything was multicast, with repairs; members fetch what they still lack.
+    Over,
+}
+
+/// How a member ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct MemberSummary {
+    /// The label with which it was admitted.
+    pub label: String,
+    /// Its outcome.
+    pub outcome: MemberOutcome,
+}
+
+/// Outcome of one member.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum MemberOutcome {
+    /// It has everything, verified.
+    Complete,
+    /// It has everything but so many files, which it refused or could not keep.
+    Without(u32),
+    /// It disconnected, or was given up, for this reason.
+    Failed(String),
+}
+
+/// Result of a transfer to a group.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct GroupSummary {
+    /// Every member that was admitted, in order.
+    pub members: Vec<MemberSummary>,
+    /// Bytes of the datagrams that were multicast.
+    pub multicast_bytes: u64,
+    /// Bytes of files that members fetched over their connections.
+    pub fetched_bytes: u64,
+}
+
+/// Files that have been read once, so that their digests are known.
+#[derive(Debug)]
+pub struct GroupOffer {
+    bundle: Arc<Mutex<Bundle>>,
+    manifest: Manifest,
+    layout: Layout,
+    digests: Vec<Digest>,
+}
+
+impl GroupOffer {
+    /// Reads the files. Call it from a blocking thread, because it reads all of them.
+    ///
+    /// # Errors
+    /// If one cannot be read, or they are too large.
+    pub fn prepare(files: FileSet) -> Result<Self, GroupError> {
+        let layout = Layout::new(files.manifest().total_bytes())?;
+        let mut bundle = Bundle::new(files, layout);
+        let digests = bundle.digest()?;
+        Ok(Self {
+            manifest: bundle.manifest().clone(),
+            bundle: Arc::new(Mutex::new(bundle)),
+            layout,
+            digests,
+        })
+    }
+
+    /// What is offered.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Sends to everyone that is admitted. Each comes with a label, for events
+    /// and the summary. Multicasting begins when `start` is ready; who is
+    /// admitted later fetches what it missed. Ends when every member has.
+    ///
+    /// The streams must be authenticated and encrypted: they carry the key of the
+    /// group.
+    ///
+    /// # Errors
+    /// If nothing can be sent, or a file changed. What happens to a member
+    /// is in the summary.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future ends all connections.
+    pub async fn send<S>(
+        self,
+        config: GroupSendConfig,
+        mut admitted: mpsc::Receiver<(S, String)>,
+        start: impl Future<Output = ()>,
+    ) -> Result<GroupSummary, GroupError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let mut sending = Sending::new(self, config)?;
+        let mut start = std::pin::pin!(start);
+        loop {
+            let next = sending.advance().await?;
+            if sending.is_finished() {
+                return Ok(sending.into_summary().await);
+            }
+            tokio::select! {
+                biased;
+                event = sending.events.recv() => {
+                    let (id, event) = event.ok_or(GroupError::Worker)?;
+                    sending.on_event(id, event);
+                }
+                Some((stream, label)) = admitted.recv() => sending.admit(stream, label),
+                () = &mut start, if !sending.started => sending.started = true,
+                () = sleep_until(next) => {}
+            }
+        }
+    }
+}
+
+/// A transfer in progress.
+struct Sending {
+    offer: GroupOffer,
+    config: GroupSendConfig,
+    endpoint: MulticastEndpoint,
+    key: GroupKey,
+    protocol: GroupSender,
+    counter: u64,
+    members: BTreeMap<MemberId, Member>,
+    events: mpsc::Receiver<(MemberId, member::Event)>,
+    to_events: mpsc::Sender<(MemberId, member::Event)>,
+    next_id: u64,
+    started: bool,
+    over: bool,
+    next_send: Instant,
+    /// When something was multicast last.
+    sent_at: Instant,
+    block: Option<Loaded>,
+    fetches: VecDeque<(MemberId, u32, Vec<Range<u16>>)>,
+    summary: GroupSummary,
+}
+
+struct Member {
+    label: String,
+    task: member::Handle,
+    ready: bool,
+    hears: bool,
+    fetching: bool,
+    fetched_bytes: u64,
+    /// When it last did something other than saying that it is alive.
+    active_at: Instant,
+    ended: bool,
+    /// Its place in the summary.
+    place: usize,
+}
+
+/// The block that is being sent.
+struct Loaded {
+    block: u32,
+    data: Vec<u8>,
+    parity: Vec<u8>,
+}
+
+impl Sending {
+    fn new(offer: GroupOffer, config: GroupSendConfig) -> Result<Self, GroupError> {
+        let any = match config.group {
+            SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
+            SocketAddr::V6(_) => SocketAddr::from(([0_u16; 8], 0)),
+        };
+        let endpoint = MulticastEndpoint::bind(any)?;
+        if let Some(interface) = &config.outgoing {
+            endpoint.set_outgoing(interface)?;
+        }
+        let (to_events, events) = mpsc::channel(EVENTS);
+        let now = Instant::now();
+        Ok(Self {
+            protocol: GroupSender::new(offer.layout),
+            offer,
+            config,
+            endpoint,
+            key: GroupKey::random().map_err(GroupError::Random)?,
+            counter: 0,
+            members: BTreeMap::new(),
+            events,
+            to_events,
+            next_id: 0,
+            started: false,
+            over: false,
+            next_send: now,
+            sent_at: now,
+            block: None,
+            fetches: VecDeque::new(),
+            summary: GroupSummary::default(),
+        })
+    }
+
+    fn admit<S>(&mut self, stream: S, label: String)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        self.next_id += 1;
+        let id = MemberId(self.next_id);
+        let welcome = Welcome::new(
+            &self.config.name,
+            self.config.group,
+            *self.key.secret(),
+            self.offer.layout,
+            self.offer.manifest.clone(),
+        );
+        let task = member::spawn(
+            stream,
+            id,
+            self.to_events.clone(),
+            Arc::clone(&self.offer.bundle),
+            ToSender::max_bytes(self.offer.layout.blocks()),
+        );
+        task.tell(ToMember::Welcome(Box::new(welcome)));
+        for digests in self.offer.digests.chunks(DIGESTS_A_MESSAGE) {
+            task.tell(ToMember::Digests(digests.to_vec()));
+        }
+        if self.over {
+            task.tell(ToMember::Over);
+        }
+        let failed = MemberOutcome::Failed("it has not accepted".to_owned());
+        self.summary.members.push(MemberSummary {
+            label: label.clone(),
+            outcome: failed,
+        });
+        self.members.insert(
+            id,
+            Member {
+                label,
+                task,
+                ready: false,
+                hears: true,
+                fetching: false,
+                fetched_bytes: 0,
+                active_at: Instant::now(),
+                ended: false,
+                place: self.summary.members.len() - 1,
+            },
+        );
+    }
+
+    fn on_event(&mut self, id: MemberId, event: member::Event) {
+        let handled = match event {
+            member::Event::Said(ToSender::Ready) => self.on_ready(id),
+            member::Event::Said(ToSender::Report { round, lacks }) => {
+                self.touch(id);
+                let reported = self.protocol.on_report(id, round, lacks);
+                reported.map_err(|_| "a report that makes no sense")
+            }
+            member::Event::Said(ToSender::Fetch { block, ranges }) => {
+                self.on_fetch(id, block, ranges)
+            }
+            member::Event::Said(ToSender::Done { without }) => {
+                let outcome = match without {
+                    0 => MemberOutcome::Complete,
+                    files => MemberOutcome::Without(files),
+                };
+                if let Some(member) = self.members.get(&id) {
+                    member.task.tell(ToMember::Finished);
+                }
+                self.end(id, outcome);
+                Ok(())
+            }
+            member::Event::Said(ToSender::Working | ToSender::Hello(_)) => Ok(()),
+            member::Event::Served => {
+                self.touch(id);
+                if let Some(member) = self.members.get_mut(&id) {
+                    member.fetching = false;
+                }
+                Ok(())
+            }
+            member::Event::Gone(why) => {
+                self.end(id, MemberOutcome::Failed(why));
+                Ok(())
+            }
+        };
+        if let Err(why) = handled {
+            self.end(id, MemberOutcome::Failed(why.to_owned()));
+        }
+    }
+
+    fn touch(&mut self, id: MemberId) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.active_at = Instant::now();
+        }
+    }
+
+    fn on_ready(&mut self, id: MemberId) -> Result<(), &'static str> {
+        self.touch(id);
+        let Some(member) = self.members.get_mut(&id).filter(|member| !member.ended) else {
+            return Ok(());
+        };
+        if !member.ready {
+            member.ready = true;
+            self.protocol.join(id);
+            let member = member.label.clone();
+            self.config.on_event.tell(GroupEvent::Ready { member });
+        }
+        Ok(())
+    }
+
+    fn on_fetch(
+        &mut self,
+        id: MemberId,
+        block: u32,
+        ranges: Vec<Range<u16>>,
+    ) -> Result<(), &'static str> {
+        self.touch(id);
+        let shards = self.offer.layout.data_shards(block);
+        if ranges.is_empty() || ranges.iter().any(|range| range.end > shards) {
+            return Err("it asked for shards that are not there");
+        }
+        let count: usize = ranges.iter().map(ExactSizeIterator::len).sum();
+        let bytes = (count * self.offer.layout.shard_bytes()) as u64;
+        let limit = MAX_FETCHES * (self.offer.layout.total_bytes() + bytes);
+        let Some(member) = self.members.get_mut(&id) else {
+            return Ok(());
+        };
+        if member.fetching || !member.ready {
+            return Err("it asked for more before it had an answer");
+        }
+        member.fetched_bytes += bytes;
+        if member.fetched_bytes > limit {
+            return Err("it asked for the same again and again");
+        }
+        member.fetching = true;
+        if !self.over && std::mem::take(&mut member.hears) {
+            self.protocol.leave(id);
+            let member = member.label.clone();
+            self.config.on_event.tell(GroupEvent::Deaf { member });
+        }
+        self.fetches.push_back((id, block, ranges));
+        Ok(())
+    }
+
+    fn end(&mut self, id: MemberId, outcome: MemberOutcome) {
+        self.protocol.leave(id);
+        self.fetches.retain(|(fetching, ..)| *fetching != id);
+        let Some(member) = self.members.get_mut(&id).filter(|member| !member.ended) else {
+            return;
+        };
+        member.ended = true;
+        member.task.finish();
+        let summary = MemberSummary {
+            label: member.label.clone(),
+            outcome,
+        };
+        self.summary.members[member.place] = summary.clone();
+        let event = GroupEvent::Ended { member: summary };
+        self.config.on_event.tell(event);
+    }
+
+    /// Does what is due, and returns when something is due again.
+    async fn advance(&mut self) -> Result<Instant, GroupError> {
+        self.serve();
+        self.give_up_idle();
+        let now = Instant::now();
+        if self.started && !self.over && now >= self.next_send {
+            self.step(now).await?;
+        }
+        if !self.over && self.sent_at + BEACON <= now {
+            self.multicast(None).await?;
+        }
+        Ok(match (self.started, self.over) {
+            (true, false) => self.next_send,
+            (false, _) => self.sent_at + BEACON,
+            (true, true) => now + LOOK_AGAIN,
+        })
+    }
+
+    /// Multicasts a few shards, or polls.
+    async fn step(&mut self, now: Instant) -> Result<(), GroupError> {
+        let mut shards = Vec::with_capacity(BATCH);
+        while shards.len() < BATCH {
+            match self.protocol.next(now.into_std()) {
+                Step::Send(id) => shards.push(id),
+                step => {
+                    self.send(&shards).await?;
+                    shards.clear();
+                    match step {
+                        Step::Poll { round, blocks } => self.poll(round, &blocks),
+                        Step::Wait(until) => {
+                            self.next_send = Instant::from_std(until).min(now + FOR_REPORTS);
+                            return Ok(());
+                        }
+                        _ => {
+                            self.on_over();
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+        }
+        self.send(&shards).await
+    }
+
+    fn poll(&self, round: u32, blocks: &Range<u32>) {
+        for member in self
+            .members
+            .values()
+            .filter(|member| member.ready && member.hears)
+        {
+            member.task.tell_unless_busy(ToMember::Poll {
+                round,
+                blocks: blocks.clone(),
+                newest: self.counter,
+            });
+        }
+    }
+
+    fn on_over(&mut self) {
+        self.over = true;
+        self.block = None;
+        self.config.on_event.tell(GroupEvent::Over);
+        let now = Instant::now();
+        for member in self.members.values_mut().filter(|member| !member.ended) {
+            member.active_at = now;
+            member.task.tell(ToMember::Over);
+        }
+    }
+
+    /// Sends shards, and moves the time of the next ones.
+    async fn send(&mut self, shards: &[ShardId]) -> Result<(), GroupError> {
+        if shards.is_empty() {
+            return Ok(());
+        }
+        let (mut packets, mut packet, mut fresh) = (Vec::new(), Vec::new(), 0);
+        let shard_bytes = self.offer.layout.shard_bytes();
+        for &id in shards {
+            self.load(id).await?;
+            let Some(loaded) = &self.block else {
+                return Err(GroupError::Worker);
+            };
+            let data = self.offer.layout.data_shards(id.block);
+            let shard = match id.index.checked_sub(data) {
+                None => &loaded.data[usize::from(id.index) * shard_bytes..][..shard_bytes],
+                Some(number) => &loaded.parity[usize::from(number) * shard_bytes..][..shard_bytes],
+            };
+            fresh += if id.index < data {
+                shard_bytes as u64
+            } else {
+                0
+            };
+            self.counter += 1;
+            self.key.seal(self.counter, Some((id, shard)), &mut packet);
+            packets.extend_from_slice(&packet);
+        }
+        let packet_bytes = shard_bytes + OVERHEAD_BYTES;
+        let to = Some(self.config.group);
+        let endpoint = self.endpoint.endpoint();
+        endpoint.send_segments(to, &packets, packet_bytes).await?;
+        self.summary.multicast_bytes += packets.len() as u64;
+        if fresh > 0 {
+            self.config.on_event.tell(GroupEvent::Sent { bytes: fresh });
+        }
+        self.pace(packets.len() + shards.len() * HEADERS_BYTES);
+        Ok(())
+    }
+
+    fn pace(&mut self, bytes: usize) {
+        let now = Instant::now();
+        let percent = u64::from(self.protocol.rate_percent());
+        let rate = (self.config.bits_per_second / 100 * percent).max(1);
+        let nanoseconds = (bytes as u64 * 8).saturating_mul(1_000_000_000) / rate;
+        // What was late is caught up with, within limits.
+        let from = self.next_send.max(now.checked_sub(CATCH_UP).unwrap_or(now));
+        self.next_send = from + Duration::from_nanos(nanoseconds);
+        self.sent_at = now;
+    }
+
+    /// Reads a block, and computes its parity if that is needed.
+    async fn load(&mut self, id: ShardId) -> Result<(), GroupError> {
+        let layout = self.offer.layout;
+        let needs_parity = id.index >= layout.data_shards(id.block);
+        let loaded = self.block.take().filter(|loaded| loaded.block == id.block);
+        if let Some(loaded) = loaded
+            && !(needs_parity && loaded.parity.is_empty())
+        {
+            self.block = Some(loaded);
+            return Ok(());
+        }
+        let bundle = Arc::clone(&self.offer.bundle);
+        let loading = spawn_blocking(move || {
+            let mut bundle = bundle.lock().unwrap_or_else(PoisonError::into_inner);
+            let data = bundle.read(id.block)?;
+            drop(bundle);
+            let parity = match needs_parity {
+                true => parity(&layout, id.block, &data),
+                false => Vec::new(),
+            };
+            Ok::<_, GroupError>(Loaded {
+                block: id.block,
+                data,
+                parity,
+            })
+        });
+        self.block = Some(loading.await.map_err(|_panic| GroupError::Worker)??);
+        Ok(())
+    }
+
+    /// A datagram without a shard, so that members know whether they hear.
+    async fn multicast(&mut self, shard: Option<(ShardId, &[u8])>) -> Result<(), GroupError> {
+        let mut packet = Vec::new();
+        self.counter += 1;
+        self.key.seal(self.counter, shard, &mut packet);
+        let to = Some(self.config.group);
+        let sent = self
+            .endpoint
+            .endpoint()
+            .send_segments(to, &packet, packet.len());
+        sent.await?;
+        self.sent_at = Instant::now();
+        Ok(())
+    }
+
+    /// Hands fetches to the members' tasks; few while the group is being sent to.
+    fn serve(&mut self) {
+        let is_sending = self.started && !self.over;
+        while let Some((id, block, ranges)) = self.fetches.front() {
+            let allowed = self.summary.multicast_bytes / FETCH_SHARE + FETCH_BURST_BYTES;
+            if is_sending && self.summary.fetched_bytes >= allowed {
+                return;
+            }
+            let count: usize = ranges.iter().map(ExactSizeIterator::len).sum();
+            let bytes = (count * self.offer.layout.shard_bytes()) as u64;
+            self.summary.fetched_bytes += bytes;
+            if let Some(member) = self.members.get(id) {
+                member.task.serve(*block, ranges.clone());
+            }
+            self.fetches.pop_front();
+        }
+    }
+
+    /// After the end, members that do nothing for long are given up.
+    fn give_up_idle(&mut self) {
+        if !self.over {
+            return;
+        }
+        // The last that members do is to write everything to their files.
+        let writing = self.offer.layout.total_bytes() / WRITTEN_BYTES_A_SECOND;
+        let max_idle = MAX_IDLE + Duration::from_secs(writing);
+        let idle: Vec<_> = (self.members.iter())
+            .filter(|(_, member)| !member.ended && member.active_at.elapsed() > max_idle)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in idle {
+            let why = format!("it did nothing for {} seconds", max_idle.as_secs());
+            self.end(id, MemberOutcome::Failed(why));
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.over && self.members.values().all(|member| member.ended)
+    }
+
+    async fn into_summary(mut self) -> GroupSummary {
+        for member in self.members.values_mut() {
+            member.task.finished().await;
+        }
+        self.summary
+    }
+}
+
+const DEFAULT_BITS_PER_SECOND: u64 = 80_000_000;
+const MIN_BITS_PER_SECOND: u64 = 100_000;
+/// Datagrams sent at once.
+const BATCH: usize = 16;
+/// Ethernet, IPv4 and UDP.
+const HEADERS_BYTES: usize = 42;
+const CATCH_UP: Duration = Duration::from_millis(5);
+const BEACON: Duration = Duration::from_millis(250);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// While reports are awaited.
+const FOR_REPORTS: Duration = Duration::from_millis(5);
+const MAX_IDLE: Duration = Duration::from_secs(60);
+/// That of a slow disk.
+const WRITTEN_BYTES_A_SECOND: u64 = 10_000_000;
+/// While the group is being sent to, a 25th as much may be fetched.
+const FETCH_SHARE: u64 = 25;
+const FETCH_BURST_BYTES: u64 = 256 << 10;
+/// A member may fetch everything so many times: twice because of forged shards.
+const MAX_FETCHES: u64 = 3;
+const DIGESTS_A_MESSAGE: usize = 4_096;
+const EVENTS: usize = 64;

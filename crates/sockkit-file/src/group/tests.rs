@@ -1,0 +1,314 @@
+//! The drivers, with members in one process and multicast over loopback.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use sockkit_core::multicast::Via;
+use tempfile::TempDir;
+use tokio::{
+    io::{DuplexStream, duplex},
+    sync::{Notify, mpsc, oneshot},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use super::{
+    GroupError, GroupEvent, GroupOffer, GroupSendConfig, GroupSummary, JoinConfig, Lack,
+    MemberOutcome, OnGroupEvent, ToMember, ToSender, frames, join,
+};
+use crate::{Destination, FileSet, OnConflict, ReceiveConfig, Summary, receive};
+
+/// A sender that waits for `start`, and for members.
+struct Sender {
+    admit: Option<mpsc::Sender<(DuplexStream, String)>>,
+    start: Option<oneshot::Sender<()>>,
+    over: Arc<Notify>,
+    task: JoinHandle<Result<GroupSummary, GroupError>>,
+}
+
+impl Sender {
+    fn offering(folder: &Path) -> Self {
+        Self::offering_at(folder, 400_000_000)
+    }
+
+    fn offering_at(folder: &Path, bits_per_second: u64) -> Self {
+        let port = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        let port = port.local_addr().unwrap().port();
+        let mut ip = [239, 0, 0, 0];
+        getrandom::fill(&mut ip[1..]).unwrap();
+        let group = SocketAddr::from((ip, port));
+        let offer = GroupOffer::prepare(FileSet::gather([folder]).unwrap()).unwrap();
+        let over = Arc::new(Notify::new());
+        let is_over = Arc::clone(&over);
+        let config = GroupSendConfig::to(group)
+            .outgoing("127.0.0.1".parse().unwrap())
+            .bits_per_second(bits_per_second)
+            .on_event(OnGroupEvent::new(move |event| {
+                if event == GroupEvent::Over {
+                    is_over.notify_one();
+                }
+            }));
+        let (admit, admitted) = mpsc::channel(4);
+        let (start, started) = oneshot::channel();
+        let task = tokio::spawn(offer.send(config, admitted, async {
+            let _ = started.await;
+        }));
+        Self {
+            admit: Some(admit),
+            start: Some(start),
+            over,
+            task,
+        }
+    }
+
+    async fn admit(&self, label: &str) -> DuplexStream {
+        let (near, far) = duplex(1 << 16);
+        let admit = self.admit.as_ref().unwrap();
+        admit.send((near, label.to_owned())).await.unwrap();
+        far
+    }
+
+    /// One that has not accepted yet, and so keeps the transfer from ending.
+    async fn admit_silent(&self) -> DuplexStream {
+        let mut stream = self.admit("silent").await;
+        let hello = ToSender::Hello("silent".into());
+        frames::write(&mut stream, &hello).await.unwrap();
+        stream
+    }
+
+    fn start(&mut self) {
+        self.start.take().unwrap().send(()).unwrap();
+    }
+
+    async fn finish(mut self) -> GroupSummary {
+        self.admit = None;
+        timeout(LIMIT, self.task).await.unwrap().unwrap().unwrap()
+    }
+}
+
+/// Receives everything into `into`.
+async fn member(stream: DuplexStream, into: &Path) -> Result<Summary, String> {
+    let destination = Destination::open(into).unwrap();
+    let via = Via::Interface("127.0.0.1".parse().unwrap());
+    let config = JoinConfig::new(destination.clone()).name("member").via(via);
+    let joined = join(stream, config)
+        .await
+        .map_err(|error| error.to_string())?;
+    let day = Duration::from_secs(86_400);
+    let receiving = ReceiveConfig::default()
+        .on_conflict(OnConflict::Resume)
+        .idle_timeout(day)
+        .stall_timeout(day);
+    let offer = receive(joined.stream, &receiving).await;
+    let offer = offer.map_err(|error| error.to_string())?;
+    let summary = offer.accept(&destination).await;
+    let ended = joined.transfer.await.unwrap();
+    ended.map_err(|error| error.to_string())?;
+    summary.map_err(|error| error.to_string())
+}
+
+fn spawn_member(stream: DuplexStream) -> (TempDir, JoinHandle<Result<Summary, String>>) {
+    let into = tempfile::tempdir().unwrap();
+    let path = into.path().to_owned();
+    (
+        into,
+        tokio::spawn(async move { member(stream, &path).await }),
+    )
+}
+
+/// Several files, of a few blocks in all.
+fn files() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rng = fastrand::Rng::with_seed(9);
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    for (name, bytes) in [
+        ("a", 5_000_000),
+        ("empty", 0),
+        ("sub/b", 17),
+        ("sub/c", 6_000_001),
+    ] {
+        let bytes: Vec<u8> = (0..bytes).map(|_| rng.u8(..)).collect();
+        fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    folder
+}
+
+#[track_caller]
+fn assert_same(there: &Path, here: &Path) {
+    let here = here.join(there.file_name().unwrap());
+    for name in ["a", "empty", "sub/b", "sub/c"] {
+        let (there, here) = (there.join(name), here.join(name));
+        assert!(
+            fs::read(there).unwrap() == fs::read(here).unwrap(),
+            "{name}"
+        );
+    }
+}
+
+/// Nothing but the files.
+#[track_caller]
+fn assert_clean(into: &Path) {
+    assert_eq!(fs::read_dir(into).unwrap().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_member_gets_the_files_and_one_that_comes_late_fetches_them() {
+    let offered = files();
+    let mut sender = Sender::offering(offered.path());
+    let (first, first_ended) = spawn_member(sender.admit("first").await);
+    let (second, second_ended) = spawn_member(sender.admit("second").await);
+    let waiting = sender.admit_silent().await;
+    sender.start();
+    for (into, ended) in [(&first, first_ended), (&second, second_ended)] {
+        let summary = timeout(LIMIT, ended).await.unwrap().unwrap().unwrap();
+        assert!(summary.is_complete(), "{summary:?}");
+        assert_same(offered.path(), into.path());
+        assert_clean(into.path());
+    }
+    let (late, late_ended) = spawn_member(sender.admit("late").await);
+    let summary = timeout(LIMIT, late_ended).await.unwrap().unwrap().unwrap();
+    assert!(summary.is_complete());
+    assert_same(offered.path(), late.path());
+    drop(waiting);
+    let summary = sender.finish().await;
+    let outcomes: Vec<_> = summary
+        .members
+        .iter()
+        .map(|member| &member.outcome)
+        .collect();
+    assert_eq!(outcomes[..2], [&MemberOutcome::Complete; 2]);
+    assert!(
+        matches!(outcomes[2], MemberOutcome::Failed(_)),
+        "{outcomes:?}"
+    );
+    assert_eq!(outcomes[3], &MemberOutcome::Complete);
+    assert!(summary.fetched_bytes >= 11_000_000, "{summary:?}");
+}
+
+/// What a member that breaks the protocol is told to have done.
+async fn misbehave(said: Vec<ToSender>) -> MemberOutcome {
+    let offered = files();
+    let mut sender = Sender::offering(offered.path());
+    let mut stream = sender.admit("liar").await;
+    for message in said {
+        frames::write(&mut stream, &message).await.unwrap();
+    }
+    let (mut reading, _writing) = tokio::io::split(stream);
+    let drain = tokio::spawn(async move {
+        while frames::read::<ToMember>(&mut reading, ToMember::MAX_BYTES)
+            .await
+            .is_ok()
+        {}
+    });
+    sender.start();
+    let mut summary = sender.finish().await;
+    drain.abort();
+    summary.members.remove(0).outcome
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_that_break_the_protocol_are_given_up() {
+    let hello = || ToSender::Hello("liar".into());
+    let fetch = |block, end| ToSender::Fetch {
+        block,
+        ranges: std::iter::once(0..end).collect(),
+    };
+    let lacks = vec![Lack {
+        block: 99,
+        shards: 1,
+    }];
+    for said in [
+        vec![ToSender::Ready],
+        vec![hello(), fetch(0, 1)],
+        vec![hello(), ToSender::Ready, fetch(99, 1)],
+        vec![hello(), ToSender::Ready, fetch(0, u16::MAX)],
+        vec![
+            hello(),
+            ToSender::Ready,
+            ToSender::Report { round: 1, lacks },
+        ],
+        // Again, without having read the answer.
+        vec![hello(), ToSender::Ready, fetch(0, 3_000), fetch(0, 3_000)],
+    ] {
+        let outcome = misbehave(said).await;
+        assert!(matches!(outcome, MemberOutcome::Failed(_)), "{outcome:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_interrupted_attempt_has_kept_is_not_sent_again() {
+    let offered = files();
+    let into = tempfile::tempdir().unwrap();
+    // Half a second for a block.
+    let mut sender = Sender::offering_at(offered.path(), 70_000_000);
+    let stream = sender.admit("first").await;
+    let path = into.path().to_owned();
+    let first = tokio::spawn(async move { member(stream, &path).await });
+    let silent = sender.admit_silent().await;
+    sender.start();
+    let block_is_there = async {
+        while spooled_bytes(into.path()) < BLOCK {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(LIMIT, block_is_there).await.unwrap();
+    sender.task.abort();
+    drop(silent);
+    timeout(LIMIT, first).await.unwrap().unwrap().unwrap_err();
+
+    let mut sender = Sender::offering(offered.path());
+    let silent = sender.admit_silent().await;
+    sender.start();
+    timeout(LIMIT, sender.over.notified()).await.unwrap();
+    let stream = sender.admit("again").await;
+    let again = timeout(LIMIT, member(stream, into.path())).await.unwrap();
+    assert!(again.unwrap().is_complete());
+    assert_same(offered.path(), into.path());
+    assert_clean(into.path());
+    drop(silent);
+    let summary = sender.finish().await;
+    assert_eq!(summary.members[1].outcome, MemberOutcome::Complete);
+    let missing = 11_000_018 - BLOCK;
+    assert!(summary.fetched_bytes <= missing + 1_444, "{summary:?}");
+}
+
+/// Length of the longest temporary file.
+fn spooled_bytes(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).unwrap().flatten();
+    let parts = entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(".part"));
+    parts
+        .filter_map(|entry| entry.metadata().ok())
+        .map(|metadata| metadata.len())
+        .max()
+        .unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_refused_is_counted() {
+    let offered = files();
+    let into = tempfile::tempdir().unwrap();
+    let mut sender = Sender::offering(offered.path());
+    // A file of that name, and of another length, is refused.
+    let folder = into.path().join(offered.path().file_name().unwrap());
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("a"), "another one").unwrap();
+    let stream = sender.admit("member").await;
+    let path = into.path().to_owned();
+    let ended = tokio::spawn(async move { member(stream, &path).await });
+    sender.start();
+    let summary = timeout(LIMIT, ended).await.unwrap().unwrap().unwrap();
+    assert!(!summary.is_complete());
+    assert_clean(into.path());
+    let summary = sender.finish().await;
+    assert_eq!(summary.members[0].outcome, MemberOutcome::Without(1));
+}
+
+/// Of the usual layout.
+const BLOCK: u64 = 3_072 * 1_444;
+/// For a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
