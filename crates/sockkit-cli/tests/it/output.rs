@@ -52,7 +52,14 @@ fn an_error_is_an_object_too() {
 
 #[test]
 fn statistics_are_objects() {
-    let view = sockkit(&["view", "udp://127.0.0.1:0", "--json", "--seconds", "2"]);
+    let view = sockkit(&[
+        "view",
+        "udp://127.0.0.1:0",
+        "--plain",
+        "--json",
+        "--seconds",
+        "2",
+    ]);
     view.line_after("{\"event\":\"pictures\",\"received\":0,");
     assert_eq!(view.end().status.code(), Some(1));
 }
@@ -61,7 +68,7 @@ fn statistics_are_objects() {
 fn quiet_leaves_results_and_errors() {
     let desk = Desk::new();
     let path = desk.write("a", b"contents");
-    let (receiver, address) = desk.receiver(&["--plain", "--yes", "--quiet"]);
+    let (receiver, address) = desk.receiver(&["--yes", "--quiet"]);
     let sent = sockkit(&["send", &path, "--plain", "-q", "--to", &address]).end();
     let received = receiver.end();
     for end in [sent, received] {

@@ -113,7 +113,7 @@ const SITUATIONS: &[Situation] = &[
     here("the first file", "sockkit send film.mkv --plain --to {B}:7000", 0, &["sent 1 file", "  film.mkv"])
         .there("sockkit receive --plain --yes --listen :7000", With(0), &["listening on", "address   {B}:7000", "received 1 file", "  film.mkv"]),
     here("no port on either side", "sockkit send film.mkv --plain --to {B}", 0, &["sent 1 file"])
-        .there("sockkit receive --plain --yes", With(0), &["address   {B}:5010", "received 1 file"]),
+        .there("sockkit receive --plain --yes --listen :5010", With(0), &["address   {B}:5010", "received 1 file"]),
     here("a port alone", "sockkit send film.mkv --plain --to {B}:7000", 0, &["sent 1 file"])
         .there("sockkit receive --plain --yes --listen 7000", With(0), &["received 1 file"]),
     here("over IPv6", "sockkit send film.mkv --plain --to [{B6}]:7000", 0, &["sent 1 file"])
@@ -121,17 +121,17 @@ const SITUATIONS: &[Situation] = &[
     here("over QUIC", "sockkit send film.mkv --plain --to quic://{B}:7000", 0, &["sent 1 file"])
         .there("sockkit receive --plain --yes --listen quic://:7000", With(0), &["received 1 file"]),
     here("names of screenshots, ISO times and devices", "sockkit send trip --plain --to {B}", 0, &["sent 4 files"])
-        .there("sockkit receive --plain --yes", With(0), &["received 4 files"]),
+        .there("sockkit receive --plain --yes --listen :5010", With(0), &["received 4 files"]),
     here("the same folder again", "sockkit send trip --plain --to {B} && sockkit send trip --plain --to {B}", 0, &["sent 4 files, 0 B moved"])
-        .there("sockkit receive --plain --yes --keep-listening", Interrupted, &["received 4 files, 0 B moved"]),
+        .there("sockkit receive --plain --yes --listen :5010 --keep-listening", Interrupted, &["received 4 files, 0 B moved"]),
     here("a folder with a pipe in it", "sockkit send odd --plain --to {B}", 0, &["odd/pipe: neither a file nor a folder", "sent 1 file"])
-        .there("sockkit receive --plain --yes", With(0), &["received 1 file"]),
+        .there("sockkit receive --plain --yes --listen :5010", With(0), &["received 1 file"]),
     here("a link keeps the name that was typed", "sockkit send film.mkv link.mkv --plain --to {B}", 0, &["  film.mkv", "  link.mkv", "sent 2 files"])
-        .there("sockkit receive --plain --yes", With(0), &["received 2 files"]),
+        .there("sockkit receive --plain --yes --listen :5010", With(0), &["received 2 files"]),
     here("standard input to standard output", "echo spoken | sockkit send - --name words.txt --plain --to {B}", 0, &["  words.txt"])
-        .there("sockkit receive --plain --yes --stdout", With(0), &["spoken"]),
+        .there("sockkit receive --plain --yes --listen :5010 --stdout", With(0), &["spoken"]),
     here("a limit in units", "sockkit send big --plain --to {B}", 1, &["it takes at most 102400 bytes"])
-        .there("sockkit receive --plain --yes --max-bytes 100K", Interrupted, &["1048576 bytes offered, limit is 102400"]),
+        .there("sockkit receive --plain --yes --listen :5010 --max-bytes 100K", Interrupted, &["1048576 bytes offered, limit is 102400"]),
     // Files that do not.
     here("nobody listens", "sockkit send film.mkv --plain --to {B}:7000", 1, &["{B}:7000", "Connection refused", "is the other side listening"]),
     here("no such machine", "sockkit send film.mkv --plain --to {X}:7000", 1, &["{X}:7000", "is it on this network"])
@@ -147,25 +147,25 @@ const SITUATIONS: &[Situation] = &[
     here("the address in scp's place", "sockkit send film.mkv {B}:7000", 1, &["write --to {B}:7000"]),
     here("nobody can be asked", "sockkit receive --plain </dev/null", 1, &["use --yes"]),
     here("output that cannot be written", "sockkit send film.mkv --plain --to {B} >/dev/full", 1, &["cannot write the output"])
-        .there("sockkit receive --plain --yes", With(0), &["received 1 file"]),
+        .there("sockkit receive --plain --yes --listen :5010", With(0), &["received 1 file"]),
     // Pictures that arrive.
-    here("a picture by UDP", "sockkit cam --source pattern --to udp://{B}:5006 --seconds 30", 0, &["sending pattern"])
-        .there("sockkit view udp://:5006 --snapshot one.jpg", With(0), &["saved     one.jpg"]).within(PATIENT),
+    here("a picture by UDP", "sockkit cam --plain --source pattern --to udp://{B}:5006 --seconds 30", 0, &["sending pattern"])
+        .there("sockkit view --plain udp://:5006 --snapshot one.jpg", With(0), &["saved     one.jpg"]).within(PATIENT),
     here("a picture by TCP", "sockkit view tcp://{B}:5006 --plain --snapshot one.jpg", 0, &["dialling  tcp://{B}:5006", "saved     one.jpg"])
         .there("sockkit cam --source pattern --plain --listen :5006", Interrupted, &["listening on"]),
-    here("a picture by a group", "sockkit cam --source pattern --to udp://239.255.0.1:5006 --interface eth0 --seconds 30", 0, &["sending pattern"])
-        .there("sockkit view udp://239.255.0.1:5006 --interface eth0 --snapshot one.jpg", With(0), &["saved     one.jpg"]).within(PATIENT),
+    here("a picture by a group", "sockkit cam --plain --source pattern --to udp://239.255.0.1:5006 --interface eth0 --seconds 30", 0, &["sending pattern"])
+        .there("sockkit view --plain udp://239.255.0.1:5006 --interface eth0 --snapshot one.jpg", With(0), &["saved     one.jpg"]).within(PATIENT),
     here("a page alone", "sockkit cam --source pattern --web --seconds 1", 0, &["watch     http://{A}:8088/", "every host on this network can watch"]),
     here("a page at a port", "sockkit cam --source pattern --web 8090 --seconds 1", 0, &["watch     http://{A}:8090/"]),
     // Pictures that do not.
-    here("no viewer", "sockkit cam --source pattern --to udp://{B}:5006 --seconds 2", 0, &["no viewer has answered at udp://{B}:5006", "firewall"]),
-    here("no camera", "sockkit view udp://:5006 --seconds 2", 1, &["no picture arrived from udp://:5006", "firewall"]),
-    here("a camera's address after udp://", "sockkit view udp://{B}:5006", 1, &["not an address of this machine", "udp://:5006", "tcp://{B}:5006 connects to a camera"]),
-    here("a viewer's address after tcp://", "sockkit cam --source pattern --to tcp://{B}:5006", 1, &["not an address of this machine", "--listen :5006", "udp://{B}:5006"]),
-    here("no route to a group", "sockkit cam --source pattern --to udp://239.1.2.3:5006", 1, &["no route leads to the group", "--interface"]),
-    here("no interface for a group", "sockkit view udp://239.1.2.3:5006", 1, &["239.1.2.3", "--interface NAME"]),
-    here("a broadcast address", "sockkit cam --source pattern --to udp://10.77.0.255:5006", 1, &["a broadcast address", "send to a group"]),
-    here("several sources without a page", "sockkit view porch=udp://:5006 yard=udp://:5007", 1, &["add --web"]),
+    here("no viewer", "sockkit cam --plain --source pattern --to udp://{B}:5006 --seconds 2", 0, &["no viewer has answered at udp://{B}:5006", "firewall"]),
+    here("no camera", "sockkit view --plain udp://:5006 --seconds 2", 1, &["no picture arrived from udp://:5006", "firewall"]),
+    here("a camera's address after udp://", "sockkit view --plain udp://{B}:5006", 1, &["not an address of this machine", "udp://:5006", "tcp://{B}:5006 connects to a camera"]),
+    here("a viewer's address after tcp://", "sockkit cam --plain --source pattern --to tcp://{B}:5006", 1, &["not an address of this machine", "--listen :5006", "udp://{B}:5006"]),
+    here("no route to a group", "sockkit cam --plain --source pattern --to udp://239.1.2.3:5006", 1, &["no route leads to the group", "--interface"]),
+    here("no interface for a group", "sockkit view --plain udp://239.1.2.3:5006", 1, &["239.1.2.3", "--interface NAME"]),
+    here("a broadcast address", "sockkit cam --plain --source pattern --to udp://10.77.0.255:5006", 1, &["a broadcast address", "send to a group"]),
+    here("several sources without a page", "sockkit view --plain porch=udp://:5006 yard=udp://:5007", 1, &["add --web"]),
     // The machine itself.
     here("another machine is reached", "sockkit doctor {B}", 0, &["{B}:5010: can be reached", "not running there"]),
     here("another machine drops", "sockkit doctor {B}", 1, &["{B}:5010: no answer; a firewall drops"])
@@ -311,7 +311,7 @@ fn prepare() -> TempDir {
     fs::write(path("odd/file"), "file").unwrap();
     let pipe = Command::new("mkfifo").arg(path("odd/pipe")).status();
     assert!(pipe.unwrap().success());
-    let rules = "table inet drops { chain input { type filter hook input priority 0; policy drop; iif lo accept\n } }";
+    let rules = "table inet drops {\n chain input {\n type filter hook input priority 0; policy drop; iif lo accept\n }\n }\n";
     fs::write(path("drop.nft"), rules).unwrap();
     folder
 }
