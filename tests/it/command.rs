@@ -40,7 +40,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("snapshot over an old picture", CLI, "cam.rs", "a_snapshot_leaves_the_mode_of_the_old_one"),
     ("firewall on this machine", CLI, "doctor.rs", "a_firewall_that_drops_is_seen_from_inside"),
     ("machine without a network", CLI, "doctor.rs", "a_machine_without_a_network_is_told_so"),
-    ("name to announce", CLI, "find.rs", "a_file_is_sent_to_a_name"),
+    ("name to announce", CLI, "find.rs", "a_code_is_all_that_is_typed_and_later_a_name"),
     // The page.
     ("page under the machine's names", CLI, "viewer.rs", "the_page_is_served_under_the_machines_names_and_those_given"),
     ("several sources on one page", CLI, "viewer.rs", "several_sources_share_a_page_under_their_names"),

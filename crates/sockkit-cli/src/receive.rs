@@ -72,14 +72,6 @@ pub(crate) struct Args {
         conflicts_with_all = ["listen", "no_announce", "web"],
     )]
     sender: Option<Remote>,
-    /// The same
-    #[arg(
-        long,
-        value_name = "CODE|NAME|[quic://]HOST[:PORT]",
-        value_parser = remote::files,
-        conflicts_with_all = ["listen", "no_announce", "sender", "web"],
-    )]
-    from: Option<Remote>,
     /// The destination folder; created if it does not exist
     #[arg(long, value_name = "DIR", default_value = ".")]
     into: PathBuf,
@@ -99,7 +91,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BYTES[K|M|G|T]", value_parser = units::bytes)]
     max_bytes: Option<u64>,
     /// Continue to listen after a transfer
-    #[arg(long, conflicts_with_all = ["from", "sender"])]
+    #[arg(long, conflicts_with = "sender")]
     keep_listening: bool,
     #[command(flatten)]
     page: browser::Page,
@@ -143,7 +135,7 @@ async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
         args.page.check(args.meeting.secure.is_asked_for())?;
         return receive_from_browser(config, &target, &args).await;
     }
-    if let Some(from) = args.sender.as_ref().or(args.from.as_ref()) {
+    if let Some(from) = &args.sender {
         return receive_from(from, config, &target, &args, goodbye).await;
     }
     let secure = args.meeting.secure.listen(SENDER).await?;

@@ -48,14 +48,7 @@ fn too_few_descriptors_are_told_by_every_subcommand() {
         ],
         &["view", "--plain", "udp://127.0.0.1:0", "--seconds", "1"],
         &["send", "--plain", file, "--to", "127.0.0.1:1"],
-        &[
-            "receive",
-            "--plain",
-            "--into",
-            into,
-            "--from",
-            "quic://127.0.0.1:1",
-        ],
+        &["receive", "--plain", "--into", into, "quic://127.0.0.1:1"],
     ];
     for arguments in all {
         for limit in [6, 7, 8, 9, 10, 12, 14] {

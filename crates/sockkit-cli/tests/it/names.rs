@@ -296,10 +296,7 @@ fn standard_input_and_output_take_the_place_of_a_file() {
     shell.args(["-c", script, env!("CARGO_BIN_EXE_sockkit"), &input]);
     let sender = Program::start(&mut shell);
     let address = sender.listening().to_string();
-    let received = sockkit(&[
-        "receive", "--plain", "--stdout", "--yes", "--from", &address,
-    ])
-    .end();
+    let received = sockkit(&["receive", "--plain", "--stdout", "--yes", &address]).end();
     let sent = sender.end();
     assert!(sent.status.success(), "{sent:?}");
     assert!(sent.lines[0].ends_with("  words.txt"), "{sent:?}");

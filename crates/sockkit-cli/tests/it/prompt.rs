@@ -183,11 +183,7 @@ fn a_sender_that_listens_asks_and_waits_for_the_right_receiver() {
     let mut sender = sockkit_on_terminal(&["send", "--plain", "--listen", "127.0.0.1:0", &path]);
     let address = sender.listening().to_string();
     let into = desk.into.path().to_str().unwrap();
-    let fetch = || {
-        sockkit(&[
-            "receive", "--plain", "--from", &address, "--yes", "--into", into,
-        ])
-    };
+    let fetch = || sockkit(&["receive", "--plain", &address, "--yes", "--into", into]);
 
     let stranger = fetch();
     sender.wait_for_error("[y/N]");

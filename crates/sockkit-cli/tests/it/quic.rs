@@ -150,10 +150,7 @@ fn either_side_may_listen() {
     ]);
     let place = sender.line_after("listening on ");
     let into = desk.into.path().to_str().unwrap();
-    let received = sockkit(&[
-        "receive", "--plain", "--from", &place, "--yes", "--into", into,
-    ])
-    .end();
+    let received = sockkit(&["receive", "--plain", &place, "--yes", "--into", into]).end();
     assert!(received.status.success(), "{received:?}");
     let sent = sender.end();
     assert!(sent.status.success(), "{sent:?}");
@@ -216,10 +213,7 @@ fn somebody_who_offers_nothing_does_not_end_the_receivers_wait() {
     // Another receiver: both want to receive.
     let other = Desk::new();
     let into = other.into.path().to_str().unwrap();
-    let wrong = sockkit(&[
-        "receive", "--plain", "--from", &place, "--yes", "--into", into,
-    ])
-    .end();
+    let wrong = sockkit(&["receive", "--plain", &place, "--yes", "--into", into]).end();
     assert!(wrong.errors.contains("both to receive"), "{wrong:?}");
     let sent = send(&[&path], &place).end();
     assert!(sent.status.success(), "{sent:?}");

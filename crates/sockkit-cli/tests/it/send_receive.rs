@@ -273,10 +273,7 @@ fn either_side_may_listen() {
     let sender = sockkit(&["send", "--plain", "--yes", "--listen", "127.0.0.1:0", &path]);
     let address = sender.listening().to_string();
     let into = desk.into.path().to_str().unwrap();
-    let received = sockkit(&[
-        "receive", "--plain", "--from", &address, "--yes", "--into", into,
-    ])
-    .end();
+    let received = sockkit(&["receive", "--plain", &address, "--yes", "--into", into]).end();
     assert!(received.status.success(), "{received:?}");
     assert!(sender.end().status.success());
     assert_eq!(fs::read(desk.arrived("a")).unwrap(), b"contents");

@@ -243,10 +243,7 @@ fn a_silent_dialler_does_not_take_the_real_receivers_place() {
         };
         let into = tempfile::tempdir().unwrap();
         let folder = into.path().to_str().unwrap();
-        let received = sockkit(&[
-            "receive", "--plain", "--from", &place, "--yes", "--into", folder,
-        ])
-        .end();
+        let received = sockkit(&["receive", "--plain", &place, "--yes", "--into", folder]).end();
         assert!(received.status.success(), "{received:?}");
         assert!(sender.end().status.success());
         drop(silent);
