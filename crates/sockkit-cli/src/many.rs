@@ -71,9 +71,9 @@ pub(crate) async fn send(
     let offer = offer.await.context("reading the files was cancelled")??;
     let node = secure.node(Node::default().max_connections(MAX_MEMBERS));
     let (acceptor, code) = link::open(&node, &meeting, MEMBERS, Some(secure), goodbye).await?;
-    let mut door = Door { acceptor, code };
-    let (label, first) = door.next().await?;
-    let summary = transfer(offer, &many, door, (label, first)).await?;
+    let mut members = Members { acceptor, code };
+    let (label, first) = members.next().await?;
+    let summary = transfer(offer, &many, members, (label, first)).await?;
     conclude(&summary)
 }
 
@@ -90,14 +90,14 @@ fn prepare(paths: Vec<PathBuf>) -> anyhow::Result<GroupOffer> {
     Ok(GroupOffer::prepare(files)?)
 }
 
-/// Where members come in.
-struct Door {
+/// Accepts the members, and tells what happens to the code.
+struct Members {
     acceptor: Acceptor,
     code: Option<Shown>,
 }
 
-impl Door {
-    /// The next member, and how it is called.
+impl Members {
+    /// Accepts the next member, and says how to call it.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -125,7 +125,7 @@ impl Door {
 async fn transfer(
     offer: GroupOffer,
     many: &Many,
-    mut door: Door,
+    mut members: Members,
     (label, first): (String, Connection),
 ) -> anyhow::Result<GroupSummary> {
     let crowd = Arc::new(Crowd::default());
@@ -148,7 +148,7 @@ async fn transfer(
     let admitting = async {
         admit.send((first, label)).await.ok();
         loop {
-            let (label, connection) = door.next().await?;
+            let (label, connection) = members.next().await?;
             admit.send((connection, label)).await.ok();
         }
     };

@@ -36,7 +36,7 @@ struct Situation {
     typed: &'static str,
     /// On either stream of A.
     printed: &'static [&'static str],
-    within: Duration,
+    timeout: Duration,
     code: i32,
 }
 
@@ -74,7 +74,7 @@ const fn here(
         there: None,
         typed,
         printed,
-        within: SOON,
+        timeout: SOON,
         code,
     }
 }
@@ -99,8 +99,8 @@ impl Situation {
         self
     }
 
-    const fn within(mut self, within: Duration) -> Self {
-        self.within = within;
+    const fn within(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 }
@@ -229,8 +229,8 @@ fn play(one: &Situation) -> Result<(), String> {
     let end = run(lab.host(0), folder_a.path(), one.typed, &lab).end();
     let took = begun.elapsed();
     check("A", &end, one.code, one.printed, "", &lab)?;
-    if took > one.within {
-        return Err(format!("took {took:?}, not {:?}", one.within));
+    if took > one.timeout {
+        return Err(format!("took {took:?}, not {:?}", one.timeout));
     }
     let Some((there, program, ready)) = there else {
         return Ok(());
