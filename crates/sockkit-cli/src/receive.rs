@@ -183,21 +183,36 @@ async fn receive_from(
     let (connection, at) = link::reach(from, SENDER, secure.as_ref()).await?;
     goodbye.remember(&connection);
     let address = link::shown_peer(&connection, &shown(&at));
-    let waiting = format!("waiting for an offer from {address}");
     let local = connection.local_ip();
+    // A group's members are authenticated. Over QUIC, a sender in the clear hears of the
+    // stream only when the receiver writes, so that its first bytes cannot be waited for.
+    if secure.is_none() {
+        return receive_session(connection, &address, config, target, args).await;
+    }
     match identify(connection).await {
         SenderKind::Group(connection) => {
             receive_from_group(connection, local, &address, config, target, args).await
         }
         SenderKind::Session(connection) => {
-            // The sender's user may be asked first.
-            let config = config.offer_timeout(OFFER_TIMEOUT);
-            let incoming = transfer::patiently(&waiting, receive(connection, &config)).await?;
-            let ended = receive_one(incoming, &address, None, target, args).await;
-            ended.and_then(Ended::into_result)
+            receive_session(connection, &address, config, target, args).await
         }
         _ => bail!("{address} is of a later version"),
     }
+}
+
+async fn receive_session(
+    connection: impl Stream,
+    address: &str,
+    config: ReceiveConfig,
+    target: &Target,
+    args: &Args,
+) -> anyhow::Result<()> {
+    // The sender's user may be asked first.
+    let config = config.offer_timeout(OFFER_TIMEOUT);
+    let waiting = format!("waiting for an offer from {address}");
+    let incoming = transfer::patiently(&waiting, receive(connection, &config)).await?;
+    let ended = receive_one(incoming, address, None, target, args).await;
+    ended.and_then(Ended::into_result)
 }
 
 /// Receives what a browser uploads.
