@@ -37,8 +37,8 @@ pub enum PairingError {
     Plain,
     /// The peer closed the connection before it had proved anything.
     #[error(
-        "the peer closed the connection during the handshake: it is at its limit, or was started \
-         with --plain"
+        "the peer closed the connection during the handshake: it is at its limit, or does not \
+         encrypt"
     )]
     Closed,
     /// It encrypts, but offers another service at that port.
