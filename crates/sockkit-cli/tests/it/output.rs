@@ -1,6 +1,6 @@
 //! What programs read: `--json`, `--quiet`, exit codes, completions, manual pages.
 
-use std::{fs, process::Command};
+use std::fs;
 
 use tempfile::tempdir;
 
@@ -98,7 +98,7 @@ fn output_that_cannot_be_written_is_a_failure() {
         &["completions", "bash"],
     ] {
         let full = fs::File::options().write(true).open("/dev/full");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sockkit"));
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sockkit"));
         let output = command.args(arguments).stdout(full.unwrap()).output();
         assert_eq!(output.unwrap().status.code(), Some(1), "{arguments:?}");
     }
