@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use sockkit::{
     encode,
     interfaces::InterfaceSelector,
@@ -19,7 +19,7 @@ use sockkit::{
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
-    address::{CONNECTED, pictures},
+    address::{CONNECTED, PICTURES_PORT, pictures},
     interrupt, key,
     outgoing::{Outgoing, Wishes},
     progress,
@@ -31,7 +31,7 @@ use crate::{
 /// Send a camera, a test pattern or a clip to viewers that connect, and to hosts and
 /// multicast groups
 ///
-/// Without --to it listens, and shows a code for any number of viewers, and the command
+/// Without --to and --web it listens, and shows a code for any number of viewers, and the command
 /// that they type. Machines that this one is paired with, and that may watch, need no
 /// code. Both sides encrypt and authenticate each other. Pictures to udp:// are sealed
 /// with --key.
@@ -54,8 +54,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS", value_parser = pictures)]
     to: Vec<Address>,
     /// Local tcp://ADDR:PORT or quic://ADDR:PORT to listen at, for any number
-    /// of viewers; may be repeated [default: without --to, every local address, port
-    /// 5006]
+    /// of viewers; may be repeated [default: without --to and --web, every local
+    /// address, port 5006]
     #[arg(long, value_name = "ADDRESS", value_parser = listening)]
     listen: Vec<Address>,
     #[command(flatten)]
@@ -117,6 +117,12 @@ impl Args {
     /// What is listened at is authenticated, and what is sent to is sealed, unless the
     /// user wants it plain.
     async fn security(&self, addresses: &[Address]) -> anyhow::Result<Option<Secure>> {
+        if addresses.is_empty() && self.secure.is_asked_for() {
+            bail!(
+                "a browser has neither code nor key: add --listen :{PICTURES_PORT} for viewers \
+                 that have, or leave out --code, --known, --allow and --once"
+            );
+        }
         let is_sent_to = |at: &&Address| at.scheme() == Scheme::Udp;
         let listens = addresses.iter().any(|at| !is_sent_to(&at));
         if let Some(to) = addresses.iter().find(is_sent_to) {

@@ -211,6 +211,12 @@ async fn named(role: Role, at: &Address, wanted: Wanted) -> anyhow::Result<Place
     }
 }
 
+/// `desk` of `desk-3f9a`, which tells it from others of that name.
+pub(crate) fn without_suffix(name: &str) -> Option<&str> {
+    let (short, end) = name.rsplit_once('-')?;
+    (end.len() == 4 && end.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(short)
+}
+
 pub(crate) fn default_port(role: Role) -> u16 {
     match role {
         Role::Camera => PICTURES_PORT,
@@ -271,3 +277,22 @@ const LOOK_FOR: Duration = Duration::from_secs(4);
 
 /// A name that the resolver knows is looked for on this network for so long.
 const LOOK_AT_LEAST: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_name_holds_the_name() {
+        for (full, short) in [
+            ("desk-3f9a", Some("desk")),
+            ("my-desk-00B1", Some("my-desk")),
+            ("desk", None),
+            ("my-desk", None),
+            ("desk-3f9g", None),
+            ("desk-3f9", None),
+        ] {
+            assert_eq!(without_suffix(full), short, "{full}");
+        }
+    }
+}

@@ -151,6 +151,12 @@ pub(crate) async fn open(
                 Some(fingerprint) => say_encrypted(fingerprint),
                 None => say_in_the_clear(),
             }
+            if meeting.listen.is_none() {
+                note!(
+                    "note: only programs on this machine can connect; add --listen :{} for others",
+                    address.port()
+                );
+            }
             if let Some(announced) = announced {
                 announced.say(purpose.there, " --plain");
             }
@@ -194,7 +200,7 @@ fn node(scheme: Scheme) -> Node {
 pub(crate) async fn next_turn<P: QueuedPeer>(waiting: &mut Waiting<P>) -> anyhow::Result<Turn<P>> {
     let Waiting { queue, code } = waiting;
     if let Some(code) = &code {
-        code.again()?;
+        code.again().await?;
     }
     let mut told = 0;
     loop {
@@ -203,6 +209,7 @@ pub(crate) async fn next_turn<P: QueuedPeer>(waiting: &mut Waiting<P>) -> anyhow
             event = secure::next(code) => {
                 let event = event?;
                 if let Some(code) = &code {
+                    code.draw_free_again().await?;
                     code.tell(&event);
                 }
                 continue;

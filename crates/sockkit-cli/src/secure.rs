@@ -40,7 +40,7 @@ pub(crate) struct Security {
     #[arg(long, value_name = "FILE", conflicts_with = "code")]
     code_file: Option<PathBuf>,
     /// Accept only machines that this one is paired with, and show no code
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["code", "code_file"])]
     known: bool,
     /// Accept the machine with this key, which `sockkit id` prints there; may be
     /// repeated
@@ -91,6 +91,8 @@ pub(crate) enum Sought {
     Code(u16),
     /// Its key: the user has named a known peer.
     Peer(Fingerprint),
+    /// Likewise, and which of its programs: the user has given a full name.
+    Program(Fingerprint),
     /// Its key may be any that is known.
     Known,
     /// Its key was given.
@@ -133,6 +135,9 @@ impl Security {
             }
             return Ok(None);
         }
+        if self.known && matches!(whom, Remote::Code(_) | Remote::Typed) {
+            bail!("--known takes no code: give the name or the address of a paired machine");
+        }
         let code = self.typed(whom).await?;
         if self.once && code.is_none() && self.allow.is_empty() {
             bail!("--once uses no list of known peers; give a code or --allow");
@@ -143,14 +148,24 @@ impl Security {
                 trust = trust.code(TypedCode::new(code.clone()));
                 Sought::Code(code.number().unwrap_or_default())
             }
-            (None, _) if !self.allow.is_empty() => Sought::Allowed,
+            (None, _) if !self.allow.is_empty() => {
+                // These keys, and no other known machine.
+                if !self.known {
+                    trust = self
+                        .allow
+                        .iter()
+                        .copied()
+                        .fold(Trust::none(), Trust::pinned);
+                }
+                Sought::Allowed
+            }
             (None, Some(store)) => match whom.name(default_port(purpose.seeks)) {
-                Some(name) => peer_called(&store, name)?.map_or(Sought::Known, Sought::Peer),
+                Some(name) => peer_sought(&store, name)?,
                 None => Sought::Known,
             },
             (None, None) => Sought::Known,
         };
-        if let Sought::Peer(key) = sought {
+        if let Sought::Peer(key) | Sought::Program(key) = sought {
             trust = trust.only(key);
         }
         Ok(Some(Secure {
@@ -294,6 +309,18 @@ fn peer_called(store: &PeerStore, name: &str) -> anyhow::Result<Option<Fingerpri
     }
 }
 
+/// What the name says about the key, also if it is a full name, as `find` prints it for
+/// several of one name.
+fn peer_sought(store: &PeerStore, name: &str) -> anyhow::Result<Sought> {
+    if let Some(key) = peer_called(store, name)? {
+        return Ok(Sought::Peer(key));
+    }
+    match find::without_suffix(name) {
+        Some(short) => Ok(peer_called(store, short)?.map_or(Sought::Known, Sought::Program)),
+        None => Ok(Sought::Known),
+    }
+}
+
 fn code_in(path: &Path) -> anyhow::Result<String> {
     fs::File::open(path)
         .and_then(|file| first_line(BufReader::new(file)))
@@ -336,21 +363,10 @@ impl Secure {
     /// Draws another code while the number of the shown one is taken on this network: it
     /// leads others to this machine.
     pub(crate) async fn draw_free(&self) -> anyhow::Result<()> {
-        let Some(shown) = self.shown.as_ref().filter(|shown| shown.drawn) else {
-            return Ok(());
-        };
-        let number = || shown.offer.code().and_then(|code| code.number());
-        if number().is_none() {
-            return Ok(());
+        match &self.shown {
+            Some(shown) => shown.draw_free().await,
+            None => Ok(()),
         }
-        let taken = find::taken_numbers(self.purpose.announces).await;
-        let is_taken = || number().is_some_and(|number| taken.contains(&number));
-        let mut draws = 0;
-        while is_taken() && draws < MAX_DRAWS {
-            shown.offer.draw().context("cannot draw a code")?;
-            draws += 1;
-        }
-        Ok(())
     }
 
     /// What is announced while this side listens at `at`.
@@ -401,10 +417,34 @@ impl Shown {
     }
 
     /// Replaces a code that was used, to accept further peers.
-    pub(crate) fn again(&self) -> anyhow::Result<()> {
+    pub(crate) async fn again(&self) -> anyhow::Result<()> {
         if self.drawn && self.offer.code().is_none() {
             self.offer.draw().context("cannot draw a code")?;
+            self.draw_free_again().await?;
             self.say();
+        }
+        Ok(())
+    }
+
+    /// Likewise, for a code that replaces another.
+    pub(crate) async fn draw_free_again(&self) -> anyhow::Result<()> {
+        match &self.announced {
+            Some(_) => self.draw_free().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn draw_free(&self) -> anyhow::Result<()> {
+        let number = || self.offer.code().and_then(|code| code.number());
+        if !self.drawn || number().is_none() {
+            return Ok(());
+        }
+        let taken = find::taken_numbers(self.purpose.announces).await;
+        let is_taken = || number().is_some_and(|number| taken.contains(&number));
+        let mut draws = 0;
+        while is_taken() && draws < MAX_DRAWS {
+            self.offer.draw().context("cannot draw a code")?;
+            draws += 1;
         }
         Ok(())
     }

@@ -215,6 +215,14 @@ fn options_that_contradict_each_other_are_refused() {
             &["--key FILE"],
         ),
         (
+            &["cam", "--source", "pattern", "--web", "--known"],
+            &["a browser has neither code nor key", "--listen"],
+        ),
+        (
+            &["send", "film", "--to", "7-coral-lamp", "--known"],
+            &["--known takes no code"],
+        ),
+        (
             &[
                 "cam",
                 "--source",
@@ -355,6 +363,21 @@ fn a_key_is_allowed_by_its_fingerprint_and_nobody_is_remembered() {
     let sent = two.send(&["--to", &place, "--allow", &other]);
     fails(&sent, &["its key ", "is not known here"]);
     receiver.kill();
+}
+
+/// A name on the network may lead to any of the machines that are known.
+#[test]
+fn with_an_allowed_key_no_other_known_machine_is_dialled() {
+    let two = Two::new();
+    let (receiver, place) = two.receiver("127.0.0.1:0", &["--code", "7-coral-lamp"]);
+    succeeds(&two.send(&["--to", &place, "--code", "7-coral-lamp"]));
+    succeeds(&receiver.end());
+    let other = fingerprint(&tempdir().unwrap());
+    let (receiver, place) = two.receiver("127.0.0.1:0", &["--known"]);
+    let sent = two.send(&["--to", &place, "--allow", &other]);
+    fails(&sent, &["its key ", "is not known here"]);
+    succeeds(&two.send(&["--to", &place, "--allow", &other, "--known"]));
+    receiver.end();
 }
 
 #[test]
