@@ -45,7 +45,7 @@ pub enum LookupError {
         obstacle: Option<Obstacle>,
     },
     /// Several machines announce it.
-    #[error("several are found by {}: choose {}", Named(wanted), full_names.join(" or "))]
+    #[error("several {}: choose {}", Shared(wanted), Choices(full_names))]
     Ambiguous {
         /// What was looked for.
         wanted: Wanted,
@@ -67,6 +67,36 @@ impl fmt::Display for Named<'_> {
         }
     }
 }
+
+/// What several have in common.
+struct Shared<'a>(&'a Wanted);
+
+impl fmt::Display for Shared<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Wanted::Name(name) => write!(f, "are called {name:?}"),
+            Wanted::Code(0) => f.write_str("show a code of three words"),
+            Wanted::Code(number) => write!(f, "show a code with the number {number}"),
+            Wanted::Identity(_) => f.write_str("hint at that key"),
+        }
+    }
+}
+
+/// A few of the names: one host can announce any number.
+struct Choices<'a>(&'a [String]);
+
+impl fmt::Display for Choices<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, more) = self.0.split_at(self.0.len().min(MAX_CHOICES));
+        f.write_str(&first.join(" or "))?;
+        match more.len() {
+            0 => Ok(()),
+            more => write!(f, " or one of {more} more"),
+        }
+    }
+}
+
+const MAX_CHOICES: usize = 4;
 
 /// What stands in the way; else what usually does, in order.
 struct Why<'a>(Option<&'a Obstacle>);
