@@ -30,6 +30,7 @@ use tokio::{
 use crate::{
     address::shown,
     browser,
+    json::Object,
     link::{self, CloseWaiter},
     meeting::Meeting,
     pipe::Output,
@@ -155,7 +156,11 @@ async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
                 return ended.map(|_received| ());
             }
             Ok(Ended::Received) => {}
-            Err(error) => eprintln!("{address}: {error:#}"),
+            Err(error) => {
+                eprintln!("{address}: {error:#}");
+                let message = format!("{address}: {error:#}");
+                say::only_json(|| Object::new("error").text("message", message));
+            }
         }
     }
 }
@@ -335,7 +340,11 @@ async fn receive_from_group<S: Stream + Send + 'static>(
         Via::Interface(InterfaceSelector::Address(ip))
     });
     let joining = JoinConfig::new(spool).name(transfer::own_name()).via(via);
-    let mut joined = join(connection, joining).await?;
+    let waiting = format!("waiting for {address} to begin");
+    let joining = transfer::patiently(&waiting, join(connection, joining));
+    let mut joined = timeout(OFFER_TIMEOUT, joining)
+        .await
+        .with_context(|| format!("{address} did not begin within an hour; try again"))??;
     // The group may wait for others; the connection to it has its own timeouts.
     let config = config
         .idle_timeout(GROUP_TIMEOUT)

@@ -62,7 +62,7 @@ fn write(line: fmt::Arguments<'_>) {
         // complaint is enough.
         Err(error) => {
             if !FAILED.swap(true, Ordering::Relaxed) {
-                eprintln!("cannot write the output: {error}");
+                eprintln!("sockkit: cannot write the output: {error}");
             }
         }
         Ok(()) => {}

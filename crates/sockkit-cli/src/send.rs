@@ -172,7 +172,7 @@ async fn send_to_browser(paths: Vec<PathBuf>, page: &browser::Page) -> anyhow::R
     if files.manifest().entries.is_empty() {
         bail!("nothing to send");
     }
-    eprintln!("offering {}", transfer::count(files.manifest()));
+    note!("offering {}", transfer::count(files.manifest()));
     browser::send(files, page).await
 }
 
@@ -258,26 +258,37 @@ async fn wait_for_receiver(
         goodbye.remember(turn.peer.get_ref());
         link::warn_of_namesakes(turn.peer.get_ref());
         // A peer that disconnects must not end the wait for another.
-        match consent(&mut turn, &manifest, meeting.yes).await {
-            Ok(true) => {
+        match consent(&mut turn, &manifest, meeting.yes).await? {
+            Consent::Given => {
                 waiting.queue.close(Abort::Busy);
                 return Ok(turn);
             }
-            Ok(false) => {
+            Consent::Refused => {
                 turn.peer.decline().await;
                 note!("{}: declined; waiting for another receiver", turn.address);
             }
-            Err(error) => eprintln!("{}: {error:#}", turn.address),
+            Consent::NotNeeded => {}
         }
     }
 }
 
+/// Whether the user wants a receiver to have the files.
+enum Consent {
+    Given,
+    Refused,
+    /// The receiver has disconnected.
+    NotNeeded,
+}
+
 /// Shows the receiver, and asks the user, unless it is the one who was told the code.
+///
+/// # Errors
+/// If the user cannot be asked.
 async fn consent(
     turn: &mut Turn<Outgoing<Connection>>,
     manifest: &Manifest,
     yes: bool,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Consent> {
     let question = Request {
         address: &link::shown_peer(turn.peer.get_ref(), &turn.address.to_string()),
         peer: turn.peer.peer(),
@@ -285,5 +296,17 @@ async fn consent(
     }
     .show();
     let by_code = turn.peer.get_ref().peer().map(|peer| peer.by) == Some(ProvedBy::Code);
-    Ok(yes || by_code || turn.peer.hold(question.ask()).await??)
+    if yes || by_code {
+        return Ok(Consent::Given);
+    }
+    match turn.peer.hold(question.ask()).await {
+        Ok(answer) => match answer? {
+            true => Ok(Consent::Given),
+            false => Ok(Consent::Refused),
+        },
+        Err(gone) => {
+            eprintln!("{}: {:#}", turn.address, anyhow::Error::new(gone));
+            Ok(Consent::NotNeeded)
+        }
+    }
 }

@@ -216,10 +216,13 @@ pub(crate) fn summarise(
             FileOutcome::Complete(digest) => {
                 complete += 1;
                 let digest = digest.map_or_else(|| "unverified".to_owned(), |d| d.to_string());
-                let event = file_event(path, "complete").text("digest", &digest);
+                let mut event = file_event(path, "complete").text("digest", &digest);
+                if let Some(saved_as) = &file.saved_as {
+                    event = event.text("saved_as", saved_as);
+                }
                 say::result(&event, format_args!("{digest}  {path}"));
                 if let Some(saved_as) = &file.saved_as {
-                    note!("{path}: saved as {saved_as}");
+                    eprintln!("{path}: saved as {saved_as}");
                 }
             }
             FileOutcome::Refused(reason) => tell_missing(path, "refused", &reason),

@@ -273,7 +273,7 @@ fn two_cameras_of_one_host_are_listed_under_names_that_lead_to_one_each() {
             .host(1)
             .run(|| sockkit_in(folder.path(), &arguments))
             .end();
-        end.errors.contains("several are found")
+        end.errors.contains("several are called")
     });
     assert!(refused, "{both:?}");
 }
