@@ -124,7 +124,7 @@ impl Folder {
     }
 
     /// Opens or creates a temporary file, and locks it against other transfers.
-    /// Returns `None` if a folder has the name.
+    /// Returns `None` if a folder or a junction has the name.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if another transfer holds it.
@@ -136,20 +136,11 @@ impl Folder {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 made => return made.map(Some),
             }
-            let Some(there) = self.find(name)? else {
-                continue;
-            };
-            if there.is_folder() {
-                return Ok(None);
+            match self.lock_existing(name)? {
+                Existing::Locked(file) => return Ok(Some(file)),
+                Existing::Foreign => return Ok(None),
+                Existing::Gone => {}
             }
-            // Another name of the file would expose the data as well.
-            if there.is_file()
-                && there.links == 1
-                && let Some(file) = self.lock(name)?
-            {
-                return Ok(Some(file));
-            }
-            self.remove(name)?;
         }
         Err(ErrorKind::WouldBlock.into())
     }
@@ -160,6 +151,39 @@ impl Folder {
     /// [`io::ErrorKind::AlreadyExists`] if the name is in use.
     pub(crate) fn lock_new(&self, name: &str) -> io::Result<File> {
         self.open_as(name, Opening::New).map_err(busy)
+    }
+
+    /// Locks a temporary file of an earlier attempt, or removes an unusable one. A file
+    /// that another transfer holds is never removed.
+    fn lock_existing(&self, name: &str) -> io::Result<Existing> {
+        let Some(there) = self.find(name)? else {
+            return Ok(Existing::Gone);
+        };
+        if there.is_folder() {
+            return Ok(Existing::Foreign);
+        }
+        if !there.is_file() {
+            return self.remove_link(name);
+        }
+        let Some(file) = self.lock(name)? else {
+            return Ok(Existing::Gone);
+        };
+        // Another name of the file would expose the data as well.
+        if directory::look(&file)?.links == 1 {
+            return Ok(Existing::Locked(file));
+        }
+        self.remove(name)?;
+        drop(file);
+        Ok(Existing::Gone)
+    }
+
+    /// Removes a link to a file; one to a folder stays.
+    fn remove_link(&self, name: &str) -> io::Result<Existing> {
+        match self.remove(name) {
+            Ok(()) => Ok(Existing::Gone),
+            Err(error) if is_in_the_way(&error) => Ok(Existing::Foreign),
+            Err(error) => Err(error),
+        }
     }
 
     /// Locks an existing file; `None` if it no longer exists.
@@ -235,6 +259,16 @@ impl Folder {
     fn open_as(&self, name: impl AsRef<[u8]>, opening: Opening) -> io::Result<File> {
         directory::open(&self.0, text(name.as_ref())?, opening)
     }
+}
+
+/// What exists under a temporary file's name.
+enum Existing {
+    /// A file, locked.
+    Locked(File),
+    /// A folder, or a link to one: it is left alone.
+    Foreign,
+    /// Nothing.
+    Gone,
 }
 
 /// Permissions, which do not exist here.

@@ -166,6 +166,29 @@ fn a_part_with_a_second_name_is_begun_again() {
 }
 
 #[test]
+fn a_part_with_a_second_name_is_not_removed_from_its_writer() {
+    let place = tempdir().unwrap();
+    let folder = Folder::open(place.path()).unwrap();
+    let mut first = folder.lock_temporary("part").unwrap().unwrap();
+    fs::hard_link(place.path().join("part"), place.path().join("other")).unwrap();
+    let busy = folder.lock_temporary("part").unwrap_err();
+    assert_eq!(busy.kind(), ErrorKind::WouldBlock);
+    first.write_all(b"1").unwrap();
+    drop(first);
+    let expected = [file("other", b"1"), file("part", b"1")];
+    assert_eq!(contents(place.path()), expected);
+}
+
+#[test]
+fn a_folder_with_the_name_of_a_part_is_left_alone() {
+    let place = tempdir().unwrap();
+    let folder = Folder::open(place.path()).unwrap();
+    folder.make_below(&path("part"), |_path| Mode).unwrap();
+    assert!(folder.lock_temporary("part").unwrap().is_none());
+    assert!(place.path().join("part").is_dir());
+}
+
+#[test]
 fn an_open_folder_that_is_moved_is_not_mistaken_for_another() {
     let place = tempdir().unwrap();
     let root = Folder::open(place.path()).unwrap();
@@ -224,6 +247,7 @@ fn a_junction_is_not_followed() {
         assert!(is_in_the_way(&error), "{error}");
     }
     assert!(is_link(&folder.find("swapped").unwrap().unwrap()));
+    assert!(folder.lock_temporary("swapped").unwrap().is_none());
     // The folder that was there is gone, and the junction is not taken for it.
     held.lock_new("part").unwrap_err();
     assert_eq!(contents(&outside), [file("secret", b"1")]);
