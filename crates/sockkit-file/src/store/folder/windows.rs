@@ -399,8 +399,16 @@ pub(in crate::store) fn set_modified(file: &File, modified: FileTime) -> io::Res
     };
     let part = Duration::from_nanos(modified.nanoseconds.into());
     match start.and_then(|start| start.checked_add(part)) {
-        Some(time) => file.set_times(FileTimes::new().set_accessed(time).set_modified(time)),
+        Some(time) => set_times(file, time),
         None => Ok(()),
+    }
+}
+
+/// The system has no time of zero, which is the first of 1601: it means none.
+fn set_times(file: &File, time: SystemTime) -> io::Result<()> {
+    match file.set_times(FileTimes::new().set_accessed(time).set_modified(time)) {
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
+        set => set,
     }
 }
 

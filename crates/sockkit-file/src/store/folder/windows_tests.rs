@@ -307,6 +307,8 @@ fn times_are_kept_and_absurd_ones_do_no_harm() {
     for seconds in [i64::MIN, -11_644_473_601, i64::MAX] {
         set_modified(&file, FileTime::new(seconds, 999_999_999)).unwrap();
     }
+    // The first moment that the system counts is one that it does not set.
+    set_modified(&file, FileTime::new(-11_644_473_600, 0)).unwrap();
 }
 
 #[test]
