@@ -16,7 +16,7 @@ pub(crate) use sockkit_core::directory::Stat;
 use sockkit_core::directory::{self, Opening};
 
 use super::Room;
-use crate::{Entry, EntryPath, FileTime, LinkTarget};
+use crate::{Entry, EntryPath, FileTime, LinkTarget, NameRules, TEMPORARY_PREFIX};
 
 /// A folder, held open by its handle.
 #[derive(Debug)]
@@ -47,6 +47,10 @@ impl Folder {
     }
 
     /// The same, but creates missing folders.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidFilename`] for a name that Windows' own programs could not
+    /// open, whatever the transfer's rules allow.
     pub(crate) fn make_below(
         &self,
         path: &EntryPath,
@@ -55,6 +59,7 @@ impl Folder {
         let mut folder: Option<Self> = None;
         for component in path.components() {
             let parent = folder.as_ref().unwrap_or(self);
+            check_new(component)?;
             let opened = match parent.open_as(component, Opening::NewFolder) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                     parent.open_as(component, Opening::Folder)
@@ -76,7 +81,14 @@ impl Folder {
     }
 
     /// Looks up `name`, without following a link.
+    ///
+    /// # Errors
+    /// As for [`make_below`](Self::make_below), so that a file is refused before its
+    /// contents are sent.
     pub(crate) fn find(&self, name: impl AsRef<[u8]>) -> io::Result<Option<Stat>> {
+        if !name.as_ref().starts_with(TEMPORARY_PREFIX.as_bytes()) {
+            check_new(name.as_ref())?;
+        }
         match self.open_as(name, Opening::Look) {
             Ok(found) => directory::look(&found).map(Some),
             Err(error) if is_gone(&error) => Ok(None),
@@ -227,6 +239,7 @@ impl Folder {
     }
 
     fn rename(&self, from: &str, to: impl AsRef<[u8]>, replace: bool) -> io::Result<()> {
+        check_new(to.as_ref())?;
         let file = self.open_as(from, Opening::Name)?;
         directory::rename(&file, &self.0, text(to.as_ref())?, replace)
     }
@@ -455,6 +468,13 @@ pub(in crate::store) fn target_of(target: &Path) -> Option<Vec<u8>> {
         target.has_root() || matches!(target.components().next(), Some(Component::Prefix(_)));
     let start = if leads_out { "/" } else { "" };
     Some(format!("{start}{}", text.replace('\\', "/")).into_bytes())
+}
+
+/// Checks a name that is to be created and is not a temporary one: no device's, and
+/// no short name of a temporary file.
+fn check_new(name: &[u8]) -> io::Result<()> {
+    let checked = EntryPath::parse(name).and_then(|path| NameRules::Windows.check(&path));
+    checked.map_err(|error| io::Error::new(ErrorKind::InvalidFilename, error))
 }
 
 fn text(name: &[u8]) -> io::Result<&str> {

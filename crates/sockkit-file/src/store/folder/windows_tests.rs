@@ -135,6 +135,27 @@ fn a_name_that_leads_elsewhere_is_no_name() {
 }
 
 #[test]
+fn a_name_that_windows_cannot_hold_is_not_created() {
+    let place = tempdir().unwrap();
+    let folder = Folder::open(place.path()).unwrap();
+    put(&folder, ".sockkit-1.part", b"1");
+    for name in ["CON", "nul.txt", "a.", "a ", "a?", "SOCKKI~1.PAR"] {
+        let errors = [
+            folder.find(name).err(),
+            folder.make_below(&path(name), |_path| Mode).err(),
+            folder.rename_over(".sockkit-1.part", name).err(),
+            folder.rename_new(".sockkit-1.part", name).err(),
+        ];
+        for error in errors {
+            let error = error.expect(name);
+            assert!(is_bad_name(&error), "{name:?}: {error}");
+        }
+    }
+    assert!(folder.find(".sockkit-1.part").unwrap().is_some());
+    assert_eq!(contents(place.path()), [file(".sockkit-1.part", b"1")]);
+}
+
+#[test]
 fn a_part_has_one_writer() {
     let place = tempdir().unwrap();
     let folder = Folder::open(place.path()).unwrap();
