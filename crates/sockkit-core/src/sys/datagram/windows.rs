@@ -255,11 +255,11 @@ fn packet_info(message: &Message<'_>) -> Vec<u64> {
     if message.source.is_none() && message.interface_index.is_none() {
         return Vec::new();
     }
-    let unspecified = match message.to {
-        Some(SocketAddr::V6(_)) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    // A dual-stack socket sends to IPv4 as an IPv4 socket does.
+    let unspecified = match message.to.map(|to| to.ip().to_canonical()) {
+        Some(IpAddr::V6(_)) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
     };
-    // A dual-stack socket sends to IPv4 as an IPv4 socket does.
     let source = message.source.unwrap_or(unspecified).to_canonical();
     let (level, name, mut data) = match source {
         IpAddr::V4(source) => (IPPROTO_IP, IP_PKTINFO, source.octets().to_vec()),
@@ -376,6 +376,23 @@ mod tests {
             }
         }
         assert!(packet_info(&message(None, None)).is_empty());
+    }
+
+    #[test]
+    fn an_interface_alone_goes_with_the_destination() {
+        for (to, level) in [
+            ("192.0.2.9:1", IPPROTO_IP),
+            ("[::ffff:192.0.2.9]:1", IPPROTO_IP),
+            ("[2001:db8::9]:1", IPPROTO_IPV6),
+        ] {
+            let to = Message {
+                to: Some(to.parse().unwrap()),
+                ..message(None, Some(7))
+            };
+            let words = packet_info(&to);
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+            assert_eq!(parse_head(bytes.first_chunk().unwrap()).1, level);
+        }
     }
 
     #[test]
