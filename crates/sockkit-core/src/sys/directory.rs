@@ -31,10 +31,11 @@ use windows_sys::{
     },
     Win32::{
         Foundation::{
-            ERROR_DELETE_PENDING, ERROR_NO_MORE_FILES, ERROR_REPARSE_POINT_ENCOUNTERED, HANDLE,
-            INVALID_HANDLE_VALUE, NTSTATUS, OBJ_CASE_INSENSITIVE, OBJ_DONT_REPARSE,
-            RtlNtStatusToDosError, STATUS_DELETE_PENDING, STATUS_FILE_IS_A_DIRECTORY,
-            STATUS_INVALID_PARAMETER, STATUS_REPARSE_POINT_ENCOUNTERED, UNICODE_STRING,
+            ERROR_DELETE_PENDING, ERROR_FILE_NOT_FOUND, ERROR_NO_MORE_FILES,
+            ERROR_REPARSE_POINT_ENCOUNTERED, HANDLE, INVALID_HANDLE_VALUE, NTSTATUS,
+            OBJ_CASE_INSENSITIVE, OBJ_DONT_REPARSE, RtlNtStatusToDosError, STATUS_DELETE_PENDING,
+            STATUS_FILE_IS_A_DIRECTORY, STATUS_INVALID_PARAMETER, STATUS_REPARSE_POINT_ENCOUNTERED,
+            UNICODE_STRING,
         },
         Storage::FileSystem::{
             BY_HANDLE_FILE_INFORMATION, DELETE, FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_NORMAL,
@@ -373,7 +374,7 @@ pub fn names(folder: &File) -> io::Result<Vec<String>> {
         if done == 0 {
             let error = io::Error::last_os_error();
             return match error.raw_os_error() {
-                Some(code) if code.cast_unsigned() == ERROR_NO_MORE_FILES => Ok(names),
+                Some(code) if is_end_of_list(code) => Ok(names),
                 _ => Err(error),
             };
         }
@@ -381,6 +382,15 @@ pub fn names(folder: &File) -> io::Result<Vec<String>> {
         let bytes: Vec<u8> = buffer.iter().flat_map(|word| word.to_ne_bytes()).collect();
         parse_names(&bytes, &mut names);
     }
+}
+
+/// Whether the system has no names, or no more. The root of a volume has no `.`, so
+/// that an empty one has no first name.
+fn is_end_of_list(code: i32) -> bool {
+    matches!(
+        code.cast_unsigned(),
+        ERROR_NO_MORE_FILES | ERROR_FILE_NOT_FOUND
+    )
 }
 
 /// Reads a chain of `FILE_ID_BOTH_DIR_INFO`.
