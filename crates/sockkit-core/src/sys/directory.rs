@@ -13,6 +13,7 @@
 use std::{
     fs::File,
     io::{self, ErrorKind},
+    mem::offset_of,
     os::windows::io::{AsRawHandle, FromRawHandle},
     ptr,
     sync::atomic::{AtomicU32, Ordering},
@@ -41,11 +42,11 @@ use windows_sys::{
             BY_HANDLE_FILE_INFORMATION, DELETE, FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_NORMAL,
             FILE_ATTRIBUTE_REPARSE_POINT, FILE_BASIC_INFO, FILE_DISPOSITION_FLAG_DELETE,
             FILE_DISPOSITION_FLAG_POSIX_SEMANTICS, FILE_DISPOSITION_INFO, FILE_DISPOSITION_INFO_EX,
-            FILE_GENERIC_READ, FILE_GENERIC_WRITE, FILE_ID_INFO, FILE_LIST_DIRECTORY,
-            FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE, FILE_SHARE_READ, FILE_SHARE_WRITE,
-            FILE_TRAVERSE, FileBasicInfo, FileDispositionInfo, FileDispositionInfoEx,
-            FileIdBothDirectoryInfo, FileIdBothDirectoryRestartInfo, FileIdInfo,
-            GetFileInformationByHandle, GetFileInformationByHandleEx, SYNCHRONIZE,
+            FILE_GENERIC_READ, FILE_GENERIC_WRITE, FILE_ID_BOTH_DIR_INFO, FILE_ID_INFO,
+            FILE_LIST_DIRECTORY, FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE, FILE_SHARE_READ,
+            FILE_SHARE_WRITE, FILE_TRAVERSE, FileBasicInfo, FileDispositionInfo,
+            FileDispositionInfoEx, FileIdBothDirectoryInfo, FileIdBothDirectoryRestartInfo,
+            FileIdInfo, GetFileInformationByHandle, GetFileInformationByHandleEx, SYNCHRONIZE,
             SetFileInformationByHandle,
         },
         System::IO::IO_STATUS_BLOCK,
@@ -483,10 +484,10 @@ fn reparse_point() -> io::Error {
     io::Error::from_raw_os_error(ERROR_REPARSE_POINT_ENCOUNTERED.cast_signed())
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a structure of 48 bytes")]
+#[expect(clippy::cast_possible_truncation, reason = "48 bytes at most")]
 const SIZE_OF_OBJECT: u32 = size_of::<OBJECT_ATTRIBUTES>() as u32;
 /// Offsets in `FILE_ID_BOTH_DIR_INFO`.
-const NAME_LENGTH_AT: usize = 60;
-const NAME_AT: usize = 104;
+const NAME_LENGTH_AT: usize = offset_of!(FILE_ID_BOTH_DIR_INFO, FileNameLength);
+const NAME_AT: usize = offset_of!(FILE_ID_BOTH_DIR_INFO, FileName);
 const LIST_WORDS: usize = 4_096;
 const LIST_BYTES: u32 = 8 * 4_096;

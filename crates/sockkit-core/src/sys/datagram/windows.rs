@@ -19,7 +19,7 @@ use std::{
 use socket2::SockAddr;
 use tokio::net::UdpSocket;
 use windows_sys::Win32::Networking::WinSock::{
-    IP_PKTINFO, IPPROTO_IP, IPPROTO_IPV6, IPV6_PKTINFO, LPFN_WSARECVMSG,
+    CMSGHDR, IP_PKTINFO, IPPROTO_IP, IPPROTO_IPV6, IPV6_PKTINFO, LPFN_WSARECVMSG,
     SIO_GET_EXTENSION_FUNCTION_POINTER, SOCKET, WSABUF, WSAEMSGSIZE, WSAENETRESET,
     WSAID_WSARECVMSG, WSAIoctl, WSAMSG, WSASendMsg,
 };
@@ -296,7 +296,7 @@ fn arrival(mut control: &[u8]) -> (Option<IpAddr>, Option<u32>) {
         {
             return (Some(Ipv6Addr::from(*address).to_canonical()), number(index));
         }
-        let next = length.next_multiple_of(size_of::<u64>());
+        let next = length.next_multiple_of(size_of::<usize>());
         control = control.get(next..).unwrap_or_default();
     }
     (None, None)
@@ -330,7 +330,7 @@ fn handle(socket: &UdpSocket) -> io::Result<SOCKET> {
 }
 
 /// `WSACMSGHDR`: its own length with the data's, level, type.
-const HEAD_BYTES: usize = 16;
+const HEAD_BYTES: usize = size_of::<CMSGHDR>();
 /// Room for a packet information of each IP version.
 const CONTROL_WORDS: usize = 16;
 const ON: u32 = 1;
