@@ -13,6 +13,7 @@
 use std::{
     fs::File,
     io::{self, ErrorKind},
+    mem::offset_of,
     os::windows::io::{AsRawHandle, FromRawHandle},
     ptr,
     sync::atomic::{AtomicU32, Ordering},
@@ -31,20 +32,21 @@ use windows_sys::{
     },
     Win32::{
         Foundation::{
-            ERROR_DELETE_PENDING, ERROR_NO_MORE_FILES, ERROR_REPARSE_POINT_ENCOUNTERED, HANDLE,
-            INVALID_HANDLE_VALUE, NTSTATUS, OBJ_CASE_INSENSITIVE, OBJ_DONT_REPARSE,
-            RtlNtStatusToDosError, STATUS_DELETE_PENDING, STATUS_FILE_IS_A_DIRECTORY,
-            STATUS_INVALID_PARAMETER, STATUS_REPARSE_POINT_ENCOUNTERED, UNICODE_STRING,
+            ERROR_DELETE_PENDING, ERROR_FILE_NOT_FOUND, ERROR_NO_MORE_FILES,
+            ERROR_REPARSE_POINT_ENCOUNTERED, HANDLE, INVALID_HANDLE_VALUE, NTSTATUS,
+            OBJ_CASE_INSENSITIVE, OBJ_DONT_REPARSE, RtlNtStatusToDosError, STATUS_DELETE_PENDING,
+            STATUS_FILE_IS_A_DIRECTORY, STATUS_INVALID_PARAMETER, STATUS_REPARSE_POINT_ENCOUNTERED,
+            UNICODE_STRING,
         },
         Storage::FileSystem::{
             BY_HANDLE_FILE_INFORMATION, DELETE, FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_NORMAL,
             FILE_ATTRIBUTE_REPARSE_POINT, FILE_BASIC_INFO, FILE_DISPOSITION_FLAG_DELETE,
             FILE_DISPOSITION_FLAG_POSIX_SEMANTICS, FILE_DISPOSITION_INFO, FILE_DISPOSITION_INFO_EX,
-            FILE_GENERIC_READ, FILE_GENERIC_WRITE, FILE_ID_INFO, FILE_LIST_DIRECTORY,
-            FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE, FILE_SHARE_READ, FILE_SHARE_WRITE,
-            FILE_TRAVERSE, FileBasicInfo, FileDispositionInfo, FileDispositionInfoEx,
-            FileIdBothDirectoryInfo, FileIdBothDirectoryRestartInfo, FileIdInfo,
-            GetFileInformationByHandle, GetFileInformationByHandleEx, SYNCHRONIZE,
+            FILE_GENERIC_READ, FILE_GENERIC_WRITE, FILE_ID_BOTH_DIR_INFO, FILE_ID_INFO,
+            FILE_LIST_DIRECTORY, FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE, FILE_SHARE_READ,
+            FILE_SHARE_WRITE, FILE_TRAVERSE, FileBasicInfo, FileDispositionInfo,
+            FileDispositionInfoEx, FileIdBothDirectoryInfo, FileIdBothDirectoryRestartInfo,
+            FileIdInfo, GetFileInformationByHandle, GetFileInformationByHandleEx, SYNCHRONIZE,
             SetFileInformationByHandle,
         },
         System::IO::IO_STATUS_BLOCK,
@@ -373,7 +375,7 @@ pub fn names(folder: &File) -> io::Result<Vec<String>> {
         if done == 0 {
             let error = io::Error::last_os_error();
             return match error.raw_os_error() {
-                Some(code) if code.cast_unsigned() == ERROR_NO_MORE_FILES => Ok(names),
+                Some(code) if is_end_of_list(code) => Ok(names),
                 _ => Err(error),
             };
         }
@@ -381,6 +383,15 @@ pub fn names(folder: &File) -> io::Result<Vec<String>> {
         let bytes: Vec<u8> = buffer.iter().flat_map(|word| word.to_ne_bytes()).collect();
         parse_names(&bytes, &mut names);
     }
+}
+
+/// Whether the system has no names, or no more. The root of a volume has no `.`, so
+/// that an empty one has no first name.
+fn is_end_of_list(code: i32) -> bool {
+    matches!(
+        code.cast_unsigned(),
+        ERROR_NO_MORE_FILES | ERROR_FILE_NOT_FOUND
+    )
 }
 
 /// Reads a chain of `FILE_ID_BOTH_DIR_INFO`.
@@ -473,10 +484,10 @@ fn reparse_point() -> io::Error {
     io::Error::from_raw_os_error(ERROR_REPARSE_POINT_ENCOUNTERED.cast_signed())
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a structure of 48 bytes")]
+#[expect(clippy::cast_possible_truncation, reason = "48 bytes at most")]
 const SIZE_OF_OBJECT: u32 = size_of::<OBJECT_ATTRIBUTES>() as u32;
 /// Offsets in `FILE_ID_BOTH_DIR_INFO`.
-const NAME_LENGTH_AT: usize = 60;
-const NAME_AT: usize = 104;
+const NAME_LENGTH_AT: usize = offset_of!(FILE_ID_BOTH_DIR_INFO, FileNameLength);
+const NAME_AT: usize = offset_of!(FILE_ID_BOTH_DIR_INFO, FileName);
 const LIST_WORDS: usize = 4_096;
 const LIST_BYTES: u32 = 8 * 4_096;

@@ -53,13 +53,14 @@ impl<'a> Transmit<'a> {
     }
 
     /// Sets the source address. Use [`Datagram::to`](super::Datagram::to) of a
-    /// request to reply from the address that received it. Linux only.
+    /// request to reply from the address that received it. Linux and Windows only.
     pub fn source(mut self, source: IpAddr) -> Self {
         self.source = Some(source);
         self
     }
 
-    /// Sets the outgoing interface, overriding the routing table. Linux only.
+    /// Sets the outgoing interface, overriding the routing table. Linux and Windows
+    /// only.
     pub fn interface_index(mut self, index: u32) -> Self {
         self.interface_index = Some(index);
         self

@@ -26,7 +26,8 @@ pub enum NameRules {
     /// As Unix, but UTF-8.
     MacOs,
     /// Unicode, at most 255 UTF-16 units in a component; no device, none of
-    /// `< > : " \ | ? *`, no control characters, no dot or space at the end.
+    /// `< > : " \ | ? *`, no control characters, no dot or space at the end, and none of
+    /// the short names that NTFS gives to the files of unfinished transfers.
     Windows,
 }
 
@@ -83,6 +84,9 @@ fn check_windows(component: &str) -> Result<(), NameError> {
     if is_device(component) {
         return Err(NameError::Device);
     }
+    if is_short_temporary(component) {
+        return Err(NameError::Reserved);
+    }
     Ok(())
 }
 
@@ -117,5 +121,26 @@ fn is_device(component: &str) -> bool {
     )
 }
 
+/// Whether NTFS may have given the name to a temporary file of an unfinished transfer, as
+/// its second, short one: six letters and a number (`SOCKKI~1.PAR`), or, after four of
+/// those, two letters, the hexadecimal digits of a hash, and a number (`SO3F9A~1.PAR`).
+fn is_short_temporary(component: &str) -> bool {
+    let name = component.to_ascii_uppercase();
+    let Some((stem, "PAR" | "BLO")) = name.split_once('.') else {
+        return false;
+    };
+    let Some((start, number)) = stem.split_once('~') else {
+        return false;
+    };
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    // A longer number takes the place of what is before it.
+    let is_start = start.strip_prefix("SO").is_some_and(|rest| {
+        "CKKI".starts_with(rest) || rest.bytes().all(|byte| byte.is_ascii_hexdigit())
+    });
+    stem.len() == SHORT_STEM_BYTES && is_number && is_start
+}
+
+/// Length of a short name before its dot, if it has a number.
+const SHORT_STEM_BYTES: usize = 8;
 /// Bytes on Unix (`NAME_MAX`), UTF-16 units on Windows.
 const MAX_COMPONENT_UNITS: usize = 255;

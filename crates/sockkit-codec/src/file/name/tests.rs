@@ -57,7 +57,7 @@ fn what_is_no_path_or_leads_up_is_refused_everywhere() {
 
 #[test]
 fn each_system_refuses_what_it_cannot_hold() {
-    use NameError::{Device, Edge, NotUnicode, Separator};
+    use NameError::{Device, Edge, NotUnicode, Reserved, Separator};
     let separator = |found| Err(Separator { found });
     for (name, mac, windows) in [
         (&b"a"[..], Ok(()), Ok(())),
@@ -86,6 +86,22 @@ fn each_system_refuses_what_it_cannot_hold() {
         (b"a ", Ok(()), Err(Edge)),
         (b"...", Ok(()), Err(Edge)),
         (b" a", Ok(()), Ok(())),
+        (b"SOCKKI~1.PAR", Ok(()), Err(Reserved)),
+        (b"a/sockki~4.blo/b", Ok(()), Err(Reserved)),
+        (b"SOCKK~12.PAR", Ok(()), Err(Reserved)),
+        (b"SO3F9A~1.PAR", Ok(()), Err(Reserved)),
+        (b"so3f9~10.Blo", Ok(()), Err(Reserved)),
+        (b"SO3F9G~1.PAR", Ok(()), Ok(())),
+        (b"SOCKKIT~1.PAR", Ok(()), Ok(())),
+        (b"SOCKKI~12.PAR", Ok(()), Ok(())),
+        (b"SOCKKI~.PAR", Ok(()), Ok(())),
+        (b"SOCKKI~a.PAR", Ok(()), Ok(())),
+        (b"SOCKKI1.PAR", Ok(()), Ok(())),
+        (b"SOCKKI~1.TXT", Ok(()), Ok(())),
+        (b"SOCKKI~1", Ok(()), Ok(())),
+        (b"~1234567.PAR", Ok(()), Ok(())),
+        (b"SO~1.PAR", Ok(()), Ok(())),
+        (b"ACKKI~1.PAR", Ok(()), Ok(())),
     ] {
         let path = path(name);
         assert_eq!(NameRules::MacOs.check(&path), mac, "{path}");

@@ -10,7 +10,7 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::windows::io::{AsRawSocket, AsSocket},
     ptr,
     sync::OnceLock,
@@ -19,7 +19,7 @@ use std::{
 use socket2::SockAddr;
 use tokio::net::UdpSocket;
 use windows_sys::Win32::Networking::WinSock::{
-    IP_PKTINFO, IPPROTO_IP, IPPROTO_IPV6, IPV6_PKTINFO, LPFN_WSARECVMSG,
+    CMSGHDR, IP_PKTINFO, IPPROTO_IP, IPPROTO_IPV6, IPV6_PKTINFO, LPFN_WSARECVMSG,
     SIO_GET_EXTENSION_FUNCTION_POINTER, SOCKET, WSABUF, WSAEMSGSIZE, WSAENETRESET,
     WSAID_WSARECVMSG, WSAIoctl, WSAMSG, WSASendMsg,
 };
@@ -184,7 +184,7 @@ fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Received> {
     for (bytes, word) in control_bytes.chunks_exact_mut(8).zip(control) {
         bytes.copy_from_slice(&word.to_ne_bytes());
     }
-    let (to, interface_index) = arrival(control_bytes.get(..used).unwrap_or_default(), from);
+    let (to, interface_index) = arrival(control_bytes.get(..used).unwrap_or_default());
     Ok(Received {
         from,
         wire_bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
@@ -255,11 +255,11 @@ fn packet_info(message: &Message<'_>) -> Vec<u64> {
     if message.source.is_none() && message.interface_index.is_none() {
         return Vec::new();
     }
-    let unspecified = match message.to {
-        Some(SocketAddr::V6(_)) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    // A dual-stack socket sends to IPv4 as an IPv4 socket does.
+    let unspecified = match message.to.map(|to| to.ip().to_canonical()) {
+        Some(IpAddr::V6(_)) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
     };
-    // A dual-stack socket sends to IPv4 as an IPv4 socket does.
     let source = message.source.unwrap_or(unspecified).to_canonical();
     let (level, name, mut data) = match source {
         IpAddr::V4(source) => (IPPROTO_IP, IP_PKTINFO, source.octets().to_vec()),
@@ -275,9 +275,9 @@ fn packet_info(message: &Message<'_>) -> Vec<u64> {
     words.iter().map(|word| u64::from_ne_bytes(*word)).collect()
 }
 
-/// The address and the interface at which a datagram arrived, from its control
-/// messages.
-fn arrival(mut control: &[u8], from: SocketAddr) -> (Option<IpAddr>, Option<u32>) {
+/// The address, in its canonical form, and the interface at which a datagram arrived,
+/// from its control messages.
+fn arrival(mut control: &[u8]) -> (Option<IpAddr>, Option<u32>) {
     while let Some((head, rest)) = control.split_first_chunk::<HEAD_BYTES>() {
         let (length, level, name) = parse_head(head);
         let Some(data) = length
@@ -289,19 +289,14 @@ fn arrival(mut control: &[u8], from: SocketAddr) -> (Option<IpAddr>, Option<u32>
         if (level, name) == (IPPROTO_IP, IP_PKTINFO)
             && let Some((address, index)) = data.split_first_chunk::<4>()
         {
-            let to = Ipv4Addr::from(*address);
-            let to = match from {
-                SocketAddr::V4(_) => to.into(),
-                SocketAddr::V6(_) => to.to_ipv6_mapped().into(),
-            };
-            return (Some(to), number(index));
+            return (Some(Ipv4Addr::from(*address).into()), number(index));
         }
         if (level, name) == (IPPROTO_IPV6, IPV6_PKTINFO)
             && let Some((address, index)) = data.split_first_chunk::<16>()
         {
-            return (Some(Ipv6Addr::from(*address).into()), number(index));
+            return (Some(Ipv6Addr::from(*address).to_canonical()), number(index));
         }
-        let next = length.next_multiple_of(size_of::<u64>());
+        let next = length.next_multiple_of(size_of::<usize>());
         control = control.get(next..).unwrap_or_default();
     }
     (None, None)
@@ -335,7 +330,7 @@ fn handle(socket: &UdpSocket) -> io::Result<SOCKET> {
 }
 
 /// `WSACMSGHDR`: its own length with the data's, level, type.
-const HEAD_BYTES: usize = 16;
+const HEAD_BYTES: usize = size_of::<CMSGHDR>();
 /// Room for a packet information of each IP version.
 const CONTROL_WORDS: usize = 16;
 const ON: u32 = 1;
@@ -356,35 +351,47 @@ mod tests {
 
     #[test]
     fn packet_information_is_read_as_it_is_written() {
-        let peer = |address: &str| address.parse::<SocketAddr>().unwrap();
-        for (source, from, to) in [
-            ("192.0.2.1", "192.0.2.9:1", "192.0.2.1"),
-            (
-                "::ffff:192.0.2.1",
-                "[::ffff:192.0.2.9]:1",
-                "::ffff:192.0.2.1",
-            ),
-            ("2001:db8::1", "[2001:db8::9]:1", "2001:db8::1"),
+        for (source, to) in [
+            ("192.0.2.1", "192.0.2.1"),
+            // What a dual-stack socket is told of IPv4 is an IPv4 address.
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:db8::1", "2001:db8::1"),
         ] {
             let source = source.parse().unwrap();
             let words = packet_info(&message(Some(source), Some(7)));
             let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
             let expected = (Some(to.parse().unwrap()), Some(7));
-            assert_eq!(arrival(&bytes, peer(from)), expected);
-            for cut in 0..24 {
-                assert_eq!(arrival(&bytes[..cut], peer(from)), (None, None));
+            assert_eq!(arrival(&bytes), expected);
+            for cut in 0..HEAD_BYTES + 8 {
+                assert_eq!(arrival(&bytes[..cut]), (None, None));
             }
         }
         assert!(packet_info(&message(None, None)).is_empty());
     }
 
     #[test]
+    fn an_interface_alone_goes_with_the_destination() {
+        for (to, level) in [
+            ("192.0.2.9:1", IPPROTO_IP),
+            ("[::ffff:192.0.2.9]:1", IPPROTO_IP),
+            ("[2001:db8::9]:1", IPPROTO_IPV6),
+        ] {
+            let to = Message {
+                to: Some(to.parse().unwrap()),
+                ..message(None, Some(7))
+            };
+            let words = packet_info(&to);
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+            assert_eq!(parse_head(bytes.first_chunk().unwrap()).1, level);
+        }
+    }
+
+    #[test]
     fn nonsense_has_an_end() {
-        let from = SocketAddr::from(([192, 0, 2, 9], 1));
         for length in [0_u64, 1, 15, 16, 17, u64::MAX] {
             let mut bytes = length.to_ne_bytes().to_vec();
             bytes.resize(64, 0);
-            assert_eq!(arrival(&bytes, from), (None, None));
+            assert_eq!(arrival(&bytes), (None, None));
         }
     }
 }

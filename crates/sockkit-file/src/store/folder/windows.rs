@@ -16,7 +16,7 @@ pub(crate) use sockkit_core::directory::Stat;
 use sockkit_core::directory::{self, Opening};
 
 use super::Room;
-use crate::{Entry, EntryPath, FileTime, LinkTarget};
+use crate::{Entry, EntryPath, FileTime, LinkTarget, NameRules, TEMPORARY_PREFIX};
 
 /// A folder, held open by its handle.
 #[derive(Debug)]
@@ -47,6 +47,10 @@ impl Folder {
     }
 
     /// The same, but creates missing folders.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidFilename`] for a name that Windows' own programs could not
+    /// open, whatever the transfer's rules allow.
     pub(crate) fn make_below(
         &self,
         path: &EntryPath,
@@ -55,6 +59,7 @@ impl Folder {
         let mut folder: Option<Self> = None;
         for component in path.components() {
             let parent = folder.as_ref().unwrap_or(self);
+            check_new(component)?;
             let opened = match parent.open_as(component, Opening::NewFolder) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                     parent.open_as(component, Opening::Folder)
@@ -76,7 +81,14 @@ impl Folder {
     }
 
     /// Looks up `name`, without following a link.
+    ///
+    /// # Errors
+    /// As for [`make_below`](Self::make_below), so that a file is refused before its
+    /// contents are sent.
     pub(crate) fn find(&self, name: impl AsRef<[u8]>) -> io::Result<Option<Stat>> {
+        if !name.as_ref().starts_with(TEMPORARY_PREFIX.as_bytes()) {
+            check_new(name.as_ref())?;
+        }
         match self.open_as(name, Opening::Look) {
             Ok(found) => directory::look(&found).map(Some),
             Err(error) if is_gone(&error) => Ok(None),
@@ -124,7 +136,7 @@ impl Folder {
     }
 
     /// Opens or creates a temporary file, and locks it against other transfers.
-    /// Returns `None` if a folder has the name.
+    /// Returns `None` if a folder or a junction has the name.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if another transfer holds it.
@@ -136,20 +148,11 @@ impl Folder {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 made => return made.map(Some),
             }
-            let Some(there) = self.find(name)? else {
-                continue;
-            };
-            if there.is_folder() {
-                return Ok(None);
+            match self.lock_existing(name)? {
+                Existing::Locked(file) => return Ok(Some(file)),
+                Existing::Foreign => return Ok(None),
+                Existing::Gone => {}
             }
-            // Another name of the file would expose the data as well.
-            if there.is_file()
-                && there.links == 1
-                && let Some(file) = self.lock(name)?
-            {
-                return Ok(Some(file));
-            }
-            self.remove(name)?;
         }
         Err(ErrorKind::WouldBlock.into())
     }
@@ -160,6 +163,39 @@ impl Folder {
     /// [`io::ErrorKind::AlreadyExists`] if the name is in use.
     pub(crate) fn lock_new(&self, name: &str) -> io::Result<File> {
         self.open_as(name, Opening::New).map_err(busy)
+    }
+
+    /// Locks a temporary file of an earlier attempt, or removes an unusable one. A file
+    /// that another transfer holds is never removed.
+    fn lock_existing(&self, name: &str) -> io::Result<Existing> {
+        let Some(there) = self.find(name)? else {
+            return Ok(Existing::Gone);
+        };
+        if there.is_folder() {
+            return Ok(Existing::Foreign);
+        }
+        if !there.is_file() {
+            return self.remove_link(name);
+        }
+        let Some(file) = self.lock(name)? else {
+            return Ok(Existing::Gone);
+        };
+        // Another name of the file would expose the data as well.
+        if directory::look(&file)?.links == 1 {
+            return Ok(Existing::Locked(file));
+        }
+        self.remove(name)?;
+        drop(file);
+        Ok(Existing::Gone)
+    }
+
+    /// Removes a link to a file; one to a folder stays.
+    fn remove_link(&self, name: &str) -> io::Result<Existing> {
+        match self.remove(name) {
+            Ok(()) => Ok(Existing::Gone),
+            Err(error) if is_in_the_way(&error) => Ok(Existing::Foreign),
+            Err(error) => Err(error),
+        }
     }
 
     /// Locks an existing file; `None` if it no longer exists.
@@ -203,6 +239,7 @@ impl Folder {
     }
 
     fn rename(&self, from: &str, to: impl AsRef<[u8]>, replace: bool) -> io::Result<()> {
+        check_new(to.as_ref())?;
         let file = self.open_as(from, Opening::Name)?;
         directory::rename(&file, &self.0, text(to.as_ref())?, replace)
     }
@@ -235,6 +272,16 @@ impl Folder {
     fn open_as(&self, name: impl AsRef<[u8]>, opening: Opening) -> io::Result<File> {
         directory::open(&self.0, text(name.as_ref())?, opening)
     }
+}
+
+/// What exists under a temporary file's name.
+enum Existing {
+    /// A file, locked.
+    Locked(File),
+    /// A folder, or a link to one: it is left alone.
+    Foreign,
+    /// Nothing.
+    Gone,
 }
 
 /// Permissions, which do not exist here.
@@ -365,8 +412,16 @@ pub(in crate::store) fn set_modified(file: &File, modified: FileTime) -> io::Res
     };
     let part = Duration::from_nanos(modified.nanoseconds.into());
     match start.and_then(|start| start.checked_add(part)) {
-        Some(time) => file.set_times(FileTimes::new().set_accessed(time).set_modified(time)),
+        Some(time) => set_times(file, time),
         None => Ok(()),
+    }
+}
+
+/// The system has no time of zero, which is the first of 1601: it means none.
+fn set_times(file: &File, time: SystemTime) -> io::Result<()> {
+    match file.set_times(FileTimes::new().set_accessed(time).set_modified(time)) {
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
+        set => set,
     }
 }
 
@@ -413,6 +468,13 @@ pub(in crate::store) fn target_of(target: &Path) -> Option<Vec<u8>> {
         target.has_root() || matches!(target.components().next(), Some(Component::Prefix(_)));
     let start = if leads_out { "/" } else { "" };
     Some(format!("{start}{}", text.replace('\\', "/")).into_bytes())
+}
+
+/// Checks a name that is to be created and is not a temporary one: no device's, and
+/// no short name of a temporary file.
+fn check_new(name: &[u8]) -> io::Result<()> {
+    let checked = EntryPath::parse(name).and_then(|path| NameRules::Windows.check(&path));
+    checked.map_err(|error| io::Error::new(ErrorKind::InvalidFilename, error))
 }
 
 fn text(name: &[u8]) -> io::Result<&str> {

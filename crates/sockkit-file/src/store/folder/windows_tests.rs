@@ -135,6 +135,27 @@ fn a_name_that_leads_elsewhere_is_no_name() {
 }
 
 #[test]
+fn a_name_that_windows_cannot_hold_is_not_created() {
+    let place = tempdir().unwrap();
+    let folder = Folder::open(place.path()).unwrap();
+    put(&folder, ".sockkit-1.part", b"1");
+    for name in ["CON", "nul.txt", "a.", "a ", "a?", "SOCKKI~1.PAR"] {
+        let errors = [
+            folder.find(name).err(),
+            folder.make_below(&path(name), |_path| Mode).err(),
+            folder.rename_over(".sockkit-1.part", name).err(),
+            folder.rename_new(".sockkit-1.part", name).err(),
+        ];
+        for error in errors {
+            let error = error.expect(name);
+            assert!(is_bad_name(&error), "{name:?}: {error}");
+        }
+    }
+    assert!(folder.find(".sockkit-1.part").unwrap().is_some());
+    assert_eq!(contents(place.path()), [file(".sockkit-1.part", b"1")]);
+}
+
+#[test]
 fn a_part_has_one_writer() {
     let place = tempdir().unwrap();
     let folder = Folder::open(place.path()).unwrap();
@@ -163,6 +184,29 @@ fn a_part_with_a_second_name_is_begun_again() {
     drop(part);
     let expected = [file("other", b"1"), file("part", b"secret")];
     assert_eq!(contents(place.path()), expected);
+}
+
+#[test]
+fn a_part_with_a_second_name_is_not_removed_from_its_writer() {
+    let place = tempdir().unwrap();
+    let folder = Folder::open(place.path()).unwrap();
+    let mut first = folder.lock_temporary("part").unwrap().unwrap();
+    fs::hard_link(place.path().join("part"), place.path().join("other")).unwrap();
+    let busy = folder.lock_temporary("part").unwrap_err();
+    assert_eq!(busy.kind(), ErrorKind::WouldBlock);
+    first.write_all(b"1").unwrap();
+    drop(first);
+    let expected = [file("other", b"1"), file("part", b"1")];
+    assert_eq!(contents(place.path()), expected);
+}
+
+#[test]
+fn a_folder_with_the_name_of_a_part_is_left_alone() {
+    let place = tempdir().unwrap();
+    let folder = Folder::open(place.path()).unwrap();
+    folder.make_below(&path("part"), |_path| Mode).unwrap();
+    assert!(folder.lock_temporary("part").unwrap().is_none());
+    assert!(place.path().join("part").is_dir());
 }
 
 #[test]
@@ -224,6 +268,7 @@ fn a_junction_is_not_followed() {
         assert!(is_in_the_way(&error), "{error}");
     }
     assert!(is_link(&folder.find("swapped").unwrap().unwrap()));
+    assert!(folder.lock_temporary("swapped").unwrap().is_none());
     // The folder that was there is gone, and the junction is not taken for it.
     held.lock_new("part").unwrap_err();
     assert_eq!(contents(&outside), [file("secret", b"1")]);
@@ -283,6 +328,8 @@ fn times_are_kept_and_absurd_ones_do_no_harm() {
     for seconds in [i64::MIN, -11_644_473_601, i64::MAX] {
         set_modified(&file, FileTime::new(seconds, 999_999_999)).unwrap();
     }
+    // The first moment that the system counts is one that it does not set.
+    set_modified(&file, FileTime::new(-11_644_473_600, 0)).unwrap();
 }
 
 #[test]
