@@ -154,7 +154,10 @@ struct Running {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Work {
     Restore,
-    Check,
+    Check {
+        /// Shards of the block that were kept before.
+        kept: u16,
+    },
 }
 
 impl<S> Engine<S>
@@ -378,13 +381,8 @@ where
         let Some(active) = &mut self.active else {
             return Ok(());
         };
-        match (matches?, work) {
-            (true, _) => {
-                active.protocol.on_verified(block);
-                self.progress.verified(block);
-            }
-            (false, Work::Restore) => active.protocol.on_rejected(block)?,
-            (false, Work::Check) => {}
+        if active.on_worked(block, work, matches?)? {
+            self.progress.verified(block);
         }
         Ok(())
     }
@@ -421,7 +419,7 @@ where
 impl Active {
     /// Whether blocks of an earlier attempt remain to be looked at.
     fn is_checking(&self) -> bool {
-        let checks = |running: &Running| running.work == Work::Check;
+        let checks = |running: &Running| matches!(running.work, Work::Check { .. });
         !self.to_check.is_empty() || self.work.as_ref().is_some_and(checks)
     }
 
@@ -466,6 +464,21 @@ impl Active {
         Ok(())
     }
 
+    /// Returns whether the block is verified.
+    fn on_worked(&mut self, block: u32, work: Work, matches: bool) -> Result<bool, GroupError> {
+        match (matches, work) {
+            // Shards that came meanwhile stand where it was looked at, or will.
+            (true, Work::Check { kept }) if self.protocol.kept(block) != kept => {
+                self.to_check.push_back(block);
+                return Ok(false);
+            }
+            (true, _) => self.protocol.on_verified(block),
+            (false, Work::Restore) => self.protocol.on_rejected(block)?,
+            (false, Work::Check { .. }) => {}
+        }
+        Ok(matches)
+    }
+
     /// Restores or looks at one block beside reception.
     fn work_on_next(&mut self, layout: &Layout, digests: &Arc<Vec<Digest>>) {
         if self.work.is_some() {
@@ -491,7 +504,9 @@ impl Active {
                 let task = spawn_blocking(move || check_block(&spool, &layout, &digests, block));
                 self.work = Some(Running {
                     block,
-                    work: Work::Check,
+                    work: Work::Check {
+                        kept: self.protocol.kept(block),
+                    },
                     matches: task,
                 });
                 return;
@@ -619,3 +634,55 @@ const MAX_DELAY: Duration = Duration::from_millis(3);
 const FAREWELL: Duration = Duration::from_secs(5);
 /// The connection has its own limits.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A member with an empty spool, which has accepted.
+    fn active(layout: Layout) -> (tempfile::TempDir, Active) {
+        let folder = tempfile::tempdir().unwrap();
+        let destination = Destination::open(folder.path()).unwrap();
+        let active = Active {
+            protocol: GroupReceiver::new(layout, Instant::now().into_std()),
+            spool: Arc::new(Spool::open(&destination, [1; 32]).unwrap()),
+            to_check: VecDeque::new(),
+            work: None,
+            unwritten: Vec::new(),
+            fetching: None,
+        };
+        (folder, active)
+    }
+
+    #[test]
+    fn a_block_of_which_a_shard_came_while_it_was_checked_is_checked_again() {
+        let layout = Layout::with(64 * 10, 64, 10, 4).unwrap();
+        let (_folder, mut active) = active(layout);
+        let shard = ShardId { block: 0, index: 3 };
+        assert!(active.protocol.on_shard(1, shard));
+        let kept = active.protocol.kept(0);
+        let shard = ShardId { block: 0, index: 4 };
+        assert!(active.protocol.on_shard(2, shard));
+        let is_verified = active.on_worked(0, Work::Check { kept }, true).unwrap();
+        assert!(!is_verified && !active.protocol.is_verified(0));
+        assert_eq!(active.to_check, [0]);
+
+        let kept = active.protocol.kept(0);
+        assert!(active.on_worked(0, Work::Check { kept }, true).unwrap());
+        assert!(active.protocol.is_verified(0));
+    }
+
+    #[test]
+    fn a_block_that_became_ready_while_it_was_checked_is_restored() {
+        let layout = Layout::with(64 * 2, 64, 2, 2).unwrap();
+        let (_folder, mut active) = active(layout);
+        for index in 0..2 {
+            let shard = ShardId { block: 0, index };
+            assert!(active.protocol.on_shard(index.into(), shard));
+        }
+        let work = Work::Check { kept: 1 };
+        assert!(!active.on_worked(0, work, true).unwrap());
+        assert_eq!(active.protocol.next_ready(), Some(0));
+        assert!(active.protocol.has(ShardId { block: 0, index: 1 }));
+    }
+}
