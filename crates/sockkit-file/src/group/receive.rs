@@ -217,9 +217,6 @@ where
         if let Err(error) = &ended {
             tracing::info!(%error, "transfer from a group failed");
         }
-        // What waits for a block gets an error.
-        self.progress.fail();
-        self.listener.abort();
         ended
     }
 
@@ -416,6 +413,19 @@ where
     }
 }
 
+impl<S> Drop for Engine<S> {
+    /// However it ends: nothing may wait for it any longer.
+    fn drop(&mut self) {
+        // What waits for a block gets an error.
+        self.progress.fail();
+        self.listener.abort();
+        // Who is asked for consent sees that the sender has gone.
+        if self.active.is_none() {
+            self.local.abort();
+        }
+    }
+}
+
 impl Active {
     /// Whether blocks of an earlier attempt remain to be looked at.
     fn is_checking(&self) -> bool {
@@ -452,7 +462,11 @@ impl Active {
         if self.fetching != Some(first.block) || !shards.remainder().is_empty() {
             return Err(GroupError::Protocol("shards that were not asked for"));
         }
-        for (index, shard) in (first.index..).zip(shards) {
+        let left = (layout.data_shards(first.block)).saturating_sub(first.index);
+        if shards.len() > usize::from(left) {
+            return Err(GroupError::Protocol("shards beyond the block"));
+        }
+        for (index, shard) in (first.index..u16::MAX).zip(shards) {
             let id = ShardId {
                 block: first.block,
                 index,
@@ -684,5 +698,19 @@ mod tests {
         assert!(!active.on_worked(0, work, true).unwrap());
         assert_eq!(active.protocol.next_ready(), Some(0));
         assert!(active.protocol.has(ShardId { block: 0, index: 1 }));
+    }
+
+    #[test]
+    fn shards_beyond_the_block_are_refused() {
+        let layout = Layout::with(64 * 10, 64, 10, 4).unwrap();
+        let (_folder, mut active) = active(layout);
+        active.fetching = Some(0);
+        for (index, count) in [(u16::MAX, 1), (u16::MAX, 2), (9, 2), (10, 1), (0, 11)] {
+            let first = ShardId { block: 0, index };
+            let shards = vec![0; 64 * count];
+            assert!(active.on_shards(&layout, first, &shards).is_err());
+        }
+        let first = ShardId { block: 0, index: 9 };
+        active.on_shards(&layout, first, &[0; 64]).unwrap();
     }
 }

@@ -18,16 +18,18 @@ use tokio::{
 };
 
 use super::{
-    GroupError, GroupEvent, GroupOffer, GroupSendConfig, GroupSummary, JoinConfig, Lack,
-    MemberOutcome, OnGroupEvent, ToMember, ToSender, frames, join,
+    GroupError, GroupEvent, GroupOffer, GroupSendConfig, GroupSummary, JoinConfig, JoinedGroup,
+    Lack, MemberOutcome, OnGroupEvent, ToMember, ToSender, frames, join,
 };
-use crate::{Destination, FileSet, OnConflict, ReceiveConfig, Summary, receive};
+use crate::{Destination, FileSet, Offer, OnConflict, ReceiveConfig, Summary, receive};
 
 /// A sender that waits for `start`, and for members.
 struct Sender {
     admit: Option<mpsc::Sender<(DuplexStream, String)>>,
     start: Option<oneshot::Sender<()>>,
     over: Arc<Notify>,
+    /// Told when a member has accepted.
+    ready: Arc<Notify>,
     task: JoinHandle<Result<GroupSummary, GroupError>>,
 }
 
@@ -45,13 +47,15 @@ impl Sender {
         let offer = GroupOffer::prepare(FileSet::gather([folder]).unwrap()).unwrap();
         let over = Arc::new(Notify::new());
         let is_over = Arc::clone(&over);
+        let ready = Arc::new(Notify::new());
+        let is_ready = Arc::clone(&ready);
         let config = GroupSendConfig::to(group)
             .outgoing("127.0.0.1".parse().unwrap())
             .bits_per_second(bits_per_second)
-            .on_event(OnGroupEvent::new(move |event| {
-                if event == GroupEvent::Over {
-                    is_over.notify_one();
-                }
+            .on_event(OnGroupEvent::new(move |event| match event {
+                GroupEvent::Over => is_over.notify_one(),
+                GroupEvent::Ready { .. } => is_ready.notify_one(),
+                _ => {}
             }));
         let (admit, admitted) = mpsc::channel(4);
         let (start, started) = oneshot::channel();
@@ -62,6 +66,7 @@ impl Sender {
             admit: Some(admit),
             start: Some(start),
             over,
+            ready,
             task,
         }
     }
@@ -286,6 +291,61 @@ fn spooled_bytes(folder: &Path) -> u64 {
         .map(|metadata| metadata.len())
         .max()
         .unwrap_or(0)
+}
+
+/// Joins, and shows the offer, of a sender whose connection is returned as well.
+async fn offered_to(
+    sender: &Sender,
+    into: &Path,
+) -> (
+    JoinHandle<()>,
+    JoinedGroup,
+    Offer<DuplexStream>,
+    Destination,
+) {
+    let mut far = sender.admit("member").await;
+    let (mut near, connection) = duplex(1 << 16);
+    let relay = tokio::spawn(async move {
+        let _ = tokio::io::copy_bidirectional(&mut far, &mut near).await;
+    });
+    let destination = Destination::open(into).unwrap();
+    let via = Via::Interface("127.0.0.1".parse().unwrap());
+    let joining = JoinConfig::new(destination.clone()).via(via);
+    let mut joined = join(connection, joining).await.unwrap();
+    let day = Duration::from_secs(86_400);
+    let receiving = ReceiveConfig::default()
+        .idle_timeout(day)
+        .stall_timeout(day);
+    let (unused, _) = duplex(1);
+    let stream = std::mem::replace(&mut joined.stream, unused);
+    let offer = receive(stream, &receiving).await.unwrap();
+    (relay, joined, offer, destination)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_not_answered_sees_that_the_sender_has_gone() {
+    let (offered, into) = (files(), tempfile::tempdir().unwrap());
+    let sender = Sender::offering(offered.path());
+    let (relay, joined, mut offer, _destination) = offered_to(&sender, into.path()).await;
+    relay.abort();
+    let held = timeout(LIMIT, offer.hold(std::future::pending::<()>()));
+    held.await.unwrap().unwrap_err();
+    joined.transfer.await.unwrap().unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_waits_for_a_block_ends_with_the_engine() {
+    let (offered, into) = (files(), tempfile::tempdir().unwrap());
+    let sender = Sender::offering(offered.path());
+    let (_relay, joined, offer, destination) = offered_to(&sender, into.path()).await;
+    let ready = Arc::clone(&sender.ready);
+    let stop = async {
+        ready.notified().await;
+        joined.transfer.abort();
+    };
+    let accepting = async { tokio::join!(offer.accept(&destination), stop).0 };
+    let ended = timeout(LIMIT, accepting).await.unwrap();
+    assert!(!ended.is_ok_and(|summary| summary.is_complete()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
