@@ -14,12 +14,15 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
     task::spawn_blocking,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
     GroupError, GroupKey, GroupSender, Layout, MemberId, OVERHEAD_BYTES, ShardId, Step, ToMember,
-    ToSender, Welcome, bundle::Bundle, member, parity,
+    ToSender, Welcome,
+    bundle::Bundle,
+    member::{self, CLOSING},
+    parity,
 };
 use crate::{Digest, FileSet, Manifest};
 
@@ -354,6 +357,9 @@ impl Sending {
             label: label.clone(),
             outcome: failed,
         });
+        // Of those that have ended, the summary is all that is needed.
+        self.members
+            .retain(|_, member| !member.ended || !member.task.has_ended());
         self.members.insert(
             id,
             Member {
@@ -444,7 +450,7 @@ impl Sending {
         let count: usize = ranges.iter().map(ExactSizeIterator::len).sum();
         let bytes = (count * self.offer.layout.shard_bytes()) as u64;
         let limit = MAX_FETCHES * (self.offer.layout.total_bytes() + bytes);
-        let Some(member) = self.members.get_mut(&id) else {
+        let Some(member) = self.members.get_mut(&id).filter(|member| !member.ended) else {
             return Ok(());
         };
         if member.fetching || !member.ready {
@@ -471,7 +477,10 @@ impl Sending {
             return;
         };
         member.ended = true;
-        member.task.finish();
+        match outcome {
+            MemberOutcome::Failed(_) => member.task.cut(),
+            _ => member.task.finish(),
+        }
         let summary = MemberSummary {
             label: member.label.clone(),
             outcome,
@@ -684,10 +693,14 @@ impl Sending {
         self.over && self.members.values().all(|member| member.ended)
     }
 
+    /// Waits for what is still being written, for all members together.
     async fn into_summary(mut self) -> GroupSummary {
-        for member in self.members.values_mut() {
-            member.task.finished().await;
-        }
+        let written = async {
+            for member in self.members.values_mut() {
+                member.task.ended().await;
+            }
+        };
+        let _ = timeout(CLOSING, written).await;
         self.summary
     }
 }

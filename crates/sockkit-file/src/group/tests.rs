@@ -246,6 +246,32 @@ async fn members_that_break_the_protocol_are_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_that_is_dropped_closes_the_connections() {
+    let offered = files();
+    let mut sender = Sender::offering(offered.path());
+    // It does not read: more is waiting to be written than there is room for.
+    let mut stream = sender.admit("member").await;
+    for message in [ToSender::Hello("member".into()), ToSender::Ready] {
+        frames::write(&mut stream, &message).await.unwrap();
+    }
+    let ranges = std::iter::once(0..3_000).collect();
+    let fetch = ToSender::Fetch { block: 0, ranges };
+    frames::write(&mut stream, &fetch).await.unwrap();
+    sender.start();
+    timeout(LIMIT, sender.over.notified()).await.unwrap();
+    sender.task.abort();
+    let read_all = async {
+        while frames::read::<ToMember>(&mut stream, u32::MAX)
+            .await
+            .is_ok()
+        {}
+    };
+    timeout(LIMIT, read_all).await.unwrap();
+    let sent = frames::write(&mut stream, &ToSender::Working).await;
+    assert!(sent.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_an_interrupted_attempt_has_kept_is_not_sent_again() {
     let offered = files();
     let into = tempfile::tempdir().unwrap();
