@@ -22,6 +22,7 @@ mod layout;
 mod member;
 mod message;
 mod packet;
+mod patience;
 mod receive;
 mod receiver;
 mod repair;

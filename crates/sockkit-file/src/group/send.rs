@@ -23,6 +23,7 @@ use super::{
     bundle::Bundle,
     member::{self, CLOSING},
     parity,
+    patience::Patience,
 };
 use crate::{Digest, FileSet, Manifest};
 
@@ -278,8 +279,7 @@ struct Member {
     hears: bool,
     fetching: bool,
     fetched_bytes: u64,
-    /// When it last did something other than saying that it is alive.
-    active_at: Instant,
+    patience: Patience,
     ended: bool,
     /// Its place in the summary.
     place: usize,
@@ -369,7 +369,7 @@ impl Sending {
                 hears: true,
                 fetching: false,
                 fetched_bytes: 0,
-                active_at: Instant::now(),
+                patience: Patience::new(Instant::now().into_std()),
                 ended: false,
                 place: self.summary.members.len() - 1,
             },
@@ -380,7 +380,6 @@ impl Sending {
         let handled = match event {
             member::Event::Said(ToSender::Ready) => self.on_ready(id),
             member::Event::Said(ToSender::Report { round, lacks }) => {
-                self.touch(id);
                 let reported = self.protocol.on_report(id, round, lacks);
                 reported.map_err(|_| "a report that makes no sense")
             }
@@ -418,17 +417,18 @@ impl Sending {
 
     fn touch(&mut self, id: MemberId) {
         if let Some(member) = self.members.get_mut(&id) {
-            member.active_at = Instant::now();
+            member.patience.on_progress(Instant::now().into_std());
         }
     }
 
     fn on_ready(&mut self, id: MemberId) -> Result<(), &'static str> {
-        self.touch(id);
         let Some(member) = self.members.get_mut(&id).filter(|member| !member.ended) else {
             return Ok(());
         };
         if !member.ready {
             member.ready = true;
+            // Its user had to answer first.
+            member.patience = Patience::new(Instant::now().into_std());
             self.protocol.join(id);
             let member = member.label.clone();
             self.config.on_event.tell(GroupEvent::Ready { member });
@@ -493,7 +493,7 @@ impl Sending {
     /// Does what is due, and returns when something is due again.
     async fn advance(&mut self) -> Result<Instant, GroupError> {
         self.serve();
-        self.give_up_idle();
+        self.give_up_slow();
         let now = Instant::now();
         if self.started && !self.over && now >= self.next_send {
             self.step(now).await?;
@@ -552,9 +552,9 @@ impl Sending {
         self.over = true;
         self.block = None;
         self.config.on_event.tell(GroupEvent::Over);
-        let now = Instant::now();
+        let now = Instant::now().into_std();
         for member in self.members.values_mut().filter(|member| !member.ended) {
-            member.active_at = now;
+            member.patience = Patience::new(now);
             member.task.tell(ToMember::Over);
         }
     }
@@ -671,20 +671,24 @@ impl Sending {
         }
     }
 
-    /// After the end, members that do nothing for long are given up.
-    fn give_up_idle(&mut self) {
+    /// After the end, members that take too long are given up.
+    fn give_up_slow(&mut self) {
         if !self.over {
             return;
         }
         // The last that members do is to write everything to their files.
         let writing = self.offer.layout.total_bytes() / WRITTEN_BYTES_A_SECOND;
         let max_idle = MAX_IDLE + Duration::from_secs(writing);
-        let idle: Vec<_> = (self.members.iter())
-            .filter(|(_, member)| !member.ended && member.active_at.elapsed() > max_idle)
-            .map(|(id, _)| *id)
+        let now = Instant::now().into_std();
+        let exhausted = |member: &Member| {
+            let patience = &member.patience;
+            patience.exhausted(now, max_idle, member.fetched_bytes)
+        };
+        let slow: Vec<_> = (self.members.iter())
+            .filter(|(_, member)| !member.ended)
+            .filter_map(|(id, member)| Some((*id, exhausted(member)?)))
             .collect();
-        for id in idle {
-            let why = format!("it did nothing for {} seconds", max_idle.as_secs());
+        for (id, why) in slow {
             self.end(id, MemberOutcome::Failed(why));
         }
     }
