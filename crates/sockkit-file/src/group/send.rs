@@ -237,13 +237,14 @@ impl GroupOffer {
                 return Ok(sending.into_summary().await);
             }
             tokio::select! {
+                // Members that say much delay neither the start nor others that come.
                 biased;
+                () = &mut start, if !sending.started => sending.started = true,
+                Some((stream, label)) = admitted.recv() => sending.admit(stream, label),
                 event = sending.events.recv() => {
                     let (id, event) = event.ok_or(GroupError::Worker)?;
                     sending.on_event(id, event);
                 }
-                Some((stream, label)) = admitted.recv() => sending.admit(stream, label),
-                () = &mut start, if !sending.started => sending.started = true,
                 () = sleep_until(next) => {}
             }
         }
@@ -397,7 +398,8 @@ impl Sending {
                 self.end(id, outcome);
                 Ok(())
             }
-            member::Event::Said(ToSender::Working | ToSender::Hello(_)) => Ok(()),
+            member::Event::Said(ToSender::Working) => Ok(()),
+            member::Event::Said(ToSender::Hello(_)) => Err("it said hello again"),
             member::Event::Served => {
                 self.touch(id);
                 if let Some(member) = self.members.get_mut(&id) {

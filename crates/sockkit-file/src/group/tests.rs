@@ -227,21 +227,39 @@ async fn members_that_break_the_protocol_are_given_up() {
         block: 99,
         shards: 1,
     }];
-    for said in [
-        vec![ToSender::Ready],
-        vec![hello(), fetch(0, 1)],
-        vec![hello(), ToSender::Ready, fetch(99, 1)],
-        vec![hello(), ToSender::Ready, fetch(0, u16::MAX)],
-        vec![
-            hello(),
-            ToSender::Ready,
-            ToSender::Report { round: 1, lacks },
-        ],
+    for (said, why) in [
+        (
+            vec![ToSender::Ready],
+            "other side broke the protocol: hello comes first",
+        ),
+        (vec![hello(), hello()], "it said hello again"),
+        (
+            vec![hello(), fetch(0, 1)],
+            "it asked for more before it had an answer",
+        ),
+        (
+            vec![hello(), ToSender::Ready, fetch(99, 1)],
+            "it asked for shards that are not there",
+        ),
+        (
+            vec![hello(), ToSender::Ready, fetch(0, u16::MAX)],
+            "it asked for shards that are not there",
+        ),
+        (
+            vec![
+                hello(),
+                ToSender::Ready,
+                ToSender::Report { round: 1, lacks },
+            ],
+            "a report that makes no sense",
+        ),
         // Again, without having read the answer.
-        vec![hello(), ToSender::Ready, fetch(0, 3_000), fetch(0, 3_000)],
+        (
+            vec![hello(), ToSender::Ready, fetch(0, 3_000), fetch(0, 3_000)],
+            "it asked for more before it had an answer",
+        ),
     ] {
-        let outcome = misbehave(said).await;
-        assert!(matches!(outcome, MemberOutcome::Failed(_)), "{outcome:?}");
+        assert_eq!(misbehave(said).await, MemberOutcome::Failed(why.to_owned()));
     }
 }
 
