@@ -268,6 +268,8 @@ struct Sending {
     next_send: Instant,
     /// When something was multicast last.
     sent_at: Instant,
+    /// Whether anything was.
+    has_sent: bool,
     block: Option<Loaded>,
     fetches: VecDeque<(MemberId, u32, Vec<Range<u16>>)>,
     summary: GroupSummary,
@@ -320,6 +322,7 @@ impl Sending {
             over: false,
             next_send: now,
             sent_at: now,
+            has_sent: false,
             block: None,
             fetches: VecDeque::new(),
             summary: GroupSummary::default(),
@@ -501,7 +504,7 @@ impl Sending {
             self.step(now).await?;
         }
         if !self.over && self.sent_at + BEACON <= now {
-            self.multicast(None).await?;
+            self.beacon().await?;
         }
         Ok(match (self.started, self.over) {
             (true, false) => self.next_send,
@@ -588,11 +591,11 @@ impl Sending {
             packets.extend_from_slice(&packet);
         }
         let packet_bytes = shard_bytes + OVERHEAD_BYTES;
-        let to = Some(self.config.group);
-        let endpoint = self.endpoint.endpoint();
-        endpoint.send_segments(to, &packets, packet_bytes).await?;
-        self.summary.multicast_bytes += packets.len() as u64;
-        if fresh > 0 {
+        let is_sent = self.multicast(&packets, packet_bytes).await?;
+        if is_sent {
+            self.summary.multicast_bytes += packets.len() as u64;
+        }
+        if is_sent && fresh > 0 {
             self.config.on_event.tell(GroupEvent::Sent { bytes: fresh });
         }
         self.pace(packets.len() + shards.len() * HEADERS_BYTES);
@@ -607,7 +610,6 @@ impl Sending {
         // What was late is caught up with, within limits.
         let from = self.next_send.max(now.checked_sub(CATCH_UP).unwrap_or(now));
         self.next_send = from + Duration::from_nanos(nanoseconds);
-        self.sent_at = now;
     }
 
     /// Reads a block, and computes its parity if that is needed.
@@ -641,18 +643,30 @@ impl Sending {
     }
 
     /// A datagram without a shard, so that members know whether they hear.
-    async fn multicast(&mut self, shard: Option<(ShardId, &[u8])>) -> Result<(), GroupError> {
+    async fn beacon(&mut self) -> Result<(), GroupError> {
         let mut packet = Vec::new();
         self.counter += 1;
-        self.key.seal(self.counter, shard, &mut packet);
-        let to = Some(self.config.group);
-        let sent = self
-            .endpoint
-            .endpoint()
-            .send_segments(to, &packet, packet.len());
-        sent.await?;
-        self.sent_at = Instant::now();
+        self.key.seal(self.counter, None, &mut packet);
+        self.multicast(&packet, packet.len()).await?;
         Ok(())
+    }
+
+    /// Returns whether the datagrams were sent. Once some were, others that the system
+    /// refuses are as good as lost: they are repaired.
+    async fn multicast(&mut self, packets: &[u8], packet_bytes: usize) -> Result<bool, GroupError> {
+        let to = Some(self.config.group);
+        let endpoint = self.endpoint.endpoint();
+        let sent = endpoint.send_segments(to, packets, packet_bytes).await;
+        self.sent_at = Instant::now();
+        match sent {
+            Ok(_) => self.has_sent = true,
+            Err(error) if self.has_sent => {
+                tracing::debug!(%error, "datagrams to the group were refused");
+                return Ok(false);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(true)
     }
 
     /// Hands fetches to the members' tasks; few while the group is being sent to.
