@@ -19,6 +19,12 @@ pub enum GroupError {
         /// Timeout.
         after: Duration,
     },
+    /// The offer was not there after this long.
+    #[error("other side did not make its offer within {after:?}")]
+    Slow {
+        /// Timeout.
+        after: Duration,
+    },
     /// A message is longer than any correct one.
     #[error("message of {bytes} bytes is too long")]
     TooLong {

@@ -17,7 +17,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream, ReadHalf, WriteHalf, duplex, split},
     sync::{mpsc, oneshot},
     task::{JoinHandle, spawn_blocking},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
@@ -90,24 +90,35 @@ where
     let (mut reading, mut writing) = split(stream);
     let hello = ToSender::Hello(config.name.clone());
     frames::write(&mut writing, &hello).await?;
-    let ToMember::Welcome(welcome) = frames::read(&mut reading, ToMember::MAX_BYTES).await? else {
+    let (welcome, digests) = timeout(WELCOMED, welcomed(&mut reading))
+        .await
+        .map_err(|_elapsed| GroupError::Slow { after: WELCOMED })??;
+    let (near, far) = duplex(LOCAL_BYTES);
+    let engine = Engine::new(config, welcome, digests, near, (reading, writing))?;
+    Ok(JoinedGroup {
+        stream: far,
+        transfer: tokio::spawn(engine.run()),
+    })
+}
+
+/// Reads everything that precedes the transfer.
+async fn welcomed(
+    reading: &mut (impl AsyncRead + Unpin),
+) -> Result<(Welcome, Vec<Digest>), GroupError> {
+    let ToMember::Welcome(welcome) = frames::read(reading, ToMember::MAX_BYTES).await? else {
         return Err(GroupError::Protocol("a welcome comes first"));
     };
+    let blocks = welcome.layout.blocks() as usize;
     let mut digests = Vec::new();
-    while digests.len() < welcome.layout.blocks() as usize {
-        match frames::read(&mut reading, ToMember::MAX_BYTES).await? {
+    while digests.len() < blocks {
+        match frames::read(reading, ToMember::MAX_BYTES).await? {
             ToMember::Digests(more) if !more.is_empty() => digests.extend(more),
             ToMember::Working => {}
             _ => return Err(GroupError::Protocol("digests come next")),
         }
     }
-    digests.truncate(welcome.layout.blocks() as usize);
-    let (near, far) = duplex(LOCAL_BYTES);
-    let engine = Engine::new(config, *welcome, digests, near, (reading, writing))?;
-    Ok(JoinedGroup {
-        stream: far,
-        transfer: tokio::spawn(engine.run()),
-    })
+    digests.truncate(blocks);
+    Ok((*welcome, digests))
 }
 
 /// Everything between the network and the spool.
@@ -408,7 +419,7 @@ where
                 }
             }
         };
-        let _ = tokio::time::timeout(FAREWELL, acknowledged).await;
+        let _ = timeout(FAREWELL, acknowledged).await;
         Ok(())
     }
 }
@@ -642,6 +653,8 @@ fn random_below(most: Duration) -> Duration {
 }
 
 const LOCAL_BYTES: usize = 1 << 20;
+/// Time for the offer and all digests, 32 MiB at most.
+const WELCOMED: Duration = Duration::from_secs(300);
 const SAID: usize = 16;
 const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 const MAX_DELAY: Duration = Duration::from_millis(3);
@@ -666,6 +679,27 @@ mod tests {
             fetching: None,
         };
         (folder, active)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sender_that_only_says_that_it_is_working_is_given_up() {
+        let (mut near, far) = duplex(1 << 16);
+        let folder = tempfile::tempdir().unwrap();
+        let config = JoinConfig::new(Destination::open(folder.path()).unwrap());
+        let layout = Layout::with(7, 64, 10, 4).unwrap();
+        let manifest = crate::Manifest::new(vec![crate::Entry::file("b", 7)]);
+        let group = ([239, 1, 2, 3], 4).into();
+        let welcome = Welcome::new("desk", group, [5; 32], layout, manifest);
+        let working = tokio::spawn(async move {
+            let mut message = ToMember::Welcome(Box::new(welcome));
+            while frames::write(&mut near, &message).await.is_ok() {
+                message = ToMember::Working;
+                tokio::time::sleep(ALIVE).await;
+            }
+        });
+        let error = join(far, config).await.unwrap_err();
+        assert!(matches!(error, GroupError::Slow { .. }), "{error:?}");
+        working.await.unwrap();
     }
 
     #[test]
