@@ -179,10 +179,10 @@ pub struct GroupSummary {
 /// Files that have been read once, so that their digests are known.
 #[derive(Debug)]
 pub struct GroupOffer {
-    bundle: Arc<Mutex<Bundle>>,
-    manifest: Manifest,
-    layout: Layout,
-    digests: Vec<Digest>,
+    pub(super) bundle: Arc<Mutex<Bundle>>,
+    pub(super) manifest: Manifest,
+    pub(super) layout: Layout,
+    pub(super) digests: Vec<Digest>,
 }
 
 impl GroupOffer {

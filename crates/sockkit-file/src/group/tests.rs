@@ -14,12 +14,12 @@ use tokio::{
     io::{DuplexStream, duplex},
     sync::{Notify, mpsc, oneshot},
     task::JoinHandle,
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 use super::{
     GroupError, GroupEvent, GroupOffer, GroupSendConfig, GroupSummary, JoinConfig, JoinedGroup,
-    Lack, MemberOutcome, OnGroupEvent, ToMember, ToSender, frames, join,
+    Lack, MemberOutcome, OnGroupEvent, ShardId, ToMember, ToSender, Welcome, frames, join,
 };
 use crate::{Destination, FileSet, Offer, OnConflict, ReceiveConfig, Summary, receive};
 
@@ -35,23 +35,14 @@ struct Sender {
 
 impl Sender {
     fn offering(folder: &Path) -> Self {
-        Self::offering_at(folder, 400_000_000)
-    }
-
-    fn offering_at(folder: &Path, bits_per_second: u64) -> Self {
-        let port = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-        let port = port.local_addr().unwrap().port();
-        let mut ip = [239, 0, 0, 0];
-        getrandom::fill(&mut ip[1..]).unwrap();
-        let group = SocketAddr::from((ip, port));
         let offer = GroupOffer::prepare(FileSet::gather([folder]).unwrap()).unwrap();
         let over = Arc::new(Notify::new());
         let is_over = Arc::clone(&over);
         let ready = Arc::new(Notify::new());
         let is_ready = Arc::clone(&ready);
-        let config = GroupSendConfig::to(group)
+        let config = GroupSendConfig::to(random_group())
             .outgoing("127.0.0.1".parse().unwrap())
-            .bits_per_second(bits_per_second)
+            .bits_per_second(400_000_000)
             .on_event(OnGroupEvent::new(move |event| match event {
                 GroupEvent::Over => is_over.notify_one(),
                 GroupEvent::Ready { .. } => is_ready.notify_one(),
@@ -94,6 +85,14 @@ impl Sender {
         self.admit = None;
         timeout(LIMIT, self.task).await.unwrap().unwrap().unwrap()
     }
+}
+
+fn random_group() -> SocketAddr {
+    let port = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    let port = port.local_addr().unwrap().port();
+    let mut ip = [239, 0, 0, 0];
+    getrandom::fill(&mut ip[1..]).unwrap();
+    SocketAddr::from((ip, port))
 }
 
 /// Receives everything into `into`.
@@ -289,26 +288,43 @@ async fn a_transfer_that_is_dropped_closes_the_connections() {
     assert!(sent.is_err());
 }
 
+/// Sends the first block, and disconnects when it is kept: then the next one is asked
+/// for.
+async fn serve_first_block(offer: &GroupOffer, mut stream: DuplexStream) -> Result<(), GroupError> {
+    let manifest = offer.manifest.clone();
+    let welcome = Welcome::new("desk", random_group(), [1; 32], offer.layout, manifest);
+    frames::write(&mut stream, &ToMember::Welcome(Box::new(welcome))).await?;
+    frames::write(&mut stream, &ToMember::Digests(offer.digests.clone())).await?;
+    frames::write(&mut stream, &ToMember::Over).await?;
+    loop {
+        let said = frames::read(&mut stream, 1 << 20).await?;
+        let ToSender::Fetch { block, ranges } = said else {
+            continue;
+        };
+        if block > 0 {
+            return Ok(());
+        }
+        let all = 0..offer.layout.block_shards();
+        assert_eq!(ranges.first(), Some(&all));
+        let bytes = offer.bundle.lock().unwrap().shards(0, all)?;
+        let first = ShardId { block, index: 0 };
+        frames::write(&mut stream, &ToMember::Shards { first, bytes }).await?;
+        frames::write(&mut stream, &ToMember::Fetched).await?;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_interrupted_attempt_has_kept_is_not_sent_again() {
     let offered = files();
     let into = tempfile::tempdir().unwrap();
-    // Half a second for a block.
-    let mut sender = Sender::offering_at(offered.path(), 70_000_000);
-    let stream = sender.admit("first").await;
-    let path = into.path().to_owned();
-    let first = tokio::spawn(async move { member(stream, &path).await });
-    let silent = sender.admit_silent().await;
-    sender.start();
-    let block_is_there = async {
-        while spooled_bytes(into.path()) < BLOCK {
-            sleep(Duration::from_millis(1)).await;
-        }
-    };
-    timeout(LIMIT, block_is_there).await.unwrap();
-    sender.task.abort();
-    drop(silent);
-    timeout(LIMIT, first).await.unwrap().unwrap().unwrap_err();
+    let (near, far) = duplex(1 << 16);
+    let offer = GroupOffer::prepare(FileSet::gather([offered.path()]).unwrap()).unwrap();
+    let (served, first) = tokio::join!(
+        timeout(LIMIT, serve_first_block(&offer, near)),
+        timeout(LIMIT, member(far, into.path())),
+    );
+    served.unwrap().unwrap();
+    first.unwrap().unwrap_err();
 
     let mut sender = Sender::offering(offered.path());
     let silent = sender.admit_silent().await;
@@ -324,17 +340,6 @@ async fn what_an_interrupted_attempt_has_kept_is_not_sent_again() {
     assert_eq!(summary.members[1].outcome, MemberOutcome::Complete);
     let missing = 11_000_018 - BLOCK;
     assert!(summary.fetched_bytes <= missing + 1_444, "{summary:?}");
-}
-
-/// Length of the longest temporary file.
-fn spooled_bytes(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).unwrap().flatten();
-    let parts = entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(".part"));
-    parts
-        .filter_map(|entry| entry.metadata().ok())
-        .map(|metadata| metadata.len())
-        .max()
-        .unwrap_or(0)
 }
 
 /// Joins, and shows the offer, of a sender whose connection is returned as well.
