@@ -55,6 +55,9 @@ pub enum GroupError {
     /// Nothing can be sent to the group.
     #[error("cannot send to the group")]
     Send(#[from] sockkit_core::udp::UdpError),
+    /// Nothing can be received from the group.
+    #[error("cannot receive from the group")]
+    Receive(#[source] sockkit_core::udp::UdpError),
     /// What was received could not be handed to the receiving session.
     #[error(transparent)]
     Session(#[from] SendError),

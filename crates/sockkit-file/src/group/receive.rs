@@ -50,7 +50,8 @@ impl JoinConfig {
         }
     }
 
-    /// Display name shown to the user at the sender. Default: empty.
+    /// Name that is told to the sender, which does not show it: there, a member has the
+    /// label with which it was admitted. Default: empty.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
@@ -250,7 +251,7 @@ where
                     self.on_said(said)?;
                 }
                 heard = self.endpoint.endpoint().recv_batch(&mut self.batch) => {
-                    heard.map_err(GroupError::Send)?;
+                    heard.map_err(GroupError::Receive)?;
                     self.on_heard();
                 }
                 () = sleep_until(wake) => {}

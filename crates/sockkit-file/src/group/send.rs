@@ -507,7 +507,7 @@ impl Sending {
             self.beacon().await?;
         }
         Ok(match (self.started, self.over) {
-            (true, false) => self.next_send,
+            (true, false) => self.next_send.min(self.sent_at + BEACON),
             (false, _) => self.sent_at + BEACON,
             (true, true) => now + LOOK_AGAIN,
         })
@@ -581,11 +581,7 @@ impl Sending {
                 None => &loaded.data[usize::from(id.index) * shard_bytes..][..shard_bytes],
                 Some(number) => &loaded.parity[usize::from(number) * shard_bytes..][..shard_bytes],
             };
-            fresh += if id.index < data {
-                shard_bytes as u64
-            } else {
-                0
-            };
+            fresh += self.offer.layout.file_bytes(id);
             self.counter += 1;
             self.key.seal(self.counter, Some((id, shard)), &mut packet);
             packets.extend_from_slice(&packet);
