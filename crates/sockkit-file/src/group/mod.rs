@@ -14,7 +14,9 @@
 //! # Source
 //! `docs/wire/group.md`.
 
+mod active;
 mod bundle;
+mod config;
 mod error;
 mod frames;
 mod identify;
@@ -36,6 +38,9 @@ mod tests;
 
 pub use self::{
     bundle::ReadError,
+    config::{
+        GroupEvent, GroupSendConfig, GroupSummary, MemberOutcome, MemberSummary, OnGroupEvent,
+    },
     error::GroupError,
     identify::{Preceded, SenderKind, identify},
     layout::{Layout, LayoutError, ShardId},
@@ -44,9 +49,6 @@ pub use self::{
     receive::{JoinConfig, JoinedGroup, join},
     receiver::{BlockChanged, GroupReceiver, Request},
     repair::{parity, restore},
-    send::{
-        GroupEvent, GroupOffer, GroupSendConfig, GroupSummary, MemberOutcome, MemberSummary,
-        OnGroupEvent,
-    },
+    send::GroupOffer,
     sender::{GroupSender, InvalidReport, Lack, MemberId, Step},
 };
