@@ -1,12 +1,10 @@
 //! `sockkit send --many`: one pass of multicast for a whole class.
 
 use std::{
+    collections::BTreeSet,
     io::IsTerminal,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use anyhow::{Context, bail};
@@ -164,26 +162,44 @@ async fn transfer(
     Ok(sent?)
 }
 
-/// How many have accepted.
+/// Who has accepted, and is still there.
 #[derive(Default)]
 struct Crowd {
-    ready: AtomicU32,
+    /// Their labels, each of one connection.
+    ready: Mutex<BTreeSet<String>>,
     more: Notify,
 }
 
 impl Crowd {
+    /// Returns how many there are now.
+    fn add(&self, member: &str) -> usize {
+        let mut ready = self.ready();
+        ready.insert(member.to_owned());
+        self.more.notify_one();
+        ready.len()
+    }
+
+    /// Who is gone before the start is not counted.
+    fn remove(&self, member: &str) {
+        self.ready().remove(member);
+    }
+
+    fn ready(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn reaches(&self, members: u32) {
+        while self.ready().len() < members as usize {
+            self.more.notified().await;
+        }
+    }
+
     /// Returns when it is to start: with so many, or at a key.
     async fn complete(&self, members: Option<u32>) {
         match members {
-            Some(members) => {
-                while self.ready.load(Ordering::Relaxed) < members {
-                    self.more.notified().await;
-                }
-            }
+            Some(members) => self.reaches(members).await,
             None => {
-                while self.ready.load(Ordering::Relaxed) == 0 {
-                    self.more.notified().await;
-                }
+                self.reaches(1).await;
                 if prompt::enter("press Enter to start\n").await.is_err() {
                     std::future::pending().await
                 }
@@ -195,8 +211,7 @@ impl Crowd {
 fn show_events(bar: ProgressBar, crowd: Arc<Crowd>, total_bytes: u64) -> OnGroupEvent {
     OnGroupEvent::new(move |event| match event {
         GroupEvent::Ready { member } => {
-            let ready = crowd.ready.fetch_add(1, Ordering::Relaxed) + 1;
-            crowd.more.notify_one();
+            let ready = crowd.add(&member);
             bar.suspend(|| eprintln!("{member} has accepted ({ready})"));
         }
         GroupEvent::Deaf { member } => bar.suspend(|| {
@@ -210,7 +225,12 @@ fn show_events(bar: ProgressBar, crowd: Arc<Crowd>, total_bytes: u64) -> OnGroup
             bar.inc(bytes);
         }
         GroupEvent::Over => bar.set_message("all sent; waiting for the last"),
-        GroupEvent::Ended { member } => bar.suspend(|| eprintln!("{}", line(&member))),
+        GroupEvent::Ended { member } => {
+            if matches!(member.outcome, MemberOutcome::Failed(_)) {
+                crowd.remove(&member.label);
+            }
+            bar.suspend(|| eprintln!("{}", line(&member)));
+        }
         _ => {}
     })
 }
@@ -251,3 +271,26 @@ const MEMBERS: Purpose = Purpose {
     ..send::RECEIVER
 };
 const MAX_MEMBERS: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+
+    use super::*;
+
+    #[test]
+    fn who_has_gone_again_is_not_counted() {
+        let crowd = Crowd::default();
+        let mut complete = pin!(crowd.complete(Some(2)));
+        let mut context = Context::from_waker(Waker::noop());
+        assert_eq!(crowd.add("first"), 1);
+        crowd.remove("first");
+        assert_eq!(crowd.add("second"), 1);
+        assert!(complete.as_mut().poll(&mut context).is_pending());
+        assert_eq!(crowd.add("third"), 2);
+        assert_eq!(complete.as_mut().poll(&mut context), Poll::Ready(()));
+    }
+}

@@ -19,6 +19,12 @@ pub enum GroupError {
         /// Timeout.
         after: Duration,
     },
+    /// The offer was not there after this long.
+    #[error("other side did not make its offer within {after:?}")]
+    Slow {
+        /// Timeout.
+        after: Duration,
+    },
     /// A message is longer than any correct one.
     #[error("message of {bytes} bytes is too long")]
     TooLong {
@@ -49,6 +55,9 @@ pub enum GroupError {
     /// Nothing can be sent to the group.
     #[error("cannot send to the group")]
     Send(#[from] sockkit_core::udp::UdpError),
+    /// Nothing can be received from the group.
+    #[error("cannot receive from the group")]
+    Receive(#[source] sockkit_core::udp::UdpError),
     /// What was received could not be handed to the receiving session.
     #[error(transparent)]
     Session(#[from] SendError),

@@ -130,6 +130,13 @@ impl Layout {
             .min(self.data_shards(block).max(MIN_PARITY_SHARDS))
     }
 
+    /// How many bytes of files are in a shard: not its padding, and none in parity.
+    pub(super) fn file_bytes(&self, id: ShardId) -> u64 {
+        let start = usize::from(id.index) * self.shard_bytes();
+        let left = self.block_bytes(id.block).saturating_sub(start);
+        left.min(self.shard_bytes()) as u64
+    }
+
     /// Whether the block has such a shard.
     pub fn contains(&self, id: ShardId) -> bool {
         let shards = self.data_shards(id.block);
@@ -186,6 +193,14 @@ mod tests {
             assert_eq!(bytes, total);
             assert_eq!(layout.data_shards(layout.blocks()), 0);
         }
+    }
+
+    #[test]
+    fn padding_and_parity_are_no_bytes_of_files() {
+        let layout = Layout::with(64 * 10 + 7, 64, 10, 4).unwrap();
+        let bytes = |block, index| layout.file_bytes(ShardId { block, index });
+        assert_eq!([bytes(0, 9), bytes(0, 10), bytes(1, 0)], [64, 0, 7]);
+        assert_eq!([bytes(1, 1), bytes(2, 0)], [0, 0]);
     }
 
     #[test]

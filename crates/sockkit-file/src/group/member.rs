@@ -108,16 +108,31 @@ impl Handle {
         self.reader.abort();
     }
 
-    /// Waits until everything is written, or could have been.
-    pub(super) async fn finished(&mut self) {
+    /// Ends the connection at once.
+    pub(super) fn cut(&mut self) {
         self.finish();
-        let _ = timeout(CLOSING, &mut self.writer).await;
+        self.writer.abort();
+    }
+
+    /// Whether everything is written, or never will be.
+    pub(super) fn has_ended(&self) -> bool {
+        self.writer.is_finished()
+    }
+
+    /// Waits until everything is written.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(super) async fn ended(&mut self) {
+        if !self.has_ended() {
+            let _ = (&mut self.writer).await;
+        }
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.reader.abort();
+        self.cut();
     }
 }
 
@@ -226,4 +241,4 @@ const JOBS: usize = 256;
 /// About 64 KiB.
 const SHARDS_A_MESSAGE: u16 = 45;
 const HELLO: Duration = Duration::from_secs(10);
-const CLOSING: Duration = Duration::from_secs(2);
+pub(super) const CLOSING: Duration = Duration::from_secs(2);

@@ -49,7 +49,7 @@ pub enum ToMember {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ToSender {
-    /// Its name, to be escaped before printing. The first message.
+    /// Its name, which senders do not show: it is not authenticated. The first message.
     Hello(String),
     /// It has accepted, and hears the group.
     Ready,

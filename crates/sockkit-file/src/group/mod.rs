@@ -14,7 +14,9 @@
 //! # Source
 //! `docs/wire/group.md`.
 
+mod active;
 mod bundle;
+mod config;
 mod error;
 mod frames;
 mod identify;
@@ -22,6 +24,7 @@ mod layout;
 mod member;
 mod message;
 mod packet;
+mod patience;
 mod receive;
 mod receiver;
 mod repair;
@@ -35,6 +38,9 @@ mod tests;
 
 pub use self::{
     bundle::ReadError,
+    config::{
+        GroupEvent, GroupSendConfig, GroupSummary, MemberOutcome, MemberSummary, OnGroupEvent,
+    },
     error::GroupError,
     identify::{Preceded, SenderKind, identify},
     layout::{Layout, LayoutError, ShardId},
@@ -43,9 +49,6 @@ pub use self::{
     receive::{JoinConfig, JoinedGroup, join},
     receiver::{BlockChanged, GroupReceiver, Request},
     repair::{parity, restore},
-    send::{
-        GroupEvent, GroupOffer, GroupSendConfig, GroupSummary, MemberOutcome, MemberSummary,
-        OnGroupEvent,
-    },
+    send::GroupOffer,
     sender::{GroupSender, InvalidReport, Lack, MemberId, Step},
 };

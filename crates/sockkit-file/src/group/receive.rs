@@ -6,7 +6,7 @@
 //!                                                         session    into a folder
 //! ```
 
-use std::{collections::VecDeque, net::SocketAddr, ops::Range, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use sockkit_core::{
     multicast::{Group, MulticastEndpoint, Via},
@@ -16,14 +16,14 @@ use sockkit_core::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream, ReadHalf, WriteHalf, duplex, split},
     sync::{mpsc, oneshot},
-    task::{JoinHandle, spawn_blocking},
-    time::{Instant, sleep_until},
+    task::JoinHandle,
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
-    GroupError, GroupKey, GroupReceiver, Layout, Request, ShardId, ToMember, ToSender, Welcome,
+    GroupError, GroupKey, GroupReceiver, Layout, Request, ToMember, ToSender, Welcome,
+    active::{Active, Work, worked},
     frames::{self, ALIVE},
-    restore,
     source::{GroupSource, Progress},
 };
 use crate::{
@@ -50,7 +50,8 @@ impl JoinConfig {
         }
     }
 
-    /// Display name shown to the user at the sender. Default: empty.
+    /// Name that is told to the sender, which does not show it: there, a member has the
+    /// label with which it was admitted. Default: empty.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
@@ -90,24 +91,35 @@ where
     let (mut reading, mut writing) = split(stream);
     let hello = ToSender::Hello(config.name.clone());
     frames::write(&mut writing, &hello).await?;
-    let ToMember::Welcome(welcome) = frames::read(&mut reading, ToMember::MAX_BYTES).await? else {
+    let (welcome, digests) = timeout(WELCOMED, welcomed(&mut reading))
+        .await
+        .map_err(|_elapsed| GroupError::Slow { after: WELCOMED })??;
+    let (near, far) = duplex(LOCAL_BYTES);
+    let engine = Engine::new(config, welcome, digests, near, (reading, writing))?;
+    Ok(JoinedGroup {
+        stream: far,
+        transfer: tokio::spawn(engine.run()),
+    })
+}
+
+/// Reads everything that precedes the transfer.
+async fn welcomed(
+    reading: &mut (impl AsyncRead + Unpin),
+) -> Result<(Welcome, Vec<Digest>), GroupError> {
+    let ToMember::Welcome(welcome) = frames::read(reading, ToMember::MAX_BYTES).await? else {
         return Err(GroupError::Protocol("a welcome comes first"));
     };
+    let blocks = welcome.layout.blocks() as usize;
     let mut digests = Vec::new();
-    while digests.len() < welcome.layout.blocks() as usize {
-        match frames::read(&mut reading, ToMember::MAX_BYTES).await? {
+    while digests.len() < blocks {
+        match frames::read(reading, ToMember::MAX_BYTES).await? {
             ToMember::Digests(more) if !more.is_empty() => digests.extend(more),
             ToMember::Working => {}
             _ => return Err(GroupError::Protocol("digests come next")),
         }
     }
-    digests.truncate(welcome.layout.blocks() as usize);
-    let (near, far) = duplex(LOCAL_BYTES);
-    let engine = Engine::new(config, *welcome, digests, near, (reading, writing))?;
-    Ok(JoinedGroup {
-        stream: far,
-        transfer: tokio::spawn(engine.run()),
-    })
+    digests.truncate(blocks);
+    Ok((*welcome, digests))
 }
 
 /// Everything between the network and the spool.
@@ -129,32 +141,6 @@ struct Engine<S> {
     active: Option<Active>,
     over: bool,
     alive_at: Instant,
-}
-
-/// The protocol, and the blocks that are worked on.
-struct Active {
-    protocol: GroupReceiver,
-    spool: Arc<Spool>,
-    /// Blocks of an earlier attempt to look at, while there is nothing to restore.
-    to_check: VecDeque<u32>,
-    work: Option<Running>,
-    /// Shards to be written.
-    unwritten: Vec<(u64, Vec<u8>)>,
-    fetching: Option<u32>,
-}
-
-/// Work on a block, on a thread of its own.
-struct Running {
-    block: u32,
-    work: Work,
-    /// Whether the block matches its digest.
-    matches: JoinHandle<Result<bool, GroupError>>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Work {
-    Restore,
-    Check,
 }
 
 impl<S> Engine<S>
@@ -214,9 +200,6 @@ where
         if let Err(error) = &ended {
             tracing::info!(%error, "transfer from a group failed");
         }
-        // What waits for a block gets an error.
-        self.progress.fail();
-        self.listener.abort();
         ended
     }
 
@@ -239,7 +222,7 @@ where
                     self.on_said(said)?;
                 }
                 heard = self.endpoint.endpoint().recv_batch(&mut self.batch) => {
-                    heard.map_err(GroupError::Send)?;
+                    heard.map_err(GroupError::Receive)?;
                     self.on_heard();
                 }
                 () = sleep_until(wake) => {}
@@ -260,18 +243,7 @@ where
         if self.over {
             protocol.on_over();
         }
-        let to_check = match spool.end()? {
-            0 => VecDeque::new(),
-            _ => (0..self.layout.blocks()).collect(),
-        };
-        self.active = Some(Active {
-            protocol,
-            spool,
-            to_check,
-            work: None,
-            unwritten: Vec::new(),
-            fetching: None,
-        });
+        self.active = Some(Active::new(protocol, spool, &self.layout)?);
         frames::write(&mut self.writing, &ToSender::Ready).await
     }
 
@@ -378,13 +350,8 @@ where
         let Some(active) = &mut self.active else {
             return Ok(());
         };
-        match (matches?, work) {
-            (true, _) => {
-                active.protocol.on_verified(block);
-                self.progress.verified(block);
-            }
-            (false, Work::Restore) => active.protocol.on_rejected(block)?,
-            (false, Work::Check) => {}
+        if active.on_worked(block, work, matches?)? {
+            self.progress.verified(block);
         }
         Ok(())
     }
@@ -413,157 +380,22 @@ where
                 }
             }
         };
-        let _ = tokio::time::timeout(FAREWELL, acknowledged).await;
+        let _ = timeout(FAREWELL, acknowledged).await;
         Ok(())
     }
 }
 
-impl Active {
-    /// Whether blocks of an earlier attempt remain to be looked at.
-    fn is_checking(&self) -> bool {
-        let checks = |running: &Running| running.work == Work::Check;
-        !self.to_check.is_empty() || self.work.as_ref().is_some_and(checks)
-    }
-
-    async fn write(&mut self) -> Result<(), GroupError> {
-        if self.unwritten.is_empty() {
-            return Ok(());
-        }
-        let shards = std::mem::take(&mut self.unwritten);
-        let spool = Arc::clone(&self.spool);
-        let writing = spawn_blocking(move || {
-            let mut shards = shards.iter();
-            shards.try_for_each(|(place, shard)| spool.write(*place, shard))
-        });
-        Ok(writing.await.map_err(|_panic| GroupError::Worker)??)
-    }
-
-    fn on_poll(&mut self, round: u32, blocks: Range<u32>, newest: u64) {
-        let now = Instant::now().into_std();
-        let delay = random_below(MAX_DELAY);
-        self.protocol.on_poll(now, round, blocks, newest, delay);
-    }
-
-    fn on_shards(
-        &mut self,
-        layout: &Layout,
-        first: ShardId,
-        bytes: &[u8],
-    ) -> Result<(), GroupError> {
-        let shards = bytes.chunks_exact(layout.shard_bytes());
-        if self.fetching != Some(first.block) || !shards.remainder().is_empty() {
-            return Err(GroupError::Protocol("shards that were not asked for"));
-        }
-        for (index, shard) in (first.index..).zip(shards) {
-            let id = ShardId {
-                block: first.block,
-                index,
-            };
-            if self.protocol.on_fetched(id) {
-                self.unwritten.push((layout.place(id), shard.to_vec()));
-            }
-        }
-        Ok(())
-    }
-
-    /// Restores or looks at one block beside reception.
-    fn work_on_next(&mut self, layout: &Layout, digests: &Arc<Vec<Digest>>) {
-        if self.work.is_some() {
-            return;
-        }
-        let (layout, digests) = (*layout, Arc::clone(digests));
-        let spool = Arc::clone(&self.spool);
-        if let Some(block) = self.protocol.next_ready() {
-            let shards = layout.data_shards(block) + layout.parity_shards(block);
-            let has = (0..shards)
-                .map(|index| self.protocol.has(ShardId { block, index }))
-                .collect();
-            let task = spawn_blocking(move || restore_block(&spool, &layout, &digests, block, has));
-            self.work = Some(Running {
-                block,
-                work: Work::Restore,
-                matches: task,
-            });
-            return;
-        }
-        while let Some(block) = self.to_check.pop_front() {
-            if !self.protocol.is_verified(block) {
-                let task = spawn_blocking(move || check_block(&spool, &layout, &digests, block));
-                self.work = Some(Running {
-                    block,
-                    work: Work::Check,
-                    matches: task,
-                });
-                return;
-            }
+impl<S> Drop for Engine<S> {
+    /// However it ends: nothing may wait for it any longer.
+    fn drop(&mut self) {
+        // What waits for a block gets an error.
+        self.progress.fail();
+        self.listener.abort();
+        // Who is asked for consent sees that the sender has gone.
+        if self.active.is_none() {
+            self.local.abort();
         }
     }
-}
-
-/// The result of the work in progress. Cancel safe.
-async fn worked(active: &mut Option<Active>) -> (u32, Work, Result<bool, GroupError>) {
-    let work = active.as_mut().and_then(|active| active.work.as_mut());
-    let Some(running) = work else {
-        return std::future::pending().await;
-    };
-    let matches = (&mut running.matches).await;
-    let matches = matches.unwrap_or(Err(GroupError::Worker));
-    let done = (running.block, running.work, matches);
-    if let Some(active) = active {
-        active.work = None;
-    }
-    done
-}
-
-/// Completes the data shards of a block in the spool. Returns whether they match
-/// the digest.
-fn restore_block(
-    spool: &Spool,
-    layout: &Layout,
-    digests: &[Digest],
-    block: u32,
-    has: Vec<bool>,
-) -> Result<bool, GroupError> {
-    let (has_data, has_parity) = has.split_at(usize::from(layout.data_shards(block)));
-    let shard_bytes = layout.shard_bytes();
-    let mut data = vec![0; has_data.len() * shard_bytes];
-    spool.read(layout.block_offset(block), &mut data)?;
-    let is_complete = has_data.iter().all(|has| *has);
-    if !is_complete {
-        let mut parity = Vec::new();
-        let first = layout.data_shards(block);
-        for (number, _) in (0..).zip(has_parity).filter(|(_, has)| **has) {
-            let index = first + number;
-            let mut shard = vec![0; shard_bytes];
-            spool.read(layout.place(ShardId { block, index }), &mut shard)?;
-            parity.push((number, shard));
-        }
-        restore(layout, block, &mut data, has_data, &parity);
-    }
-    let matches = matches_digest(layout, digests, block, &data);
-    if matches && !is_complete {
-        spool.write(layout.block_offset(block), &data)?;
-    }
-    Ok(matches)
-}
-
-/// Whether a block of an earlier attempt is there.
-fn check_block(
-    spool: &Spool,
-    layout: &Layout,
-    digests: &[Digest],
-    block: u32,
-) -> Result<bool, GroupError> {
-    let mut data = vec![0; layout.block_bytes(block)];
-    spool.read(layout.block_offset(block), &mut data)?;
-    Ok(matches_digest(layout, digests, block, &data))
-}
-
-fn matches_digest(layout: &Layout, digests: &[Digest], block: u32, data: &[u8]) -> bool {
-    let digest = blake3::hash(&data[..layout.block_bytes(block)]);
-    digests
-        .get(block as usize)
-        .is_some_and(|announced| announced.0 == *digest.as_bytes())
 }
 
 fn listen_to(
@@ -605,17 +437,37 @@ fn transfer_id(welcome: &Welcome, digests: &[Digest]) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-fn random_below(most: Duration) -> Duration {
-    let mut bytes = [0; 2];
-    // Without randomness all answer at once, which is no error.
-    let _ = getrandom::fill(&mut bytes);
-    most.mul_f64(f64::from(u16::from_be_bytes(bytes)) / 65_536.0)
-}
-
 const LOCAL_BYTES: usize = 1 << 20;
+/// Time for the offer and all digests, 32 MiB at most.
+const WELCOMED: Duration = Duration::from_secs(300);
 const SAID: usize = 16;
 const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
-const MAX_DELAY: Duration = Duration::from_millis(3);
 const FAREWELL: Duration = Duration::from_secs(5);
 /// The connection has its own limits.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sender_that_only_says_that_it_is_working_is_given_up() {
+        let (mut near, far) = duplex(1 << 16);
+        let folder = tempfile::tempdir().unwrap();
+        let config = JoinConfig::new(Destination::open(folder.path()).unwrap());
+        let layout = Layout::with(7, 64, 10, 4).unwrap();
+        let manifest = crate::Manifest::new(vec![crate::Entry::file("b", 7)]);
+        let group = ([239, 1, 2, 3], 4).into();
+        let welcome = Welcome::new("desk", group, [5; 32], layout, manifest);
+        let working = tokio::spawn(async move {
+            let mut message = ToMember::Welcome(Box::new(welcome));
+            while frames::write(&mut near, &message).await.is_ok() {
+                message = ToMember::Working;
+                tokio::time::sleep(ALIVE).await;
+            }
+        });
+        let error = join(far, config).await.unwrap_err();
+        assert!(matches!(error, GroupError::Slow { .. }), "{error:?}");
+        working.await.unwrap();
+    }
+}

@@ -167,7 +167,17 @@ impl GroupReceiver {
             .is_some_and(|block| block.has(id.index))
     }
 
-    /// The block matches its digest. Also for blocks from an earlier attempt.
+    /// Number of shards of the block that were kept so far.
+    #[must_use]
+    pub fn kept(&self, block: u32) -> u16 {
+        self.blocks
+            .get(block as usize)
+            .map_or(0, |block| block.shards)
+    }
+
+    /// The block matches its digest. Also for blocks from an earlier attempt, if no
+    /// shard was [kept](Self::kept) while the digest was computed: it was written over
+    /// bytes that were looked at.
     pub fn on_verified(&mut self, block: u32) {
         if let Some(block) = self.blocks.get_mut(block as usize)
             && block.state != State::Verified

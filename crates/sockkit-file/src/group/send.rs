@@ -2,183 +2,37 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    fmt, io,
     net::SocketAddr,
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use sockkit_core::{interfaces::InterfaceSelector, multicast::MulticastEndpoint};
+use sockkit_core::multicast::MulticastEndpoint;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
     task::spawn_blocking,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
-    GroupError, GroupKey, GroupSender, Layout, MemberId, OVERHEAD_BYTES, ShardId, Step, ToMember,
-    ToSender, Welcome, bundle::Bundle, member, parity,
+    GroupError, GroupEvent, GroupKey, GroupSendConfig, GroupSender, GroupSummary, Layout, MemberId,
+    MemberOutcome, MemberSummary, OVERHEAD_BYTES, ShardId, Step, ToMember, ToSender, Welcome,
+    bundle::Bundle,
+    member::{self, CLOSING},
+    parity,
+    patience::Patience,
 };
 use crate::{Digest, FileSet, Manifest};
-
-/// Settings for sending to a group.
-#[derive(Clone, Debug)]
-#[must_use = "a config does nothing until something is sent with it"]
-pub struct GroupSendConfig {
-    pub(super) name: String,
-    group: SocketAddr,
-    outgoing: Option<InterfaceSelector>,
-    bits_per_second: u64,
-    on_event: OnGroupEvent,
-}
-
-impl GroupSendConfig {
-    /// Sends to a random address of the local scope, 239.255.0.0/16, and a random
-    /// port.
-    ///
-    /// # Errors
-    /// If the system's random source fails.
-    pub fn random() -> io::Result<Self> {
-        let mut random = [0; 4];
-        getrandom::fill(&mut random)?;
-        let [a, b, port @ ..] = random;
-        // Where the system takes ports for connections from, others are used.
-        let port = 0x4000 | u16::from_be_bytes(port) & 0x3fff;
-        Ok(Self::to(([239, 255, a, b], port).into()))
-    }
-
-    /// Sends to this multicast address and port.
-    pub fn to(group: SocketAddr) -> Self {
-        Self {
-            name: String::new(),
-            group,
-            outgoing: None,
-            bits_per_second: DEFAULT_BITS_PER_SECOND,
-            on_event: OnGroupEvent::default(),
-        }
-    }
-
-    /// Display name shown to the users at the members. Default: empty.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// The interface on which to multicast. Default: that of the route.
-    pub fn outgoing(mut self, interface: InterfaceSelector) -> Self {
-        self.outgoing = Some(interface);
-        self
-    }
-
-    /// Maximum rate in bits per second on an Ethernet. Less is used while most
-    /// members lose much. Default: 80 Mbit/s.
-    pub fn bits_per_second(mut self, bits_per_second: u64) -> Self {
-        self.bits_per_second = bits_per_second.max(MIN_BITS_PER_SECOND);
-        self
-    }
-
-    /// Callback for events. Default: none.
-    pub fn on_event(mut self, on_event: OnGroupEvent) -> Self {
-        self.on_event = on_event;
-        self
-    }
-}
-
-/// A callback for [`GroupEvent`]s, which must not block.
-#[derive(Clone, Default)]
-pub struct OnGroupEvent(Option<Arc<dyn Fn(GroupEvent) + Send + Sync>>);
-
-impl OnGroupEvent {
-    /// Calls `told` for each event.
-    pub fn new(told: impl Fn(GroupEvent) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(told)))
-    }
-
-    fn tell(&self, event: GroupEvent) {
-        if let Some(told) = &self.0 {
-            told(event);
-        }
-    }
-}
-
-impl fmt::Debug for OnGroupEvent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OnGroupEvent").finish_non_exhaustive()
-    }
-}
-
-/// What happened while sending to a group. `member` is the label with which it
-/// was admitted.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum GroupEvent {
-    /// A member has accepted the offer.
-    Ready {
-        /// Which member.
-        member: String,
-    },
-    /// A member does not hear the group, and is served over its connection.
-    Deaf {
-        /// Which member.
-        member: String,
-    },
-    /// A member has ended.
-    Ended {
-        /// Which member, and how.
-        member: MemberSummary,
-    },
-    /// Bytes of files were multicast for the first time.
-    Sent {
-        /// How many.
-        bytes: u64,
-    },
-    /// Everything was multicast, with repairs; members fetch what they still lack.
-    Over,
-}
-
-/// How a member ended.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct MemberSummary {
-    /// The label with which it was admitted.
-    pub label: String,
-    /// Its outcome.
-    pub outcome: MemberOutcome,
-}
-
-/// Outcome of one member.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum MemberOutcome {
-    /// It has everything, verified.
-    Complete,
-    /// It has everything but so many files, which it refused or could not keep.
-    Without(u32),
-    /// It disconnected, or was given up, for this reason.
-    Failed(String),
-}
-
-/// Result of a transfer to a group.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct GroupSummary {
-    /// Every member that was admitted, in order.
-    pub members: Vec<MemberSummary>,
-    /// Bytes of the datagrams that were multicast.
-    pub multicast_bytes: u64,
-    /// Bytes of files that members fetched over their connections.
-    pub fetched_bytes: u64,
-}
 
 /// Files that have been read once, so that their digests are known.
 #[derive(Debug)]
 pub struct GroupOffer {
-    bundle: Arc<Mutex<Bundle>>,
-    manifest: Manifest,
-    layout: Layout,
-    digests: Vec<Digest>,
+    pub(super) bundle: Arc<Mutex<Bundle>>,
+    pub(super) manifest: Manifest,
+    pub(super) layout: Layout,
+    pub(super) digests: Vec<Digest>,
 }
 
 impl GroupOffer {
@@ -233,13 +87,14 @@ impl GroupOffer {
                 return Ok(sending.into_summary().await);
             }
             tokio::select! {
+                // Members that say much delay neither the start nor others that come.
                 biased;
+                () = &mut start, if !sending.started => sending.started = true,
+                Some((stream, label)) = admitted.recv() => sending.admit(stream, label),
                 event = sending.events.recv() => {
                     let (id, event) = event.ok_or(GroupError::Worker)?;
                     sending.on_event(id, event);
                 }
-                Some((stream, label)) = admitted.recv() => sending.admit(stream, label),
-                () = &mut start, if !sending.started => sending.started = true,
                 () = sleep_until(next) => {}
             }
         }
@@ -263,6 +118,8 @@ struct Sending {
     next_send: Instant,
     /// When something was multicast last.
     sent_at: Instant,
+    /// Whether anything was.
+    has_sent: bool,
     block: Option<Loaded>,
     fetches: VecDeque<(MemberId, u32, Vec<Range<u16>>)>,
     summary: GroupSummary,
@@ -275,8 +132,7 @@ struct Member {
     hears: bool,
     fetching: bool,
     fetched_bytes: u64,
-    /// When it last did something other than saying that it is alive.
-    active_at: Instant,
+    patience: Patience,
     ended: bool,
     /// Its place in the summary.
     place: usize,
@@ -316,6 +172,7 @@ impl Sending {
             over: false,
             next_send: now,
             sent_at: now,
+            has_sent: false,
             block: None,
             fetches: VecDeque::new(),
             summary: GroupSummary::default(),
@@ -354,6 +211,9 @@ impl Sending {
             label: label.clone(),
             outcome: failed,
         });
+        // Of those that have ended, the summary is all that is needed.
+        self.members
+            .retain(|_, member| !member.ended || !member.task.has_ended());
         self.members.insert(
             id,
             Member {
@@ -363,7 +223,7 @@ impl Sending {
                 hears: true,
                 fetching: false,
                 fetched_bytes: 0,
-                active_at: Instant::now(),
+                patience: Patience::new(Instant::now().into_std()),
                 ended: false,
                 place: self.summary.members.len() - 1,
             },
@@ -374,7 +234,6 @@ impl Sending {
         let handled = match event {
             member::Event::Said(ToSender::Ready) => self.on_ready(id),
             member::Event::Said(ToSender::Report { round, lacks }) => {
-                self.touch(id);
                 let reported = self.protocol.on_report(id, round, lacks);
                 reported.map_err(|_| "a report that makes no sense")
             }
@@ -392,7 +251,8 @@ impl Sending {
                 self.end(id, outcome);
                 Ok(())
             }
-            member::Event::Said(ToSender::Working | ToSender::Hello(_)) => Ok(()),
+            member::Event::Said(ToSender::Working) => Ok(()),
+            member::Event::Said(ToSender::Hello(_)) => Err("it said hello again"),
             member::Event::Served => {
                 self.touch(id);
                 if let Some(member) = self.members.get_mut(&id) {
@@ -412,17 +272,18 @@ impl Sending {
 
     fn touch(&mut self, id: MemberId) {
         if let Some(member) = self.members.get_mut(&id) {
-            member.active_at = Instant::now();
+            member.patience.on_progress(Instant::now().into_std());
         }
     }
 
     fn on_ready(&mut self, id: MemberId) -> Result<(), &'static str> {
-        self.touch(id);
         let Some(member) = self.members.get_mut(&id).filter(|member| !member.ended) else {
             return Ok(());
         };
         if !member.ready {
             member.ready = true;
+            // Its user had to answer first.
+            member.patience = Patience::new(Instant::now().into_std());
             self.protocol.join(id);
             let member = member.label.clone();
             self.config.on_event.tell(GroupEvent::Ready { member });
@@ -444,7 +305,7 @@ impl Sending {
         let count: usize = ranges.iter().map(ExactSizeIterator::len).sum();
         let bytes = (count * self.offer.layout.shard_bytes()) as u64;
         let limit = MAX_FETCHES * (self.offer.layout.total_bytes() + bytes);
-        let Some(member) = self.members.get_mut(&id) else {
+        let Some(member) = self.members.get_mut(&id).filter(|member| !member.ended) else {
             return Ok(());
         };
         if member.fetching || !member.ready {
@@ -471,7 +332,10 @@ impl Sending {
             return;
         };
         member.ended = true;
-        member.task.finish();
+        match outcome {
+            MemberOutcome::Failed(_) => member.task.cut(),
+            _ => member.task.finish(),
+        }
         let summary = MemberSummary {
             label: member.label.clone(),
             outcome,
@@ -484,16 +348,16 @@ impl Sending {
     /// Does what is due, and returns when something is due again.
     async fn advance(&mut self) -> Result<Instant, GroupError> {
         self.serve();
-        self.give_up_idle();
+        self.give_up_slow();
         let now = Instant::now();
         if self.started && !self.over && now >= self.next_send {
             self.step(now).await?;
         }
         if !self.over && self.sent_at + BEACON <= now {
-            self.multicast(None).await?;
+            self.beacon().await?;
         }
         Ok(match (self.started, self.over) {
-            (true, false) => self.next_send,
+            (true, false) => self.next_send.min(self.sent_at + BEACON),
             (false, _) => self.sent_at + BEACON,
             (true, true) => now + LOOK_AGAIN,
         })
@@ -543,9 +407,9 @@ impl Sending {
         self.over = true;
         self.block = None;
         self.config.on_event.tell(GroupEvent::Over);
-        let now = Instant::now();
+        let now = Instant::now().into_std();
         for member in self.members.values_mut().filter(|member| !member.ended) {
-            member.active_at = now;
+            member.patience = Patience::new(now);
             member.task.tell(ToMember::Over);
         }
     }
@@ -567,21 +431,17 @@ impl Sending {
                 None => &loaded.data[usize::from(id.index) * shard_bytes..][..shard_bytes],
                 Some(number) => &loaded.parity[usize::from(number) * shard_bytes..][..shard_bytes],
             };
-            fresh += if id.index < data {
-                shard_bytes as u64
-            } else {
-                0
-            };
+            fresh += self.offer.layout.file_bytes(id);
             self.counter += 1;
             self.key.seal(self.counter, Some((id, shard)), &mut packet);
             packets.extend_from_slice(&packet);
         }
         let packet_bytes = shard_bytes + OVERHEAD_BYTES;
-        let to = Some(self.config.group);
-        let endpoint = self.endpoint.endpoint();
-        endpoint.send_segments(to, &packets, packet_bytes).await?;
-        self.summary.multicast_bytes += packets.len() as u64;
-        if fresh > 0 {
+        let is_sent = self.multicast(&packets, packet_bytes).await?;
+        if is_sent {
+            self.summary.multicast_bytes += packets.len() as u64;
+        }
+        if is_sent && fresh > 0 {
             self.config.on_event.tell(GroupEvent::Sent { bytes: fresh });
         }
         self.pace(packets.len() + shards.len() * HEADERS_BYTES);
@@ -596,7 +456,6 @@ impl Sending {
         // What was late is caught up with, within limits.
         let from = self.next_send.max(now.checked_sub(CATCH_UP).unwrap_or(now));
         self.next_send = from + Duration::from_nanos(nanoseconds);
-        self.sent_at = now;
     }
 
     /// Reads a block, and computes its parity if that is needed.
@@ -630,18 +489,30 @@ impl Sending {
     }
 
     /// A datagram without a shard, so that members know whether they hear.
-    async fn multicast(&mut self, shard: Option<(ShardId, &[u8])>) -> Result<(), GroupError> {
+    async fn beacon(&mut self) -> Result<(), GroupError> {
         let mut packet = Vec::new();
         self.counter += 1;
-        self.key.seal(self.counter, shard, &mut packet);
-        let to = Some(self.config.group);
-        let sent = self
-            .endpoint
-            .endpoint()
-            .send_segments(to, &packet, packet.len());
-        sent.await?;
-        self.sent_at = Instant::now();
+        self.key.seal(self.counter, None, &mut packet);
+        self.multicast(&packet, packet.len()).await?;
         Ok(())
+    }
+
+    /// Returns whether the datagrams were sent. Once some were, others that the system
+    /// refuses are as good as lost: they are repaired.
+    async fn multicast(&mut self, packets: &[u8], packet_bytes: usize) -> Result<bool, GroupError> {
+        let to = Some(self.config.group);
+        let endpoint = self.endpoint.endpoint();
+        let sent = endpoint.send_segments(to, packets, packet_bytes).await;
+        self.sent_at = Instant::now();
+        match sent {
+            Ok(_) => self.has_sent = true,
+            Err(error) if self.has_sent => {
+                tracing::debug!(%error, "datagrams to the group were refused");
+                return Ok(false);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(true)
     }
 
     /// Hands fetches to the members' tasks; few while the group is being sent to.
@@ -662,20 +533,24 @@ impl Sending {
         }
     }
 
-    /// After the end, members that do nothing for long are given up.
-    fn give_up_idle(&mut self) {
+    /// After the end, members that take too long are given up.
+    fn give_up_slow(&mut self) {
         if !self.over {
             return;
         }
         // The last that members do is to write everything to their files.
         let writing = self.offer.layout.total_bytes() / WRITTEN_BYTES_A_SECOND;
         let max_idle = MAX_IDLE + Duration::from_secs(writing);
-        let idle: Vec<_> = (self.members.iter())
-            .filter(|(_, member)| !member.ended && member.active_at.elapsed() > max_idle)
-            .map(|(id, _)| *id)
+        let now = Instant::now().into_std();
+        let exhausted = |member: &Member| {
+            let patience = &member.patience;
+            patience.exhausted(now, max_idle, member.fetched_bytes)
+        };
+        let slow: Vec<_> = (self.members.iter())
+            .filter(|(_, member)| !member.ended)
+            .filter_map(|(id, member)| Some((*id, exhausted(member)?)))
             .collect();
-        for id in idle {
-            let why = format!("it did nothing for {} seconds", max_idle.as_secs());
+        for (id, why) in slow {
             self.end(id, MemberOutcome::Failed(why));
         }
     }
@@ -684,16 +559,18 @@ impl Sending {
         self.over && self.members.values().all(|member| member.ended)
     }
 
+    /// Waits for what is still being written, for all members together.
     async fn into_summary(mut self) -> GroupSummary {
-        for member in self.members.values_mut() {
-            member.task.finished().await;
-        }
+        let written = async {
+            for member in self.members.values_mut() {
+                member.task.ended().await;
+            }
+        };
+        let _ = timeout(CLOSING, written).await;
         self.summary
     }
 }
 
-const DEFAULT_BITS_PER_SECOND: u64 = 80_000_000;
-const MIN_BITS_PER_SECOND: u64 = 100_000;
 /// Datagrams sent at once.
 const BATCH: usize = 16;
 /// Ethernet, IPv4 and UDP.

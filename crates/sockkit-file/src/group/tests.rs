@@ -14,44 +14,39 @@ use tokio::{
     io::{DuplexStream, duplex},
     sync::{Notify, mpsc, oneshot},
     task::JoinHandle,
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 use super::{
-    GroupError, GroupEvent, GroupOffer, GroupSendConfig, GroupSummary, JoinConfig, Lack,
-    MemberOutcome, OnGroupEvent, ToMember, ToSender, frames, join,
+    GroupError, GroupEvent, GroupOffer, GroupSendConfig, GroupSummary, JoinConfig, JoinedGroup,
+    Lack, MemberOutcome, OnGroupEvent, ShardId, ToMember, ToSender, Welcome, frames, join,
 };
-use crate::{Destination, FileSet, OnConflict, ReceiveConfig, Summary, receive};
+use crate::{Destination, FileSet, Offer, OnConflict, ReceiveConfig, Summary, receive};
 
 /// A sender that waits for `start`, and for members.
 struct Sender {
     admit: Option<mpsc::Sender<(DuplexStream, String)>>,
     start: Option<oneshot::Sender<()>>,
     over: Arc<Notify>,
+    /// Told when a member has accepted.
+    ready: Arc<Notify>,
     task: JoinHandle<Result<GroupSummary, GroupError>>,
 }
 
 impl Sender {
     fn offering(folder: &Path) -> Self {
-        Self::offering_at(folder, 400_000_000)
-    }
-
-    fn offering_at(folder: &Path, bits_per_second: u64) -> Self {
-        let port = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-        let port = port.local_addr().unwrap().port();
-        let mut ip = [239, 0, 0, 0];
-        getrandom::fill(&mut ip[1..]).unwrap();
-        let group = SocketAddr::from((ip, port));
         let offer = GroupOffer::prepare(FileSet::gather([folder]).unwrap()).unwrap();
         let over = Arc::new(Notify::new());
         let is_over = Arc::clone(&over);
-        let config = GroupSendConfig::to(group)
+        let ready = Arc::new(Notify::new());
+        let is_ready = Arc::clone(&ready);
+        let config = GroupSendConfig::to(random_group())
             .outgoing("127.0.0.1".parse().unwrap())
-            .bits_per_second(bits_per_second)
-            .on_event(OnGroupEvent::new(move |event| {
-                if event == GroupEvent::Over {
-                    is_over.notify_one();
-                }
+            .bits_per_second(400_000_000)
+            .on_event(OnGroupEvent::new(move |event| match event {
+                GroupEvent::Over => is_over.notify_one(),
+                GroupEvent::Ready { .. } => is_ready.notify_one(),
+                _ => {}
             }));
         let (admit, admitted) = mpsc::channel(4);
         let (start, started) = oneshot::channel();
@@ -62,6 +57,7 @@ impl Sender {
             admit: Some(admit),
             start: Some(start),
             over,
+            ready,
             task,
         }
     }
@@ -89,6 +85,14 @@ impl Sender {
         self.admit = None;
         timeout(LIMIT, self.task).await.unwrap().unwrap().unwrap()
     }
+}
+
+fn random_group() -> SocketAddr {
+    let port = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    let port = port.local_addr().unwrap().port();
+    let mut ip = [239, 0, 0, 0];
+    getrandom::fill(&mut ip[1..]).unwrap();
+    SocketAddr::from((ip, port))
 }
 
 /// Receives everything into `into`.
@@ -222,21 +226,90 @@ async fn members_that_break_the_protocol_are_given_up() {
         block: 99,
         shards: 1,
     }];
-    for said in [
-        vec![ToSender::Ready],
-        vec![hello(), fetch(0, 1)],
-        vec![hello(), ToSender::Ready, fetch(99, 1)],
-        vec![hello(), ToSender::Ready, fetch(0, u16::MAX)],
-        vec![
-            hello(),
-            ToSender::Ready,
-            ToSender::Report { round: 1, lacks },
-        ],
+    for (said, why) in [
+        (
+            vec![ToSender::Ready],
+            "other side broke the protocol: hello comes first",
+        ),
+        (vec![hello(), hello()], "it said hello again"),
+        (
+            vec![hello(), fetch(0, 1)],
+            "it asked for more before it had an answer",
+        ),
+        (
+            vec![hello(), ToSender::Ready, fetch(99, 1)],
+            "it asked for shards that are not there",
+        ),
+        (
+            vec![hello(), ToSender::Ready, fetch(0, u16::MAX)],
+            "it asked for shards that are not there",
+        ),
+        (
+            vec![
+                hello(),
+                ToSender::Ready,
+                ToSender::Report { round: 1, lacks },
+            ],
+            "a report that makes no sense",
+        ),
         // Again, without having read the answer.
-        vec![hello(), ToSender::Ready, fetch(0, 3_000), fetch(0, 3_000)],
+        (
+            vec![hello(), ToSender::Ready, fetch(0, 3_000), fetch(0, 3_000)],
+            "it asked for more before it had an answer",
+        ),
     ] {
-        let outcome = misbehave(said).await;
-        assert!(matches!(outcome, MemberOutcome::Failed(_)), "{outcome:?}");
+        assert_eq!(misbehave(said).await, MemberOutcome::Failed(why.to_owned()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_that_is_dropped_closes_the_connections() {
+    let offered = files();
+    let mut sender = Sender::offering(offered.path());
+    // It does not read: more is waiting to be written than there is room for.
+    let mut stream = sender.admit("member").await;
+    for message in [ToSender::Hello("member".into()), ToSender::Ready] {
+        frames::write(&mut stream, &message).await.unwrap();
+    }
+    let ranges = std::iter::once(0..3_000).collect();
+    let fetch = ToSender::Fetch { block: 0, ranges };
+    frames::write(&mut stream, &fetch).await.unwrap();
+    sender.start();
+    timeout(LIMIT, sender.over.notified()).await.unwrap();
+    sender.task.abort();
+    let read_all = async {
+        while frames::read::<ToMember>(&mut stream, u32::MAX)
+            .await
+            .is_ok()
+        {}
+    };
+    timeout(LIMIT, read_all).await.unwrap();
+    let sent = frames::write(&mut stream, &ToSender::Working).await;
+    assert!(sent.is_err());
+}
+
+/// Sends the first block, and disconnects when it is kept: then the next one is asked
+/// for.
+async fn serve_first_block(offer: &GroupOffer, mut stream: DuplexStream) -> Result<(), GroupError> {
+    let manifest = offer.manifest.clone();
+    let welcome = Welcome::new("desk", random_group(), [1; 32], offer.layout, manifest);
+    frames::write(&mut stream, &ToMember::Welcome(Box::new(welcome))).await?;
+    frames::write(&mut stream, &ToMember::Digests(offer.digests.clone())).await?;
+    frames::write(&mut stream, &ToMember::Over).await?;
+    loop {
+        let said = frames::read(&mut stream, 1 << 20).await?;
+        let ToSender::Fetch { block, ranges } = said else {
+            continue;
+        };
+        if block > 0 {
+            return Ok(());
+        }
+        let all = 0..offer.layout.block_shards();
+        assert_eq!(ranges.first(), Some(&all));
+        let bytes = offer.bundle.lock().unwrap().shards(0, all)?;
+        let first = ShardId { block, index: 0 };
+        frames::write(&mut stream, &ToMember::Shards { first, bytes }).await?;
+        frames::write(&mut stream, &ToMember::Fetched).await?;
     }
 }
 
@@ -244,22 +317,14 @@ async fn members_that_break_the_protocol_are_given_up() {
 async fn what_an_interrupted_attempt_has_kept_is_not_sent_again() {
     let offered = files();
     let into = tempfile::tempdir().unwrap();
-    // Half a second for a block.
-    let mut sender = Sender::offering_at(offered.path(), 70_000_000);
-    let stream = sender.admit("first").await;
-    let path = into.path().to_owned();
-    let first = tokio::spawn(async move { member(stream, &path).await });
-    let silent = sender.admit_silent().await;
-    sender.start();
-    let block_is_there = async {
-        while spooled_bytes(into.path()) < BLOCK {
-            sleep(Duration::from_millis(1)).await;
-        }
-    };
-    timeout(LIMIT, block_is_there).await.unwrap();
-    sender.task.abort();
-    drop(silent);
-    timeout(LIMIT, first).await.unwrap().unwrap().unwrap_err();
+    let (near, far) = duplex(1 << 16);
+    let offer = GroupOffer::prepare(FileSet::gather([offered.path()]).unwrap()).unwrap();
+    let (served, first) = tokio::join!(
+        timeout(LIMIT, serve_first_block(&offer, near)),
+        timeout(LIMIT, member(far, into.path())),
+    );
+    served.unwrap().unwrap();
+    first.unwrap().unwrap_err();
 
     let mut sender = Sender::offering(offered.path());
     let silent = sender.admit_silent().await;
@@ -277,15 +342,59 @@ async fn what_an_interrupted_attempt_has_kept_is_not_sent_again() {
     assert!(summary.fetched_bytes <= missing + 1_444, "{summary:?}");
 }
 
-/// Length of the longest temporary file.
-fn spooled_bytes(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).unwrap().flatten();
-    let parts = entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(".part"));
-    parts
-        .filter_map(|entry| entry.metadata().ok())
-        .map(|metadata| metadata.len())
-        .max()
-        .unwrap_or(0)
+/// Joins, and shows the offer, of a sender whose connection is returned as well.
+async fn offered_to(
+    sender: &Sender,
+    into: &Path,
+) -> (
+    JoinHandle<()>,
+    JoinedGroup,
+    Offer<DuplexStream>,
+    Destination,
+) {
+    let mut far = sender.admit("member").await;
+    let (mut near, connection) = duplex(1 << 16);
+    let relay = tokio::spawn(async move {
+        let _ = tokio::io::copy_bidirectional(&mut far, &mut near).await;
+    });
+    let destination = Destination::open(into).unwrap();
+    let via = Via::Interface("127.0.0.1".parse().unwrap());
+    let joining = JoinConfig::new(destination.clone()).via(via);
+    let mut joined = join(connection, joining).await.unwrap();
+    let day = Duration::from_secs(86_400);
+    let receiving = ReceiveConfig::default()
+        .idle_timeout(day)
+        .stall_timeout(day);
+    let (unused, _) = duplex(1);
+    let stream = std::mem::replace(&mut joined.stream, unused);
+    let offer = receive(stream, &receiving).await.unwrap();
+    (relay, joined, offer, destination)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_not_answered_sees_that_the_sender_has_gone() {
+    let (offered, into) = (files(), tempfile::tempdir().unwrap());
+    let sender = Sender::offering(offered.path());
+    let (relay, joined, mut offer, _destination) = offered_to(&sender, into.path()).await;
+    relay.abort();
+    let held = timeout(LIMIT, offer.hold(std::future::pending::<()>()));
+    held.await.unwrap().unwrap_err();
+    joined.transfer.await.unwrap().unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_waits_for_a_block_ends_with_the_engine() {
+    let (offered, into) = (files(), tempfile::tempdir().unwrap());
+    let sender = Sender::offering(offered.path());
+    let (_relay, joined, offer, destination) = offered_to(&sender, into.path()).await;
+    let ready = Arc::clone(&sender.ready);
+    let stop = async {
+        ready.notified().await;
+        joined.transfer.abort();
+    };
+    let accepting = async { tokio::join!(offer.accept(&destination), stop).0 };
+    let ended = timeout(LIMIT, accepting).await.unwrap();
+    assert!(!ended.is_ok_and(|summary| summary.is_complete()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,306 @@
+//! The part of a member that has accepted: which shards go into the spool, and
+//! which blocks there are whole.
+
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
+
+use tokio::{
+    task::{JoinHandle, spawn_blocking},
+    time::Instant,
+};
+
+use super::{GroupError, GroupReceiver, Layout, ShardId, restore};
+use crate::{Digest, store::Spool};
+
+/// The protocol, and the blocks that are worked on.
+pub(super) struct Active {
+    pub(super) protocol: GroupReceiver,
+    pub(super) spool: Arc<Spool>,
+    /// Blocks of an earlier attempt to look at, while there is nothing to restore.
+    to_check: VecDeque<u32>,
+    work: Option<Running>,
+    /// Shards to be written.
+    pub(super) unwritten: Vec<(u64, Vec<u8>)>,
+    pub(super) fetching: Option<u32>,
+}
+
+/// Work on a block, on a thread of its own.
+struct Running {
+    block: u32,
+    work: Work,
+    /// Whether the block matches its digest.
+    matches: JoinHandle<Result<bool, GroupError>>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Work {
+    Restore,
+    Check {
+        /// Shards of the block that were kept before.
+        kept: u16,
+    },
+}
+
+impl Active {
+    /// What an earlier attempt has left in the spool is looked at.
+    pub(super) fn new(
+        protocol: GroupReceiver,
+        spool: Arc<Spool>,
+        layout: &Layout,
+    ) -> Result<Self, GroupError> {
+        let to_check = match spool.end()? {
+            0 => VecDeque::new(),
+            _ => (0..layout.blocks()).collect(),
+        };
+        Ok(Self {
+            protocol,
+            spool,
+            to_check,
+            work: None,
+            unwritten: Vec::new(),
+            fetching: None,
+        })
+    }
+
+    /// Whether blocks of an earlier attempt remain to be looked at.
+    pub(super) fn is_checking(&self) -> bool {
+        let checks = |running: &Running| matches!(running.work, Work::Check { .. });
+        !self.to_check.is_empty() || self.work.as_ref().is_some_and(checks)
+    }
+
+    pub(super) async fn write(&mut self) -> Result<(), GroupError> {
+        if self.unwritten.is_empty() {
+            return Ok(());
+        }
+        let shards = std::mem::take(&mut self.unwritten);
+        let spool = Arc::clone(&self.spool);
+        let writing = spawn_blocking(move || {
+            let mut shards = shards.iter();
+            shards.try_for_each(|(place, shard)| spool.write(*place, shard))
+        });
+        Ok(writing.await.map_err(|_panic| GroupError::Worker)??)
+    }
+
+    pub(super) fn on_poll(&mut self, round: u32, blocks: Range<u32>, newest: u64) {
+        let now = Instant::now().into_std();
+        let delay = random_below(MAX_DELAY);
+        self.protocol.on_poll(now, round, blocks, newest, delay);
+    }
+
+    pub(super) fn on_shards(
+        &mut self,
+        layout: &Layout,
+        first: ShardId,
+        bytes: &[u8],
+    ) -> Result<(), GroupError> {
+        let shards = bytes.chunks_exact(layout.shard_bytes());
+        if self.fetching != Some(first.block) || !shards.remainder().is_empty() {
+            return Err(GroupError::Protocol("shards that were not asked for"));
+        }
+        let left = (layout.data_shards(first.block)).saturating_sub(first.index);
+        if shards.len() > usize::from(left) {
+            return Err(GroupError::Protocol("shards beyond the block"));
+        }
+        for (index, shard) in (first.index..u16::MAX).zip(shards) {
+            let id = ShardId {
+                block: first.block,
+                index,
+            };
+            if self.protocol.on_fetched(id) {
+                self.unwritten.push((layout.place(id), shard.to_vec()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether the block is verified.
+    pub(super) fn on_worked(
+        &mut self,
+        block: u32,
+        work: Work,
+        matches: bool,
+    ) -> Result<bool, GroupError> {
+        match (matches, work) {
+            // Shards that came meanwhile stand where it was looked at, or will.
+            (true, Work::Check { kept }) if self.protocol.kept(block) != kept => {
+                self.to_check.push_back(block);
+                return Ok(false);
+            }
+            (true, _) => self.protocol.on_verified(block),
+            (false, Work::Restore) => self.protocol.on_rejected(block)?,
+            (false, Work::Check { .. }) => {}
+        }
+        Ok(matches)
+    }
+
+    /// Restores or looks at one block beside reception.
+    pub(super) fn work_on_next(&mut self, layout: &Layout, digests: &Arc<Vec<Digest>>) {
+        if self.work.is_some() {
+            return;
+        }
+        let (layout, digests) = (*layout, Arc::clone(digests));
+        let spool = Arc::clone(&self.spool);
+        if let Some(block) = self.protocol.next_ready() {
+            let shards = layout.data_shards(block) + layout.parity_shards(block);
+            let has = (0..shards)
+                .map(|index| self.protocol.has(ShardId { block, index }))
+                .collect();
+            let task = spawn_blocking(move || restore_block(&spool, &layout, &digests, block, has));
+            self.work = Some(Running {
+                block,
+                work: Work::Restore,
+                matches: task,
+            });
+            return;
+        }
+        while let Some(block) = self.to_check.pop_front() {
+            if !self.protocol.is_verified(block) {
+                let task = spawn_blocking(move || check_block(&spool, &layout, &digests, block));
+                self.work = Some(Running {
+                    block,
+                    work: Work::Check {
+                        kept: self.protocol.kept(block),
+                    },
+                    matches: task,
+                });
+                return;
+            }
+        }
+    }
+}
+
+/// The result of the work in progress. Cancel safe.
+pub(super) async fn worked(active: &mut Option<Active>) -> (u32, Work, Result<bool, GroupError>) {
+    let work = active.as_mut().and_then(|active| active.work.as_mut());
+    let Some(running) = work else {
+        return std::future::pending().await;
+    };
+    let matches = (&mut running.matches).await;
+    let matches = matches.unwrap_or(Err(GroupError::Worker));
+    let done = (running.block, running.work, matches);
+    if let Some(active) = active {
+        active.work = None;
+    }
+    done
+}
+
+/// Completes the data shards of a block in the spool. Returns whether they match
+/// the digest.
+fn restore_block(
+    spool: &Spool,
+    layout: &Layout,
+    digests: &[Digest],
+    block: u32,
+    has: Vec<bool>,
+) -> Result<bool, GroupError> {
+    let (has_data, has_parity) = has.split_at(usize::from(layout.data_shards(block)));
+    let shard_bytes = layout.shard_bytes();
+    let mut data = vec![0; has_data.len() * shard_bytes];
+    spool.read(layout.block_offset(block), &mut data)?;
+    let is_complete = has_data.iter().all(|has| *has);
+    if !is_complete {
+        let mut parity = Vec::new();
+        let first = layout.data_shards(block);
+        for (number, _) in (0..).zip(has_parity).filter(|(_, has)| **has) {
+            let index = first + number;
+            let mut shard = vec![0; shard_bytes];
+            spool.read(layout.place(ShardId { block, index }), &mut shard)?;
+            parity.push((number, shard));
+        }
+        restore(layout, block, &mut data, has_data, &parity);
+    }
+    let matches = matches_digest(layout, digests, block, &data);
+    if matches && !is_complete {
+        spool.write(layout.block_offset(block), &data)?;
+    }
+    Ok(matches)
+}
+
+/// Whether a block of an earlier attempt is there.
+fn check_block(
+    spool: &Spool,
+    layout: &Layout,
+    digests: &[Digest],
+    block: u32,
+) -> Result<bool, GroupError> {
+    let mut data = vec![0; layout.block_bytes(block)];
+    spool.read(layout.block_offset(block), &mut data)?;
+    Ok(matches_digest(layout, digests, block, &data))
+}
+
+fn matches_digest(layout: &Layout, digests: &[Digest], block: u32, data: &[u8]) -> bool {
+    let digest = blake3::hash(&data[..layout.block_bytes(block)]);
+    digests
+        .get(block as usize)
+        .is_some_and(|announced| announced.0 == *digest.as_bytes())
+}
+
+fn random_below(most: Duration) -> Duration {
+    let mut bytes = [0; 2];
+    // Without randomness all answer at once, which is no error.
+    let _ = getrandom::fill(&mut bytes);
+    most.mul_f64(f64::from(u16::from_be_bytes(bytes)) / 65_536.0)
+}
+
+const MAX_DELAY: Duration = Duration::from_millis(3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Destination;
+
+    /// A member with an empty spool, which has accepted.
+    fn active(layout: Layout) -> (tempfile::TempDir, Active) {
+        let folder = tempfile::tempdir().unwrap();
+        let destination = Destination::open(folder.path()).unwrap();
+        let protocol = GroupReceiver::new(layout, Instant::now().into_std());
+        let spool = Arc::new(Spool::open(&destination, [1; 32]).unwrap());
+        let active = Active::new(protocol, spool, &layout).unwrap();
+        (folder, active)
+    }
+
+    #[test]
+    fn a_block_of_which_a_shard_came_while_it_was_checked_is_checked_again() {
+        let layout = Layout::with(64 * 10, 64, 10, 4).unwrap();
+        let (_folder, mut active) = active(layout);
+        let shard = ShardId { block: 0, index: 3 };
+        assert!(active.protocol.on_shard(1, shard));
+        let kept = active.protocol.kept(0);
+        let shard = ShardId { block: 0, index: 4 };
+        assert!(active.protocol.on_shard(2, shard));
+        let is_verified = active.on_worked(0, Work::Check { kept }, true).unwrap();
+        assert!(!is_verified && !active.protocol.is_verified(0));
+        assert_eq!(active.to_check, [0]);
+
+        let kept = active.protocol.kept(0);
+        assert!(active.on_worked(0, Work::Check { kept }, true).unwrap());
+        assert!(active.protocol.is_verified(0));
+    }
+
+    #[test]
+    fn a_block_that_became_ready_while_it_was_checked_is_restored() {
+        let layout = Layout::with(64 * 2, 64, 2, 2).unwrap();
+        let (_folder, mut active) = active(layout);
+        for index in 0..2 {
+            let shard = ShardId { block: 0, index };
+            assert!(active.protocol.on_shard(index.into(), shard));
+        }
+        let work = Work::Check { kept: 1 };
+        assert!(!active.on_worked(0, work, true).unwrap());
+        assert_eq!(active.protocol.next_ready(), Some(0));
+        assert!(active.protocol.has(ShardId { block: 0, index: 1 }));
+    }
+
+    #[test]
+    fn shards_beyond_the_block_are_refused() {
+        let layout = Layout::with(64 * 10, 64, 10, 4).unwrap();
+        let (_folder, mut active) = active(layout);
+        active.fetching = Some(0);
+        for (index, count) in [(u16::MAX, 1), (u16::MAX, 2), (9, 2), (10, 1), (0, 11)] {
+            let first = ShardId { block: 0, index };
+            let shards = vec![0; 64 * count];
+            assert!(active.on_shards(&layout, first, &shards).is_err());
+        }
+        let first = ShardId { block: 0, index: 9 };
+        active.on_shards(&layout, first, &[0; 64]).unwrap();
+    }
+}
