@@ -569,6 +569,44 @@ async fn nothing_is_taken_before_it_is_accepted_or_after_it_is_declined() {
     assert_eq!(taking.names(), [""; 0]);
 }
 
+/// Starts to send a slice, and returns when the server waits for the rest of it.
+async fn begun_slice(taking: &Taking, file: &str) -> TcpStream {
+    let at = taking.server.local_addr();
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    let head = format!(
+        "PUT {}{file}?offset=0&sha256={} HTTP/1.1\r\nHost: {at}\r\nContent-Length: 3\r\n\
+         Expect: 100-continue\r\n\r\n",
+        taking.page.path(),
+        sha256(b"abc")
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut begun = [0; 12];
+    let read = timeout(WITHIN, stream.read_exact(&mut begun)).await;
+    read.expect("an answer").unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn an_offer_cannot_hold_up_the_slices_of_another() {
+    let mut taking = Taking::start(ReceiveConfig::default());
+    let waiting = taking.offer(&[("b", 3)]).await;
+    let shown = taking.page.next().await;
+    let (slow, slow_accepted) = taking.accepted(&[("c", 3)]).await;
+    let (path, accepted) = taking.accepted(&[("a", 3)]).await;
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(begun_slice(&taking, &format!("{waiting}/0")).await);
+    }
+    for _ in 0..2 {
+        held.push(begun_slice(&taking, &format!("{slow}/0")).await);
+    }
+    let file = format!("{path}/0");
+    taking.slice(&file, b"", b"abc").await.has(200, "complete");
+    assert!(ended(&taking, &path, accepted).await.unwrap().is_complete());
+    slow_accepted.abort();
+    drop((held, shown));
+}
+
 #[tokio::test]
 async fn a_queue_of_offers_has_an_end() {
     let taking = Taking::start(ReceiveConfig::default());

@@ -10,7 +10,7 @@ use std::{
 };
 
 use axum::Router;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use self::offer::Upload;
 pub use self::offer::UploadOffer;
@@ -41,7 +41,6 @@ impl UploadPage {
             config,
             arrived,
             uploads: Mutex::default(),
-            slices: Semaphore::new(MAX_SLICES),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -83,8 +82,6 @@ struct Shared {
     config: ReceiveConfig,
     arrived: mpsc::Sender<Arc<Upload>>,
     uploads: Mutex<Vec<Arc<Upload>>>,
-    /// Bounds the memory for slices on their way.
-    slices: Semaphore,
 }
 
 impl Shared {
@@ -122,6 +119,3 @@ impl Shared {
 
 /// Offers that wait, that are being received, and the results of the last ones.
 const MAX_UPLOADS: usize = 16;
-
-/// Each holds up to 4 MiB.
-const MAX_SLICES: usize = 4;

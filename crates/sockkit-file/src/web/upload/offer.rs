@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
     task::spawn_blocking,
     time::{Instant, sleep, timeout},
 };
@@ -191,6 +191,8 @@ pub(super) struct Upload {
     heard: Mutex<Instant>,
     /// The page knows how it ended.
     told: Notify,
+    /// Bounds the memory for slices on their way.
+    slices: Arc<Semaphore>,
 }
 
 /// Where an offer is.
@@ -220,6 +222,7 @@ impl Upload {
             error: Mutex::default(),
             heard: Mutex::new(Instant::now()),
             told: Notify::new(),
+            slices: Arc::new(Semaphore::new(MAX_SLICES)),
         })
     }
 
@@ -277,6 +280,20 @@ impl Upload {
 
     pub(super) fn is_waiting(&self) -> bool {
         self.name() == "waiting"
+    }
+
+    /// Whether it was accepted and has not failed. A slice that is repeated after the end
+    /// gets an answer, too.
+    pub(super) fn takes_slices(&self) -> bool {
+        matches!(self.name(), "open" | "ended")
+    }
+
+    /// Waits until there is memory for a slice; `None` while none is taken.
+    pub(super) async fn slice(&self) -> Option<OwnedSemaphorePermit> {
+        match self.takes_slices() {
+            true => Arc::clone(&self.slices).acquire_owned().await.ok(),
+            false => None,
+        }
     }
 
     /// Whether nothing more happens to it.
@@ -339,6 +356,10 @@ impl Status {
         }
     }
 }
+
+/// Each holds up to 4 MiB. A page sends one after the other; after a cut, the first may still
+/// be waited for.
+const MAX_SLICES: usize = 2;
 
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);

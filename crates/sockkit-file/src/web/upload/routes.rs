@@ -224,14 +224,16 @@ async fn slice(
 ) -> Result<Json<Position>, Failure> {
     let upload = shared.find(&id).ok_or(Failure::NoSuchOffer)?;
     let sha256 = Sha256Digest::parse(&sha256).ok_or(Failure::NotADigest)?;
-    let _one = shared.slices.acquire().await.map_err(|_| Failure::Busy)?;
+    let one = upload.slice().await.ok_or(Failure::NotOpen)?;
     upload.heard();
     let max_bytes = usize::try_from(BLOCK_BYTES).unwrap_or(usize::MAX);
     let slice = timeout(SLICE_WITHIN, to_bytes(body, max_bytes)).await;
     let slice = slice.ok().and_then(Result::ok).ok_or(Failure::CutShort)?;
     upload.heard();
     transferred(upload, EntryIndex(index), move |transfer, index| {
-        transfer.take(index, offset, &slice, sha256)
+        let taken = transfer.take(index, offset, &slice, sha256);
+        drop((slice, one));
+        taken
     })
     .await
 }
