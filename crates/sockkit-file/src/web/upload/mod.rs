@@ -10,7 +10,7 @@ use std::{
 };
 
 use axum::Router;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 use self::offer::Upload;
 pub use self::offer::UploadOffer;
@@ -25,7 +25,6 @@ use crate::ReceiveConfig;
 #[derive(Debug)]
 pub struct UploadPage {
     shared: Arc<Shared>,
-    arrivals: mpsc::Receiver<Arc<Upload>>,
 }
 
 impl UploadPage {
@@ -35,16 +34,14 @@ impl UploadPage {
     /// # Errors
     /// If the system's random source fails.
     pub fn new(config: ReceiveConfig) -> io::Result<Self> {
-        let (arrived, arrivals) = mpsc::channel(MAX_UPLOADS);
         let shared = Shared {
             secret: Arc::new(SecretPath::random()?),
             config,
-            arrived,
+            arrived: Notify::new(),
             uploads: Mutex::default(),
         };
         Ok(Self {
             shared: Arc::new(shared),
-            arrivals,
         })
     }
 
@@ -58,20 +55,17 @@ impl UploadPage {
         routes::router(&self.shared)
     }
 
-    /// Waits for the next offer. Browsers that have gone meanwhile are passed over.
-    ///
-    /// # Panics
-    /// Never: the routes hold the other end.
+    /// Waits for the next offer. Browsers that have gone meanwhile are passed over until
+    /// they are back.
     ///
     /// # Cancel safety
     /// Cancel safe: no offer is lost.
     pub async fn next(&mut self) -> UploadOffer {
         loop {
-            let upload = self.arrivals.recv().await;
-            let upload = upload.expect("this holds a sender");
-            if !upload.is_gone() {
+            if let Some(upload) = self.shared.arrival() {
                 return UploadOffer::new(upload, Arc::clone(&self.shared));
             }
+            self.shared.arrived.notified().await;
         }
     }
 }
@@ -80,7 +74,8 @@ impl UploadPage {
 struct Shared {
     secret: Arc<SecretPath>,
     config: ReceiveConfig,
-    arrived: mpsc::Sender<Arc<Upload>>,
+    /// An offer has come, or its browser is back.
+    arrived: Notify,
     uploads: Mutex<Vec<Arc<Upload>>>,
 }
 
@@ -93,6 +88,21 @@ impl Shared {
         let uploads = self.uploads();
         let upload = uploads.iter().find(|upload| upload.has_id(id))?;
         Some(Arc::clone(upload))
+    }
+
+    /// The offer that a user here decides about next.
+    fn arrival(&self) -> Option<Arc<Upload>> {
+        let uploads = self.uploads();
+        let upload = uploads.iter().find(|upload| upload.show())?;
+        Some(Arc::clone(upload))
+    }
+
+    /// The offer's browser has sent a request.
+    fn heard(&self, upload: &Upload) {
+        upload.heard();
+        if upload.is_waiting() {
+            self.arrived.notify_one();
+        }
     }
 
     /// Whether other browsers wait for an answer.
@@ -111,11 +121,36 @@ impl Shared {
             uploads.remove(over);
         }
         let upload = Arc::new(upload);
-        self.arrived.try_send(Arc::clone(&upload)).ok()?;
         uploads.push(Arc::clone(&upload));
+        self.arrived.notify_one();
         Some(upload)
     }
 }
 
 /// Offers that wait, that are being received, and the results of the last ones.
 const MAX_UPLOADS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::{Entry, Manifest};
+
+    #[tokio::test(start_paused = true)]
+    async fn an_offer_is_shown_once_and_after_its_browser_was_away() {
+        let mut page = UploadPage::new(ReceiveConfig::default()).unwrap();
+        let manifest = Manifest::new(vec![Entry::file("film.mkv", 1)]);
+        let upload = Upload::new(manifest, None, &page.shared).unwrap();
+        let upload = page.shared.add(upload).unwrap();
+        advance(Duration::from_secs(60)).await;
+        assert!(page.shared.arrival().is_none());
+        page.shared.heard(&upload);
+        let offer = page.next().await;
+        assert!(page.shared.arrival().is_none());
+        drop(offer);
+        assert!(page.shared.arrival().is_none());
+    }
+}

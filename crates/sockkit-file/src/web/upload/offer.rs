@@ -3,7 +3,10 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -186,6 +189,8 @@ pub(super) struct Upload {
     manifest: Manifest,
     reviewed: Vec<Reviewed>,
     status: watch::Sender<Status>,
+    /// A user here decides about it, or has.
+    is_shown: AtomicBool,
     transfer: Mutex<Option<Transfer>>,
     error: Mutex<Option<ReceiveError>>,
     heard: Mutex<Instant>,
@@ -218,6 +223,7 @@ impl Upload {
             reviewed: review(&manifest, shared.config.name_rules),
             manifest,
             status: watch::Sender::new(Status::Waiting),
+            is_shown: AtomicBool::new(false),
             transfer: Mutex::default(),
             error: Mutex::default(),
             heard: Mutex::new(Instant::now()),
@@ -280,6 +286,11 @@ impl Upload {
 
     pub(super) fn is_waiting(&self) -> bool {
         self.name() == "waiting"
+    }
+
+    /// Whether it is now to be shown: its browser waits, and it was not shown before.
+    pub(super) fn show(&self) -> bool {
+        self.is_waiting() && !self.is_gone() && !self.is_shown.swap(true, Ordering::Relaxed)
     }
 
     /// Whether it was accepted and has not failed. A slice that is repeated after the end

@@ -115,7 +115,7 @@ async fn offer(
     checked.map_err(|error| Failure::TooMuch(error.to_string()))?;
     let again = chosen.again.and_then(|id| shared.find(&id));
     if let Some(upload) = again.filter(|upload| upload.continues(&manifest)) {
-        upload.heard();
+        shared.heard(&upload);
         let id = upload.id().to_owned();
         return Ok(Json(Offered { id }));
     }
@@ -192,9 +192,9 @@ async fn status(
     Query(Known { known }): Query<Known>,
 ) -> Result<Json<StatusOf>, Failure> {
     let upload = shared.find(&id).ok_or(Failure::NoSuchOffer)?;
-    upload.heard();
+    shared.heard(&upload);
     upload.changed(&known, ANSWER_WITHIN).await;
-    upload.heard();
+    shared.heard(&upload);
     let status = upload.status();
     upload.tell(&status);
     // A slice may be on its way to the disk.
