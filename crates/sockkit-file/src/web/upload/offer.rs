@@ -4,7 +4,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -160,6 +160,9 @@ impl UploadOffer {
         let stall_timeout = self.shared.config.stall_timeout;
         loop {
             sleep(LOOK_AGAIN.min(stall_timeout)).await;
+            if self.upload.is_at_the_disk() {
+                self.upload.heard();
+            }
             let silent = self.upload.silent();
             if silent >= stall_timeout
                 || silent >= SILENT_WHILE_OTHERS_WAIT && self.shared.others_wait()
@@ -320,6 +323,11 @@ impl Upload {
         self.transfer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a request of its browser, which may take long, reads or writes files.
+    fn is_at_the_disk(&self) -> bool {
+        matches!(self.transfer.try_lock(), Err(TryLockError::WouldBlock))
+    }
+
     /// Waits until it is no longer as `known`, or for `time`.
     pub(super) async fn changed(&self, known: &str, time: Duration) {
         let mut status = self.status.subscribe();
@@ -334,7 +342,7 @@ impl Upload {
         }
     }
 
-    /// The browser has sent a request.
+    /// The browser has sent something.
     pub(super) fn heard(&self) {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }

@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
+use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::{task::spawn_blocking, time::timeout};
 
@@ -227,9 +228,11 @@ async fn slice(
     let one = upload.slice().await.ok_or(Failure::NotOpen)?;
     upload.heard();
     let max_bytes = usize::try_from(BLOCK_BYTES).unwrap_or(usize::MAX);
-    let slice = timeout(SLICE_WITHIN, to_bytes(body, max_bytes)).await;
+    let sender = Arc::clone(&upload);
+    let body = body.into_data_stream().inspect_ok(move |_| sender.heard());
+    let arriving = to_bytes(Body::from_stream(body), max_bytes);
+    let slice = timeout(SLICE_WITHIN, arriving).await;
     let slice = slice.ok().and_then(Result::ok).ok_or(Failure::CutShort)?;
-    upload.heard();
     transferred(upload, EntryIndex(index), move |transfer, index| {
         let taken = transfer.take(index, offset, &slice, sha256);
         drop((slice, one));
