@@ -115,13 +115,9 @@ impl UploadOffer {
                 return Err(self.upload.take_error());
             }
         };
-        *self.upload.transfer() = Some(transfer);
         self.upload.heard();
         let mut status = self.upload.status.subscribe();
-        self.upload.set(match self.upload.is_finished() {
-            true => Status::Ended,
-            false => Status::Open,
-        });
+        self.upload.open(transfer);
         loop {
             match &*status.borrow_and_update() {
                 Status::Ended => break,
@@ -177,7 +173,9 @@ impl UploadOffer {
 impl Drop for UploadOffer {
     fn drop(&mut self) {
         match self.upload.name() {
-            "waiting" => self.upload.set(Status::Declined),
+            "waiting" => {
+                self.upload.set(Status::Declined);
+            }
             "open" => self.upload.fail(ReceiveError::Worker),
             _ => {}
         }
@@ -257,8 +255,25 @@ impl Upload {
         self.status.borrow().name()
     }
 
-    fn set(&self, status: Status) {
-        self.status.send_replace(status);
+    /// What has ended stays so: `false` if it has.
+    fn set(&self, status: Status) -> bool {
+        self.status.send_if_modified(|now| {
+            let is_open = matches!(now, Status::Waiting | Status::Open);
+            if is_open {
+                *now = status;
+            }
+            is_open
+        })
+    }
+
+    /// The browser may send the files.
+    fn open(&self, transfer: Transfer) {
+        let status = match transfer.is_finished() {
+            true => Status::Ended,
+            false => Status::Open,
+        };
+        *self.transfer() = Some(transfer);
+        self.set(status);
     }
 
     /// Ends it with an error, for both sides.
@@ -268,9 +283,29 @@ impl Upload {
             error => error.to_string(),
         };
         *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        // Its parts are closed, so that another attempt can use them.
-        drop(self.transfer().take());
-        self.set(Status::Failed(told));
+        if self.set(Status::Failed(told)) {
+            self.close();
+        }
+    }
+
+    /// Closes its parts, so that another attempt can use them. Does not wait for a request
+    /// that is at the disk: that one closes them.
+    fn close(&self) {
+        let transfer = match self.transfer.try_lock() {
+            Ok(mut transfer) => transfer.take(),
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().take(),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        drop(transfer);
+    }
+
+    /// Uses the transfer, once no other request does. Blocks.
+    pub(super) fn with_transfer<T>(&self, act: impl FnOnce(&mut Option<Transfer>) -> T) -> T {
+        let done = act(&mut self.transfer());
+        if matches!(*self.status.borrow(), Status::Failed(_)) {
+            self.close();
+        }
+        done
     }
 
     fn take_error(&self) -> ReceiveError {
@@ -281,10 +316,6 @@ impl Upload {
     /// Every file has ended.
     pub(super) fn finish(&self) {
         self.set(Status::Ended);
-    }
-
-    fn is_finished(&self) -> bool {
-        self.transfer().as_ref().is_some_and(Transfer::is_finished)
     }
 
     pub(super) fn is_waiting(&self) -> bool {
@@ -319,7 +350,7 @@ impl Upload {
         }
     }
 
-    pub(super) fn transfer(&self) -> MutexGuard<'_, Option<Transfer>> {
+    fn transfer(&self) -> MutexGuard<'_, Option<Transfer>> {
         self.transfer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -387,3 +418,29 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const GONE_AFTER: Duration = Duration::from_secs(45);
 
 const SILENT_WHILE_OTHERS_WAIT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Entry, ReceiveConfig, web::UploadPage};
+
+    #[test]
+    fn it_fails_at_once_while_a_request_is_at_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let destination = Destination::open(folder.path()).unwrap();
+        let page = UploadPage::new(ReceiveConfig::default()).unwrap();
+        let manifest = Manifest::new(vec![Entry::file("film.mkv", 1)]);
+        let upload = Upload::new(manifest.clone(), None, &page.shared).unwrap();
+        let config = ReceiveConfig::default();
+        let transfer = Transfer::prepare(&destination, manifest, &upload.reviewed, &config);
+        upload.open(transfer.unwrap());
+        upload.with_transfer(|transfer| {
+            assert!(upload.is_at_the_disk());
+            upload.fail(ReceiveError::Worker);
+            assert_eq!((upload.name(), transfer.is_some()), ("failed", true));
+        });
+        assert!(upload.transfer().is_none());
+        upload.finish();
+        assert_eq!(upload.name(), "failed");
+    }
+}

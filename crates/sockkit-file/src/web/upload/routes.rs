@@ -199,7 +199,9 @@ async fn status(
     let status = upload.status();
     upload.tell(&status);
     // A slice may be on its way to the disk.
-    let files = spawn_blocking(move || upload.transfer().as_ref().map(Position::all));
+    let files = spawn_blocking(move || {
+        upload.with_transfer(|transfer| transfer.as_ref().map(Position::all))
+    });
     let name = status.name();
     Ok(Json(StatusOf {
         status: name,
@@ -257,26 +259,38 @@ async fn transferred(
     change: impl FnOnce(&mut Transfer, EntryIndex) -> Result<Progressed, SliceError> + Send + 'static,
 ) -> Result<Json<Position>, Failure> {
     let changed = spawn_blocking(move || {
-        let mut transfer = upload.transfer();
-        let transfer_ref = transfer.as_mut().ok_or(Failure::NotOpen)?;
-        let changed = change(transfer_ref, index);
-        let saved_as = transfer_ref.saved_as(index).map(ToString::to_string);
-        let is_finished = transfer_ref.is_finished();
-        drop(transfer);
-        if is_finished {
-            upload.finish();
-        }
-        match changed {
-            Ok(progressed) => Ok(Json(Position::of(progressed, saved_as))),
-            Err(SliceError::Fatal(error)) => {
-                let told = error.to_string();
-                upload.fail(error);
-                Err(Failure::Disk(told))
-            }
-            Err(error) => Err(Failure::Slice(error)),
-        }
+        upload.with_transfer(|transfer| {
+            let transfer = transfer.as_mut().filter(|_| upload.takes_slices());
+            let transfer = transfer.ok_or(Failure::NotOpen)?;
+            let changed = change(transfer, index);
+            noted(&upload, transfer, index, changed)
+        })
     });
     changed.await.unwrap_or(Err(Failure::NotOpen))
+}
+
+/// Notes how a request has left the transfer, before the next one sees it.
+fn noted(
+    upload: &Upload,
+    transfer: &Transfer,
+    index: EntryIndex,
+    changed: Result<Progressed, SliceError>,
+) -> Result<Json<Position>, Failure> {
+    match changed {
+        Ok(progressed) => {
+            if transfer.is_finished() {
+                upload.finish();
+            }
+            let saved_as = transfer.saved_as(index).map(ToString::to_string);
+            Ok(Json(Position::of(progressed, saved_as)))
+        }
+        Err(SliceError::Fatal(error)) => {
+            let told = error.to_string();
+            upload.fail(error);
+            Err(Failure::Disk(told))
+        }
+        Err(error) => Err(Failure::Slice(error)),
+    }
 }
 
 /// Why a request fails.
