@@ -19,7 +19,7 @@ use sockkit::file::{
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     task::JoinHandle,
     time::timeout,
 };
@@ -52,8 +52,15 @@ impl Reply {
 
 /// A request with further header lines, each ended by CR LF.
 async fn ask(at: SocketAddr, what: &str, headers: &str, body: &[u8]) -> Reply {
+    ask_from("127.0.0.1", at, what, headers, body).await
+}
+
+/// The same from one of this machine's addresses.
+async fn ask_from(from: &str, at: SocketAddr, what: &str, headers: &str, body: &[u8]) -> Reply {
     let asking = async {
-        let mut stream = TcpStream::connect(at).await.unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+        let mut stream = socket.connect(at).await.unwrap();
         let head = format!(
             "{what} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
             body.len()
@@ -337,7 +344,7 @@ async fn a_stranger_cannot_take_the_places() {
     let giving = Giving::start();
     let mut held = Vec::new();
     for _ in 0..300 {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
         let connected = socket.connect(giving.server.local_addr()).await;
         held.push(connected.unwrap());
@@ -608,15 +615,34 @@ async fn an_offer_cannot_hold_up_the_slices_of_another() {
 }
 
 #[tokio::test]
+async fn a_host_cannot_fill_the_queue_of_offers() {
+    let taking = Taking::start(ReceiveConfig::default());
+    assert_eq!(refused_of(&taking, "127.0.0.1", 6).await, 2);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
 async fn a_queue_of_offers_has_an_end() {
     let taking = Taking::start(ReceiveConfig::default());
+    for last in 1..=4 {
+        let from = format!("127.0.0.{last}");
+        assert_eq!(refused_of(&taking, &from, 5).await, 1, "{from}");
+    }
+    assert_eq!(refused_of(&taking, "127.0.0.5", 2).await, 2);
+}
+
+/// Makes `offers` of them from that address, and returns how many are refused.
+async fn refused_of(taking: &Taking, from: &str, offers: usize) -> u32 {
+    let what = format!("POST {}offer", taking.page.path());
+    let json = "Content-Type: application/json\r\n";
     let mut refused = 0;
-    for number in 0..20 {
+    for number in 0..offers {
         let offer = offered(&[(&format!("{number}"), 1)], "null");
-        let reply = taking.ask("POST", "offer", offer.as_bytes()).await;
+        let at = taking.server.local_addr();
+        let reply = ask_from(from, at, &what, json, offer.as_bytes()).await;
         refused += u32::from(reply.status == 503);
     }
-    assert_eq!(refused, 4);
+    refused
 }
 
 /// What happens to a file `a` that is there with "old", when "new" or "old" is offered.

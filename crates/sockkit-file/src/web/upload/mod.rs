@@ -113,9 +113,15 @@ impl Shared {
             .any(|upload| upload.is_waiting() && !upload.is_gone())
     }
 
-    /// Puts an offer into the queue; `None` if that is full.
+    /// Puts an offer into the queue; `None` if that is full, or holds enough of its host.
     fn add(&self, upload: Upload) -> Option<Arc<Upload>> {
         let mut uploads = self.uploads();
+        let of_host = uploads
+            .iter()
+            .filter(|other| !other.is_over() && other.host() == upload.host());
+        if upload.host().is_some() && of_host.count() >= MAX_UPLOADS_OF_HOST {
+            return None;
+        }
         if uploads.len() >= MAX_UPLOADS {
             let over = uploads.iter().position(|upload| upload.is_over())?;
             uploads.remove(over);
@@ -129,6 +135,9 @@ impl Shared {
 
 /// Offers that wait, that are being received, and the results of the last ones.
 const MAX_UPLOADS: usize = 16;
+
+/// Those of them that have not ended.
+const MAX_UPLOADS_OF_HOST: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, Ordering},
@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use sockkit_core::server::host;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
     task::spawn_blocking,
@@ -239,6 +240,11 @@ impl Upload {
 
     pub(super) fn has_id(&self, id: &str) -> bool {
         self.id.begins(id)
+    }
+
+    /// Its browser's host, if the server passes it on.
+    pub(super) fn host(&self) -> Option<IpAddr> {
+        self.peer.map(|address| host(address.ip()))
     }
 
     /// Whether it offers the same files and can continue.
