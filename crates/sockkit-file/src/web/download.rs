@@ -64,7 +64,7 @@ impl DownloadPage {
             files: Arc::new(files),
             given: Mutex::new(Given::new(entries)),
             all_given: Notify::new(),
-            hashing: Semaphore::new(1),
+            hashing: Arc::new(Semaphore::new(1)),
             on_progress: config.on_progress.clone(),
         };
         Ok(Self {
@@ -143,7 +143,7 @@ struct Shared {
     given: Mutex<Given>,
     all_given: Notify,
     /// One file at a time.
-    hashing: Semaphore,
+    hashing: Arc<Semaphore>,
     on_progress: OnProgress,
 }
 
@@ -194,17 +194,20 @@ impl Shared {
         }
     }
 
-    /// Computed once, at first need.
+    /// Computed once, at first need, to the end even if the client has gone.
     async fn digests(self: &Arc<Self>, index: EntryIndex) -> Result<Digests, FailReason> {
-        let _one = self.hashing.acquire().await;
+        let one = Arc::clone(&self.hashing).acquire_owned().await;
         if let Some(known) = self.given().parts[index.as_usize()].digests {
             return Ok(known);
         }
-        let files = Arc::clone(&self.files);
-        let computed = spawn_blocking(move || Digests::of(&files, index)).await;
-        let computed = computed.unwrap_or(Err(FailReason::Unreadable))?;
-        self.given().parts[index.as_usize()].digests = Some(computed);
-        Ok(computed)
+        let shared = Arc::clone(self);
+        let computed = spawn_blocking(move || {
+            let computed = Digests::of(&shared.files, index);
+            shared.given().parts[index.as_usize()].digests = computed.ok();
+            drop(one);
+            computed
+        });
+        computed.await.unwrap_or(Err(FailReason::Unreadable))
     }
 }
 
