@@ -579,13 +579,18 @@ async fn nothing_is_taken_before_it_is_accepted_or_after_it_is_declined() {
 /// Starts to send a slice, and returns when the server waits for the rest of it.
 async fn begun_slice(taking: &Taking, file: &str) -> TcpStream {
     let at = taking.server.local_addr();
-    let mut stream = TcpStream::connect(at).await.unwrap();
     let head = format!(
         "PUT {}{file}?offset=0&sha256={} HTTP/1.1\r\nHost: {at}\r\nContent-Length: 3\r\n\
          Expect: 100-continue\r\n\r\n",
         taking.page.path(),
         sha256(b"abc")
     );
+    begin(at, &head).await
+}
+
+/// Sends a request's head, and returns when the server waits for its body or refuses it.
+async fn begin(at: SocketAddr, head: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(at).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut begun = [0; 12];
     let read = timeout(WITHIN, stream.read_exact(&mut begun)).await;
@@ -618,6 +623,25 @@ async fn an_offer_cannot_hold_up_the_slices_of_another() {
 async fn a_host_cannot_fill_the_queue_of_offers() {
     let taking = Taking::start(ReceiveConfig::default());
     assert_eq!(refused_of(&taking, "127.0.0.1", 6).await, 2);
+}
+
+#[tokio::test]
+async fn a_host_sends_two_offers_at_once() {
+    let taking = Taking::start(ReceiveConfig::default());
+    let at = taking.server.local_addr();
+    let head = format!(
+        "POST {}offer HTTP/1.1\r\nHost: {at}\r\nContent-Type: application/json\r\n\
+         Content-Length: 9\r\nExpect: 100-continue\r\n\r\n",
+        taking.page.path()
+    );
+    let mut begun = Vec::new();
+    for _ in 0..2 {
+        begun.push(begin(at, &head).await);
+    }
+    let offer = offered(&[("a", 1)], "null");
+    let third = taking.ask("POST", "offer", offer.as_bytes()).await;
+    third.has(503, "others");
+    drop(begun);
 }
 
 #[cfg(target_os = "linux")]

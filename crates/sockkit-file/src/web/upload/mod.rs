@@ -10,6 +10,7 @@ use std::{
 };
 
 use axum::Router;
+use sockkit_core::server::ConnectionLimiter;
 use tokio::sync::Notify;
 
 use self::offer::Upload;
@@ -39,6 +40,7 @@ impl UploadPage {
             config,
             arrived: Notify::new(),
             uploads: Mutex::default(),
+            arriving: Arc::new(ConnectionLimiter::shared(MAX_ARRIVING)),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -77,6 +79,8 @@ struct Shared {
     /// An offer has come, or its browser is back.
     arrived: Notify,
     uploads: Mutex<Vec<Arc<Upload>>>,
+    /// Bounds the memory for offers on their way.
+    arriving: Arc<ConnectionLimiter>,
 }
 
 impl Shared {
@@ -135,6 +139,9 @@ impl Shared {
 
 /// Offers that wait, that are being received, and the results of the last ones.
 const MAX_UPLOADS: usize = 16;
+
+/// Each holds up to 16 MiB; a quarter of them may be of one host.
+const MAX_ARRIVING: usize = 8;
 
 /// Those of them that have not ended.
 const MAX_UPLOADS_OF_HOST: usize = 4;

@@ -9,7 +9,7 @@ use axum::{
         ConnectInfo, DefaultBodyLimit, Path, Query, Request, State, rejection::JsonRejection,
     },
     http::StatusCode,
-    middleware::{Next, from_fn, from_fn_with_state},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
@@ -40,7 +40,7 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
             "/{secret}/offer",
             post(offer)
                 .layer(DefaultBodyLimit::max(offer_bytes))
-                .layer(from_fn(in_time)),
+                .layer(from_fn_with_state(Arc::clone(shared), arriving)),
         )
         .route("/{secret}/offer/{id}", get(status))
         .route(
@@ -54,8 +54,13 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
         ))
 }
 
-/// Bounds how long an offer may take to arrive.
-async fn in_time(request: Request, next: Next) -> Response {
+/// Bounds how many offers arrive at once, and how long each may take.
+async fn arriving(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map(|ConnectInfo(address)| address.ip());
+    let Some(_place) = shared.arriving.take(peer) else {
+        return Failure::Busy.into_response();
+    };
     let answered = timeout(OFFER_WITHIN, next.run(request)).await;
     answered.unwrap_or_else(|_| Failure::CutShort.into_response())
 }
