@@ -7,6 +7,7 @@ use sockkit::file::{
     Destination, ReceiveConfig,
     web::{UploadOffer, UploadPage, WebHandler},
 };
+use tokio::time::timeout;
 
 use super::Page;
 use crate::{
@@ -44,8 +45,8 @@ pub(crate) async fn receive(
             Err(error) => eprintln!("{whom}: {error:#}"),
         }
     };
-    // The page learns how it ended.
-    server.shutdown().await;
+    // The page learns how it ended; other pages may wait longer.
+    let _ = timeout(TOLD_WITHIN, server.shutdown()).await;
     ended
 }
 
@@ -95,6 +96,8 @@ async fn receive_one(
     transfer::summarise(&received, elapsed.unwrap_or_default(), "received")?;
     Ok(Ended::Received)
 }
+
+const TOLD_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// A laptop's lid may be closed overnight.
 const STALL_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(12 * 3_600);
