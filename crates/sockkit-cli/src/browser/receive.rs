@@ -11,7 +11,9 @@ use tokio::time::timeout;
 
 use super::Page;
 use crate::{
+    json::Object,
     prompt::OfferView,
+    say,
     transfer::{self, Bar},
 };
 
@@ -42,7 +44,11 @@ pub(crate) async fn receive(
             Ok(Ended::Left) => {}
             ended if !wishes.keep_listening => break ended.map(|_| ()),
             Ok(Ended::Received) => {}
-            Err(error) => eprintln!("{whom}: {error:#}"),
+            Err(error) => {
+                let message = format!("{whom}: {error:#}");
+                eprintln!("{message}");
+                say::only_json(|| Object::new("error").text("message", message));
+            }
         }
     };
     // The page learns how it ended; other pages may wait longer.
