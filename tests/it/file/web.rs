@@ -620,6 +620,37 @@ async fn an_offer_cannot_hold_up_the_slices_of_another() {
 }
 
 #[tokio::test]
+async fn unfinished_files_have_an_end() {
+    let mut taking = Taking::start(ReceiveConfig::default());
+    let names: Vec<_> = (0..70).map(|number| number.to_string()).collect();
+    let files: Vec<_> = names
+        .iter()
+        .map(|name| (name.as_str(), BLOCK + 1))
+        .collect();
+    let (path, accepted) = taking.accepted(&files).await;
+    let first = contents(BLOCK, 6);
+    let slice = format!("offset=0&sha256={}", sha256(&first));
+    let begin = async |index| {
+        let file = format!("{path}/{index}?{slice}");
+        taking.ask("PUT", &file, &first).await
+    };
+    let give_up = async |index| {
+        let reply = taking.ask("DELETE", &format!("{path}/{index}"), b"").await;
+        reply.has(200, "Unreadable");
+    };
+    for index in 0..64 {
+        begin(index).await.has(200, "at");
+    }
+    // Those that were never begun make no room.
+    give_up(68).await;
+    give_up(69).await;
+    begin(64).await.has(429, "unfinished");
+    give_up(0).await;
+    begin(64).await.has(200, "at");
+    accepted.abort();
+}
+
+#[tokio::test]
 async fn a_host_cannot_fill_the_queue_of_offers() {
     let taking = Taking::start(ReceiveConfig::default());
     assert_eq!(refused_of(&taking, "127.0.0.1", 6).await, 2);
