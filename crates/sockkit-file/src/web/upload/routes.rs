@@ -321,8 +321,26 @@ enum Failure {
     Slice(SliceError),
 }
 
+impl Failure {
+    fn key(&self) -> &'static str {
+        match self {
+            Self::NotAnOffer(_) => "NotAnOffer",
+            Self::TooMuch(_) => "TooMuch",
+            Self::Busy => "Busy",
+            Self::NoSuchOffer => "NoSuchOffer",
+            Self::NotOpen => "NotOpen",
+            Self::NotADigest => "NotADigest",
+            Self::CutShort => "CutShort",
+            Self::Disk(_) => "Disk",
+            Self::Slice(_) => "Slice",
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Told {
+    /// For translations.
+    key: &'static str,
     error: String,
     /// Where the file continues.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -331,7 +349,7 @@ struct Told {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let error = self.to_string();
+        let (key, error) = (self.key(), self.to_string());
         let (status, at) = match self {
             Self::NotAnOffer(status) => (status, None),
             Self::TooMuch(_) => (StatusCode::PAYLOAD_TOO_LARGE, None),
@@ -346,7 +364,7 @@ impl IntoResponse for Failure {
             Self::Slice(SliceError::TooMany) => (StatusCode::TOO_MANY_REQUESTS, None),
             Self::Slice(_) => (StatusCode::BAD_REQUEST, None),
         };
-        (status, Json(Told { error, at })).into_response()
+        (status, Json(Told { key, error, at })).into_response()
     }
 }
 
