@@ -19,7 +19,7 @@ use sockkit::file::{
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     task::JoinHandle,
     time::timeout,
 };
@@ -52,8 +52,15 @@ impl Reply {
 
 /// A request with further header lines, each ended by CR LF.
 async fn ask(at: SocketAddr, what: &str, headers: &str, body: &[u8]) -> Reply {
+    ask_from("127.0.0.1", at, what, headers, body).await
+}
+
+/// The same from one of this machine's addresses.
+async fn ask_from(from: &str, at: SocketAddr, what: &str, headers: &str, body: &[u8]) -> Reply {
     let asking = async {
-        let mut stream = TcpStream::connect(at).await.unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+        let mut stream = socket.connect(at).await.unwrap();
         let head = format!(
             "{what} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
             body.len()
@@ -337,7 +344,7 @@ async fn a_stranger_cannot_take_the_places() {
     let giving = Giving::start();
     let mut held = Vec::new();
     for _ in 0..300 {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
         let connected = socket.connect(giving.server.local_addr()).await;
         held.push(connected.unwrap());
@@ -569,16 +576,128 @@ async fn nothing_is_taken_before_it_is_accepted_or_after_it_is_declined() {
     assert_eq!(taking.names(), [""; 0]);
 }
 
+/// Starts to send a slice, and returns when the server waits for the rest of it.
+async fn begun_slice(taking: &Taking, file: &str) -> TcpStream {
+    let at = taking.server.local_addr();
+    let head = format!(
+        "PUT {}{file}?offset=0&sha256={} HTTP/1.1\r\nHost: {at}\r\nContent-Length: 3\r\n\
+         Expect: 100-continue\r\n\r\n",
+        taking.page.path(),
+        sha256(b"abc")
+    );
+    begin(at, &head).await
+}
+
+/// Sends a request's head, and returns when the server waits for its body or refuses it.
+async fn begin(at: SocketAddr, head: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut begun = [0; 12];
+    let read = timeout(WITHIN, stream.read_exact(&mut begun)).await;
+    read.expect("an answer").unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn an_offer_cannot_hold_up_the_slices_of_another() {
+    let mut taking = Taking::start(ReceiveConfig::default());
+    let waiting = taking.offer(&[("b", 3)]).await;
+    let shown = taking.page.next().await;
+    let (slow, slow_accepted) = taking.accepted(&[("c", 3)]).await;
+    let (path, accepted) = taking.accepted(&[("a", 3)]).await;
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(begun_slice(&taking, &format!("{waiting}/0")).await);
+    }
+    for _ in 0..2 {
+        held.push(begun_slice(&taking, &format!("{slow}/0")).await);
+    }
+    let file = format!("{path}/0");
+    taking.slice(&file, b"", b"abc").await.has(200, "complete");
+    assert!(ended(&taking, &path, accepted).await.unwrap().is_complete());
+    slow_accepted.abort();
+    drop((held, shown));
+}
+
+#[tokio::test]
+async fn unfinished_files_have_an_end() {
+    let mut taking = Taking::start(ReceiveConfig::default());
+    let names: Vec<_> = (0..70).map(|number| number.to_string()).collect();
+    let files: Vec<_> = names
+        .iter()
+        .map(|name| (name.as_str(), BLOCK + 1))
+        .collect();
+    let (path, accepted) = taking.accepted(&files).await;
+    let first = contents(BLOCK, 6);
+    let slice = format!("offset=0&sha256={}", sha256(&first));
+    let begin = async |index| {
+        let file = format!("{path}/{index}?{slice}");
+        taking.ask("PUT", &file, &first).await
+    };
+    let give_up = async |index| {
+        let reply = taking.ask("DELETE", &format!("{path}/{index}"), b"").await;
+        reply.has(200, "Unreadable");
+    };
+    for index in 0..64 {
+        begin(index).await.has(200, "at");
+    }
+    // Those that were never begun make no room.
+    give_up(68).await;
+    give_up(69).await;
+    begin(64).await.has(429, "unfinished");
+    give_up(0).await;
+    begin(64).await.has(200, "at");
+    accepted.abort();
+}
+
+#[tokio::test]
+async fn a_host_cannot_fill_the_queue_of_offers() {
+    let taking = Taking::start(ReceiveConfig::default());
+    assert_eq!(refused_of(&taking, "127.0.0.1", 6).await, 2);
+}
+
+#[tokio::test]
+async fn a_host_sends_two_offers_at_once() {
+    let taking = Taking::start(ReceiveConfig::default());
+    let at = taking.server.local_addr();
+    let head = format!(
+        "POST {}offer HTTP/1.1\r\nHost: {at}\r\nContent-Type: application/json\r\n\
+         Content-Length: 9\r\nExpect: 100-continue\r\n\r\n",
+        taking.page.path()
+    );
+    let mut begun = Vec::new();
+    for _ in 0..2 {
+        begun.push(begin(at, &head).await);
+    }
+    let offer = offered(&[("a", 1)], "null");
+    let third = taking.ask("POST", "offer", offer.as_bytes()).await;
+    third.has(503, "others");
+    drop(begun);
+}
+
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_queue_of_offers_has_an_end() {
     let taking = Taking::start(ReceiveConfig::default());
+    for last in 1..=4 {
+        let from = format!("127.0.0.{last}");
+        assert_eq!(refused_of(&taking, &from, 5).await, 1, "{from}");
+    }
+    assert_eq!(refused_of(&taking, "127.0.0.5", 2).await, 2);
+}
+
+/// Makes `offers` of them from that address, and returns how many are refused.
+async fn refused_of(taking: &Taking, from: &str, offers: usize) -> u32 {
+    let what = format!("POST {}offer", taking.page.path());
+    let json = "Content-Type: application/json\r\n";
     let mut refused = 0;
-    for number in 0..20 {
+    for number in 0..offers {
         let offer = offered(&[(&format!("{number}"), 1)], "null");
-        let reply = taking.ask("POST", "offer", offer.as_bytes()).await;
+        let at = taking.server.local_addr();
+        let reply = ask_from(from, at, &what, json, offer.as_bytes()).await;
         refused += u32::from(reply.status == 503);
     }
-    assert_eq!(refused, 4);
+    refused
 }
 
 /// What happens to a file `a` that is there with "old", when "new" or "old" is offered.

@@ -24,7 +24,11 @@ pub(crate) use self::{
     receive::{Wishes, receive},
     send::send,
 };
-use crate::{address, incoming::own_address, say::say};
+use crate::{
+    address,
+    incoming::own_address,
+    say::{note, say},
+};
 
 /// Options for the other side's browser.
 #[derive(Clone, Debug, clap::Args)]
@@ -85,12 +89,15 @@ impl Page {
         let urls = reached(server.local_addr()).map(|at| format!("{scheme}://{at}{path}"));
         show(&urls.collect::<Vec<_>>());
         match certificate {
-            Some(certificate) => eprintln!(
-                "note: the page is encrypted. The browser warns, because no authority has signed \
-                 its certificate; there is no attacker in between if its SHA-256 fingerprint is\n  {}",
-                certificate.fingerprint()
-            ),
-            None => eprintln!(
+            Some(certificate) => {
+                note!(
+                    "note: the page is encrypted. The browser warns, because no authority has \
+                     signed its certificate; there is no attacker in between if its SHA-256 \
+                     fingerprint is"
+                );
+                eprintln!("  {}", certificate.fingerprint());
+            }
+            None => note!(
                 "note: the page is not encrypted, and every host on this network can read what is \
                  transferred; --https encrypts"
             ),

@@ -7,10 +7,13 @@ use sockkit::file::{
     Destination, ReceiveConfig,
     web::{UploadOffer, UploadPage, WebHandler},
 };
+use tokio::time::timeout;
 
 use super::Page;
 use crate::{
+    json::Object,
     prompt::OfferView,
+    say,
     transfer::{self, Bar},
 };
 
@@ -41,11 +44,15 @@ pub(crate) async fn receive(
             Ok(Ended::Left) => {}
             ended if !wishes.keep_listening => break ended.map(|_| ()),
             Ok(Ended::Received) => {}
-            Err(error) => eprintln!("{whom}: {error:#}"),
+            Err(error) => {
+                let message = format!("{whom}: {error:#}");
+                eprintln!("{message}");
+                say::only_json(|| Object::new("error").text("message", message));
+            }
         }
     };
-    // The page learns how it ended.
-    server.shutdown().await;
+    // The page learns how it ended; other pages may wait longer.
+    let _ = timeout(TOLD_WITHIN, server.shutdown()).await;
     ended
 }
 
@@ -95,6 +102,8 @@ async fn receive_one(
     transfer::summarise(&received, elapsed.unwrap_or_default(), "received")?;
     Ok(Ended::Received)
 }
+
+const TOLD_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// A laptop's lid may be closed overnight.
 const STALL_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(12 * 3_600);

@@ -12,7 +12,7 @@ use axum::{
     body::Body,
     extract::{Path, State},
     http::{
-        HeaderMap, StatusCode,
+        HeaderMap, Method, StatusCode,
         header::{
             ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
             IF_RANGE, RANGE,
@@ -64,7 +64,7 @@ impl DownloadPage {
             files: Arc::new(files),
             given: Mutex::new(Given::new(entries)),
             all_given: Notify::new(),
-            hashing: Semaphore::new(1),
+            hashing: Arc::new(Semaphore::new(1)),
             on_progress: config.on_progress.clone(),
         };
         Ok(Self {
@@ -143,7 +143,7 @@ struct Shared {
     given: Mutex<Given>,
     all_given: Notify,
     /// One file at a time.
-    hashing: Semaphore,
+    hashing: Arc<Semaphore>,
     on_progress: OnProgress,
 }
 
@@ -194,17 +194,20 @@ impl Shared {
         }
     }
 
-    /// Computed once, at first need.
+    /// Computed once, at first need, to the end even if the client has gone.
     async fn digests(self: &Arc<Self>, index: EntryIndex) -> Result<Digests, FailReason> {
-        let _one = self.hashing.acquire().await;
+        let one = Arc::clone(&self.hashing).acquire_owned().await;
         if let Some(known) = self.given().parts[index.as_usize()].digests {
             return Ok(known);
         }
-        let files = Arc::clone(&self.files);
-        let computed = spawn_blocking(move || Digests::of(&files, index)).await;
-        let computed = computed.unwrap_or(Err(FailReason::Unreadable))?;
-        self.given().parts[index.as_usize()].digests = Some(computed);
-        Ok(computed)
+        let shared = Arc::clone(self);
+        let computed = spawn_blocking(move || {
+            let computed = Digests::of(&shared.files, index);
+            shared.given().parts[index.as_usize()].digests = computed.ok();
+            drop(one);
+            computed
+        });
+        computed.await.unwrap_or(Err(FailReason::Unreadable))
     }
 }
 
@@ -343,6 +346,7 @@ async fn digest(
 async fn file(
     State(shared): State<Arc<Shared>>,
     Path((_, index, _)): Path<(String, u32, String)>,
+    method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let index = EntryIndex(index);
@@ -380,7 +384,11 @@ async fn file(
         part.end.max(1) - 1,
         entry.size_bytes
     );
-    let mut response = (status, head, body(shared, index, open, part)).into_response();
+    let body = match method {
+        Method::HEAD => Body::empty(),
+        _ => body(shared, index, open, part),
+    };
+    let mut response = (status, head, body).into_response();
     if status == StatusCode::PARTIAL_CONTENT {
         let value = content_range.parse().expect("it is digits");
         response.headers_mut().insert(CONTENT_RANGE, value);
@@ -397,29 +405,72 @@ fn tag(index: EntryIndex, entry: &Entry) -> String {
     )
 }
 
-/// Reads the file as the client takes it.
+/// Reads the file as the client takes it. A chunk is noted when the next one is asked for,
+/// so that the end of a file does not count before the rest is on its way.
 fn body(shared: Arc<Shared>, index: EntryIndex, open: OpenFileSet, part: Range<u64>) -> Body {
     if part.is_empty() {
         shared.note(index, part);
         return Body::empty();
     }
-    let reading = (Arc::new(open), part);
-    Body::from_stream(stream::try_unfold(reading, move |(open, part)| {
-        let shared = Arc::clone(&shared);
-        async move {
-            if part.is_empty() {
-                return Ok::<_, io::Error>(None);
-            }
-            let chunk = part.start..part.end.min(part.start + CHUNK_BYTES);
-            let reader = Arc::clone(&open);
-            let (from, is_last) = (chunk.clone(), chunk.end == part.end);
-            let bytes = spawn_blocking(move || read(&reader, from, is_last)).await;
-            let bytes = bytes.map_err(io::Error::other).flatten();
-            let bytes = bytes.inspect_err(|_| shared.fail(index))?;
-            shared.note(index, chunk.clone());
-            Ok(Some((bytes, (open, chunk.end..part.end))))
-        }
+    let reading = Reading {
+        shared,
+        index,
+        open: Arc::new(open),
+        noted: part.start,
+        left: part,
+    };
+    Body::from_stream(stream::try_unfold(reading, async |mut reading| {
+        let bytes = reading.next().await?;
+        Ok::<_, io::Error>(bytes.map(|bytes| (bytes, reading)))
     }))
+}
+
+/// A response that is on its way.
+#[derive(Debug)]
+struct Reading {
+    shared: Arc<Shared>,
+    index: EntryIndex,
+    open: Arc<OpenFileSet>,
+    /// What was not read.
+    left: Range<u64>,
+    /// Up to here it is noted as taken.
+    noted: u64,
+}
+
+impl Reading {
+    /// The next chunk, which is asked for when the one before is almost on its way.
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        self.note();
+        if self.left.is_empty() {
+            return Ok(None);
+        }
+        let chunk = self.chunk();
+        let (from, is_last) = (chunk.clone(), chunk.end == self.left.end);
+        let open = Arc::clone(&self.open);
+        let bytes = spawn_blocking(move || read(&open, from, is_last)).await;
+        let bytes = bytes.map_err(io::Error::other).flatten();
+        let bytes = bytes.inspect_err(|_| self.shared.fail(self.index))?;
+        self.left.start = chunk.end;
+        if is_last {
+            // Nothing is asked for after it.
+            self.note();
+        }
+        Ok(Some(bytes))
+    }
+
+    /// The last byte is a chunk of its own.
+    fn chunk(&self) -> Range<u64> {
+        let last = (self.left.end - 1).max(self.left.start + 1);
+        self.left.start..last.min(self.left.start + CHUNK_BYTES)
+    }
+
+    fn note(&mut self) {
+        let taken = self.noted..self.left.start;
+        if !taken.is_empty() {
+            self.noted = taken.end;
+            self.shared.note(self.index, taken);
+        }
+    }
 }
 
 /// The last chunk of a file that has changed fails, so that the client does not take what it
@@ -469,6 +520,9 @@ const MAX_PARTS: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
+    use futures::StreamExt as _;
+    use tempfile::TempDir;
+
     use super::*;
 
     #[test]
@@ -482,6 +536,39 @@ mod tests {
         parts.add(6..8);
         assert!(parts.is_whole(10));
         assert_eq!(parts.taken.len(), 1);
+    }
+
+    /// A page with a file of `size_bytes`, and the response to a request for it.
+    async fn asked(method: Method, size_bytes: usize) -> (TempDir, DownloadPage, Response) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("film.mkv");
+        std::fs::write(&path, vec![7; size_bytes]).unwrap();
+        let files = FileSet::gather([path]).unwrap();
+        let page = DownloadPage::new(files, &SendConfig::default()).unwrap();
+        let path = Path((String::new(), 0, String::new()));
+        let shared = State(Arc::clone(&page.shared));
+        let response = file(shared, path, method, HeaderMap::new()).await;
+        (folder, page, response.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_chunk_counts_when_the_next_one_is_asked_for() {
+        let (_folder, page, response) = asked(Method::GET, 10).await;
+        let mut body = response.into_body().into_data_stream();
+        let moved_bytes = || page.shared.given().moved_bytes;
+        assert_eq!(body.next().await.unwrap().unwrap().len(), 9);
+        assert_eq!(moved_bytes(), 0);
+        assert_eq!(body.next().await.unwrap().unwrap().len(), 1);
+        assert_eq!(moved_bytes(), 10);
+        assert!(body.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_request_for_the_head_alone_does_not_count() {
+        let (_folder, page, _) = asked(Method::HEAD, 0).await;
+        assert!(!page.shared.is_finished());
+        let (_folder, page, _) = asked(Method::GET, 0).await;
+        assert!(page.shared.is_finished());
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl WebServer {
         self.0.local_addr()
     }
 
-    /// Finishes the responses that are on their way, for at most five seconds.
+    /// Finishes the responses that are on their way, for at most a minute.
     ///
     /// # Cancel safety
     /// Not cancel safe: dropping the future stops everything at once.
@@ -117,7 +117,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// A phone that has gone out of reach takes nothing.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// The end of a file that counts as downloaded may be in the system's buffers, or here.
+const DRAIN_TIMEOUT: Duration = WRITE_TIMEOUT;
 
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     X-Frame-Options: DENY\r\nCross-Origin-Resource-Policy: same-origin\r\n\

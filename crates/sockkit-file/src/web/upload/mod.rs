@@ -10,7 +10,8 @@ use std::{
 };
 
 use axum::Router;
-use tokio::sync::{Semaphore, mpsc};
+use sockkit_core::server::ConnectionLimiter;
+use tokio::sync::Notify;
 
 use self::offer::Upload;
 pub use self::offer::UploadOffer;
@@ -25,7 +26,6 @@ use crate::ReceiveConfig;
 #[derive(Debug)]
 pub struct UploadPage {
     shared: Arc<Shared>,
-    arrivals: mpsc::Receiver<Arc<Upload>>,
 }
 
 impl UploadPage {
@@ -35,17 +35,15 @@ impl UploadPage {
     /// # Errors
     /// If the system's random source fails.
     pub fn new(config: ReceiveConfig) -> io::Result<Self> {
-        let (arrived, arrivals) = mpsc::channel(MAX_UPLOADS);
         let shared = Shared {
             secret: Arc::new(SecretPath::random()?),
             config,
-            arrived,
+            arrived: Notify::new(),
             uploads: Mutex::default(),
-            slices: Semaphore::new(MAX_SLICES),
+            arriving: Arc::new(ConnectionLimiter::shared(MAX_ARRIVING)),
         };
         Ok(Self {
             shared: Arc::new(shared),
-            arrivals,
         })
     }
 
@@ -59,20 +57,17 @@ impl UploadPage {
         routes::router(&self.shared)
     }
 
-    /// Waits for the next offer. Browsers that have gone meanwhile are passed over.
-    ///
-    /// # Panics
-    /// Never: the routes hold the other end.
+    /// Waits for the next offer. Browsers that have gone meanwhile are passed over until
+    /// they are back.
     ///
     /// # Cancel safety
     /// Cancel safe: no offer is lost.
     pub async fn next(&mut self) -> UploadOffer {
         loop {
-            let upload = self.arrivals.recv().await;
-            let upload = upload.expect("this holds a sender");
-            if !upload.is_gone() {
+            if let Some(upload) = self.shared.arrival() {
                 return UploadOffer::new(upload, Arc::clone(&self.shared));
             }
+            self.shared.arrived.notified().await;
         }
     }
 }
@@ -81,10 +76,11 @@ impl UploadPage {
 struct Shared {
     secret: Arc<SecretPath>,
     config: ReceiveConfig,
-    arrived: mpsc::Sender<Arc<Upload>>,
+    /// An offer has come, or its browser is back.
+    arrived: Notify,
     uploads: Mutex<Vec<Arc<Upload>>>,
-    /// Bounds the memory for slices on their way.
-    slices: Semaphore,
+    /// Bounds the memory for offers on their way.
+    arriving: Arc<ConnectionLimiter>,
 }
 
 impl Shared {
@@ -98,6 +94,21 @@ impl Shared {
         Some(Arc::clone(upload))
     }
 
+    /// The offer that a user here decides about next.
+    fn arrival(&self) -> Option<Arc<Upload>> {
+        let uploads = self.uploads();
+        let upload = uploads.iter().find(|upload| upload.show())?;
+        Some(Arc::clone(upload))
+    }
+
+    /// The offer's browser has sent a request.
+    fn heard(&self, upload: &Upload) {
+        upload.heard();
+        if upload.is_waiting() {
+            self.arrived.notify_one();
+        }
+    }
+
     /// Whether other browsers wait for an answer.
     fn others_wait(&self) -> bool {
         let uploads = self.uploads();
@@ -106,16 +117,22 @@ impl Shared {
             .any(|upload| upload.is_waiting() && !upload.is_gone())
     }
 
-    /// Puts an offer into the queue; `None` if that is full.
+    /// Puts an offer into the queue; `None` if that is full, or holds enough of its host.
     fn add(&self, upload: Upload) -> Option<Arc<Upload>> {
         let mut uploads = self.uploads();
+        let of_host = uploads
+            .iter()
+            .filter(|other| !other.is_over() && other.host() == upload.host());
+        if upload.host().is_some() && of_host.count() >= MAX_UPLOADS_OF_HOST {
+            return None;
+        }
         if uploads.len() >= MAX_UPLOADS {
             let over = uploads.iter().position(|upload| upload.is_over())?;
             uploads.remove(over);
         }
         let upload = Arc::new(upload);
-        self.arrived.try_send(Arc::clone(&upload)).ok()?;
         uploads.push(Arc::clone(&upload));
+        self.arrived.notify_one();
         Some(upload)
     }
 }
@@ -123,5 +140,33 @@ impl Shared {
 /// Offers that wait, that are being received, and the results of the last ones.
 const MAX_UPLOADS: usize = 16;
 
-/// Each holds up to 4 MiB.
-const MAX_SLICES: usize = 4;
+/// Each holds up to 16 MiB; a quarter of them may be of one host.
+const MAX_ARRIVING: usize = 8;
+
+/// Those of them that have not ended.
+const MAX_UPLOADS_OF_HOST: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::{Entry, Manifest};
+
+    #[tokio::test(start_paused = true)]
+    async fn an_offer_is_shown_once_and_after_its_browser_was_away() {
+        let mut page = UploadPage::new(ReceiveConfig::default()).unwrap();
+        let manifest = Manifest::new(vec![Entry::file("film.mkv", 1)]);
+        let upload = Upload::new(manifest, None, &page.shared).unwrap();
+        let upload = page.shared.add(upload).unwrap();
+        advance(Duration::from_secs(60)).await;
+        assert!(page.shared.arrival().is_none());
+        page.shared.heard(&upload);
+        let offer = page.next().await;
+        assert!(page.shared.arrival().is_none());
+        drop(offer);
+        assert!(page.shared.arrival().is_none());
+    }
+}

@@ -2,13 +2,17 @@
 
 use std::{
     io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
+use sockkit_core::server::host;
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
     task::spawn_blocking,
     time::{Instant, sleep, timeout},
 };
@@ -112,13 +116,9 @@ impl UploadOffer {
                 return Err(self.upload.take_error());
             }
         };
-        *self.upload.transfer() = Some(transfer);
         self.upload.heard();
         let mut status = self.upload.status.subscribe();
-        self.upload.set(match self.upload.is_finished() {
-            true => Status::Ended,
-            false => Status::Open,
-        });
+        self.upload.open(transfer);
         loop {
             match &*status.borrow_and_update() {
                 Status::Ended => break,
@@ -157,6 +157,9 @@ impl UploadOffer {
         let stall_timeout = self.shared.config.stall_timeout;
         loop {
             sleep(LOOK_AGAIN.min(stall_timeout)).await;
+            if self.upload.is_at_the_disk() {
+                self.upload.heard();
+            }
             let silent = self.upload.silent();
             if silent >= stall_timeout
                 || silent >= SILENT_WHILE_OTHERS_WAIT && self.shared.others_wait()
@@ -171,7 +174,9 @@ impl UploadOffer {
 impl Drop for UploadOffer {
     fn drop(&mut self) {
         match self.upload.name() {
-            "waiting" => self.upload.set(Status::Declined),
+            "waiting" => {
+                self.upload.set(Status::Declined);
+            }
             "open" => self.upload.fail(ReceiveError::Worker),
             _ => {}
         }
@@ -186,11 +191,15 @@ pub(super) struct Upload {
     manifest: Manifest,
     reviewed: Vec<Reviewed>,
     status: watch::Sender<Status>,
+    /// A user here decides about it, or has.
+    is_shown: AtomicBool,
     transfer: Mutex<Option<Transfer>>,
     error: Mutex<Option<ReceiveError>>,
     heard: Mutex<Instant>,
     /// The page knows how it ended.
     told: Notify,
+    /// Bounds the memory for slices on their way.
+    slices: Arc<Semaphore>,
 }
 
 /// Where an offer is.
@@ -216,10 +225,12 @@ impl Upload {
             reviewed: review(&manifest, shared.config.name_rules),
             manifest,
             status: watch::Sender::new(Status::Waiting),
+            is_shown: AtomicBool::new(false),
             transfer: Mutex::default(),
             error: Mutex::default(),
             heard: Mutex::new(Instant::now()),
             told: Notify::new(),
+            slices: Arc::new(Semaphore::new(MAX_SLICES)),
         })
     }
 
@@ -229,6 +240,11 @@ impl Upload {
 
     pub(super) fn has_id(&self, id: &str) -> bool {
         self.id.begins(id)
+    }
+
+    /// Its browser's host, if the server passes it on.
+    pub(super) fn host(&self) -> Option<IpAddr> {
+        self.peer.map(|address| host(address.ip()))
     }
 
     /// Whether it offers the same files and can continue.
@@ -245,8 +261,25 @@ impl Upload {
         self.status.borrow().name()
     }
 
-    fn set(&self, status: Status) {
-        self.status.send_replace(status);
+    /// What has ended stays so: `false` if it has.
+    fn set(&self, status: Status) -> bool {
+        self.status.send_if_modified(|now| {
+            let is_open = matches!(now, Status::Waiting | Status::Open);
+            if is_open {
+                *now = status;
+            }
+            is_open
+        })
+    }
+
+    /// The browser may send the files.
+    fn open(&self, transfer: Transfer) {
+        let status = match transfer.is_finished() {
+            true => Status::Ended,
+            false => Status::Open,
+        };
+        *self.transfer() = Some(transfer);
+        self.set(status);
     }
 
     /// Ends it with an error, for both sides.
@@ -256,9 +289,29 @@ impl Upload {
             error => error.to_string(),
         };
         *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        // Its parts are closed, so that another attempt can use them.
-        drop(self.transfer().take());
-        self.set(Status::Failed(told));
+        if self.set(Status::Failed(told)) {
+            self.close();
+        }
+    }
+
+    /// Closes its parts, so that another attempt can use them. Does not wait for a request
+    /// that is at the disk: that one closes them.
+    fn close(&self) {
+        let transfer = match self.transfer.try_lock() {
+            Ok(mut transfer) => transfer.take(),
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().take(),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        drop(transfer);
+    }
+
+    /// Uses the transfer, once no other request does. Blocks.
+    pub(super) fn with_transfer<T>(&self, act: impl FnOnce(&mut Option<Transfer>) -> T) -> T {
+        let done = act(&mut self.transfer());
+        if matches!(*self.status.borrow(), Status::Failed(_)) {
+            self.close();
+        }
+        done
     }
 
     fn take_error(&self) -> ReceiveError {
@@ -271,12 +324,27 @@ impl Upload {
         self.set(Status::Ended);
     }
 
-    fn is_finished(&self) -> bool {
-        self.transfer().as_ref().is_some_and(Transfer::is_finished)
-    }
-
     pub(super) fn is_waiting(&self) -> bool {
         self.name() == "waiting"
+    }
+
+    /// Whether it is now to be shown: its browser waits, and it was not shown before.
+    pub(super) fn show(&self) -> bool {
+        self.is_waiting() && !self.is_gone() && !self.is_shown.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether it was accepted and has not failed. A slice that is repeated after the end
+    /// gets an answer, too.
+    pub(super) fn takes_slices(&self) -> bool {
+        matches!(self.name(), "open" | "ended")
+    }
+
+    /// Waits until there is memory for a slice; `None` while none is taken.
+    pub(super) async fn slice(&self) -> Option<OwnedSemaphorePermit> {
+        match self.takes_slices() {
+            true => Arc::clone(&self.slices).acquire_owned().await.ok(),
+            false => None,
+        }
     }
 
     /// Whether nothing more happens to it.
@@ -288,8 +356,13 @@ impl Upload {
         }
     }
 
-    pub(super) fn transfer(&self) -> MutexGuard<'_, Option<Transfer>> {
+    fn transfer(&self) -> MutexGuard<'_, Option<Transfer>> {
         self.transfer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a request of its browser, which may take long, reads or writes files.
+    fn is_at_the_disk(&self) -> bool {
+        matches!(self.transfer.try_lock(), Err(TryLockError::WouldBlock))
     }
 
     /// Waits until it is no longer as `known`, or for `time`.
@@ -306,7 +379,7 @@ impl Upload {
         }
     }
 
-    /// The browser has sent a request.
+    /// The browser has sent something.
     pub(super) fn heard(&self) {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
@@ -340,6 +413,10 @@ impl Status {
     }
 }
 
+/// Each holds up to 4 MiB. A page sends one after the other; after a cut, the first may still
+/// be waited for.
+const MAX_SLICES: usize = 2;
+
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -347,3 +424,29 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const GONE_AFTER: Duration = Duration::from_secs(45);
 
 const SILENT_WHILE_OTHERS_WAIT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Entry, ReceiveConfig, web::UploadPage};
+
+    #[test]
+    fn it_fails_at_once_while_a_request_is_at_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let destination = Destination::open(folder.path()).unwrap();
+        let page = UploadPage::new(ReceiveConfig::default()).unwrap();
+        let manifest = Manifest::new(vec![Entry::file("film.mkv", 1)]);
+        let upload = Upload::new(manifest.clone(), None, &page.shared).unwrap();
+        let config = ReceiveConfig::default();
+        let transfer = Transfer::prepare(&destination, manifest, &upload.reviewed, &config);
+        upload.open(transfer.unwrap());
+        upload.with_transfer(|transfer| {
+            assert!(upload.is_at_the_disk());
+            upload.fail(ReceiveError::Worker);
+            assert_eq!((upload.name(), transfer.is_some()), ("failed", true));
+        });
+        assert!(upload.transfer().is_none());
+        upload.finish();
+        assert_eq!(upload.name(), "failed");
+    }
+}

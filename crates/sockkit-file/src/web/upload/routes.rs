@@ -9,10 +9,11 @@ use axum::{
         ConnectInfo, DefaultBodyLimit, Path, Query, Request, State, rejection::JsonRejection,
     },
     http::StatusCode,
-    middleware::{Next, from_fn, from_fn_with_state},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
+use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::{task::spawn_blocking, time::timeout};
 
@@ -39,7 +40,7 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
             "/{secret}/offer",
             post(offer)
                 .layer(DefaultBodyLimit::max(offer_bytes))
-                .layer(from_fn(in_time)),
+                .layer(from_fn_with_state(Arc::clone(shared), arriving)),
         )
         .route("/{secret}/offer/{id}", get(status))
         .route(
@@ -53,8 +54,13 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
         ))
 }
 
-/// Bounds how long an offer may take to arrive.
-async fn in_time(request: Request, next: Next) -> Response {
+/// Bounds how many offers arrive at once, and how long each may take.
+async fn arriving(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map(|ConnectInfo(address)| address.ip());
+    let Some(_place) = shared.arriving.take(peer) else {
+        return Failure::Busy.into_response();
+    };
     let answered = timeout(OFFER_WITHIN, next.run(request)).await;
     answered.unwrap_or_else(|_| Failure::CutShort.into_response())
 }
@@ -115,7 +121,7 @@ async fn offer(
     checked.map_err(|error| Failure::TooMuch(error.to_string()))?;
     let again = chosen.again.and_then(|id| shared.find(&id));
     if let Some(upload) = again.filter(|upload| upload.continues(&manifest)) {
-        upload.heard();
+        shared.heard(&upload);
         let id = upload.id().to_owned();
         return Ok(Json(Offered { id }));
     }
@@ -192,13 +198,15 @@ async fn status(
     Query(Known { known }): Query<Known>,
 ) -> Result<Json<StatusOf>, Failure> {
     let upload = shared.find(&id).ok_or(Failure::NoSuchOffer)?;
-    upload.heard();
+    shared.heard(&upload);
     upload.changed(&known, ANSWER_WITHIN).await;
-    upload.heard();
+    shared.heard(&upload);
     let status = upload.status();
     upload.tell(&status);
     // A slice may be on its way to the disk.
-    let files = spawn_blocking(move || upload.transfer().as_ref().map(Position::all));
+    let files = spawn_blocking(move || {
+        upload.with_transfer(|transfer| transfer.as_ref().map(Position::all))
+    });
     let name = status.name();
     Ok(Json(StatusOf {
         status: name,
@@ -224,14 +232,18 @@ async fn slice(
 ) -> Result<Json<Position>, Failure> {
     let upload = shared.find(&id).ok_or(Failure::NoSuchOffer)?;
     let sha256 = Sha256Digest::parse(&sha256).ok_or(Failure::NotADigest)?;
-    let _one = shared.slices.acquire().await.map_err(|_| Failure::Busy)?;
+    let one = upload.slice().await.ok_or(Failure::NotOpen)?;
     upload.heard();
     let max_bytes = usize::try_from(BLOCK_BYTES).unwrap_or(usize::MAX);
-    let slice = timeout(SLICE_WITHIN, to_bytes(body, max_bytes)).await;
+    let sender = Arc::clone(&upload);
+    let body = body.into_data_stream().inspect_ok(move |_| sender.heard());
+    let arriving = to_bytes(Body::from_stream(body), max_bytes);
+    let slice = timeout(SLICE_WITHIN, arriving).await;
     let slice = slice.ok().and_then(Result::ok).ok_or(Failure::CutShort)?;
-    upload.heard();
     transferred(upload, EntryIndex(index), move |transfer, index| {
-        transfer.take(index, offset, &slice, sha256)
+        let taken = transfer.take(index, offset, &slice, sha256);
+        drop((slice, one));
+        taken
     })
     .await
 }
@@ -252,26 +264,38 @@ async fn transferred(
     change: impl FnOnce(&mut Transfer, EntryIndex) -> Result<Progressed, SliceError> + Send + 'static,
 ) -> Result<Json<Position>, Failure> {
     let changed = spawn_blocking(move || {
-        let mut transfer = upload.transfer();
-        let transfer_ref = transfer.as_mut().ok_or(Failure::NotOpen)?;
-        let changed = change(transfer_ref, index);
-        let saved_as = transfer_ref.saved_as(index).map(ToString::to_string);
-        let is_finished = transfer_ref.is_finished();
-        drop(transfer);
-        if is_finished {
-            upload.finish();
-        }
-        match changed {
-            Ok(progressed) => Ok(Json(Position::of(progressed, saved_as))),
-            Err(SliceError::Fatal(error)) => {
-                let told = error.to_string();
-                upload.fail(error);
-                Err(Failure::Disk(told))
-            }
-            Err(error) => Err(Failure::Slice(error)),
-        }
+        upload.with_transfer(|transfer| {
+            let transfer = transfer.as_mut().filter(|_| upload.takes_slices());
+            let transfer = transfer.ok_or(Failure::NotOpen)?;
+            let changed = change(transfer, index);
+            noted(&upload, transfer, index, changed)
+        })
     });
     changed.await.unwrap_or(Err(Failure::NotOpen))
+}
+
+/// Notes how a request has left the transfer, before the next one sees it.
+fn noted(
+    upload: &Upload,
+    transfer: &Transfer,
+    index: EntryIndex,
+    changed: Result<Progressed, SliceError>,
+) -> Result<Json<Position>, Failure> {
+    match changed {
+        Ok(progressed) => {
+            if transfer.is_finished() {
+                upload.finish();
+            }
+            let saved_as = transfer.saved_as(index).map(ToString::to_string);
+            Ok(Json(Position::of(progressed, saved_as)))
+        }
+        Err(SliceError::Fatal(error)) => {
+            let told = error.to_string();
+            upload.fail(error);
+            Err(Failure::Disk(told))
+        }
+        Err(error) => Err(Failure::Slice(error)),
+    }
 }
 
 /// Why a request fails.
@@ -297,8 +321,26 @@ enum Failure {
     Slice(SliceError),
 }
 
+impl Failure {
+    fn key(&self) -> &'static str {
+        match self {
+            Self::NotAnOffer(_) => "NotAnOffer",
+            Self::TooMuch(_) => "TooMuch",
+            Self::Busy => "Busy",
+            Self::NoSuchOffer => "NoSuchOffer",
+            Self::NotOpen => "NotOpen",
+            Self::NotADigest => "NotADigest",
+            Self::CutShort => "CutShort",
+            Self::Disk(_) => "Disk",
+            Self::Slice(_) => "Slice",
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Told {
+    /// For translations.
+    key: &'static str,
     error: String,
     /// Where the file continues.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -307,7 +349,7 @@ struct Told {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let error = self.to_string();
+        let (key, error) = (self.key(), self.to_string());
         let (status, at) = match self {
             Self::NotAnOffer(status) => (status, None),
             Self::TooMuch(_) => (StatusCode::PAYLOAD_TOO_LARGE, None),
@@ -322,7 +364,7 @@ impl IntoResponse for Failure {
             Self::Slice(SliceError::TooMany) => (StatusCode::TOO_MANY_REQUESTS, None),
             Self::Slice(_) => (StatusCode::BAD_REQUEST, None),
         };
-        (status, Json(Told { error, at })).into_response()
+        (status, Json(Told { key, error, at })).into_response()
     }
 }
 

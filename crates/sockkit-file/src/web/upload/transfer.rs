@@ -34,7 +34,7 @@ pub(super) struct Transfer {
     moved_bytes: u64,
     /// Files that have not ended.
     open_files: usize,
-    /// Those of them that hold a part.
+    /// Those that hold a part.
     opened: usize,
 }
 
@@ -128,6 +128,7 @@ impl Transfer {
                 State::Partial(partial) => size_bytes - partial.offset,
                 State::Existing(_) | State::Ended(_) => 0,
             });
+            transfer.opened += usize::from(state.is_opened());
             if let State::Ended(Ended::Refused(reason)) = state {
                 transfer.outcomes[position] = Some(FileOutcome::Refused(reason));
             } else {
@@ -156,6 +157,10 @@ impl Transfer {
         };
         match self.writer.prepare(index, path, entry) {
             Answer::Refuse(reason) => refused(reason),
+            // Beyond these it starts again when its turn comes: parts hold descriptors.
+            Answer::Resume(_) if self.writer.is_resumed(index) && self.opened >= MAX_RESUMED => {
+                Ok(State::Absent)
+            }
             Answer::Resume(_) if self.writer.is_resumed(index) => {
                 let part = self.writer.open(index, path, entry);
                 let partial = part.and_then(|part| Partial::resumed(part, entry.size_bytes));
@@ -239,8 +244,7 @@ impl Transfer {
                     return Err(SliceError::TooMany);
                 }
                 if let Some(part) = self.open(index)? {
-                    self.opened += 1;
-                    self.files[position] = State::Partial(Box::new(Partial::new(part)));
+                    self.put(index, State::Partial(Box::new(Partial::new(part))));
                     self.append(index, offset, slice, sha256)?;
                 }
             }
@@ -294,7 +298,7 @@ impl Transfer {
                 self.end(index, Ended::Complete(sha256), outcome)
             }
             _ if self.on_conflict == OnConflict::Update => {
-                self.files[index.as_usize()] = State::Absent;
+                self.put(index, State::Absent);
                 Ok(())
             }
             _ => self.refuse(index, RefuseReason::Differs),
@@ -321,8 +325,7 @@ impl Transfer {
                 }
             }
             Err(SliceError::Differs) => {
-                let partial = std::mem::replace(&mut self.files[position], State::Absent);
-                if let State::Partial(partial) = partial {
+                if let State::Partial(partial) = self.put(index, State::Absent) {
                     let discarded = partial.part.discard();
                     discarded.map_err(|error| SliceError::Fatal(self.write_error(index, error)))?;
                 }
@@ -346,8 +349,7 @@ impl Transfer {
     /// Closes a file whose last digest matched.
     fn complete(&mut self, index: EntryIndex, sha256: Sha256Digest) -> Result<(), SliceError> {
         let position = index.as_usize();
-        let state = std::mem::replace(&mut self.files[position], State::Absent);
-        let State::Partial(partial) = state else {
+        let State::Partial(partial) = self.put(index, State::Absent) else {
             return Ok(());
         };
         let outcome = FileOutcome::Complete(Some(partial.part.verified().root()));
@@ -378,8 +380,7 @@ impl Transfer {
     fn failed(&mut self, index: EntryIndex, error: io::Error) -> Result<(), SliceError> {
         if error.kind() == io::ErrorKind::FileTooLarge {
             // No later attempt would get further.
-            let state = std::mem::replace(&mut self.files[index.as_usize()], State::Absent);
-            if let State::Partial(partial) = state {
+            if let State::Partial(partial) = self.put(index, State::Absent) {
                 let _ = partial.part.discard();
             }
             return self.refuse(index, RefuseReason::TooLarge);
@@ -401,15 +402,22 @@ impl Transfer {
         ended: Ended,
         outcome: FileOutcome,
     ) -> Result<(), SliceError> {
-        self.files[index.as_usize()] = State::Ended(ended);
+        self.put(index, State::Ended(ended));
         set_outcome(&mut self.outcomes, index, outcome);
-        self.opened = self.opened.saturating_sub(1);
         self.open_files -= 1;
         self.on_progress.tell(Progress::Ended { entry: index });
         if self.open_files == 0 || self.writer.is_full() {
             self.flush().map_err(SliceError::Fatal)?;
         }
         Ok(())
+    }
+
+    /// Replaces the state of a file, and returns the one before.
+    fn put(&mut self, index: EntryIndex, state: State) -> State {
+        self.opened += usize::from(state.is_opened());
+        let before = std::mem::replace(&mut self.files[index.as_usize()], state);
+        self.opened -= usize::from(before.is_opened());
+        before
     }
 
     /// Gives complete files their names.
@@ -422,7 +430,7 @@ impl Transfer {
                 Ok(_) => {}
                 Err(error) => {
                     let reason = refusal(self.path(index), &error);
-                    self.files[index.as_usize()] = State::Ended(Ended::Refused(reason));
+                    self.put(index, State::Ended(Ended::Refused(reason)));
                     set_outcome(&mut self.outcomes, index, FileOutcome::Refused(reason));
                 }
             }
@@ -463,6 +471,11 @@ impl Drop for Transfer {
 }
 
 impl State {
+    /// Whether it holds a part.
+    fn is_opened(&self) -> bool {
+        matches!(self, Self::Partial(_))
+    }
+
     fn position(&self) -> Progressed {
         match self {
             Self::Absent => Progressed::At(0),
@@ -550,6 +563,9 @@ fn index_of(position: usize) -> EntryIndex {
 
 /// A page sends one file after the other.
 const MAX_OPENED: usize = 64;
+
+/// Those of an earlier attempt leave room for others.
+const MAX_RESUMED: usize = MAX_OPENED / 2;
 
 /// The position "at the end", where the whole file is compared.
 pub(super) const COMPARE: u64 = u64::MAX;
