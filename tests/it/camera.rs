@@ -1,109 +1,20 @@
 //! Cameras, real to the last driver: a small guest has them, and runs this very
 //! test binary.
 
-use std::{
-    env, fs,
-    io::Write,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::Mutex,
-    time::Duration,
-};
+use std::{env, path::Path, process::Command, time::Duration};
 
 use sockkit::{
     picture::Encoding,
     source::camera::{self, Camera, CameraConfig, CameraError, CameraId},
     stream::{Receiver, ReceiverConfig},
-    testing::needs::{Need, met},
 };
 use tokio::time::timeout;
 
-/// One guest takes both cores.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+use super::guest::guest;
 
 /// Runs a test of [`in_guest`] in a guest with this camera.
 fn run(test: &str, options: &[&str]) {
-    let Some(mut guest) = guest(test, options) else {
-        return;
-    };
-    let _alone = ONE_AT_A_TIME
-        .lock()
-        .unwrap_or_else(|error| error.into_inner());
-    let output = guest.output().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && told.contains("1 passed"),
-        "{told}\n{complaints}"
-    );
-    // What was measured; shown with --nocapture.
-    println!("{told}");
-}
-
-/// The command that does so, unless this machine cannot.
-fn guest(test: &str, options: &[&str]) -> Option<Command> {
-    let needs = [
-        "qemu-system-x86_64",
-        "cc",
-        "strip",
-        "apt-get",
-        "dpkg-deb",
-        "xz",
-    ];
-    if !met(test, &needs.map(Need::Program)) {
-        return None;
-    }
-    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let script = project.join("tests/camera/guest");
-    let scratch = project.join("target/camera-guest");
-    fs::create_dir_all(&scratch).unwrap();
-    let prepared = Command::new("bash")
-        .arg(&script)
-        .arg("--prepare")
-        .env("CAMERA_GUEST_CACHE", &scratch)
-        .output()
-        .unwrap();
-    if !prepared.status.success() {
-        let why = String::from_utf8_lossy(&prepared.stderr);
-        assert!(
-            env::var_os("SOCKKIT_TEST_ALL").is_none_or(|value| value != "1"),
-            "{test}: {why}"
-        );
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED {test}: no kernel for the guest: {why}"
-        );
-        return None;
-    }
-    let mut command = Command::new("bash");
-    command
-        .arg(script)
-        .args(options)
-        .arg(stripped(&scratch))
-        .args(["300", "--", "--exact", "--ignored", "--nocapture"])
-        .arg(format!("camera::in_guest::{test}"))
-        .env("CAMERA_GUEST_CACHE", &scratch)
-        .stdin(Stdio::null());
-    Some(command)
-}
-
-/// This test binary without its debug information: the guest keeps it in memory.
-fn stripped(scratch: &Path) -> PathBuf {
-    static DONE: Mutex<Option<PathBuf>> = Mutex::new(None);
-    let mut done = DONE.lock().unwrap();
-    done.get_or_insert_with(|| {
-        let this = env::current_exe().unwrap();
-        let small = scratch.join("tests-stripped");
-        let status = Command::new("strip")
-            .arg("-o")
-            .arg(&small)
-            .arg(this)
-            .status()
-            .unwrap();
-        assert!(status.success());
-        small
-    })
-    .clone()
+    super::guest::run(&format!("camera::in_guest::{test}"), options);
 }
 
 #[test]
@@ -148,7 +59,7 @@ async fn pictures_arrive_from_a_guest_over_udp() {
     .unwrap();
     let port = format!("SOCKKIT_TEST_PORT={}", receiver.address().port());
     let options = ["--camera", "uvc:640x480@15", "--net", "--env", &port];
-    if guest("to_host", &options).is_none() {
+    if guest("camera::in_guest::to_host", &options).is_none() {
         return;
     }
     let mut pictures = receiver.pictures();
@@ -252,7 +163,7 @@ mod in_guest {
     }
 
     #[tokio::test]
-    #[ignore = "runs in the camera guest"]
+    #[ignore = "runs in the guest"]
     async fn sixty_pictures() {
         let cameras = camera::list().await.unwrap();
         // The metadata device is none.
@@ -302,7 +213,7 @@ mod in_guest {
 
     #[cfg(feature = "nokhwa-v4l2")]
     #[tokio::test]
-    #[ignore = "runs in the camera guest"]
+    #[ignore = "runs in the guest"]
     async fn by_nokhwa() {
         let config = CameraConfig::default().by_nokhwa();
         let mut camera = Camera::open(CameraId::Index(0), config).await.unwrap();
@@ -320,7 +231,7 @@ mod in_guest {
     }
 
     #[tokio::test]
-    #[ignore = "runs in the camera guest"]
+    #[ignore = "runs in the guest"]
     async fn twenty_replugs() {
         let mut camera = open(0).await;
         let mut number = next_picture(&mut camera).await.number();
@@ -359,7 +270,7 @@ mod in_guest {
     }
 
     #[tokio::test]
-    #[ignore = "runs in the camera guest"]
+    #[ignore = "runs in the guest"]
     async fn frozen() {
         let mut camera = open(0).await;
         next_picture(&mut camera).await;
@@ -379,7 +290,7 @@ mod in_guest {
     }
 
     #[tokio::test]
-    #[ignore = "runs in the camera guest"]
+    #[ignore = "runs in the guest"]
     async fn in_use() {
         let mut first = open(0).await;
         next_picture(&mut first).await;
@@ -400,7 +311,7 @@ mod in_guest {
     }
 
     #[tokio::test]
-    #[ignore = "runs in the camera guest"]
+    #[ignore = "runs in the guest"]
     async fn two_cameras() {
         let cameras = camera::list().await.unwrap();
         assert_eq!(cameras.len(), 2, "{cameras:?}");
@@ -427,7 +338,7 @@ mod in_guest {
     }
 
     #[tokio::test]
-    #[ignore = "runs in the camera guest"]
+    #[ignore = "runs in the guest"]
     async fn to_host() {
         let port = env::var("SOCKKIT_TEST_PORT").unwrap().parse().unwrap();
         let host = std::net::SocketAddr::from(([10, 0, 2, 2], port));

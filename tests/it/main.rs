@@ -16,6 +16,7 @@ mod frame;
 mod from_python;
 #[cfg(target_os = "linux")]
 mod gate;
+mod guest;
 mod inputs;
 mod interfaces;
 mod lab;
@@ -25,6 +26,8 @@ mod multicast;
 mod options;
 mod pack;
 mod picture;
+#[cfg(unix)]
+mod power;
 mod quic;
 mod reliability;
 mod retired;

@@ -152,7 +152,8 @@ impl Film {
         Ok(())
     }
 
-    /// Gives the fragment to the operating system, which outlives this program.
+    /// Writes the fragment to the disk: a system that loses its power writes nothing
+    /// more, and would have waited half a minute.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.flushed = Instant::now();
         if self.fragment.is_empty() {
@@ -162,6 +163,10 @@ impl Film {
         let header = boxes::fragment(self.fragments, self.written_micros, &self.fragment)?;
         self.file.write_all(&header)?;
         self.file.write_all(&self.payload)?;
+        self.file.sync_data()?;
+        if self.fragments == 1 {
+            place::sync_folder(&self.path)?;
+        }
         self.count(&header);
         self.bytes += u64::try_from(self.payload.len()).unwrap_or(u64::MAX);
         self.payload.clear();
@@ -187,6 +192,7 @@ impl Film {
         self.file.sync_all()?;
         if self.path != self.target {
             fs::rename(&self.path, &self.target)?;
+            place::sync_folder(&self.target)?;
         }
         Ok(Length {
             frames: self.frames,
@@ -210,7 +216,8 @@ impl Film {
     }
 }
 
-/// At most this much is lost if the program is killed, and the picture that waits.
+/// At most this much is lost if the program is killed or the power is cut, and the
+/// picture that waits.
 pub(super) const FRAGMENT: Duration = Duration::from_millis(500);
 const FRAGMENT_MICROS: u64 = 500_000;
 

@@ -1,8 +1,8 @@
 //! An MP4 recorder. Motion JPEG by default, without re-encoding and readable
 //! after a crash; H.264 optionally.
 //!
-//! The file is fragmented: every half second a fragment goes to the operating
-//! system, so that a killed program loses at most the last second. Times are
+//! The file is fragmented: every half second a fragment is written to the disk, so
+//! that a killed program or a power cut loses at most the last second. Times are
 //! exact to the microsecond, whatever the rate. What plays such files is told in
 //! `docs/recording.md`. A file holds pictures of one size: where that changes, the next
 //! file begins.

@@ -33,6 +33,30 @@ pub(super) fn numbered(target: &Path, number: u32) -> PathBuf {
     target.with_file_name(name)
 }
 
+/// Writes the name of a file to the disk. Windows writes names to its journal, and has no
+/// call for this.
+pub(super) fn sync_folder(of: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        let folder = match of.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        match File::open(folder).and_then(|folder| folder.sync_all()) {
+            // Some network file systems cannot sync a folder, and one may write into a
+            // folder that one may not read.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            synced => synced,
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = of;
+        Ok(())
+    }
+}
+
 /// A part that is locked is being written; one that is not was left by a program that
 /// died, and is begun again. None is removed: the name stays with the file that is locked.
 fn create_part(path: &Path) -> Result<(File, PathBuf), RecordError> {
