@@ -149,9 +149,10 @@ struct Pending {
     sent: Timestamp,
 }
 
-/// Quartz clocks are accurate to about 50 parts in a million; two of them drift
-/// apart by less than this fraction.
-const DRIFT: u32 = 10_000;
+/// Quartz clocks are accurate to about 50 parts in a million, but a clock that is being
+/// set right runs up to 500 faster or slower (`adjtimex(2)`): two of them drift apart by
+/// less than this fraction.
+const DRIFT: u32 = 1_000;
 
 /// The first few are sent quickly, so that ages are known at once.
 const QUICK_REQUESTS: u32 = 4;
@@ -191,6 +192,28 @@ mod tests {
     }
 
     #[test]
+    fn an_hour_with_a_clock_that_runs_500_ppm_fast_or_slow_ends_as_it_began() {
+        for ppm in [500, -500] {
+            let begun = Instant::now();
+            let mut clock = Clock::new(begun);
+            let mut random = fastrand::Rng::with_seed(1);
+            for second in 0..3_600 {
+                let now = begun + Duration::from_secs(second);
+                let ahead = second as i64 * ppm;
+                // A reply in ten is lost, and some are late.
+                if second == 0 || random.f64() > 0.1 {
+                    let late = random.u64(0..20_000);
+                    exchange(&mut clock, now, ahead, 200 + late, 200);
+                }
+                let offset = clock.offset(now).unwrap();
+                let wrong_by = Duration::from_micros(offset.micros.abs_diff(ahead));
+                assert!(wrong_by <= offset.error, "second {second}: {wrong_by:?}");
+                assert!(wrong_by < Duration::from_millis(12), "second {second}");
+            }
+        }
+    }
+
+    #[test]
     fn the_truth_is_within_half_the_round_trip() {
         for ahead in [0, 1, -1, 3_600_000_000, -900_000_000] {
             check(ahead, 100, 100);
@@ -208,7 +231,7 @@ mod tests {
         exchange(&mut clock, now + 2 * QUICK_PAUSE, 500, 2_000, 7_000);
         let offset = clock.offset(now + 2 * QUICK_PAUSE).unwrap();
         assert_eq!(offset.micros, 500);
-        assert!(offset.error < Duration::from_micros(50));
+        assert!(offset.error < Duration::from_micros(100));
     }
 
     #[test]
@@ -217,7 +240,7 @@ mod tests {
         let mut clock = Clock::new(now);
         exchange(&mut clock, now, 0, 50, 50);
         let later = clock.offset(now + Duration::from_secs(10)).unwrap();
-        assert_eq!(later.error, Duration::from_micros(50 + 1_000));
+        assert_eq!(later.error, Duration::from_micros(50 + 10_000));
         assert_eq!(clock.offset(now + MAX_AGE + PAUSE), None);
     }
 
