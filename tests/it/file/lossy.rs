@@ -5,8 +5,9 @@
 
 use std::{
     fs,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    process::Command,
     sync::{
         Arc, Barrier,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -322,6 +323,40 @@ fn a_cable_that_is_cut_ends_the_session_on_both_sides_in_time() {
         "{:?}",
         cut.elapsed()
     );
+}
+
+/// QUIC follows an end that gets another address: no command is given again, and nothing
+/// is sent twice.
+#[test]
+fn a_transfer_survives_a_change_of_the_diallers_address() {
+    let Some(lab) = link("files: another address", 0.0) else {
+        return;
+    };
+    let desk = Desk::new(10 << 20);
+    let transfer = desk.transfer("moved", QUIC, Duration::from_secs(60));
+    let port = lab.host(0).port(0);
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| transfer.run(&lab));
+        while transfer.moved.load(Relaxed) < 2 << 20 && !running.is_finished() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        lab.host(0).run(|| {
+            let [a, b, c, d] = port.ipv4().octets();
+            let (old, new) = (port.ipv4(), Ipv4Addr::new(a, b, c, d + 100));
+            for (change, address) in [("del", old), ("add", new)] {
+                let address = format!("{address}/24");
+                let mut ip = Command::new("ip");
+                ip.args(["address", change, &address, "dev", &port.interface()]);
+                assert!(ip.status().unwrap().success());
+            }
+        });
+        let changed_at = transfer.moved.load(Relaxed);
+        assert!(changed_at < 10 << 20, "the change came too late");
+        let took = running.join().unwrap().expect("it comes to its end");
+        println!("changed after {changed_at} bytes, done after {took:.1?}");
+    });
+    assert!(desk.has(&transfer));
+    assert_eq!(transfer.moved.load(Relaxed), 10 << 20);
 }
 
 /// What the lesser of two transfers at once gets of the link, over the time in

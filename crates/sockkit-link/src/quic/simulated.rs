@@ -268,10 +268,11 @@ fn link(round_trip: Duration, loss: LossModel) -> LinkConfig {
 
 /// The share of link × (1 − loss) that one connection has within ten seconds.
 fn share(round_trip: u64, loss: f64, seed: u64, config: &QuicConfig) -> f64 {
-    let link = link(
-        Duration::from_millis(round_trip),
-        LossModel::independent(loss),
-    );
+    share_of(round_trip, LossModel::independent(loss), loss, seed, config)
+}
+
+fn share_of(round_trip: u64, model: LossModel, loss: f64, seed: u64, config: &QuicConfig) -> f64 {
+    let link = link(Duration::from_millis(round_trip), model);
     let mut network = Network::new(&link, seed, config, &[Duration::ZERO]);
     network.run(TIME, config);
     let possible = BYTES_PER_SECOND as f64 * TIME.as_secs_f64() * (1.0 - loss);
@@ -297,6 +298,10 @@ fn shares_of_the_link() {
                 let share = share(round_trip, loss, 1, &config);
                 println!("{congestion:?}, {loss} lost, {round_trip} ms: {share:.3}");
             }
+        }
+        for round_trip in [1, 20, 100] {
+            let share = share_of(round_trip, LossModel::bursts(0.05, 4.0), 0.05, 1, &config);
+            println!("{congestion:?}, 0.05 lost in bursts, {round_trip} ms: {share:.3}");
         }
     }
 }

@@ -1,17 +1,19 @@
-//! How much one connection carries.
+//! How much connections carry.
 
 use std::{
+    fmt,
     net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
         mpsc::{Sender, channel},
     },
+    thread::JoinHandle,
     time::Duration,
 };
 
-use anyhow::{Context, anyhow};
-use sockkit::{options::SocketOptions, quic, tcp};
+use anyhow::{Context, bail};
+use sockkit::{options::SocketOptions, quic, tcp, testing::lab::Lab};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::{Instant, timeout_at},
@@ -25,6 +27,17 @@ pub(super) enum Over {
     /// With this congestion control.
     Tcp(&'static str),
     Quic,
+}
+
+impl fmt::Display for Over {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp("cubic") => "TCP Cubic",
+            Self::Tcp("bbr") => "TCP BBR",
+            Self::Tcp(control) => control,
+            Self::Quic => "QUIC",
+        })
+    }
 }
 
 impl Over {
@@ -72,12 +85,37 @@ impl Over {
 }
 
 impl Network {
-    /// Megabits a second of what arrived within `time` from the beginning of the connection.
-    pub(super) fn goodput(&self, over: Over, time: Duration) -> anyhow::Result<f64> {
+    /// Megabits a second of what arrived within `time` from the beginning, of connections
+    /// that send as much as they can at once.
+    pub(super) fn goodput<const N: usize>(
+        &self,
+        over: [Over; N],
+        time: Duration,
+    ) -> anyhow::Result<[f64; N]> {
+        let connections = over
+            .into_iter()
+            .map(|over| Connection::open(&self.lab, over, time))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let mut mbits = [0.0; N];
+        for (mbits, connection) in mbits.iter_mut().zip(connections) {
+            *mbits = connection.end()? as f64 * 8.0 / 1e6 / time.as_secs_f64();
+        }
+        Ok(mbits)
+    }
+}
+
+/// A sender in one host and its receiver in the other.
+struct Connection {
+    sender: JoinHandle<anyhow::Result<u64>>,
+    receiver: JoinHandle<()>,
+}
+
+impl Connection {
+    fn open(lab: &Lab, over: Over, time: Duration) -> anyhow::Result<Self> {
         let arrived = Arc::new(AtomicU64::new(0));
-        let at = SocketAddr::from((self.lab.host(1).port(0).ipv4(), 0));
+        let at = SocketAddr::from((lab.host(1).port(0).ipv4(), 0));
         let (ready, is_ready) = channel();
-        let receiver = self.lab.host(1).spawn({
+        let receiver = lab.host(1).spawn({
             let arrived = Arc::clone(&arrived);
             async move || {
                 let until = Instant::now() + time + SETTLE_WITHIN;
@@ -86,7 +124,7 @@ impl Network {
             }
         });
         let to = is_ready.recv().context("the receiver did not start")?;
-        let sent = self.lab.host(0).block_on(async || {
+        let sender = lab.host(0).spawn(async move || {
             let end = Instant::now() + time;
             let flood = async { flood(over.dial(to).await?).await };
             match timeout_at(end, flood).await {
@@ -95,10 +133,16 @@ impl Network {
                 Ok(Err(error)) => Err(error),
             }
         });
-        receiver
-            .join()
-            .map_err(|_| anyhow!("the receiver panicked"))?;
-        Ok(sent? as f64 * 8.0 / 1e6 / time.as_secs_f64())
+        Ok(Self { sender, receiver })
+    }
+
+    /// How many bytes had arrived at the end.
+    fn end(self) -> anyhow::Result<u64> {
+        let ends = (self.sender.join(), self.receiver.join());
+        let (Ok(arrived), Ok(())) = ends else {
+            bail!("the sender or the receiver panicked");
+        };
+        arrived
     }
 }
 

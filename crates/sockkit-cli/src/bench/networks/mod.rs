@@ -2,7 +2,7 @@
 //!
 //! Two hosts in namespaces, with a relay on the cable between them. For each link one
 //! connection sends as much as it can for some seconds, by TCP and by QUIC, and then a
-//! camera sends pictures.
+//! camera sends pictures. At last two connections share a link.
 
 use std::{str::FromStr, time::Duration};
 
@@ -71,6 +71,42 @@ fn table(args: &Args) -> anyhow::Result<()> {
     for cell in cells {
         cell.measure(effort)?;
     }
+    match args.only.is_empty() {
+        true => shares(effort),
+        false => Ok(()),
+    }
+}
+
+/// How two connections share a link without loss.
+fn shares(effort: Effort) -> anyhow::Result<()> {
+    let cell = Cell {
+        loss: Loss::Single { percent: 0.0 },
+        round_trip: SHARED_ROUND_TRIP,
+    };
+    say!(
+        "\nTwo at once: {} ms, no loss; Mbit/s, the first one's share and its spread\n",
+        SHARED_ROUND_TRIP.as_millis()
+    );
+    say!("| first | second | both | share of the first |");
+    say!("| --- | --- | --- | --- |");
+    for second in [Over::Quic, Over::Tcp("cubic"), Over::Tcp("bbr")] {
+        if !second.is_there() {
+            continue;
+        }
+        let measure = |run| Network::new(cell, run)?.goodput([Over::Quic, second], effort.each);
+        let share = |&[first, second]: &[f64; 2]| first / (first + second);
+        let pairs = effort.repeat(measure, share)?;
+        let shares = pairs.iter().map(share).collect::<Vec<_>>();
+        let (least, median, most) = spread(&shares);
+        let [first, of_second] = pairs[pairs.len() / 2];
+        say!(
+            "| QUIC {first:.1} | {second} {of_second:.1} | {:.1} | {:.0} % ({:.0} to {:.0}) |",
+            first + of_second,
+            100.0 * median,
+            100.0 * least,
+            100.0 * most
+        );
+    }
     Ok(())
 }
 
@@ -127,8 +163,9 @@ impl Cell {
                 line += " not in this kernel |";
                 continue;
             }
-            let measure = |run| Network::new(self, run)?.goodput(over, effort.each);
-            let goodput = effort.repeat(measure, |&goodput| goodput)?;
+            let measure = |run| Network::new(self, run)?.goodput([over], effort.each);
+            let goodput = effort.repeat(measure, |&[goodput]| goodput)?;
+            let goodput = goodput.into_iter().flatten().collect::<Vec<_>>();
             let (least, median, most) = spread(&goodput);
             line += &format!(" {median:.1} ({least:.1} to {most:.1}) |");
             quic = median;
@@ -230,6 +267,8 @@ fn spread(sorted: &[f64]) -> (f64, f64, f64) {
         at(sorted.len().saturating_sub(1)),
     )
 }
+
+const SHARED_ROUND_TRIP: Duration = Duration::from_millis(20);
 
 const LINK_MBITS: f64 = 100.0;
 
