@@ -61,7 +61,10 @@ mod imp {
     const GROUPS: u32 = 0x1 | 0x10 | 0x100;
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
+use crate::sys::interface_changes as imp;
+
+#[cfg(not(any(target_os = "linux", windows)))]
 mod imp {
     use std::{io, time::Duration};
 

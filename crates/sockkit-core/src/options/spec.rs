@@ -97,10 +97,17 @@ impl fmt::Display for Platforms {
 pub struct Scope {
     family: Option<Family>,
     transport: Option<Transport>,
+    /// The transport on Windows, where fewer sockets have it there.
+    on_windows: Option<Transport>,
 }
 
 impl Scope {
     pub(super) const ANY: Self = Self::new(None, None);
+    /// Windows rejects the option on a datagram socket; elsewhere it has no effect there.
+    pub(super) const STREAM_ON_WINDOWS: Self = Self {
+        on_windows: Some(Transport::Tcp),
+        ..Self::ANY
+    };
     pub(super) const TCP: Self = Self::new(None, Some(Transport::Tcp));
     pub(super) const UDP: Self = Self::new(None, Some(Transport::Udp));
     pub(super) const V4: Self = Self::new(Some(Family::V4), None);
@@ -109,12 +116,18 @@ impl Scope {
     pub(super) const V6_UDP: Self = Self::new(Some(Family::V6), Some(Transport::Udp));
 
     const fn new(family: Option<Family>, transport: Option<Transport>) -> Self {
-        Self { family, transport }
+        Self {
+            family,
+            transport,
+            on_windows: None,
+        }
     }
 
     /// How an option of this scope applies to a socket of that kind.
     pub(super) fn fit(self, kind: Kind) -> Fit {
-        if self.transport.is_some_and(|mine| mine != kind.transport) {
+        let on_windows = self.on_windows.filter(|_| cfg!(windows));
+        let transport = on_windows.or(self.transport);
+        if transport.is_some_and(|mine| mine != kind.transport) {
             return Fit::OtherTransport;
         }
         // Linux applies IPv4 options to IPv6 sockets as well, for the IPv4
@@ -141,6 +154,7 @@ impl fmt::Display for Scope {
             Some(Transport::Udp) => "UDP",
         };
         match (family, transport) {
+            ("", "") if self.on_windows == Some(Transport::Tcp) => f.pad("all; TCP on Windows"),
             ("", "") => f.pad("all"),
             ("", one) | (one, "") => f.pad(one),
             (family, transport) => f.pad(&format!("{transport} over {family}")),
@@ -225,4 +239,28 @@ fn domain(socket: &SockRef<'_>) -> io::Result<Domain> {
 #[cfg(not(any(target_os = "linux", windows)))]
 fn domain(socket: &SockRef<'_>) -> io::Result<Domain> {
     socket.local_addr().map(|address| address.domain())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_windows_a_datagram_socket_has_no_option_of_streams() {
+        let udp = Kind {
+            family: Family::V4,
+            transport: Transport::Udp,
+        };
+        let expected = if cfg!(windows) {
+            Fit::OtherTransport
+        } else {
+            Fit::Yes
+        };
+        assert_eq!(Scope::STREAM_ON_WINDOWS.fit(udp), expected);
+        let transport = Transport::Tcp;
+        assert_eq!(
+            Scope::STREAM_ON_WINDOWS.fit(Kind { transport, ..udp }),
+            Fit::Yes
+        );
+    }
 }

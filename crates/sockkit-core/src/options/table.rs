@@ -83,11 +83,11 @@ settable:
         });
     /// Probes an idle connection, to detect a peer that has vanished.
     SO_KEEPALIVE: keepalive_enabled(bool) -> bool,
-        Socket, ANY, Everywhere, "", "off",
+        Socket, STREAM_ON_WINDOWS, Everywhere, "", "off",
         via calls(Socket::keepalive, Socket::set_keepalive);
     /// How closing a socket treats unsent bytes.
     SO_LINGER: linger(Linger) -> Linger,
-        Socket, ANY, Everywhere, "", "background",
+        Socket, STREAM_ON_WINDOWS, Everywhere, "", "background",
         via calls(convert::linger, convert::set_linger);
     /// Sends to directly attached networks only, bypassing the routing table.
     SO_DONTROUTE: dont_route(bool) -> bool,

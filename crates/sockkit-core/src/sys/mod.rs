@@ -9,6 +9,8 @@ pub mod directory;
 pub(crate) mod group;
 #[cfg(unix)]
 pub(crate) mod inherited;
+#[cfg(windows)]
+pub(crate) mod interface_changes;
 #[cfg(all(feature = "testing", target_os = "linux"))]
 pub(crate) mod namespace;
 #[cfg(unix)]

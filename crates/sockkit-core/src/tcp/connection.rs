@@ -345,3 +345,10 @@ impl std::os::fd::AsFd for Connection {
         self.tcp.as_fd()
     }
 }
+
+#[cfg(windows)]
+impl std::os::windows::io::AsSocket for Connection {
+    fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
+        self.tcp.as_socket()
+    }
+}
