@@ -124,6 +124,47 @@ fn loss_is_as_asked_for() {
 }
 
 #[test]
+fn losses_in_bursts_are_as_asked_for() {
+    let test = "lab: losses in bursts are as asked for";
+    if !met(test, &[Need::Program("nft"), Need::Program("ethtool")]) {
+        return;
+    }
+    let Some(lab) = Lab::new(test, 2, 1) else {
+        return;
+    };
+    let [a, b] = [0, 1].map(|host| {
+        lab.host(host).port(0).offloads_off();
+        socket(lab.host(host), lab.host(host).port(0).ipv4().into())
+    });
+    let to = b.local_addr().unwrap();
+    assert!(send(&a, to) && receives(&b));
+    lab.host(1).port(0).loss_in_bursts(0.2, 4.0);
+    let mut has_come = vec![false; 4_000];
+    let mut receive_all = |timeout| {
+        b.set_read_timeout(Some(timeout)).unwrap();
+        let mut number = [0; 4];
+        while b.recv_from(&mut number).is_ok() {
+            has_come[u32::from_be_bytes(number) as usize] = true;
+        }
+    };
+    for number in 0..4_000_u32 {
+        a.send_to(&number.to_be_bytes(), to).unwrap();
+        if number % 100 == 99 {
+            // One that is late is received with the next ones.
+            receive_all(Duration::from_millis(5));
+        }
+    }
+    receive_all(A_MOMENT);
+    let lost = has_come.iter().filter(|has_come| !**has_come).count();
+    assert!((500..1_100).contains(&lost), "{lost} of 4000");
+    let bursts = has_come.windows(2).filter(|pair| pair[0] && !pair[1]);
+    let mean = lost as f64 / bursts.count() as f64;
+    assert!((3.0..5.2).contains(&mean), "{mean}");
+    lab.host(1).port(0).loss(0.0);
+    assert!(send(&a, to) && receives(&b));
+}
+
+#[test]
 fn a_rate_limit_slows_the_sender_down() {
     let test = "lab: a rate limit slows the sender down";
     if !met(test, &[Need::Program("tc")]) {

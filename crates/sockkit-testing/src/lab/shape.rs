@@ -50,6 +50,38 @@ impl Port<'_> {
         lose(&self.host.namespace, &table, &rule, share);
     }
 
+    /// As [`loss`](Self::loss), but in bursts of `mean` packets on average: the first lost
+    /// packet of a flow begins one, and each further packet ends it with probability
+    /// 1/`mean`. Needs `nft`, and a kernel that tracks connections: a flow's state is its
+    /// mark.
+    ///
+    /// # Panics
+    /// If `nft` fails, `share` is not between 0 and 1/2, or `mean` is less than 1.
+    pub fn loss_in_bursts(&self, share: f64, mean: f64) {
+        assert!((0.0..=0.5).contains(&share), "{share} is no share");
+        assert!(mean >= 1.0, "{mean} packets are no burst");
+        // Of the packets between two bursts, the first passes in any case.
+        let between = (mean * (1.0 - share) / share - 1.0).max(1.0);
+        let (ends, begins) = (one_in(mean), one_in(between));
+        let (near, table) = (self.interface(), format!("inet loss{}", self.network));
+        let mut lines = format!("add table {table}\ndelete table {table}\n");
+        if share > 0.0 {
+            lines += &format!(
+                "table {table} {{\n\
+                 chain bursts {{\n\
+                 ct mark 1 {ends} ct mark set 0 accept\n\
+                 ct mark 1 drop\n\
+                 {begins} ct mark set 1 drop\n\
+                 }}\n\
+                 chain passing {{\n\
+                 type filter hook prerouting priority mangle; iifname {near} jump bursts\n\
+                 }}\n\
+                 }}\n"
+            );
+        }
+        (self.host.namespace).command(&["nft", "-f", "-"], &lines);
+    }
+
     /// As `loss`, for packets that the host sends, when they arrive at the
     /// switch.
     fn lose_what_leaves(&self, share: f64) {
@@ -93,6 +125,18 @@ fn lose(namespace: &Namespace, table: &str, rule: &str, share: f64) {
     namespace.command(&["nft", "-f", "-"], &lines);
 }
 
+/// The condition that is met once in so many times, on average.
+fn one_in(times: f64) -> String {
+    match times > 1.0 {
+        // nft rejects comparisons that are always true.
+        false => String::new(),
+        true => format!(
+            "numgen random mod {CHANCE_PARTS} < {:.0}",
+            f64::from(CHANCE_PARTS) / times
+        ),
+    }
+}
+
 fn limit_rate(namespace: &Namespace, interface: &str, bits_per_second: u64, queue: [&str; 2]) {
     let rate = format!("{bits_per_second}bit");
     let [kind, size] = queue;
@@ -114,6 +158,9 @@ fn end_limit(namespace: &Namespace, interface: &str) {
         "",
     );
 }
+
+/// Resolution of the probabilities in bursts.
+const CHANCE_PARTS: u32 = 100_000;
 
 /// Resolution of the loss fraction.
 const LOSS_PARTS: usize = 1_000;
