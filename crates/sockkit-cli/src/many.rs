@@ -14,7 +14,7 @@ use sockkit::{
         FileSet,
         group::{
             GroupEvent, GroupOffer, GroupSendConfig, GroupSummary, MemberOutcome, MemberSummary,
-            OnGroupEvent,
+            NewMember, OnGroupEvent,
         },
     },
     interfaces::InterfaceSelector,
@@ -28,8 +28,8 @@ use tokio::{
 use crate::{
     link::{self, CloseWaiter},
     meeting::Meeting,
-    prompt,
-    say::say,
+    progress, prompt,
+    say::{note, say},
     secure::{self, Purpose, Shown},
     send, transfer,
 };
@@ -70,8 +70,8 @@ pub(crate) async fn send(
     let node = secure.node(Node::default().max_connections(MAX_MEMBERS));
     let (acceptor, code) = link::open(&node, &meeting, MEMBERS, Some(secure), goodbye).await?;
     let mut members = Members { acceptor, code };
-    let (label, first) = members.next().await?;
-    let summary = transfer(offer, &many, members, (label, first)).await?;
+    let first = members.next().await?;
+    let summary = transfer(offer, &many, members, first).await?;
     conclude(&summary)
 }
 
@@ -84,7 +84,7 @@ fn prepare(paths: Vec<PathBuf>) -> anyhow::Result<GroupOffer> {
     if files.manifest().entries.is_empty() {
         bail!("nothing to send");
     }
-    eprintln!("offering {}", transfer::count(files.manifest()));
+    note!("offering {}", transfer::count(files.manifest()));
     Ok(GroupOffer::prepare(files)?)
 }
 
@@ -95,11 +95,11 @@ struct Members {
 }
 
 impl Members {
-    /// Accepts the next member, and says how to call it.
+    /// Accepts the next member.
     ///
     /// # Cancel safety
     /// Cancel safe.
-    async fn next(&mut self) -> anyhow::Result<(String, Connection)> {
+    async fn next(&mut self) -> anyhow::Result<Connection> {
         loop {
             tokio::select! {
                 biased;
@@ -112,11 +112,22 @@ impl Members {
                 accepted = self.acceptor.accept() => {
                     let connection = accepted.context("cannot accept")?;
                     link::warn_of_namesakes(&connection);
-                    let address = connection.peer_addr().to_string();
-                    return Ok((link::shown_peer(&connection, &address), connection));
+                    return Ok(connection);
                 }
             }
         }
+    }
+}
+
+/// Says how to call the member, and by what it is known when it comes back.
+fn new_member(connection: Connection) -> NewMember<Connection> {
+    let address = connection.peer_addr().to_string();
+    let label = link::shown_peer(&connection, &address);
+    let key = (connection.peer()).map(|peer| *peer.fingerprint.as_bytes());
+    let member = NewMember::new(connection, label);
+    match key {
+        Some(key) => member.key(key),
+        None => member,
     }
 }
 
@@ -124,10 +135,10 @@ async fn transfer(
     offer: GroupOffer,
     many: &Many,
     mut members: Members,
-    (label, first): (String, Connection),
+    first: Connection,
 ) -> anyhow::Result<GroupSummary> {
     let crowd = Arc::new(Crowd::default());
-    let bar = ProgressBar::no_length().with_style(transfer::style());
+    let bar = progress::bar().with_style(transfer::style());
     let mut config = GroupSendConfig::random()
         .context("cannot choose a group")?
         .name(transfer::own_name())
@@ -144,10 +155,10 @@ async fn transfer(
     let (admit, admitted) = mpsc::channel(1);
     let sending = offer.send(config, admitted, crowd.complete(many.members));
     let admitting = async {
-        admit.send((first, label)).await.ok();
+        admit.send(new_member(first)).await.ok();
         loop {
-            let (label, connection) = members.next().await?;
-            admit.send((connection, label)).await.ok();
+            let next = members.next().await?;
+            admit.send(new_member(next)).await.ok();
         }
     };
     let sent = tokio::select! {
@@ -212,10 +223,10 @@ fn show_events(bar: ProgressBar, crowd: Arc<Crowd>, total_bytes: u64) -> OnGroup
     OnGroupEvent::new(move |event| match event {
         GroupEvent::Ready { member } => {
             let ready = crowd.add(&member);
-            bar.suspend(|| eprintln!("{member} has accepted ({ready})"));
+            bar.suspend(|| note!("{member} has accepted ({ready})"));
         }
         GroupEvent::Deaf { member } => bar.suspend(|| {
-            eprintln!("{member} does not hear the group; it is served over its own connection");
+            note!("{member} does not hear the group; it is served over its own connection");
         }),
         GroupEvent::Sent { bytes } => {
             if bar.length().is_none() {
@@ -229,7 +240,7 @@ fn show_events(bar: ProgressBar, crowd: Arc<Crowd>, total_bytes: u64) -> OnGroup
             if matches!(member.outcome, MemberOutcome::Failed(_)) {
                 crowd.remove(&member.label);
             }
-            bar.suspend(|| eprintln!("{}", line(&member)));
+            bar.suspend(|| note!("{}", line(&member)));
         }
         _ => {}
     })

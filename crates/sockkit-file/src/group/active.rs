@@ -8,7 +8,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{GroupError, GroupReceiver, Layout, ShardId, restore};
+use super::{GroupError, GroupReceiver, Layout, ShardId, repair::Decoder};
 use crate::{Digest, store::Spool};
 
 /// The protocol, and the blocks that are worked on.
@@ -18,6 +18,7 @@ pub(super) struct Active {
     /// Blocks of an earlier attempt to look at, while there is nothing to restore.
     to_check: VecDeque<u32>,
     work: Option<Running>,
+    workbench: Workbench,
     /// Shards to be written.
     pub(super) unwritten: Vec<(u64, Vec<u8>)>,
     pub(super) fetching: Option<u32>,
@@ -28,7 +29,15 @@ struct Running {
     block: u32,
     work: Work,
     /// Whether the block matches its digest.
-    matches: JoinHandle<Result<bool, GroupError>>,
+    matches: JoinHandle<(Workbench, Result<bool, GroupError>)>,
+}
+
+/// Memory for the work on a block, of which there is one at a time.
+#[derive(Default)]
+struct Workbench {
+    data: Vec<u8>,
+    shard: Vec<u8>,
+    decoder: Decoder,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -56,6 +65,7 @@ impl Active {
             spool,
             to_check,
             work: None,
+            workbench: Workbench::default(),
             unwritten: Vec::new(),
             fetching: None,
         })
@@ -144,7 +154,11 @@ impl Active {
             let has = (0..shards)
                 .map(|index| self.protocol.has(ShardId { block, index }))
                 .collect();
-            let task = spawn_blocking(move || restore_block(&spool, &layout, &digests, block, has));
+            let mut workbench = std::mem::take(&mut self.workbench);
+            let task = spawn_blocking(move || {
+                let matches = workbench.restore(&spool, &layout, &digests, block, has);
+                (workbench, matches)
+            });
             self.work = Some(Running {
                 block,
                 work: Work::Restore,
@@ -154,7 +168,11 @@ impl Active {
         }
         while let Some(block) = self.to_check.pop_front() {
             if !self.protocol.is_verified(block) {
-                let task = spawn_blocking(move || check_block(&spool, &layout, &digests, block));
+                let mut workbench = std::mem::take(&mut self.workbench);
+                let task = spawn_blocking(move || {
+                    let matches = workbench.check(&spool, &layout, &digests, block);
+                    (workbench, matches)
+                });
                 self.work = Some(Running {
                     block,
                     work: Work::Check {
@@ -174,57 +192,61 @@ pub(super) async fn worked(active: &mut Option<Active>) -> (u32, Work, Result<bo
     let Some(running) = work else {
         return std::future::pending().await;
     };
-    let matches = (&mut running.matches).await;
-    let matches = matches.unwrap_or(Err(GroupError::Worker));
+    let ended = (&mut running.matches).await;
+    let (workbench, matches) =
+        ended.unwrap_or_else(|_panic| (Workbench::default(), Err(GroupError::Worker)));
     let done = (running.block, running.work, matches);
     if let Some(active) = active {
-        active.work = None;
+        (active.work, active.workbench) = (None, workbench);
     }
     done
 }
 
-/// Completes the data shards of a block in the spool. Returns whether they match
-/// the digest.
-fn restore_block(
-    spool: &Spool,
-    layout: &Layout,
-    digests: &[Digest],
-    block: u32,
-    has: Vec<bool>,
-) -> Result<bool, GroupError> {
-    let (has_data, has_parity) = has.split_at(usize::from(layout.data_shards(block)));
-    let shard_bytes = layout.shard_bytes();
-    let mut data = vec![0; has_data.len() * shard_bytes];
-    spool.read(layout.block_offset(block), &mut data)?;
-    let is_complete = has_data.iter().all(|has| *has);
-    if !is_complete {
-        let mut parity = Vec::new();
-        let first = layout.data_shards(block);
-        for (number, _) in (0..).zip(has_parity).filter(|(_, has)| **has) {
-            let index = first + number;
-            let mut shard = vec![0; shard_bytes];
-            spool.read(layout.place(ShardId { block, index }), &mut shard)?;
-            parity.push((number, shard));
+impl Workbench {
+    /// Completes the data shards of a block in the spool. Returns whether they match
+    /// the digest.
+    fn restore(
+        &mut self,
+        spool: &Spool,
+        layout: &Layout,
+        digests: &[Digest],
+        block: u32,
+        has: Vec<bool>,
+    ) -> Result<bool, GroupError> {
+        let (has_data, has_parity) = has.split_at(usize::from(layout.data_shards(block)));
+        self.data.resize(has_data.len() * layout.shard_bytes(), 0);
+        spool.read(layout.block_offset(block), &mut self.data)?;
+        let is_complete = has_data.iter().all(|has| *has);
+        if !is_complete {
+            self.decoder.begin(layout, block, &self.data, has_data);
+            let first = layout.data_shards(block);
+            self.shard.resize(layout.shard_bytes(), 0);
+            for (number, _) in (0..).zip(has_parity).filter(|(_, has)| **has) {
+                let index = first + number;
+                spool.read(layout.place(ShardId { block, index }), &mut self.shard)?;
+                self.decoder.add_parity(number, &self.shard);
+            }
+            self.decoder.finish(layout, &mut self.data);
         }
-        restore(layout, block, &mut data, has_data, &parity);
+        let matches = matches_digest(layout, digests, block, &self.data);
+        if matches && !is_complete {
+            spool.write(layout.block_offset(block), &self.data)?;
+        }
+        Ok(matches)
     }
-    let matches = matches_digest(layout, digests, block, &data);
-    if matches && !is_complete {
-        spool.write(layout.block_offset(block), &data)?;
-    }
-    Ok(matches)
-}
 
-/// Whether a block of an earlier attempt is there.
-fn check_block(
-    spool: &Spool,
-    layout: &Layout,
-    digests: &[Digest],
-    block: u32,
-) -> Result<bool, GroupError> {
-    let mut data = vec![0; layout.block_bytes(block)];
-    spool.read(layout.block_offset(block), &mut data)?;
-    Ok(matches_digest(layout, digests, block, &data))
+    /// Whether a block of an earlier attempt is there.
+    fn check(
+        &mut self,
+        spool: &Spool,
+        layout: &Layout,
+        digests: &[Digest],
+        block: u32,
+    ) -> Result<bool, GroupError> {
+        self.data.resize(layout.block_bytes(block), 0);
+        spool.read(layout.block_offset(block), &mut self.data)?;
+        Ok(matches_digest(layout, digests, block, &self.data))
+    }
 }
 
 fn matches_digest(layout: &Layout, digests: &[Digest], block: u32, data: &[u8]) -> bool {

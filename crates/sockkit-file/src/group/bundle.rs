@@ -59,16 +59,15 @@ impl Bundle {
 
     /// Reads a block, padded to whole shards, that is what it was when its digest
     /// was computed.
-    pub(super) fn read(&mut self, block: u32) -> Result<Vec<u8>, ReadError> {
-        let mut data = Vec::new();
-        self.fill(block, &mut data)?;
+    pub(super) fn read(&mut self, block: u32, data: &mut Vec<u8>) -> Result<(), ReadError> {
+        self.fill(block, data)?;
         let digest = blake3::hash(&data[..self.layout.block_bytes(block)]);
         let is_same = self
             .digests
             .get(block as usize)
             .is_some_and(|then| then.0 == *digest.as_bytes());
         match is_same {
-            true => Ok(data),
+            true => Ok(()),
             false => Err(ReadError {
                 entry: self.entry_at(self.layout.block_offset(block)),
                 reason: FailReason::Changed,

@@ -145,7 +145,7 @@ pub enum MemberOutcome {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct GroupSummary {
-    /// Every member that was admitted, in order.
+    /// Every member that was admitted, in order; one that came back is there once.
     pub members: Vec<MemberSummary>,
     /// Bytes of the datagrams that were multicast.
     pub multicast_bytes: u64,

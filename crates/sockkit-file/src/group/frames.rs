@@ -66,8 +66,16 @@ pub(super) async fn write<M: Message>(
 ) -> Result<(), GroupError> {
     let mut frame = Vec::new();
     message.encode(&mut frame);
+    write_bytes(stream, &frame).await
+}
+
+/// Writes frames, or a part of them. Not cancel safe.
+pub(super) async fn write_bytes(
+    stream: &mut (impl AsyncWrite + Unpin),
+    bytes: &[u8],
+) -> Result<(), GroupError> {
     let writing = async {
-        stream.write_all(&frame).await?;
+        stream.write_all(bytes).await?;
         stream.flush().await
     };
     match timeout(SILENCE, writing).await {

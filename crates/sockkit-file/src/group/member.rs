@@ -30,6 +30,7 @@ pub(super) enum Event {
 }
 
 enum Job {
+    Greet(Arc<[u8]>),
     Tell(ToMember),
     Serve(u32, Vec<Range<u16>>),
 }
@@ -75,6 +76,11 @@ where
 }
 
 impl Handle {
+    /// Sends the first messages, as frames.
+    pub(super) fn greet(&self, frames: Arc<[u8]>) {
+        self.job(Job::Greet(frames));
+    }
+
     /// Sends a message. One that does not read so much is given up elsewhere.
     pub(super) fn tell(&self, message: ToMember) {
         self.job(Job::Tell(message));
@@ -183,6 +189,11 @@ impl<S: AsyncWrite> Writer<S> {
         loop {
             match timeout(ALIVE, self.todo.recv()).await {
                 Err(_elapsed) => frames::write(&mut self.stream, &ToMember::Working).await?,
+                Ok(Some(Job::Greet(greeting))) => {
+                    for bytes in greeting.chunks(GREETING_BYTES) {
+                        frames::write_bytes(&mut self.stream, bytes).await?;
+                    }
+                }
                 Ok(Some(Job::Tell(message))) => frames::write(&mut self.stream, &message).await?,
                 Ok(Some(Job::Serve(block, ranges))) => self.serve(block, ranges).await?,
                 Ok(None) => return Ok(()),
@@ -235,9 +246,10 @@ fn describe(error: &GroupError) -> String {
     text
 }
 
-/// Messages that wait to be written. A welcome for the largest offer and its
-/// digests are 66.
-const JOBS: usize = 256;
+/// Messages that wait to be written.
+const JOBS: usize = 64;
+/// Each such part of the first messages has its own timeout.
+const GREETING_BYTES: usize = 128 << 10;
 /// About 64 KiB.
 const SHARDS_A_MESSAGE: u16 = 45;
 const HELLO: Duration = Duration::from_secs(10);

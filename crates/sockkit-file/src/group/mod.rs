@@ -25,9 +25,11 @@ mod member;
 mod message;
 mod packet;
 mod patience;
+mod rate;
 mod receive;
 mod receiver;
 mod repair;
+mod roster;
 mod send;
 mod sender;
 #[cfg(test)]
@@ -48,7 +50,7 @@ pub use self::{
     packet::{GroupKey, OVERHEAD_BYTES, Opened},
     receive::{JoinConfig, JoinedGroup, join},
     receiver::{BlockChanged, GroupReceiver, Request},
-    repair::{parity, restore},
+    roster::NewMember,
     send::GroupOffer,
     sender::{GroupSender, InvalidReport, Lack, MemberId, Step},
 };

@@ -4,59 +4,97 @@ use reed_solomon_simd::{ReedSolomonDecoder, ReedSolomonEncoder};
 
 use super::Layout;
 
-/// Computes the parity shards of a block, in order. `data` is the block, padded
-/// to whole shards.
-///
-/// # Panics
-/// If `data` is not as long as the block's data shards.
-pub fn parity(layout: &Layout, block: u32, data: &[u8]) -> Vec<u8> {
-    let (count, parity) = (layout.data_shards(block), layout.parity_shards(block));
-    let shard_bytes = layout.shard_bytes();
-    assert_eq!(data.len(), usize::from(count) * shard_bytes, "padded");
-    let mut encoder = ReedSolomonEncoder::new(usize::from(count), usize::from(parity), shard_bytes)
-        .expect("within the limits of a layout");
-    for shard in data.chunks_exact(shard_bytes) {
-        encoder.add_original_shard(shard).expect("as announced");
+/// Computes parity, with memory that is kept from one block to the next.
+#[derive(Default)]
+pub(super) struct Encoder(Option<ReedSolomonEncoder>);
+
+/// Restores blocks, likewise.
+#[derive(Default)]
+pub(super) struct Decoder(Option<ReedSolomonDecoder>);
+
+impl Encoder {
+    /// Computes the parity shards of a block, in order. `data` is the block, padded
+    /// to whole shards.
+    ///
+    /// # Panics
+    /// If `data` is not as long as the block's data shards.
+    pub(super) fn parity(&mut self, layout: &Layout, block: u32, data: &[u8], out: &mut Vec<u8>) {
+        let (data_shards, parity_shards, shard_bytes) = numbers(layout, block);
+        assert_eq!(data.len(), data_shards * shard_bytes, "padded");
+        let encoder = match &mut self.0 {
+            Some(encoder) => {
+                let reset = encoder.reset(data_shards, parity_shards, shard_bytes);
+                reset.expect(WITHIN_LIMITS);
+                encoder
+            }
+            None => self.0.insert(
+                ReedSolomonEncoder::new(data_shards, parity_shards, shard_bytes)
+                    .expect(WITHIN_LIMITS),
+            ),
+        };
+        for shard in data.chunks_exact(shard_bytes) {
+            encoder.add_original_shard(shard).expect("as announced");
+        }
+        out.clear();
+        let encoded = encoder.encode().expect("all shards are there");
+        encoded
+            .recovery_iter()
+            .for_each(|shard| out.extend_from_slice(shard));
     }
-    let encoded = encoder.encode().expect("all shards are there");
-    encoded.recovery_iter().flatten().copied().collect()
 }
 
-/// Restores the data shards of a block in place. `data` has those in `has` in
-/// their places, and `parity` is the parity shards that were received, by number.
-///
-/// # Panics
-/// If there are fewer shards than the block has data shards.
-pub fn restore(
-    layout: &Layout,
-    block: u32,
-    data: &mut [u8],
-    has: &[bool],
-    parity: &[(u16, Vec<u8>)],
-) {
-    if has.iter().all(|has| *has) {
-        return;
+impl Decoder {
+    /// Begins with the data shards of a block that are there: `data` has them in their
+    /// places.
+    pub(super) fn begin(&mut self, layout: &Layout, block: u32, data: &[u8], has: &[bool]) {
+        let (data_shards, parity_shards, shard_bytes) = numbers(layout, block);
+        let decoder = match &mut self.0 {
+            Some(decoder) => {
+                let reset = decoder.reset(data_shards, parity_shards, shard_bytes);
+                reset.expect(WITHIN_LIMITS);
+                decoder
+            }
+            None => self.0.insert(
+                ReedSolomonDecoder::new(data_shards, parity_shards, shard_bytes)
+                    .expect(WITHIN_LIMITS),
+            ),
+        };
+        let shards = data.chunks_exact(shard_bytes).zip(has).enumerate();
+        for (index, (shard, _)) in shards.filter(|(_, (_, has))| **has) {
+            let added = decoder.add_original_shard(index, shard);
+            added.expect("within the block");
+        }
     }
-    let shard_bytes = layout.shard_bytes();
-    let max_parity = usize::from(layout.parity_shards(block));
-    let mut decoder = ReedSolomonDecoder::new(has.len(), max_parity, shard_bytes)
-        .expect("within the limits of a layout");
-    let shards = data.chunks_exact(shard_bytes).zip(has).enumerate();
-    for (index, (shard, _)) in shards.filter(|(_, (_, has))| **has) {
-        decoder
-            .add_original_shard(index, shard)
-            .expect("within the block");
+
+    /// Adds a parity shard, by its number.
+    pub(super) fn add_parity(&mut self, number: u16, shard: &[u8]) {
+        let decoder = self.0.as_mut().expect("it has begun");
+        let added = decoder.add_recovery_shard(usize::from(number), shard);
+        added.expect("within the block");
     }
-    for (number, shard) in parity {
-        decoder
-            .add_recovery_shard(usize::from(*number), shard)
-            .expect("within the block");
-    }
-    let decoded = decoder.decode().expect("enough shards");
-    for (index, shard) in decoded.restored_original_iter() {
-        data[index * shard_bytes..][..shard_bytes].copy_from_slice(shard);
+
+    /// Restores the data shards that were not there.
+    ///
+    /// # Panics
+    /// If there were fewer shards than the block has data shards.
+    pub(super) fn finish(&mut self, layout: &Layout, data: &mut [u8]) {
+        let shard_bytes = layout.shard_bytes();
+        let decoder = self.0.as_mut().expect("it has begun");
+        let decoded = decoder.decode().expect("enough shards");
+        for (index, shard) in decoded.restored_original_iter() {
+            data[index * shard_bytes..][..shard_bytes].copy_from_slice(shard);
+        }
     }
 }
+
+/// Data and parity shards of a block, and the bytes of each.
+fn numbers(layout: &Layout, block: u32) -> (usize, usize, usize) {
+    let data = layout.data_shards(block).into();
+    let parity = layout.parity_shards(block).into();
+    (data, parity, layout.shard_bytes())
+}
+
+const WITHIN_LIMITS: &str = "within the limits of a layout";
 
 #[cfg(test)]
 mod tests {
@@ -66,10 +104,12 @@ mod tests {
     fn any_as_many_shards_as_there_is_data_restore_a_block() {
         let layout = Layout::with(64 * 100 + 7, 64, 40, 16).unwrap();
         let mut rng = fastrand::Rng::with_seed(4);
+        let (mut encoder, mut decoder) = (Encoder::default(), Decoder::default());
+        let mut parity = Vec::new();
         for block in 0..layout.blocks() {
             let count = usize::from(layout.data_shards(block));
             let data: Vec<u8> = (0..count * 64).map(|_| rng.u8(..)).collect();
-            let parity = parity(&layout, block, &data);
+            encoder.parity(&layout, block, &data, &mut parity);
             assert_eq!(parity.len(), 64 * usize::from(layout.parity_shards(block)));
             for lost in 0..=usize::from(layout.parity_shards(block)).min(count) {
                 let mut has = vec![true; count];
@@ -81,13 +121,12 @@ mod tests {
                     damaged[index * 64..][..64].fill(0xff);
                 }
                 let numbers = rng.choose_multiple(0..parity.len() / 64, lost);
-                let shards: Vec<_> = (numbers.into_iter())
-                    .map(|number| {
-                        let shard = parity[number * 64..][..64].to_vec();
-                        (u16::try_from(number).unwrap(), shard)
-                    })
-                    .collect();
-                restore(&layout, block, &mut damaged, &has, &shards);
+                decoder.begin(&layout, block, &damaged, &has);
+                for number in numbers {
+                    let shard = &parity[number * 64..][..64];
+                    decoder.add_parity(number.try_into().unwrap(), shard);
+                }
+                decoder.finish(&layout, &mut damaged);
                 assert!(damaged == data, "block {block}, {lost} lost");
             }
         }

@@ -21,8 +21,9 @@ use super::{
     MemberOutcome, MemberSummary, OVERHEAD_BYTES, ShardId, Step, ToMember, ToSender, Welcome,
     bundle::Bundle,
     member::{self, CLOSING},
-    parity,
     patience::Patience,
+    repair::Encoder,
+    roster::{NewMember, Roster},
 };
 use crate::{Digest, FileSet, Manifest};
 
@@ -57,9 +58,8 @@ impl GroupOffer {
         &self.manifest
     }
 
-    /// Sends to everyone that is admitted. Each comes with a label, for events
-    /// and the summary. Multicasting begins when `start` is ready; who is
-    /// admitted later fetches what it missed. Ends when every member has.
+    /// Sends to everyone that is admitted. Multicasting begins when `start` is ready;
+    /// who is admitted later fetches what it missed. Ends when every member has.
     ///
     /// The streams must be authenticated and encrypted: they carry the key of the
     /// group.
@@ -73,7 +73,7 @@ impl GroupOffer {
     pub async fn send<S>(
         self,
         config: GroupSendConfig,
-        mut admitted: mpsc::Receiver<(S, String)>,
+        mut admitted: mpsc::Receiver<NewMember<S>>,
         start: impl Future<Output = ()>,
     ) -> Result<GroupSummary, GroupError>
     where
@@ -90,7 +90,7 @@ impl GroupOffer {
                 // Members that say much delay neither the start nor others that come.
                 biased;
                 () = &mut start, if !sending.started => sending.started = true,
-                Some((stream, label)) = admitted.recv() => sending.admit(stream, label),
+                Some(member) = admitted.recv() => sending.admit(member),
                 event = sending.events.recv() => {
                     let (id, event) = event.ok_or(GroupError::Worker)?;
                     sending.on_event(id, event);
@@ -107,6 +107,8 @@ struct Sending {
     config: GroupSendConfig,
     endpoint: MulticastEndpoint,
     key: GroupKey,
+    /// The welcome and the digests, the same for each member.
+    greeting: Arc<[u8]>,
     protocol: GroupSender,
     counter: u64,
     members: BTreeMap<MemberId, Member>,
@@ -120,8 +122,9 @@ struct Sending {
     sent_at: Instant,
     /// Whether anything was.
     has_sent: bool,
-    block: Option<Loaded>,
+    loaded: Loaded,
     fetches: VecDeque<(MemberId, u32, Vec<Range<u16>>)>,
+    roster: Roster,
     summary: GroupSummary,
 }
 
@@ -134,15 +137,44 @@ struct Member {
     fetched_bytes: u64,
     patience: Patience,
     ended: bool,
-    /// Its place in the summary.
+    /// Its place in the roster.
     place: usize,
 }
 
-/// The block that is being sent.
+/// The block that is being sent. Its memory is that of the one before.
+#[derive(Default)]
 struct Loaded {
-    block: u32,
+    block: Option<u32>,
     data: Vec<u8>,
+    /// Empty until it is needed.
     parity: Vec<u8>,
+    encoder: Encoder,
+}
+
+impl Loaded {
+    fn has(&self, block: u32, needs_parity: bool) -> bool {
+        self.block == Some(block) && !(needs_parity && self.parity.is_empty())
+    }
+
+    fn load(
+        &mut self,
+        bundle: &Mutex<Bundle>,
+        layout: &Layout,
+        block: u32,
+        needs_parity: bool,
+    ) -> Result<(), GroupError> {
+        if self.block != Some(block) {
+            self.block = None;
+            self.parity.clear();
+            let mut bundle = bundle.lock().unwrap_or_else(PoisonError::into_inner);
+            bundle.read(block, &mut self.data)?;
+            self.block = Some(block);
+        }
+        if needs_parity {
+            (self.encoder).parity(layout, block, &self.data, &mut self.parity);
+        }
+        Ok(())
+    }
 }
 
 impl Sending {
@@ -156,13 +188,15 @@ impl Sending {
             endpoint.set_outgoing(interface)?;
         }
         let (to_events, events) = mpsc::channel(EVENTS);
+        let key = GroupKey::random().map_err(GroupError::Random)?;
         let now = Instant::now();
         Ok(Self {
             protocol: GroupSender::new(offer.layout),
+            greeting: greeting(&offer, &config, &key),
             offer,
             config,
             endpoint,
-            key: GroupKey::random().map_err(GroupError::Random)?,
+            key,
             counter: 0,
             members: BTreeMap::new(),
             events,
@@ -173,25 +207,20 @@ impl Sending {
             next_send: now,
             sent_at: now,
             has_sent: false,
-            block: None,
+            loaded: Loaded::default(),
             fetches: VecDeque::new(),
+            roster: Roster::default(),
             summary: GroupSummary::default(),
         })
     }
 
-    fn admit<S>(&mut self, stream: S, label: String)
+    fn admit<S>(&mut self, member: NewMember<S>)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let NewMember { stream, label, key } = member;
         self.next_id += 1;
         let id = MemberId(self.next_id);
-        let welcome = Welcome::new(
-            &self.config.name,
-            self.config.group,
-            *self.key.secret(),
-            self.offer.layout,
-            self.offer.manifest.clone(),
-        );
         let task = member::spawn(
             stream,
             id,
@@ -199,19 +228,13 @@ impl Sending {
             Arc::clone(&self.offer.bundle),
             ToSender::max_bytes(self.offer.layout.blocks()),
         );
-        task.tell(ToMember::Welcome(Box::new(welcome)));
-        for digests in self.offer.digests.chunks(DIGESTS_A_MESSAGE) {
-            task.tell(ToMember::Digests(digests.to_vec()));
-        }
+        task.greet(Arc::clone(&self.greeting));
         if self.over {
             task.tell(ToMember::Over);
         }
-        let failed = MemberOutcome::Failed("it has not accepted".to_owned());
-        self.summary.members.push(MemberSummary {
-            label: label.clone(),
-            outcome: failed,
-        });
-        // Of those that have ended, the summary is all that is needed.
+        let now = Instant::now().into_std();
+        let place = self.roster.admit(label.clone(), key, now);
+        // Of those that have ended, the roster is all that is needed.
         self.members
             .retain(|_, member| !member.ended || !member.task.has_ended());
         self.members.insert(
@@ -223,14 +246,17 @@ impl Sending {
                 hears: true,
                 fetching: false,
                 fetched_bytes: 0,
-                patience: Patience::new(Instant::now().into_std()),
+                patience: Patience::new(now),
                 ended: false,
-                place: self.summary.members.len() - 1,
+                place,
             },
         );
     }
 
     fn on_event(&mut self, id: MemberId, event: member::Event) {
+        if let (member::Event::Said(_), Some(member)) = (&event, self.members.get(&id)) {
+            self.roster.heard(member.place, Instant::now().into_std());
+        }
         let handled = match event {
             member::Event::Said(ToSender::Ready) => self.on_ready(id),
             member::Event::Said(ToSender::Report { round, lacks }) => {
@@ -340,7 +366,7 @@ impl Sending {
             label: member.label.clone(),
             outcome,
         };
-        self.summary.members[member.place] = summary.clone();
+        self.roster.end(member.place, summary.outcome.clone());
         let event = GroupEvent::Ended { member: summary };
         self.config.on_event.tell(event);
     }
@@ -405,7 +431,7 @@ impl Sending {
 
     fn on_over(&mut self) {
         self.over = true;
-        self.block = None;
+        self.loaded = Loaded::default();
         self.config.on_event.tell(GroupEvent::Over);
         let now = Instant::now().into_std();
         for member in self.members.values_mut().filter(|member| !member.ended) {
@@ -423,9 +449,7 @@ impl Sending {
         let shard_bytes = self.offer.layout.shard_bytes();
         for &id in shards {
             self.load(id).await?;
-            let Some(loaded) = &self.block else {
-                return Err(GroupError::Worker);
-            };
+            let loaded = &self.loaded;
             let data = self.offer.layout.data_shards(id.block);
             let shard = match id.index.checked_sub(data) {
                 None => &loaded.data[usize::from(id.index) * shard_bytes..][..shard_bytes],
@@ -450,41 +474,28 @@ impl Sending {
 
     fn pace(&mut self, bytes: usize) {
         let now = Instant::now();
-        let percent = u64::from(self.protocol.rate_percent());
-        let rate = (self.config.bits_per_second / 100 * percent).max(1);
-        let nanoseconds = (bytes as u64 * 8).saturating_mul(1_000_000_000) / rate;
+        let rate = self.config.bits_per_second as f64 * self.protocol.rate_share();
         // What was late is caught up with, within limits.
         let from = self.next_send.max(now.checked_sub(CATCH_UP).unwrap_or(now));
-        self.next_send = from + Duration::from_nanos(nanoseconds);
+        self.next_send = from + Duration::from_secs_f64(bytes as f64 * 8.0 / rate);
     }
 
     /// Reads a block, and computes its parity if that is needed.
     async fn load(&mut self, id: ShardId) -> Result<(), GroupError> {
         let layout = self.offer.layout;
         let needs_parity = id.index >= layout.data_shards(id.block);
-        let loaded = self.block.take().filter(|loaded| loaded.block == id.block);
-        if let Some(loaded) = loaded
-            && !(needs_parity && loaded.parity.is_empty())
-        {
-            self.block = Some(loaded);
+        if self.loaded.has(id.block, needs_parity) {
             return Ok(());
         }
-        let bundle = Arc::clone(&self.offer.bundle);
+        let (bundle, mut loaded) = (
+            Arc::clone(&self.offer.bundle),
+            std::mem::take(&mut self.loaded),
+        );
         let loading = spawn_blocking(move || {
-            let mut bundle = bundle.lock().unwrap_or_else(PoisonError::into_inner);
-            let data = bundle.read(id.block)?;
-            drop(bundle);
-            let parity = match needs_parity {
-                true => parity(&layout, id.block, &data),
-                false => Vec::new(),
-            };
-            Ok::<_, GroupError>(Loaded {
-                block: id.block,
-                data,
-                parity,
-            })
+            loaded.load(&bundle, &layout, id.block, needs_parity)?;
+            Ok::<_, GroupError>(loaded)
         });
-        self.block = Some(loading.await.map_err(|_panic| GroupError::Worker)??);
+        self.loaded = loading.await.map_err(|_panic| GroupError::Worker)??;
         Ok(())
     }
 
@@ -567,8 +578,25 @@ impl Sending {
             }
         };
         let _ = timeout(CLOSING, written).await;
+        self.summary.members = self.roster.into_members();
         self.summary
     }
+}
+
+fn greeting(offer: &GroupOffer, config: &GroupSendConfig, key: &GroupKey) -> Arc<[u8]> {
+    let welcome = Welcome::new(
+        &config.name,
+        config.group,
+        *key.secret(),
+        offer.layout,
+        offer.manifest.clone(),
+    );
+    let mut greeting = Vec::new();
+    ToMember::Welcome(Box::new(welcome)).encode(&mut greeting);
+    for digests in offer.digests.chunks(DIGESTS_A_MESSAGE) {
+        ToMember::Digests(digests.to_vec()).encode(&mut greeting);
+    }
+    greeting.into()
 }
 
 /// Datagrams sent at once.

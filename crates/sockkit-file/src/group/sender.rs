@@ -1,12 +1,12 @@
 //! Decides what the sender multicasts next.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Range,
     time::{Duration, Instant},
 };
 
-use super::{Layout, ShardId};
+use super::{Layout, ShardId, rate::Rate};
 
 /// A member of the group, as numbered by the sender.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -14,9 +14,10 @@ pub struct MemberId(pub u64);
 
 /// The sending half: which shards, which polls, and when it is over.
 ///
-/// Data is sent once. Then it polls; members answer how many shards of each
-/// block they lack, and it sends as much parity as the worst of them lacks, until
-/// the parity is used up or nothing is lacking. Members that would delay the
+/// Data is sent once. It polls, and members answer how many shards of each block
+/// they lack; it sends as much parity as the worst of them lacks: once for each
+/// block while data is sent, and then until the parity is used up or nothing is
+/// lacking. Members that would delay the
 /// others fetch the rest over their own connections, after the
 /// [end](Step::Over).
 ///
@@ -31,6 +32,15 @@ pub struct GroupSender {
     round: u32,
     polled: Range<u32>,
     polled_at: Option<Instant>,
+    /// Blocks before this one were asked for.
+    asked: u32,
+    /// Whether those that were asked for last had not been before.
+    is_fresh: bool,
+    /// The reports on them are yet to be used, while data is sent.
+    reports_due: bool,
+    /// Parity to send before anything else.
+    runs: VecDeque<Run>,
+    /// How often parity was planned since all data was sent.
     repairs: u32,
     rate: Rate,
 }
@@ -85,16 +95,12 @@ struct Member {
 
 #[derive(Debug)]
 enum Phase {
-    Pass {
-        next: ShardId,
-        since_poll: u32,
-        polled: u32,
-    },
+    /// With the next data shard.
+    Pass(ShardId),
     Poll,
     Wait {
         until: Instant,
     },
-    Repair(VecDeque<Run>),
     Over,
 }
 
@@ -111,17 +117,17 @@ impl GroupSender {
         Self {
             layout,
             members: BTreeMap::new(),
-            phase: Phase::Pass {
-                next: ShardId { block: 0, index: 0 },
-                since_poll: 0,
-                polled: 0,
-            },
+            phase: Phase::Pass(ShardId { block: 0, index: 0 }),
             parity_sent: vec![0; layout.blocks() as usize],
             round: 0,
             polled: 0..0,
             polled_at: None,
+            asked: 0,
+            is_fresh: false,
+            reports_due: false,
+            runs: VecDeque::new(),
             repairs: 0,
-            rate: Rate::default(),
+            rate: Rate::new(),
         }
     }
 
@@ -135,18 +141,21 @@ impl GroupSender {
         self.members.remove(&id);
     }
 
-    /// Percentage of the chosen rate at which to send: less while most members
-    /// lose much.
-    pub fn rate_percent(&self) -> u32 {
-        self.rate.percent
+    /// At which share of the chosen rate to send: less while most members lose what the
+    /// network cannot carry.
+    pub fn rate_share(&self) -> f64 {
+        self.rate.share()
     }
 
     /// Returns the next step. Call it again at once after [`Step::Send`] and
     /// [`Step::Poll`].
     pub fn next(&mut self, now: Instant) -> Step {
         loop {
+            if let Some(id) = self.next_parity() {
+                return Step::Send(id);
+            }
             match &mut self.phase {
-                Phase::Pass { .. } => {
+                Phase::Pass(_) => {
                     if let Some(step) = self.next_in_pass(now) {
                         return step;
                     }
@@ -154,25 +163,14 @@ impl GroupSender {
                 Phase::Poll => {
                     let until = now + MAX_ANSWER_TIME;
                     self.phase = Phase::Wait { until };
-                    return self.poll(now, 0..self.layout.blocks());
+                    return self.poll_after_pass(now);
                 }
                 Phase::Wait { until } => {
                     let until = *until;
                     if now < until && self.is_awaited() {
                         return Step::Wait(until);
                     }
-                    self.plan();
-                }
-                Phase::Repair(runs) => {
-                    let Some(run) = runs.front_mut() else {
-                        self.phase = Phase::Poll;
-                        continue;
-                    };
-                    let block = run.block;
-                    match run.indexes.next() {
-                        Some(index) => return Step::Send(ShardId { block, index }),
-                        None => runs.pop_front(),
-                    };
+                    self.end_round();
                 }
                 Phase::Over => return Step::Over,
             }
@@ -198,9 +196,13 @@ impl GroupSender {
         if round != self.round || member.lacks.is_some() {
             return Ok(());
         }
+        let was_not_asked = |lack: &&Lack| !self.polled.contains(&lack.block);
+        if let Some(lack) = lacks.iter().find(was_not_asked) {
+            return Err(InvalidReport(*lack));
+        }
         let lost: u64 = lacks.iter().map(|lack| u64::from(lack.shards)).sum();
-        if self.repairs == 0 && polled > 0 {
-            member.loss = (lost as f64 / polled as f64).min(MAX_LOSS);
+        if self.is_fresh && polled > 0 {
+            member.loss = lost as f64 / polled as f64;
         }
         member.lacks = Some(lacks);
         Ok(())
@@ -220,14 +222,26 @@ impl GroupSender {
         Ok(())
     }
 
-    /// The next data shard, or a poll after so many of them. `None` at the end.
+    /// The next parity shard to send, if any.
+    fn next_parity(&mut self) -> Option<ShardId> {
+        loop {
+            let run = self.runs.front_mut()?;
+            let block = run.block;
+            if let Some(index) = run.indexes.next() {
+                return Some(ShardId { block, index });
+            }
+            self.runs.pop_front();
+        }
+    }
+
+    /// The next data shard, or a poll. `None` if parity comes first, and at the end.
     fn next_in_pass(&mut self, now: Instant) -> Option<Step> {
-        let Phase::Pass {
-            next,
-            since_poll,
-            polled,
-        } = &mut self.phase
-        else {
+        if self.reports_due && (self.is_late(now) || !self.is_awaited()) {
+            self.plan();
+            return None;
+        }
+        let is_poll_due = self.is_poll_due(now);
+        let Phase::Pass(next) = &mut self.phase else {
             return None;
         };
         if next.index == self.layout.data_shards(next.block) {
@@ -235,10 +249,8 @@ impl GroupSender {
                 block: next.block + 1,
                 index: 0,
             };
-            if *since_poll >= POLL_AFTER_SHARDS && next.block < self.layout.blocks() {
-                let blocks = *polled..next.block;
-                (*since_poll, *polled) = (0, next.block);
-                self.rate.follow(self.members.values());
+            if is_poll_due && next.block < self.layout.blocks() {
+                let blocks = self.asked..next.block;
                 return Some(self.poll(now, blocks));
             }
         }
@@ -248,14 +260,48 @@ impl GroupSender {
         }
         let id = *next;
         next.index += 1;
-        *since_poll += 1;
         Some(Step::Send(id))
     }
 
+    /// Asks for the last blocks first, whose reports tell the loss; then for all.
+    fn poll_after_pass(&mut self, now: Instant) -> Step {
+        let blocks = self.layout.blocks();
+        let fresh = self.asked..blocks;
+        match fresh.is_empty() {
+            true => self.poll(now, 0..blocks),
+            false => self.poll(now, fresh),
+        }
+    }
+
+    /// Plans what follows the reports of a round after the pass.
+    fn end_round(&mut self) {
+        self.repairs += 1;
+        if self.repairs <= MAX_REPAIRS {
+            self.plan();
+        }
+        let was_for_all = self.polled == (0..self.layout.blocks());
+        let has_more = !self.runs.is_empty() || !was_for_all;
+        self.phase = match has_more && self.repairs <= MAX_REPAIRS {
+            true => Phase::Poll,
+            false => Phase::Over,
+        };
+    }
+
+    fn is_late(&self, now: Instant) -> bool {
+        self.polled_at
+            .is_some_and(|polled_at| now >= polled_at + MAX_ANSWER_TIME)
+    }
+
+    /// Whether to ask again in the pass: the more members, the more rarely, since their
+    /// answers take what is left of the network.
+    fn is_poll_due(&mut self, now: Instant) -> bool {
+        let members = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        let every = POLL_EVERY * (members / MANY_MEMBERS).max(1);
+        now >= *self.polled_at.get_or_insert(now) + every
+    }
+
     fn poll(&mut self, now: Instant, blocks: Range<u32>) -> Step {
-        let had_time = self
-            .polled_at
-            .is_some_and(|polled_at| now >= polled_at + MAX_ANSWER_TIME);
+        let had_time = self.is_late(now);
         for member in self.members.values_mut() {
             let answered = member.lacks.take().is_some();
             member.silent = !answered && (member.silent || had_time && member.was_polled);
@@ -263,6 +309,9 @@ impl GroupSender {
         }
         self.polled_at = Some(now);
         self.round += 1;
+        self.is_fresh = blocks.start >= self.asked;
+        self.reports_due = true;
+        self.asked = self.asked.max(blocks.end);
         self.polled = blocks.clone();
         Step::Poll {
             round: self.round,
@@ -287,34 +336,34 @@ impl GroupSender {
             .any(|member| member.lacks.is_none() && !member.silent && !member.handed_over)
     }
 
-    /// Plans the next repairs from the newest reports.
+    /// Plans repairs, and the rate, from the newest reports.
     fn plan(&mut self) {
-        self.repairs += 1;
-        let runs = match self.repairs {
-            repair if repair > MAX_REPAIRS => VecDeque::new(),
-            _ => self.runs(),
-        };
-        for run in &runs {
-            let block = run.block as usize;
-            let data = self.layout.data_shards(run.block);
-            self.parity_sent[block] = run.indexes.end - data;
+        self.reports_due = false;
+        if self.is_fresh {
+            let answered = |member: &&Member| member.lacks.is_some();
+            let losses = self.members.values().filter(answered);
+            self.rate.follow(losses.map(|member| member.loss).collect());
         }
-        self.phase = match runs.is_empty() {
-            true => Phase::Over,
-            false => Phase::Repair(runs),
-        };
+        let runs = self.runs();
+        for run in &runs {
+            let data = self.layout.data_shards(run.block);
+            self.parity_sent[run.block as usize] = run.indexes.end - data;
+        }
+        self.runs = runs;
     }
 
     fn runs(&mut self) -> VecDeque<Run> {
+        let is_pass = matches!(self.phase, Phase::Pass(_));
+        let mut left_out = BTreeSet::new();
         let worst = loop {
-            let worst = self.worst();
-            match self.spoiler(&worst) {
-                Some(id) => {
-                    if let Some(member) = self.members.get_mut(&id) {
-                        member.handed_over = true;
-                    }
-                }
-                None => break worst,
+            let worst = self.worst(&left_out);
+            let Some(id) = self.spoiler(&worst) else {
+                break worst;
+            };
+            left_out.insert(id);
+            // After the pass it may still be that others lack nothing.
+            if let Some(member) = self.members.get_mut(&id) {
+                member.handed_over = !is_pass;
             }
         };
         self.charge(&worst);
@@ -335,12 +384,12 @@ impl GroupSender {
     }
 
     /// The two largest lacks of each block that parity can still repair.
-    fn worst(&self) -> BTreeMap<u32, Worst> {
+    fn worst(&self, left_out: &BTreeSet<MemberId>) -> BTreeMap<u32, Worst> {
         let mut worst: BTreeMap<u32, Worst> = BTreeMap::new();
         let in_group = self
             .members
             .iter()
-            .filter(|(_, member)| !member.handed_over);
+            .filter(|(id, member)| !member.handed_over && !left_out.contains(id));
         for (&id, member) in in_group {
             for lack in member.lacks.iter().flatten() {
                 if lack.shards > self.parity_left(lack.block) {
@@ -367,10 +416,11 @@ impl GroupSender {
 
     /// The member that would receive more than its share of the time of others.
     fn spoiler(&self, worst: &BTreeMap<u32, Worst>) -> Option<MemberId> {
-        let lacking = |member: &&Member| {
-            !member.handed_over && member.lacks.as_ref().is_some_and(|lacks| !lacks.is_empty())
-        };
-        if self.members.values().filter(lacking).count() < 2 {
+        let is_pass = matches!(self.phase, Phase::Pass(_));
+        let lacks = |member: &Member| member.lacks.as_ref().is_some_and(|lacks| !lacks.is_empty());
+        // While data is sent, all the others wait.
+        let waits = |member: &&Member| !member.handed_over && (is_pass || lacks(member));
+        if self.members.values().filter(waits).count() < 2 {
             return None;
         }
         let limit = (self.shards() / SOLO_DIVISOR).max(MIN_SOLO_SHARDS);
@@ -416,7 +466,7 @@ impl Worst {
 /// fraction: the mean, and one and a half standard deviations more, so that a
 /// further round is rare.
 fn parity_for(lacking: u16, loss: f64) -> u16 {
-    let lacking = f64::from(lacking);
+    let (lacking, loss) = (f64::from(lacking), loss.min(MAX_LOSS));
     let shards = (lacking + 1.5 * (lacking * loss).sqrt()) / (1.0 - loss);
     // At most four times a block's shards, and positive: the cast is exact.
     #[allow(
@@ -428,48 +478,14 @@ fn parity_for(lacking: u16, loss: f64) -> u16 {
     u16::try_from(shards).unwrap_or(u16::MAX)
 }
 
-/// Follows what most members lose.
-#[derive(Debug)]
-struct Rate {
-    percent: u32,
-}
-
-impl Default for Rate {
-    fn default() -> Self {
-        Self { percent: 100 }
-    }
-}
-
-impl Rate {
-    /// The median counts, so that no single member decides.
-    fn follow<'a>(&mut self, members: impl Iterator<Item = &'a Member>) {
-        let mut losses: Vec<f64> = members
-            .filter(|member| member.lacks.is_some())
-            .map(|member| member.loss)
-            .collect();
-        if losses.is_empty() {
-            return;
-        }
-        losses.sort_by(f64::total_cmp);
-        let median = losses[(losses.len() - 1) / 2];
-        if median > SLOWER_ABOVE_LOSS {
-            self.percent = (self.percent * 3 / 4).max(MIN_RATE_PERCENT);
-        } else if median < FASTER_BELOW_LOSS {
-            self.percent = (self.percent + 10).min(100);
-        }
-    }
-}
-
 /// Members answer within a few milliseconds; one that is stopped delays the
 /// others once by so much.
 const MAX_ANSWER_TIME: Duration = Duration::from_millis(200);
-/// About once a second at 100 Mbit/s.
-const POLL_AFTER_SHARDS: u32 = 8_192;
+/// While the data is sent, at the end of a block.
+const POLL_EVERY: Duration = Duration::from_secs(1);
+const MANY_MEMBERS: u32 = 32;
 const MAX_REPAIRS: u32 = 12;
 /// The share of all shards that may be sent for one member alone: 1/32.
 const SOLO_DIVISOR: u64 = 32;
 const MIN_SOLO_SHARDS: u64 = 32;
 const MAX_LOSS: f64 = 0.5;
-const SLOWER_ABOVE_LOSS: f64 = 0.15;
-const FASTER_BELOW_LOSS: f64 = 0.08;
-const MIN_RATE_PERCENT: u32 = 5;

@@ -60,6 +60,8 @@ struct Node {
     data: Link<Packet>,
     down: Wire<Down>,
     up: Wire<Request>,
+    /// Blocks that were asked for last.
+    polled: Range<u32>,
     /// Blocks of which a forged shard was kept.
     poisoned: BTreeSet<u32>,
     whole_at: Option<Instant>,
@@ -72,6 +74,8 @@ struct World {
     now: Instant,
     sender: GroupSender,
     shards_per_tick: u32,
+    /// Shards that the rate allows now.
+    credit: f64,
     counter: u64,
     next_id: u64,
     nodes: Vec<Node>,
@@ -95,6 +99,7 @@ impl World {
             now,
             sender: GroupSender::new(layout),
             shards_per_tick: 10,
+            credit: 0.0,
             counter: 0,
             next_id: 0,
             nodes: Vec::new(),
@@ -121,6 +126,7 @@ impl World {
             data,
             down: Wire(VecDeque::new()),
             up: Wire(VecDeque::new()),
+            polled: 0..0,
             poisoned: BTreeSet::new(),
             whole_at: None,
             fetched: 0,
@@ -190,11 +196,11 @@ impl World {
     }
 
     fn send(&mut self) {
-        let mut left = self.shards_per_tick;
-        while left > 0 && !self.over {
+        self.credit += f64::from(self.shards_per_tick) * self.sender.rate_share();
+        while self.credit >= 1.0 && !self.over {
             match self.sender.next(self.now) {
                 Step::Send(id) => {
-                    left -= 1;
+                    self.credit -= 1.0;
                     self.sent += 1;
                     self.multicast(id, false);
                 }
@@ -212,7 +218,10 @@ impl World {
                         );
                     }
                 }
-                Step::Wait(_) => break,
+                Step::Wait(_) => {
+                    self.credit = 0.0;
+                    break;
+                }
                 Step::Over => {
                     self.over = true;
                     for node in &mut self.nodes {
@@ -314,6 +323,7 @@ impl Node {
                     newest,
                 } => {
                     let delay = Duration::from_millis(delay);
+                    self.polled = blocks.clone();
                     receiver.on_poll(now, round, blocks, newest, delay);
                 }
                 Down::Over => receiver.on_over(),
@@ -349,12 +359,16 @@ impl Node {
         };
         while let Some(mut request) = receiver.poll_request(now) {
             if let Request::Report { lacks, .. } = &mut request {
-                let blocks = 0..layout.blocks();
+                let shards_of = |block| layout.data_shards(block);
                 match self.behaviour {
                     Behaviour::Correct => {}
                     Behaviour::Mute => continue,
                     Behaviour::Lies(shards) => {
-                        *lacks = blocks.map(|block| Lack { block, shards }).collect();
+                        let lack = |block| Lack {
+                            block,
+                            shards: shards.min(shards_of(block)),
+                        };
+                        *lacks = self.polled.clone().map(lack).collect();
                     }
                     Behaviour::Invalid => {
                         *lacks = vec![
@@ -476,11 +490,11 @@ fn repairs_for_a_hundred_cost_hardly_more_than_for_eight() {
 }
 
 /// How long eight receivers took, of which seven are as usual.
-fn took(change: impl FnOnce(&mut World)) -> Duration {
+fn took(loss: f64, change: impl FnOnce(&mut World)) -> Duration {
     let mut world = World::new(long(), 3);
     world.shards_per_tick = 1;
     for _ in 0..7 {
-        world.add(lossy(0.03), Behaviour::Correct);
+        world.add(lossy(loss), Behaviour::Correct);
     }
     change(&mut world);
     world.run();
@@ -489,12 +503,19 @@ fn took(change: impl FnOnce(&mut World)) -> Duration {
 }
 
 #[track_caller]
-fn check_delay(change: impl FnOnce(&mut World)) {
-    let alone = took(|_| {});
-    let delayed = took(change);
+fn check_delay(change: impl Fn(&mut World)) {
+    for loss in [0.03, 0.0] {
+        check_delay_at(loss, &change);
+    }
+}
+
+#[track_caller]
+fn check_delay_at(loss: f64, change: impl FnOnce(&mut World)) {
+    let alone = took(loss, |_| {});
+    let delayed = took(loss, change);
     assert!(
         delayed.as_secs_f64() <= 1.05 * alone.as_secs_f64(),
-        "{delayed:?} instead of {alone:?}"
+        "{delayed:?} instead of {alone:?}, {loss} lost"
     );
 }
 
@@ -551,6 +572,42 @@ fn one_that_hears_nothing_is_served_before_the_end() {
         "{deaf:?}"
     );
     assert_eq!(world.nodes[1].fetched, 20 * 256);
+}
+
+/// 400 blocks, ten seconds at ten shards a tick, over links of their own that carry so
+/// many and lose some. Returns what was fetched, and the last rate.
+fn feedback(carries: u64, loss: f64) -> (u64, f64) {
+    let layout = Layout::with(64 * 256 * 400, 64, 256, 64).unwrap();
+    let mut world = World::new(layout, 3);
+    let packet = size_of::<Packet>();
+    let link = LinkConfig::default()
+        .loss(LossModel::independent(loss))
+        .rate(carries * 1_000 * packet as u64)
+        .queue_bytes(50 * packet);
+    for _ in 0..3 {
+        world.add(link.clone(), Behaviour::Correct);
+    }
+    // One that is far worse than the others does not count.
+    let bad = LinkConfig::default().loss(LossModel::independent(0.45));
+    world.add(bad, Behaviour::Correct);
+    world.run();
+    let fetched: u64 = world.nodes.iter().take(3).map(|node| node.fetched).sum();
+    (fetched / 3, world.sender.rate_share())
+}
+
+#[test]
+fn what_the_network_cannot_carry_is_sent_more_slowly() {
+    let (fetched, share) = feedback(4, 0.01);
+    assert!((0.3..0.6).contains(&share), "{share}");
+    // Most of it in the first second, before anything is known.
+    assert!(fetched < 102_400 / 5, "{fetched}");
+}
+
+#[test]
+fn loss_that_does_not_depend_on_the_rate_does_not_lower_it() {
+    let (fetched, share) = feedback(20, 0.18);
+    assert!(share > 0.99, "{share}");
+    assert!(fetched < 102_400 / 50, "{fetched}");
 }
 
 #[test]

@@ -19,13 +19,14 @@ use tokio::{
 
 use super::{
     GroupError, GroupEvent, GroupOffer, GroupSendConfig, GroupSummary, JoinConfig, JoinedGroup,
-    Lack, MemberOutcome, OnGroupEvent, ShardId, ToMember, ToSender, Welcome, frames, join,
+    Lack, MemberOutcome, NewMember, OnGroupEvent, ShardId, ToMember, ToSender, Welcome, frames,
+    join,
 };
 use crate::{Destination, FileSet, Offer, OnConflict, ReceiveConfig, Summary, receive};
 
 /// A sender that waits for `start`, and for members.
 struct Sender {
-    admit: Option<mpsc::Sender<(DuplexStream, String)>>,
+    admit: Option<mpsc::Sender<NewMember<DuplexStream>>>,
     start: Option<oneshot::Sender<()>>,
     over: Arc<Notify>,
     /// Told when a member has accepted.
@@ -65,7 +66,7 @@ impl Sender {
     async fn admit(&self, label: &str) -> DuplexStream {
         let (near, far) = duplex(1 << 16);
         let admit = self.admit.as_ref().unwrap();
-        admit.send((near, label.to_owned())).await.unwrap();
+        admit.send(NewMember::new(near, label)).await.unwrap();
         far
     }
 
@@ -194,14 +195,18 @@ async fn every_member_gets_the_files_and_one_that_comes_late_fetches_them() {
     assert!(summary.fetched_bytes >= 11_000_000, "{summary:?}");
 }
 
+fn encoded(said: &[ToSender]) -> Vec<u8> {
+    let mut frames = Vec::new();
+    said.iter().for_each(|message| message.encode(&mut frames));
+    frames
+}
+
 /// What a member that breaks the protocol is told to have done.
-async fn misbehave(said: Vec<ToSender>) -> MemberOutcome {
+async fn misbehave(frames: &[u8]) -> MemberOutcome {
     let offered = files();
     let mut sender = Sender::offering(offered.path());
     let mut stream = sender.admit("liar").await;
-    for message in said {
-        frames::write(&mut stream, &message).await.unwrap();
-    }
+    frames::write_bytes(&mut stream, frames).await.unwrap();
     let (mut reading, _writing) = tokio::io::split(stream);
     let drain = tokio::spawn(async move {
         while frames::read::<ToMember>(&mut reading, ToMember::MAX_BYTES)
@@ -258,7 +263,30 @@ async fn members_that_break_the_protocol_are_given_up() {
             "it asked for more before it had an answer",
         ),
     ] {
-        assert_eq!(misbehave(said).await, MemberOutcome::Failed(why.to_owned()));
+        let outcome = misbehave(&encoded(&said)).await;
+        assert_eq!(outcome, MemberOutcome::Failed(why.to_owned()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_cannot_speak_as_the_sender_does() {
+    let poll = ToMember::Poll {
+        round: 1,
+        blocks: 0..1,
+        newest: 0,
+    };
+    let first = ShardId { block: 0, index: 0 };
+    let bytes = vec![0; 1_444];
+    for (message, kind) in [
+        (poll, 3),
+        (ToMember::Over, 4),
+        (ToMember::Shards { first, bytes }, 5),
+        (ToMember::Finished, 8),
+    ] {
+        let mut frames = encoded(&[ToSender::Hello("liar".into()), ToSender::Ready]);
+        message.encode(&mut frames);
+        let why = format!("message of kind {kind} makes no sense");
+        assert_eq!(misbehave(&frames).await, MemberOutcome::Failed(why));
     }
 }
 

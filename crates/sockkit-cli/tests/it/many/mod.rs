@@ -13,7 +13,10 @@ use sockkit::testing::{
 };
 use tempfile::TempDir;
 
-use crate::{sockkit, sockkit_in};
+use crate::{command, sockkit_in};
+
+mod dishonest;
+mod troubles;
 
 /// A sender at host 0, and receivers at the others.
 struct Class {
@@ -51,9 +54,10 @@ impl Class {
         film
     }
 
-    /// Starts the sender; also returns the line that is to be typed elsewhere.
-    fn send(&self, more: &[&str]) -> (Program, String) {
-        let members = self.receivers.to_string();
+    /// Starts the sender, which begins with so many members; also returns the line that
+    /// is to be typed elsewhere.
+    fn send_to(&self, members: u8, more: &[&str]) -> (Program, String) {
+        let members = members.to_string();
         let fixed = ["send", "film", "--many", "--listen", "0.0.0.0:0"];
         let security = ["--once", "--no-announce", "--members", &members];
         let arguments = [&fixed[..], &security, more].concat();
@@ -62,15 +66,24 @@ impl Class {
         (sender, line)
     }
 
+    /// The same, for all receivers.
+    fn send(&self, more: &[&str]) -> (Program, String) {
+        self.send_to(self.receivers, more)
+    }
+
     fn folder_of(&self, host: u8) -> PathBuf {
         self.folder.path().join(format!("in{host}"))
     }
 
+    /// Starts a receiver, with the key of that host.
     fn receive(&self, host: u8, line: &str) -> Program {
         let into = self.folder_of(host);
-        let more = ["--yes", "--once", "--into", into.to_str().unwrap()];
+        let more = ["--yes", "--into", into.to_str().unwrap()];
         let words: Vec<_> = line.split(' ').skip(1).chain(more).collect();
-        self.lab.host(host).run(|| sockkit(&words))
+        let state = self.folder.path().join(format!("state{host}"));
+        let mut command = command();
+        command.env("XDG_STATE_HOME", state).args(&words);
+        self.lab.host(host).run(|| Program::start(&mut command))
     }
 
     fn has_film(&self, host: u8, film: &Path) -> bool {
