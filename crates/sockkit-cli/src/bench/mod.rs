@@ -2,6 +2,8 @@
 
 use clap::{Parser, Subcommand};
 
+mod loss;
+mod many;
 mod networks;
 mod pair;
 mod udp;
@@ -15,12 +17,14 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    Many(many::Args),
     Networks(networks::Args),
     Udp(udp::Args),
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     match args.what {
+        What::Many(args) => many::run(args).await,
         What::Networks(args) => networks::run(args).await,
         What::Udp(args) => udp::run(args).await,
     }

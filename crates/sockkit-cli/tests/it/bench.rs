@@ -1,4 +1,4 @@
-//! `sockkit bench networks`: two links of its table, briefly.
+//! `sockkit bench`: cells of its tables, briefly.
 
 use sockkit::testing::needs::{Need, met};
 
@@ -41,5 +41,36 @@ fn a_link_that_is_none_is_refused() {
         ("5/2000", "1,000 ms"),
     ] {
         fails(&["bench", "networks", "--only", link], &[link, says]);
+    }
+}
+
+#[test]
+fn two_groups_of_the_table_are_measured() {
+    let programs = ["ip", "nft", "ethtool"].map(Need::Program);
+    let needs = [&[Need::Linux, Need::Root][..], &programs].concat();
+    if !met("bench many", &needs) {
+        return;
+    }
+    let briefly = ["--alone", "--size", "4", "--rate", "50"];
+    let groups = ["--only", "3/5", "--only", "2/bursts"];
+    let end = sockkit(&[&["bench", "many"][..], &groups, &briefly].concat()).end();
+    assert!(end.status.success(), "{end:?}");
+    for group in [
+        "| 3 | 5 % | sockkit |",
+        "| 2 | 5 % in bursts of 4 | sockkit |",
+    ] {
+        let row = end.lines.iter().find_map(|line| line.strip_prefix(group));
+        let row = row.unwrap_or_else(|| panic!("{group}: {end:?}"));
+        let cells: Vec<_> = row.trim_matches([' ', '|']).split(" | ").collect();
+        assert_eq!(cells.len(), 6, "{row}");
+        let sent: f64 = cells[0].parse().unwrap();
+        assert!((1.04..1.6).contains(&sent), "{row}");
+    }
+}
+
+#[test]
+fn a_group_that_is_none_is_refused() {
+    for (group, says) in [("8", "8/5"), ("8/51", "50 per cent"), ("0/5", "1 to 200")] {
+        fails(&["bench", "many", "--only", group], &[group, says]);
     }
 }

@@ -11,10 +11,10 @@ use clap::Parser;
 use sockkit::testing::{
     lab::{Lab, Relay},
     needs::{Need, met},
-    sim::{LinkConfig, LossModel},
+    sim::LinkConfig,
 };
 
-use crate::say::say;
+use crate::{bench::loss::Loss, say::say};
 
 mod goodput;
 mod pictures;
@@ -138,12 +138,6 @@ struct Cell {
     round_trip: Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Loss {
-    Single { percent: f64 },
-    Bursts,
-}
-
 impl Cell {
     fn all() -> Vec<Self> {
         let single = [0.0, 1.0, 5.0, 20.0].map(|percent| Loss::Single { percent });
@@ -195,16 +189,7 @@ impl FromStr for Cell {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const WANTED: &str = "LOSS/RTT, such as 5/20 or bursts/100";
         let (loss, round_trip) = text.split_once('/').ok_or(WANTED)?;
-        let loss = match loss {
-            "bursts" => Loss::Bursts,
-            percent => {
-                let percent: f64 = percent.parse().map_err(|_| WANTED)?;
-                if !(0.0..=50.0).contains(&percent) {
-                    return Err("0 to 50 per cent");
-                }
-                Loss::Single { percent }
-            }
-        };
+        let loss = loss.parse()?;
         let millis: u16 = round_trip.parse().map_err(|_| WANTED)?;
         if millis > 1_000 {
             return Err("a round trip of 1,000 ms at most");
@@ -213,31 +198,6 @@ impl FromStr for Cell {
             loss,
             round_trip: Duration::from_millis(millis.into()),
         })
-    }
-}
-
-impl Loss {
-    fn share(self) -> f64 {
-        match self {
-            Self::Single { percent } => percent / 100.0,
-            Self::Bursts => BURSTS_SHARE,
-        }
-    }
-
-    fn model(self) -> LossModel {
-        match self {
-            Self::Single { percent } => LossModel::independent(percent / 100.0),
-            Self::Bursts => LossModel::bursts(BURSTS_SHARE, BURST_PACKETS),
-        }
-    }
-}
-
-impl std::fmt::Display for Loss {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Single { percent } => write!(f, "{percent} %"),
-            Self::Bursts => write!(f, "5 % in bursts of 4"),
-        }
     }
 }
 
@@ -277,9 +237,6 @@ const LINK_BYTES_PER_MS: usize = 12_617;
 
 /// Eight milliseconds of the link: what home routers have at least.
 const LEAST_QUEUE_BYTES: usize = 100_000;
-
-const BURSTS_SHARE: f64 = 0.05;
-const BURST_PACKETS: f64 = 4.0;
 
 #[cfg(test)]
 mod tests {
