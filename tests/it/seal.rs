@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     process::{Command, Stdio},
     thread,
+    time::Instant,
 };
 
 use sockkit::{
@@ -101,16 +102,19 @@ fn what_a_second_implementation_seals_is_opened_here() {
     });
     let answers = oracle(lines);
     let mut answers = answers.lines().map(unhex);
-    let from = SocketAddr::from(([10, 0, 0, 1], 5_006));
+    let (now, from) = (Instant::now(), SocketAddr::from(([10, 0, 0, 1], 5_006)));
     for mut opener in openers {
         for _ in positions {
             let mut sealed = answers.next().unwrap();
             assert_eq!(
-                opener.open(from, &sealed).unwrap().datagram,
+                opener.open(now, from, &sealed).unwrap().datagram,
                 plain.as_bytes()
             );
             *sealed.last_mut().unwrap() ^= 1;
-            assert_eq!(opener.open(from, &sealed).unwrap_err(), OpenError::NotNew);
+            assert_eq!(
+                opener.open(now, from, &sealed).unwrap_err(),
+                OpenError::NotNew
+            );
         }
     }
 }
@@ -128,7 +132,7 @@ fn the_described_example_is_opened() {
         let datagram = unhex(&format!("{start}{rest}").replace(' ', ""));
         let mut opener = Opener::new(Key::new(&secret), Direction::FromSender);
         let opened = opener
-            .open(([10, 0, 0, 1], 5_006).into(), &datagram)
+            .open(Instant::now(), ([10, 0, 0, 1], 5_006).into(), &datagram)
             .unwrap();
         assert_eq!(opened.datagram[..24], datagram[..24]);
         assert_eq!(opened.datagram[24..28], [0x28, 0x0c, 0x06, 0x9e]);

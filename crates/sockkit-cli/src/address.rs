@@ -18,7 +18,10 @@ pub(crate) const PICTURES: AddressDefaults =
 
 /// Where `cam` listens for viewers.
 pub(crate) const CONNECTED: AddressDefaults =
-    AddressDefaults::new(&[Scheme::Tcp, Scheme::Quic], PICTURES_PORT);
+    AddressDefaults::new(&[Scheme::Tcp, Scheme::Quic, Scheme::Udp], PICTURES_PORT);
+
+/// Where `view` receives what cameras send to it.
+pub(crate) const RECEIVED: AddressDefaults = AddressDefaults::new(&[Scheme::Udp], PICTURES_PORT);
 
 /// The page of the browser viewer.
 pub(crate) const WEB: AddressDefaults = AddressDefaults::new(&[Scheme::Tcp], WEB_PORT);

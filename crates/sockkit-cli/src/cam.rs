@@ -15,6 +15,7 @@ use sockkit::{
     shard::Parity,
     sink::web::WebStream,
     source::{Source, SourceConfig, SourceSpec, camera},
+    stream::ConnectionState,
 };
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -23,6 +24,7 @@ use crate::{
     interrupt, key,
     outgoing::{Outgoing, Wishes},
     progress,
+    remote::Remote,
     say::{note, say},
     secure::{self, Purpose, Secure},
     web::Web,
@@ -33,8 +35,8 @@ use crate::{
 ///
 /// Without --to and --web it listens, and shows a code for any number of viewers, and the command
 /// that they type. Machines that this one is paired with, and that may watch, need no
-/// code. Both sides encrypt and authenticate each other. Pictures to udp:// are sealed
-/// with --key.
+/// code. Both sides encrypt and authenticate each other; over udp:// by a TCP connection to
+/// the same port number. What goes to a group is sealed with --key.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// camera (or camera:1 …), pattern, clip (the bundled one), or a file
@@ -49,12 +51,12 @@ pub(crate) struct Args {
     /// JPEG quality of pictures that are compressed here, 1 to 100
     #[arg(long, value_name = "N", default_value_t = jpeg::DEFAULT_QUALITY, value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: u8,
-    /// udp://HOST:PORT of a viewer or a group, or an address to --listen at;
-    /// may be repeated
+    /// udp://HOST:PORT of a viewer that runs `sockkit view --listen udp://`, or of a
+    /// group, or an address to --listen at; may be repeated
     #[arg(long, value_name = "ADDRESS", value_parser = pictures)]
     to: Vec<Address>,
-    /// Local tcp://ADDR:PORT or quic://ADDR:PORT to listen at, for any number
-    /// of viewers; may be repeated [default: without --to and --web, every local
+    /// Local tcp://ADDR:PORT, quic://ADDR:PORT or udp://ADDR:PORT to listen at, for any
+    /// number of viewers; may be repeated [default: without --to and --web, every local
     /// address, port 5006]
     #[arg(long, value_name = "ADDRESS", value_parser = listening)]
     listen: Vec<Address>,
@@ -71,8 +73,8 @@ pub(crate) struct Args {
     /// Parity in per cent of the data, for pictures of any size
     #[arg(long, value_name = "PERCENT", conflicts_with = "loss", value_parser = clap::value_parser!(u8).range(0..=100))]
     parity: Option<u8>,
-    /// Seal what goes to udp:// with this key, which viewers need too; made by
-    /// `sockkit key new`
+    /// Seal what goes --to udp:// with this key, which viewers need too, and connect to
+    /// none of them; made by `sockkit key new`
     #[arg(long, value_name = "FILE", conflicts_with = "plain")]
     key: Option<PathBuf>,
     /// Maximum number of connected viewers of one host [default: a quarter of
@@ -106,35 +108,55 @@ impl Args {
     }
 
     /// All addresses to send to and to listen at.
-    fn addresses(&self) -> Result<Vec<Address>, AddressError> {
-        let given = [&self.to[..], &self.listen].concat();
-        match given.is_empty() && !self.web.is_wanted() {
-            true => Ok(vec![listening("")?]),
-            false => Ok(given),
+    fn addresses(&self) -> Result<Addresses, AddressError> {
+        let is_udp = |at: &Address| at.scheme() == Scheme::Udp;
+        let (to, mut at): (Vec<_>, Vec<_>) = self.to.iter().cloned().partition(is_udp);
+        at.extend(self.listen.iter().cloned());
+        if to.is_empty() && at.is_empty() && !self.web.is_wanted() {
+            at.push(listening("")?);
         }
+        Ok(Addresses { to, at })
     }
 
-    /// What is listened at is authenticated, and what is sent to is sealed, unless the
-    /// user wants it plain.
-    async fn security(&self, addresses: &[Address]) -> anyhow::Result<Option<Secure>> {
-        if addresses.is_empty() && self.secure.is_asked_for() {
+    /// How viewers are authenticated: those that are listened for, and those that are
+    /// connected to. Others are sent to with --key, or with --plain.
+    async fn security(&self, addresses: &Addresses) -> anyhow::Result<Security> {
+        let Addresses { to, at } = addresses;
+        if to.is_empty() && at.is_empty() && self.secure.is_asked_for() {
             bail!(
                 "a browser has neither code nor key: add --listen :{PICTURES_PORT} for viewers \
                  that have, or leave out --code, --known, --allow and --once"
             );
         }
-        let is_sent_to = |at: &&Address| at.scheme() == Scheme::Udp;
-        let listens = addresses.iter().any(|at| !is_sent_to(&at));
-        if let Some(to) = addresses.iter().find(is_sent_to) {
-            if !listens {
-                self.secure.check_unused(to)?;
+        let (is_plain, has_key) = (self.secure.is_plain(), self.key.is_some());
+        if let Some(at) = at.iter().find(|at| at.scheme() == Scheme::Udp && is_plain) {
+            bail!(
+                "viewers get keys at {at}, so --plain does not listen there: name each viewer with \
+                 --to udp://HOST:{}",
+                at.port()
+            );
+        }
+        for group in to.iter().filter(|to| to.group().is_some()) {
+            self.secure.check_sealed(group, has_key)?;
+        }
+        if let (Some(to), true, true) = (to.first(), has_key, at.is_empty()) {
+            self.secure.check_unused(to)?;
+        }
+        let listens = match at.is_empty() {
+            true => None,
+            false => self.secure.listen(VIEWERS).await?,
+        };
+        let mut pushes = Vec::new();
+        if !is_plain && !has_key {
+            if self.secure.has_code() && (to.len() > 1 || !(to.is_empty() || at.is_empty())) {
+                bail!("one code is for one other side: start another `sockkit cam` for the others");
             }
-            self.secure.check_sealed(to, self.key.is_some())?;
+            for to in to {
+                let whom = Remote::Address(to.clone());
+                pushes.extend(self.secure.dial(PUSHED, &whom).await?);
+            }
         }
-        match listens {
-            true => self.secure.listen(VIEWERS).await,
-            false => Ok(None),
-        }
+        Ok(Security { listens, pushes })
     }
 
     /// `None` follows what receivers report.
@@ -147,6 +169,34 @@ impl Args {
             (None, Loss::Auto) => None,
         }
     }
+}
+
+/// Where pictures go.
+pub(crate) struct Addresses {
+    /// Hosts and groups that datagrams are sent to.
+    pub(crate) to: Vec<Address>,
+    /// Where viewers connect.
+    pub(crate) at: Vec<Address>,
+}
+
+impl Addresses {
+    fn is_empty(&self) -> bool {
+        self.to.is_empty() && self.at.is_empty()
+    }
+
+    fn all(&self) -> String {
+        let all = self.to.iter().chain(&self.at);
+        let all: Vec<_> = all.map(ToString::to_string).collect();
+        all.join(", ")
+    }
+}
+
+/// How viewers are authenticated.
+pub(crate) struct Security {
+    /// Those that connect.
+    pub(crate) listens: Option<Secure>,
+    /// Those that are connected to, one for each address.
+    pub(crate) pushes: Vec<Secure>,
 }
 
 /// What the link is taken to lose.
@@ -213,6 +263,17 @@ pub(crate) const VIEWERS: Purpose = Purpose {
     address: ToString::to_string,
 };
 
+/// What a connection that the camera makes to a viewer is for.
+pub(crate) const PUSHED: Purpose = Purpose {
+    right: Right::Show,
+    uses: Uses::Once,
+    announces: Role::Camera,
+    seeks: Role::Camera,
+    here: "sockkit cam --to",
+    there: "sockkit cam --to",
+    address: ToString::to_string,
+};
+
 /// Sends until the time is up or Ctrl-C is pressed.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     if args.list {
@@ -220,7 +281,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     }
     let key = args.key.as_deref().map(key::load).transpose()?;
     let addresses = args.addresses()?;
-    let secure = args.security(&addresses).await?;
+    let security = args.security(&addresses).await?;
     let mut source = Source::open(&args.source, args.source_config())
         .await
         .with_context(|| format!("cannot open the source {}", args.source))?;
@@ -233,13 +294,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         viewers_per_host: args.viewers_per_host,
         key,
         is_announced: !args.no_announce,
-        secure,
+        security,
     };
     let mut outgoing = Outgoing::bind(&addresses, wishes, &pictures).await?;
     let shown = WebStream::new("camera", pictures.clone());
     let viewer = args.web.serve([shown]).await?;
-    let datagrams = |to: &&Address| to.scheme() == Scheme::Udp;
-    for to in addresses.iter().filter(datagrams) {
+    for to in &addresses.to {
         say!("sending {} to {to}", args.source);
         if let Some(path) = &args.key {
             say!("there     {}", viewing(to, path));
@@ -270,7 +330,7 @@ async fn publish(
     source: &mut Source,
     camera: Publisher<Picture>,
     outgoing: &mut Outgoing,
-    addresses: &[Address],
+    addresses: &Addresses,
     limit: Duration,
 ) -> anyhow::Result<u64> {
     let mut published = 0_u64;
@@ -286,6 +346,9 @@ async fn publish(
             frame = source.next() => {
                 camera.publish(frame?);
                 published += 1;
+                for (to, state) in outgoing.link_events() {
+                    progress.suspend(|| tell(&to, state));
+                }
                 progress.set_message(one_line(outgoing));
                 progress.tick();
             }
@@ -307,8 +370,17 @@ async fn publish(
     Ok(published)
 }
 
+/// Prints the state of the connection to a viewer.
+fn tell(to: &Address, state: ConnectionState) {
+    match state {
+        ConnectionState::Up { .. } => say!("connected {to}"),
+        ConnectionState::Down { why } => note!("not connected to {to}: {why}; retrying"),
+        _ => {}
+    }
+}
+
 /// Prints what was sent, and what the viewers report.
-fn summarize(missed: u64, outgoing: &Outgoing, addresses: &[Address]) {
+fn summarize(missed: u64, outgoing: &Outgoing, addresses: &Addresses) {
     if missed > 0 {
         say!("missed  {} pictures of the source", missed);
     }
@@ -329,12 +401,11 @@ fn summarize(missed: u64, outgoing: &Outgoing, addresses: &[Address]) {
 }
 
 /// What to check if no viewer reports.
-fn unanswered(addresses: &[Address]) -> String {
-    let all: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+fn unanswered(addresses: &Addresses) -> String {
     format!(
         "no viewer has answered at {}: is `sockkit view` running there, and does a firewall \
          drop the packets?",
-        all.join(", ")
+        addresses.all()
     )
 }
 

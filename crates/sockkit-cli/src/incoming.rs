@@ -19,7 +19,7 @@ use crate::{
     key,
     link::{cannot_dial, say_plain},
     say::say,
-    secure::{Secure, say_peer},
+    secure::{Secure, Shown, say_peer},
 };
 
 /// Options besides the address.
@@ -32,17 +32,29 @@ pub(crate) struct Wishes {
 
 /// Binds the address or starts to dial it, and prints which.
 pub(crate) async fn open(at: &Address, wishes: Wishes) -> anyhow::Result<Receiver> {
-    if at.scheme() == Scheme::Udp {
+    let is_udp = at.scheme() == Scheme::Udp;
+    if is_udp && wishes.secure.is_none() {
         return bind(at, wishes).await;
     }
     if wishes.key.is_some() {
-        bail!("--key is for udp:// only: quic:// encrypts by itself");
+        match is_udp {
+            true => {
+                bail!("a camera that this side connects to hands over the key: leave out --key")
+            }
+            false => bail!("--key is for udp:// only: quic:// encrypts by itself"),
+        }
     }
     if wishes.interface.is_some() {
-        bail!("--interface is for udp:// only: {at} is dialled through its route");
+        bail!("--interface is for groups only: {at} is dialled through its route");
     }
     if wishes.from.is_some() {
-        bail!("--from is for udp:// only: {at} already names the sending host");
+        bail!("--from is for udp:// with --key or --plain: {at} already names the sending host");
+    }
+    if is_udp && at.is_unspecified() {
+        bail!(
+            "{at} names no camera: to receive what cameras send to this machine, type \
+             sockkit view --listen {at}"
+        );
     }
     // A wrong name is detected here; later it may be the network's fault.
     timeout(RESOLVE_WITHIN, at.resolve())
@@ -60,7 +72,32 @@ pub(crate) async fn open(at: &Address, wishes: Wishes) -> anyhow::Result<Receive
         say_plain(at.scheme());
     }
     say!("dialling  {at}");
-    Ok(Receiver::open(at, config).await?)
+    Ok(match is_udp {
+        true => Receiver::subscribe(at, &config)?,
+        false => Receiver::open(at, config).await?,
+    })
+}
+
+/// Listens for a camera that connects, and prints what to type there.
+pub(crate) async fn listen(
+    at: &Address,
+    wishes: Wishes,
+) -> anyhow::Result<(Receiver, Option<Shown>)> {
+    if wishes.interface.is_some() || wishes.from.is_some() {
+        bail!("--interface and --from are for udp:// with --key or --plain");
+    }
+    let secure = wishes.secure.context("a listener authenticates cameras")?;
+    if at.group().is_some() {
+        bail!("{at} is a group, and no camera connects to one: name it with --key FILE");
+    }
+    let (identity, trust) = secure.parts();
+    let config = ReceiverConfig::default().authenticate(identity, trust);
+    let listening = Receiver::listen(at, config).await;
+    let receiver = listening.map_err(|error| cannot_receive(at, error))?;
+    let bound = receiver.address();
+    say!("listening on {bound}");
+    let code = secure.show(&bound.clone(), None);
+    Ok((receiver, code))
 }
 
 async fn bind(at: &Address, wishes: Wishes) -> anyhow::Result<Receiver> {
@@ -103,8 +140,8 @@ fn cannot_receive(at: &Address, error: impl Into<anyhow::Error>) -> anyhow::Erro
     match is_own(at) {
         true => error,
         false => anyhow!(
-            "{error}; udp:// names an address of this machine: udp://:{port} receives at all \
-             of them, and tcp://{}:{port} connects to a camera there",
+            "{error}; here udp:// names an address of this machine: udp://:{port} receives at all \
+             of them. Without --plain and --key, udp://{}:{port} connects to a camera there",
             at.host()
         ),
     }

@@ -65,8 +65,11 @@ async fn dial(
 
 /// What happened, and what to check.
 pub(crate) fn cannot_dial(to: &Address, purpose: Purpose, error: DialError) -> anyhow::Error {
-    let is_quic = to.scheme() == Scheme::Quic;
+    let (is_quic, is_udp) = (to.scheme() == Scheme::Quic, to.scheme() == Scheme::Udp);
     let hint = match &error {
+        DialError::Refused(_) if is_udp => {
+            "is the other side listening at udp:// there, and without --plain and --key?"
+        }
         DialError::Refused(_) if is_quic => "is the other side listening, and on quic:// as well?",
         DialError::Refused(_) => "is the other side listening, and without quic://?",
         DialError::TimedOut { .. } if is_quic => {

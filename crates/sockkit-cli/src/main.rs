@@ -53,11 +53,10 @@ use crate::json::Object;
 
 /// Files and live video between machines on a local network
 ///
-/// Files, and pictures over tcp:// and quic://, are encrypted between machines that
-/// authenticate each other, by a code that one shows and the user of the other types, or
-/// by their keys from then on. Pictures over udp:// are sealed with --key: only machines
-/// that have the file can show or send them. --plain on both sides does without; use it on
-/// networks you trust.
+/// Files and pictures are encrypted between machines that authenticate each other, by a
+/// code that one shows and the user of the other types, or by their keys from then on.
+/// Pictures to a multicast group are sealed with --key: only machines that have the file
+/// can show or send them. --plain on both sides does without; use it on networks you trust.
 #[derive(Debug, Parser)]
 #[command(name = "sockkit", version)]
 struct Cli {

@@ -1,6 +1,6 @@
 //! All destinations of `cam`.
 
-use std::time::Duration;
+use std::{slice, time::Duration};
 
 use anyhow::bail;
 use indicatif::HumanBytes;
@@ -13,19 +13,19 @@ use sockkit::{
     },
     picture::Picture,
     shard::Parity,
-    stream::{Report, Sender, SenderConfig},
+    stream::{ConnectionState, Report, Sender, SenderConfig},
 };
 use tokio::time::timeout;
 
 use crate::{
     address::shown,
-    cam::VIEWERS,
+    cam::{Addresses, PUSHED, Security, VIEWERS},
     find::{self, Announced},
     incoming::is_own,
     json::Object,
-    link::say_plain,
+    link::{cannot_dial, say_plain},
     say,
-    secure::{self, Secure, Shown},
+    secure::{self, Secure, Shown, say_peer},
 };
 
 /// Settings besides the addresses.
@@ -38,19 +38,23 @@ pub(crate) struct Wishes<'a> {
     /// Whether a listener is announced on the network.
     pub(crate) is_announced: bool,
     /// Identities on connections.
-    pub(crate) secure: Option<Secure>,
+    pub(crate) security: Security,
 }
 
 impl Wishes<'_> {
     /// Rejects settings that would have no effect.
     fn check(&self, to: &[Address], at: &[Address]) -> anyhow::Result<()> {
         if self.key.is_some() && to.is_empty() {
-            bail!("--key seals what goes to udp://, and no --to address is one");
+            bail!(
+                "--key seals what goes --to udp://, and no --to address is one; viewers that connect \
+                 get a key of their own"
+            );
         }
         if self.interface.is_some() && !to.iter().any(|to| to.group().is_some()) {
             bail!("--interface is for groups, and no --to address is one");
         }
-        if self.parity.is_some() && to.is_empty() {
+        let is_udp = |at: &Address| at.scheme() == Scheme::Udp;
+        if self.parity.is_some() && to.is_empty() && !at.iter().any(is_udp) {
             bail!("--parity and --loss are for udp:// only; connections repair losses themselves");
         }
         if !self.is_announced && at.is_empty() {
@@ -72,25 +76,40 @@ impl Wishes<'_> {
             let datagrams = DatagramConfig::default().interface(interface.clone());
             config = config.datagrams(datagrams);
         }
-        if let Some(key) = &self.key {
-            config = config.sealed(key.clone());
-        }
         if let Some(viewers) = self.viewers_per_host {
             config = config.max_viewers_per_host(viewers.into());
         }
-        match &self.secure {
+        config
+    }
+
+    /// For addresses that are sent to without a connection.
+    fn config_alone(&self) -> SenderConfig {
+        match &self.key {
+            Some(key) => self.config().sealed(key.clone()),
+            None => self.config(),
+        }
+    }
+
+    /// For connections.
+    fn config_of(&self, secure: Option<&Secure>) -> SenderConfig {
+        match secure {
             Some(secure) => {
                 let (identity, trust) = secure.parts();
-                config.authenticate(identity, trust)
+                self.config().authenticate(identity, trust)
             }
-            None => config,
+            None => self.config(),
         }
     }
 }
 
-/// One socket for all datagrams, and a listener for each other address.
+/// One socket for all datagrams that go out without a connection, and a sender for each other
+/// address.
 pub(crate) struct Outgoing {
     senders: Vec<Sender>,
+    /// Where viewers connect, first of all.
+    listening: Option<Address>,
+    /// The last state of each connection to a viewer that was told.
+    told: Vec<Option<ConnectionState>>,
     announced: Option<Announced>,
     /// The code that viewers pair by.
     code: Option<Shown>,
@@ -99,53 +118,55 @@ pub(crate) struct Outgoing {
 impl Outgoing {
     /// Binds all of them, and prints their addresses.
     pub(crate) async fn bind(
-        addresses: &[Address],
+        addresses: &Addresses,
         wishes: Wishes<'_>,
         pictures: &Subscriber<Picture>,
     ) -> anyhow::Result<Self> {
-        let by_datagrams = |to: &Address| to.scheme() == Scheme::Udp;
-        let (to, at): (Vec<_>, Vec<_>) = addresses.iter().cloned().partition(by_datagrams);
-        wishes.check(&to, &at)?;
-        for to in &to {
+        let Addresses { to, at } = addresses;
+        wishes.check(to, at)?;
+        for to in to {
             check_destination(to, wishes.interface)?;
         }
         if let Some(at) = at.iter().find(|at| !is_own(at)) {
             let port = at.port();
             bail!(
                 "{at} is not an address of this machine, where viewers would connect: \
-                 --listen :{port} listens at all of them, and udp://{}:{port} sends there",
+                 --listen :{port} listens at all of them, and --to udp://{}:{port} sends there",
                 at.host()
             );
         }
-        let plain = (wishes.key.is_none() && wishes.secure.is_none())
-            .then(|| addresses.first().map(Address::scheme))
-            .flatten();
+        let pushes = &wishes.security.pushes;
         let mut senders = Vec::new();
-        if !to.is_empty() {
-            senders.push(Sender::open(&to, wishes.config(), pictures.clone()).await?);
+        if !to.is_empty() && pushes.is_empty() {
+            let config = wishes.config_alone();
+            if wishes.key.is_none() {
+                say_plain(Scheme::Udp);
+            }
+            senders.push(Sender::open(to, config, pictures.clone()).await?);
         }
+        for (to, secure) in to.iter().zip(pushes) {
+            senders.push(push(to, wishes.config_of(Some(secure)), pictures).await?);
+        }
+        let mut listening = None;
         for at in at {
-            let sender = Sender::open(&[at], wishes.config(), pictures.clone()).await?;
-            let address = shown(sender.address());
-            let event = Object::new("listening").text("address", &address);
-            say::result(&event, format_args!("listening on {address}"));
+            let sender = listen(at, &wishes, pictures).await?;
+            listening.get_or_insert_with(|| sender.address().clone());
             senders.push(sender);
         }
         let mut outgoing = Self {
+            told: vec![None; senders.len()],
             senders,
+            listening,
             announced: None,
             code: None,
         };
-        if let Some(scheme) = plain {
-            say_plain(scheme);
-        }
-        outgoing.announce(wishes.is_announced, wishes.secure);
+        outgoing.announce(wishes.is_announced, wishes.security.listens);
         Ok(outgoing)
     }
 
     /// Announces the listener, and prints what viewers type.
     fn announce(&mut self, is_announced: bool, secure: Option<Secure>) {
-        let Some(at) = self.listening().cloned() else {
+        let Some(at) = self.listening.clone() else {
             return;
         };
         if is_announced {
@@ -175,10 +196,17 @@ impl Outgoing {
         }
     }
 
-    /// Where viewers connect, if they do.
-    pub(crate) fn listening(&self) -> Option<&Address> {
-        let addresses = self.senders.iter().map(Sender::address);
-        addresses.into_iter().find(|at| at.scheme() != Scheme::Udp)
+    /// The states of connections to viewers that have changed.
+    pub(crate) fn link_events(&mut self) -> Vec<(Address, ConnectionState)> {
+        let mut events = Vec::new();
+        for (sender, told) in self.senders.iter().zip(&mut self.told) {
+            let state = sender.connection_state().and_then(|link| link.latest());
+            if let Some(state) = state.filter(|state| *told != Some(*state)) {
+                *told = Some(state);
+                events.push((sender.address().clone(), state));
+            }
+        }
+        events
     }
 
     /// Statistics, one line for each sender.
@@ -217,6 +245,40 @@ impl Outgoing {
     }
 }
 
+/// Listens for viewers, and prints where.
+async fn listen(
+    at: &Address,
+    wishes: &Wishes<'_>,
+    pictures: &Subscriber<Picture>,
+) -> anyhow::Result<Sender> {
+    let config = wishes.config_of(wishes.security.listens.as_ref());
+    let at = slice::from_ref(at);
+    let sender = match at[0].scheme() {
+        Scheme::Udp => Sender::listen(at, config, pictures.clone()).await?,
+        _ => Sender::open(at, config, pictures.clone()).await?,
+    };
+    let address = shown(sender.address());
+    let event = Object::new("listening").text("address", &address);
+    say::result(&event, format_args!("listening on {address}"));
+    if wishes.security.listens.is_none() {
+        say_plain(at[0].scheme());
+    }
+    Ok(sender)
+}
+
+/// Connects to a viewer, which must be there now; and from then on whenever that is lost.
+async fn push(
+    to: &Address,
+    config: SenderConfig,
+    pictures: &Subscriber<Picture>,
+) -> anyhow::Result<Sender> {
+    let authenticated = Sender::authenticate(to, &config).await;
+    if let Some(peer) = authenticated.map_err(|error| cannot_dial(to, PUSHED, error))? {
+        say_peer(&peer, &to.to_string());
+    }
+    Ok(Sender::push(to, config, pictures.clone())?)
+}
+
 /// Rejects a destination that no picture would reach.
 fn check_destination(to: &Address, interface: Option<&InterfaceSelector>) -> anyhow::Result<()> {
     if let Some(group) = to.group()
@@ -243,7 +305,8 @@ fn check_destination(to: &Address, interface: Option<&InterfaceSelector>) -> any
 fn one_line(sender: &Sender) -> String {
     let stats = sender.stats();
     let (pictures, bytes) = (stats.sent, HumanBytes(stats.bytes));
-    if sender.address().scheme() == Scheme::Udp {
+    let connects = sender.connection_state().is_none() && stats.connected > 0;
+    if sender.address().scheme() == Scheme::Udp && !connects {
         return format!(
             "{pictures} pictures, {bytes}; {} skipped, {} failed",
             stats.skipped, stats.failed

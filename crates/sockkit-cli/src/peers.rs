@@ -30,7 +30,7 @@ enum What {
         /// Its name, or the beginning of its key
         peer: String,
         /// give (files to this machine), take (files of this machine), watch (its
-        /// camera), with commas between; or none
+        /// camera), show (pictures in its `view --listen`), with commas between; or none
         rights: Rights,
     },
     /// Remove it from the list

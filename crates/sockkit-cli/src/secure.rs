@@ -228,25 +228,30 @@ impl Security {
         Ok((Identity::open(&folder)?.named(&name), trust, Some(store)))
     }
 
-    /// Refuses options that authenticate the peer of a connection, if there is only `at`,
-    /// which has none.
+    /// Whether neither side is authenticated.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// Refuses options that authenticate a peer, if `at` is sealed by a key from a file,
+    /// or plain: then no peer is connected to.
     pub(crate) fn check_unused(&self, at: &Address) -> anyhow::Result<()> {
         if self.is_asked_for() {
             bail!(
-                "{at} is for datagrams, which have no connection: --code, --known, --allow and \
-                 --once are for tcp:// and quic://; for udp:// use --key FILE (`sockkit key new`)"
+                "{at} has no connection with --key FILE: leave that out, and --code, --known, --allow and \
+                 --once authenticate the other side"
             );
         }
         Ok(())
     }
 
-    /// Checks that pictures at `at`, which is for datagrams, are sealed, or plain because
-    /// the user wants that.
+    /// Checks that pictures to or from the group `at` are sealed, or plain because the user
+    /// wants that.
     pub(crate) fn check_sealed(&self, at: &Address, is_sealed: bool) -> anyhow::Result<()> {
         if !self.plain && !is_sealed {
             bail!(
-                "{at} needs --key FILE, with a key that `sockkit key new` makes; or --plain, and \
-                 every host on the network can see and forge the pictures"
+                "the group {at} needs --key FILE, with a key that `sockkit key new` makes; or --plain, \
+                 and every host on the network can see and forge the pictures"
             );
         }
         Ok(())
@@ -255,6 +260,11 @@ impl Security {
     /// Whether the code is read from standard input.
     pub(crate) fn reads_input(&self) -> bool {
         self.code.as_deref() == Some("-")
+    }
+
+    /// Whether a code was given in an option.
+    pub(crate) fn has_code(&self) -> bool {
+        self.code.is_some() || self.code_file.is_some()
     }
 
     /// The code that was given in an option.
@@ -270,7 +280,7 @@ impl Security {
 
     /// The code to dial with, wherever it was given.
     async fn typed(&self, whom: &Remote) -> anyhow::Result<Option<Code>> {
-        let is_given = self.code.is_some() || self.code_file.is_some();
+        let is_given = self.has_code();
         let text = match whom {
             Remote::Code(_) | Remote::Typed if is_given => {
                 bail!("the code is given twice: give it once, or an address with --code")

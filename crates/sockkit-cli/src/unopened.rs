@@ -28,13 +28,14 @@ impl Advice {
 pub(crate) fn words(why: Unopened) -> &'static str {
     match why {
         Unopened::NoKey => {
-            "pictures arrive, but they are sealed: give --key FILE here, with the file that cam has"
+            "pictures arrive, but they are sealed: leave out --plain here, or give --key FILE, with the \
+             file that cam has"
         }
         Unopened::OtherKey => {
             "pictures arrive, but they are sealed with another key: --key needs the file that cam has"
         }
         Unopened::NotSealed => {
-            "pictures arrive, but they are not sealed: give cam the same --key, or --plain here"
+            "pictures arrive, but they are not sealed: leave out --plain there, or give it here, too"
         }
         _ => "pictures arrive, but they cannot be opened",
     }

@@ -12,7 +12,7 @@ use indicatif::ProgressBar;
 use sockkit::{
     interfaces::InterfaceSelector,
     latest::Subscriber,
-    link::{Address, Scheme},
+    link::{Address, AddressError, Scheme},
     picture::jpeg,
     sink::{
         record::{RecordError, RecordSummary, Recorder, RecorderConfig},
@@ -28,14 +28,14 @@ use tokio::{
 };
 
 use crate::{
-    address::PICTURES_PORT,
-    cam::VIEWERS,
+    address::{PICTURES_PORT, RECEIVED},
+    cam::{PUSHED, VIEWERS},
     find, incoming, interrupt,
     json::Object,
     progress,
     remote::{self, Remote, bare_name},
     say::{self, note, say},
-    secure,
+    secure::{self, Secure, Shown},
     unopened::{self, Advice},
     web::Web,
 };
@@ -45,11 +45,15 @@ use crate::{
 pub(crate) struct Args {
     /// The code that `sockkit cam` shows, such as coral-lamp-orbit (- reads it from
     /// standard input); the name of a machine that this one is paired with;
-    /// tcp://HOST:PORT or quic://HOST:PORT of a camera; or udp://ADDR:PORT to receive at,
-    /// or of a group to join. More of them, named if written NAME=ADDRESS, are shown on
+    /// tcp://HOST:PORT, quic://HOST:PORT or udp://HOST:PORT of a camera that listens there; or
+    /// udp:// of a group to join. More of them, named if written NAME=ADDRESS, are shown on
     /// the page of --web
-    #[arg(value_name = "[NAME=]CODE|NAME|ADDRESS", value_parser = named, required = true)]
+    #[arg(value_name = "[NAME=]CODE|NAME|ADDRESS", value_parser = named, required_unless_present = "listen")]
     cameras: Vec<Named>,
+    /// Receive at this local udp://ADDR:PORT what `sockkit cam --to` sends here; shows the
+    /// command to type there
+    #[arg(long, value_name = "ADDRESS", value_parser = receiving, conflicts_with = "cameras")]
+    listen: Option<Address>,
     #[command(flatten)]
     web: Web,
     /// Show the pictures in a window; q, Escape or the close button exits
@@ -74,8 +78,8 @@ pub(crate) struct Args {
     /// Accept pictures from this host only
     #[arg(long, value_name = "ADDR")]
     from: Option<IpAddr>,
-    /// Accept only pictures sealed with this key, which cam has too; see
-    /// `sockkit key new`
+    /// Receive udp:// without a connection, and accept only pictures sealed with this key, which
+    /// cam has too; see `sockkit key new`
     #[arg(long, value_name = "FILE", conflicts_with = "plain")]
     key: Option<PathBuf>,
     /// Exit after this many seconds; without it, exit on Ctrl-C
@@ -96,9 +100,9 @@ impl Args {
     }
 }
 
-/// Whether `at` is for datagrams, and no name of a camera.
-fn is_received_at(at: &Address) -> bool {
-    at.scheme() == Scheme::Udp && bare_name(at, PICTURES_PORT).is_none()
+/// Without a scheme it is for datagrams.
+fn receiving(text: &str) -> Result<Address, AddressError> {
+    RECEIVED.parse(text)
 }
 
 /// Runs until the time is up or Ctrl-C is pressed.
@@ -111,10 +115,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         secure: args.secure,
     };
     ensure!(
-        args.cameras.len() == 1 || args.web.is_wanted(),
+        args.cameras.len() <= 1 || args.web.is_wanted(),
         "several sources are shown on one page: add --web"
     );
-    let opened = open_all(args.cameras, &wishes).await?;
+    let mut opened = match &args.listen {
+        Some(at) => vec![listen(at, &wishes).await?],
+        None => open_all(args.cameras, &wishes).await?,
+    };
+    let mut code = opened[0].code.take();
     let limit = Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
     let Watched { url, receiver, .. } = &opened[0];
     if let Some(path) = &args.snapshot {
@@ -135,7 +143,15 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         true => Figures::Lines,
         false => Figures::Spinner,
     };
-    let watched = watch(url, receiver, limit, figures, window, &mut recording).await;
+    let watched = watch(
+        url,
+        receiver,
+        limit,
+        figures,
+        window,
+        (&mut recording, &mut code),
+    );
+    let watched = watched.await;
     let stats = receiver.stats().snapshot();
     let silent: Vec<_> = opened
         .iter()
@@ -195,6 +211,8 @@ struct Watched {
     name: String,
     url: Address,
     receiver: Receiver,
+    /// The code that a sender pairs by, if this side listens for one.
+    code: Option<Shown>,
 }
 
 impl Watched {
@@ -217,6 +235,7 @@ async fn open_all(all: Vec<Named>, wishes: &Wishes) -> anyhow::Result<Vec<Watche
             name,
             url,
             receiver,
+            code: None,
         });
     }
     Ok(opened)
@@ -224,25 +243,64 @@ async fn open_all(all: Vec<Named>, wishes: &Wishes) -> anyhow::Result<Vec<Watche
 
 /// Finds a camera, and begins to receive from it.
 async fn open(camera: &Remote, wishes: &Wishes) -> anyhow::Result<(Address, Receiver)> {
-    let secure = match camera {
-        Remote::Address(at) if is_received_at(at) => {
-            wishes.secure.check_unused(at)?;
-            None
-        }
-        camera => wishes.secure.dial(VIEWERS, camera).await?,
-    };
-    let url = find::locate(VIEWERS.seeks, camera, secure.as_ref()).await?;
-    if url.scheme() == Scheme::Udp {
-        wishes.secure.check_sealed(&url, wishes.key.is_some())?;
+    if let Some(at) = wishes.received_at(camera) {
+        wishes.secure.check_unused(at)?;
+        let receiver = incoming::open(at, wishes.of(None)).await?;
+        return Ok((at.clone(), receiver));
     }
-    let wishes = incoming::Wishes {
-        interface: wishes.interface.clone(),
-        from: wishes.from,
-        key: wishes.key.clone(),
-        secure,
-    };
-    let receiver = incoming::open(&url, wishes).await?;
+    let secure = wishes.secure.dial(VIEWERS, camera).await?;
+    let url = find::locate(VIEWERS.seeks, camera, secure.as_ref()).await?;
+    if url.group().is_some() {
+        wishes.secure.check_sealed(&url, false)?;
+    }
+    let receiver = incoming::open(&url, wishes.of(secure)).await?;
     Ok((url, receiver))
+}
+
+/// Listens for a camera that sends to this machine.
+async fn listen(at: &Address, wishes: &Wishes) -> anyhow::Result<Watched> {
+    let (receiver, code) = if wishes.connects_not() {
+        wishes.secure.check_unused(at)?;
+        (incoming::open(at, wishes.of(None)).await?, None)
+    } else {
+        let secure = wishes.secure.listen(PUSHED).await?;
+        let secure = secure.context("--plain needs no listener")?;
+        incoming::listen(at, wishes.of(Some(secure))).await?
+    };
+    Ok(Watched {
+        name: "view".to_owned(),
+        url: at.clone(),
+        receiver,
+        code,
+    })
+}
+
+impl Wishes {
+    /// Whether datagrams are received without a connection to their sender.
+    fn connects_not(&self) -> bool {
+        self.secure.is_plain() || self.key.is_some()
+    }
+
+    /// The address to receive at, if `camera` is one and no name of a camera.
+    fn received_at<'a>(&self, camera: &'a Remote) -> Option<&'a Address> {
+        match camera {
+            Remote::Address(at)
+                if at.scheme() == Scheme::Udp && bare_name(at, PICTURES_PORT).is_none() =>
+            {
+                self.connects_not().then_some(at)
+            }
+            _ => None,
+        }
+    }
+
+    fn of(&self, secure: Option<Secure>) -> incoming::Wishes {
+        incoming::Wishes {
+            interface: self.interface.clone(),
+            from: self.from,
+            key: self.key.clone(),
+            secure,
+        }
+    }
 }
 
 /// The error of a view that has received no picture.
@@ -278,7 +336,7 @@ async fn watch(
     limit: Duration,
     figures: Figures,
     mut window: Option<Window>,
-    recording: &mut Option<Recording>,
+    (recording, code): (&mut Option<Recording>, &mut Option<Shown>),
 ) -> anyhow::Result<()> {
     let progress = match figures {
         Figures::Spinner => progress::spinner(),
@@ -331,6 +389,12 @@ async fn watch(
                 // The state of a connection is printed anyway.
                 if link.is_none() && stats.snapshot().received == 0 {
                     progress.suspend(|| note!("{}", nothing_came(url, receiver)));
+                }
+            }
+            event = secure::next(code) => {
+                let event = event?;
+                if let Some(code) = code {
+                    progress.suspend(|| code.tell(&event));
                 }
             }
             error = stopped(recording) => progress.suspend(|| eprintln!("{error}; still watching")),

@@ -5,6 +5,7 @@ mod datagrams;
 mod hostile;
 mod link;
 mod sealed;
+mod subscribed;
 mod tcp;
 
 use std::{net::SocketAddr, time::Duration};

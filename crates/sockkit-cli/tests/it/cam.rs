@@ -426,7 +426,7 @@ fn what_cannot_be_is_named() {
         &[
             "cam", "--plain", "--source", "pattern", "--listen", "udp://:1",
         ],
-        &["udp://", "tcp:// or quic://"],
+        &["viewers get keys at udp://:1", "--to udp://HOST:1"],
     );
     fails(&["view", "--plain", "udp://192.0.2.1:0"], &["192.0.2.1"]);
     let missing = [

@@ -104,7 +104,11 @@ fn keys_that_differ_are_told_and_not_only_silence() {
             Some("sockkit.key"),
             "sealed with another key",
         ),
-        (Some("other.key"), None, "they are sealed: give --key FILE"),
+        (
+            Some("other.key"),
+            None,
+            "they are sealed: leave out --plain here",
+        ),
         (None, Some("sockkit.key"), "they are not sealed"),
     ] {
         let mut arguments = vec!["view", "udp://127.0.0.1:0"];

@@ -36,6 +36,7 @@ mod send_receive;
 mod situations;
 mod soak;
 mod strangers;
+mod subscription;
 mod viewer;
 mod web_files;
 mod window;

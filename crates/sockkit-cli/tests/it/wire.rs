@@ -44,10 +44,9 @@ while True:
     out.write(taken.recv(1 << 17))
 ";
 
-fn holds(bytes: &[u8], text: &str) -> bool {
-    bytes
-        .windows(text.len())
-        .any(|window| window == text.as_bytes())
+fn holds(bytes: &[u8], text: impl AsRef<[u8]>) -> bool {
+    let text = text.as_ref();
+    bytes.windows(text.len()).any(|window| window == text)
 }
 
 /// What none but the two sides may read: file names, contents, the user, pictures.
@@ -92,6 +91,29 @@ fn captured_pictures(lab: &Lab, listen: &str, options: &[&str]) -> Vec<u8> {
     capture.end()
 }
 
+/// Views what a camera pushes, likewise.
+fn captured_push(lab: &Lab) -> Vec<u8> {
+    let (porch, laptop) = (Machine::new(lab.host(0)), Machine::new(lab.host(1)));
+    let capture = Capture::start(lab.host(0));
+    let view = [
+        "view",
+        "--listen",
+        "udp://0.0.0.0:0",
+        "--snapshot",
+        "one.jpg",
+    ];
+    let view = laptop.run(&view);
+    let line = view.line_after("there     ");
+    let mut typed: Vec<_> = line.split(' ').skip(1).collect();
+    typed.extend(["--source", "pattern"]);
+    let cam = porch.run(&typed);
+    let viewed = view.end();
+    assert!(viewed.status.success(), "{viewed:?}");
+    cam.interrupt();
+    cam.end();
+    capture.end()
+}
+
 #[test]
 fn no_default_command_shows_names_files_or_pictures_on_the_wire() {
     let test = "wire: captures";
@@ -121,7 +143,15 @@ fn no_default_command_shows_names_files_or_pictures_on_the_wire() {
         assert!(seen.len() > 5_000, "{} bytes", seen.len());
         assert!(!holds(&seen, JPEG) && !holds(&seen, SECRETS[2]), "{listen}");
     }
+    let pulled = captured_pictures(&lab, "udp://0.0.0.0:0", &[]);
+    for seen in [pulled, captured_push(&lab)] {
+        assert!(holds(&seen, SEALED), "no datagrams");
+        assert!(!holds(&seen, JPEG) && !holds(&seen, SECRETS[2]));
+    }
 }
+
+/// The beginning of a picture's sealed datagram, after its addresses and lengths.
+const SEALED: [u8; 4] = *b"SK\x01\x01";
 
 /// Every picture has this in its header.
 const JPEG: &str = "JFIF\0";

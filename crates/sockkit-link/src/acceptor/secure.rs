@@ -102,7 +102,8 @@ impl Proofs {
         };
         match timeout(self.timeout, proving).await {
             Ok(Ok(proved)) => {
-                let ((), accepted) = accepted.replace(connection.authenticated(proved));
+                let own = self.party.identity.fingerprint();
+                let ((), accepted) = accepted.replace(connection.authenticated(proved, own));
                 // Without a listener it is useless.
                 let _ = self.ready.send(accepted).await;
             }

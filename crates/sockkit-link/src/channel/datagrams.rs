@@ -18,6 +18,8 @@ use sockkit_core::{
 };
 use tokio::{sync::Mutex, time::sleep_until};
 
+#[cfg(all(feature = "sealing", feature = "pairing"))]
+use super::subscribed::{Subscription, Told};
 use super::{
     ChannelError, Limits, Message, RecvError, SendError, Sent,
     inbound::{Filter, Inbound},
@@ -29,6 +31,8 @@ use super::{
 };
 #[cfg(feature = "sealing")]
 use crate::sealing::{Direction, Key, Opener, Sealer};
+#[cfg(all(feature = "sealing", feature = "pairing"))]
+use crate::sealing::{epochs::Epochs, random_secret};
 
 /// Settings of a datagram channel: addresses, rates and filters.
 #[derive(Clone, Debug)]
@@ -171,23 +175,62 @@ impl DatagramConfig {
         self,
         limits: &Limits,
     ) -> Result<(DatagramSender, DatagramReceiver, bool), ChannelError> {
-        let socket = Arc::new(self.socket()?);
+        let socket = self.socket()?;
+        let keys = Keys {
+            messages: self.outbound(self.split_config(limits))?,
+            replies: self.outbound(SplitConfig::default())?,
+            #[cfg(feature = "sealing")]
+            opener: self.opener(),
+            #[cfg(all(feature = "sealing", feature = "pairing"))]
+            epochs: None,
+        };
+        Ok(self.open_with(socket, keys, limits))
+    }
+
+    /// The same with a socket and keys.
+    pub(super) fn open_with(
+        self,
+        socket: Socket,
+        keys: Keys,
+        limits: &Limits,
+    ) -> (DatagramSender, DatagramReceiver, bool) {
+        let socket = Arc::new(socket);
         let is_group = matches!(*socket, Socket::InGroup { .. });
         let receiver = self.receiver(Arc::clone(&socket), limits);
+        #[cfg(feature = "sealing")]
+        let receiver = receiver.sealed(keys.opener);
         let sender = DatagramSender {
             socket,
             messages: Mutex::new(Messages {
-                outbound: self.outbound(self.split_config(limits))?,
+                outbound: keys.messages,
                 pacer: Pacer::new(self.max_bytes_per_second, now()),
                 repairs: RepairBudget::default(),
+                #[cfg(all(feature = "sealing", feature = "pairing"))]
+                epochs: keys.epochs,
             }),
-            replies: StdMutex::new(self.outbound(SplitConfig::default())?),
+            replies: StdMutex::new(keys.replies),
             destinations: self.destinations,
+            #[cfg(all(feature = "sealing", feature = "pairing"))]
+            subscription: None,
         };
-        Ok((sender, receiver, is_group))
+        (sender, receiver, is_group)
     }
 
-    fn socket(&self) -> Result<Socket, ChannelError> {
+    /// Without an address to bind, that of a connection, so that datagrams take the
+    /// same way.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn bind_by_default(mut self, local: Option<IpAddr>, peer: SocketAddr) -> Self {
+        // A link-local address needs its interface, which the peer's has.
+        let own = local.filter(|local| match local {
+            IpAddr::V4(_) => true,
+            IpAddr::V6(local) => !local.is_unicast_link_local(),
+        });
+        let own = own.unwrap_or_else(|| unspecified(peer).ip());
+        self.bind.get_or_insert_with(|| SocketAddr::new(own, 0));
+        self
+    }
+
+    pub(super) fn socket(&self) -> Result<Socket, ChannelError> {
         let interface = self.interface.as_ref();
         let Some(&first) = self.destinations.first() else {
             let at = self.bind.ok_or(ChannelError::NoDestination)?;
@@ -223,11 +266,13 @@ impl DatagramConfig {
             asks: !is_sender && !matches!(*socket, Socket::InGroup { .. }),
             socket,
             batch,
-            inbound: self.opened(Inbound::new(filter, limits, older)),
+            inbound: Inbound::new(filter, limits, older),
+            #[cfg(all(feature = "sealing", feature = "pairing"))]
+            told: None,
         }
     }
 
-    fn split_config(&self, limits: &Limits) -> SplitConfig {
+    pub(super) fn split_config(&self, limits: &Limits) -> SplitConfig {
         SplitConfig::default()
             .max_datagram_bytes(self.max_datagram_bytes)
             .max_message_bytes(limits.max_send_bytes)
@@ -244,16 +289,10 @@ impl DatagramConfig {
         Ok(Outbound::Plain(splitter))
     }
 
-    #[cfg_attr(
-        not(feature = "sealing"),
-        expect(clippy::unused_self, reason = "without the feature there is no key")
-    )]
-    fn opened(&self, inbound: Inbound) -> Inbound {
-        #[cfg(feature = "sealing")]
-        if let Some(key) = self.key.clone() {
-            return inbound.sealed(Opener::new(key, self.direction().back()));
-        }
-        inbound
+    #[cfg(feature = "sealing")]
+    fn opener(&self) -> Option<Opener> {
+        let key = self.key.clone()?;
+        Some(Opener::new(key, self.direction().back()))
     }
 
     /// Of what is sent here.
@@ -266,6 +305,17 @@ impl DatagramConfig {
     }
 }
 
+/// What a channel seals and opens with.
+pub(super) struct Keys {
+    pub(super) messages: Outbound,
+    pub(super) replies: Outbound,
+    #[cfg(feature = "sealing")]
+    pub(super) opener: Option<Opener>,
+    /// Of the messages, if their receivers are told each epoch's key.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) epochs: Option<Epochs>,
+}
+
 /// Sends to all destinations, and replies to single peers.
 #[derive(Debug)]
 pub(super) struct DatagramSender {
@@ -274,6 +324,8 @@ pub(super) struct DatagramSender {
     messages: Mutex<Messages>,
     /// Numbered separately, so that a reply leaves no gap between messages.
     replies: StdMutex<Outbound>,
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    subscription: Option<Subscription>,
 }
 
 #[derive(Debug)]
@@ -281,6 +333,8 @@ struct Messages {
     outbound: Outbound,
     pacer: Pacer,
     repairs: RepairBudget,
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    epochs: Option<Epochs>,
 }
 
 impl DatagramSender {
@@ -291,10 +345,13 @@ impl DatagramSender {
         parity: Parity,
     ) -> Result<Sent, SendError> {
         let mut messages = self.messages.lock().await;
+        #[cfg(all(feature = "sealing", feature = "pairing"))]
+        self.prepare(&mut messages)?;
         let Messages {
             outbound,
             pacer,
             repairs,
+            ..
         } = &mut *messages;
         let parts: Vec<&[u8]> = parts.iter().map(|part| &part[..]).collect();
         let shards = outbound.split(kind, &parts, parity)?;
@@ -325,6 +382,37 @@ impl DatagramSender {
         }
     }
 
+    /// Checks that the subscription lives, and begins an epoch if it is time for one.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    fn prepare(&self, messages: &mut Messages) -> io::Result<()> {
+        if let Some(subscription) = &self.subscription {
+            subscription.check()?;
+            if let (Outbound::Sealed(sealer), Some(epochs)) =
+                (&mut messages.outbound, &mut messages.epochs)
+            {
+                if epochs.is_due(sealer) {
+                    subscription.tell(epochs.tell(random_secret()?))?;
+                }
+                epochs.before_message(sealer);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the subscription lives.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    fn check(&self) -> io::Result<()> {
+        self.subscription
+            .as_ref()
+            .map_or(Ok(()), Subscription::check)
+    }
+
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn subscribed(mut self, subscription: Subscription) -> Self {
+        self.subscription = Some(subscription);
+        self
+    }
+
     /// Sends to one address at once, without waiting for a message in progress.
     pub(super) async fn reply(
         &self,
@@ -332,6 +420,8 @@ impl DatagramSender {
         kind: MessageKind,
         message: &[u8],
     ) -> Result<(), SendError> {
+        #[cfg(all(feature = "sealing", feature = "pairing"))]
+        self.check()?;
         let (bytes, segment_bytes) = {
             let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
             let shards = replies.split(kind, &[message], Parity::NONE)?;
@@ -353,6 +443,8 @@ impl DatagramSender {
         let Some((place, &to)) = known.find(|(_, known)| is_it(known)) else {
             return Ok(0);
         };
+        #[cfg(all(feature = "sealing", feature = "pairing"))]
+        self.check()?;
         // A newer message is on its way: the older one is of no use any more.
         let Ok(mut messages) = self.messages.try_lock() else {
             return Ok(0);
@@ -361,6 +453,7 @@ impl DatagramSender {
             outbound,
             pacer,
             repairs,
+            ..
         } = &mut *messages;
         let last = outbound.last(missing.stream);
         let Some(last) = last.filter(|_| !pacer.is_ahead(now())) else {
@@ -397,11 +490,35 @@ pub(super) struct DatagramReceiver {
     /// Whether senders can be asked for what is missing. In a group each receiver
     /// lacks other shards, and all would get them.
     asks: bool,
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    told: Option<Told>,
 }
 
 impl DatagramReceiver {
+    #[cfg(feature = "sealing")]
+    fn sealed(mut self, opener: Option<Opener>) -> Self {
+        if let Some(opener) = opener {
+            self.inbound = self.inbound.sealed(opener);
+        }
+        self
+    }
+
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn subscribed(mut self, told: Told) -> Self {
+        self.told = Some(told);
+        self
+    }
+
+    /// The sender that it has subscribed to.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn source(&self) -> Option<SocketAddr> {
+        self.told.as_ref().and_then(Told::source)
+    }
+
     pub(super) async fn recv(&mut self) -> Result<Message, RecvError> {
         loop {
+            #[cfg(all(feature = "sealing", feature = "pairing"))]
+            self.take_told()?;
             while let Some(datagram) = self.batch.pop() {
                 // A single timestamp for the whole batch would make later
                 // datagrams look too young.
@@ -410,20 +527,47 @@ impl DatagramReceiver {
                     return Ok(message);
                 }
             }
-            let udp = self.socket.endpoint();
-            let Some(at) = self.inbound.next_missing().filter(|_| self.asks) else {
-                udp.recv_batch(&mut self.batch).await?;
-                continue;
-            };
-            tokio::select! {
-                biased;
-                received = udp.recv_batch(&mut self.batch) => received?,
-                () = sleep_until(at.into()) => {
-                    if let Some((from, missing)) = self.inbound.missing(now()) {
-                        return Err(RecvError::Incomplete { from, missing });
-                    }
-                }
+            self.wait().await?;
+        }
+    }
+
+    /// Waits for datagrams, or until something is to be asked for.
+    async fn wait(&mut self) -> Result<(), RecvError> {
+        let missing_at = self.inbound.next_missing().filter(|_| self.asks);
+        let missing = async {
+            match missing_at {
+                Some(at) => sleep_until(at.into()).await,
+                None => std::future::pending().await,
             }
+        };
+        #[cfg(all(feature = "sealing", feature = "pairing"))]
+        let told = async {
+            match &mut self.told {
+                Some(told) => told.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        #[cfg(not(all(feature = "sealing", feature = "pairing")))]
+        let told = std::future::pending::<()>();
+        let udp = self.socket.endpoint();
+        tokio::select! {
+            biased;
+            // What it is, is taken before the next datagram.
+            () = told => Ok(()),
+            received = udp.recv_batch(&mut self.batch) => Ok(received?),
+            () = missing => match self.inbound.missing(now()) {
+                Some((from, missing)) => Err(RecvError::Incomplete { from, missing }),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Takes the keys of later epochs; fails once the subscription has ended.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    fn take_told(&mut self) -> Result<(), RecvError> {
+        match &mut self.told {
+            Some(told) => told.take(&mut self.inbound),
+            None => Ok(()),
         }
     }
 
@@ -441,7 +585,7 @@ impl DatagramReceiver {
 }
 
 /// An unpredictable stream id from the operating system.
-fn random_stream() -> io::Result<StreamId> {
+pub(super) fn random_stream() -> io::Result<StreamId> {
     Ok(StreamId(getrandom::u64()?))
 }
 

@@ -48,6 +48,12 @@ pub enum ChannelError {
         /// The address.
         address: Address,
     },
+    /// Keys go only to an authenticated peer, and over a connection to it.
+    #[error("{address} is no udp:// address of one machine, or peers are not authenticated")]
+    NoSubscription {
+        /// The address.
+        address: Address,
+    },
     /// The address cannot be resolved.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
@@ -209,6 +215,9 @@ pub enum OpenError {
     /// It belongs to a stream that this side was not told of.
     #[error("it is of another stream")]
     OtherStream,
+    /// The key of its epoch was not told, or is not accepted any more.
+    #[error("its key is not held here")]
+    OtherEpoch,
     /// It is not a shard.
     #[error(transparent)]
     Shard(ShardError),

@@ -15,7 +15,9 @@ use sockkit_core::udp::Datagram;
 
 use super::{Limits, Message, RecvError};
 #[cfg(feature = "sealing")]
-use crate::sealing::Opener;
+use crate::sealing::{Key, Opener};
+#[cfg(feature = "sealing")]
+use sockkit_codec::shard::StreamId;
 
 /// The pure half of receiving datagrams, driven by a
 /// [`Channel`](super::Channel); public for simulations and tests.
@@ -87,6 +89,14 @@ impl Inbound {
         self
     }
 
+    /// Tells the opener the key of a later epoch, see [`Opener::tell`].
+    #[cfg(feature = "sealing")]
+    pub fn tell(&mut self, stream: StreamId, epoch: u64, key: Key, removed: bool) {
+        if let Some(opener) = &mut self.opener {
+            opener.tell(stream, epoch, key, removed);
+        }
+    }
+
     /// Processes one datagram. Returns the message that it completes, if any.
     ///
     /// # Errors
@@ -104,7 +114,7 @@ impl Inbound {
         let (bytes, to) = (datagram.bytes, datagram.to);
         #[cfg(feature = "sealing")]
         let (from, bytes) = match &mut self.opener {
-            Some(opener) => match opener.open(from, bytes) {
+            Some(opener) => match opener.open(now, from, bytes) {
                 Ok(opened) => (opened.from, opened.datagram),
                 Err(source) => return Err(RecvError::NotOpened { from, source }),
             },

@@ -33,7 +33,11 @@ mod repairs;
 mod socket;
 #[cfg(feature = "quic")]
 mod streams;
+#[cfg(all(feature = "sealing", feature = "pairing"))]
+mod subscribed;
 
+#[cfg(all(feature = "sealing", feature = "pairing"))]
+pub use self::subscribed::{SubscribeError, SubscriptionStream};
 pub use self::{
     datagrams::DatagramConfig,
     error::{ChannelError, OpenError, RecvError, SendError},
@@ -293,6 +297,15 @@ impl Channel {
     /// The peer of a connection.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.sender.peer()
+    }
+
+    /// The sender that this channel is [subscribed](Self::subscribe) to.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub fn source(&self) -> Option<SocketAddr> {
+        match &self.receiver.0 {
+            Receiving::Udp(receiver) => receiver.source(),
+            _ => None,
+        }
     }
 
     /// The destinations of a datagram channel.

@@ -48,8 +48,9 @@ pub struct Connection {
     end: Option<End>,
     /// Its permit from the acceptor that accepted it.
     permit: Option<Permit>,
+    /// The peer, and this side's own key.
     #[cfg(feature = "pairing")]
-    authenticated: Option<AuthenticatedPeer>,
+    authenticated: Option<(AuthenticatedPeer, Fingerprint)>,
 }
 
 /// A handle to a connection that has been moved elsewhere.
@@ -189,12 +190,18 @@ impl Connection {
     /// The authenticated peer; `None` unless both nodes have an identity.
     #[cfg(feature = "pairing")]
     pub fn peer(&self) -> Option<&AuthenticatedPeer> {
-        self.authenticated.as_ref()
+        self.authenticated.as_ref().map(|(peer, _)| peer)
+    }
+
+    /// The key that the peer has authenticated this side by; `None` likewise.
+    #[cfg(feature = "pairing")]
+    pub fn own_key(&self) -> Option<Fingerprint> {
+        self.authenticated.as_ref().map(|(_, own)| *own)
     }
 
     #[cfg(feature = "pairing")]
-    pub(crate) fn authenticated(mut self, peer: AuthenticatedPeer) -> Self {
-        self.authenticated = Some(peer);
+    pub(crate) fn authenticated(mut self, peer: AuthenticatedPeer, own: Fingerprint) -> Self {
+        self.authenticated = Some((peer, own));
         self
     }
 

@@ -113,7 +113,7 @@ impl Read {
     ) -> Option<Self> {
         let label = full_name.strip_suffix(super::SERVICE)?.strip_suffix('.')?;
         let role = text(ROLE_KEY)?;
-        let schemes = [Scheme::Tcp, Scheme::Quic];
+        let schemes = [Scheme::Tcp, Scheme::Quic, Scheme::Udp];
         let scheme = text(SCHEME_KEY)?;
         Some(Self {
             role: Role::ALL.into_iter().find(|known| known.word() == role)?,
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn what_is_never_announced_is_passed_over() {
-        for scheme in ["tls", "udp", "zenoh"] {
+        for scheme in ["tls", "zenoh"] {
             let texts = [("v", "1"), ("is", "camera"), ("by", scheme)];
             assert_eq!(read("porch-00a1", &texts), None, "{scheme}");
         }

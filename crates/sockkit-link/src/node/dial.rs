@@ -105,7 +105,8 @@ impl Node {
         let proving = party.dial(&mut connection, listener);
         let proved = timeout(self.left(began), proving).await;
         let proved = proved.map_err(|_elapsed| self.too_late(to))?;
-        Ok(connection.authenticated(proved.map_err(not_trusted)?))
+        let proved = proved.map_err(not_trusted)?;
+        Ok(connection.authenticated(proved, party.identity.fingerprint()))
     }
 
     #[cfg(feature = "tls")]

@@ -12,7 +12,7 @@ use sockkit_codec::shard::{
     seal::{Position, Suite},
 };
 
-use super::{Direction, Key, Opener, Sealer};
+use super::{Direction, Key, Opener, Sealer, ToldStream};
 use crate::channel::{Filter, Inbound, IncomingDatagram, Limits, Message, OpenError, RecvError};
 
 #[test]
@@ -27,12 +27,15 @@ fn nothing_of_ten_million_forged_is_taken() {
 }
 
 fn attack(datagrams: u64) {
-    for direction in [Direction::FromSender, Direction::ToSender] {
-        let mut scene = Scene::new(direction);
-        while scene.forged < datagrams / 2 {
+    let (out, back) = (Direction::FromSender, Direction::ToSender);
+    for (direction, is_told) in [(out, false), (back, false), (out, true)] {
+        let mut scene = Scene::new(direction, is_told);
+        while scene.forged < datagrams / 3 {
             scene.send();
-            if scene.rng.u8(..) == 0 {
-                scene.restart();
+            match scene.rng.u8(..) {
+                0 => scene.restart(),
+                1 | 2 if is_told => scene.begin_epoch(),
+                _ => {}
             }
         }
     }
@@ -43,6 +46,8 @@ struct Scene {
     rng: Rng,
     now: Instant,
     direction: Direction,
+    /// Whether the receiver has subscribed, and is told of the stream and its epochs.
+    is_told: bool,
     sealer: Sealer,
     inbound: Inbound,
     /// What was sent, in this run and in earlier ones.
@@ -52,29 +57,62 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(direction: Direction) -> Self {
+    fn new(direction: Direction, is_told: bool) -> Self {
         let mut rng = Rng::with_seed(7);
-        Self {
+        let mut scene = Self {
             sealer: sealer(&mut rng, key(), direction),
             rng,
             now: Instant::now(),
             direction,
+            is_told,
             inbound: inbound(Opener::new(key(), direction)),
             recorded: Vec::new(),
             earlier: Vec::new(),
             forged: 0,
+        };
+        if is_told {
+            scene.subscribe();
         }
+        scene
+    }
+
+    /// The receiver is told of the stream, some of which was sent before.
+    fn subscribe(&mut self) {
+        for _ in 0..10 {
+            let before = split(&mut self.sealer, b"before", Parity::NONE);
+            self.earlier.extend(before);
+        }
+        let stream = told(self.sealer.stream(), self.sealer.position());
+        self.inbound = inbound(Opener::told(self.direction, [stream]));
+    }
+
+    /// The next epoch begins, with another key; now and then because a member was removed,
+    /// which knows this one.
+    fn begin_epoch(&mut self) {
+        let epoch = self.sealer.position().epoch() + 1;
+        let removed = self.rng.bool();
+        self.inbound
+            .tell(self.sealer.stream(), epoch, key(), removed);
+        if removed {
+            self.earlier.append(&mut self.recorded);
+        }
+        self.sealer.begin_epoch(epoch, key());
     }
 
     /// The sender is started again, and draws another stream.
     fn restart(&mut self) {
         self.sealer = sealer(&mut self.rng, key(), self.direction);
         // Once in a while its first key ends soon.
-        let ends_soon = Position::EPOCH_DATAGRAMS - self.rng.u64(1..200);
-        self.sealer.skip_to(Position(ends_soon));
+        if !self.is_told {
+            let ends_soon = Position::EPOCH_DATAGRAMS - self.rng.u64(1..200);
+            self.sealer.skip_to(Position(ends_soon));
+        }
         self.earlier.append(&mut self.recorded);
         let spare = self.earlier.len().saturating_sub(20_000);
         self.earlier.drain(..spare);
+        if self.is_told {
+            self.subscribe();
+        }
     }
 
     /// One message, each datagram among forged ones.
@@ -164,7 +202,8 @@ impl Scene {
                 forged = plain.as_bytes().to_vec();
             }
         }
-        Some(forged)
+        // What was sent before may be of the same stream.
+        (forged != honest).then_some(forged)
     }
 
     /// Sealed with another viewer's key, for another sender, or the other way,
@@ -254,7 +293,7 @@ fn one_that_was_told_takes_that_stream_from_there_on() {
     let mut sealer = sealer(&mut rng, key(), direction);
     let recorded = split(&mut sealer, b"recorded before", Parity::NONE).remove(0);
     let (stream, next) = (sealer.stream(), sealer.position());
-    let mut inbound = inbound(Opener::told(key(), direction, stream, next));
+    let mut inbound = inbound(Opener::told(direction, [told(stream, next)]));
     let now = Instant::now();
     let stale = take(&mut inbound, now, SENDER, &recorded).unwrap_err();
     assert!(is(&stale, &OpenError::NotNew));
@@ -267,6 +306,44 @@ fn one_that_was_told_takes_that_stream_from_there_on() {
     let honest = split(&mut sealer, b"now", Parity::NONE).remove(0);
     let taken = take(&mut inbound, now, SENDER, &honest).unwrap();
     assert_eq!(taken.unwrap().bytes, "now");
+}
+
+/// Of a stream whose receivers are told each epoch's key.
+#[test]
+fn an_epoch_ends_a_second_after_the_next_and_at_once_after_a_removal() {
+    for (removed, wait, error) in [
+        (false, 1_000, None),
+        (false, 1_001, Some(OpenError::NotNew)),
+        (true, 0, Some(OpenError::OtherEpoch)),
+    ] {
+        let mut rng = Rng::with_seed(1);
+        let direction = Direction::FromSender;
+        let mut sealer = sealer(&mut rng, key(), direction);
+        // Within the window of what follows.
+        sealer.skip_to(Position(Position::EPOCH_DATAGRAMS - 10));
+        let stream = sealer.stream();
+        let mut inbound = inbound(Opener::told(direction, [told(stream, sealer.position())]));
+        let late = split(&mut sealer, b"late", Parity::NONE).remove(0);
+        let unknown = Key::new(&[9; 32]);
+        sealer.begin_epoch(1, unknown.clone());
+        let next = split(&mut sealer, b"next", Parity::NONE).remove(0);
+
+        let now = Instant::now();
+        let untold = take(&mut inbound, now, SENDER, &next).unwrap_err();
+        assert!(is(&untold, &OpenError::OtherEpoch));
+        inbound.tell(stream, 1, unknown, removed);
+        assert!(take(&mut inbound, now, SENDER, &next).unwrap().is_some());
+        let later = now + Duration::from_millis(wait);
+        let taken = take(&mut inbound, later, SENDER, &late);
+        match error {
+            None => assert!(taken.unwrap().is_some()),
+            Some(error) => assert!(is(&taken.unwrap_err(), &error), "{removed}, {wait}"),
+        }
+        // An epoch that was told before is not told again.
+        inbound.tell(stream, 1, key(), removed);
+        let next = split(&mut sealer, b"next", Parity::NONE).remove(0);
+        assert!(take(&mut inbound, later, SENDER, &next).unwrap().is_some());
+    }
 }
 
 #[test]
@@ -301,29 +378,43 @@ fn a_stranger_makes_no_stream_forgotten() {
     let direction = Direction::FromSender;
     let mut rng = Rng::with_seed(1);
     let mut honest = sealer(&mut rng, key(), direction);
+    let now = Instant::now();
     let mut opener = Opener::new(key(), direction);
     let first = split(&mut honest, b"first", Parity::NONE).remove(0);
-    opener.open(SENDER, &first).unwrap();
+    opener.open(now, SENDER, &first).unwrap();
     for _ in 0..3_000 {
         let mut stranger = sealer(&mut rng, Key::new(&[8; 32]), direction);
         let forged = split(&mut stranger, b"forged", Parity::NONE).remove(0);
         assert_eq!(
-            opener.open(STRANGER, &forged).unwrap_err(),
+            opener.open(now, STRANGER, &forged).unwrap_err(),
             OpenError::OtherKey
         );
     }
-    assert_eq!(opener.open(SENDER, &first).unwrap_err(), OpenError::NotNew);
+    assert_eq!(
+        opener.open(now, SENDER, &first).unwrap_err(),
+        OpenError::NotNew
+    );
     // Those with the key can: the one that was heard longest ago goes.
     for _ in 0..1_024 {
         let mut member = sealer(&mut rng, key(), direction);
         let own = split(&mut member, b"own", Parity::NONE).remove(0);
-        opener.open(STRANGER, &own).unwrap();
+        opener.open(now, STRANGER, &own).unwrap();
     }
-    assert!(opener.open(SENDER, &first).is_ok());
+    assert!(opener.open(now, SENDER, &first).is_ok());
 }
 
 fn key() -> Key {
     Key::new(&[7; 32])
+}
+
+fn told(id: StreamId, next: Position) -> ToldStream {
+    ToldStream {
+        id,
+        next,
+        key: key(),
+        epochs_are_told: true,
+        from: SENDER,
+    }
 }
 
 fn sealer(rng: &mut Rng, key: Key, direction: Direction) -> Sealer {

@@ -41,20 +41,24 @@
 //!   send as the sender does.
 //! - A recording replayed to a receiver that does not know the stream yet: with
 //!   only a key it cannot distinguish it from the sender. A receiver that was
-//!   [told](Opener::told) the stream's position can.
+//!   [told](ToldStream) the stream's position can.
 //! - Not protected: loss, and denial of service by a host that can drop or
 //!   flood.
 //!
 //! # Source
 //! The layout and the keys are described in `docs/wire/seal.md`.
 
+#[cfg(feature = "pairing")]
+pub(crate) mod epochs;
 mod key;
 mod open;
 mod seal;
+#[cfg(feature = "pairing")]
+pub(crate) mod subscription;
 
 pub use self::{
     key::{Direction, Key, random_secret},
-    open::{Opened, Opener},
+    open::{Opened, Opener, ToldStream},
     seal::Sealer,
 };
 

@@ -1,6 +1,11 @@
 //! The receiving half: opens only what is authentic and new.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use ring::aead::{Aad, LessSafeKey, Nonce};
 use sockkit_codec::shard::{
@@ -11,20 +16,36 @@ use sockkit_codec::shard::{
 use super::{Direction, Key};
 use crate::channel::OpenError;
 
-/// Opens the datagrams of any number of streams with one key.
+/// Opens the datagrams of any number of streams: of all that are sealed with one
+/// key, or of those that it was told of.
 ///
-/// A stream is known from its first authentic datagram on; earlier ones are
-/// rejected. The last 1,024 streams are remembered, so that a sender's earlier
-/// runs cannot be replayed. Forged datagrams have no effect.
+/// With one key, a stream is known from its first authentic datagram on; earlier
+/// ones are rejected. The last 1,024 streams are remembered, so that a sender's
+/// earlier runs cannot be replayed. Forged datagrams have no effect.
 pub struct Opener {
-    key: Key,
+    /// Of streams besides those told, if they are accepted.
+    key: Option<Key>,
     direction: Direction,
     streams: BTreeMap<StreamId, Stream>,
-    /// Whether streams other than those told are accepted.
-    takes_any: bool,
     /// Counts opened datagrams; orders streams by use.
     clock: u64,
     buffer: Vec<u8>,
+}
+
+/// A stream as a receiver is told of it, over a connection that proves whose it is.
+#[derive(Clone, Debug)]
+pub struct ToldStream {
+    /// Its number.
+    pub id: StreamId,
+    /// The position of its next datagram, which makes earlier recordings stale.
+    pub next: Position,
+    /// Its key, of all epochs or of the first one alone.
+    pub key: Key,
+    /// Whether later epochs have other keys, of which
+    /// [`Opener::tell`] is called.
+    pub epochs_are_told: bool,
+    /// Where it comes from; replies go there.
+    pub from: SocketAddr,
 }
 
 /// An authentic datagram that was not seen before.
@@ -43,22 +64,29 @@ impl Opener {
     /// Accepts every stream with this key.
     pub fn new(key: Key, direction: Direction) -> Self {
         Self {
-            key,
+            key: Some(key),
+            ..Self::told(direction, [])
+        }
+    }
+
+    /// Accepts only these streams.
+    pub fn told(direction: Direction, streams: impl IntoIterator<Item = ToldStream>) -> Self {
+        let streams = streams.into_iter();
+        Self {
+            key: None,
             direction,
-            streams: BTreeMap::new(),
-            takes_any: true,
+            streams: streams.map(|told| (told.id, Stream::told(told))).collect(),
             clock: 0,
             buffer: Vec::new(),
         }
     }
 
-    /// Accepts only this stream, from that position on, which makes earlier
-    /// recordings stale.
-    pub fn told(key: Key, direction: Direction, stream: StreamId, next: Position) -> Self {
-        let mut opener = Self::new(key, direction);
-        opener.takes_any = false;
-        opener.streams.insert(stream, Stream::starting_at(next));
-        opener
+    /// Adds the key of a later epoch of a stream that it was told of. If a member
+    /// was `removed`, which has the earlier keys, none of those is accepted any more.
+    pub fn tell(&mut self, stream: StreamId, epoch: u64, key: Key, removed: bool) {
+        if let Some(stream) = self.streams.get_mut(&stream) {
+            stream.secrets.tell(epoch, key, removed);
+        }
     }
 
     /// Opens one datagram.
@@ -66,16 +94,21 @@ impl Opener {
     /// # Errors
     /// [`OpenError`] if it is not sealed, not authentic, or not new. The state
     /// is then unchanged.
-    pub fn open(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<Opened<'_>, OpenError> {
+    pub fn open(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<Opened<'_>, OpenError> {
         let sealed = Sealed::parse(datagram)?;
         self.clock += 1;
         let clock = self.clock;
         let stream = match self.streams.get_mut(&sealed.stream()) {
             Some(stream) => {
-                stream.open(&self.key, self.direction, &sealed, &mut self.buffer)?;
+                stream.open(now, self.direction, &sealed, &mut self.buffer)?;
                 stream
             }
-            None => self.meet(&sealed)?,
+            None => self.meet(now, &sealed)?,
         };
         stream.used = clock;
         Ok(Opened {
@@ -85,13 +118,11 @@ impl Opener {
     }
 
     /// Opens the first datagram of a stream.
-    fn meet(&mut self, sealed: &Sealed<'_>) -> Result<&mut Stream, OpenError> {
-        if !self.takes_any {
-            return Err(OpenError::OtherStream);
-        }
-        let mut stream = Stream::starting_at(sealed.position());
+    fn meet(&mut self, now: Instant, sealed: &Sealed<'_>) -> Result<&mut Stream, OpenError> {
+        let key = self.key.clone().ok_or(OpenError::OtherStream)?;
+        let mut stream = Stream::starting_at(sealed.position(), Secrets::Same(key));
         stream
-            .open(&self.key, self.direction, sealed, &mut self.buffer)
+            .open(now, self.direction, sealed, &mut self.buffer)
             .map_err(|error| match error {
                 OpenError::Altered => OpenError::OtherKey,
                 error => error,
@@ -109,17 +140,37 @@ impl Opener {
 /// The state of one stream.
 struct Stream {
     window: ReplayWindow,
+    secrets: Secrets,
     /// Newest first: around the end of an epoch two are in use.
     keys: Vec<EpochKey>,
+    /// The latest epoch of which a datagram was opened, and how long earlier ones
+    /// are still accepted.
+    newest: u64,
+    earlier_until: Option<Instant>,
     from: Option<SocketAddr>,
     used: u64,
 }
 
 impl Stream {
-    fn starting_at(position: Position) -> Self {
+    fn told(told: ToldStream) -> Self {
+        let ToldStream { next, key, .. } = told;
+        let secrets = match told.epochs_are_told {
+            true => Secrets::Told(vec![(next.epoch(), key)]),
+            false => Secrets::Same(key),
+        };
+        Self {
+            from: Some(told.from),
+            ..Self::starting_at(next, secrets)
+        }
+    }
+
+    fn starting_at(position: Position, secrets: Secrets) -> Self {
         Self {
             window: ReplayWindow::starting_at(position),
+            secrets,
             keys: Vec::new(),
+            newest: position.epoch(),
+            earlier_until: None,
             from: None,
             used: 0,
         }
@@ -128,25 +179,66 @@ impl Stream {
     /// Opens a datagram into `buffer`.
     fn open(
         &mut self,
-        key: &Key,
+        now: Instant,
         direction: Direction,
         sealed: &Sealed<'_>,
         buffer: &mut Vec<u8>,
     ) -> Result<(), OpenError> {
         let position = sealed.position();
-        if !self.window.is_new(position) {
+        let epoch = position.epoch();
+        let is_over = epoch < self.newest && self.earlier_until.is_none_or(|until| now > until);
+        if is_over || !self.window.is_new(position) {
             return Err(OpenError::NotNew);
         }
+        let secret = self.secrets.of(epoch).ok_or(OpenError::OtherEpoch)?;
         if let Some(known) = self.keys.iter().find(|known| known.is_for(sealed)) {
             known.open(sealed, buffer)?;
         } else {
-            let fresh = EpochKey::derive(key, direction, sealed);
+            let fresh = EpochKey::derive(secret, direction, sealed);
             fresh.open(sealed, buffer)?;
             self.keys.insert(0, fresh);
             self.keys.truncate(KEYS);
         }
         self.window.note(position);
+        if epoch > self.newest {
+            self.newest = epoch;
+            self.earlier_until = Some(now + EARLIER_FOR);
+        }
         Ok(())
+    }
+}
+
+/// What the keys of a stream are derived from.
+enum Secrets {
+    /// One secret for all epochs.
+    Same(Key),
+    /// One for each epoch: the last one, the current one, and the next one.
+    Told(Vec<(u64, Key)>),
+}
+
+impl Secrets {
+    fn of(&self, epoch: u64) -> Option<&Key> {
+        match self {
+            Self::Same(key) => Some(key),
+            Self::Told(told) => {
+                let told = told.iter().find(|(known, _)| *known == epoch);
+                told.map(|(_, key)| key)
+            }
+        }
+    }
+
+    /// Epochs only grow.
+    fn tell(&mut self, epoch: u64, key: Key, removed: bool) {
+        let Self::Told(told) = self else { return };
+        if told.last().is_some_and(|(last, _)| *last >= epoch) {
+            return;
+        }
+        if removed {
+            told.clear();
+        }
+        told.push((epoch, key));
+        let spare = told.len().saturating_sub(EPOCHS);
+        told.drain(..spare);
     }
 }
 
@@ -202,3 +294,10 @@ impl fmt::Debug for Opener {
 const MAX_STREAMS: usize = 1_024;
 
 const KEYS: usize = 2;
+
+/// Epochs whose keys are held: the last one, the current one, and the next one.
+const EPOCHS: usize = 3;
+
+/// How long an epoch is accepted after the next one has begun: what is later was
+/// held back.
+const EARLIER_FOR: Duration = Duration::from_secs(1);

@@ -43,7 +43,7 @@ impl Sealer {
     }
 
     /// The position of the next datagram, which a receiver may be
-    /// [told](super::Opener::told).
+    /// [told](super::ToldStream).
     #[must_use]
     pub fn position(&self) -> Position {
         self.key.next
@@ -53,6 +53,14 @@ impl Sealer {
     #[must_use]
     pub fn stream(&self) -> StreamId {
         self.splitter.stream()
+    }
+
+    /// Continues with the first position of a later epoch, whose key is made from
+    /// this one. An epoch that is not later changes nothing: positions only grow.
+    pub fn begin_epoch(&mut self, epoch: u64, key: Key) {
+        if epoch > self.key.next.epoch() {
+            self.key.begin(epoch, key, self.splitter.stream());
+        }
     }
 
     #[cfg(test)]
@@ -102,6 +110,12 @@ struct EpochKeys {
 }
 
 impl EpochKeys {
+    fn begin(&mut self, epoch: u64, key: Key, stream: StreamId) {
+        self.next = Position(epoch * Position::EPOCH_DATAGRAMS);
+        self.current = key.derive(self.suite, self.direction, stream, epoch);
+        (self.epoch, self.key) = (epoch, key);
+    }
+
     fn seal(&mut self, unsealed: Unsealed<'_>) {
         let position = self.next;
         // At a million datagrams a second the last one is 580,000 years away.

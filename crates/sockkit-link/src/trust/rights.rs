@@ -12,6 +12,8 @@ pub enum Right {
     Take,
     /// Watch the camera.
     Watch,
+    /// Send pictures, which `view --listen` shows here.
+    Show,
 }
 
 /// A set of rights; empty by default.
@@ -31,11 +33,11 @@ pub struct Rights(u8);
 
 /// Text that is not a set of rights.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{0:?} is not a right; use give, take and watch, separated by commas, or none")]
+#[error("{0:?} is not a right; use give, take, watch and show, separated by commas, or none")]
 pub struct RightsError(String);
 
 impl Right {
-    const ALL: [Self; 3] = [Self::Give, Self::Take, Self::Watch];
+    const ALL: [Self; 4] = [Self::Give, Self::Take, Self::Watch, Self::Show];
 
     /// The right's name.
     pub fn as_str(self) -> &'static str {
@@ -43,6 +45,7 @@ impl Right {
             Self::Give => "give",
             Self::Take => "take",
             Self::Watch => "watch",
+            Self::Show => "show",
         }
     }
 
@@ -51,6 +54,7 @@ impl Right {
             Self::Give => 1,
             Self::Take => 2,
             Self::Watch => 4,
+            Self::Show => 8,
         }
     }
 }
@@ -114,7 +118,7 @@ mod tests {
 
     #[test]
     fn every_set_is_read_back() {
-        for bits in 0..8 {
+        for bits in 0..16 {
             let rights = Rights(bits);
             assert_eq!(rights.to_string().parse(), Ok(rights));
         }

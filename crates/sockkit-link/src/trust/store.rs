@@ -495,7 +495,11 @@ mod tests {
         let path = store.folder.path().join(FILE);
         let line = |number: u32| {
             let key = Fingerprint::of_key(&number.to_be_bytes());
-            format!("{} give,take,watch {}\n", key.to_hex(), "책".repeat(32))
+            format!(
+                "{} give,take,watch,show {}\n",
+                key.to_hex(),
+                "책".repeat(32)
+            )
         };
         let lines: String = (0..1_000).map(line).collect();
         fs::write(&path, format!("{HEADING}\n{lines}")).unwrap();

@@ -1,6 +1,11 @@
 //! Which peers a node trusts.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{task::spawn_blocking, time::sleep};
 
 use super::{PeerError, PeerStore, Right};
 use crate::{
@@ -146,6 +151,34 @@ impl Trust {
         Ok(found.unwrap_or(Err(Refusal::Unknown)))
     }
 
+    /// Waits until a peer that this side has accepted, or dialled if `is_dialled`, is no longer
+    /// trusted: its user has removed it from the known peers, or its right. The list is
+    /// read every quarter of a second; if it cannot be read, no peer is trusted.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only waits.
+    pub async fn revoked(&self, peer: &AuthenticatedPeer, is_dialled: bool) {
+        let key = peer.fingerprint;
+        let trusted = || {
+            let trust = self.clone();
+            async move {
+                let asked = spawn_blocking(move || match is_dialled {
+                    true => trust.to_dial(key).map(|peer| peer.is_some()),
+                    false => trust.to_accept(key).map(|peer| peer.is_ok()),
+                });
+                asked.await.is_ok_and(|asked| asked.unwrap_or(false))
+            }
+        };
+        // One that was accepted by a code may have found no room in the list.
+        let has_code = peer.by == ProvedBy::Code;
+        if self.known.is_none() || has_code && !trusted().await {
+            return std::future::pending().await;
+        }
+        while trusted().await {
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
     fn find(
         &self,
         key: Fingerprint,
@@ -235,15 +268,21 @@ impl Trust {
     }
 }
 
+/// A removed peer gets nothing more within a second.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
 /// Later peers are accepted once per code.
 const MAX_PAIRED: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use tempfile::{TempDir, tempdir};
+    use tokio::time::timeout;
 
     use super::*;
-    use crate::{identity::StateFolder, pairing::Uses};
+    use crate::{identity::StateFolder, pairing::Uses, trust::Rights};
 
     fn key(number: u8) -> Fingerprint {
         Fingerprint::of_key(&[number])
@@ -343,6 +382,33 @@ mod tests {
         assert_eq!(accepted(&trust, 64), Ok(ProvedBy::Code));
         let next = Trust::none().known(store, Right::Give);
         assert_eq!(accepted(&next, 64), Err(Refusal::Unknown));
+    }
+
+    #[tokio::test]
+    async fn a_peer_is_revoked_when_its_right_or_it_is_removed() {
+        let right = Some(Right::Watch);
+        for is_dialled in [false, true] {
+            let (_home, store) = store();
+            store.remember(key(1), "desk", right).unwrap();
+            let trust = Trust::none().known(store.clone(), Right::Watch);
+            let peer = trust.to_accept(key(1)).unwrap().unwrap();
+            let mut revoked = pin!(trust.revoked(&peer, is_dialled));
+            let early = timeout(2 * LOOK_EVERY, &mut revoked).await;
+            assert!(early.is_err(), "it is trusted");
+            match is_dialled {
+                true => store.forget(key(1)).unwrap(),
+                false => store.set_rights(key(1), Rights::NONE).unwrap(),
+            }
+            timeout(Duration::from_secs(60), revoked).await.unwrap();
+        }
+        // One that the code admitted, and that no list has.
+        let (_home, store) = store();
+        let trust = Trust::none().known(store, Right::Watch);
+        let peer = AuthenticatedPeer::new(key(2), None, ProvedBy::Code);
+        let revoked = timeout(2 * LOOK_EVERY, trust.revoked(&peer, false)).await;
+        assert!(revoked.is_err(), "its connection is its own");
+        let peer = AuthenticatedPeer::new(key(2), None, ProvedBy::Known);
+        trust.revoked(&peer, false).await;
     }
 
     #[test]

@@ -7,14 +7,19 @@ use sockkit_core::{options::SocketOptions, server::ServerConfig};
 #[cfg(feature = "sealing")]
 use sockkit_link::sealing::Key;
 use sockkit_link::{
-    Node, ResolveError,
+    Connection, Node, ResolveError,
     channel::{ChannelError, DatagramConfig, Limits},
 };
 #[cfg(feature = "pairing")]
 use sockkit_link::{identity::Identity, trust::Trust};
 use tokio::time::timeout;
 
-use super::message::{CONTROL, MAX_CONTROL_BYTES, MAX_PICTURE_BYTES, PROTOCOL};
+#[cfg(all(feature = "sealing", feature = "pairing"))]
+use super::message::SUBSCRIPTIONS;
+use super::{
+    message::{CONTROL, MAX_CONTROL_BYTES, MAX_PICTURE_BYTES, PROTOCOL},
+    standing::Standing,
+};
 use crate::encode::Compression;
 
 /// Settings for sending pictures, to destinations or to connected viewers.
@@ -121,7 +126,7 @@ impl SenderConfig {
     }
 
     /// Encrypts connections and authenticates both ends, as [`Node::authenticate`]
-    /// describes. Default: neither. Datagrams are not affected.
+    /// describes. Default: neither. Of datagrams, only those of subscriptions are affected.
     #[cfg(feature = "pairing")]
     pub fn authenticate(mut self, identity: Identity, trust: Trust) -> Self {
         self.party = Some((identity, trust));
@@ -160,6 +165,40 @@ impl SenderConfig {
 
     /// The node that listens for viewers.
     pub(super) fn node(&self) -> Node {
+        self.node_for(PROTOCOL)
+    }
+
+    /// The node for subscriptions, whose pictures go as datagrams.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn subscriptions(&self) -> Node {
+        self.node_for(SUBSCRIPTIONS).timeout(CONNECT_WITHIN)
+    }
+
+    /// Options of the datagrams to one subscriber.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn datagrams_of_each(&self) -> DatagramConfig {
+        self.datagrams.clone()
+    }
+
+    /// Whether peers are authenticated.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn authenticates(&self) -> bool {
+        self.party.is_some()
+    }
+
+    /// Why the peer of a connection is trusted.
+    #[cfg(feature = "pairing")]
+    pub(super) fn standing(&self, connection: &Connection, is_dialled: bool) -> Standing {
+        Standing::of(connection, self.party.as_ref(), is_dialled)
+    }
+
+    /// No peer is authenticated.
+    #[cfg(not(feature = "pairing"))]
+    pub(super) fn standing(&self, _connection: &Connection, _is_dialled: bool) -> Standing {
+        Standing::default()
+    }
+
+    fn node_for(&self, protocol: &[u8]) -> Node {
         let options = SocketOptions::new()
             .no_delay(true)
             .send_buffer_bytes(SEND_BUFFER_BYTES)
@@ -174,7 +213,7 @@ impl SenderConfig {
             .tcp_options(options)
             .max_connections(self.max_viewers)
             .max_connections_per_address(self.per_host())
-            .messages(PROTOCOL, self.write_timeout);
+            .messages(protocol, self.write_timeout);
         #[cfg(feature = "pairing")]
         if let Some((identity, trust)) = self.party.clone() {
             return node.authenticate(identity, trust);
@@ -263,7 +302,7 @@ impl ReceiverConfig {
     }
 
     /// Encrypts connections and authenticates both ends, as [`Node::authenticate`]
-    /// describes. Default: neither. Datagrams are not affected.
+    /// describes. Default: neither. Of datagrams, only those of subscriptions are affected.
     #[cfg(feature = "pairing")]
     pub fn authenticate(mut self, identity: Identity, trust: Trust) -> Self {
         self.party = Some((identity, trust));
@@ -290,6 +329,40 @@ impl ReceiverConfig {
 
     /// The node that dials the sender.
     pub(super) fn node(&self) -> Node {
+        self.node_for(PROTOCOL)
+    }
+
+    /// The node for a subscription, whose pictures come as datagrams.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn subscription(&self) -> Node {
+        self.node_for(SUBSCRIPTIONS)
+    }
+
+    /// Options of the datagrams of a subscription.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn datagrams_subscribed(&self) -> DatagramConfig {
+        self.datagrams.clone()
+    }
+
+    /// Whether the peer is authenticated.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn authenticates(&self) -> bool {
+        self.party.is_some()
+    }
+
+    /// Why the peer of a connection is trusted.
+    #[cfg(feature = "pairing")]
+    pub(super) fn standing(&self, connection: &Connection, is_dialled: bool) -> Standing {
+        Standing::of(connection, self.party.as_ref(), is_dialled)
+    }
+
+    /// No peer is authenticated.
+    #[cfg(not(feature = "pairing"))]
+    pub(super) fn standing(&self, _connection: &Connection, _is_dialled: bool) -> Standing {
+        Standing::default()
+    }
+
+    fn node_for(&self, protocol: &[u8]) -> Node {
         let options = SocketOptions::new()
             .no_delay(true)
             .receive_buffer_bytes(self.receive_buffer_bytes)
@@ -298,7 +371,7 @@ impl ReceiverConfig {
         let node = Node::default()
             .tcp_options(options)
             .timeout(CONNECT_WITHIN)
-            .messages(PROTOCOL, self.idle_timeout);
+            .messages(protocol, self.idle_timeout);
         #[cfg(feature = "pairing")]
         if let Some((identity, trust)) = self.party.clone() {
             return node.authenticate(identity, trust);

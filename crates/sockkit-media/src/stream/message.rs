@@ -91,6 +91,10 @@ pub(super) const MAX_CONTROL_BYTES: usize = 1_024;
 /// ALPN protocol name for QUIC.
 pub(super) const PROTOCOL: &[u8] = b"sockkit-pictures/1";
 
+/// The same for the connections of subscriptions.
+#[cfg(all(feature = "sealing", feature = "pairing"))]
+pub(super) const SUBSCRIPTIONS: &[u8] = b"sockkit-subscription/1";
+
 #[cfg(test)]
 mod tests {
     use super::*;

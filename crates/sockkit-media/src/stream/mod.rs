@@ -10,6 +10,7 @@
 //! | address | sender | receiver | use it if |
 //! | --- | --- | --- | --- |
 //! | `udp://` | sends to hosts and groups | binds, or joins a group | the sender knows its receivers, or there is a group; a lost packet costs one picture, or none with parity |
+//! | `udp://`, subscribed | listens, or connects | connects, or listens | the same, where no other host may see or forge pictures: each receiver has a key of its own |
 //! | `tcp://` | listens | connects and reconnects | receivers come and go; a lost packet delays pictures for a moment |
 //! | `quic://` | listens | connects and reconnects | the same, on a link that loses packets; encrypted |
 //!
@@ -32,7 +33,10 @@ mod session;
 #[cfg(test)]
 mod simulated;
 mod staleness;
+mod standing;
 mod stats;
+#[cfg(all(feature = "sealing", feature = "pairing"))]
+mod subscriptions;
 
 pub use self::{
     config::{ReceiverConfig, SenderConfig},

@@ -19,6 +19,8 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+#[cfg(all(feature = "sealing", feature = "pairing"))]
+use super::subscriptions::{authenticate, end_of_subscription};
 use super::{
     Event, ReceiverConfig, StatsHandle,
     backoff::Backoff,
@@ -27,6 +29,7 @@ use super::{
     ingest::{Ingest, Moment, now},
     intake::Intake,
     message::CONTROL,
+    sender::By,
     stats::Unopened,
 };
 use crate::{
@@ -145,18 +148,35 @@ impl Receiver {
         at: &Address,
         config: &ReceiverConfig,
     ) -> Result<Option<AuthenticatedPeer>, DialError> {
+        #[cfg(feature = "sealing")]
+        if at.scheme() == Scheme::Udp {
+            return authenticate(config.subscription(), at).await;
+        }
         let connection = config.node().dial(at).await?;
         Ok(connection.peer().cloned())
     }
 
     fn dial(to: Address, config: &ReceiverConfig) -> Self {
+        Self::dial_by(to.clone(), to, config.node(), config, By::Connection)
+    }
+
+    /// Dials `to` for the pictures of `address`.
+    pub(super) fn dial_by(
+        address: Address,
+        to: Address,
+        node: Node,
+        config: &ReceiverConfig,
+        by: By,
+    ) -> Self {
         let link = Publisher::new();
         link.publish(ConnectionState::Dialling);
-        let (stands, node) = (link.subscribe(), config.node());
-        Self::start(to.clone(), Some(stands), |ingest, stop| {
+        let (states, config) = (link.subscribe(), config.clone());
+        Self::start(address, Some(states), |ingest, stop| {
             let dial_loop = DialLoop {
                 node,
                 to,
+                config,
+                by,
                 link,
                 task: ReceiverTask::new(ingest),
                 backoff: Backoff::default(),
@@ -165,7 +185,7 @@ impl Receiver {
         })
     }
 
-    fn start<R: Future<Output = ()> + Send + 'static>(
+    pub(super) fn start<R: Future<Output = ()> + Send + 'static>(
         address: Address,
         link: Option<Subscriber<ConnectionState>>,
         run: impl FnOnce(Ingest, CancellationToken) -> R,
@@ -244,6 +264,8 @@ impl Receiver {
 struct DialLoop {
     node: Node,
     to: Address,
+    config: ReceiverConfig,
+    by: By,
     link: Publisher<ConnectionState>,
     task: ReceiverTask,
     backoff: Backoff,
@@ -279,12 +301,23 @@ impl DialLoop {
         }
     }
 
-    /// Receives from one connection, until it ends or this side stops.
+    /// Receives from one connection, until it ends, its peer is no longer trusted, or
+    /// this side stops.
     async fn watch(&mut self, connection: Connection, stop: &CancellationToken) -> Option<End> {
         let peer = connection.peer_addr();
+        let standing = self.config.standing(&connection, true);
+        let opened = stop.run_until_cancelled(self.channel(connection)).await?;
+        let mut channel = match opened {
+            Ok(channel) => channel,
+            Err(why) => return Some(why),
+        };
         self.link.publish(ConnectionState::Up { peer });
-        let mut channel = Channel::connection(connection, &ReceiverConfig::limits());
-        let receiving = self.task.receive(&mut channel);
+        let receiving = async {
+            tokio::select! {
+                end = self.task.receive(&mut channel) => end,
+                () = standing.revoked() => NOT_TRUSTED,
+            }
+        };
         let ended = stop.run_until_cancelled(receiving).await;
         tracing::info!(%peer, ?ended, "connection ended");
         if matches!(ended, None | Some(End::Finished)) {
@@ -294,10 +327,27 @@ impl DialLoop {
         }
         ended
     }
+
+    #[cfg_attr(
+        not(all(feature = "sealing", feature = "pairing")),
+        expect(clippy::unused_async, reason = "subscriptions alone wait")
+    )]
+    async fn channel(&self, connection: Connection) -> Result<Channel, End> {
+        let limits = ReceiverConfig::limits();
+        match self.by {
+            By::Connection => Ok(Channel::connection(connection, &limits)),
+            #[cfg(all(feature = "sealing", feature = "pairing"))]
+            By::Datagrams => {
+                let config = self.config.datagrams_subscribed();
+                let subscribed = Channel::subscribe(connection.into(), config, &limits).await;
+                subscribed.map_err(|error| end_of_subscription(&error))
+            }
+        }
+    }
 }
 
 /// State of the senders, kept from one channel to the next.
-struct ReceiverTask {
+pub(super) struct ReceiverTask {
     intake: Intake,
     report_at: Instant,
     /// Deadline of a connection's next message.
@@ -305,7 +355,7 @@ struct ReceiverTask {
 }
 
 impl ReceiverTask {
-    fn new(ingest: Ingest) -> Self {
+    pub(super) fn new(ingest: Ingest) -> Self {
         Self {
             intake: Intake::new(ingest),
             report_at: now() + REPORT_EVERY,
@@ -314,11 +364,16 @@ impl ReceiverTask {
     }
 
     /// Receives until the channel ends, and returns the reason.
-    async fn receive(&mut self, channel: &mut Channel) -> End {
+    pub(super) async fn receive(&mut self, channel: &mut Channel) -> End {
         let peer = channel.peer();
         if let Some(peer) = peer {
             tracing::info!(%peer, "connected");
-            self.intake.on_connected(now(), peer);
+            self.intake.on_peer(now(), peer, true);
+        }
+        #[cfg(all(feature = "sealing", feature = "pairing"))]
+        if let Some(sender) = channel.source() {
+            tracing::info!(%sender, "subscribed");
+            self.intake.on_peer(now(), sender, false);
         }
         self.report_at = now() + REPORT_EVERY;
         self.message_by = peer.map(|_| now() + MESSAGE_WITHIN);
@@ -441,9 +496,12 @@ fn end_of(error: &SendError) -> End {
 }
 
 /// An unpredictable number from the operating system.
-fn random() -> io::Result<u64> {
+pub(super) fn random() -> io::Result<u64> {
     Ok(getrandom::u64()?)
 }
+
+/// A peer that was removed from those that are trusted.
+pub(super) const NOT_TRUSTED: End = End::Failed(io::ErrorKind::PermissionDenied);
 
 /// The end of a sender that uses another protocol.
 const NO_PICTURE: End = End::Failed(io::ErrorKind::InvalidData);

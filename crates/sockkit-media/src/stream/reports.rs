@@ -100,12 +100,12 @@ impl Reports {
             .collect()
     }
 
-    /// The share of shards that each of them loses, if it says so.
-    pub(super) fn losses(&self, now: Instant) -> impl Iterator<Item = f64> {
+    /// The share of shards that each of them loses, or this one, if it says so.
+    pub(super) fn losses(&self, now: Instant, of: Option<SocketAddr>) -> impl Iterator<Item = f64> {
         let recent = self
             .receivers
             .iter()
-            .filter(move |heard| heard.is_recent(now));
+            .filter(move |heard| heard.is_recent(now) && of.is_none_or(|of| of == heard.from));
         recent.filter_map(|heard| heard.loss.share())
     }
 }

@@ -65,9 +65,9 @@ impl ControlResponder {
         self.reports.recent(now)
     }
 
-    /// The parity that those receivers need.
-    pub(super) fn parity(&self, now: Instant) -> Parity {
-        loss::parity(self.reports.losses(now))
+    /// The parity that those receivers need, or this one.
+    pub(super) fn parity(&self, now: Instant, of: Option<SocketAddr>) -> Parity {
+        loss::parity(self.reports.losses(now, of))
     }
 }
 

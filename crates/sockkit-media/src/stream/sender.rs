@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    Report, SenderConfig,
+    ConnectionState, Report, SenderConfig,
     config::in_time,
     ingest::now,
     message::Outgoing,
@@ -85,6 +85,7 @@ use crate::{
 pub struct Sender {
     address: Address,
     addresses: Vec<Address>,
+    link: Option<Subscriber<ConnectionState>>,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
     finished: CancellationToken,
@@ -112,6 +113,7 @@ impl Sender {
                     shared: &shared,
                     pictures: Pictures::Own(Encoder::new(pictures, config.compression)),
                     parity: config.parity,
+                    viewer: None,
                 };
                 let run = session.run(channel, std::future::pending());
                 if let Some(Err(violation)) = stop.run_until_cancelled(run).await {
@@ -166,22 +168,24 @@ impl Sender {
         for at in to {
             acceptors.push(node.listen(at).await?);
         }
-        Self::serve(acceptors, config, pictures)
+        Self::serve(acceptors, By::Connection, config, pictures)
     }
 
     /// Serves pictures to all viewers that connect to these addresses.
-    fn serve(
+    pub(super) fn serve(
         acceptors: Vec<Acceptor>,
+        by: By,
         config: SenderConfig,
         pictures: Subscriber<Picture>,
     ) -> Result<Self, ChannelError> {
-        let addresses: Vec<_> = acceptors.iter().map(Acceptor::address).collect();
+        let addresses: Vec<_> = acceptors.iter().map(|at| by.address(at)).collect();
         let first = addresses.first().cloned();
         let address = first.ok_or(ChannelError::NoDestination)?;
         let shared = Arc::new(Shared::new(Reports::new(Vec::new(), config.per_host())));
         let viewers = Arc::new(Viewers {
             shared: Arc::clone(&shared),
             newest: Publisher::new(),
+            by,
             config,
         });
         let server = Server::start(acceptors, viewers.config.server(), {
@@ -202,7 +206,7 @@ impl Sender {
         Ok(Self::start(address, addresses, shared, stop, run))
     }
 
-    fn start(
+    pub(super) fn start(
         address: Address,
         addresses: Vec<Address>,
         shared: Arc<Shared>,
@@ -220,6 +224,7 @@ impl Sender {
         Self {
             address,
             addresses,
+            link: None,
             shared,
             task,
             finished,
@@ -231,6 +236,18 @@ impl Sender {
     /// for datagrams, the local address. The first one, if there are several.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Sets the state of the connection to a viewer that is dialled.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn linked(mut self, link: Subscriber<ConnectionState>) -> Self {
+        self.link = Some(link);
+        self
+    }
+
+    /// Subscribes to the state of the connection; `None` if no viewer is dialled.
+    pub fn connection_state(&self) -> Option<Subscriber<ConnectionState>> {
+        self.link.clone()
     }
 
     /// All addresses.
@@ -312,7 +329,32 @@ pub struct SenderStats {
 struct Viewers {
     shared: Arc<Shared>,
     newest: Publisher<Outgoing>,
+    by: By,
     config: SenderConfig,
+}
+
+/// How pictures get to a viewer that connects.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum By {
+    /// Over its connection.
+    Connection,
+    /// As datagrams, sealed with a key that it gets over its connection.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    Datagrams,
+}
+
+impl By {
+    /// The address of the pictures.
+    fn address(self, acceptor: &Acceptor) -> Address {
+        match self {
+            Self::Connection => acceptor.address(),
+            #[cfg(all(feature = "sealing", feature = "pairing"))]
+            Self::Datagrams => {
+                let at = acceptor.address();
+                Address::new(Scheme::Udp, at.host().clone(), at.port())
+            }
+        }
+    }
 }
 
 impl Viewers {
@@ -334,31 +376,64 @@ impl Viewers {
         }
     }
 
-    /// Serves one viewer until it disconnects or the server drains.
+    /// Serves one viewer until it disconnects, is no longer trusted, or the server
+    /// drains.
     async fn show(&self, stream: Stream<Connection>, peer: Peer) -> Handled {
         let Some(from) = peer.address().socket_addr() else {
             return Ok(());
         };
+        let standing = self.config.standing(stream.get_ref(), false);
+        let Some(channel) = self.channel(stream, from).await else {
+            return Ok(());
+        };
         let _present = ViewerCount::enter(&self.shared);
-        let channel = Channel::accepted(stream, &self.config.limits());
         let mut session = Session {
             shared: &self.shared,
             pictures: Pictures::Shared(self.newest.subscribe()),
             parity: self.config.parity,
+            viewer: channel.destinations().first().copied(),
         };
-        if let Err(violation) = session.run(channel, peer.draining()).await {
-            self.shared.note_violation(&violation, from);
+        tokio::select! {
+            ended = session.run(channel, peer.draining()) => {
+                if let Err(violation) = ended {
+                    self.shared.note_violation(&violation, from);
+                }
+            }
+            () = standing.revoked() => tracing::info!(%from, "the viewer is no longer trusted"),
         }
         // The server records why a connection failed.
         Ok(())
     }
+
+    #[cfg_attr(
+        not(all(feature = "sealing", feature = "pairing")),
+        expect(
+            clippy::unused_async,
+            unused_variables,
+            reason = "subscriptions alone wait"
+        )
+    )]
+    async fn channel(&self, stream: Stream<Connection>, from: SocketAddr) -> Option<Channel> {
+        let limits = self.config.limits();
+        match self.by {
+            By::Connection => Some(Channel::accepted(stream, &limits)),
+            #[cfg(all(feature = "sealing", feature = "pairing"))]
+            By::Datagrams => {
+                let config = self.config.datagrams_of_each();
+                let served = Channel::serve(stream.into(), config, &limits).await;
+                served
+                    .inspect_err(|error| tracing::debug!(%from, %error, "no subscription"))
+                    .ok()
+            }
+        }
+    }
 }
 
 /// Counts a viewer while it is connected.
-struct ViewerCount<'a>(&'a Shared);
+pub(super) struct ViewerCount<'a>(&'a Shared);
 
 impl<'a> ViewerCount<'a> {
-    fn enter(shared: &'a Shared) -> Self {
+    pub(super) fn enter(shared: &'a Shared) -> Self {
         let stats = &mut shared.figures().stats;
         stats.connected += 1;
         stats.viewers += 1;

@@ -143,6 +143,18 @@ pub(super) struct Session<'a> {
     pub(super) pictures: Pictures,
     /// That of every picture; `None` follows what receivers report.
     pub(super) parity: Option<Parity>,
+    /// The only receiver of the datagrams, if there is only one: the others' reports
+    /// say nothing about its link.
+    pub(super) viewer: Option<SocketAddr>,
+}
+
+/// Why a session has ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum SessionEnd {
+    /// There are no more pictures.
+    Pictures,
+    /// The channel has ended.
+    Channel,
 }
 
 impl Session<'_> {
@@ -152,14 +164,14 @@ impl Session<'_> {
         &mut self,
         channel: Channel,
         draining: impl Future<Output = ()>,
-    ) -> Result<(), ProtocolViolation> {
+    ) -> Result<SessionEnd, ProtocolViolation> {
         let shared = self.shared;
         let (sender, mut receiver) = channel.split();
         let (asking, mut asked) = latest::channel();
         let mut listening = pin!(listen(shared, &mut receiver, &sender, &asking));
         let shown = tokio::select! {
-            heard = &mut listening => return heard,
-            () = answer(&sender, &mut asked) => return Ok(()),
+            heard = &mut listening => return heard.map(|()| SessionEnd::Channel),
+            () = answer(&sender, &mut asked) => return Ok(SessionEnd::Channel),
             shown = self.show(&sender, draining) => shown,
         };
         // Closing with an unread report would reset the connection, and discard
@@ -170,7 +182,10 @@ impl Session<'_> {
                 let _ = timeout(CLOSE_WITHIN, listening).await;
             }
         }
-        Ok(())
+        Ok(match shown {
+            Ok(()) => SessionEnd::Pictures,
+            Err(_ended) => SessionEnd::Channel,
+        })
     }
 
     /// Sends the newest picture whenever the previous one has left.
@@ -191,7 +206,7 @@ impl Session<'_> {
             let number = next.as_ref().ok().map(|next| next.number);
             let sent = match next {
                 Ok(next) => {
-                    let by_reports = || self.shared.figures().responder.parity(now());
+                    let by_reports = || self.shared.figures().responder.parity(now(), self.viewer);
                     let parity = self.parity.unwrap_or_else(by_reports);
                     let sent = sender.send(PICTURE, &next.parts, parity).await;
                     sent.map_err(NotSent::from)

@@ -83,7 +83,7 @@ impl Show {
     }
 
     fn parity(&self) -> Parity {
-        loss::parity(self.reports.losses(self.now))
+        loss::parity(self.reports.losses(self.now, None))
     }
 
     /// The viewer says what it has seen; that may be lost as well.

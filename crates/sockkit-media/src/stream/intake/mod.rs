@@ -80,11 +80,12 @@ impl Intake {
         }
     }
 
-    /// Messages from now on come from this peer, whose clock may be requested.
-    pub(super) fn on_connected(&mut self, now: Instant, peer: SocketAddr) {
+    /// Messages from now on come from this peer, whose clock may be requested; in order
+    /// and without loss if it `is_connected`, else as datagrams.
+    pub(super) fn on_peer(&mut self, now: Instant, peer: SocketAddr, is_connected: bool) {
         self.had_pictures |= self.has_pictures();
         self.selector = SourceSelector::default();
-        self.is_connected = true;
+        self.is_connected = is_connected;
         self.peer = Some(Peer {
             address: peer,
             is_here: false,
