@@ -441,7 +441,7 @@ impl DatagramReceiver {
 }
 
 /// An unpredictable stream id from the operating system.
-fn random_stream() -> io::Result<StreamId> {
+pub(super) fn random_stream() -> io::Result<StreamId> {
     Ok(StreamId(getrandom::u64()?))
 }
 
