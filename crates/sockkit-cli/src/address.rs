@@ -13,8 +13,10 @@ pub(crate) const FILES_LOCAL: &str = "127.0.0.1:5010";
 pub(crate) const FILES_ANY: &str = ":5010";
 
 /// Pictures: `cam` sends or listens, and `view` receives or dials.
-pub(crate) const PICTURES: AddressDefaults =
-    AddressDefaults::new(&[Scheme::Udp, Scheme::Tcp, Scheme::Quic], PICTURES_PORT);
+pub(crate) const PICTURES: AddressDefaults = AddressDefaults::new(
+    &[Scheme::Udp, Scheme::Tcp, Scheme::Quic, Scheme::Zenoh],
+    PICTURES_PORT,
+);
 
 /// Where `cam` listens for viewers.
 pub(crate) const CONNECTED: AddressDefaults =
@@ -46,6 +48,11 @@ pub(crate) fn web_files(text: &str) -> Result<Address, AddressError> {
     WEB_FILES.parse(text)
 }
 
+/// Whether pictures are sent to it, and neither side listens for the other.
+pub(crate) fn is_sent_to(address: &Address) -> bool {
+    matches!(address.scheme(), Scheme::Udp | Scheme::Zenoh)
+}
+
 /// The form that a user types, where an address without a scheme means TCP.
 pub(crate) fn shown(address: &Address) -> String {
     match address.scheme() {
@@ -70,6 +77,7 @@ mod tests {
             (files("quic://[::1]"), "quic://[::1]:5010"),
             (pictures("239.1.2.3"), "udp://239.1.2.3:5006"),
             (pictures("tcp://:7000"), "tcp://:7000"),
+            (pictures("zenoh://hub/porch"), "zenoh://hub:7447/porch"),
             (web(""), "tcp://:8088"),
         ] {
             assert_eq!(read.unwrap().to_string(), full);

@@ -19,10 +19,10 @@ use sockkit::{
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
-    address::{CONNECTED, PICTURES_PORT, pictures},
+    address::{CONNECTED, PICTURES_PORT, is_sent_to, pictures},
     interrupt, key,
     outgoing::{Outgoing, Wishes},
-    progress,
+    progress, routed,
     say::{note, say},
     secure::{self, Purpose, Secure},
     web::Web,
@@ -33,8 +33,8 @@ use crate::{
 ///
 /// Without --to and --web it listens, and shows a code for any number of viewers, and the command
 /// that they type. Machines that this one is paired with, and that may watch, need no
-/// code. Both sides encrypt and authenticate each other. Pictures to udp:// are sealed
-/// with --key.
+/// code. Both sides encrypt and authenticate each other. Pictures to udp:// and zenoh:// are
+/// sealed with --key.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// camera (or camera:1 …), pattern, clip (the bundled one), or a file
@@ -49,8 +49,8 @@ pub(crate) struct Args {
     /// JPEG quality of pictures that are compressed here, 1 to 100
     #[arg(long, value_name = "N", default_value_t = jpeg::DEFAULT_QUALITY, value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: u8,
-    /// udp://HOST:PORT of a viewer or a group, or an address to --listen at;
-    /// may be repeated
+    /// udp://HOST:PORT of a viewer or a group, an address to --listen at, or, if built with
+    /// zenoh, zenoh://ROUTER/NAME for viewers in other networks; may be repeated
     #[arg(long, value_name = "ADDRESS", value_parser = pictures)]
     to: Vec<Address>,
     /// Local tcp://ADDR:PORT or quic://ADDR:PORT to listen at, for any number
@@ -71,10 +71,12 @@ pub(crate) struct Args {
     /// Parity in per cent of the data, for pictures of any size
     #[arg(long, value_name = "PERCENT", conflicts_with = "loss", value_parser = clap::value_parser!(u8).range(0..=100))]
     parity: Option<u8>,
-    /// Seal what goes to udp:// with this key, which viewers need too; made by
-    /// `sockkit key new`
+    /// Seal what goes to udp:// and zenoh:// with this key, which viewers need too; made
+    /// by `sockkit key new`
     #[arg(long, value_name = "FILE", conflicts_with = "plain")]
     key: Option<PathBuf>,
+    #[command(flatten)]
+    routers: routed::Options,
     /// Maximum number of connected viewers of one host [default: a quarter of
     /// all 128]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=128))]
@@ -123,9 +125,8 @@ impl Args {
                  that have, or leave out --code, --known, --allow and --once"
             );
         }
-        let is_sent_to = |at: &&Address| at.scheme() == Scheme::Udp;
-        let listens = addresses.iter().any(|at| !is_sent_to(&at));
-        if let Some(to) = addresses.iter().find(is_sent_to) {
+        let listens = addresses.iter().any(|at| !is_sent_to(at));
+        for to in addresses.iter().filter(|at| is_sent_to(at)) {
             if !listens {
                 self.secure.check_unused(to)?;
             }
@@ -232,14 +233,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         interface: args.interface.as_ref(),
         viewers_per_host: args.viewers_per_host,
         key,
+        routers: &args.routers,
         is_announced: !args.no_announce,
         secure,
     };
     let mut outgoing = Outgoing::bind(&addresses, wishes, &pictures).await?;
     let shown = WebStream::new("camera", pictures.clone());
     let viewer = args.web.serve([shown]).await?;
-    let datagrams = |to: &&Address| to.scheme() == Scheme::Udp;
-    for to in addresses.iter().filter(datagrams) {
+    for to in addresses.iter().filter(|to| is_sent_to(to)) {
         say!("sending {} to {to}", args.source);
         if let Some(path) = &args.key {
             say!("there     {}", viewing(to, path));
@@ -340,10 +341,10 @@ fn unanswered(addresses: &[Address]) -> String {
 
 /// The command to run at the viewer.
 fn viewing(to: &Address, key: &Path) -> String {
-    // A viewer receives at any of its addresses, or in the group.
-    let at = match to.group() {
-        Some(_) => to.clone(),
-        None => Address::new(Scheme::Udp, Host::Unspecified, to.port()),
+    // A viewer receives at any of its addresses, or in the group, or from the router.
+    let at = match to.group().is_some() || to.scheme() == Scheme::Zenoh {
+        true => to.clone(),
+        false => Address::new(Scheme::Udp, Host::Unspecified, to.port()),
     };
     format!("sockkit view {at} {}", key::option(key))
 }

@@ -18,13 +18,13 @@ use sockkit::{
 use tokio::time::timeout;
 
 use crate::{
-    address::shown,
+    address::{is_sent_to, shown},
     cam::VIEWERS,
     find::{self, Announced},
     incoming::is_own,
     json::Object,
     link::say_plain,
-    say,
+    routed, say,
     secure::{self, Secure, Shown},
 };
 
@@ -35,6 +35,7 @@ pub(crate) struct Wishes<'a> {
     pub(crate) interface: Option<&'a InterfaceSelector>,
     pub(crate) viewers_per_host: Option<u8>,
     pub(crate) key: Option<Key>,
+    pub(crate) routers: &'a routed::Options,
     /// Whether a listener is announced on the network.
     pub(crate) is_announced: bool,
     /// Identities on connections.
@@ -45,12 +46,12 @@ impl Wishes<'_> {
     /// Rejects settings that would have no effect.
     fn check(&self, to: &[Address], at: &[Address]) -> anyhow::Result<()> {
         if self.key.is_some() && to.is_empty() {
-            bail!("--key seals what goes to udp://, and no --to address is one");
+            bail!("--key seals what goes to udp:// and zenoh://, and no --to address is one");
         }
         if self.interface.is_some() && !to.iter().any(|to| to.group().is_some()) {
             bail!("--interface is for groups, and no --to address is one");
         }
-        if self.parity.is_some() && to.is_empty() {
+        if self.parity.is_some() && !to.iter().any(|to| to.scheme() == Scheme::Udp) {
             bail!("--parity and --loss are for udp:// only; connections repair losses themselves");
         }
         if !self.is_announced && at.is_empty() {
@@ -103,9 +104,10 @@ impl Outgoing {
         wishes: Wishes<'_>,
         pictures: &Subscriber<Picture>,
     ) -> anyhow::Result<Self> {
-        let by_datagrams = |to: &Address| to.scheme() == Scheme::Udp;
-        let (to, at): (Vec<_>, Vec<_>) = addresses.iter().cloned().partition(by_datagrams);
+        let (to, at): (Vec<_>, Vec<_>) = addresses.iter().cloned().partition(is_sent_to);
         wishes.check(&to, &at)?;
+        let by_datagrams = |to: &Address| to.scheme() == Scheme::Udp;
+        let (to, routed): (Vec<_>, Vec<_>) = to.into_iter().partition(by_datagrams);
         for to in &to {
             check_destination(to, wishes.interface)?;
         }
@@ -123,6 +125,10 @@ impl Outgoing {
         let mut senders = Vec::new();
         if !to.is_empty() {
             senders.push(Sender::open(&to, wishes.config(), pictures.clone()).await?);
+        }
+        for to in routed {
+            let channel = routed::publish(&to, wishes.key.clone(), wishes.routers).await?;
+            senders.push(Sender::new(channel, wishes.config(), pictures.clone()));
         }
         for at in at {
             let sender = Sender::open(&[at], wishes.config(), pictures.clone()).await?;
@@ -178,7 +184,7 @@ impl Outgoing {
     /// Where viewers connect, if they do.
     pub(crate) fn listening(&self) -> Option<&Address> {
         let addresses = self.senders.iter().map(Sender::address);
-        addresses.into_iter().find(|at| at.scheme() != Scheme::Udp)
+        addresses.into_iter().find(|at| !is_sent_to(at))
     }
 
     /// Statistics, one line for each sender.
@@ -243,7 +249,7 @@ fn check_destination(to: &Address, interface: Option<&InterfaceSelector>) -> any
 fn one_line(sender: &Sender) -> String {
     let stats = sender.stats();
     let (pictures, bytes) = (stats.sent, HumanBytes(stats.bytes));
-    if sender.address().scheme() == Scheme::Udp {
+    if is_sent_to(sender.address()) {
         return format!(
             "{pictures} pictures, {bytes}; {} skipped, {} failed",
             stats.skipped, stats.failed

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use sockkit::{
     link::{
-        Address, Fingerprint, Node,
+        Address, Fingerprint, Node, Scheme,
         discovery::{Announcement, Role},
         identity::{Identity, StateFolder},
         pairing::{AuthenticatedPeer, Code, News, Offer, OfferEvent, ProvedBy, TypedCode, Uses},
@@ -229,27 +229,31 @@ impl Security {
     }
 
     /// Refuses options that authenticate the peer of a connection, if there is only `at`,
-    /// which has none.
+    /// which has none: it is for datagrams, or of a router.
     pub(crate) fn check_unused(&self, at: &Address) -> anyhow::Result<()> {
         if self.is_asked_for() {
             bail!(
-                "{at} is for datagrams, which have no connection: --code, --known, --allow and \
-                 --once are for tcp:// and quic://; for udp:// use --key FILE (`sockkit key new`)"
+                "{at} has no connection to the other side: --code, --known, --allow and --once \
+                 are for tcp:// and quic://; here use --key FILE (`sockkit key new`)"
             );
         }
         Ok(())
     }
 
-    /// Checks that pictures at `at`, which is for datagrams, are sealed, or plain because
-    /// the user wants that.
+    /// Checks that pictures at `at`, which is for datagrams or of a router, are sealed, or
+    /// plain because the user wants that.
     pub(crate) fn check_sealed(&self, at: &Address, is_sealed: bool) -> anyhow::Result<()> {
-        if !self.plain && !is_sealed {
-            bail!(
-                "{at} needs --key FILE, with a key that `sockkit key new` makes; or --plain, and \
-                 every host on the network can see and forge the pictures"
-            );
+        if self.plain || is_sealed {
+            return Ok(());
         }
-        Ok(())
+        let others = match at.scheme() {
+            Scheme::Zenoh => "the routers, and every host that reaches one,",
+            _ => "every host on the network",
+        };
+        bail!(
+            "{at} needs --key FILE, with a key that `sockkit key new` makes; or --plain, and \
+             {others} can see and forge the pictures"
+        )
     }
 
     /// Whether the code is read from standard input.
