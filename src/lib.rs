@@ -95,6 +95,7 @@
 //! | `file` with `web` | [`file::web`](file/web/index.html): files to and from a browser |
 //! | `course` | [`course`](course/index.html): the formats of a socket course in Python |
 //! | `full` | all of the above: everything that builds with Rust and a C linker |
+//! | `zenoh` | `link::zenoh`: channels between networks, through the routers of zenoh; not part of `full`, because it doubles the build |
 //! | `h264` | H.264 in recordings and clips; needs a C++ compiler and is not part of `full` |
 //! | `testing` | [`testing`](testing/index.html): simulated links, network namespaces |
 //!
@@ -129,7 +130,7 @@ pub mod link {
     //! [`tcp`](crate::tcp), [`udp`](crate::udp), and with their features `quic`
     //! and `tls`. With the feature `pairing` a node authenticates itself and its peers;
     //! with `sealing` datagrams are encrypted with a shared key; with `discovery` machines
-    //! are found by name.
+    //! are found by name; with `zenoh` messages cross networks, through its routers.
 
     #[cfg(feature = "codec")]
     pub use sockkit_link::channel;
@@ -137,9 +138,12 @@ pub mod link {
     pub use sockkit_link::discovery;
     #[cfg(feature = "sealing")]
     pub use sockkit_link::sealing;
+    #[cfg(feature = "zenoh")]
+    pub use sockkit_link::zenoh;
     pub use sockkit_link::{
-        Acceptor, Address, AddressDefaults, AddressError, Connection, DialError, FailedBy, Handle,
-        Host, ListenError, Node, NotEncrypted, ResolveError, Scheme, SchemeError,
+        Acceptor, Address, AddressDefaults, AddressError, AddressPath, Connection, DialError,
+        FailedBy, Handle, Host, ListenError, Node, NotEncrypted, PathError, ResolveError, Scheme,
+        SchemeError,
     };
     #[cfg(feature = "quic")]
     pub use sockkit_link::{Fingerprint, FingerprintError};

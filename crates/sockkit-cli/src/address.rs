@@ -13,8 +13,10 @@ pub(crate) const FILES_LOCAL: &str = "127.0.0.1:5010";
 pub(crate) const FILES_ANY: &str = ":5010";
 
 /// Pictures: `cam` sends or listens, and `view` receives or dials.
-pub(crate) const PICTURES: AddressDefaults =
-    AddressDefaults::new(&[Scheme::Udp, Scheme::Tcp, Scheme::Quic], PICTURES_PORT);
+pub(crate) const PICTURES: AddressDefaults = AddressDefaults::new(
+    &[Scheme::Udp, Scheme::Tcp, Scheme::Quic, Scheme::Zenoh],
+    PICTURES_PORT,
+);
 
 /// Where `cam` listens for viewers.
 pub(crate) const CONNECTED: AddressDefaults =
@@ -73,6 +75,7 @@ mod tests {
             (files("quic://[::1]"), "quic://[::1]:5010"),
             (pictures("239.1.2.3"), "udp://239.1.2.3:5006"),
             (pictures("tcp://:7000"), "tcp://:7000"),
+            (pictures("zenoh://hub/porch"), "zenoh://hub:7447/porch"),
             (web(""), "tcp://:8088"),
         ] {
             assert_eq!(read.unwrap().to_string(), full);

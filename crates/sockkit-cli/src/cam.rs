@@ -25,6 +25,7 @@ use crate::{
     outgoing::{Outgoing, Wishes},
     progress,
     remote::Remote,
+    routed,
     say::{note, say},
     secure::{self, Purpose, Secure},
     web::Web,
@@ -36,7 +37,7 @@ use crate::{
 /// Without --to and --web it listens, and shows a code for any number of viewers, and the command
 /// that they type. Machines that this one is paired with, and that may watch, need no
 /// code. Both sides encrypt and authenticate each other; over udp:// by a TCP connection to
-/// the same port number. What goes to a group is sealed with --key.
+/// the same port number. What goes to a group or to zenoh:// is sealed with --key.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// camera (or camera:1 …), pattern, clip (the bundled one), or a file
@@ -52,7 +53,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = jpeg::DEFAULT_QUALITY, value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: u8,
     /// udp://HOST:PORT of a viewer that runs `sockkit view --listen udp://`, or of a
-    /// group, or an address to --listen at; may be repeated
+    /// group; an address to --listen at; or, if built with zenoh, zenoh://ROUTER/NAME for
+    /// viewers in other networks; may be repeated
     #[arg(long, value_name = "ADDRESS", value_parser = pictures)]
     to: Vec<Address>,
     /// Local tcp://ADDR:PORT, quic://ADDR:PORT or udp://ADDR:PORT to listen at, for any
@@ -73,10 +75,12 @@ pub(crate) struct Args {
     /// Parity in per cent of the data, for pictures of any size
     #[arg(long, value_name = "PERCENT", conflicts_with = "loss", value_parser = clap::value_parser!(u8).range(0..=100))]
     parity: Option<u8>,
-    /// Seal what goes --to udp:// with this key, which viewers need too, and connect to
-    /// none of them; made by `sockkit key new`
+    /// Seal what goes --to udp:// and zenoh:// with this key, which viewers need too, and
+    /// connect to none of them; made by `sockkit key new`
     #[arg(long, value_name = "FILE", conflicts_with = "plain")]
     key: Option<PathBuf>,
+    #[command(flatten)]
+    routers: routed::Options,
     /// Maximum number of connected viewers of one host [default: a quarter of
     /// all 128]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=128))]
@@ -109,20 +113,26 @@ impl Args {
 
     /// All addresses to send to and to listen at.
     fn addresses(&self) -> Result<Addresses, AddressError> {
-        let is_udp = |at: &Address| at.scheme() == Scheme::Udp;
-        let (to, mut at): (Vec<_>, Vec<_>) = self.to.iter().cloned().partition(is_udp);
-        at.extend(self.listen.iter().cloned());
-        if to.is_empty() && at.is_empty() && !self.web.is_wanted() {
-            at.push(listening("")?);
+        let mut addresses = Addresses::default();
+        for to in self.to.iter().cloned() {
+            match to.scheme() {
+                Scheme::Udp => addresses.to.push(to),
+                Scheme::Zenoh => addresses.routed.push(to),
+                _ => addresses.at.push(to),
+            }
         }
-        Ok(Addresses { to, at })
+        addresses.at.extend(self.listen.iter().cloned());
+        if addresses.is_empty() && !self.web.is_wanted() {
+            addresses.at.push(listening("")?);
+        }
+        Ok(addresses)
     }
 
     /// How viewers are authenticated: those that are listened for, and those that are
     /// connected to. Others are sent to with --key, or with --plain.
     async fn security(&self, addresses: &Addresses) -> anyhow::Result<Security> {
-        let Addresses { to, at } = addresses;
-        if to.is_empty() && at.is_empty() && self.secure.is_asked_for() {
+        let Addresses { to, routed, at } = addresses;
+        if addresses.is_empty() && self.secure.is_asked_for() {
             bail!(
                 "a browser has neither code nor key: add --listen :{PICTURES_PORT} for viewers \
                  that have, or leave out --code, --known, --allow and --once"
@@ -136,8 +146,12 @@ impl Args {
                 at.port()
             );
         }
-        for group in to.iter().filter(|to| to.group().is_some()) {
-            self.secure.check_sealed(group, has_key)?;
+        let groups = to.iter().filter(|to| to.group().is_some());
+        for to in groups.chain(routed) {
+            self.secure.check_sealed(to, has_key)?;
+        }
+        if let (Some(to), true, true) = (routed.first(), to.is_empty(), at.is_empty()) {
+            self.secure.check_unused(to)?;
         }
         if let (Some(to), true, true) = (to.first(), has_key, at.is_empty()) {
             self.secure.check_unused(to)?;
@@ -172,20 +186,23 @@ impl Args {
 }
 
 /// Where pictures go.
+#[derive(Default)]
 pub(crate) struct Addresses {
     /// Hosts and groups that datagrams are sent to.
     pub(crate) to: Vec<Address>,
+    /// Routers.
+    pub(crate) routed: Vec<Address>,
     /// Where viewers connect.
     pub(crate) at: Vec<Address>,
 }
 
 impl Addresses {
     fn is_empty(&self) -> bool {
-        self.to.is_empty() && self.at.is_empty()
+        self.to.is_empty() && self.routed.is_empty() && self.at.is_empty()
     }
 
     fn all(&self) -> String {
-        let all = self.to.iter().chain(&self.at);
+        let all = self.to.iter().chain(&self.routed).chain(&self.at);
         let all: Vec<_> = all.map(ToString::to_string).collect();
         all.join(", ")
     }
@@ -293,13 +310,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         interface: args.interface.as_ref(),
         viewers_per_host: args.viewers_per_host,
         key,
+        routers: &args.routers,
         is_announced: !args.no_announce,
         security,
     };
     let mut outgoing = Outgoing::bind(&addresses, wishes, &pictures).await?;
     let shown = WebStream::new("camera", pictures.clone());
     let viewer = args.web.serve([shown]).await?;
-    for to in &addresses.to {
+    for to in addresses.to.iter().chain(&addresses.routed) {
         say!("sending {} to {to}", args.source);
         if let Some(path) = &args.key {
             say!("there     {}", viewing(to, path));
@@ -411,10 +429,10 @@ fn unanswered(addresses: &Addresses) -> String {
 
 /// The command to run at the viewer.
 fn viewing(to: &Address, key: &Path) -> String {
-    // A viewer receives at any of its addresses, or in the group.
-    let at = match to.group() {
-        Some(_) => to.clone(),
-        None => Address::new(Scheme::Udp, Host::Unspecified, to.port()),
+    // A viewer receives at any of its addresses, or in the group, or from the router.
+    let at = match to.group().is_some() || to.scheme() == Scheme::Zenoh {
+        true => to.clone(),
+        false => Address::new(Scheme::Udp, Host::Unspecified, to.port()),
     };
     format!("sockkit view {at} {}", key::option(key))
 }

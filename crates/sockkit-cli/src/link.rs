@@ -256,6 +256,10 @@ pub(crate) fn warn_of_namesakes(connection: &Connection) {
 pub(crate) fn say_plain(scheme: Scheme) {
     match scheme {
         Scheme::Quic => note!("note: traffic is encrypted, but the peer is not authenticated"),
+        Scheme::Zenoh => note!(
+            "note: pictures are not encrypted, and the routers, and every host that reaches one, \
+             can see and replace them; with --key, on both sides, they are sealed"
+        ),
         _ => say_in_the_clear(),
     }
 }

@@ -40,6 +40,7 @@ mod progress;
 mod prompt;
 mod receive;
 mod remote;
+mod routed;
 mod say;
 mod secure;
 mod send;

@@ -24,7 +24,7 @@ use crate::{
     incoming::is_own,
     json::Object,
     link::{cannot_dial, say_plain},
-    say,
+    routed, say,
     secure::{self, Secure, Shown, say_peer},
 };
 
@@ -35,6 +35,7 @@ pub(crate) struct Wishes<'a> {
     pub(crate) interface: Option<&'a InterfaceSelector>,
     pub(crate) viewers_per_host: Option<u8>,
     pub(crate) key: Option<Key>,
+    pub(crate) routers: &'a routed::Options,
     /// Whether a listener is announced on the network.
     pub(crate) is_announced: bool,
     /// Identities on connections.
@@ -43,11 +44,12 @@ pub(crate) struct Wishes<'a> {
 
 impl Wishes<'_> {
     /// Rejects settings that would have no effect.
-    fn check(&self, to: &[Address], at: &[Address]) -> anyhow::Result<()> {
-        if self.key.is_some() && to.is_empty() {
+    fn check(&self, addresses: &Addresses) -> anyhow::Result<()> {
+        let Addresses { to, routed, at } = addresses;
+        if self.key.is_some() && to.is_empty() && routed.is_empty() {
             bail!(
-                "--key seals what goes --to udp://, and no --to address is one; viewers that connect \
-                 get a key of their own"
+                "--key seals what goes --to udp:// and zenoh://, and no --to address is one; viewers \
+                 that connect get a key of their own"
             );
         }
         if self.interface.is_some() && !to.iter().any(|to| to.group().is_some()) {
@@ -122,8 +124,8 @@ impl Outgoing {
         wishes: Wishes<'_>,
         pictures: &Subscriber<Picture>,
     ) -> anyhow::Result<Self> {
-        let Addresses { to, at } = addresses;
-        wishes.check(to, at)?;
+        let Addresses { to, routed, at } = addresses;
+        wishes.check(addresses)?;
         for to in to {
             check_destination(to, wishes.interface)?;
         }
@@ -146,6 +148,13 @@ impl Outgoing {
         }
         for (to, secure) in to.iter().zip(pushes) {
             senders.push(push(to, wishes.config_of(Some(secure)), pictures).await?);
+        }
+        for to in routed {
+            if wishes.key.is_none() {
+                say_plain(Scheme::Zenoh);
+            }
+            let channel = routed::publish(to, wishes.key.clone(), wishes.routers).await?;
+            senders.push(Sender::new(channel, wishes.config(), pictures.clone()));
         }
         let mut listening = None;
         for at in at {
@@ -306,7 +315,8 @@ fn one_line(sender: &Sender) -> String {
     let stats = sender.stats();
     let (pictures, bytes) = (stats.sent, HumanBytes(stats.bytes));
     let connects = sender.connection_state().is_none() && stats.connected > 0;
-    if sender.address().scheme() == Scheme::Udp && !connects {
+    let is_sent_to = matches!(sender.address().scheme(), Scheme::Udp | Scheme::Zenoh);
+    if is_sent_to && !connects {
         return format!(
             "{pictures} pictures, {bytes}; {} skipped, {} failed",
             stats.skipped, stats.failed

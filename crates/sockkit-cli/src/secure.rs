@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use sockkit::{
     link::{
-        Address, Fingerprint, Node,
+        Address, Fingerprint, Node, Scheme,
         discovery::{Announcement, Role},
         identity::{Identity, StateFolder},
         pairing::{AuthenticatedPeer, Code, News, Offer, OfferEvent, ProvedBy, TypedCode, Uses},
@@ -233,9 +233,15 @@ impl Security {
         self.plain
     }
 
-    /// Refuses options that authenticate a peer, if `at` is sealed by a key from a file,
-    /// or plain: then no peer is connected to.
+    /// Refuses options that authenticate a peer, if `at` has none: it is a router's, or what
+    /// is sealed by a key from a file, or plain, is not connected to.
     pub(crate) fn check_unused(&self, at: &Address) -> anyhow::Result<()> {
+        if self.is_asked_for() && at.scheme() == Scheme::Zenoh {
+            bail!(
+                "{at} has no connection to the other side: --code, --known, --allow and --once \
+                 are for others; here use --key FILE (`sockkit key new`)"
+            );
+        }
         if self.is_asked_for() {
             bail!(
                 "{at} has no connection with --key FILE: leave that out, and --code, --known, --allow and \
@@ -245,16 +251,20 @@ impl Security {
         Ok(())
     }
 
-    /// Checks that pictures to or from the group `at` are sealed, or plain because the user
-    /// wants that.
+    /// Checks that pictures to or from `at`, which is a group's or a router's, are sealed, or
+    /// plain because the user wants that.
     pub(crate) fn check_sealed(&self, at: &Address, is_sealed: bool) -> anyhow::Result<()> {
-        if !self.plain && !is_sealed {
-            bail!(
-                "the group {at} needs --key FILE, with a key that `sockkit key new` makes; or --plain, \
-                 and every host on the network can see and forge the pictures"
-            );
+        if self.plain || is_sealed {
+            return Ok(());
         }
-        Ok(())
+        let (what, others) = match at.scheme() {
+            Scheme::Zenoh => ("", "the routers, and every host that reaches one,"),
+            _ => ("the group ", "every host on the network"),
+        };
+        bail!(
+            "{what}{at} needs --key FILE, with a key that `sockkit key new` makes; or --plain, and \
+             {others} can see and forge the pictures"
+        )
     }
 
     /// Whether the code is read from standard input.

@@ -32,8 +32,11 @@ use crate::{
     cam::{PUSHED, VIEWERS},
     find, incoming, interrupt,
     json::Object,
+    key,
+    link::say_plain,
     progress,
     remote::{self, Remote, bare_name},
+    routed,
     say::{self, note, say},
     secure::{self, Secure, Shown},
     unopened::{self, Advice},
@@ -45,9 +48,10 @@ use crate::{
 pub(crate) struct Args {
     /// The code that `sockkit cam` shows, such as coral-lamp-orbit (- reads it from
     /// standard input); the name of a machine that this one is paired with;
-    /// tcp://HOST:PORT, quic://HOST:PORT or udp://HOST:PORT of a camera that listens there; or
-    /// udp:// of a group to join. More of them, named if written NAME=ADDRESS, are shown on
-    /// the page of --web
+    /// tcp://HOST:PORT, quic://HOST:PORT or udp://HOST:PORT of a camera that listens there;
+    /// udp:// of a group to join; or, if built with zenoh, zenoh://ROUTER/NAME of a camera in
+    /// another network, where * in place of a part of NAME means all that are there. More of
+    /// them, named if written NAME=ADDRESS, are shown on the page of --web
     #[arg(value_name = "[NAME=]CODE|NAME|ADDRESS", value_parser = named, required_unless_present = "listen")]
     cameras: Vec<Named>,
     /// Receive at this local udp://ADDR:PORT what `sockkit cam --to` sends here; shows the
@@ -82,6 +86,8 @@ pub(crate) struct Args {
     /// cam has too; see `sockkit key new`
     #[arg(long, value_name = "FILE", conflicts_with = "plain")]
     key: Option<PathBuf>,
+    #[command(flatten)]
+    routers: routed::Options,
     /// Exit after this many seconds; without it, exit on Ctrl-C
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS))]
     seconds: Option<u64>,
@@ -112,16 +118,19 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         interface: args.interface,
         from: args.from,
         key: args.key,
+        routers: args.routers,
         secure: args.secure,
     };
+    let several = "several sources are shown on one page: add --web";
     ensure!(
         args.cameras.len() <= 1 || args.web.is_wanted(),
-        "several sources are shown on one page: add --web"
+        "{several}"
     );
     let mut opened = match &args.listen {
         Some(at) => vec![listen(at, &wishes).await?],
         None => open_all(args.cameras, &wishes).await?,
     };
+    ensure!(opened.len() == 1 || args.web.is_wanted(), "{several}");
     let mut code = opened[0].code.take();
     let limit = Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
     let Watched { url, receiver, .. } = &opened[0];
@@ -187,6 +196,7 @@ struct Wishes {
     interface: Option<InterfaceSelector>,
     from: Option<IpAddr>,
     key: Option<PathBuf>,
+    routers: routed::Options,
     secure: secure::Security,
 }
 
@@ -226,6 +236,12 @@ impl Watched {
 async fn open_all(all: Vec<Named>, wishes: &Wishes) -> anyhow::Result<Vec<Watched>> {
     let mut opened = Vec::new();
     for (number, named) in (1..).zip(all) {
+        if let Remote::Address(router) = &named.camera
+            && router.scheme() == Scheme::Zenoh
+        {
+            opened.extend(open_routed(router, named.name, wishes).await?);
+            continue;
+        }
         let (url, receiver) = open(&named.camera, wishes).await?;
         let name = named.name.unwrap_or_else(|| match number {
             1 => "view".to_owned(),
@@ -239,6 +255,38 @@ async fn open_all(all: Vec<Named>, wishes: &Wishes) -> anyhow::Result<Vec<Watche
         });
     }
     Ok(opened)
+}
+
+/// Begins to receive from all cameras at a router whose names match.
+async fn open_routed(
+    router: &Address,
+    name: Option<String>,
+    wishes: &Wishes,
+) -> anyhow::Result<Vec<Watched>> {
+    wishes.secure.check_unused(router)?;
+    wishes.secure.check_sealed(router, wishes.key.is_some())?;
+    ensure!(
+        wishes.from.is_none() && wishes.interface.is_none(),
+        "--from and --interface are for udp:// only"
+    );
+    let key = wishes.key.as_deref().map(key::load).transpose()?;
+    if key.is_none() {
+        say_plain(router.scheme());
+    }
+    let channels = routed::subscribe(router, key, &wishes.routers).await?;
+    let is_one = channels.len() == 1;
+    let watched = channels.into_iter().map(|channel| {
+        let url = channel.address();
+        say!("watching  {url}");
+        let name = name.clone().filter(|_| is_one);
+        Watched {
+            name: name.unwrap_or_else(|| routed::page_name(&url)),
+            url,
+            receiver: Receiver::new(channel),
+            code: None,
+        }
+    });
+    Ok(watched.collect())
 }
 
 /// Finds a camera, and begins to receive from it.
@@ -307,6 +355,10 @@ impl Wishes {
 fn nothing_came(url: &Address, receiver: &Receiver) -> String {
     match receiver.connection_state().and_then(|link| link.latest()) {
         Some(ConnectionState::Down { why }) => format!("no picture arrived from {url}: {why}"),
+        _ if url.scheme() == Scheme::Zenoh => format!(
+            "no picture arrived from {url}{}: does `sockkit cam --to {url}` run?",
+            left_out(receiver)
+        ),
         _ => format!(
             "no picture arrived from {url}{}: does `sockkit cam` send to this machine and port, \
              and does a firewall let it through?",

@@ -107,7 +107,7 @@ pub enum ListenError {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SchemeError {
-    /// UDP carries messages. Use QUIC for a stream over UDP.
+    /// UDP and routers carry messages. Use QUIC for a stream over UDP.
     #[error("{address} carries messages, not a stream; use tcp:// or quic://")]
     Messages {
         /// The address.
@@ -128,7 +128,7 @@ impl SchemeError {
     /// The error for the scheme of `address`.
     pub(super) fn of(address: &Address) -> Self {
         match address.scheme() {
-            Scheme::Udp => Self::Messages {
+            Scheme::Udp | Scheme::Zenoh => Self::Messages {
                 address: address.clone(),
             },
             scheme => Self::NotBuilt(scheme),

@@ -30,12 +30,16 @@ pub mod sealing;
 pub mod tls;
 #[cfg(feature = "pairing")]
 pub mod trust;
+#[cfg(feature = "zenoh")]
+pub mod zenoh;
 
 #[cfg(feature = "quic")]
 pub use self::fingerprint::{Fingerprint, FingerprintError};
 pub use self::{
     acceptor::Acceptor,
-    address::{Address, AddressDefaults, AddressError, Host, ResolveError, Scheme},
+    address::{
+        Address, AddressDefaults, AddressError, AddressPath, Host, PathError, ResolveError, Scheme,
+    },
     connection::{Connection, Handle, NotEncrypted},
     error::{DialError, FailedBy, ListenError, SchemeError},
     node::Node,

@@ -243,6 +243,26 @@ fn view_names_the_sender_and_takes_no_other_than_asked_for() {
     assert!(end.errors.contains("--from"), "{end:?}");
 }
 
+/// The tests of a build with zenoh are in `tests/routed`.
+#[cfg(not(feature = "zenoh"))]
+#[test]
+fn a_build_without_zenoh_says_how_to_get_one() {
+    for arguments in [
+        &["view", "--plain", "zenoh://hub/porch"][..],
+        &[
+            "cam",
+            "--source",
+            "pattern",
+            "--plain",
+            "--to",
+            "zenoh://hub/porch",
+        ],
+    ] {
+        fails(arguments, &["zenoh://hub:7447/porch", "--features zenoh"]);
+    }
+    fails(&["view", "zenoh://hub/porch"], &["--key FILE"]);
+}
+
 #[test]
 fn a_sender_cannot_be_asked_for_where_it_cannot_send() {
     fails(

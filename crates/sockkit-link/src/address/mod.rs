@@ -9,7 +9,12 @@ use std::{
 use sockkit_core::interfaces::{InterfaceSelector, NoSuchInterface};
 use tokio::net::lookup_host;
 
-/// A transport, a host and a port, as typed by a user.
+mod path;
+
+pub use self::path::{AddressPath, PathError};
+
+/// A transport, a host and a port, as typed by a user; of a router also what is asked of
+/// it.
 ///
 /// ```
 /// # mod sockkit { pub use ::sockkit_link as link; }
@@ -27,13 +32,15 @@ use tokio::net::lookup_host;
 ///
 /// Accepted forms: `HOST`, `HOST:PORT`, `:PORT`, `PORT`, an IPv6 address with
 /// or without brackets, and any of these after `SCHEME://`. An IPv6 address may
-/// carry a zone such as `%eth0` or `%2`. `FromStr` accepts the form written by
-/// `Display`, which includes the scheme and the port.
+/// carry a zone such as `%eth0` or `%2`. Routers have paths: `zenoh://HOST:PORT/PATH`.
+/// `FromStr` accepts the form written by `Display`, which includes the scheme and the
+/// port.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Address {
     scheme: Scheme,
     host: Host,
     port: u16,
+    path: AddressPath,
 }
 
 /// Defaults for what an address omits, and the schemes that it may have.
@@ -55,6 +62,8 @@ pub enum Scheme {
     Quic,
     /// UDP datagrams, to a host or a group.
     Udp,
+    /// The routers of zenoh, between networks.
+    Zenoh,
 }
 
 /// The host of an address.
@@ -97,6 +106,9 @@ pub enum AddressError {
     /// The host is neither an IP address nor a name.
     #[error("{0:?} is not a host: use a name, an IPv4 address, or an IPv6 address in brackets")]
     Host(String),
+    /// The path is not a name.
+    #[error(transparent)]
+    Path(#[from] PathError),
 }
 
 /// Error from resolving an address.
@@ -147,12 +159,21 @@ impl AddressDefaults {
             Some((scheme, rest)) => (self.scheme(scheme)?, rest),
             None => (self.schemes.first().copied().unwrap_or(Scheme::Tcp), text),
         };
+        let (rest, path) = match rest.split_once('/') {
+            Some((rest, path)) if scheme.has_paths() => (rest, path),
+            _ => (rest, ""),
+        };
         let (host, port) = split_port(rest)?;
         let port = port
+            .or_else(|| scheme.port())
             .or(self.port)
             .ok_or_else(|| AddressError::NoPort(text.to_owned()))?;
-        let host = host.parse()?;
-        Ok(Address { scheme, host, port })
+        Ok(Address {
+            scheme,
+            host: host.parse()?,
+            port,
+            path: path.parse()?,
+        })
     }
 
     fn scheme(self, text: &str) -> Result<Scheme, AddressError> {
@@ -172,7 +193,21 @@ impl AddressDefaults {
 impl Address {
     /// Creates an address from its parts.
     pub fn new(scheme: Scheme, host: Host, port: u16) -> Self {
-        Self { scheme, host, port }
+        Self {
+            scheme,
+            host,
+            port,
+            path: AddressPath::default(),
+        }
+    }
+
+    /// The same router, with another path.
+    #[must_use]
+    pub fn at(&self, path: AddressPath) -> Self {
+        Self {
+            path,
+            ..self.clone()
+        }
     }
 
     /// The transport.
@@ -188,6 +223,11 @@ impl Address {
     /// The port; 0 lets the system choose when it is bound.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// What is asked of a router: a name, or a pattern. Empty for other transports.
+    pub fn path(&self) -> &AddressPath {
+        &self.path
     }
 
     /// Whether it means every local address.
@@ -388,7 +428,18 @@ impl Scheme {
             Self::Tls => "tls",
             Self::Quic => "quic",
             Self::Udp => "udp",
+            Self::Zenoh => "zenoh",
         }
+    }
+
+    /// Whether an address names what is asked of the host.
+    fn has_paths(self) -> bool {
+        self == Self::Zenoh
+    }
+
+    /// The port that is registered for it, whatever it is used for.
+    fn port(self) -> Option<u16> {
+        (self == Self::Zenoh).then_some(7447)
     }
 }
 
@@ -399,7 +450,13 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const ALL: AddressDefaults = AddressDefaults {
-            schemes: &[Scheme::Tcp, Scheme::Tls, Scheme::Quic, Scheme::Udp],
+            schemes: &[
+                Scheme::Tcp,
+                Scheme::Tls,
+                Scheme::Quic,
+                Scheme::Udp,
+                Scheme::Zenoh,
+            ],
             port: None,
         };
         ALL.parse(text)
@@ -408,7 +465,11 @@ impl FromStr for Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}:{}", self.scheme.as_str(), self.host, self.port)
+        write!(f, "{}://{}:{}", self.scheme.as_str(), self.host, self.port)?;
+        match self.path.is_empty() {
+            true => Ok(()),
+            false => write!(f, "/{}", self.path),
+        }
     }
 }
 

@@ -98,6 +98,28 @@ fn a_socket_address_is_a_host_with_its_zone() {
 }
 
 #[test]
+fn a_router_has_a_port_of_its_own_and_a_path() {
+    const PICTURES: AddressDefaults = AddressDefaults::new(&[Scheme::Udp, Scheme::Zenoh], 5006);
+
+    for (text, full, path) in [
+        ("zenoh://hub/porch", "zenoh://hub:7447/porch", "porch"),
+        ("zenoh://hub:7000/a/*", "zenoh://hub:7000/a/*", "a/*"),
+        ("zenoh://[::1]/porch", "zenoh://[::1]:7447/porch", "porch"),
+        ("zenoh:///porch", "zenoh://:7447/porch", "porch"),
+        ("zenoh://hub", "zenoh://hub:7447", ""),
+        ("zenoh://hub/", "zenoh://hub:7447", ""),
+    ] {
+        let read = PICTURES.parse(text).unwrap();
+        assert_eq!((&*read.to_string(), read.path().as_str()), (full, path));
+        assert_eq!(read.to_string().parse::<Address>().unwrap(), read);
+    }
+    let error = |text| PICTURES.parse(text).unwrap_err();
+    assert!(matches!(error("zenoh://hub/a b"), AddressError::Path(_)));
+    assert!(matches!(error("zenoh://a b/porch"), AddressError::Host(_)));
+    assert!(matches!(error("udp://hub/porch"), AddressError::Host(_)));
+}
+
+#[test]
 fn groups_and_unspecified_addresses_are_told_apart() {
     let read = |text: &str| text.parse::<Address>().unwrap();
     assert!(read("udp://239.1.2.3:1").group().is_some());

@@ -5,6 +5,7 @@
 //! | datagrams, to hosts and groups | shards and parity, `docs/wire/shard.md` | too many of its datagrams are | the receivers are known, or there is a group |
 //! | a TCP or other reliable stream | a frame, `docs/wire/frame.md` | never; it may be late | peers come and go |
 //! | QUIC | a unidirectional stream, `docs/wire/video.md` | a newer one takes its place | the same, on a link that loses packets |
+//! | zenoh's routers | shards in one sample, `docs/wire/routed.md` | a queue on its way is full | there are several networks, or hundreds of receivers |
 
 use std::{
     fmt,
@@ -30,6 +31,8 @@ mod lag;
 mod outbound;
 mod pace;
 mod repairs;
+#[cfg(feature = "zenoh")]
+mod routed;
 mod socket;
 #[cfg(feature = "quic")]
 mod streams;
@@ -89,6 +92,8 @@ enum Sending {
     Framed(FrameSender, SocketAddr),
     #[cfg(feature = "quic")]
     Quic(streams::StreamSender),
+    #[cfg(feature = "zenoh")]
+    Zenoh(Box<routed::RoutedSender>),
 }
 
 /// The receiving half of a [`Channel`].
@@ -102,6 +107,8 @@ enum Receiving {
     Framed(FrameReceiver),
     #[cfg(feature = "quic")]
     Quic(streams::StreamReceiver),
+    #[cfg(feature = "zenoh")]
+    Zenoh(Box<routed::RoutedReceiver>),
 }
 
 /// Limits of message length, and of how slowly a connected peer may take
@@ -323,6 +330,8 @@ impl Channel {
             Sending::Framed(..) => Scheme::Tcp,
             #[cfg(feature = "quic")]
             Sending::Quic(_) => Scheme::Quic,
+            #[cfg(feature = "zenoh")]
+            Sending::Zenoh(sender) => return sender.address().clone(),
         };
         match self.local_addr().or_else(|| self.peer()) {
             Some(address) => Address::new(scheme, address.into(), address.port()),
@@ -447,6 +456,8 @@ impl ChannelSender {
             Sending::Framed(sender, _) => sender.send(parts).await,
             #[cfg(feature = "quic")]
             Sending::Quic(sender) => sender.send(parts).await,
+            #[cfg(feature = "zenoh")]
+            Sending::Zenoh(sender) => sender.send(kind, parts).await,
         }
     }
 
@@ -472,6 +483,8 @@ impl ChannelSender {
             Sending::Framed(sender, _) => sender.reply(message).await,
             #[cfg(feature = "quic")]
             Sending::Quic(sender) => sender.reply(message).await,
+            #[cfg(feature = "zenoh")]
+            Sending::Zenoh(sender) => sender.reply(to, kind, &message()).await,
         }
     }
 
@@ -506,6 +519,8 @@ impl ChannelSender {
             Sending::Framed(sender, _) => Ok(sender.close().await?),
             #[cfg(feature = "quic")]
             Sending::Quic(sender) => sender.close().await,
+            #[cfg(feature = "zenoh")]
+            Sending::Zenoh(_) => Ok(()),
         }
     }
 
@@ -516,6 +531,8 @@ impl ChannelSender {
             Sending::Framed(_, peer) => Some(*peer),
             #[cfg(feature = "quic")]
             Sending::Quic(sender) => Some(sender.peer()),
+            #[cfg(feature = "zenoh")]
+            Sending::Zenoh(_) => None,
         }
     }
 }
@@ -535,6 +552,8 @@ impl ChannelReceiver {
             Receiving::Framed(receiver) => receiver.recv().await,
             #[cfg(feature = "quic")]
             Receiving::Quic(receiver) => receiver.recv().await,
+            #[cfg(feature = "zenoh")]
+            Receiving::Zenoh(receiver) => receiver.recv().await,
         }
     }
 }

@@ -45,7 +45,7 @@ pub struct Stats {
     /// arrived over a new connection.
     pub restarts: u64,
     /// Address of the sender. `None` before the first picture, and for pictures
-    /// captured on this machine.
+    /// captured on this machine or sent through routers.
     pub sender: Option<SocketAddr>,
     /// Pictures a second over the last five seconds.
     pub frames_per_second: f64,
@@ -112,9 +112,9 @@ impl Meter {
         self.last_number = Some(number);
     }
 
-    /// Sets the address of the sender.
+    /// Sets the address of the sender; behind routers it has none, and is unspecified.
     pub fn set_sender(&mut self, sender: SocketAddr) {
-        self.totals.sender = Some(sender);
+        self.totals.sender = (!sender.ip().is_unspecified()).then_some(sender);
     }
 
     /// Sets the maximum error of the ages.
