@@ -108,8 +108,8 @@ async fn a_viewer_that_is_forgotten_or_may_not_watch_any_more_sees_nothing_new()
         let (gone, stays) = (subscribed(&sender, gone), subscribed(&sender, stays));
         shown(&camera, &gone).await;
         match forgets {
-            true => drop(known.forget(key).unwrap()),
-            false => drop(known.set_rights(key, "give".parse().unwrap()).unwrap()),
+            true => known.forget(key).unwrap(),
+            false => known.set_rights(key, "give".parse().unwrap()).unwrap(),
         }
         tokio::select! {
             () = publish_forever(&camera, raw) => unreachable!(),
