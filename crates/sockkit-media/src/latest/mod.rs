@@ -177,6 +177,28 @@ impl<T> Subscriber<T> {
     }
 }
 
+/// For a stage that must know whether what it passes on is the newest.
+#[cfg(feature = "web")]
+impl<T> Subscriber<T> {
+    /// Number of values published so far.
+    pub(crate) fn published(&self) -> u64 {
+        self.receiver.borrow().published
+    }
+
+    /// Number of values published up to the last one taken.
+    pub(crate) fn taken(&self) -> u64 {
+        self.seen
+    }
+
+    /// Takes the current value without returning it, if it is not the one to wait for.
+    pub(crate) fn skip_if(&mut self, outdated: impl FnOnce(&T) -> bool) {
+        let slot = self.receiver.borrow_and_update();
+        if slot.value.as_ref().is_some_and(outdated) {
+            self.seen = slot.published;
+        }
+    }
+}
+
 /// A second reader at the same position, whose counter starts at zero.
 impl<T> Clone for Subscriber<T> {
     fn clone(&self) -> Self {

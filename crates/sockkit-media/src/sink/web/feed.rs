@@ -22,6 +22,7 @@ pub(super) struct JpegBroadcaster {
     pub(super) stats: StatsHandle,
     counts_itself: bool,
     jpeg_quality: u8,
+    source: Subscriber<Picture>,
     publisher: Publisher<ShownPicture>,
     /// Notified when a viewer subscribes.
     wanted: Notify,
@@ -35,6 +36,8 @@ pub(super) struct ShownPicture {
     pub(super) captured: Timestamp,
     pub(super) number: u64,
     pub(super) signal: Signal,
+    /// How many pictures the source had published with it.
+    position: u64,
 }
 
 /// Whether the source delivers pictures.
@@ -54,12 +57,18 @@ pub(super) struct StreamInfo {
 }
 
 impl JpegBroadcaster {
-    pub(super) fn new(name: String, jpeg_quality: u8, stats: Option<StatsHandle>) -> Self {
+    pub(super) fn new(
+        name: String,
+        jpeg_quality: u8,
+        source: Subscriber<Picture>,
+        stats: Option<StatsHandle>,
+    ) -> Self {
         Self {
             name,
             counts_itself: stats.is_none(),
             stats: stats.unwrap_or_default(),
             jpeg_quality,
+            source,
             publisher: Publisher::new(),
             wanted: Notify::new(),
             showing: Mutex::default(),
@@ -68,8 +77,12 @@ impl JpegBroadcaster {
 
     /// Subscribes a viewer. Pictures are compressed while there is a
     /// subscriber.
+    ///
+    /// It starts with the newest picture: one that is being compressed is waited for.
     pub(super) fn watch(&self) -> Subscriber<ShownPicture> {
-        let subscriber = self.publisher.subscribe();
+        let newest = self.source.published();
+        let mut subscriber = self.publisher.subscribe();
+        subscriber.skip_if(|shown| shown.signal == Signal::Live && shown.position < newest);
         self.wanted.notify_one();
         subscriber
     }
@@ -83,7 +96,8 @@ impl JpegBroadcaster {
     }
 
     /// Runs until it is dropped.
-    pub(super) async fn run(self: Arc<Self>, mut source: Subscriber<Picture>) {
+    pub(super) async fn run(self: Arc<Self>) {
+        let mut source = self.source.clone();
         let mut newest = None;
         let mut silent_at = Instant::now() + NO_SIGNAL_AFTER;
         let mut source_ended = false;
@@ -96,7 +110,7 @@ impl JpegBroadcaster {
                         continue;
                     };
                     self.note(&frame);
-                    newest = Some(frame);
+                    newest = Some((frame, source.taken()));
                     published = false;
                     silent_at = Instant::now() + NO_SIGNAL_AFTER;
                 }
@@ -121,9 +135,9 @@ impl JpegBroadcaster {
     }
 
     /// Returns whether there was something to publish.
-    async fn publish(&self, newest: Option<Picture>) -> bool {
+    async fn publish(&self, newest: Option<(Picture, u64)>) -> bool {
         let picture = match newest {
-            Some(frame) => self.compress(frame).await,
+            Some((frame, position)) => self.compress(frame, position).await,
             None if self.showing().signal == Signal::None => self.placeholder(),
             None => None,
         };
@@ -134,7 +148,7 @@ impl JpegBroadcaster {
         true
     }
 
-    async fn compress(&self, frame: Picture) -> Option<ShownPicture> {
+    async fn compress(&self, frame: Picture, position: u64) -> Option<ShownPicture> {
         let jpeg = encode::to_jpeg(frame, self.jpeg_quality)
             .await
             .inspect_err(|error| tracing::warn!(stream = self.name, %error, "cannot compress"))
@@ -144,6 +158,7 @@ impl JpegBroadcaster {
             number: jpeg.number(),
             jpeg: jpeg.into_data(),
             signal: Signal::Live,
+            position,
         })
     }
 
@@ -153,6 +168,7 @@ impl JpegBroadcaster {
             captured: Timestamp::default(),
             number: 0,
             signal: Signal::None,
+            position: 0,
         })
     }
 

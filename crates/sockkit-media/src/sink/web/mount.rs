@@ -84,8 +84,9 @@ impl WebRoutes {
                 pictures,
                 stats,
             } = stream;
-            let feed = Arc::new(JpegBroadcaster::new(name, config.jpeg_quality, stats));
-            let run = Arc::clone(&feed).run(pictures);
+            let feed = JpegBroadcaster::new(name, config.jpeg_quality, pictures, stats);
+            let feed = Arc::new(feed);
+            let run = Arc::clone(&feed).run();
             tasks.spawn(stop.clone().run_until_cancelled_owned(run));
             feed
         });
