@@ -5,6 +5,7 @@ mod limits;
 mod mounted;
 mod origins;
 mod pages;
+mod pull;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},

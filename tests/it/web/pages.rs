@@ -2,8 +2,9 @@
 
 use sockkit::{
     BindError, latest,
-    picture::Picture,
+    picture::{Picture, PixelFormat},
     sink::web::{WebServer, WebServerError, WebStream},
+    testing::needs::{Need, met},
 };
 use tokio::time::timeout;
 
@@ -20,6 +21,78 @@ async fn a_snapshot_is_the_newest_picture_as_jpeg() {
     let shown = Picture::from_jpeg(answer.body).unwrap();
     assert_eq!((shown.width_px(), shown.height_px()), (64, 48));
 }
+
+/// Compressing it takes far longer than asking for it.
+#[tokio::test]
+async fn a_snapshot_is_not_the_picture_before_the_newest() {
+    let (viewer, publisher) = viewer().await;
+    publisher.publish(gray(1));
+    let mut watcher = Watcher::open(viewer.local_addr(), "/stream").await;
+    while watcher.number < 1 {
+        watcher.part().await;
+    }
+    for number in [2, 3] {
+        let pixels = vec![0; 4_000 * 3_000];
+        let large = Picture::new(PixelFormat::Gray, 4_000, 3_000, pixels).unwrap();
+        publisher.publish(large.numbered(number));
+        let answer = get(viewer.local_addr(), "/snapshot").await;
+        assert_eq!(answer.header("x-number"), Some(&*number.to_string()));
+        let mut late = Watcher::open(viewer.local_addr(), "/stream").await;
+        late.part().await;
+        assert_eq!(late.number, number);
+    }
+}
+
+#[tokio::test]
+async fn a_qr_code_has_the_address() {
+    let (viewer, _publisher) = viewer().await;
+    let address = "http://192.168.100.200:65535/cam/";
+    let query = "http%3A%2F%2F192.168.100.200%3A65535%2Fcam%2F";
+    let answer = get(viewer.local_addr(), &format!("/qr?text={query}")).await;
+    answer.check(200, "image/svg+xml");
+    for bad in [format!("text={}", "x".repeat(513)), String::new()] {
+        let answer = get(viewer.local_addr(), &format!("/qr?{bad}")).await;
+        assert_eq!(answer.status, 400, "{bad}");
+    }
+    if !met("a QR code is read", &[Need::PythonModule("cv2")]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("code.pgm");
+    std::fs::write(&file, pixels_of(&answer.text())).unwrap();
+    let read = std::process::Command::new("python3")
+        .args(["-c", READ_CODE])
+        .arg(file)
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&read.stdout).trim(),
+        address,
+        "{read:?}"
+    );
+}
+
+/// The SVG's modules, each 8 pixels wide, as PGM.
+fn pixels_of(svg: &str) -> Vec<u8> {
+    let (_, rest) = svg.split_once("viewBox=\"0 0 ").unwrap();
+    let side: usize = rest.split(' ').next().unwrap().parse().unwrap();
+    let width = side * 8;
+    let mut pixels = vec![255; width * width];
+    let (_, path) = svg.rsplit_once("d=\"").unwrap();
+    for module in path.split('z').filter(|module| module.starts_with('M')) {
+        let (x, rest) = module[1..].split_once(' ').unwrap();
+        let y = rest.split('h').next().unwrap();
+        let [x, y] = [x, y].map(|at| at.parse::<usize>().unwrap() * 8);
+        for row in y..y + 8 {
+            pixels[row * width + x..][..8].fill(0);
+        }
+    }
+    [format!("P5 {width} {width} 255\n").into_bytes(), pixels].concat()
+}
+
+const READ_CODE: &str = "
+import cv2, sys
+print(cv2.QRCodeDetector().detectAndDecode(cv2.imread(sys.argv[1]))[0])";
 
 #[tokio::test]
 async fn a_picture_from_before_anybody_watched_is_shown_at_once() {

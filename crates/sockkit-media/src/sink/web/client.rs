@@ -10,6 +10,8 @@ use axum::{
     http::request::Parts,
 };
 
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
 use super::connection::SendBuffer;
 
 /// The client of a request, as far as the server knows it.
@@ -26,6 +28,14 @@ impl Client {
         match self {
             Self::Own(outlet) => Some(outlet.peer.ip()),
             Self::Other(peer) => peer.map(|peer| peer.ip()),
+        }
+    }
+
+    /// Keeps the connection, with its limits, while an upgraded one is served.
+    pub(super) fn upgraded(&self) -> Option<TaskTrackerToken> {
+        match self {
+            Self::Own(outlet) => Some(outlet.upgrades.token()),
+            Self::Other(_) => None,
         }
     }
 

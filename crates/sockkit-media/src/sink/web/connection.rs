@@ -26,6 +26,7 @@ use tokio::{
     net::TcpListener,
     time::{Instant, Sleep, sleep, timeout},
 };
+use tokio_util::task::TaskTracker;
 
 use crate::log_limit::LogLimit;
 
@@ -75,9 +76,11 @@ async fn serve_one(stream: Stream, peer: Peer, app: Router, write_timeout: Durat
         tracing::debug!(%error, "cannot set socket options");
     }
     let stream = Arc::new(stream);
+    let upgrades = TaskTracker::new();
     let app = app.layer(Extension(SendBuffer {
         stream: Arc::clone(&stream),
         peer: address,
+        upgrades: upgrades.clone(),
     }));
     let stream = TokioIo::new(WriteTimeout::new(stream, write_timeout));
     let connection = http1::Builder::new()
@@ -87,7 +90,8 @@ async fn serve_one(stream: Stream, peer: Peer, app: Router, write_timeout: Durat
         // A request sent before the client closed its side is answered; a
         // client that has gone completely is detected by the next write.
         .half_close(true)
-        .serve_connection(stream, TowerToHyperService::new(app));
+        .serve_connection(stream, TowerToHyperService::new(app))
+        .with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -99,6 +103,8 @@ async fn serve_one(stream: Stream, peer: Peer, app: Router, write_timeout: Durat
     if let Err(error) = ended {
         tracing::debug!(peer = %address, %error, "browser connection ended");
     }
+    upgrades.close();
+    upgrades.wait().await;
 }
 
 pub(super) fn options() -> SocketOptions {
@@ -118,6 +124,8 @@ pub(super) fn options() -> SocketOptions {
 pub(super) struct SendBuffer {
     stream: Arc<Stream>,
     pub(super) peer: SocketAddr,
+    /// What serves the connection after an upgrade.
+    pub(super) upgrades: TaskTracker,
 }
 
 impl SendBuffer {

@@ -16,6 +16,8 @@ mod figures;
 mod guard;
 mod mount;
 mod multipart;
+mod page;
+mod pull;
 mod routes;
 
 use std::{io, net::SocketAddr};

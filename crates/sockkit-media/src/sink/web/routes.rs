@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{Query, Request, State},
+    extract::{Query, Request, State, ws::WebSocketUpgrade},
     http::{
         HeaderMap, HeaderValue, StatusCode,
         header::{
@@ -13,11 +13,11 @@ use axum::{
         },
     },
     middleware::{self, Next},
-    response::{Html, IntoResponse, Response},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use serde::Deserialize;
-use sockkit_core::server::ConnectionLimiter;
+use sockkit_core::server::{ConnectionLimiter, Permit};
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -28,6 +28,7 @@ use super::{
     figures,
     guard::{Asking, Audience, HostPolicy, Refusal},
     multipart::{self, Head},
+    page, pull,
 };
 use crate::log_limit::LogLimit;
 
@@ -56,7 +57,9 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/", get(root))
         .route("/stream", get(stream))
         .route("/streams", get(all_streams))
+        .route("/pull", get(pull))
         .route("/snapshot", get(snapshot))
+        .route("/qr", get(qr))
         .route("/state", get(state))
         .route("/metrics", get(metrics))
         .layer(middleware::from_fn_with_state(
@@ -126,7 +129,7 @@ async fn root(
     headers: HeaderMap,
 ) -> Response {
     let Some(action) = query.action else {
-        return page().into_response();
+        return page::page().into_response();
     };
     let (verb, index) = match action.split_once('_') {
         Some((verb, index)) => (verb, index.parse().unwrap_or(usize::MAX)),
@@ -143,10 +146,6 @@ async fn root(
         "snapshot" => snapshot_of(feed).await.into_response(),
         _ => Failure::NoSuchAction.into_response(),
     }
-}
-
-fn page() -> impl IntoResponse {
-    ([(CONTENT_SECURITY_POLICY, POLICY)], Html(PAGE))
 }
 
 async fn stream(
@@ -176,14 +175,23 @@ fn stream_of(
     head: Head,
     client: Client,
 ) -> Result<Response, Failure> {
-    let place = shared.places.take(client.ip());
-    let place = place.ok_or(Failure::TooManyViewers)?;
+    let place = shared.place(&client)?;
     let body = multipart::body(shared, feeds, head, place, client);
     let headers = [
         (CONTENT_TYPE, multipart::CONTENT_TYPE),
         (CACHE_CONTROL, "no-store"),
     ];
     Ok((headers, body).into_response())
+}
+
+/// All streams, a picture whenever the client asks for one.
+async fn pull(
+    State(shared): State<Arc<Shared>>,
+    client: Client,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Failure> {
+    let place = shared.place(&client)?;
+    Ok(pull::answer(upgrade, &shared, place, &client))
 }
 
 async fn snapshot(
@@ -210,6 +218,18 @@ async fn snapshot_of(feed: &JpegBroadcaster) -> Result<Response, Failure> {
         ("x-number", picture.number.to_string()),
     ];
     Ok((status, headers, picture.jpeg).into_response())
+}
+
+/// What a QR code is to say.
+#[derive(Debug, Deserialize)]
+struct Code {
+    text: String,
+}
+
+/// The page knows its own address, the server may be behind a proxy.
+async fn qr(Query(code): Query<Code>) -> Result<Response, Failure> {
+    let svg = page::qr(&code.text).ok_or(Failure::TooLong)?;
+    Ok(svg.into_response())
 }
 
 async fn state(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
@@ -264,6 +284,11 @@ fn asking(request: &Request) -> Asking<'_> {
 }
 
 impl Shared {
+    /// For one more viewer.
+    fn place(&self, client: &Client) -> Result<Permit, Failure> {
+        self.places.take(client.ip()).ok_or(Failure::TooManyViewers)
+    }
+
     /// One line a minute for each host: any page can make a browser send
     /// requests.
     fn tell(&self, refusal: Refusal, asking: Asking<'_>, peer: IpAddr) {
@@ -320,24 +345,20 @@ enum Failure {
     TooManyViewers,
     #[error("no picture arrived in time")]
     NoPicture,
+    #[error("too long for a QR code")]
+    TooLong,
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let status = match self {
             Self::NoSuchStream | Self::NoSuchAction => StatusCode::NOT_FOUND,
+            Self::TooLong => StatusCode::BAD_REQUEST,
             Self::TooManyViewers | Self::NoPicture => StatusCode::SERVICE_UNAVAILABLE,
         };
         (status, format!("{self}\n")).into_response()
     }
 }
-
-const PAGE: &str = include_str!("page.html");
-
-/// The page loads nothing from elsewhere, and must not be framed.
-const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src 'self' data:; \
-    script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
-    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Per header, in the log.
 const MAX_TOLD_CHARS: usize = 100;
