@@ -342,26 +342,40 @@ impl Figures {
 
 /// What one viewer has seen.
 #[derive(Clone, Debug, Default)]
-struct Watched(Arc<Mutex<Seen>>);
+pub(crate) struct Watched(Arc<Mutex<Seen>>);
 
 #[derive(Debug, Default)]
 struct Seen {
     ages: Vec<Duration>,
     newest: Timestamp,
+    bytes: u64,
 }
 
 impl Watched {
     /// A thread that reads `/stream`.
     fn over_http(page: SocketAddr) -> Self {
+        Self::reading(Parts::open(page))
+    }
+
+    /// A thread that reads the stream that was asked for.
+    pub(crate) fn of(stream: TcpStream) -> Self {
+        Self::reading(Parts::of(stream))
+    }
+
+    fn reading(mut parts: Parts) -> Self {
         let watched = Self::default();
         let noting = watched.clone();
-        let mut parts = Parts::open(page);
         thread::spawn(move || {
             while let Some(part) = parts.next_part() {
                 noting.note(part.captured);
+                noting.0.lock().unwrap().bytes = part.end;
             }
         });
         watched
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.lock().unwrap().bytes
     }
 
     fn note(&self, captured: Timestamp) {
@@ -377,7 +391,7 @@ impl Watched {
         self.0.lock().unwrap().newest
     }
 
-    fn take_ages(&self) -> Vec<Duration> {
+    pub(crate) fn take_ages(&self) -> Vec<Duration> {
         std::mem::take(&mut self.0.lock().unwrap().ages)
     }
 }
@@ -487,8 +501,12 @@ impl Read for Counted {
 impl Parts {
     fn open(page: SocketAddr) -> Self {
         let mut stream = TcpStream::connect(page).unwrap();
-        stream.set_read_timeout(Some(WITHIN)).unwrap();
         write!(stream, "GET /stream HTTP/1.0\r\nHost: {page}\r\n\r\n").unwrap();
+        Self::of(stream)
+    }
+
+    fn of(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(WITHIN)).unwrap();
         let own = stream.local_addr().unwrap();
         let reader = BufReader::new(Counted { stream, bytes: 0 });
         Self { reader, own }

@@ -17,7 +17,11 @@ mod demo;
 mod descriptors;
 mod doctor;
 #[cfg(target_os = "linux")]
+mod fifty;
+#[cfg(target_os = "linux")]
 mod find;
+mod firefox;
+mod home;
 mod key;
 #[cfg(target_os = "linux")]
 mod many;
@@ -26,6 +30,7 @@ mod names;
 mod options;
 mod output;
 mod page_sizes;
+mod page_use;
 mod pairing;
 #[cfg(target_os = "linux")]
 mod procfs;
@@ -34,6 +39,8 @@ mod quic;
 mod send_receive;
 #[cfg(target_os = "linux")]
 mod situations;
+#[cfg(target_os = "linux")]
+mod slow_link;
 mod soak;
 mod strangers;
 mod subscription;

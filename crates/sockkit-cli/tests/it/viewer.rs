@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
+    path::Path,
     process::{Command, Output},
     time::{Duration, Instant},
 };
@@ -17,7 +18,11 @@ use sockkit::{
 };
 use tempfile::TempDir;
 
-use crate::{browser::Page, sockkit, sockkit_in};
+use crate::{
+    browser::{Browser, Page},
+    firefox::Firefox,
+    sockkit, sockkit_in,
+};
 
 #[test]
 fn chromium_shows_a_moving_picture() {
@@ -39,6 +44,22 @@ fn chromium_shows_a_moving_picture() {
     assert!((1.0..40.0).contains(&rate), "{rate} frames per second");
     let state = page.evaluate("fetch('state').then(a => a.json()).then(s => s.streams[0].name)");
     assert_eq!(state, "demo");
+}
+
+#[test]
+fn firefox_shows_a_moving_picture() {
+    if !met("viewer in Firefox", &[Need::Program("firefox-esr")]) {
+        return;
+    }
+    let (_demo, _folder, address) = demo();
+    let mut page = Firefox::open(&format!("http://{address}/"), Path::new("/nowhere"));
+    let first = shown(&mut page, |_| true);
+    shown(&mut page, |stamp| stamp.number >= first.number + 12);
+    // By a WebSocket, too.
+    page.evaluate("(pace.pull(now()), turn(), '')");
+    page.until("using", |way| way == "pull");
+    let first = shown(&mut page, |_| true);
+    shown(&mut page, |stamp| stamp.number >= first.number + 3);
 }
 
 /// Ages of what Chromium shows, by the clock in the pixels: an `<img>` whose
@@ -77,7 +98,7 @@ fn an_img_shows_each_picture_when_it_comes() {
 }
 
 /// Percentiles 10, 50 and 90 over 250 pictures of the element, in milliseconds.
-fn ages(page: &mut Page, element: &str) -> [f64; 3] {
+pub(crate) fn ages(page: &mut impl Browser, element: &str) -> [f64; 3] {
     // The clock is in rows 2 and 3 of the stamp, 32 blocks of 8x8 px each.
     let read = format!(
         "new Promise(done => {{ const canvas = document.createElement('canvas'); \
@@ -290,7 +311,7 @@ fn a_page_from_elsewhere_gets_nothing() {
 }
 
 /// A demo of the pattern, the folder of its recording, and where it is watched.
-fn demo() -> (Program, TempDir, SocketAddr) {
+pub(crate) fn demo() -> (Program, TempDir, SocketAddr) {
     let folder = tempfile::tempdir().unwrap();
     let arguments = ["demo", "--source", "pattern", "--web", "127.0.0.1:0"];
     let demo = sockkit_in(folder.path(), &arguments);
@@ -306,7 +327,7 @@ fn demo() -> (Program, TempDir, SocketAddr) {
 }
 
 /// Reads the stamp from the pixels that the page shows, until it is `enough`.
-fn shown(page: &mut Page, enough: impl Fn(&Stamp) -> bool) -> Stamp {
+fn shown(page: &mut impl Browser, enough: impl Fn(&Stamp) -> bool) -> Stamp {
     let pixels = "(() => { const canvas = document.querySelector('canvas'); if (!canvas) return ''; \
         const { data } = canvas.getContext('2d').getImageData(0, 0, 256, 40); let green = ''; \
         for (let at = 1; at < data.length; at += 4) green += data[at] > 127 ? '1' : '0'; \
@@ -329,7 +350,7 @@ fn shown(page: &mut Page, enough: impl Fn(&Stamp) -> bool) -> Stamp {
 }
 
 /// Asks until there is a picture: the command has just begun.
-fn first_snapshot(address: SocketAddr) -> Answer {
+pub(crate) fn first_snapshot(address: SocketAddr) -> Answer {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let answer = get(address, "/snapshot", &address.to_string());
@@ -340,7 +361,7 @@ fn first_snapshot(address: SocketAddr) -> Answer {
     }
 }
 
-struct Answer {
+pub(crate) struct Answer {
     head: String,
     body: Vec<u8>,
 }
