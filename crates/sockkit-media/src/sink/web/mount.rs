@@ -83,8 +83,11 @@ impl WebRoutes {
                 name,
                 pictures,
                 stats,
+                sdp,
             } = stream;
-            let feed = Arc::new(JpegBroadcaster::new(name, config.jpeg_quality, stats));
+            let mut feed = JpegBroadcaster::new(name, config.jpeg_quality, stats);
+            feed.sdp = sdp;
+            let feed = Arc::new(feed);
             let run = Arc::clone(&feed).run(pictures);
             tasks.spawn(stop.clone().run_until_cancelled_owned(run));
             feed

@@ -55,6 +55,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/", get(root))
         .route("/stream", get(stream))
+        .route("/stream.sdp", get(description))
         .route("/streams", get(all_streams))
         .route("/snapshot", get(snapshot))
         .route("/state", get(state))
@@ -159,6 +160,16 @@ async fn stream(
     let feed = which.of(&shared.feeds)?;
     let head = form.for_client(&headers);
     stream_of(&shared, std::slice::from_ref(feed), head, client)
+}
+
+/// Where a player finds the stream's packets.
+async fn description(
+    State(shared): State<Arc<Shared>>,
+    Query(which): Query<Which>,
+) -> Result<impl IntoResponse, Failure> {
+    let feed = which.of(&shared.feeds)?;
+    let sdp = feed.sdp.clone().ok_or(Failure::NoDescription)?;
+    Ok(([(CONTENT_TYPE, "application/sdp")], sdp))
 }
 
 /// All streams in one response, each part with its `X-Stream`: browsers open at
@@ -314,6 +325,8 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 enum Failure {
     #[error("no stream of that name: /state lists them")]
     NoSuchStream,
+    #[error("the stream is not sent to players: rtp:// is not among its destinations")]
+    NoDescription,
     #[error("unknown action; use stream or snapshot")]
     NoSuchAction,
     #[error("too many viewers, of this host or in total; try again later")]
@@ -325,7 +338,7 @@ enum Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let status = match self {
-            Self::NoSuchStream | Self::NoSuchAction => StatusCode::NOT_FOUND,
+            Self::NoSuchStream | Self::NoSuchAction | Self::NoDescription => StatusCode::NOT_FOUND,
             Self::TooManyViewers | Self::NoPicture => StatusCode::SERVICE_UNAVAILABLE,
         };
         (status, format!("{self}\n")).into_response()
