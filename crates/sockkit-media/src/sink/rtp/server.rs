@@ -153,7 +153,10 @@ impl Players {
         ];
         let session = SessionConfig::new(from.ip(), id).timeout(self.config.session_timeout);
         let mut client = Client::new(self, session, random, [local_of(local, from), from]);
-        client.run(stream, peer.draining()).await?;
+        if let Err(error) = client.run(stream, peer.draining()).await {
+            // A player that is closed often resets its connection.
+            tracing::debug!(peer = %from, %error, "player's connection ended");
+        }
         Ok(())
     }
 }
