@@ -70,7 +70,8 @@
 //! | take over sockets from a service manager | [`activation`](activation/index.html) |
 //! | send live pictures, and receive the newest | [`stream`](stream/index.html), [`latest`](latest/index.html) |
 //! | open a camera, a clip or a test pattern | [`source`](source/index.html) |
-//! | show pictures in a browser or a window, or record them | [`sink`](sink/index.html) |
+//! | show pictures in a browser, a player or a window, or record them | [`sink`](sink/index.html) |
+//! | RTP packets with JPEG, and RTSP requests | [`rtp`](rtp/index.html), [`rtsp`](rtsp/index.html) |
 //! | test over a lossy link, simulated or in a network namespace | [`testing`](testing/index.html) |
 //!
 //! The [book] explains each subject with a runnable program, and lists every
@@ -82,7 +83,7 @@
 //!
 //! | feature | adds |
 //! | --- | --- |
-//! | `codec` (default) | [`frame`](frame/index.html), [`pack`](pack/index.html), [`shard`](shard/index.html), [`link::channel`](link/channel/index.html) |
+//! | `codec` (default) | [`frame`](frame/index.html), [`pack`](pack/index.html), [`shard`](shard/index.html), [`rtp`](rtp/index.html), [`rtsp`](rtsp/index.html), [`link::channel`](link/channel/index.html) |
 //! | `file` | [`file`](file/index.html) |
 //! | `group` | [`file::group`](file/group/index.html): a file to many receivers, by multicast |
 //! | `tls` | [`tls`](tls/index.html), by rustls |
@@ -91,7 +92,7 @@
 //! | `sealing` | [`link::sealing`](link/sealing/index.html): datagrams sealed with a shared key, by ring |
 //! | `discovery` | [`link::discovery`](link/discovery/index.html): names on the local network, by mdns-sd |
 //! | `media` | [`picture`](picture/index.html), [`source`](source/index.html), [`stream`](stream/index.html), [`latest`](latest/index.html), [`encode`](encode/index.html) |
-//! | `camera`, `record`, `web`, `window` | cameras, and [`sink`](sink/index.html)s of that name; each includes `media` |
+//! | `camera`, `record`, `rtp`, `web`, `window` | cameras, and [`sink`](sink/index.html)s of that name; each includes `media` |
 //! | `file` with `web` | [`file::web`](file/web/index.html): files to and from a browser |
 //! | `course` | [`course`](course/index.html): the formats of a socket course in Python |
 //! | `full` | all of the above: everything that builds with Rust and a C linker |
@@ -152,7 +153,7 @@ pub mod link {
 }
 
 #[cfg(feature = "codec")]
-pub use sockkit_codec::{frame, pack, shard, text};
+pub use sockkit_codec::{frame, pack, rtp, rtsp, shard, text};
 
 #[cfg(feature = "file")]
 #[doc(inline)]

@@ -26,6 +26,7 @@ mod multicast;
 mod options;
 mod pack;
 mod picture;
+mod players;
 #[cfg(unix)]
 mod power;
 mod quic;

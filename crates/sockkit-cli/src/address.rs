@@ -18,9 +18,24 @@ pub(crate) const PICTURES: AddressDefaults = AddressDefaults::new(
     PICTURES_PORT,
 );
 
-/// Where `cam` listens for viewers.
-pub(crate) const CONNECTED: AddressDefaults =
-    AddressDefaults::new(&[Scheme::Tcp, Scheme::Quic, Scheme::Udp], PICTURES_PORT);
+/// Where `cam` sends pictures, or listens.
+pub(crate) const DESTINATIONS: AddressDefaults = AddressDefaults::new(
+    &[
+        Scheme::Udp,
+        Scheme::Tcp,
+        Scheme::Quic,
+        Scheme::Zenoh,
+        Scheme::Rtp,
+        Scheme::Rtsp,
+    ],
+    PICTURES_PORT,
+);
+
+/// Where `cam` listens for viewers and players.
+pub(crate) const CONNECTED: AddressDefaults = AddressDefaults::new(
+    &[Scheme::Tcp, Scheme::Quic, Scheme::Udp, Scheme::Rtsp],
+    PICTURES_PORT,
+);
 
 /// Where `view` receives what cameras send to it.
 pub(crate) const RECEIVED: AddressDefaults = AddressDefaults::new(&[Scheme::Udp], PICTURES_PORT);
@@ -36,9 +51,9 @@ pub(crate) fn files(text: &str) -> Result<Address, AddressError> {
     FILES.parse(text)
 }
 
-/// Likewise for pictures.
-pub(crate) fn pictures(text: &str) -> Result<Address, AddressError> {
-    PICTURES.parse(text)
+/// Likewise for the destinations of pictures.
+pub(crate) fn destination(text: &str) -> Result<Address, AddressError> {
+    DESTINATIONS.parse(text)
 }
 
 /// Likewise for the browser viewer.
@@ -73,9 +88,11 @@ mod tests {
         for (read, full) in [
             (files("desk.lan"), "tcp://desk.lan:5010"),
             (files("quic://[::1]"), "quic://[::1]:5010"),
-            (pictures("239.1.2.3"), "udp://239.1.2.3:5006"),
-            (pictures("tcp://:7000"), "tcp://:7000"),
-            (pictures("zenoh://hub/porch"), "zenoh://hub:7447/porch"),
+            (destination("239.1.2.3"), "udp://239.1.2.3:5006"),
+            (destination("tcp://:7000"), "tcp://:7000"),
+            (destination("zenoh://hub/porch"), "zenoh://hub:7447/porch"),
+            (destination("rtp://239.1.2.3"), "rtp://239.1.2.3:5004"),
+            (CONNECTED.parse("rtsp://"), "rtsp://:8554"),
             (web(""), "tcp://:8088"),
         ] {
             assert_eq!(read.unwrap().to_string(), full);

@@ -20,15 +20,16 @@ use sockkit::{
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
-    address::{CONNECTED, PICTURES_PORT, pictures},
+    address::{CONNECTED, PICTURES_PORT, destination},
     interrupt, key,
     outgoing::{Outgoing, Wishes},
+    players::{Players, Settings},
     progress,
     remote::Remote,
     routed,
     say::{note, say},
     secure::{self, Purpose, Secure},
-    web::Web,
+    web::{self, Web},
 };
 
 /// Send a camera, a test pattern or a clip to viewers that connect, and to hosts and
@@ -37,7 +38,8 @@ use crate::{
 /// Without --to and --web it listens, and shows a code for any number of viewers, and the command
 /// that they type. Machines that this one is paired with, and that may watch, need no
 /// code. Both sides encrypt and authenticate each other; over udp:// by a TCP connection to
-/// the same port number. What goes to a group or to zenoh:// is sealed with --key.
+/// the same port number. What goes to a group or to zenoh:// is sealed with --key. Players such
+/// as ffplay and VLC get pictures by rtp:// and rtsp://, which are not encrypted.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// camera (or camera:1 …), pattern, clip (the bundled one), or a file
@@ -53,15 +55,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = jpeg::DEFAULT_QUALITY, value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: u8,
     /// udp://HOST:PORT of a viewer that runs `sockkit view --listen udp://`, or of a
-    /// group; an address to --listen at; or, if built with zenoh, zenoh://ROUTER/NAME for
-    /// viewers in other networks; may be repeated
-    #[arg(long, value_name = "ADDRESS", value_parser = pictures)]
+    /// group; rtp://HOST[:PORT] of a player or a group; an address to --listen at; or, if
+    /// built with zenoh, zenoh://ROUTER/NAME for viewers in other networks; may be repeated
+    #[arg(long, value_name = "ADDRESS", value_parser = destination)]
     to: Vec<Address>,
     /// Local tcp://ADDR:PORT, quic://ADDR:PORT or udp://ADDR:PORT to listen at, for any
-    /// number of viewers; may be repeated [default: without --to and --web, every local
-    /// address, port 5006]
+    /// number of viewers, or rtsp://[ADDR][:PORT] for players; may be repeated [default:
+    /// without --to and --web, every local address, port 5006]
     #[arg(long, value_name = "ADDRESS", value_parser = listening)]
     listen: Vec<Address>,
+    /// Write the description that players need for rtp:// to this file, which it replaces
+    #[arg(long, value_name = "FILE")]
+    sdp: Option<PathBuf>,
     #[command(flatten)]
     web: Web,
     /// List this machine's cameras and their formats, and exit
@@ -118,11 +123,18 @@ impl Args {
             match to.scheme() {
                 Scheme::Udp => addresses.to.push(to),
                 Scheme::Zenoh => addresses.routed.push(to),
+                Scheme::Rtp | Scheme::Rtsp => addresses.players.push(to),
                 _ => addresses.at.push(to),
             }
         }
-        addresses.at.extend(self.listen.iter().cloned());
-        if addresses.is_empty() && !self.web.is_wanted() {
+        for at in self.listen.iter().cloned() {
+            match at.scheme() {
+                Scheme::Rtsp => addresses.players.push(at),
+                _ => addresses.at.push(at),
+            }
+        }
+        let is_for_others = self.web.is_wanted() || !addresses.players.is_empty();
+        if addresses.is_empty() && !is_for_others {
             addresses.at.push(listening("")?);
         }
         Ok(addresses)
@@ -131,11 +143,11 @@ impl Args {
     /// How viewers are authenticated: those that are listened for, and those that are
     /// connected to. Others are sent to with --key, or with --plain.
     async fn security(&self, addresses: &Addresses) -> anyhow::Result<Security> {
-        let Addresses { to, routed, at } = addresses;
+        let Addresses { to, routed, at, .. } = addresses;
         if addresses.is_empty() && self.secure.is_asked_for() {
             bail!(
-                "a browser has neither code nor key: add --listen :{PICTURES_PORT} for viewers \
-                 that have, or leave out --code, --known, --allow and --once"
+                "a browser or a player has neither code nor key: add --listen :{PICTURES_PORT} for \
+                 viewers that have, or leave out --code, --known, --allow and --once"
             );
         }
         let (is_plain, has_key) = (self.secure.is_plain(), self.key.is_some());
@@ -173,6 +185,28 @@ impl Args {
         Ok(Security { listens, pushes })
     }
 
+    fn settings(&self) -> Settings<'_> {
+        Settings {
+            quality: self.quality,
+            interface: self.interface.as_ref(),
+            per_host: self.viewers_per_host,
+            sdp: self.sdp.as_deref(),
+        }
+    }
+
+    /// The interface for viewers, unless it is for players alone.
+    fn interface_for(&self, addresses: &Addresses) -> Option<&InterfaceSelector> {
+        let has_group = |all: &[Address]| all.iter().any(|to| to.group().is_some());
+        let is_theirs = has_group(&addresses.players) && !has_group(&addresses.to);
+        self.interface.as_ref().filter(|_| !is_theirs)
+    }
+
+    /// The limit for viewers, unless there are players alone.
+    fn per_host_for(&self, addresses: &Addresses) -> Option<u8> {
+        let only_players = addresses.is_empty() && !addresses.players.is_empty();
+        self.viewers_per_host.filter(|_| !only_players)
+    }
+
     /// `None` follows what receivers report.
     fn parity(&self) -> Option<Parity> {
         match (self.parity, self.loss) {
@@ -194,9 +228,12 @@ pub(crate) struct Addresses {
     pub(crate) routed: Vec<Address>,
     /// Where viewers connect.
     pub(crate) at: Vec<Address>,
+    /// Players: those that are sent to, and where they connect.
+    pub(crate) players: Vec<Address>,
 }
 
 impl Addresses {
+    /// Whether there are none for viewers.
     fn is_empty(&self) -> bool {
         self.to.is_empty() && self.routed.is_empty() && self.at.is_empty()
     }
@@ -307,16 +344,23 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let pictures = encode::as_jpeg(pictures, args.quality);
     let wishes = Wishes {
         parity: args.parity(),
-        interface: args.interface.as_ref(),
-        viewers_per_host: args.viewers_per_host,
+        interface: args.interface_for(&addresses),
+        viewers_per_host: args.per_host_for(&addresses),
         key,
         routers: &args.routers,
         is_announced: !args.no_announce,
         security,
     };
-    let mut outgoing = Outgoing::bind(&addresses, wishes, &pictures).await?;
-    let shown = WebStream::new("camera", pictures.clone());
+    let outgoing = Outgoing::bind(&addresses, wishes, &pictures).await?;
+    let settings = args.settings();
+    let players = Players::open(&addresses.players, settings, &pictures).await?;
+    let mut shown = WebStream::new("camera", pictures.clone());
+    if let Some(description) = players.description() {
+        shown = shown.sdp(description.to_string());
+    }
     let viewer = args.web.serve([shown]).await?;
+    let page = viewer.as_ref().map(|viewer| web::url(viewer.local_addr()));
+    players.say(&args.source.to_string(), page.as_deref(), settings.sdp);
     for to in addresses.to.iter().chain(&addresses.routed) {
         say!("sending {} to {to}", args.source);
         if let Some(path) = &args.key {
@@ -325,9 +369,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     }
 
     let limit = Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
-    let published = publish(&mut source, camera, &mut outgoing, &addresses, limit).await?;
+    let mut sinks = (outgoing, players);
+    let published = publish(&mut source, camera, &mut sinks, &addresses, limit).await?;
+    let (outgoing, players) = sinks;
     outgoing.finished().await;
     summarize(source.missed(), &outgoing, &addresses);
+    let reached = players.end().await;
     let was_sent = outgoing.has_sent();
     outgoing.shutdown().await;
     if let Some(viewer) = viewer {
@@ -339,7 +386,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         "nothing was sent; {}",
         unanswered(&addresses)
     );
-    Ok(())
+    reached
 }
 
 /// Publishes the pictures of `source` until the time is up or Ctrl-C is pressed.
@@ -347,7 +394,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 async fn publish(
     source: &mut Source,
     camera: Publisher<Picture>,
-    outgoing: &mut Outgoing,
+    (outgoing, players): &mut (Outgoing, Players),
     addresses: &Addresses,
     limit: Duration,
 ) -> anyhow::Result<u64> {
@@ -367,8 +414,9 @@ async fn publish(
                 for (to, state) in outgoing.link_events() {
                     progress.suspend(|| tell(&to, state));
                 }
-                progress.set_message(one_line(outgoing));
+                progress.set_message(one_line(outgoing, players));
                 progress.tick();
+                players.tell(&progress);
             }
             event = outgoing.code_event() => {
                 let event = event?;
@@ -437,9 +485,10 @@ fn viewing(to: &Address, key: &Path) -> String {
     format!("sockkit view {at} {}", key::option(key))
 }
 
-fn one_line(outgoing: &Outgoing) -> String {
+fn one_line(outgoing: &Outgoing, players: &Players) -> String {
     let viewers = outgoing.reports().len();
-    format!("{}, {viewers} report", outgoing.sent().join(", "))
+    let sent = [outgoing.sent(), players.sent()].concat();
+    format!("{}, {viewers} report", sent.join(", "))
 }
 
 /// A viewer reports within a second or two.

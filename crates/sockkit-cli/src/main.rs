@@ -36,6 +36,7 @@ mod options;
 mod outgoing;
 mod peers;
 mod pipe;
+mod players;
 mod progress;
 mod prompt;
 mod receive;

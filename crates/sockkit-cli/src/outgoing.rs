@@ -45,7 +45,7 @@ pub(crate) struct Wishes<'a> {
 impl Wishes<'_> {
     /// Rejects settings that would have no effect.
     fn check(&self, addresses: &Addresses) -> anyhow::Result<()> {
-        let Addresses { to, routed, at } = addresses;
+        let Addresses { to, routed, at, .. } = addresses;
         if self.key.is_some() && to.is_empty() && routed.is_empty() {
             bail!(
                 "--key seals what goes --to udp:// and zenoh://, and no --to address is one; viewers \
@@ -124,7 +124,7 @@ impl Outgoing {
         wishes: Wishes<'_>,
         pictures: &Subscriber<Picture>,
     ) -> anyhow::Result<Self> {
-        let Addresses { to, routed, at } = addresses;
+        let Addresses { to, routed, at, .. } = addresses;
         wishes.check(addresses)?;
         for to in to {
             check_destination(to, wishes.interface)?;
@@ -289,7 +289,10 @@ async fn push(
 }
 
 /// Rejects a destination that no picture would reach.
-fn check_destination(to: &Address, interface: Option<&InterfaceSelector>) -> anyhow::Result<()> {
+pub(crate) fn check_destination(
+    to: &Address,
+    interface: Option<&InterfaceSelector>,
+) -> anyhow::Result<()> {
     if let Some(group) = to.group()
         && interface.is_none()
         && let Err(error) = interfaces::source_for(group)
@@ -304,7 +307,8 @@ fn check_destination(to: &Address, interface: Option<&InterfaceSelector>) -> any
     if ip.is_broadcast() || own.any(|address| address.broadcast == Some(*ip)) {
         bail!(
             "{to} is a broadcast address; to reach many viewers send to a group, such as \
-             udp://239.255.0.1:{}",
+             {}://239.255.0.1:{}",
+            to.scheme().as_str(),
             to.port()
         );
     }

@@ -513,7 +513,7 @@ pub(crate) async fn next(shown: &mut Option<Shown>) -> anyhow::Result<OfferEvent
 }
 
 /// The address as another machine dials it.
-fn reachable(at: &Address) -> Address {
+pub(crate) fn reachable(at: &Address) -> Address {
     let own = at.is_unspecified().then(own_address).flatten();
     let host = own.unwrap_or_else(|| at.host().clone());
     Address::new(at.scheme(), host, at.port())

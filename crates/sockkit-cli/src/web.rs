@@ -58,7 +58,7 @@ impl Web {
             .await
             .context("cannot serve the browser; choose another address with --web")?;
         let address = server.local_addr();
-        let url = format!("http://{}/", reached_at(address));
+        let url = url(address);
         let event = Object::new("watch").text("url", &url);
         say::result(&event, format_args!("watch     {url}"));
         if !address.ip().is_loopback() {
@@ -89,6 +89,11 @@ fn own_names() -> Vec<String> {
     }
     let mdns = format!("{short}.local");
     vec![full, short, mdns]
+}
+
+/// The page's URL, as another machine types it.
+pub(crate) fn url(bound: SocketAddr) -> String {
+    format!("http://{}/", reached_at(bound))
 }
 
 /// What another machine types: a wildcard is replaced by an address of this machine.

@@ -1,5 +1,6 @@
 //! Message formats: length-prefixed frames, Python's `struct`, sharded
-//! datagrams with parity, and the session of a file transfer.
+//! datagrams with parity, pictures for players, and the session of a file
+//! transfer.
 //!
 //! ```
 //! # use sockkit_codec as sockkit;
@@ -25,5 +26,7 @@ pub mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod pack;
+pub mod rtp;
+pub mod rtsp;
 pub mod shard;
 pub mod text;

@@ -113,6 +113,12 @@ pub enum SchemeError {
         /// The address.
         address: Address,
     },
+    /// RTP and RTSP are for players.
+    #[error("{address} is for players, not for a stream; use tcp:// or quic://")]
+    Players {
+        /// The address.
+        address: Address,
+    },
     /// TLS needs keys, which the node does not have.
     #[error("{address} needs keys; configure the node's TLS for that side")]
     NoKeys {
@@ -129,6 +135,9 @@ impl SchemeError {
     pub(super) fn of(address: &Address) -> Self {
         match address.scheme() {
             Scheme::Udp | Scheme::Zenoh => Self::Messages {
+                address: address.clone(),
+            },
+            Scheme::Rtp | Scheme::Rtsp => Self::Players {
                 address: address.clone(),
             },
             scheme => Self::NotBuilt(scheme),

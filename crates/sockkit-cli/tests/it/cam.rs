@@ -7,7 +7,14 @@ use std::{
     path::Path,
 };
 
-use sockkit::{picture::Picture, source::pattern::read_stamp, testing::program::Program};
+use sockkit::{
+    picture::Picture,
+    source::pattern::read_stamp,
+    testing::{
+        needs::{Need, met},
+        program::Program,
+    },
+};
 
 use crate::{fails, sockkit, sockkit_in, sockkit_under};
 
@@ -478,4 +485,103 @@ fn cameras_are_listed_without_a_destination() {
         first.starts_with("camera:0") || first.starts_with("no camera"),
         "{end:?}"
     );
+}
+
+/// What a user types is what is printed.
+#[test]
+fn a_player_opens_what_is_printed() {
+    let needs = [Need::Program("ffmpeg"), Need::Program("timeout")];
+    if !met("cam for players", &needs) {
+        return;
+    }
+    let cam = sockkit(&[
+        "cam",
+        "--source",
+        "pattern",
+        "--listen",
+        "rtsp://127.0.0.1:0",
+    ]);
+    let printed = cam.line_after("there     ffplay ");
+    cam.wait_for_error("not encrypted");
+    let folder = tempfile::tempdir().unwrap();
+    play(folder.path(), &["-rtsp_transport", "tcp", "-i", &printed]);
+    cam.interrupt();
+    let end = cam.end();
+    assert_eq!(end.status.code(), Some(130), "{end:?}");
+    let sent = end.lines.iter().find(|line| line.starts_with("sent "));
+    assert!(sent.unwrap().contains(&printed), "{end:?}");
+}
+
+/// The address of the description at the page, and the file with it.
+#[test]
+fn a_player_opens_the_description_of_what_is_sent() {
+    let needs = [Need::Program("ffmpeg"), Need::Program("timeout")];
+    if !met("cam for players by SDP", &needs) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let port = two_ports();
+    let to = format!("rtp://127.0.0.1:{port}");
+    let arguments = ["cam", "--source", "pattern", "--to", &to];
+    let by_file = [&arguments[..], &["--sdp", "cam.sdp"]].concat();
+    let cam = sockkit_in(folder.path(), &by_file);
+    let printed = cam.line_after("there     ffplay ");
+    let options: Vec<_> = printed.split(' ').collect();
+    let (path, options) = options.split_last().unwrap();
+    play(folder.path(), &[options, &["-i", path]].concat());
+    drop(cam);
+    let by_page = [&arguments[..], &["--web", "127.0.0.1:0"]].concat();
+    let cam = sockkit_in(folder.path(), &by_page);
+    let printed = cam.line_after("there     ffplay ");
+    play(folder.path(), &["-i", &printed]);
+}
+
+/// Reads a picture by ffmpeg, which fails if there is none.
+#[track_caller]
+fn play(folder: &Path, input: &[&str]) {
+    let mut ffmpeg = std::process::Command::new("timeout");
+    ffmpeg.args(["60", "ffmpeg", "-nostdin", "-y", "-loglevel", "warning"]);
+    ffmpeg.args(input).args(["-frames:v", "1", "seen.png"]);
+    let output = ffmpeg.current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(folder.join("seen.png").exists());
+    std::fs::remove_file(folder.join("seen.png")).unwrap();
+}
+
+/// The first of two neighbouring ports that are free.
+fn two_ports() -> u16 {
+    loop {
+        let bind = |port| std::net::UdpSocket::bind(("127.0.0.1", port));
+        let first = bind(0).unwrap();
+        let port = first.local_addr().unwrap().port();
+        if port < u16::MAX && bind(port + 1).is_ok() {
+            return port;
+        }
+    }
+}
+
+#[test]
+fn what_players_cannot_have_is_said() {
+    for (arguments, said) in [
+        (
+            &["--to", "rtp://127.0.0.1:65535"][..],
+            "needs a port from 1 to 65534",
+        ),
+        (&["--to", "rtp://"], "has no host"),
+        (
+            &["--listen", "rtsp://127.0.0.1:0", "--sdp", "a.sdp"],
+            "--sdp describes what goes to rtp://",
+        ),
+        (
+            &["--listen", "rtsp://127.0.0.1:0", "--code", "new"],
+            "a player has neither code nor key",
+        ),
+        (
+            &["--listen", "rtsp://127.0.0.1:0", "--seconds", "1"],
+            "no player has connected",
+        ),
+    ] {
+        let cam = [&["cam", "--source", "pattern"], arguments].concat();
+        fails(&cam, &[said]);
+    }
 }

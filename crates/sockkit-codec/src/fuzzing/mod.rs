@@ -3,6 +3,8 @@
 
 #[cfg(feature = "file")]
 mod file;
+mod rtp;
+mod rtsp;
 
 use std::{net::SocketAddr, time::Instant};
 
@@ -17,6 +19,7 @@ use crate::{
 
 #[cfg(feature = "file")]
 pub use self::file::file;
+pub use self::{rtp::rtp, rtsp::rtsp};
 
 pub fn frame(input: &[u8]) {
     let frames = decode_all(LengthPrefixed::default(), input);

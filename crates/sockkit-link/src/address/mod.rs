@@ -64,6 +64,10 @@ pub enum Scheme {
     Udp,
     /// The routers of zenoh, between networks.
     Zenoh,
+    /// RTP packets for players, to a host or a group; not encrypted.
+    Rtp,
+    /// RTSP, by which players ask for RTP packets; not encrypted.
+    Rtsp,
 }
 
 /// The host of an address.
@@ -141,7 +145,7 @@ pub enum ResolveError {
 
 impl AddressDefaults {
     /// The allowed schemes, the first of which is the default, and the default
-    /// port.
+    /// port. `rtp://` and `rtsp://` have their own: 5004 and 8554.
     #[must_use]
     pub const fn new(schemes: &'static [Scheme], port: u16) -> Self {
         Self {
@@ -429,6 +433,8 @@ impl Scheme {
             Self::Quic => "quic",
             Self::Udp => "udp",
             Self::Zenoh => "zenoh",
+            Self::Rtp => "rtp",
+            Self::Rtsp => "rtsp",
         }
     }
 
@@ -438,13 +444,20 @@ impl Scheme {
     }
 
     /// The port that is registered for it, whatever it is used for.
-    fn port(self) -> Option<u16> {
-        (self == Self::Zenoh).then_some(7447)
+    const fn port(self) -> Option<u16> {
+        match self {
+            Self::Tcp | Self::Tls | Self::Quic | Self::Udp => None,
+            Self::Zenoh => Some(7447),
+            // RFC 3551, section 8.
+            Self::Rtp => Some(5004),
+            // `rtsp-alt`, since 554 needs privileges.
+            Self::Rtsp => Some(8554),
+        }
     }
 }
 
-/// Requires the scheme and the port; use [`AddressDefaults::parse`] for shorter
-/// forms.
+/// Requires the scheme, and the port if the scheme has none; use
+/// [`AddressDefaults::parse`] for shorter forms.
 impl FromStr for Address {
     type Err = AddressError;
 
@@ -456,6 +469,8 @@ impl FromStr for Address {
                 Scheme::Quic,
                 Scheme::Udp,
                 Scheme::Zenoh,
+                Scheme::Rtp,
+                Scheme::Rtsp,
             ],
             port: None,
         };

@@ -11,9 +11,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::Connection;
 
-/// Flushing waits until only little unsent data is left in the kernel.
+/// A connection of a server whose flush waits until only little unsent data is left in the
+/// kernel, so that what is written next is newer than all that waits.
+///
+/// How little is the socket option `not_sent_low_water_bytes`.
 #[derive(Debug)]
-pub(super) struct Flushed(pub(super) Stream<Connection>);
+pub struct Flushed(pub(super) Stream<Connection>);
+
+impl From<Stream<Connection>> for Flushed {
+    fn from(stream: Stream<Connection>) -> Self {
+        Self(stream)
+    }
+}
 
 impl AsyncRead for Flushed {
     fn poll_read(

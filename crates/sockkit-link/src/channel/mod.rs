@@ -44,6 +44,7 @@ pub use self::subscribed::{SubscribeError, SubscriptionStream};
 pub use self::{
     datagrams::DatagramConfig,
     error::{ChannelError, OpenError, RecvError, SendError},
+    flushed::Flushed,
     inbound::{Filter, Inbound, IncomingDatagram},
     lag::LagLimit,
     pace::{GIGABIT, Pacer, TokenBucket},
@@ -52,7 +53,6 @@ pub use self::{
 
 use self::{
     datagrams::{DatagramReceiver, DatagramSender},
-    flushed::Flushed,
     framed::{Duplex, FrameReceiver, FrameSender, framed},
 };
 

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "record")]
 pub mod record;
+#[cfg(feature = "rtp")]
+pub mod rtp;
 #[cfg(feature = "web")]
 pub mod web;
 #[cfg(feature = "window")]

@@ -411,7 +411,7 @@ fn sealed(config: DatagramConfig, key: Option<&Key>) -> DatagramConfig {
 }
 
 /// The system's resolver has no suitable timeout of its own.
-pub(super) async fn in_time<T>(
+pub(crate) async fn in_time<T>(
     resolving: impl Future<Output = Result<T, ResolveError>>,
 ) -> Result<T, ChannelError> {
     let resolved = timeout(RESOLVE_WITHIN, resolving).await;

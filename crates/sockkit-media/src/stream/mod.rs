@@ -38,6 +38,8 @@ mod stats;
 #[cfg(all(feature = "sealing", feature = "pairing"))]
 mod subscriptions;
 
+#[cfg(feature = "rtp")]
+pub(crate) use self::config::in_time;
 pub use self::{
     config::{ReceiverConfig, SenderConfig},
     control::Report,

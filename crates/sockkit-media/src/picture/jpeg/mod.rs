@@ -4,7 +4,7 @@
 //! truncated picture is an error, not a picture with a gray rest.
 //!
 //! # Source
-//! ITU-T T.81 for the markers and the standard Huffman tables.
+//! ITU-T T.81 for the markers.
 
 mod decode;
 mod encode;
@@ -12,7 +12,6 @@ mod exif;
 mod frame;
 mod markers;
 mod split;
-mod tables;
 mod trim;
 mod walk;
 

@@ -3,9 +3,10 @@
 
 use std::borrow::Cow;
 
+use sockkit_codec::rtp::jpeg::standard_huffman_tables;
+
 use super::{
     markers::{HUFFMAN_TABLES, START_OF_SCAN, Segments, cut_off},
-    tables::standard_huffman_tables,
     walk::{Walk, Walked},
 };
 use crate::picture::PictureError;

@@ -20,6 +20,8 @@ use crate::{
 pub(super) struct JpegBroadcaster {
     pub(super) name: String,
     pub(super) stats: StatsHandle,
+    /// For players that get the pictures elsewhere.
+    pub(super) sdp: Option<String>,
     counts_itself: bool,
     jpeg_quality: u8,
     source: Subscriber<Picture>,
@@ -67,6 +69,7 @@ impl JpegBroadcaster {
             name,
             counts_itself: stats.is_none(),
             stats: stats.unwrap_or_default(),
+            sdp: None,
             jpeg_quality,
             source,
             publisher: Publisher::new(),

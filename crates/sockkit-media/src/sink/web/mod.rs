@@ -118,6 +118,7 @@ pub struct WebStream {
     name: String,
     pictures: Subscriber<Picture>,
     stats: Option<StatsHandle>,
+    sdp: Option<String>,
 }
 
 impl WebStream {
@@ -131,6 +132,7 @@ impl WebStream {
             name: name.into(),
             pictures,
             stats: None,
+            sdp: None,
         }
     }
 
@@ -138,6 +140,14 @@ impl WebStream {
     #[must_use]
     pub fn stats(mut self, stats: StatsHandle) -> Self {
         self.stats = Some(stats);
+        self
+    }
+
+    /// Serves this description to players, which get the pictures elsewhere: see
+    /// `sink::rtp`.
+    #[must_use]
+    pub fn sdp(mut self, sdp: impl Into<String>) -> Self {
+        self.sdp = Some(sdp.into());
         self
     }
 }

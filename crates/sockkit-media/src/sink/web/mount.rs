@@ -83,8 +83,10 @@ impl WebRoutes {
                 name,
                 pictures,
                 stats,
+                sdp,
             } = stream;
-            let feed = JpegBroadcaster::new(name, config.jpeg_quality, pictures, stats);
+            let mut feed = JpegBroadcaster::new(name, config.jpeg_quality, pictures, stats);
+            feed.sdp = sdp;
             let feed = Arc::new(feed);
             let run = Arc::clone(&feed).run();
             tasks.spawn(stop.clone().run_until_cancelled_owned(run));

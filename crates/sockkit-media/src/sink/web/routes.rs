@@ -56,6 +56,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/", get(root))
         .route("/stream", get(stream))
+        .route("/stream.sdp", get(description))
         .route("/streams", get(all_streams))
         .route("/pull", get(pull))
         .route("/snapshot", get(snapshot))
@@ -158,6 +159,16 @@ async fn stream(
     let feed = which.of(&shared.feeds)?;
     let head = form.for_client(&headers);
     stream_of(&shared, std::slice::from_ref(feed), head, client)
+}
+
+/// Where a player finds the stream's packets.
+async fn description(
+    State(shared): State<Arc<Shared>>,
+    Query(which): Query<Which>,
+) -> Result<impl IntoResponse, Failure> {
+    let feed = which.of(&shared.feeds)?;
+    let sdp = feed.sdp.clone().ok_or(Failure::NoDescription)?;
+    Ok(([(CONTENT_TYPE, "application/sdp")], sdp))
 }
 
 /// All streams in one response, each part with its `X-Stream`: browsers open at
@@ -339,6 +350,8 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 enum Failure {
     #[error("no stream of that name: /state lists them")]
     NoSuchStream,
+    #[error("the stream is not sent to players: rtp:// is not among its destinations")]
+    NoDescription,
     #[error("unknown action; use stream or snapshot")]
     NoSuchAction,
     #[error("too many viewers, of this host or in total; try again later")]
@@ -352,7 +365,7 @@ enum Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let status = match self {
-            Self::NoSuchStream | Self::NoSuchAction => StatusCode::NOT_FOUND,
+            Self::NoSuchStream | Self::NoSuchAction | Self::NoDescription => StatusCode::NOT_FOUND,
             Self::TooLong => StatusCode::BAD_REQUEST,
             Self::TooManyViewers | Self::NoPicture => StatusCode::SERVICE_UNAVAILABLE,
         };

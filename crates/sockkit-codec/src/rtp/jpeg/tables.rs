@@ -3,22 +3,35 @@
 //! # Source
 //! ITU-T T.81, Annex K.3, tables K.3 to K.6.
 
-/// The four tables as one DHT segment, including its marker.
-pub(super) fn standard_huffman_tables() -> Vec<u8> {
+/// The four standard Huffman tables as one DHT segment, including its marker: a JPEG
+/// without tables is decoded with them.
+#[must_use]
+pub fn standard_huffman_tables() -> Vec<u8> {
     let mut segment = vec![0xff, 0xc4];
     segment.extend_from_slice(&SEGMENT_BYTES.to_be_bytes());
-    for (class_and_slot, counts, values) in [
-        (0x00, &DC_LUMA_COUNTS, &DC_VALUES[..]),
-        (0x10, &AC_LUMA_COUNTS, &AC_LUMA_VALUES[..]),
-        (0x01, &DC_CHROMA_COUNTS, &DC_VALUES[..]),
-        (0x11, &AC_CHROMA_COUNTS, &AC_CHROMA_VALUES[..]),
-    ] {
+    for (class_and_slot, counts, values) in STANDARD {
         segment.push(class_and_slot);
         segment.extend_from_slice(counts);
         segment.extend_from_slice(values);
     }
     segment
 }
+
+/// Whether `table`, counts and values as in a DHT segment, is the standard one of that
+/// class (the high half) and slot.
+pub(super) fn is_standard(class_and_slot: u8, table: &[u8]) -> bool {
+    STANDARD.iter().any(|&(which, counts, values)| {
+        which == class_and_slot && table.strip_prefix(counts) == Some(values)
+    })
+}
+
+/// Class and slot, and the table: those of luma in slot 0, those of the colours in 1.
+const STANDARD: [(u8, &[u8; 16], &[u8]); 4] = [
+    (0x00, &DC_LUMA_COUNTS, &DC_VALUES),
+    (0x10, &AC_LUMA_COUNTS, &AC_LUMA_VALUES),
+    (0x01, &DC_CHROMA_COUNTS, &DC_VALUES),
+    (0x11, &AC_CHROMA_COUNTS, &AC_CHROMA_VALUES),
+];
 
 /// The length field includes itself: 2, then 1 + 16 + values for each table.
 const SEGMENT_BYTES: u16 = 2 + 2 * (17 + 12) + 2 * (17 + 162);
