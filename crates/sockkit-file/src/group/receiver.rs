@@ -90,6 +90,20 @@ struct Answer {
     not_before: Instant,
     /// Without waiting for that datagram any longer.
     at_last: Instant,
+    /// However many others come before it.
+    at_most: Instant,
+    /// Whether others came since that was set.
+    heard: bool,
+}
+
+impl Answer {
+    /// A member that is behind counts what is on its way before it answers.
+    fn wait_for_others(&mut self, now: Instant) {
+        if self.heard && now >= self.at_last {
+            self.heard = false;
+            self.at_last = (now + MAX_OVERTAKING).min(self.at_most);
+        }
+    }
 }
 
 impl GroupReceiver {
@@ -114,6 +128,9 @@ impl GroupReceiver {
     pub fn on_heard(&mut self, counter: u64) {
         self.hears = true;
         self.newest = self.newest.max(counter);
+        if let Some(answer) = &mut self.answer {
+            answer.heard = true;
+        }
     }
 
     /// Handles an authentic shard of the group. Returns whether to keep it.
@@ -237,6 +254,8 @@ impl GroupReceiver {
             newest,
             not_before: now + delay,
             at_last: now + delay + MAX_OVERTAKING,
+            at_most: now + MAX_BEHIND,
+            heard: false,
         });
     }
 
@@ -258,6 +277,9 @@ impl GroupReceiver {
 
     /// Returns the next request to send, if any.
     pub fn poll_request(&mut self, now: Instant) -> Option<Request> {
+        if let Some(answer) = &mut self.answer {
+            answer.wait_for_others(now);
+        }
         if let Some(answer) = self.answer.take_if(|answer| {
             now >= answer.at_last || now >= answer.not_before && self.newest >= answer.newest
         }) {
@@ -365,5 +387,36 @@ pub(super) const MAX_RANGES: usize = 512;
 const HEARS_WITHIN: Duration = Duration::from_secs(2);
 /// A poll may arrive before datagrams that were sent earlier.
 const MAX_OVERTAKING: Duration = Duration::from_millis(30);
+/// The sender waits for 200 ms.
+const MAX_BEHIND: Duration = Duration::from_millis(150);
 /// From then on, only shards of the sender's own connection are kept.
 const MAX_REJECTIONS: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_waits_for_what_was_sent_before_the_poll_within_limits() {
+        let start = Instant::now();
+        let layout = Layout::with(64 * 100, 64, 100, 4).unwrap();
+        let after = |millis| start + Duration::from_millis(millis);
+        // A datagram every 20 ms, up to the one of the poll.
+        for (newest, answers_at) in [(3, 60), (100, 150)] {
+            let mut receiver = GroupReceiver::new(layout, start);
+            receiver.on_poll(start, 1, 0..1, newest, Duration::ZERO);
+            let answered = (1..100).find(|millis| {
+                if millis % 2 == 0 {
+                    receiver.on_heard(millis / 2);
+                }
+                receiver.poll_request(after(millis * 10)).is_some()
+            });
+            assert_eq!(answered, Some(answers_at / 10), "{newest}");
+        }
+        // The poll's own datagram is lost, and no other comes.
+        let mut receiver = GroupReceiver::new(layout, start);
+        receiver.on_poll(start, 1, 0..1, 1, Duration::ZERO);
+        assert_eq!(receiver.poll_request(after(29)), None);
+        assert!(receiver.poll_request(after(30)).is_some());
+    }
+}
