@@ -123,9 +123,15 @@ pub(crate) fn option(path: &Path) -> String {
 /// Quotes the path as one word of a command line.
 fn shell_word(path: &Path) -> String {
     let word = path.display().to_string();
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/+=:,@%".contains(&byte);
+    let plain: &[u8] = match cfg!(windows) {
+        true => br"._-/+:\",
+        false => b"._-/+=:,@%",
+    };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || plain.contains(&byte);
     match !word.is_empty() && word.bytes().all(is_plain) {
         true => word,
+        // For cmd and PowerShell; no name there holds a quote.
+        false if cfg!(windows) => format!("\"{word}\""),
         false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
