@@ -199,10 +199,14 @@ mod tests {
 
     #[test]
     fn the_other_side_is_told_the_name_alone() {
+        let quoted = match cfg!(windows) {
+            true => [r#"--key "my key""#, r#"--key "it's""#],
+            false => ["--key 'my key'", r"--key 'it'\''s'"],
+        };
         for (path, expected) in [
             ("/home/me/porch.key", "--key porch.key"),
-            ("my key", "--key 'my key'"),
-            ("it's", r"--key 'it'\''s'"),
+            ("my key", quoted[0]),
+            ("it's", quoted[1]),
         ] {
             assert_eq!(option(Path::new(path)), expected);
         }
