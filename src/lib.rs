@@ -116,6 +116,10 @@
 
 #[cfg(unix)]
 pub use sockkit_core::activation;
+/// For the command. Not part of the API.
+#[cfg(windows)]
+#[doc(hidden)]
+pub use sockkit_core::console;
 pub use sockkit_core::{BindError, broadcast, interfaces, multicast, options, server, tcp, udp};
 #[cfg(feature = "quic")]
 pub use sockkit_link::quic;

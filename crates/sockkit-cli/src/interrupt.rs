@@ -1,16 +1,38 @@
 //! Ctrl-C, and the exit code that tells of it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    io,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use anyhow::Context;
 
 /// Returns when Ctrl-C is pressed; the program then ends with [`EXIT_CODE`], whatever
-/// it still does.
+/// it still does. On Windows Ctrl-Break, the end of the console and that of the system
+/// are as much.
 pub(crate) async fn pressed() -> anyhow::Result<()> {
-    tokio::signal::ctrl_c()
-        .await
-        .context("cannot wait for Ctrl-C")?;
+    stopped().await.context("cannot wait for Ctrl-C")?;
     PRESSED.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+#[cfg(not(windows))]
+async fn stopped() -> io::Result<()> {
+    tokio::signal::ctrl_c().await
+}
+
+#[cfg(windows)]
+async fn stopped() -> io::Result<()> {
+    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+
+    let (mut pressed, mut stopped) = (ctrl_c()?, ctrl_break()?);
+    let (mut closed, mut shut_down) = (ctrl_close()?, ctrl_shutdown()?);
+    tokio::select! {
+        _ = pressed.recv() => {}
+        _ = stopped.recv() => {}
+        _ = closed.recv() => {}
+        _ = shut_down.recv() => {}
+    }
     Ok(())
 }
 

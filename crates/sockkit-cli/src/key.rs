@@ -123,9 +123,15 @@ pub(crate) fn option(path: &Path) -> String {
 /// Quotes the path as one word of a command line.
 fn shell_word(path: &Path) -> String {
     let word = path.display().to_string();
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/+=:,@%".contains(&byte);
+    let plain: &[u8] = match cfg!(windows) {
+        true => br"._-/+:\",
+        false => b"._-/+=:,@%",
+    };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || plain.contains(&byte);
     match !word.is_empty() && word.bytes().all(is_plain) {
         true => word,
+        // For cmd and PowerShell; no name there holds a quote.
+        false if cfg!(windows) => format!("\"{word}\""),
         false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
@@ -193,10 +199,14 @@ mod tests {
 
     #[test]
     fn the_other_side_is_told_the_name_alone() {
+        let quoted = match cfg!(windows) {
+            true => [r#"--key "my key""#, r#"--key "it's""#],
+            false => ["--key 'my key'", r"--key 'it'\''s'"],
+        };
         for (path, expected) in [
             ("/home/me/porch.key", "--key porch.key"),
-            ("my key", "--key 'my key'"),
-            ("it's", r"--key 'it'\''s'"),
+            ("my key", quoted[0]),
+            ("it's", quoted[1]),
         ] {
             assert_eq!(option(Path::new(path)), expected);
         }

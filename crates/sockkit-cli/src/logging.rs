@@ -22,13 +22,22 @@ pub(crate) fn start(verbose: u8) -> anyhow::Result<()> {
     };
     let to_stderr = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
-        // No colours in a file or pipe.
-        .with_ansi(io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none());
+        .with_ansi(env::var_os("NO_COLOR").is_none() && takes_colours());
     tracing_subscriber::registry()
         .with(filter)
         .with(to_stderr)
         .init();
     Ok(())
+}
+
+/// Whether standard error is a terminal, and not a file or pipe.
+fn takes_colours() -> bool {
+    // The console of Windows 10 takes them if it is told to, an older one does not.
+    #[cfg(windows)]
+    if sockkit::console::take_escapes().is_err() {
+        return false;
+    }
+    io::stderr().is_terminal()
 }
 
 /// Other crates are only logged with -vv.

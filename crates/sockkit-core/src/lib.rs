@@ -49,6 +49,10 @@ mod sys;
 
 pub use bind_error::BindError;
 
+/// The console, for the command. Not part of the API.
+#[cfg(windows)]
+#[doc(hidden)]
+pub use sys::console;
 /// Files in an open folder, for `sockkit-file`. Not part of the API.
 #[cfg(windows)]
 #[doc(hidden)]

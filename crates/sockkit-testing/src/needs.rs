@@ -73,8 +73,9 @@ impl Need<'_> {
 }
 
 fn on_path(program: &str) -> bool {
+    let file = format!("{program}{}", env::consts::EXE_SUFFIX);
     env::var_os("PATH")
-        .is_some_and(|path| env::split_paths(&path).any(|folder| is_file(&folder.join(program))))
+        .is_some_and(|path| env::split_paths(&path).any(|folder| is_file(&folder.join(&file))))
 }
 
 fn is_file(path: &Path) -> bool {
@@ -87,7 +88,8 @@ mod tests {
 
     #[test]
     fn a_program_that_exists_is_met() {
-        assert!(Need::Program("sh").is_met());
+        let shell = if cfg!(windows) { "cmd" } else { "sh" };
+        assert!(Need::Program(shell).is_met());
     }
 
     #[test]

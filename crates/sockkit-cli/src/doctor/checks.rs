@@ -11,7 +11,7 @@ use sockkit::{
     source::camera,
 };
 
-use super::{Finding, reach};
+use super::{Finding, by_system, reach};
 
 pub(super) async fn all() -> Vec<Finding> {
     let mut findings = vec![descriptors()];
@@ -77,7 +77,10 @@ fn network() -> Finding {
         Err(error) => {
             return Finding::Fails {
                 is: format!("network: interfaces cannot be listed: {error}"),
-                mend: "check the output of `ip address`".to_owned(),
+                mend: format!(
+                    "check the output of `{}`",
+                    by_system("ipconfig", "ip address")
+                ),
             };
         }
     };
@@ -102,9 +105,11 @@ fn multicast() -> Finding {
         Ok(from) => Finding::Fine(format!("multicast: leaves from {from}")),
         Err(error) => Finding::Poor {
             is: format!("multicast: no route ({error})"),
-            mend:
-                "specify the interface with --interface, or `sudo ip route add 224.0.0.0/4 dev NAME`"
-                    .to_owned(),
+            mend: by_system(
+                "specify the interface with --interface, or connect one",
+                "specify the interface with --interface, or `sudo ip route add 224.0.0.0/4 dev NAME`",
+            )
+            .to_owned(),
         },
     }
 }
@@ -155,10 +160,13 @@ async fn cameras() -> Vec<Finding> {
             None => Finding::Fine(format!("{name}: {} formats", camera.formats.len())),
             Some(problem) => Finding::Fails {
                 is: format!("{name}: {problem}"),
-                mend:
-                    "if permission is missing: `sudo usermod -aG video $USER`, then log in again; \
-                       if it is busy: end the program that has it"
-                        .to_owned(),
+                mend: format!(
+                    "if permission is missing: {}; if it is busy: end the program that has it",
+                    by_system(
+                        "allow desktop apps the camera, under Privacy in the Settings",
+                        "`sudo usermod -aG video $USER`, then log in again"
+                    )
+                ),
             },
         }
     };

@@ -37,6 +37,11 @@ enum Finding {
     },
 }
 
+/// What to type, or where to look, on Windows or elsewhere.
+const fn by_system<'a>(windows: &'a str, elsewhere: &'a str) -> &'a str {
+    if cfg!(windows) { windows } else { elsewhere }
+}
+
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let mut failures = 0;
     let findings = match &args.host {

@@ -18,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::Finding;
+use super::{Finding, by_system};
 use crate::address::{FILES_PORT, PICTURES_PORT};
 
 /// Packets that come in by each interface, as far as this machine can send them to
@@ -62,7 +62,14 @@ async fn comes_in(interface: &Interface, own: Ipv4Addr) -> Finding {
         ),
         mend: format!(
             "allow UDP {PICTURES_PORT} and {MDNS_PORT}, and TCP {FILES_PORT} and {PICTURES_PORT}, \
-             from the local network, such as `sudo ufw allow {FILES_PORT}/tcp`"
+             from the local network, such as `{}`",
+            by_system(
+                &format!(
+                    "netsh advfirewall firewall add rule name=sockkit dir=in action=allow \
+                     protocol=TCP localport={FILES_PORT}"
+                ),
+                &format!("sudo ufw allow {FILES_PORT}/tcp")
+            )
         ),
     }
 }

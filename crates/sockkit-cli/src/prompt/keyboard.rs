@@ -1,5 +1,7 @@
 //! Asks one question on the terminal.
 
+#[cfg(windows)]
+use std::sync::{Mutex, PoisonError};
 use std::{
     io::{self, Write},
     thread,
@@ -15,15 +17,43 @@ pub(super) async fn ask(question: &str) -> anyhow::Result<String> {
     eprint!("{question}");
     io::stderr().flush()?;
     let (answered, answer) = oneshot::channel();
-    // A separate thread, because the program waits for the runtime's threads on
-    // exit.
+    listen(answered);
+    Ok(answer.await.context("the question was cancelled")??)
+}
+
+/// Reads on a separate thread, because the program waits for the runtime's threads on
+/// exit.
+#[cfg(unix)]
+fn listen(answered: Answered) {
     thread::spawn(move || {
         if let Some(line) = read_line(&answered).transpose() {
             let _ = answered.send(line);
         }
     });
-    Ok(answer.await.context("the question was cancelled")??)
 }
+
+/// As on Unix. A read of the console cannot be withdrawn with its question, so that the
+/// next one takes it over.
+#[cfg(windows)]
+fn listen(answered: Answered) {
+    let asked = || ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    if asked().replace(answered).is_some() {
+        return;
+    }
+    thread::spawn(move || {
+        let mut line = String::new();
+        let read = io::stdin().read_line(&mut line);
+        if let Some(answered) = asked().take() {
+            let _ = answered.send(read.map(|_| line));
+        }
+    });
+}
+
+/// The question that the next line answers.
+#[cfg(windows)]
+static ASKED: Mutex<Option<Answered>> = Mutex::new(None);
+
+type Answered = oneshot::Sender<io::Result<String>>;
 
 #[cfg(unix)]
 fn discard_typed_ahead() -> io::Result<()> {
@@ -33,7 +63,7 @@ fn discard_typed_ahead() -> io::Result<()> {
 
 /// `None` if the question was withdrawn: later input belongs to the next one.
 #[cfg(unix)]
-fn read_line(answered: &oneshot::Sender<io::Result<String>>) -> io::Result<Option<String>> {
+fn read_line(answered: &Answered) -> io::Result<Option<String>> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
     /// How long a withdrawn question may still poll the keyboard.
@@ -68,14 +98,7 @@ fn read_line(answered: &oneshot::Sender<io::Result<String>>) -> io::Result<Optio
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 fn discard_typed_ahead() -> io::Result<()> {
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn read_line(_: &oneshot::Sender<io::Result<String>>) -> io::Result<Option<String>> {
-    let mut line = String::new();
-    io::stdin().read_line(&mut line)?;
-    Ok(Some(line))
+    sockkit::console::discard_typed_ahead()
 }

@@ -68,12 +68,13 @@ pub(crate) async fn enter(text: &str) -> anyhow::Result<()> {
 /// Width of the terminal, in columns.
 fn columns() -> usize {
     #[cfg(unix)]
-    if let Ok(size) = rustix::termios::tcgetwinsize(io::stderr())
-        && size.ws_col >= MIN_COLUMNS
-    {
-        return size.ws_col.into();
+    let of_terminal = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
+    #[cfg(windows)]
+    let of_terminal = sockkit::console::columns().unwrap_or(0);
+    match of_terminal {
+        MIN_COLUMNS.. => of_terminal.into(),
+        _ => COLUMNS,
     }
-    COLUMNS
 }
 
 fn print(lines: &[String]) {
@@ -114,7 +115,6 @@ fn width(character: char) -> usize {
 const COLUMNS: usize = 100;
 
 /// With fewer columns, names could not be distinguished.
-#[cfg(unix)]
 const MIN_COLUMNS: u16 = 60;
 
 #[cfg(test)]

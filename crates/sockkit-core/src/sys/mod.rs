@@ -3,6 +3,8 @@
 
 #[cfg(target_os = "linux")]
 pub(crate) mod async_fd;
+#[cfg(windows)]
+pub mod console;
 pub(crate) mod datagram;
 #[cfg(windows)]
 pub mod directory;

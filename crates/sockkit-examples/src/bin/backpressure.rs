@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use sockkit::{
-    options::SocketOptions,
+    options::{OptionError, SocketOptions},
     tcp::{Connection, Connector, End, ListenConfig, Listener},
 };
 use sockkit_examples::until_ctrl_c;
@@ -74,21 +74,27 @@ async fn pair(buffer: usize) -> anyhow::Result<(Connection, Connection)> {
 
 /// Where the bytes are, according to the kernel.
 fn queues(sender: &Connection, reader: &Connection) -> anyhow::Result<()> {
-    let info = sender.options()?.tcp_info()?;
     let sent = sender.counters().sent_bytes;
-    // The kernel counts the FIN as one byte.
-    let arrived = reader.options()?.tcp_info()?.received_bytes.min(sent);
     let read = reader.counters().received_bytes;
     println!("  {sent:>9} bytes taken from the program by send");
-    println!(
-        "  {:>9} wait in the send buffer, never sent",
-        info.not_sent_bytes
-    );
-    println!("  {arrived:>9} have arrived at the other kernel");
-    println!(
-        "  {:>9} wait in the receive buffer, not read",
-        arrived - read
-    );
+    match sender.options()?.tcp_info() {
+        Ok(info) => {
+            let not_sent = info.not_sent_bytes;
+            // The kernel counts the FIN as one byte.
+            let arrived = reader.options()?.tcp_info()?.received_bytes.min(sent);
+            println!("  {not_sent:>9} wait in the send buffer, never sent");
+            println!("  {arrived:>9} have arrived at the other kernel");
+            println!(
+                "  {:>9} wait in the receive buffer, not read",
+                arrived - read
+            );
+        }
+        // Only Linux tells them apart.
+        Err(OptionError::Unsupported { .. }) => {
+            println!("  {:>9} wait in the two buffers", sent - read);
+        }
+        Err(error) => return Err(error.into()),
+    }
     println!("  {read:>9} read by the other program");
     Ok(())
 }

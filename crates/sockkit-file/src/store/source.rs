@@ -291,6 +291,12 @@ pub enum FileSetError {
 /// Escapes a local path: the user types it, but another user may have created
 /// the name (`send *`).
 pub fn escape_path(path: &Path) -> String {
+    // There a backslash is in no name, but between two.
+    if cfg!(windows) {
+        let path = path.to_string_lossy();
+        let names: Vec<_> = path.split('\\').map(crate::escape_name).collect();
+        return names.join("\\");
+    }
     match folder::bytes_of(path.as_os_str()) {
         Some(bytes) => crate::escape_name_bytes(bytes),
         None => crate::escape_name(&path.to_string_lossy()),

@@ -34,6 +34,12 @@ fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
+#[test]
+fn a_path_is_shown_as_it_is_typed() {
+    let shown = crate::escape_path(Path::new("C:\\Users\\나\\a\u{1b}b"));
+    assert_eq!(shown, r"C:\Users\나\a\u{1b}b");
+}
+
 fn file(name: &str, bytes: &[u8]) -> (String, Vec<u8>) {
     (name.to_owned(), bytes.to_owned())
 }
