@@ -122,10 +122,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         secure: args.secure,
     };
     let several = "several sources are shown on one page: add --web";
-    ensure!(
-        args.cameras.len() <= 1 || args.web.is_wanted(),
-        "{several}"
-    );
+    ensure!(args.cameras.len() <= 1 || args.web.is_wanted(), "{several}");
     let mut opened = match &args.listen {
         Some(at) => vec![listen(at, &wishes).await?],
         None => open_all(args.cameras, &wishes).await?,

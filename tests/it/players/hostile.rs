@@ -29,7 +29,10 @@ async fn malformed_requests_are_refused_and_end_the_connection() {
             if let Some(response) = player.take_response() {
                 break response;
             }
-            assert!(player.read().await.unwrap() > 0, "closed without a response");
+            assert!(
+                player.read().await.unwrap() > 0,
+                "closed without a response"
+            );
         };
         let expected = format!("RTSP/1.0 {status} ");
         assert!(response.starts_with(&expected), "{response}");
