@@ -72,7 +72,7 @@ impl RtpSender {
         let to = *found.first().ok_or(ChannelError::NoDestination)?;
         let datagrams = Datagrams::to(to, config.interface.as_ref())?;
         let random = getrandom::u64().map_err(std::io::Error::from)?;
-        let origin = interfaces::source_for(to.ip()).unwrap_or(to.ip());
+        let origin = interfaces::source_for(to.ip()).unwrap_or_else(|_| to.ip());
         let description = Description::new(&config.name, origin)
             .sent_to(to.ip(), to.port())
             .session_id(random >> 1);
