@@ -45,7 +45,7 @@ pub(crate) async fn publish(
 ) -> anyhow::Result<Channel> {
     let session = options.connect(to).await?;
     let limits = Limits::default().max_receive_bytes(MAX_REPORT_BYTES);
-    let channel = Channel::publish(&session, to, key, &limits).await;
+    let channel = Channel::publisher(&session, to, key, &limits).await;
     channel.context("a camera's address is zenoh://HOST[:PORT]/NAME")
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn subscribe(
     let mut channels = Vec::new();
     for at in cameras(&session, at).await? {
         let limits = Limits::default();
-        channels.push(Channel::subscribe(&session, &at, key.clone(), &limits).await?);
+        channels.push(Channel::subscriber(&session, &at, key.clone(), &limits).await?);
     }
     Ok(channels)
 }

@@ -87,7 +87,7 @@ fn camera() {
         let at = address(7447);
         let session = Session::open(&at, None).await.unwrap();
         let limits = Limits::default();
-        let channel = Channel::publish(&session, &at, Some(key()), &limits).await;
+        let channel = Channel::publisher(&session, &at, Some(key()), &limits).await;
         let channel = channel.unwrap();
         let mut message = vec![0; bytes.parse().unwrap()];
         let mut ticks = interval(Duration::from_micros(33_333));
@@ -141,7 +141,7 @@ async fn subscribe() -> Channel {
     let at = address(7448);
     let session = Session::open(&at, None).await.unwrap();
     let limits = Limits::default();
-    let channel = Channel::subscribe(&session, &at, Some(key()), &limits).await;
+    let channel = Channel::subscriber(&session, &at, Some(key()), &limits).await;
     channel.unwrap()
 }
 

@@ -40,7 +40,7 @@ impl Channel {
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is published then.
-    pub async fn publish(
+    pub async fn publisher(
         session: &Session,
         at: &Address,
         key: Option<Key>,
@@ -74,11 +74,11 @@ impl Channel {
     /// is kept, and may reply. With a key only sealed ones are accepted.
     ///
     /// # Errors
-    /// As [`publish`](Self::publish).
+    /// As [`publisher`](Self::publisher).
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is received then.
-    pub async fn subscribe(
+    pub async fn subscriber(
         session: &Session,
         at: &Address,
         key: Option<Key>,

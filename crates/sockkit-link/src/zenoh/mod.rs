@@ -2,8 +2,8 @@
 //!
 //! A [`Session`] is connected to a router, and carries
 //! [`Channel`](crate::channel::Channel)s: one side
-//! [publishes](crate::channel::Channel::publish) messages under a name, and any number of
-//! others [subscribe](crate::channel::Channel::subscribe) to it. The routers copy each
+//! [publishes](crate::channel::Channel::publisher) messages under a name, and any number of
+//! others [subscribe](crate::channel::Channel::subscriber) to it. The routers copy each
 //! message where it is wanted, so that it crosses each link once.
 //!
 //! # What it promises, and what not
