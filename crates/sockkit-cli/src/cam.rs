@@ -39,7 +39,7 @@ use crate::{
 /// that they type. Machines that this one is paired with, and that may watch, need no
 /// code. Both sides encrypt and authenticate each other; over udp:// by a TCP connection to
 /// the same port number. What goes to a group or to zenoh:// is sealed with --key. Players such
-/// as ffplay and VLC get pictures by rtp:// and rtsp://, which are not encrypted.
+/// as ffplay get pictures by rtp:// and rtsp://, which are not encrypted.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// camera (or camera:1 …), pattern, clip (the bundled one), or a file

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use sockkit::link::{
-    Address, AddressDefaults, Host,
+    Address, AddressDefaults, Host, Scheme,
     pairing::{Code, CodeError},
 };
 
@@ -74,9 +74,20 @@ pub(crate) fn files(text: &str) -> anyhow::Result<Remote> {
     Remote::parse(text, address::FILES)
 }
 
-/// Likewise for pictures.
+/// Likewise for pictures. A host without a scheme is one where a camera listens, and `cam`
+/// listens for TCP unless told otherwise.
 pub(crate) fn pictures(text: &str) -> anyhow::Result<Remote> {
-    Remote::parse(text, address::PICTURES)
+    let remote = Remote::parse(text, address::PICTURES)?;
+    let is_host = |at: &Address| {
+        let is_named = bare_name(at, address::PICTURES_PORT).is_some();
+        !is_named && at.group().is_none() && !at.is_unspecified()
+    };
+    Ok(match remote {
+        Remote::Address(at) if !text.contains("://") && is_host(&at) => {
+            Remote::Address(Address::new(Scheme::Tcp, at.host().clone(), at.port()))
+        }
+        remote => remote,
+    })
 }
 
 #[cfg(test)]
@@ -103,6 +114,22 @@ mod tests {
         }
         let slip = format!("{:#}", files("7-cora-lamp").unwrap_err());
         assert!(slip.contains(r#"did you mean "coral""#), "{slip}");
+    }
+
+    #[test]
+    fn a_camera_without_a_scheme_is_where_cam_listens() {
+        for (text, scheme) in [
+            ("192.168.1.20", Scheme::Tcp),
+            ("desk.lan:7000", Scheme::Tcp),
+            ("udp://192.168.1.20", Scheme::Udp),
+            ("239.1.2.3", Scheme::Udp),
+            (":7000", Scheme::Udp),
+        ] {
+            let Ok(Remote::Address(at)) = pictures(text) else {
+                panic!("{text} is an address");
+            };
+            assert_eq!(at.scheme(), scheme, "{text}");
+        }
     }
 
     #[test]
