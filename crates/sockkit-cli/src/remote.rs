@@ -74,8 +74,8 @@ pub(crate) fn files(text: &str) -> anyhow::Result<Remote> {
     Remote::parse(text, address::FILES)
 }
 
-/// Likewise for pictures. A host without a scheme is one where a camera listens, and `cam`
-/// listens for TCP unless told otherwise.
+/// Likewise for pictures. A host without a scheme is one where a camera listens, which it
+/// does over TCP by default.
 pub(crate) fn pictures(text: &str) -> anyhow::Result<Remote> {
     let remote = Remote::parse(text, address::PICTURES)?;
     let is_host = |at: &Address| {
