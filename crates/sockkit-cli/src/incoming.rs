@@ -140,9 +140,10 @@ fn cannot_receive(at: &Address, error: impl Into<anyhow::Error>) -> anyhow::Erro
     match is_own(at) {
         true => error,
         false => anyhow!(
-            "{error}; here udp:// names an address of this machine: udp://:{port} receives at all \
-             of them. Without --plain and --key, udp://{}:{port} connects to a camera there",
-            at.host()
+            "{error}; here udp:// names an address of this machine, and udp://:{port} receives at \
+             all of them. tcp://{host}:{port} connects to a camera there, and udp:// too without \
+             --plain and --key",
+            host = at.host()
         ),
     }
 }

@@ -216,7 +216,7 @@ fn options_that_contradict_each_other_are_refused() {
         ),
         (
             &["cam", "--source", "pattern", "--web", "--known"],
-            &["a browser has neither code nor key", "--listen"],
+            &["a browser or a player has neither code nor key", "--listen"],
         ),
         (
             &["send", "film", "--to", "7-coral-lamp", "--known"],

@@ -307,6 +307,7 @@ impl<S: AsyncWrite> Writes<'_, S> {
             let Ok(next) = timeout(self.quiet, self.outbound.recv()).await else {
                 if let Some(heartbeat) = self.heartbeat {
                     self.writer.write_all(heartbeat).await?;
+                    self.writer.flush().await?;
                 }
                 continue;
             };
@@ -328,6 +329,10 @@ impl<S: AsyncWrite> Writes<'_, S> {
             // If the queue of free chunks is full, there are enough.
             chunk.filled = 0;
             let _ = self.free.try_send(chunk);
+            // TLS keeps what the socket has no room for, and the peer may wait for it.
+            if self.outbound.is_empty() {
+                self.writer.flush().await?;
+            }
         }
     }
 }
@@ -446,6 +451,8 @@ const LINGER: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::BufStream;
+
     use super::*;
     use crate::session::WORKING;
 
@@ -474,6 +481,24 @@ mod tests {
             tokio::join!(busy_loop.run(busy), io_loop.run(patient), twelve_seconds);
         ended.expect("the peer was alive");
         busy_ended.expect("the peer was alive");
+    }
+
+    #[tokio::test]
+    async fn what_the_stream_keeps_is_flushed_before_the_next_wait() {
+        let (near, mut far) = tokio::io::duplex(1 << 16);
+        let config = IoLoopConfig {
+            heartbeat: None,
+            ..config(30 * SECOND)
+        };
+        let (io_loop, worker) = IoLoop::new(config);
+        let running = tokio::spawn(io_loop.run(BufStream::new(near)));
+        let chunk = Chunk::of(b"the last words".to_vec(), 14);
+        worker.outbound.send(chunk).await.unwrap();
+        let mut heard = [0; 14];
+        far.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"the last words");
+        drop((worker, far));
+        running.await.unwrap().unwrap();
     }
 
     /// What ends the watch over a peer that says each second that it works.
