@@ -3,6 +3,8 @@
 use clap::{Parser, Subcommand};
 
 mod loss;
+// Its senders are started at a terminal.
+#[cfg(unix)]
 mod many;
 mod networks;
 mod pair;
@@ -17,6 +19,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    #[cfg(unix)]
     Many(many::Args),
     Networks(networks::Args),
     Udp(udp::Args),
@@ -24,6 +27,7 @@ enum What {
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     match args.what {
+        #[cfg(unix)]
         What::Many(args) => many::run(args).await,
         What::Networks(args) => networks::run(args).await,
         What::Udp(args) => udp::run(args).await,
