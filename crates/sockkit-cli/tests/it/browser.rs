@@ -146,6 +146,7 @@ impl Page {
     }
 
     /// Gives the page a part of the CPU's time.
+    #[cfg(target_os = "linux")]
     pub(crate) fn throttle(&mut self, times: u32) {
         let rate = format!(r#"{{"rate":{times}}}"#);
         self.call("Emulation.setCPUThrottlingRate", &rate);
