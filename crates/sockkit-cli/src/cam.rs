@@ -461,7 +461,8 @@ fn summarize(missed: u64, outgoing: &Outgoing, addresses: &Addresses) {
             report.age_p99.as_secs_f64() * 1_000.0
         );
     }
-    if outgoing.has_sent() && outgoing.reports().is_empty() {
+    // Where viewers connect, one that took a picture and went had no time to report.
+    if addresses.at.is_empty() && outgoing.has_sent() && outgoing.reports().is_empty() {
         note!("{}", unanswered(addresses));
     }
 }
