@@ -37,17 +37,29 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let found = find(Duration::from_secs(args.seconds)).await?;
+    let programs = "`sockkit cam`, `sockkit receive` or `sockkit send`";
+    list(&found, "nothing", programs)
+}
+
+/// Lists the cameras alone, for a user who has named none.
+pub(crate) async fn cameras() -> anyhow::Result<()> {
+    let mut found = find(LOOK_FOR_CAMERAS).await?;
+    found.retain(|found| found.role() == Role::Camera);
+    list(&found, "no camera", "`sockkit cam`")
+}
+
+/// Prints what was found, and what to type; or why `what` was.
+fn list(found: &[Found], what: &str, programs: &str) -> anyhow::Result<()> {
     if found.is_empty() {
         match obstacle().ok().flatten() {
-            Some(obstacle) => bail!("nothing was found: {obstacle}"),
+            Some(obstacle) => bail!("{what} was found: {obstacle}"),
             None => bail!(
-                "nothing was found in {} s: is `sockkit cam`, `sockkit receive` or `sockkit send` started \
-                 on this network, and does no firewall drop UDP port 5353?",
-                args.seconds
+                "{what} was found: is {programs} started on this network, and does no firewall drop \
+                 UDP port 5353?"
             ),
         }
     }
-    for one in &found {
+    for one in found {
         let is_double = found.iter().filter(|other| same(one, other)).count() > 1;
         let name = match is_double {
             true => one.full_name(),
@@ -269,6 +281,8 @@ fn reachable(found: &Found) -> Option<Address> {
 fn has_scope(address: &SocketAddr) -> bool {
     matches!(address, SocketAddr::V6(ip) if ip.scope_id() != 0)
 }
+
+const LOOK_FOR_CAMERAS: Duration = Duration::from_secs(3);
 
 /// Before a code is shown. Most answers come within a tenth of a second.
 const LOOK_AROUND: Duration = Duration::from_millis(300);

@@ -99,7 +99,9 @@ impl Players {
         }
         let server = RtspServer::bind(at, config, pictures.clone()).await;
         let server = server.with_context(|| {
-            format!("cannot listen for players at {at}; choose another port with --listen rtsp://")
+            format!(
+                "cannot listen for players at {at} (--listen rtsp://:PORT listens at another port)"
+            )
         })?;
         let address = shown(server.address());
         let event = Object::new("listening").text("address", &address);

@@ -44,6 +44,9 @@ use crate::{
 };
 
 /// Receive from `sockkit cam`: statistics, browser, recording, snapshot
+///
+/// Without a camera it lists those that are announced on this network, and what to type
+/// for each.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The code that `sockkit cam` shows, such as coral-lamp-orbit (- reads it from
@@ -52,7 +55,7 @@ pub(crate) struct Args {
     /// udp:// of a group to join; or, if built with zenoh, zenoh://ROUTER/NAME of a camera in
     /// another network, where * in place of a part of NAME means all that are there. More of
     /// them, named if written NAME=ADDRESS, are shown on the page of --web
-    #[arg(value_name = "[NAME=]CODE|NAME|ADDRESS", value_parser = named, required_unless_present = "listen")]
+    #[arg(value_name = "[NAME=]CODE|NAME|ADDRESS", value_parser = named)]
     cameras: Vec<Named>,
     /// Receive at this local udp://ADDR:PORT what `sockkit cam --to` sends here; shows the
     /// command to type there
@@ -113,6 +116,9 @@ fn receiving(text: &str) -> Result<Address, AddressError> {
 
 /// Runs until the time is up or Ctrl-C is pressed.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    if args.cameras.is_empty() && args.listen.is_none() {
+        return find::cameras().await;
+    }
     let recorder_config = args.recorder_config();
     let wishes = Wishes {
         interface: args.interface,
@@ -314,7 +320,7 @@ async fn listen(at: &Address, wishes: &Wishes) -> anyhow::Result<Watched> {
     };
     Ok(Watched {
         name: "view".to_owned(),
-        url: at.clone(),
+        url: receiver.address().clone(),
         receiver,
         code,
     })

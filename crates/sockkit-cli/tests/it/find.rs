@@ -163,15 +163,18 @@ fn a_camera_is_found_and_viewed_by_its_name() {
     assert!(viewed.status.success(), "{viewed:?}");
     assert!(picture.metadata().unwrap().len() > 1_000);
 
-    let found = lab.host(1).run(|| sockkit(&["find"])).end();
-    assert!(found.status.success(), "{found:?}");
-    let address = format!("tcp://{}:", lab.host(0).port(0).ipv4());
-    let listed = found.lines.iter().any(|found| {
-        found.starts_with("camera ")
-            && found.contains(line.strip_suffix(" --plain").unwrap())
-            && found.contains(&address)
-    });
-    assert!(listed, "{found:?}");
+    // A user who names no camera is told which there are.
+    for command in ["find", "view"] {
+        let found = lab.host(1).run(|| sockkit(&[command])).end();
+        assert!(found.status.success(), "{found:?}");
+        let address = format!("tcp://{}:", lab.host(0).port(0).ipv4());
+        let listed = found.lines.iter().any(|found| {
+            found.starts_with("camera ")
+                && found.contains(line.strip_suffix(" --plain").unwrap())
+                && found.contains(&address)
+        });
+        assert!(listed, "{command}: {found:?}");
+    }
     // It says goodbye, so that nothing keeps its name.
     cam.interrupt();
     assert_eq!(cam.end().status.code(), Some(130));
@@ -180,6 +183,8 @@ fn a_camera_is_found_and_viewed_by_its_name() {
         .run(|| sockkit(&["find", "--seconds", "1"]))
         .end();
     assert!(!gone.status.success(), "{gone:?}");
+    let none = lab.host(1).run(|| sockkit(&["view"])).end();
+    assert!(none.errors.contains("no camera was found"), "{none:?}");
 }
 
 #[test]
