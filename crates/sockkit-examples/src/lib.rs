@@ -12,6 +12,10 @@ use std::{
 
 use sockkit::sink::window::Window;
 
+/// What `--help` of each program that uses a network ends with.
+pub const IN_THE_CLEAR: &str = "As in the course, nothing is encrypted: every host on the network \
+    can read and replace it. The command `sockkit` encrypts.";
+
 /// `HOST:PORT`, for clap. As in Python, HOST may be a name, `<broadcast>`, or nothing,
 /// which is every address of this machine. Of several addresses IPv4 is taken first.
 ///

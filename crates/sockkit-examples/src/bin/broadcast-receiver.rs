@@ -4,10 +4,11 @@ use std::net::SocketAddrV4;
 
 use clap::Parser;
 use sockkit::{broadcast::Broadcaster, options::SocketOptions};
-use sockkit_examples::{address_v4, terminal::line, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address_v4, terminal::line, until_ctrl_c};
 
 /// The course's broadcast receiver: prints broadcasts on the local network
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// Address to listen on; broadcasts are received on 0.0.0.0, not on the
     /// machine's own addresses

@@ -12,10 +12,11 @@ use sockkit::{
     broadcast::{BroadcastKind, Broadcaster},
     interfaces,
 };
-use sockkit_examples::{address_v4, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address_v4, until_ctrl_c};
 
 /// The course's broadcast sender: sends MESSAGE to every host on the local network
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// 255.255.255.255 or the broadcast address of a network, and a port;
     /// every network and port 5007 by default

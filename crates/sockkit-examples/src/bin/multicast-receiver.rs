@@ -11,10 +11,11 @@ use sockkit::{
     multicast::{Group, MulticastEndpoint, Via},
     udp::unspecified,
 };
-use sockkit_examples::{address, terminal::line, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, terminal::line, until_ctrl_c};
 
 /// The course's multicast receiver: joins a group and prints what is sent to it
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// The group
     #[arg(long, value_name = "ADDR:PORT", default_value = "224.0.0.255:5008", value_parser = address)]

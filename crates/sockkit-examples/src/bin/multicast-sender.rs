@@ -12,10 +12,11 @@ use sockkit::{
     options::SocketOptions,
     udp::{Transmit, unspecified},
 };
-use sockkit_examples::{address, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, until_ctrl_c};
 
 /// The course's multicast sender: sends MESSAGE to a group
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// The group
     #[arg(long, value_name = "ADDR:PORT", default_value = "224.0.0.255:5008", value_parser = address)]

@@ -5,10 +5,11 @@
 //! problem with one client at a time: try a second one in the meantime.
 
 use clap::Parser;
-use sockkit_examples::{my_tcp_server::MyTcpServer, terminal::line, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, my_tcp_server::MyTcpServer, terminal::line, until_ctrl_c};
 
 /// MyTCPServer_ex01.py: an echo server on the class MyTCPServer
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// The port, on every address of the machine
     #[arg(long, default_value_t = 5001)]

@@ -19,7 +19,7 @@ use sockkit::{
     tcp::{Connection, Connector, Listener},
     text::escape,
 };
-use sockkit_examples::{address, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, until_ctrl_c};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     sync::mpsc,
@@ -29,6 +29,7 @@ use tokio_util::{codec::Framed, task::TaskTracker};
 
 /// The course's peer-to-peer model: a chat in which every node listens and dials
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// Where to listen for others
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001", value_parser = address)]

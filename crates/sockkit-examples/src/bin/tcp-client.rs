@@ -9,11 +9,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Parser;
 use sockkit::tcp::Connector;
-use sockkit_examples::{terminal, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, terminal, until_ctrl_c};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 /// TCP_client.py: sends lines from the keyboard and prints the answers; q ends
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// The server, by address or name
     #[arg(value_name = "SERVER", default_value = "127.0.0.1:5001")]

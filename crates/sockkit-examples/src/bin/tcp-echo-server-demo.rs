@@ -7,11 +7,12 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use sockkit::tcp::Listener;
-use sockkit_examples::{address, terminal::lines, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, terminal::lines, until_ctrl_c};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_echoserver_demo.py: sends back what one client sends, and ends with it
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// Address to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001", value_parser = address)]

@@ -11,11 +11,12 @@
 use clap::Parser;
 use sockkit::server::{Handled, Peer, Server, ServerConfig, Stream};
 use sockkit::tcp::Listener;
-use sockkit_examples::{address, tell, terminal::line};
+use sockkit_examples::{IN_THE_CLEAR, address, tell, terminal::line};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_echoserver.py: sends back what each client sends, says how each one left
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// Address to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001", value_parser = address)]

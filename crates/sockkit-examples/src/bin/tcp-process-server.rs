@@ -11,11 +11,12 @@ use sockkit::{
     server::{Ended, Handled, Peer, Server, ServerConfig, Stream},
     tcp::Listener,
 };
-use sockkit_examples::{address, terminal::line};
+use sockkit_examples::{IN_THE_CLEAR, address, terminal::line};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_processs_server.py: answers 1 to 10 with the English word
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// Address to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001", value_parser = address)]

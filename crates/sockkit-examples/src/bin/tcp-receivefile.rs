@@ -10,11 +10,12 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::{Context, ensure};
 use clap::Parser;
 use sockkit::{course::file::tcp, file::Destination};
-use sockkit_examples::{address, tell, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, tell, until_ctrl_c};
 use tokio::net::TcpStream;
 
 /// TCP_receivefile.py: receives one file and saves it as new_NAME
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// The sender
     #[arg(value_name = "SERVER", default_value = "127.0.0.1:5002", value_parser = address)]

@@ -8,11 +8,12 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::Context;
 use clap::Parser;
 use sockkit::course::file::tcp;
-use sockkit_examples::{address, tell, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, tell, until_ctrl_c};
 use tokio::{fs::File, net::TcpListener};
 
 /// TCP_sendfile.py: sends a file to the first receiver that connects
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// What to send
     #[arg(value_name = "FILE")]

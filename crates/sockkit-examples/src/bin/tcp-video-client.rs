@@ -20,7 +20,7 @@ use sockkit::{
         window::Window,
     },
 };
-use sockkit_examples::{address, closed, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, closed, until_ctrl_c};
 use tokio::{
     io::{AsyncReadExt, Chain},
     net::TcpStream,
@@ -29,6 +29,7 @@ use tokio::{
 
 /// video_client.py: receives pictures over TCP
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// The server
     #[arg(default_value = "127.0.0.1:5003", value_parser = address)]

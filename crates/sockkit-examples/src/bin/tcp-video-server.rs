@@ -19,11 +19,12 @@ use sockkit::{
     source::{Source, SourceConfig, SourceSpec},
     tcp::Listener,
 };
-use sockkit_examples::{address, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, until_ctrl_c};
 use tokio::time::timeout;
 
 /// video_server.py: sends pictures over TCP to every client
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// Address to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5003", value_parser = address)]

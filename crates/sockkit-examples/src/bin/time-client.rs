@@ -8,11 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::Parser;
 use sockkit::tcp::connect;
-use sockkit_examples::{tell, terminal::lines, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, tell, terminal::lines, until_ctrl_c};
 use tokio::io::AsyncReadExt;
 
 /// time_client.py: asks a time server for the time
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// The server, by address or name
     #[arg(value_name = "SERVER", default_value = "127.0.0.1:5000")]

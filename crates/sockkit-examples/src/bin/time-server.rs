@@ -14,11 +14,12 @@ use sockkit::{
     server::{Handled, Peer, Server, ServerConfig, Stream},
     tcp::Listener,
 };
-use sockkit_examples::{address, tell};
+use sockkit_examples::{IN_THE_CLEAR, address, tell};
 use tokio::io::AsyncWriteExt;
 
 /// time_server.py: sends the local time to each client, as C's ctime writes it
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// Address to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5000", value_parser = address)]

@@ -11,10 +11,11 @@ use sockkit::{
     options::SocketOptions,
     udp::{Transmit, UdpEndpoint, unspecified},
 };
-use sockkit_examples::{address, terminal::lines, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, terminal::lines, until_ctrl_c};
 
 /// The course's UDP echo client: sends each MESSAGE and prints the answer
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// The server
     #[arg(value_name = "SERVER", default_value = "127.0.0.1:5004", value_parser = address)]

@@ -7,10 +7,11 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use sockkit::udp::{Transmit, UdpEndpoint};
-use sockkit_examples::{address, terminal::line, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, terminal::line, until_ctrl_c};
 
 /// The course's UDP echo server: sends every datagram back to its sender
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// Address to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5004", value_parser = address)]

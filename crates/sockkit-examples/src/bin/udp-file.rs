@@ -14,10 +14,11 @@ use sockkit::{
     options::SocketOptions,
     udp::{UdpEndpoint, unspecified},
 };
-use sockkit_examples::{address, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, until_ctrl_c};
 
 /// The course's UDP file program, `s` and `r`: sends or receives a file
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     #[command(subcommand)]
     role: Role,

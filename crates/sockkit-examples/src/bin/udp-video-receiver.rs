@@ -16,11 +16,12 @@ use sockkit::{
         window::Window,
     },
 };
-use sockkit_examples::{address, closed, tell};
+use sockkit_examples::{IN_THE_CLEAR, address, closed, tell};
 use tokio::signal::ctrl_c;
 
 /// The course's UDP video receiver: records the datagrams as MP4
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// Address to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5006", value_parser = address)]

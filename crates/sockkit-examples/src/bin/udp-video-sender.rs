@@ -12,10 +12,11 @@ use sockkit::{
     course::video::{HEIGHT_PX, SendError, Sender, WIDTH_PX},
     source::{Source, SourceConfig, SourceSpec},
 };
-use sockkit_examples::{address, tell, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, tell, until_ctrl_c};
 
 /// The course's UDP video sender: raw pictures in 20 datagrams each
 #[derive(Parser)]
+#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// Address of the receiver
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5006", value_parser = address)]

@@ -64,6 +64,18 @@ fn help_begins_with_the_name_in_the_course() {
     }
 }
 
+/// Programs that send nothing to another machine.
+const LOCAL: [&str; 4] = ["setsockopt", "struct module", "ipconfig /all", "buffers"];
+
+#[test]
+fn help_says_that_the_network_reads_what_is_sent() {
+    for (path, name) in PROGRAMS {
+        let end = program(path, &["--help"]).end();
+        let says = end.lines.join(" ").contains("nothing is encrypted");
+        assert_eq!(says, !LOCAL.contains(&name), "{path}: {:?}", end.lines);
+    }
+}
+
 #[test]
 fn no_program_is_left_out() {
     let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin");
