@@ -63,7 +63,7 @@ impl Web {
         say::result(&event, format_args!("watch     {url}"));
         if !address.ip().is_loopback() {
             note!(
-                "note: every host on this network can watch; \
+                "note: the page is not encrypted, and every host on this network can watch; \
                  --web 127.0.0.1:{} serves this machine alone",
                 address.port()
             );

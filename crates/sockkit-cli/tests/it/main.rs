@@ -11,6 +11,7 @@ use sockkit::testing::program::Program;
 mod bench;
 mod browser;
 mod cam;
+mod clear;
 #[cfg(target_os = "linux")]
 mod crowd;
 mod demo;
