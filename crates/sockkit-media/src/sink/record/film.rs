@@ -165,7 +165,7 @@ impl Film {
         self.file.write_all(&self.payload)?;
         self.file.sync_data()?;
         if self.fragments == 1 {
-            place::sync_folder(&self.path)?;
+            place::sync_folder(&self.path);
         }
         self.count(&header);
         self.bytes += u64::try_from(self.payload.len()).unwrap_or(u64::MAX);
@@ -192,7 +192,7 @@ impl Film {
         self.file.sync_all()?;
         if self.path != self.target {
             fs::rename(&self.path, &self.target)?;
-            place::sync_folder(&self.target)?;
+            place::sync_folder(&self.target);
         }
         Ok(Length {
             frames: self.frames,
