@@ -155,8 +155,8 @@ impl Film {
     /// Writes the fragment to the disk: a system that loses its power writes nothing
     /// more, and would have waited half a minute.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.flushed = Instant::now();
         if self.fragment.is_empty() {
+            self.flushed = Instant::now();
             return Ok(());
         }
         self.fragments += 1;
@@ -172,6 +172,9 @@ impl Film {
         self.payload.clear();
         self.fragment.clear();
         self.written_micros += std::mem::take(&mut self.fragment_micros);
+        // Last: a disk that takes longer than a fragment would be made to write one for
+        // each picture.
+        self.flushed = Instant::now();
         Ok(())
     }
 
