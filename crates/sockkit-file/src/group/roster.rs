@@ -1,6 +1,9 @@
 //! Who was admitted, and how each member ended.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use super::{MemberOutcome, MemberSummary};
 
@@ -10,6 +13,7 @@ pub struct NewMember<S> {
     pub(super) stream: S,
     pub(super) label: String,
     pub(super) key: Option<[u8; 32]>,
+    pub(super) address: Option<IpAddr>,
 }
 
 impl<S> NewMember<S> {
@@ -20,7 +24,16 @@ impl<S> NewMember<S> {
             stream,
             label: label.into(),
             key: None,
+            address: None,
         }
+    }
+
+    /// The address from which it is connected. What is multicast for one address alone is
+    /// limited, however many members connect from there. Default: none; each connection
+    /// has a limit of its own.
+    pub fn address(mut self, address: IpAddr) -> Self {
+        self.address = Some(address);
+        self
     }
 
     /// The fingerprint of the key with which it was authenticated. One that disconnects

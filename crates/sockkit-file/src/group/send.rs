@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -139,6 +139,7 @@ struct Member {
     ended: bool,
     /// Its place in the roster.
     place: usize,
+    address: Option<IpAddr>,
 }
 
 /// The block that is being sent. Its memory is that of the one before.
@@ -218,7 +219,12 @@ impl Sending {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let NewMember { stream, label, key } = member;
+        let NewMember {
+            stream,
+            label,
+            key,
+            address,
+        } = member;
         self.next_id += 1;
         let id = MemberId(self.next_id);
         let task = member::spawn(
@@ -249,6 +255,7 @@ impl Sending {
                 patience: Patience::new(now),
                 ended: false,
                 place,
+                address,
             },
         );
     }
@@ -310,7 +317,7 @@ impl Sending {
             member.ready = true;
             // Its user had to answer first.
             member.patience = Patience::new(Instant::now().into_std());
-            self.protocol.join(id);
+            self.protocol.join(id, member.address);
             let member = member.label.clone();
             self.config.on_event.tell(GroupEvent::Ready { member });
         }
