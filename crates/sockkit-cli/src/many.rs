@@ -124,7 +124,8 @@ fn new_member(connection: Connection) -> NewMember<Connection> {
     let address = connection.peer_addr().to_string();
     let label = link::shown_peer(&connection, &address);
     let key = (connection.peer()).map(|peer| *peer.fingerprint.as_bytes());
-    let member = NewMember::new(connection, label);
+    let ip = connection.peer_addr().ip();
+    let member = NewMember::new(connection, label).address(ip);
     match key {
         Some(key) => member.key(key),
         None => member,

@@ -483,7 +483,7 @@ mod tests {
         busy_ended.expect("the peer was alive");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn what_the_stream_keeps_is_flushed_before_the_next_wait() {
         let (near, mut far) = tokio::io::duplex(1 << 16);
         let config = IoLoopConfig {
@@ -495,7 +495,8 @@ mod tests {
         let chunk = Chunk::of(b"the last words".to_vec(), 14);
         worker.outbound.send(chunk).await.unwrap();
         let mut heard = [0; 14];
-        far.read_exact(&mut heard).await.unwrap();
+        let hearing = timeout(SECOND, far.read_exact(&mut heard)).await;
+        hearing.expect("it was flushed").unwrap();
         assert_eq!(&heard, b"the last words");
         drop((worker, far));
         running.await.unwrap().unwrap();

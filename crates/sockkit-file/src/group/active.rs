@@ -136,7 +136,10 @@ impl Active {
                 return Ok(false);
             }
             (true, _) => self.protocol.on_verified(block),
-            (false, Work::Restore) => self.protocol.on_rejected(block)?,
+            (false, Work::Restore) => {
+                self.protocol.on_rejected(block)?;
+                tracing::info!(block, "a member forged shards: the block is received again");
+            }
             (false, Work::Check { .. }) => {}
         }
         Ok(matches)

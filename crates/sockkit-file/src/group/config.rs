@@ -145,7 +145,8 @@ pub enum MemberOutcome {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct GroupSummary {
-    /// Every member that was admitted, in order; one that came back is there once.
+    /// Every member that was admitted, in order; one that came back is there once. Of
+    /// more than 10,000, some that failed are left out.
     pub members: Vec<MemberSummary>,
     /// Bytes of the datagrams that were multicast.
     pub multicast_bytes: u64,

@@ -27,6 +27,8 @@ pub struct GroupReceiver {
     hears_by: Instant,
     /// Counter of the newest datagram.
     newest: u64,
+    /// The one in the newest poll.
+    polled_newest: u64,
     answer: Option<Answer>,
     is_over: bool,
     fetching: Option<u32>,
@@ -118,6 +120,7 @@ impl GroupReceiver {
             hears: false,
             hears_by: now + HEARS_WITHIN,
             newest: 0,
+            polled_newest: 0,
             answer: None,
             is_over: false,
             fetching: None,
@@ -127,7 +130,8 @@ impl GroupReceiver {
     /// The group was heard, with or without a shard.
     pub fn on_heard(&mut self, counter: u64) {
         self.hears = true;
-        self.newest = self.newest.max(counter);
+        let most = self.polled_newest.saturating_add(MAX_AHEAD);
+        self.newest = self.newest.max(counter.min(most));
         if let Some(answer) = &mut self.answer {
             answer.heard = true;
         }
@@ -248,6 +252,7 @@ impl GroupReceiver {
         newest: u64,
         delay: Duration,
     ) {
+        self.polled_newest = newest;
         self.answer = Some(Answer {
             round,
             blocks,
@@ -389,6 +394,9 @@ const HEARS_WITHIN: Duration = Duration::from_secs(2);
 const MAX_OVERTAKING: Duration = Duration::from_millis(30);
 /// The sender waits for 200 ms.
 const MAX_BEHIND: Duration = Duration::from_millis(150);
+/// A member may forge counters: those far beyond that of the last poll, which only the
+/// sender can say, count as this much more.
+const MAX_AHEAD: u64 = 1 << 16;
 /// From then on, only shards of the sender's own connection are kept.
 const MAX_REJECTIONS: u8 = 2;
 
@@ -418,5 +426,63 @@ mod tests {
         receiver.on_poll(start, 1, 0..1, 1, Duration::ZERO);
         assert_eq!(receiver.poll_request(after(29)), None);
         assert!(receiver.poll_request(after(30)).is_some());
+    }
+
+    #[test]
+    fn a_forged_counter_does_not_hasten_later_reports() {
+        let start = Instant::now();
+        let layout = Layout::with(64 * 100, 64, 100, 4).unwrap();
+        let mut receiver = GroupReceiver::new(layout, start);
+        receiver.on_heard(1 << 40);
+        receiver.on_poll(start, 1, 0..1, 1 << 17, Duration::ZERO);
+        assert_eq!(receiver.poll_request(start), None);
+        receiver.on_heard(1 << 17);
+        assert!(receiver.poll_request(start).is_some());
+    }
+
+    #[test]
+    fn what_comes_from_the_own_connection_and_does_not_match_is_an_error() {
+        let layout = Layout::with(64 * (64 * 4 + 17), 64, 64, 32).unwrap();
+        let mut receiver = GroupReceiver::new(layout, Instant::now());
+        let fill = |receiver: &mut GroupReceiver, is_fetched: bool| {
+            for index in 0..64 {
+                let id = ShardId { block: 0, index };
+                let kept = match is_fetched {
+                    true => receiver.on_fetched(id),
+                    false => receiver.on_shard(1, id),
+                };
+                if !kept {
+                    return None;
+                }
+            }
+            receiver.next_ready()
+        };
+        for _ in 0..2 {
+            assert_eq!(fill(&mut receiver, false), Some(0));
+            receiver.on_rejected(0).unwrap();
+        }
+        assert_eq!(fill(&mut receiver, false), None, "not by multicast");
+        receiver.on_over();
+        assert!(matches!(
+            receiver.poll_request(Instant::now()),
+            Some(Request::Fetch { block: 0, .. })
+        ));
+        assert_eq!(fill(&mut receiver, true), Some(0));
+        receiver.on_rejected(0).unwrap_err();
+    }
+
+    #[test]
+    fn a_fetch_asks_for_no_more_than_is_lacking() {
+        let layout = Layout::with(64 * (64 * 4 + 17), 64, 64, 32).unwrap();
+        let mut receiver = GroupReceiver::new(layout, Instant::now());
+        for index in (0..64).step_by(2).chain(64..80) {
+            assert!(receiver.on_shard(1, ShardId { block: 0, index }));
+        }
+        receiver.on_over();
+        let Some(Request::Fetch { block: 0, ranges }) = receiver.poll_request(Instant::now())
+        else {
+            panic!("16 of the data are lacking");
+        };
+        assert_eq!(ranges.iter().map(ExactSizeIterator::len).sum::<usize>(), 16);
     }
 }

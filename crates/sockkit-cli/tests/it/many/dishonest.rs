@@ -7,6 +7,7 @@ use sockkit::{
     interfaces::InterfaceSelector,
     link::{Connection, Node, identity::Identity, pairing::TypedCode, trust::Trust},
     multicast::MulticastEndpoint,
+    testing::program::{Program, ProgramOutput},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split},
@@ -166,12 +167,10 @@ async fn read(reading: &mut ReadHalf<Connection>) -> ToMember {
 }
 
 /// Two honest receivers beside members that behave so. Their files are right, and the
-/// sender names the others.
-fn check(test: &str, behaviours: &[Behaviour]) {
+/// sender names the others. Returns what the two receivers printed.
+fn check(test: &str, behaviours: &[Behaviour]) -> Option<[ProgramOutput; 2]> {
     let members = 2 + u8::try_from(behaviours.len()).unwrap();
-    let Some(class) = Class::new(test, members, 0.02) else {
-        return;
-    };
+    let class = Class::new(test, members, 0.02)?;
     let film = class.film(8 << 20);
     let (sender, line) = class.send(&["--rate", "60"]);
     let receivers = [1, 2].map(|host| class.receive(host, &line));
@@ -180,9 +179,9 @@ fn check(test: &str, behaviours: &[Behaviour]) {
         .zip(behaviours)
         .map(|(host, behaviour)| class.misbehave(host, &line, *behaviour))
         .collect();
-    for (host, receiver) in (1..).zip(receivers) {
-        let end = receiver.end();
-        succeeds(&end);
+    let ends = receivers.map(Program::end);
+    for (host, end) in (1..).zip(&ends) {
+        succeeds(end);
         assert!(class.has_film(host, &film), "{host}: {end:?}");
     }
     for member in bad {
@@ -200,6 +199,7 @@ fn check(test: &str, behaviours: &[Behaviour]) {
         behaviours.len(),
         "{end:?}"
     );
+    Some(ends)
 }
 
 #[test]
@@ -210,5 +210,10 @@ fn members_that_lie_do_not_answer_or_flood_keep_nothing_from_the_others() {
 
 #[test]
 fn what_a_member_forges_is_never_in_a_file() {
-    check("many: a forger", &[Behaviour::Forges]);
+    let Some(ends) = check("many: a forger", &[Behaviour::Forges]) else {
+        return;
+    };
+    for end in ends {
+        assert!(end.errors.contains("a member forged shards"), "{end:?}");
+    }
 }

@@ -78,7 +78,7 @@ impl Class {
     /// Starts a receiver, with the key of that host.
     fn receive(&self, host: u8, line: &str) -> Program {
         let into = self.folder_of(host);
-        let more = ["--yes", "--into", into.to_str().unwrap()];
+        let more = ["--yes", "-v", "--into", into.to_str().unwrap()];
         let words: Vec<_> = line.split(' ').skip(1).chain(more).collect();
         let state = self.folder.path().join(format!("state{host}"));
         let mut command = command();

@@ -155,8 +155,8 @@ impl Film {
     /// Writes the fragment to the disk: a system that loses its power writes nothing
     /// more, and would have waited half a minute.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.flushed = Instant::now();
         if self.fragment.is_empty() {
+            self.flushed = Instant::now();
             return Ok(());
         }
         self.fragments += 1;
@@ -165,13 +165,16 @@ impl Film {
         self.file.write_all(&self.payload)?;
         self.file.sync_data()?;
         if self.fragments == 1 {
-            place::sync_folder(&self.path)?;
+            place::sync_folder(&self.path);
         }
         self.count(&header);
         self.bytes += u64::try_from(self.payload.len()).unwrap_or(u64::MAX);
         self.payload.clear();
         self.fragment.clear();
         self.written_micros += std::mem::take(&mut self.fragment_micros);
+        // Last: a disk that takes longer than a fragment would be made to write one for
+        // each picture.
+        self.flushed = Instant::now();
         Ok(())
     }
 
@@ -192,7 +195,7 @@ impl Film {
         self.file.sync_all()?;
         if self.path != self.target {
             fs::rename(&self.path, &self.target)?;
-            place::sync_folder(&self.target)?;
+            place::sync_folder(&self.target);
         }
         Ok(Length {
             frames: self.frames,

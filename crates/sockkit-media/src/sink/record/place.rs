@@ -34,27 +34,30 @@ pub(super) fn numbered(target: &Path, number: u32) -> PathBuf {
 }
 
 /// Writes the name of a file to the disk. Windows writes names to its journal, and has no
-/// call for this.
-pub(super) fn sync_folder(of: &Path) -> io::Result<()> {
+/// call for this. What is recorded is worth more than this: it does not end where the
+/// folder cannot be written.
+pub(super) fn sync_folder(of: &Path) {
     #[cfg(unix)]
     {
         let folder = match of.parent() {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
         };
-        match File::open(folder).and_then(|folder| folder.sync_all()) {
-            // Some network file systems cannot sync a folder, and one may write into a
-            // folder that one may not read.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-            synced => synced,
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        // Some network file systems cannot sync a folder, and one may write into a
+        // folder that one may not read.
+        let is_usual = |error: &io::Error| {
+            use io::ErrorKind::{InvalidInput, PermissionDenied};
+            matches!(error.kind(), InvalidInput | PermissionDenied)
+        };
+        if let Err(error) = synced
+            && !is_usual(&error)
+        {
+            tracing::warn!(folder = %folder.display(), %error, "folder not written to the disk");
         }
     }
     #[cfg(not(unix))]
-    {
-        let _ = of;
-        Ok(())
-    }
+    let _ = of;
 }
 
 /// A part that is locked is being written; one that is not was left by a program that

@@ -1,12 +1,15 @@
 //! Decides what the sender multicasts next.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
+    net::IpAddr,
     ops::Range,
     time::{Duration, Instant},
 };
 
 use super::{Layout, ShardId, rate::Rate};
+
+mod plan;
 
 /// A member of the group, as numbered by the sender.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -42,6 +45,9 @@ pub struct GroupSender {
     runs: VecDeque<Run>,
     /// How often parity was planned since all data was sent.
     repairs: u32,
+    /// Number of shards sent for each host alone. Those of one that has left count when
+    /// it comes back.
+    solo: BTreeMap<Host, u64>,
     rate: Rate,
 }
 
@@ -78,8 +84,18 @@ pub struct Lack {
 #[error("member lacks {} shards of block {}, out of order or out of range", .0.shards, .0.block)]
 pub struct InvalidReport(pub Lack);
 
-#[derive(Debug, Default)]
+/// Where members are: however many one host has, it counts once. Not by network, as
+/// elsewhere, since all members may be on one.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Host {
+    At(IpAddr),
+    /// Of this member alone.
+    Unknown(MemberId),
+}
+
+#[derive(Debug)]
 struct Member {
+    host: Host,
     /// What it lacked in the newest round; `None` if it has not answered.
     lacks: Option<Vec<Lack>>,
     /// It did not answer the poll before, and is not waited for.
@@ -87,8 +103,6 @@ struct Member {
     was_polled: bool,
     /// Fraction of the shards that it lost.
     loss: f64,
-    /// Number of shards sent for it alone.
-    solo: u64,
     /// Fetches the rest by itself.
     handed_over: bool,
 }
@@ -127,18 +141,29 @@ impl GroupSender {
             reports_due: false,
             runs: VecDeque::new(),
             repairs: 0,
+            solo: BTreeMap::new(),
             rate: Rate::new(),
         }
     }
 
-    /// Adds a member that hears the group, at any time.
-    pub fn join(&mut self, id: MemberId) {
-        self.members.entry(id).or_default();
+    /// Adds a member that hears the group, at any time. Members at one address count as
+    /// one where the others wait for them; one without an address is by itself.
+    pub fn join(&mut self, id: MemberId, address: Option<IpAddr>) {
+        let host = address.map_or(Host::Unknown(id), |ip| Host::At(ip.to_canonical()));
+        self.members.entry(id).or_insert(Member {
+            host,
+            lacks: None,
+            silent: false,
+            was_polled: false,
+            loss: 0.0,
+            handed_over: false,
+        });
     }
 
     /// Removes a member: it has left, is complete, or fetches everything.
     pub fn leave(&mut self, id: MemberId) {
         self.members.remove(&id);
+        self.solo.remove(&Host::Unknown(id));
     }
 
     /// At which share of the chosen rate to send: less while most members lose what the
@@ -276,12 +301,10 @@ impl GroupSender {
     /// Plans what follows the reports of a round after the pass.
     fn end_round(&mut self) {
         self.repairs += 1;
-        if self.repairs <= MAX_REPAIRS {
-            self.plan();
-        }
+        self.plan();
         let was_for_all = self.polled == (0..self.layout.blocks());
         let has_more = !self.runs.is_empty() || !was_for_all;
-        self.phase = match has_more && self.repairs <= MAX_REPAIRS {
+        self.phase = match has_more && self.repairs < MAX_REPAIRS {
             true => Phase::Poll,
             false => Phase::Over,
         };
@@ -335,147 +358,6 @@ impl GroupSender {
             .values()
             .any(|member| member.lacks.is_none() && !member.silent && !member.handed_over)
     }
-
-    /// Plans repairs, and the rate, from the newest reports.
-    fn plan(&mut self) {
-        self.reports_due = false;
-        if self.is_fresh {
-            let answered = |member: &&Member| member.lacks.is_some();
-            let losses = self.members.values().filter(answered);
-            self.rate.follow(losses.map(|member| member.loss).collect());
-        }
-        let runs = self.runs();
-        for run in &runs {
-            let data = self.layout.data_shards(run.block);
-            self.parity_sent[run.block as usize] = run.indexes.end - data;
-        }
-        self.runs = runs;
-    }
-
-    fn runs(&mut self) -> VecDeque<Run> {
-        let is_pass = matches!(self.phase, Phase::Pass(_));
-        let mut left_out = BTreeSet::new();
-        let worst = loop {
-            let worst = self.worst(&left_out);
-            let Some(id) = self.spoiler(&worst) else {
-                break worst;
-            };
-            left_out.insert(id);
-            // After the pass it may still be that others lack nothing.
-            if let Some(member) = self.members.get_mut(&id) {
-                member.handed_over = !is_pass;
-            }
-        };
-        self.charge(&worst);
-        let run = |(&block, worst): (&u32, &Worst)| {
-            let member = self.members.get(&worst.member)?;
-            let first = self.layout.data_shards(block) + self.parity_sent[block as usize];
-            let shards = parity_for(worst.shards, member.loss).min(self.parity_left(block));
-            Some(Run {
-                block,
-                indexes: first..first + shards,
-            })
-        };
-        worst.iter().filter_map(run).collect()
-    }
-
-    fn parity_left(&self, block: u32) -> u16 {
-        self.layout.parity_shards(block) - self.parity_sent[block as usize]
-    }
-
-    /// The two largest lacks of each block that parity can still repair.
-    fn worst(&self, left_out: &BTreeSet<MemberId>) -> BTreeMap<u32, Worst> {
-        let mut worst: BTreeMap<u32, Worst> = BTreeMap::new();
-        let in_group = self
-            .members
-            .iter()
-            .filter(|(id, member)| !member.handed_over && !left_out.contains(id));
-        for (&id, member) in in_group {
-            for lack in member.lacks.iter().flatten() {
-                if lack.shards > self.parity_left(lack.block) {
-                    continue;
-                }
-                let entry = worst.entry(lack.block).or_insert(Worst {
-                    member: id,
-                    shards: 0,
-                    second: 0,
-                });
-                if lack.shards > entry.shards {
-                    *entry = Worst {
-                        member: id,
-                        shards: lack.shards,
-                        second: entry.shards,
-                    };
-                } else {
-                    entry.second = entry.second.max(lack.shards);
-                }
-            }
-        }
-        worst
-    }
-
-    /// The member that would receive more than its share of the time of others.
-    fn spoiler(&self, worst: &BTreeMap<u32, Worst>) -> Option<MemberId> {
-        let is_pass = matches!(self.phase, Phase::Pass(_));
-        let lacks = |member: &Member| member.lacks.as_ref().is_some_and(|lacks| !lacks.is_empty());
-        // While data is sent, all the others wait.
-        let waits = |member: &&Member| !member.handed_over && (is_pass || lacks(member));
-        if self.members.values().filter(waits).count() < 2 {
-            return None;
-        }
-        let limit = (self.shards() / SOLO_DIVISOR).max(MIN_SOLO_SHARDS);
-        let mut solo: BTreeMap<MemberId, u64> = BTreeMap::new();
-        for worst in worst.values() {
-            *solo.entry(worst.member).or_default() += worst.solo();
-        }
-        let spent = |id: &MemberId| self.members.get(id).map_or(0, |member| member.solo);
-        solo.into_iter()
-            .find(|(id, shards)| shards + spent(id) > limit)
-            .map(|(id, _)| id)
-    }
-
-    fn charge(&mut self, worst: &BTreeMap<u32, Worst>) {
-        for worst in worst.values() {
-            if let Some(member) = self.members.get_mut(&worst.member) {
-                member.solo += worst.solo();
-            }
-        }
-    }
-
-    fn shards(&self) -> u64 {
-        self.layout.total_bytes() / self.layout.shard_bytes() as u64
-    }
-}
-
-/// The member that lacks most of a block.
-#[derive(Clone, Copy, Debug)]
-struct Worst {
-    member: MemberId,
-    shards: u16,
-    /// As many lacks the next one.
-    second: u16,
-}
-
-impl Worst {
-    fn solo(&self) -> u64 {
-        u64::from(self.shards - self.second)
-    }
-}
-
-/// How much parity to send to a member that lacks so many shards and loses that
-/// fraction: the mean, and one and a half standard deviations more, so that a
-/// further round is rare.
-fn parity_for(lacking: u16, loss: f64) -> u16 {
-    let (lacking, loss) = (f64::from(lacking), loss.min(MAX_LOSS));
-    let shards = (lacking + 1.5 * (lacking * loss).sqrt()) / (1.0 - loss);
-    // At most four times a block's shards, and positive: the cast is exact.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "bounded as said above"
-    )]
-    let shards = shards.ceil() as u32;
-    u16::try_from(shards).unwrap_or(u16::MAX)
 }
 
 /// Members answer within a few milliseconds; one that is stopped delays the
@@ -485,7 +367,3 @@ const MAX_ANSWER_TIME: Duration = Duration::from_millis(200);
 const POLL_EVERY: Duration = Duration::from_secs(1);
 const MANY_MEMBERS: u32 = 32;
 const MAX_REPAIRS: u32 = 12;
-/// The share of all shards that may be sent for one member alone: 1/32.
-const SOLO_DIVISOR: u64 = 32;
-const MIN_SOLO_SHARDS: u64 = 32;
-const MAX_LOSS: f64 = 0.5;
