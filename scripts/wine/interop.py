@@ -249,7 +249,9 @@ def question(first, second, folder):
     receiver.line(r"\[y/N\] ")
     receiver.type("y\r")
     # Until the program reads, Wine lets the terminal make another key of Enter.
+    deadline = time.monotonic() + TIMEOUT
     while sender.process.poll() is None:
+        assert time.monotonic() < deadline, f"no answer arrives: {receiver.text}"
         time.sleep(1)
         receiver.type("\r")
     sender.end()

@@ -43,6 +43,20 @@ async fn viewer_with(config: WebServerConfig) -> (WebServer, Publisher<Picture>)
     (viewer, publisher)
 }
 
+/// A viewer of two streams, `left` with picture 1 and `right` with picture 2.
+async fn left_and_right() -> (WebServer, [Publisher<Picture>; 2]) {
+    let (left, left_pictures) = latest::channel();
+    let (right, right_pictures) = latest::channel();
+    let streams = [
+        WebStream::new("left", left_pictures),
+        WebStream::new("right", right_pictures),
+    ];
+    let viewer = WebServer::bind(LOOPBACK, config(), streams).await.unwrap();
+    left.publish(gray(1));
+    right.publish(gray(2));
+    (viewer, [left, right])
+}
+
 const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A raw picture, 64 × 48.

@@ -8,7 +8,7 @@ use sockkit::{
 };
 use tokio::time::timeout;
 
-use super::{LOOPBACK, WITHIN, Watcher, config, get, gray, viewer};
+use super::{LOOPBACK, WITHIN, Watcher, config, get, gray, left_and_right, viewer};
 
 #[tokio::test]
 async fn a_snapshot_is_the_newest_picture_as_jpeg() {
@@ -241,15 +241,7 @@ async fn silence_becomes_a_placeholder_and_pictures_come_back() {
 
 #[tokio::test]
 async fn several_streams_share_a_page() {
-    let (left, left_pictures) = latest::channel();
-    let (right, right_pictures) = latest::channel();
-    let streams = [
-        WebStream::new("left", left_pictures),
-        WebStream::new("right", right_pictures),
-    ];
-    let viewer = WebServer::bind(LOOPBACK, config(), streams).await.unwrap();
-    left.publish(gray(1));
-    right.publish(gray(2));
+    let (viewer, _publishers) = left_and_right().await;
     for (path, number) in [
         ("/snapshot", "1"),
         ("/snapshot?name=left", "1"),

@@ -17,33 +17,19 @@ use crate::browser::Browser;
 /// A page in a browser. The browser is killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Firefox {
-    child: Child,
     stream: TcpStream,
     last_id: u32,
-    profile: TempDir,
+    _process: Process,
 }
 
 impl Firefox {
     /// Opens `url` in a browser of its own, which saves downloads into `downloads`.
     pub(crate) fn open(url: &str, downloads: &Path) -> Self {
-        let profile = TempDir::new().unwrap();
-        let settings = format!("{SETTINGS}user_pref(\"browser.download.dir\", {downloads:?});\n");
-        fs::write(profile.path().join("user.js"), settings).unwrap();
-        let child = Command::new("firefox-esr")
-            .args(["--headless", "--marionette", "--no-remote", "--profile"])
-            .arg(profile.path())
-            // It writes to its user's home otherwise.
-            .env("HOME", profile.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let process = Process::start(downloads);
         let mut browser = Self {
-            child,
-            stream: connect(profile.path()),
+            stream: connect(process.profile.path()),
             last_id: 0,
-            profile,
+            _process: process,
         };
         browser.read();
         browser.call("WebDriver:NewSession", CAPABILITIES);
@@ -111,7 +97,33 @@ impl Browser for Firefox {
     }
 }
 
-impl Drop for Firefox {
+/// Killed when dropped, also if it never says where it listens.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    profile: TempDir,
+}
+
+impl Process {
+    fn start(downloads: &Path) -> Self {
+        let profile = TempDir::new().unwrap();
+        let settings = format!("{SETTINGS}user_pref(\"browser.download.dir\", {downloads:?});\n");
+        fs::write(profile.path().join("user.js"), settings).unwrap();
+        let child = Command::new("firefox-esr")
+            .args(["--headless", "--marionette", "--no-remote", "--profile"])
+            .arg(profile.path())
+            // It writes to its user's home otherwise.
+            .env("HOME", profile.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { child, profile }
+    }
+}
+
+impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
