@@ -58,7 +58,7 @@ impl<'a> Machine<'a> {
             .end()
     }
 
-    fn has_received(&self) -> bool {
+    pub(crate) fn has_received(&self) -> bool {
         let film = self.home.path().join("in/film");
         let whole = std::fs::read(&film).is_ok_and(|bytes| bytes == b"hello");
         let _ = std::fs::remove_file(film);

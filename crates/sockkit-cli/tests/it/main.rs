@@ -23,6 +23,8 @@ mod fifty;
 mod find;
 mod firefox;
 mod home;
+#[cfg(target_os = "linux")]
+mod how_soon;
 mod key;
 #[cfg(target_os = "linux")]
 mod many;
