@@ -99,7 +99,9 @@ impl Depacketizer {
         }
     }
 
-    /// Pictures that are incomplete, as far as their packets tell.
+    /// Pictures whose first packet arrived, and of which another is missing.
+    ///
+    /// One without its first packet is not counted.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost
