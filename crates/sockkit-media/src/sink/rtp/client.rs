@@ -197,7 +197,9 @@ impl<'a> Client<'a> {
                 Some(server)
             }
             Err(error) => {
-                tracing::warn!(%peer, %error, "no ports for a player");
+                if let Some(untold) = self.players.log_limit.note(now(), "ports", peer.ip()) {
+                    tracing::warn!(%peer, %error, untold, "no ports for a player");
+                }
                 None
             }
         }

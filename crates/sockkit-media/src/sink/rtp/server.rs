@@ -15,10 +15,11 @@ use super::{
     RtpConfig, RtpStats,
     client::Client,
     feed::{Prepared, Shared, prepare},
+    now,
 };
 use crate::{
     latest::{Publisher, Subscriber},
-    log_limit::LogLimit,
+    log_limit::{LogLimit, warn_refused},
     picture::Picture,
 };
 
@@ -86,7 +87,11 @@ impl RtspServer {
             log_limit: LogLimit::default(),
             config,
         });
-        let server = Server::start(acceptor, limits(&players.config), {
+        let limits = limits(&players.config).on_end({
+            let players = Arc::clone(&players);
+            move |ended| warn_refused(ended, &players.log_limit, now())
+        });
+        let server = Server::start(acceptor, limits, {
             let players = Arc::clone(&players);
             move |stream: Stream<Connection>, peer: Peer| {
                 let players = Arc::clone(&players);
