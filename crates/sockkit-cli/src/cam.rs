@@ -23,7 +23,7 @@ use crate::{
     address::{CONNECTED, PICTURES_PORT, destination},
     interrupt, key,
     outgoing::{Outgoing, Wishes},
-    players::{Players, Settings},
+    players::{self, Players, Settings},
     progress,
     remote::Remote,
     routed,
@@ -55,8 +55,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = jpeg::DEFAULT_QUALITY, value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: u8,
     /// udp://HOST:PORT of a viewer that runs `sockkit view --listen udp://`, or of a
-    /// group; rtp://HOST[:PORT] of a player or a group; an address to --listen at; or, if
-    /// built with zenoh, zenoh://ROUTER/NAME for viewers in other networks; may be repeated
+    /// group; rtp://HOST[:PORT] of a player or a group, once; an address to --listen at; or,
+    /// if built with zenoh, zenoh://ROUTER/NAME for viewers in other networks; may be repeated
     #[arg(long, value_name = "ADDRESS", value_parser = destination)]
     to: Vec<Address>,
     /// Local tcp://ADDR:PORT, quic://ADDR:PORT or udp://ADDR:PORT to listen at, for any
@@ -335,6 +335,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     }
     let key = args.key.as_deref().map(key::load).transpose()?;
     let addresses = args.addresses()?;
+    let settings = args.settings();
+    players::check(&addresses.players, settings)?;
     let security = args.security(&addresses).await?;
     let mut source = Source::open(&args.source, args.source_config())
         .await
@@ -352,7 +354,6 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         security,
     };
     let outgoing = Outgoing::bind(&addresses, wishes, &pictures).await?;
-    let settings = args.settings();
     let players = Players::open(&addresses.players, settings, &pictures).await?;
     let mut shown = WebStream::new("camera", pictures.clone());
     if let Some(description) = players.description() {

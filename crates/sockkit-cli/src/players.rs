@@ -16,6 +16,7 @@ use tokio::{fs, time::timeout};
 
 use crate::{
     address::shown,
+    incoming::is_own,
     json::Object,
     outgoing::check_destination,
     say::{self, note, say},
@@ -32,17 +33,17 @@ pub(crate) struct Settings<'a> {
     pub(crate) sdp: Option<&'a Path>,
 }
 
-/// The senders to players, and the servers that they connect to.
+/// What is sent to players, and the servers that they connect to.
 #[derive(Default)]
 pub(crate) struct Players {
-    senders: Vec<(Address, RtpSender)>,
+    sender: Option<(Address, RtpSender)>,
     servers: Vec<RtspServer>,
     /// Whether the user was told why pictures are compressed again.
     is_told: bool,
 }
 
 impl Players {
-    /// Opens all of them, and prints their addresses.
+    /// Opens all of them, which [`check`] accepts, and prints their addresses.
     pub(crate) async fn open(
         addresses: &[Address],
         settings: Settings<'_>,
@@ -55,15 +56,9 @@ impl Players {
                 _ => players.send(address, settings, pictures).await?,
             }
         }
-        match (settings.sdp, players.description()) {
-            (Some(path), Some(description)) => {
-                let written = fs::write(path, description.to_string()).await;
-                written.with_context(|| format!("cannot write {}", path.display()))?;
-            }
-            (Some(_), None) => {
-                bail!("--sdp describes what goes to rtp://, and no --to address is one")
-            }
-            _ => {}
+        if let (Some(path), Some(description)) = (settings.sdp, players.description()) {
+            let written = fs::write(path, description.to_string()).await;
+            written.with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(players)
     }
@@ -74,16 +69,12 @@ impl Players {
         settings: Settings<'_>,
         pictures: &Subscriber<Picture>,
     ) -> anyhow::Result<()> {
-        if to.port() == 0 || to.port() == u16::MAX {
-            bail!("{to} needs a port from 1 to 65534: reports go to the one after it");
-        }
-        check_destination(to, settings.interface)?;
         let mut config = RtpConfig::default().jpeg_quality(settings.quality);
         if let Some(interface) = settings.interface {
             config = config.interface(interface.clone());
         }
         let sender = RtpSender::open(to, config, pictures.clone()).await?;
-        self.senders.push((to.clone(), sender));
+        self.sender = Some((to.clone(), sender));
         Ok(())
     }
 
@@ -111,14 +102,14 @@ impl Players {
         Ok(())
     }
 
-    /// Describes what is sent: the first, if there are several.
+    /// Describes what is sent.
     pub(crate) fn description(&self) -> Option<&Description> {
-        self.senders.first().map(|(_, sender)| sender.description())
+        self.sender.as_ref().map(|(_, sender)| sender.description())
     }
 
     /// Prints where pictures go, what a user types there, and that it is in the clear.
     pub(crate) fn say(&self, source: &str, page: Option<&str>, sdp: Option<&Path>) {
-        for (to, _) in &self.senders {
+        if let Some((to, _)) = &self.sender {
             say!("sending {source} to {to}");
         }
         if let Some(description) = self.description() {
@@ -148,14 +139,14 @@ impl Players {
     }
 
     fn is_empty(&self) -> bool {
-        self.senders.is_empty() && self.servers.is_empty()
+        self.sender.is_none() && self.servers.is_empty()
     }
 
     fn stats(&self) -> impl Iterator<Item = (String, RtpStats)> {
-        let senders = self.senders.iter();
-        let senders = senders.map(|(to, sender)| (to.to_string(), sender.stats()));
+        let sender = self.sender.iter();
+        let sender = sender.map(|(to, sender)| (to.to_string(), sender.stats()));
         let servers = self.servers.iter();
-        senders.chain(servers.map(|server| (shown(server.address()), server.stats())))
+        sender.chain(servers.map(|server| (shown(server.address()), server.stats())))
     }
 
     /// Tells once, if so, why pictures do not pass unchanged.
@@ -208,22 +199,52 @@ impl Players {
     }
 
     async fn finished(&self) {
-        let all = async {
-            for (_, sender) in &self.senders {
-                sender.finished().await;
-            }
-        };
-        let _ = timeout(FINISH_WITHIN, all).await;
+        if let Some((_, sender)) = &self.sender {
+            let _ = timeout(FINISH_WITHIN, sender.finished()).await;
+        }
     }
 
     async fn shutdown(self) {
-        for (_, sender) in self.senders {
+        if let Some((_, sender)) = self.sender {
             sender.shutdown().await;
         }
         for server in self.servers {
             server.shutdown().await;
         }
     }
+}
+
+/// Rejects addresses of players that no player would see, before anything is opened.
+pub(crate) fn check(addresses: &[Address], settings: Settings<'_>) -> anyhow::Result<()> {
+    let is_sent_to = |address: &&Address| address.scheme() == Scheme::Rtp;
+    let (sent_to, listened_at): (Vec<_>, Vec<_>) = addresses.iter().partition(is_sent_to);
+    if let Some(at) = listened_at.iter().find(|at| !is_own(at)) {
+        bail!(
+            "{at} is not an address of this machine, where players would connect: --listen \
+             rtsp://:{} listens at all of them, and --to rtp://{} sends there",
+            at.port(),
+            at.host()
+        );
+    }
+    match sent_to[..] {
+        [] if settings.sdp.is_some() => bail!(
+            "--sdp describes what goes to rtp://, and no --to address is one: add --to \
+             rtp://HOST, or leave out --sdp, which players that connect to rtsp:// do not need"
+        ),
+        [] => Ok(()),
+        [to] => check_sent_to(to, settings),
+        [one, other, ..] => bail!(
+            "{one} and {other} would share one description, which names one address: send to a \
+             group, such as --to rtp://239.255.0.1, or let players connect with --listen rtsp://"
+        ),
+    }
+}
+
+fn check_sent_to(to: &Address, settings: Settings<'_>) -> anyhow::Result<()> {
+    if to.port() == 0 || to.port() == u16::MAX {
+        bail!("{to} needs a port from 1 to 65534: reports go to the one after it");
+    }
+    check_destination(to, settings.interface)
 }
 
 /// A picture takes milliseconds.

@@ -25,6 +25,7 @@ pub mod frame;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod jpeg;
 pub mod pack;
 pub mod rtp;
 pub mod rtsp;

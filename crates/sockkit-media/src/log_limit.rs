@@ -1,6 +1,6 @@
 //! Keeps misbehaving peers from flooding the log.
 //!
-//! Pure: the caller passes `now` in, and writes the log.
+//! [`LogLimit`] is pure: the caller passes `now` in, and writes the log.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -9,6 +9,8 @@ use std::{
 };
 
 use sockkit_core::server::host;
+#[cfg(any(feature = "rtp", feature = "web"))]
+use sockkit_core::{server::Ended, tcp::End};
 
 /// Limits similar events to one log line a minute for each kind and host. Its
 /// memory is bounded.
@@ -60,6 +62,16 @@ impl LogLimit {
 impl Told {
     fn is_due(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.at) >= TELL_EVERY
+    }
+}
+
+/// Warns of a connection that a server has refused because of a limit.
+#[cfg(any(feature = "rtp", feature = "web"))]
+pub(crate) fn warn_refused(ended: &Ended, log_limit: &LogLimit, now: Instant) {
+    if let (End::Limit, Some(ip)) = (ended.end, ended.peer.ip())
+        && let Some(untold) = log_limit.note(now, "full", ip)
+    {
+        tracing::warn!(peer = %ended.peer, untold, "too many connections");
     }
 }
 

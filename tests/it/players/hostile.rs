@@ -6,6 +6,7 @@ use sockkit::sink::rtp::RtpConfig;
 use tokio::io::AsyncWriteExt;
 
 use super::{ON_THE_CONNECTION, Player, check_same_pixels, picture, serve};
+use crate::wait::soon;
 
 #[tokio::test]
 async fn malformed_requests_are_refused_and_end_the_connection() {
@@ -73,12 +74,15 @@ async fn a_player_that_never_reads_disturbs_no_other() {
     player.play(ON_THE_CONNECTION).await;
     assert_eq!(server.stats().players, 2);
     let mut number = 0;
-    while server.stats().players == 2 {
-        let sent = picture(number);
-        camera.publish(sent.clone());
-        check_same_pixels(player.picture().await, &sent);
-        number += 1;
-    }
+    soon(async {
+        while server.stats().players == 2 {
+            let sent = picture(number);
+            camera.publish(sent.clone());
+            check_same_pixels(player.picture().await, &sent);
+            number += 1;
+        }
+    })
+    .await;
     let sent = picture(number);
     camera.publish(sent.clone());
     check_same_pixels(player.picture().await, &sent);

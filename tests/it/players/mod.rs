@@ -1,6 +1,7 @@
 //! Pictures for players, by RTP and RTSP: read by a client made here, and by the players
 //! that are installed.
 
+mod ending;
 mod hostile;
 mod installed;
 
@@ -13,7 +14,10 @@ use bytes::{Buf, BytesMut};
 use sockkit::{
     latest::{self, Publisher},
     picture::{Picture, PixelFormat, Timestamp, jpeg},
-    rtp::jpeg::{Depacketizer, NotCarried},
+    rtp::{
+        RtpHeader,
+        jpeg::{Depacketizer, NotCarried},
+    },
     sink::rtp::{CompressedAgain, RtpConfig, RtpSender, RtspServer},
 };
 use tokio::{
@@ -21,7 +25,7 @@ use tokio::{
     net::{TcpStream, UdpSocket},
 };
 
-use crate::wait::soon;
+use crate::wait::{soon, until};
 
 /// A picture that no other number has, with its number in its pixels.
 fn picture(number: u64) -> Picture {
@@ -151,7 +155,7 @@ impl Player {
 
     /// The next picture on the connection.
     async fn picture(&mut self) -> bytes::Bytes {
-        let mut pictures = Depacketizer::new(1 << 20);
+        let mut pictures = Depacketizer::new(MAX_PICTURE_BYTES);
         loop {
             while let Some((channel, packet)) = self.take_packet() {
                 if channel == 0
@@ -191,15 +195,34 @@ async fn two_ports() -> (UdpSocket, UdpSocket) {
 }
 
 async fn picture_from(socket: &UdpSocket) -> bytes::Bytes {
-    let mut pictures = Depacketizer::new(1 << 20);
+    numbered_picture_from(socket).await.0
+}
+
+/// A picture, and the sequence numbers of its first and last packet.
+async fn numbered_picture_from(socket: &UdpSocket) -> (bytes::Bytes, [u16; 2]) {
+    let mut pictures = Depacketizer::new(MAX_PICTURE_BYTES);
     let mut packet = [0; 2_048];
+    let mut first = None;
     loop {
         let bytes = soon(socket.recv(&mut packet)).await.unwrap();
+        let (header, _) = RtpHeader::parse(&packet[..bytes]).unwrap();
+        let first = *first.get_or_insert(header.sequence);
         if let Some(picture) = pictures.handle_packet(&packet[..bytes]).unwrap() {
-            return picture;
+            return (picture, [first, header.sequence]);
         }
     }
 }
+
+/// Checks that the sender leaves by a compound packet: its report, its name, and BYE.
+#[track_caller]
+fn check_bye(compound: &[u8]) {
+    let (before, bye) = compound.split_last_chunk::<8>().unwrap();
+    assert_eq!((before[1], before[29]), (200, 202), "{compound:?}");
+    assert_eq!(bye[..4], [0x81, 203, 0, 1], "{compound:?}");
+    assert_eq!(bye[4..], before[4..8], "another sender");
+}
+
+const MAX_PICTURE_BYTES: usize = 8 << 20;
 
 #[tokio::test]
 async fn pictures_sent_to_a_host_arrive_with_the_same_pixels() {
@@ -226,6 +249,8 @@ async fn pictures_sent_to_a_host_arrive_with_the_same_pixels() {
     assert_eq!((report[1], bytes % 4), (200, 0), "a sender report");
     drop(camera);
     soon(sender.finished()).await;
+    let bytes = soon(rtcp.recv(&mut report)).await.unwrap();
+    check_bye(&report[..bytes]);
     let stats = sender.stats();
     assert_eq!((stats.sent, stats.failed, stats.skipped), (5, 0, 0));
     assert_eq!(stats.compressed_again, None);
@@ -273,11 +298,91 @@ async fn a_player_at_its_ports_gets_the_same_pixels() {
     }
     let mut report = [0; 100];
     soon(rtcp.recv(&mut report)).await.unwrap();
-    player.ask("PAUSE", "").await;
-    camera.publish(picture(6));
-    player.ask("PLAY", "").await;
     server.shutdown().await;
     player.is_closed().await;
+}
+
+#[tokio::test]
+async fn a_paused_player_is_sent_nothing_and_told_where_packets_continue() {
+    let (camera, server, to) = serve(RtpConfig::default()).await;
+    let (rtp, rtcp) = two_ports().await;
+    let [one, other] = [&rtp, &rtcp].map(|socket| socket.local_addr().unwrap().port());
+    let mut paused = Player::connect(to).await;
+    paused
+        .play(&format!("RTP/AVP;unicast;client_port={one}-{other}"))
+        .await;
+    let mut playing = Player::connect(to).await;
+    playing.play(ON_THE_CONNECTION).await;
+    camera.publish(picture(0));
+    check_same_pixels(playing.picture().await, &picture(0));
+    let (_, [_, last]) = numbered_picture_from(&rtp).await;
+    paused.ask("PAUSE", "").await;
+    camera.publish(picture(1));
+    check_same_pixels(playing.picture().await, &picture(1));
+    for _ in 0..3 {
+        paused.ask("GET_PARAMETER", "").await;
+    }
+    let sent = rtp.try_recv(&mut [0; 2_048]).map_err(|error| error.kind());
+    assert_eq!(sent, Err(io::ErrorKind::WouldBlock));
+    // A packet while it was paused would have had this number.
+    let next = last.wrapping_add(1);
+    let response = paused.ask("PLAY", "").await;
+    assert!(
+        response.contains(&format!("/track1;seq={next}\r\n")),
+        "{response}"
+    );
+    let (arrived, [first, _]) = numbered_picture_from(&rtp).await;
+    check_same_pixels(arrived, &picture(1));
+    assert_eq!(first, next);
+    server.shutdown().await;
+}
+
+/// From the first player or from a later one, which nothing new is published for.
+#[tokio::test]
+async fn a_still_is_seen_by_every_player_that_connects() {
+    let (camera, server, to) = serve(RtpConfig::default()).await;
+    camera.publish(picture(0));
+    for _ in 0..3 {
+        let mut player = Player::connect(to).await;
+        player.play(ON_THE_CONNECTION).await;
+        check_same_pixels(player.picture().await, &picture(0));
+        player.ask("TEARDOWN", "").await;
+    }
+    assert_eq!(server.stats().sent, 3);
+    server.shutdown().await;
+}
+
+/// Nothing was compressed again, so nothing is said about it.
+#[tokio::test]
+async fn what_can_be_neither_carried_nor_decoded_is_counted_as_failed() {
+    let mut arithmetic = picture(0).data().to_vec();
+    let frame = arithmetic
+        .windows(2)
+        .position(|marker| marker == b"\xff\xc0");
+    arithmetic[frame.unwrap() + 1] = 0xc9;
+    let (camera, server, to) = serve(RtpConfig::default()).await;
+    let mut player = Player::connect(to).await;
+    player.play(ON_THE_CONNECTION).await;
+    camera.publish(Picture::from_jpeg(arithmetic).unwrap());
+    until(|| server.stats().failed == 1).await;
+    assert_eq!(server.stats().compressed_again, None);
+    camera.publish(picture(1));
+    check_same_pixels(player.picture().await, &picture(1));
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_last_port_has_none_after_it_for_reports() {
+    let (_camera, pictures) = latest::channel();
+    let to = "rtp://127.0.0.1:65535".parse().unwrap();
+    let error = RtpSender::open(&to, RtpConfig::default(), pictures).await;
+    let source = std::error::Error::source(&error.unwrap_err())
+        .unwrap()
+        .to_string();
+    assert!(
+        source.starts_with("127.0.0.1:65535 has no port after it"),
+        "{source}"
+    );
 }
 
 #[tokio::test]

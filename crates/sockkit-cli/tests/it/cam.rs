@@ -570,7 +570,15 @@ fn what_players_cannot_have_is_said() {
         (&["--to", "rtp://"], "has no host"),
         (
             &["--listen", "rtsp://127.0.0.1:0", "--sdp", "a.sdp"],
-            "--sdp describes what goes to rtp://",
+            "leave out --sdp, which players that connect to rtsp:// do not need",
+        ),
+        (
+            &["--to", "rtp://127.0.0.1", "--to", "rtp://127.0.0.1:6000"],
+            "would share one description",
+        ),
+        (
+            &["--to", "rtsp://192.0.2.1"],
+            "--listen rtsp://:8554 listens at all of them, and --to rtp://192.0.2.1 sends there",
         ),
         (
             &["--listen", "rtsp://127.0.0.1:0", "--code", "new"],

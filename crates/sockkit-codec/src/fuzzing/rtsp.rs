@@ -4,7 +4,10 @@ use std::time::Instant;
 
 use crate::{
     rtp::sdp::Description,
-    rtsp::{Handled, Inbound, Ports, RequestReader, Session, SessionConfig, Transport},
+    rtsp::{
+        Handled, Inbound, MAX_PARTIAL_BYTES, Ports, RequestReader, Session, SessionConfig,
+        Transport,
+    },
 };
 
 /// What one client sends, in two pieces; it all arrives `now`.
@@ -17,9 +20,12 @@ pub fn rtsp(now: Instant, input: &[u8]) {
     let (one, other) = input.split_at(cut);
     for part in [one, other] {
         reader.push(part);
-        while let Ok(Some(inbound)) = reader.poll() {
-            let Inbound::Request(request) = inbound else {
-                continue;
+        loop {
+            let request = match reader.poll() {
+                Ok(Some(Inbound::Request(request))) => request,
+                Ok(Some(Inbound::Interleaved { .. })) => continue,
+                Ok(None) => break,
+                Err(_) => return,
             };
             let reply = match session.handle_request(now, &request, &camera) {
                 Handled::Reply(reply) => reply,
@@ -33,7 +39,8 @@ pub fn rtsp(now: Instant, input: &[u8]) {
             assert!(lines < 25, "{}", String::from_utf8_lossy(&reply));
             assert!(reply.len() < 8_000, "a reply of {} bytes", reply.len());
         }
-        assert!(reader.buffered_bytes() <= input.len(), "more than arrived");
+        let kept = reader.buffered_bytes();
+        assert!(kept <= MAX_PARTIAL_BYTES, "{kept} bytes are kept");
     }
     if let Some(Transport::Udp { server, .. }) = session.playing() {
         assert_eq!((server.rtp, server.rtcp), (2, 3));
@@ -74,9 +81,10 @@ mod tests {
                 if place + 1 >= input.len() {
                     break;
                 }
-                match random.u8(..3) {
+                match random.u8(..4) {
                     0 => input[place] = random.u8(..),
                     1 => drop(input.remove(place)),
+                    2 => drop(input.splice(place..place, vec![b'a'; random.usize(..6_000)])),
                     _ => input.truncate(place.max(1)),
                 }
             }

@@ -51,6 +51,19 @@ impl SenderReport {
         packet
     }
 
+    /// Writes the sender's last compound packet: as [`emit`](Self::emit), and that it leaves
+    /// the stream, upon which players stop.
+    ///
+    /// # Source
+    /// RFC 3550, section 6.6 (BYE).
+    #[must_use]
+    pub fn emit_bye(&self, name: &str) -> Vec<u8> {
+        let mut packet = self.emit(name);
+        packet.extend([0x81, BYE, 0, 1]);
+        packet.extend(self.ssrc.to_be_bytes());
+        packet
+    }
+
     /// Appends the name, and zeros up to a whole word: at least one ends the list.
     fn describe(&self, name: &str, packet: &mut Vec<u8>) {
         let name: Vec<u8> = name.bytes().take(MAX_NAME_BYTES).collect();
@@ -82,6 +95,7 @@ fn ntp(micros: u64) -> u64 {
 
 const SENDER_REPORT: u8 = 200;
 const SOURCE_DESCRIPTION: u8 = 202;
+const BYE: u8 = 203;
 const CNAME: u8 = 1;
 const MAX_NAME_BYTES: usize = 64;
 
@@ -109,6 +123,12 @@ mod tests {
             b"\x81\xca\0\x03\x01\x02\x03\x04\x01\x03cam\0\0\0",
         ];
         assert_eq!(packet, expected.concat());
+    }
+
+    #[test]
+    fn the_last_report_ends_with_a_bye() {
+        let expected = [&REPORT.emit("cam")[..], b"\x81\xcb\0\x01\x01\x02\x03\x04"];
+        assert_eq!(REPORT.emit_bye("cam"), expected.concat());
     }
 
     #[test]

@@ -11,8 +11,7 @@ use super::{CLOCK_RATE_HZ, jpeg::PAYLOAD_TYPE};
 /// use sockkit::rtp::sdp::Description;
 ///
 /// let camera = Description::new("camera", [192, 0, 2, 1].into())
-///     .sent_to([239, 1, 2, 3].into(), 5004)
-///     .frame_rate_hz(30.0);
+///     .sent_to([239, 1, 2, 3].into(), 5004);
 /// let expected = "v=0\r\n\
 ///     o=- 0 0 IN IP4 192.0.2.1\r\n\
 ///     s=camera\r\n\
@@ -20,8 +19,7 @@ use super::{CLOCK_RATE_HZ, jpeg::PAYLOAD_TYPE};
 ///     t=0 0\r\n\
 ///     a=recvonly\r\n\
 ///     m=video 5004 RTP/AVP 26\r\n\
-///     a=rtpmap:26 JPEG/90000\r\n\
-///     a=framerate:30\r\n";
+///     a=rtpmap:26 JPEG/90000\r\n";
 /// assert_eq!(camera.to_string(), expected);
 /// ```
 ///
@@ -33,9 +31,7 @@ pub struct Description {
     origin: IpAddr,
     /// `None` for a player that sets the stream up by RTSP.
     to: Option<(IpAddr, u16)>,
-    hops: u8,
     id: u64,
-    frame_rate_hz: Option<f64>,
 }
 
 impl Description {
@@ -48,9 +44,7 @@ impl Description {
             name: if name.is_empty() { "-".into() } else { name },
             origin,
             to: None,
-            hops: 1,
             id: 0,
-            frame_rate_hz: None,
         }
     }
 
@@ -68,19 +62,10 @@ impl Description {
         self
     }
 
-    /// Pictures a second, if they are known.
-    #[must_use]
-    pub fn frame_rate_hz(mut self, rate_hz: f64) -> Self {
-        self.frame_rate_hz = (rate_hz.is_finite() && rate_hz > 0.0).then_some(rate_hz);
-        self
-    }
-
     fn connection(&self) -> String {
         match self.to {
-            // The number of hops is part of an IPv4 group alone.
-            Some((ip @ IpAddr::V4(_), _)) if ip.is_multicast() => {
-                format!("{}/{}", network(ip), self.hops)
-            }
+            // The number of hops is part of an IPv4 group alone: it stays in this network.
+            Some((ip @ IpAddr::V4(_), _)) if ip.is_multicast() => format!("{}/1", network(ip)),
             Some((ip, _)) => network(ip),
             None => network(match self.origin {
                 IpAddr::V4(_) => IpAddr::from([0, 0, 0, 0]),
@@ -105,9 +90,6 @@ impl fmt::Display for Description {
         let port = self.to.map_or(0, |(_, port)| port);
         line(format!("m=video {port} RTP/AVP {PAYLOAD_TYPE}"))?;
         line(format!("a=rtpmap:{PAYLOAD_TYPE} JPEG/{CLOCK_RATE_HZ}"))?;
-        if let Some(rate_hz) = self.frame_rate_hz {
-            line(format!("a=framerate:{rate_hz}"))?;
-        }
         if self.to.is_none() {
             line(format!("a=control:{TRACK}"))?;
         }
@@ -148,13 +130,5 @@ mod tests {
         let name = "porch\r\nc=IN IP4 192.0.2.66";
         let text = Description::new(name, [127, 0, 0, 1].into()).to_string();
         assert_eq!(text.matches("\r\nc=").count(), 1, "{text}");
-    }
-
-    #[test]
-    fn a_rate_that_is_none_is_left_out() {
-        for rate_hz in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            let text = Description::new("a", [127, 0, 0, 1].into()).frame_rate_hz(rate_hz);
-            assert!(!text.to_string().contains("framerate"), "{rate_hz}");
-        }
     }
 }

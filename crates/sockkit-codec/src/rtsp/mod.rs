@@ -38,6 +38,8 @@ mod response;
 mod session;
 mod transport;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::reader::MAX_PARTIAL_BYTES;
 pub use self::{
     reader::{Inbound, RequestReader},
     request::{Method, Request, RequestError},

@@ -116,6 +116,10 @@ const MAX_HEAD_BYTES: usize = 4 << 10;
 /// A line feed, a carriage return and a line feed.
 const END_BYTES: usize = 3;
 
+/// What is kept of an incomplete request.
+#[cfg(any(test, fuzzing))]
+pub(crate) const MAX_PARTIAL_BYTES: usize = MAX_HEAD_BYTES + END_BYTES;
+
 #[cfg(test)]
 mod tests {
     use super::*;

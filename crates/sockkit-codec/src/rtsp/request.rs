@@ -1,6 +1,8 @@
 //! One request.
 #![warn(clippy::indexing_slicing)]
 
+use crate::rtp::sdp::TRACK;
+
 /// A request: its method, its URL, and the headers that are used here.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Request {
@@ -116,6 +118,20 @@ impl Request {
         }
         request.number = number.ok_or(RequestError::NoNumber)?;
         Ok(request)
+    }
+
+    /// The URL of the stream, to which `/` and the name of its track can be appended:
+    /// clients ask for the track by either URL.
+    pub(super) fn stream_url(&self) -> &str {
+        let end = self.url.find(['?', '#']).unwrap_or(self.url.len());
+        let url = self.url.get(..end).unwrap_or_default();
+        let url = url.trim_end_matches('/');
+        // A host may have the name of the track.
+        let stream = match self.path.trim_matches('/') {
+            TRACK => url.strip_suffix(TRACK),
+            _ => None,
+        };
+        stream.unwrap_or(url).trim_end_matches('/')
     }
 
     /// Reads the method, the URL and the version.
@@ -238,6 +254,22 @@ mod tests {
             ("*", "*"),
         ] {
             assert_eq!(path(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_track_is_no_part_of_the_streams_url() {
+        for (url, expected) in [
+            ("rtsp://cam:8554", "rtsp://cam:8554"),
+            ("rtsp://cam:8554/", "rtsp://cam:8554"),
+            ("rtsp://cam/track1", "rtsp://cam"),
+            ("rtsp://cam//track1//?x=1#y", "rtsp://cam"),
+            ("rtsp://track1", "rtsp://track1"),
+            ("rtsp://track1/track1", "rtsp://track1"),
+            ("rtsp://cam/attrack1", "rtsp://cam/attrack1"),
+        ] {
+            let request = parse(&format!("DESCRIBE {url} RTSP/1.0\r\nCSeq: 1")).unwrap();
+            assert_eq!(request.stream_url(), expected, "{url}");
         }
     }
 

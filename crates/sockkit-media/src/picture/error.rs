@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use sockkit_codec::jpeg::SegmentError;
+
 use super::PixelFormat;
 
 /// Error about a picture's data or size.
@@ -110,4 +112,13 @@ pub enum PictureError {
     /// The JPEG encoder rejected the picture.
     #[error("picture does not encode as jpeg")]
     Encode(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl From<SegmentError> for PictureError {
+    fn from(error: SegmentError) -> Self {
+        match error {
+            SegmentError::CutOff { length } => Self::JpegCutOff { length },
+            SegmentError::NotJpeg { offset } => Self::NotJpeg { offset },
+        }
+    }
 }

@@ -4,14 +4,15 @@
 use bytes::Bytes;
 
 use super::{
-    PAYLOAD_TYPE, SAMPLINGS, TABLE_BYTES, UNIT_PX, WITH_RESTARTS,
-    segment::{
+    PAYLOAD_TYPE, SAMPLINGS, TABLE_BYTES, UNIT_PX, WITH_RESTARTS, standard_huffman_tables,
+};
+use crate::{
+    jpeg::marker::{
         BASELINE, END_OF_IMAGE, QUANTIZATION_TABLES, RESTART_INTERVAL, START_OF_IMAGE,
         START_OF_SCAN,
     },
-    standard_huffman_tables,
+    rtp::{RtpError, RtpHeader},
 };
-use crate::rtp::{RtpError, RtpHeader};
 
 /// Rebuilds JPEGs, of which every one decodes to the pixels of the sender's.
 ///
@@ -99,7 +100,9 @@ impl Depacketizer {
         }
     }
 
-    /// Pictures that are incomplete, as far as their packets tell.
+    /// Pictures whose first packet arrived, and of which another is missing.
+    ///
+    /// One without its first packet is not counted.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost

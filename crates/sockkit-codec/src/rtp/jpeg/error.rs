@@ -1,6 +1,7 @@
 //! Reasons against passing a JPEG through.
 
 use super::MAX_SIDE_PX;
+use crate::jpeg::SegmentError;
 
 /// Why RTP cannot carry a JPEG as it is; it has to be decoded and compressed again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -56,4 +57,13 @@ pub enum NotCarried {
         /// Length of the data, in bytes.
         bytes: usize,
     },
+}
+
+impl From<SegmentError> for NotCarried {
+    fn from(error: SegmentError) -> Self {
+        match error {
+            SegmentError::NotJpeg { offset } => Self::NotJpeg { offset },
+            SegmentError::CutOff { length } => Self::CutOff { length },
+        }
+    }
 }

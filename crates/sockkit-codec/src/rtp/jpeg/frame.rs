@@ -4,11 +4,10 @@
 use bytes::Bytes;
 
 use super::{
-    Fragment, MAX_SCAN_BYTES, NotCarried, TABLE_BYTES,
-    fragment::Fragments,
-    read::Headers,
-    segment::{END_OF_IMAGE, end_of_scan},
+    Fragment, MAX_SCAN_BYTES, NotCarried, TABLE_BYTES, fragment::Fragments, read::Headers,
+    scan::end_of_scan,
 };
+use crate::jpeg::marker::END_OF_IMAGE;
 
 /// What RTP carries of a JPEG: its kind, its size, its tables and its compressed data,
 /// which is shared with the JPEG and not copied.

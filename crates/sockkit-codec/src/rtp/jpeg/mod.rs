@@ -22,7 +22,7 @@ mod error;
 mod fragment;
 mod frame;
 mod read;
-mod segment;
+mod scan;
 mod tables;
 
 pub use self::{

@@ -2,12 +2,13 @@
 #![warn(clippy::indexing_slicing)]
 
 use super::{
-    MAX_SIDE_PX, NotCarried, SAMPLINGS, Sampling, TABLE_BYTES,
-    segment::{
-        self, ADOBE, BASELINE, HUFFMAN_TABLES, QUANTIZATION_TABLES, RESTART_INTERVAL,
-        START_OF_SCAN, Segment, cut_off,
+    MAX_SIDE_PX, NotCarried, SAMPLINGS, Sampling, TABLE_BYTES, scan::cut_off, tables::is_standard,
+};
+use crate::jpeg::{
+    Segment, Segments,
+    marker::{
+        ADOBE, BASELINE, HUFFMAN_TABLES, QUANTIZATION_TABLES, RESTART_INTERVAL, START_OF_SCAN,
     },
-    tables::is_standard,
 };
 
 /// What the headers say, up to the scan.
@@ -55,15 +56,14 @@ impl<'a> Headers<'a> {
             is_other_colour: false,
             frame: None,
         };
-        let mut at = segment::first(jpeg)?;
-        loop {
-            let segment = segment::read(jpeg, at)?;
+        for segment in Segments::new(jpeg)? {
+            let segment = segment?;
             if segment.marker == START_OF_SCAN {
                 return headers.carried(&segment).ok_or_else(|| cut_off(jpeg))?;
             }
             headers.handle(&segment).ok_or_else(|| cut_off(jpeg))??;
-            at = segment.end;
         }
+        Err(cut_off(jpeg))
     }
 
     /// `None` if the segment is too short.

@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 
-use super::{segment::ADOBE, *};
+use super::*;
+use crate::jpeg::marker::ADOBE;
 use crate::rtp::RtpHeader;
 
 /// The parts of a JPEG, to be changed one at a time.

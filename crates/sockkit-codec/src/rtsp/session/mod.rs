@@ -29,6 +29,8 @@ use crate::rtp::sdp::{Description, TRACK};
 pub struct Session {
     config: SessionConfig,
     state: State,
+    /// Sequence number of the next packet.
+    sequence: u16,
     /// Of the SETUP that waits for ports.
     binding: Option<(u32, Ports)>,
     /// When the client was last heard.
@@ -88,10 +90,11 @@ impl SessionConfig {
         self
     }
 
-    /// How long a client that has set up a stream may send no request. Default: 60 s.
-    /// Clients are told, in seconds, and send one in half of that time.
+    /// How long a client that has set up a stream may send no request, at most a year.
+    /// Default: 60 s. Clients are told, in seconds, and send one in half of that time.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        // A deadline must not overflow.
+        self.timeout = timeout.min(MAX_TIMEOUT);
         self
     }
 }
@@ -101,6 +104,7 @@ impl Session {
     #[must_use]
     pub fn new(config: SessionConfig, now: Instant) -> Self {
         Self {
+            sequence: config.first_sequence,
             config,
             state: State::Waiting,
             binding: None,
@@ -143,6 +147,11 @@ impl Session {
         }
     }
 
+    /// The next packet will have this sequence number, which the response to PLAY names.
+    pub fn set_sequence(&mut self, next: u16) {
+        self.sequence = next;
+    }
+
     /// The client has read packets from the connection, or has sent one.
     pub fn handle_sign_of_life(&mut self, now: Instant) {
         self.heard = now;
@@ -182,8 +191,7 @@ impl Session {
             Method::Options => ok.header("Public", METHODS.to_owned()),
             Method::Describe => {
                 Self::check_path(request)?;
-                let base = format!("{}/", request.url.trim_end_matches('/'));
-                ok.header("Content-Base", base)
+                ok.header("Content-Base", format!("{}/", request.stream_url()))
                     .body("application/sdp", description.to_string())
             }
             Method::Setup => {
@@ -271,11 +279,9 @@ impl Session {
         if request.method != Method::Play {
             return ok;
         }
-        let base = request.url.trim_end_matches('/');
-        let base = base.strip_suffix(TRACK).unwrap_or(base);
-        let (base, sequence) = (base.trim_end_matches('/'), self.config.first_sequence);
+        let (stream, sequence) = (request.stream_url(), self.sequence);
         ok.header("Range", "npt=now-".to_owned())
-            .header("RTP-Info", format!("url={base}/{TRACK};seq={sequence}"))
+            .header("RTP-Info", format!("url={stream}/{TRACK};seq={sequence}"))
     }
 
     fn name(&self) -> String {
@@ -286,6 +292,9 @@ impl Session {
 /// How long a client may take until its first request, and between requests until it has
 /// set up a stream.
 const SET_UP_WITHIN: Duration = Duration::from_secs(15);
+
+/// A session that nothing prolongs for longer has long been forgotten.
+const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 86_400);
 
 const METHODS: &str = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER";
 

@@ -90,9 +90,11 @@ fn a_player_over_udp_is_served() {
     };
     assert_eq!(client.session.playing(), Some(expected));
     client.check("GET_PARAMETER", SESSION, 200);
+    client.session.set_sequence(105);
     client.check("PAUSE", SESSION, 200);
     assert_eq!(client.session.playing(), None);
-    client.check("PLAY", SESSION, 200);
+    let playing = client.check("PLAY", SESSION, 200);
+    assert!(playing.contains("/track1;seq=105\r\n"), "{playing}");
     client.check("TEARDOWN", SESSION, 200);
     assert_eq!(client.session.playing(), None);
     assert!(client.session.is_over());
@@ -107,6 +109,31 @@ fn a_player_over_its_connection_is_served() {
     client.check("PLAY", SESSION, 200);
     let expected = Transport::Interleaved { rtp: 0, rtcp: 1 };
     assert_eq!(client.session.playing(), Some(expected));
+}
+
+/// By whichever URL it is described, the control beside it leads to the track.
+#[test]
+fn a_description_of_the_track_leads_to_the_track() {
+    let mut client = Client::new();
+    for url in ["rtsp://cam", "rtsp://cam/track1", "rtsp://cam/track1/?x=1"] {
+        let described = client.ask("DESCRIBE", url, "");
+        assert!(described.contains("\r\na=control:track1\r\n"));
+        let mut headers = described.lines();
+        let base = headers.find_map(|line| line.strip_prefix("Content-Base: "));
+        let set_up = client.ask("SETUP", &format!("{}track1", base.unwrap()), UDP);
+        assert!(set_up.starts_with("RTSP/1.0 200 "), "{url}: {set_up}");
+    }
+}
+
+#[test]
+fn a_session_without_an_end_has_a_deadline() {
+    let now = Instant::now();
+    let config = SessionConfig::new(PEER, 0xabc).timeout(Duration::MAX);
+    let mut client = Client::new();
+    client.session = Session::new(config, now);
+    let set_up = client.check("SETUP", UDP, 200);
+    assert!(set_up.contains(";timeout=31536000\r\n"), "{set_up}");
+    assert!(client.session.deadline() > now + Duration::from_secs(86_400));
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! Exif 2.32 for the tag's values; TIFF 6.0 for where it is.
 #![warn(clippy::indexing_slicing)]
 
-use super::markers::{EXIF, Segments};
+use sockkit_codec::jpeg::{Segments, marker::EXIF};
+
 use crate::picture::turn::Turn;
 
 /// How the pixels are turned to be seen upright; not at all if the JPEG says nothing.

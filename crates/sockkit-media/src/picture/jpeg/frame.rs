@@ -4,7 +4,12 @@
 //! ITU-T T.81, tables B.1 and B.2.
 #![warn(clippy::indexing_slicing)]
 
-use super::markers::{START_OF_SCAN, Segments, cut_off};
+use sockkit_codec::jpeg::{
+    Segments,
+    marker::{BASELINE, START_OF_SCAN},
+};
+
+use super::markers::cut_off;
 use crate::picture::PictureError;
 
 /// A JPEG's frame header, and how many components its first scan holds.
@@ -133,7 +138,6 @@ pub(super) const fn is_frame(marker: u8) -> bool {
     matches!(marker, 0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf)
 }
 
-const BASELINE: u8 = 0xc0;
 const EXTENDED: u8 = 0xc1;
 const PROGRESSIVE: u8 = 0xc2;
 

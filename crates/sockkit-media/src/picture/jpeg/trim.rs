@@ -3,10 +3,16 @@
 
 use std::borrow::Cow;
 
-use sockkit_codec::rtp::jpeg::standard_huffman_tables;
+use sockkit_codec::{
+    jpeg::{
+        Segments,
+        marker::{HUFFMAN_TABLES, START_OF_SCAN},
+    },
+    rtp::jpeg::standard_huffman_tables,
+};
 
 use super::{
-    markers::{HUFFMAN_TABLES, START_OF_SCAN, Segments, cut_off},
+    markers::cut_off,
     walk::{Walk, Walked},
 };
 use crate::picture::PictureError;

@@ -1,9 +1,9 @@
 //! Walks through an image to its end, over whatever is in it.
 #![warn(clippy::indexing_slicing)]
 
-use super::markers::{
-    ARITHMETIC_CONDITIONING, END_OF_IMAGE, HUFFMAN_TABLES, LINE_COUNT, QUANTIZATION_TABLES,
-    RESTART_INTERVAL, START_OF_IMAGE, START_OF_SCAN,
+use sockkit_codec::jpeg::marker::{
+    ARITHMETIC_CONDITIONING, END_OF_IMAGE, FIRST_RESTART, HUFFMAN_TABLES, LINE_COUNT,
+    QUANTIZATION_TABLES, RESTART_INTERVAL, START_OF_IMAGE, START_OF_SCAN,
 };
 
 /// How far an image was walked through.
@@ -70,7 +70,9 @@ impl Walk {
             // A marker may be preceded by any number of fill bytes.
             0xff => self.at += 1,
             START_OF_IMAGE => return Some(Walked::Cut { next: self.at }),
-            0x00 | 0x01 | 0xd0..=END_OF_IMAGE => return Some(Walked::Broken { at: self.at }),
+            0x00 | 0x01 | FIRST_RESTART..=END_OF_IMAGE => {
+                return Some(Walked::Broken { at: self.at });
+            }
             marker => {
                 let length = self.length(jpeg)?;
                 if length < 2 {

@@ -7,25 +7,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{Buf, BytesMut};
 use sockkit_codec::{
     rtp::sdp::Description,
     rtsp::{
         self, Inbound, Ports, Request, RequestError, RequestReader, Response, Session,
-        SessionConfig, Transport, interleaved_header,
+        SessionConfig, Transport,
     },
 };
 use sockkit_core::server::Stream;
-use sockkit_link::{
-    Connection,
-    channel::{Flushed, LagLimit},
-};
+use sockkit_link::{Connection, channel::Flushed};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
     time::{sleep_until, timeout},
 };
 
-use super::{datagrams::Datagrams, feed::Prepared, now, packets::Packets, server::Players, wall};
+use super::{
+    datagrams::Datagrams, feed::Prepared, now, outbound::Outbound, packets::Packets,
+    server::Players, wall,
+};
 use crate::latest::Subscriber;
 
 /// A player: its requests, and what it is sent.
@@ -44,18 +43,6 @@ pub(super) struct Client<'a> {
     /// Where packets go if not through the connection.
     datagrams: Option<Datagrams>,
     outbound: Outbound,
-}
-
-/// What is to be written, and how slowly the player takes it.
-struct Outbound {
-    bytes: BytesMut,
-    /// Of which these are responses.
-    response_bytes: usize,
-    /// Whether all that was written has left this machine.
-    is_flushed: bool,
-    lag: LagLimit,
-    /// Whether nothing more is read, and the connection ends when all is written.
-    is_last: bool,
 }
 
 impl<'a> Client<'a> {
@@ -95,7 +82,8 @@ impl<'a> Client<'a> {
             let deadline = self.deadline();
             tokio::select! {
                 read = reader.read(&mut input), if self.outbound.takes_requests() => match read? {
-                    0 => return Ok(()),
+                    // What it has asked for is still answered.
+                    0 => self.outbound.is_last = true,
                     bytes => self.handle_input(&input[..bytes]),
                 },
                 written = self.outbound.write(&mut writer), if !self.outbound.is_flushed => {
@@ -103,12 +91,12 @@ impl<'a> Client<'a> {
                         self.session.handle_sign_of_life(now());
                     }
                 }
-                picture = next(&mut self.pictures), if self.takes_pictures() => {
-                    let Some(picture) = picture else { return Ok(()) };
-                    self.send(&picture).await;
-                }
+                picture = next(&mut self.pictures), if self.takes_pictures() => match picture {
+                    Some(picture) => self.send(&picture).await,
+                    None => self.end().await,
+                },
                 () = sleep_until(deadline.into()) => return Err(io::ErrorKind::TimedOut.into()),
-                () = &mut draining => return Ok(()),
+                () = &mut draining, if !self.outbound.is_last => self.end().await,
             }
         }
         close(reader, writer).await;
@@ -125,6 +113,7 @@ impl<'a> Client<'a> {
     fn takes_pictures(&self) -> bool {
         match self.session.playing() {
             None => false,
+            Some(_) if self.outbound.is_last => false,
             Some(Transport::Interleaved { .. }) => self.outbound.is_flushed,
             Some(_) => true,
         }
@@ -153,6 +142,7 @@ impl<'a> Client<'a> {
     }
 
     fn handle_request(&mut self, request: &Request) {
+        self.session.set_sequence(self.packets.sequence());
         let handled = self
             .session
             .handle_request(now(), request, &self.description);
@@ -180,8 +170,11 @@ impl<'a> Client<'a> {
         }
         match playing {
             Some(_) if self.pictures.is_none() => {
-                self.pictures = Some(self.players.newest.subscribe());
+                let broadcaster = self.players.broadcaster.upgrade();
+                self.pictures = broadcaster.map(|broadcaster| broadcaster.subscribe());
                 self.missed = 0;
+                // The camera may have ended.
+                self.outbound.is_last |= self.pictures.is_none();
             }
             Some(_) => {}
             None => self.pictures = None,
@@ -197,9 +190,26 @@ impl<'a> Client<'a> {
                 Some(server)
             }
             Err(error) => {
-                tracing::warn!(%peer, %error, "no ports for a player");
+                if let Some(untold) = self.players.log_limit.note(now(), "ports", peer.ip()) {
+                    tracing::warn!(%peer, %error, untold, "no ports for a player");
+                }
                 None
             }
+        }
+    }
+
+    /// The camera or the server ends: a player that plays is told, and the connection ends
+    /// when all that is queued has left.
+    async fn end(&mut self) {
+        self.outbound.is_last = true;
+        match (self.session.playing(), &self.datagrams) {
+            (Some(Transport::Interleaved { rtcp, .. }), _) => {
+                if let Some(bye) = self.packets.bye(wall()) {
+                    self.outbound.push_report(rtcp, &bye);
+                }
+            }
+            (Some(Transport::Udp { .. }), Some(datagrams)) => datagrams.end(&self.packets).await,
+            _ => {}
         }
     }
 
@@ -231,87 +241,11 @@ impl<'a> Client<'a> {
     }
 }
 
-/// The newest picture, for a player that plays. Cancel safe.
+/// The newest picture, for a player that plays; `None` if the camera has ended. Cancel safe.
 async fn next(pictures: &mut Option<Subscriber<Prepared>>) -> Option<Prepared> {
     match pictures {
         Some(pictures) => pictures.next().await,
         None => std::future::pending().await,
-    }
-}
-
-impl Outbound {
-    fn new(write_timeout: Duration) -> Self {
-        Self {
-            bytes: BytesMut::new(),
-            response_bytes: 0,
-            is_flushed: true,
-            lag: LagLimit::new(write_timeout),
-            is_last: false,
-        }
-    }
-
-    /// A client that does not read its responses is not asked for more.
-    fn takes_requests(&self) -> bool {
-        !self.is_last && self.response_bytes < MAX_RESPONSE_BYTES
-    }
-
-    fn is_over(&self) -> bool {
-        self.is_last && self.is_flushed
-    }
-
-    fn push_response(&mut self, response: &Response) {
-        if self.is_flushed {
-            self.lag.handle_reply(now());
-        }
-        let bytes = response.to_bytes();
-        self.response_bytes += bytes.len();
-        self.bytes.extend_from_slice(&bytes);
-        self.is_flushed = false;
-    }
-
-    /// Called when all before it has left. Returns the number of bytes.
-    fn push_picture(
-        &mut self,
-        picture: &Prepared,
-        packets: &mut Packets,
-        [rtp, rtcp]: [u8; 2],
-    ) -> u64 {
-        let headers = packets.headers(picture);
-        for (header, fragment) in headers.iter().zip(picture.fragments.iter()) {
-            self.push_packet(rtp, &[header, fragment.data()]);
-        }
-        if let Some(report) = packets.report(now(), wall()) {
-            self.push_packet(rtcp, &[&report]);
-        }
-        self.lag.handle_message(now(), self.bytes.len());
-        self.is_flushed = false;
-        self.bytes.len() as u64
-    }
-
-    fn push_packet(&mut self, channel: u8, parts: &[&[u8]]) {
-        let length = parts.iter().map(|part| part.len()).sum::<usize>();
-        let length = u16::try_from(length).expect("a packet is shorter than a datagram");
-        self.bytes
-            .extend_from_slice(&interleaved_header(channel, length));
-        for part in parts {
-            self.bytes.extend_from_slice(part);
-        }
-    }
-
-    /// Writes some, or waits until what was written has left. Returns whether all has.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    async fn write(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> io::Result<bool> {
-        if self.bytes.has_remaining() {
-            writer.write_buf(&mut self.bytes).await?;
-            return Ok(false);
-        }
-        writer.flush().await?;
-        self.lag.handle_taken(now())?;
-        self.response_bytes = 0;
-        self.is_flushed = true;
-        Ok(true)
     }
 }
 
@@ -332,9 +266,6 @@ async fn close(mut reader: impl AsyncRead + Unpin, mut writer: impl AsyncWrite +
 
 /// A request has a few hundred bytes.
 const INPUT_BYTES: usize = 2_048;
-
-/// Responses that wait to be read.
-const MAX_RESPONSE_BYTES: usize = 16 << 10;
 
 /// How long a client may take to close.
 const CLOSE_WITHIN: Duration = Duration::from_millis(500);

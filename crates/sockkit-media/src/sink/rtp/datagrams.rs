@@ -1,6 +1,6 @@
 //! Packets as datagrams, to one player or to a group.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use sockkit_codec::rtsp::Ports;
 use sockkit_core::{
@@ -38,7 +38,12 @@ impl Datagrams {
         rtp: SocketAddr,
         interface: Option<&InterfaceSelector>,
     ) -> Result<Self, ChannelError> {
-        let rtcp = with_port(rtp, rtp.port().saturating_add(1));
+        let next = rtp.port().checked_add(1);
+        let next = next.ok_or_else(|| {
+            let message = format!("{rtp} has no port after it, to which reports go");
+            io::Error::new(io::ErrorKind::InvalidInput, message)
+        })?;
+        let rtcp = with_port(rtp, next);
         Ok(Self::new(
             Socket::open(rtp, interface)?,
             Socket::open(rtcp, interface)?,
@@ -100,6 +105,18 @@ impl Datagrams {
         }
         Ok(sent)
     }
+
+    /// Tells receivers that nothing follows.
+    pub(super) async fn end(&self, packets: &Packets) {
+        let Some(bye) = packets.bye(wall()) else {
+            return;
+        };
+        let sent = self.rtcp.endpoint().send(Transmit::to_peer(&bye)).await;
+        if let Err(error) = sent {
+            // A receiver that has left need not know.
+            tracing::debug!(%error, "no RTCP BYE sent");
+        }
+    }
 }
 
 impl Socket {
@@ -151,7 +168,7 @@ fn bind_pair(local: SocketAddr) -> Result<(UdpEndpoint, UdpEndpoint, Ports), Cha
             Err(error) => failed = Some(error),
         }
     }
-    let in_use = || BindError::Io(std::io::ErrorKind::AddrInUse.into());
+    let in_use = || BindError::Io(io::ErrorKind::AddrInUse.into());
     Err(failed.unwrap_or_else(in_use).into())
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use sockkit_codec::rtp::jpeg::{Fragment, JpegFrame, MAX_SIDE_PX, NotCarried};
-use tokio::task::spawn_blocking;
+use tokio::{sync::Notify, task::spawn_blocking};
 
 use crate::{
     latest::{Publisher, Subscriber},
@@ -56,6 +56,24 @@ pub(super) struct Prepared {
     pub(super) fragments: Arc<[Fragment]>,
 }
 
+/// The newest picture, for any number of players. It ends with the camera's.
+#[derive(Debug, Default)]
+pub(super) struct RtpBroadcaster {
+    publisher: Publisher<Prepared>,
+    /// Notified when a player subscribes.
+    wanted: Notify,
+}
+
+impl RtpBroadcaster {
+    /// Subscribes a player. It starts with the newest picture, which may have been published
+    /// long ago.
+    pub(super) fn subscribe(&self) -> Subscriber<Prepared> {
+        let subscriber = self.publisher.subscribe();
+        self.wanted.notify_one();
+        subscriber
+    }
+}
+
 /// State shared by all players of a sink.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
@@ -92,18 +110,36 @@ pub(super) async fn prepare(
     mut pictures: Subscriber<Picture>,
     jpeg_quality: u8,
     shared: &Shared,
-    players: &Publisher<Prepared>,
+    broadcaster: &RtpBroadcaster,
 ) {
     let mut missed = 0;
-    while let Some(picture) = pictures.next().await {
-        if players.subscribers() == 0 {
-            players.clear();
+    // Until a player wants it: once, since what cannot be prepared now cannot be later.
+    let mut newest = None;
+    loop {
+        tokio::select! {
+            // A player that subscribes before the end sees the last picture.
+            biased;
+            () = broadcaster.wanted.notified() => {}
+            picture = pictures.next() => match picture {
+                Some(picture) => newest = Some(picture),
+                None => return,
+            },
+        }
+        if broadcaster.publisher.subscribers() == 0 {
+            if newest.is_some() {
+                broadcaster.publisher.clear();
+            }
             missed = pictures.missed();
             continue;
         }
+        let Some(picture) = newest.take() else {
+            continue;
+        };
         match carried(picture, jpeg_quality, shared).await {
             Ok(prepared) => {
-                players.publish_after(pictures.missed() - missed, prepared);
+                broadcaster
+                    .publisher
+                    .publish_after(pictures.missed() - missed, prepared);
                 missed = pictures.missed();
             }
             Err(error) => shared.count_failed(&error),
@@ -121,10 +157,12 @@ async fn carried(
     let frame = match unchanged(&picture) {
         Ok(frame) => frame,
         Err(why) => {
-            shared.note_compressed_again(why);
             let work = spawn_blocking(move || compress(&picture, jpeg_quality));
             let joined = work.await;
-            joined.unwrap_or_else(|panicked| Err(PictureError::Encode(panicked.into())))?
+            let frame =
+                joined.unwrap_or_else(|panicked| Err(PictureError::Encode(panicked.into())))?;
+            shared.note_compressed_again(why);
+            frame
         }
     };
     Ok(Prepared {

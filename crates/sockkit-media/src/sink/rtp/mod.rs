@@ -5,14 +5,16 @@
 //! authentication: every host that can read the packets can watch, and any host can forge
 //! datagrams.
 //!
-//! JPEG pictures pass unchanged, and without a copy, if RTP can carry them; the others
-//! are compressed again, once for all players, and [`RtpStats::compressed_again`] says why. The
-//! formats are described in `docs/wire/rtp.md`.
+//! JPEG pictures pass unchanged if RTP can carry them; the others are compressed again, once
+//! for all players, and [`RtpStats::compressed_again`] says why. Datagrams are sent from the
+//! picture's own data; for a connection it is copied. The formats are described in
+//! `docs/wire/rtp.md`.
 
 mod client;
 mod config;
 mod datagrams;
 mod feed;
+mod outbound;
 mod packets;
 mod sender;
 mod server;

@@ -84,6 +84,16 @@ impl Packets {
             return None;
         }
         self.report_at = Some(now + REPORT_EVERY);
+        Some(self.sent_at(wall).emit(&self.name()))
+    }
+
+    /// The last report, which says that nothing follows; `None` if nothing was sent.
+    pub(super) fn bye(&self, wall: Timestamp) -> Option<Vec<u8>> {
+        self.report_at?;
+        Some(self.sent_at(wall).emit_bye(&self.name()))
+    }
+
+    fn sent_at(&self, wall: Timestamp) -> SenderReport {
         let report = SenderReport {
             ssrc: self.ssrc,
             micros: 0,
@@ -91,9 +101,12 @@ impl Packets {
             packets: self.packets,
             payload_bytes: self.payload_bytes,
         };
-        // A random name, as RFC 7022 advises: the host's would tell who it is.
-        let name = format!("{:08x}", self.ssrc);
-        Some(report.at(wall.as_micros(), self.offset).emit(&name))
+        report.at(wall.as_micros(), self.offset)
+    }
+
+    /// As random as the identifier of the stream: the host's name would tell who it is.
+    fn name(&self) -> String {
+        format!("{:08x}", self.ssrc)
     }
 }
 

@@ -11,14 +11,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     RtpConfig, RtpStats,
     datagrams::Datagrams,
-    feed::{Prepared, Shared, prepare},
+    feed::{Prepared, RtpBroadcaster, Shared, prepare},
     packets::Packets,
 };
-use crate::{
-    latest::{Publisher, Subscriber},
-    picture::Picture,
-    stream::in_time,
-};
+use crate::{latest::Subscriber, picture::Picture, stream::in_time};
 
 /// Sends the newest picture to a host or a multicast group, until it is dropped.
 ///
@@ -53,7 +49,8 @@ pub struct RtpSender {
 impl RtpSender {
     /// Sends `pictures` to this address and port; reports go to the port after it.
     ///
-    /// Ends when the publisher of `pictures` is gone and the last picture is sent.
+    /// Ends when the publisher of `pictures` is gone and the last picture is sent; players
+    /// are told by RTCP.
     ///
     /// # Errors
     /// [`ChannelError`] if the address cannot be resolved, or no route leads there.
@@ -70,7 +67,7 @@ impl RtpSender {
     ) -> Result<Self, ChannelError> {
         let found = in_time(to.resolve()).await?;
         let to = *found.first().ok_or(ChannelError::NoDestination)?;
-        let datagrams = Datagrams::to(to, config.interface.as_ref())?;
+        let mut datagrams = Datagrams::to(to, config.interface.as_ref())?;
         let random = getrandom::u64().map_err(std::io::Error::from)?;
         let origin = interfaces::source_for(to.ip()).unwrap_or_else(|_| to.ip());
         let description = Description::new(&config.name, origin)
@@ -82,8 +79,11 @@ impl RtpSender {
             let (shared, stop, finished) = (Arc::clone(&shared), stop.clone(), finished.clone());
             async move {
                 let _finished = finished.drop_guard();
-                let send = send(pictures, config.jpeg_quality, &shared, datagrams, random);
+                let mut packets = Packets::new(random);
+                let to = (&mut datagrams, &mut packets);
+                let send = send(pictures, config.jpeg_quality, &shared, to);
                 stop.run_until_cancelled(send).await;
+                datagrams.end(&packets).await;
             }
         });
         Ok(Self {
@@ -135,21 +135,19 @@ async fn send(
     pictures: Subscriber<Picture>,
     jpeg_quality: u8,
     shared: &Shared,
-    mut datagrams: Datagrams,
-    random: u64,
+    (datagrams, packets): (&mut Datagrams, &mut Packets),
 ) {
-    let newest = Publisher::new();
-    let mut prepared = newest.subscribe();
+    let broadcaster = RtpBroadcaster::default();
+    let mut prepared = broadcaster.subscribe();
     let sending = async {
-        let mut packets = Packets::new(random);
         while let Some(picture) = prepared.next().await {
-            let sent = datagrams.send(&mut packets, &picture).await;
+            let sent = datagrams.send(packets, &picture).await;
             count(shared, &prepared, sent);
         }
     };
     let preparing = async {
-        prepare(pictures, jpeg_quality, shared, &newest).await;
-        drop(newest);
+        prepare(pictures, jpeg_quality, shared, &broadcaster).await;
+        drop(broadcaster);
     };
     tokio::join!(preparing, sending);
 }

@@ -1,6 +1,11 @@
 //! Waits for players that ask by RTSP.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use sockkit_codec::rtsp::SessionConfig;
 use sockkit_core::{
@@ -14,11 +19,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     RtpConfig, RtpStats,
     client::Client,
-    feed::{Prepared, Shared, prepare},
+    feed::{RtpBroadcaster, Shared, prepare},
+    now,
 };
 use crate::{
-    latest::{Publisher, Subscriber},
-    log_limit::LogLimit,
+    latest::Subscriber,
+    log_limit::{LogLimit, warn_refused},
     picture::Picture,
 };
 
@@ -56,12 +62,16 @@ pub struct RtspServer {
 pub(super) struct Players {
     pub(super) shared: Arc<Shared>,
     pub(super) config: RtpConfig,
-    pub(super) newest: Publisher<Prepared>,
+    /// Gone when the camera is: players are served until then.
+    pub(super) broadcaster: Weak<RtpBroadcaster>,
     pub(super) log_limit: LogLimit,
 }
 
 impl RtspServer {
     /// Listens at this address.
+    ///
+    /// When the publisher of `pictures` is gone, players receive the last picture, and their
+    /// connections end.
     ///
     /// # Errors
     /// [`ChannelError`] if the address cannot be resolved or bound.
@@ -79,14 +89,21 @@ impl RtspServer {
         let below = Address::new(Scheme::Tcp, at.host().clone(), at.port());
         let acceptor = node(&config).listen(&below).await?;
         let local = acceptor.local_addr();
-        let shared = Arc::new(Shared::default());
+        let (shared, broadcaster) = (
+            Arc::new(Shared::default()),
+            Arc::new(RtpBroadcaster::default()),
+        );
         let players = Arc::new(Players {
             shared: Arc::clone(&shared),
-            newest: Publisher::new(),
+            broadcaster: Arc::downgrade(&broadcaster),
             log_limit: LogLimit::default(),
             config,
         });
-        let server = Server::start(acceptor, limits(&players.config), {
+        let limits = limits(&players.config).on_end({
+            let players = Arc::clone(&players);
+            move |ended| warn_refused(ended, &players.log_limit, now())
+        });
+        let server = Server::start(acceptor, limits, {
             let players = Arc::clone(&players);
             move |stream: Stream<Connection>, peer: Peer| {
                 let players = Arc::clone(&players);
@@ -97,13 +114,8 @@ impl RtspServer {
         let preparing = tokio::spawn({
             let stop = stop.clone();
             async move {
-                let Players {
-                    shared,
-                    config,
-                    newest,
-                    ..
-                } = &*players;
-                let prepare = prepare(pictures, config.jpeg_quality, shared, newest);
+                let Players { shared, config, .. } = &*players;
+                let prepare = prepare(pictures, config.jpeg_quality, shared, &broadcaster);
                 stop.run_until_cancelled(prepare).await;
             }
         });
@@ -127,7 +139,7 @@ impl RtspServer {
     }
 
     /// Ends every session, and waits at most a second until the players have received
-    /// what was in flight.
+    /// what was in flight, and have closed their connections.
     ///
     /// # Cancel safety
     /// Cancel safe: the server stops in any case.

@@ -17,8 +17,8 @@ use hyper_util::{
 };
 use sockkit_core::{
     options::SocketOptions,
-    server::{Ended, Peer, Server, ServerConfig, Stream},
-    tcp::{self, End},
+    server::{Peer, Server, ServerConfig, Stream},
+    tcp,
 };
 use sockkit_link::channel::LagLimit;
 use tokio::{
@@ -28,7 +28,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::log_limit::LogLimit;
+use crate::log_limit::{LogLimit, warn_refused};
 
 /// Limits of all connections, of one host, and of each connection.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +49,7 @@ pub(super) fn serve(listener: TcpListener, app: Router, limits: Limits) -> io::R
         .idle_timeout(None)
         .drain_timeout(SHUTDOWN_WITHIN)
         .refusal(BUSY)
-        .on_end(move |ended| note_refused(ended, &log_limit));
+        .on_end(move |ended| warn_refused(ended, &log_limit, now()));
     Server::start(listener, config, move |stream: Stream, peer: Peer| {
         let app = app.clone();
         async move {
@@ -57,14 +57,6 @@ pub(super) fn serve(listener: TcpListener, app: Router, limits: Limits) -> io::R
             Ok(())
         }
     })
-}
-
-fn note_refused(ended: &Ended, log_limit: &LogLimit) {
-    if let (End::Limit, Some(ip)) = (ended.end, ended.peer.ip())
-        && let Some(untold) = log_limit.note(now(), "full", ip)
-    {
-        tracing::warn!(peer = %ended.peer, untold, "too many connections");
-    }
 }
 
 /// Its I/O bypasses the server's timeouts, because it has its own.
