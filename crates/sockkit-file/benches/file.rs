@@ -30,6 +30,7 @@ use sockkit_file::{
     Destination, FileSet, Integrity, OnConflict, ReceiveConfig, SendConfig, receive, send,
     session::Limits,
 };
+use sockkit_testing::usage;
 use tokio::net::TcpListener;
 
 fn main() {
@@ -303,17 +304,10 @@ fn parse_integrity(name: &str) -> Integrity {
 /// The same three numbers as the C pair prints.
 fn print_figures(since: Instant) {
     let seconds = since.elapsed().as_secs_f64();
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-    // utime and stime, in the kernel's fixed hundredths of a second.
-    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM"))
-        .unwrap();
-    let peak = peak.split_whitespace().nth(1).unwrap();
-    println!("{seconds} {} {peak}", ticks / 100.0);
+    let own = std::process::id();
+    let cpu = usage::cpu_time(own).unwrap().as_secs_f64();
+    let peak_kib = usage::peak_bytes(own).unwrap() / 1_024;
+    println!("{seconds} {cpu} {peak_kib}");
 }
 
 fn compile_pair(lab: &Path) -> Option<PathBuf> {

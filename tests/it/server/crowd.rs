@@ -5,7 +5,7 @@
 #![cfg(target_os = "linux")]
 
 use std::{
-    env, fs,
+    env,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     process::Command,
@@ -15,7 +15,7 @@ use std::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sockkit::{
     server::{Handled, Peer, Server, ServerConfig, Stream},
-    testing::program::Program,
+    testing::{program::Program, usage},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -47,21 +47,12 @@ impl Child {
 
     /// Processor time so far, user and kernel.
     fn cpu(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.program.id())).unwrap();
-        // After the name, which may hold anything.
-        let (_, rest) = stat.rsplit_once(')').unwrap();
-        let ticks =
-            |field: usize| -> u64 { rest.split_whitespace().nth(field).unwrap().parse().unwrap() };
-        // utime and stime, in the kernel's fixed hundredths of a second.
-        Duration::from_millis((ticks(11) + ticks(12)) * 10)
+        usage::cpu_time(self.program.id()).unwrap()
     }
 
     fn resident_kib(&self) -> usize {
-        let path = format!("/proc/{}/status", self.program.id());
-        let status = fs::read_to_string(path).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS"));
-        let kib = line.unwrap().split_whitespace().nth(1);
-        kib.unwrap().parse().unwrap()
+        let bytes = usage::resident_bytes(self.program.id()).unwrap();
+        usize::try_from(bytes / 1_024).unwrap()
     }
 }
 

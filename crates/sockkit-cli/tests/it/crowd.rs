@@ -17,6 +17,7 @@ use sockkit::{
     testing::{
         needs::{Need, met},
         program::Program,
+        usage,
     },
 };
 
@@ -191,7 +192,8 @@ impl Crowd {
         self.forget_ages();
         thread::sleep(before);
         let [native_before, http_before] = self.p99_ms();
-        let kib_before = procfs::resident_kib(camera);
+        let kib = |bytes: Option<u64>| bytes.unwrap() / 1_024;
+        let kib_before = kib(usage::resident_bytes(camera));
         native.freeze();
         http.program.freeze();
         self.forget_ages();
@@ -199,8 +201,8 @@ impl Crowd {
         let [native_meanwhile, http_meanwhile] = self.p99_ms();
         let sender_kib = [
             kib_before,
-            procfs::resident_kib(camera),
-            procfs::highest_kib(camera),
+            kib(usage::resident_bytes(camera)),
+            kib(usage::peak_bytes(camera)),
         ];
         let stopped_http = http.thaw_and_count();
         native.thaw();

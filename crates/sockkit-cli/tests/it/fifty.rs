@@ -13,10 +13,13 @@ use std::{
 use sockkit::{
     picture::jpeg,
     source::{Source, SourceConfig, SourceSpec},
-    testing::needs::{Need, met},
+    testing::{
+        needs::{Need, met},
+        usage,
+    },
 };
 
-use crate::{crowd::Watched, procfs, sockkit};
+use crate::{crowd::Watched, sockkit};
 
 #[test]
 #[ignore = "measurement"]
@@ -43,13 +46,11 @@ fn fifty_viewers_beside_iperf3() {
     let viewers: Vec<_> = (0..50).map(|at| Watched::of(open(page, at))).collect();
     sleep(Duration::from_secs(3));
     for round in 1..=3 {
-        let before = [bytes(&viewers), procfs::cpu_ms(cam.id())];
+        let cpu = || usage::cpu_time(cam.id()).unwrap();
+        let (before, cpu_before) = (bytes(&viewers), cpu());
         sleep(RUN);
-        let [sent, cpu_ms] = [
-            bytes(&viewers) - before[0],
-            procfs::cpu_ms(cam.id()) - before[1],
-        ];
-        let ours = cpu_ms as f64 * 1e6 / sent as f64;
+        let (sent, spent) = (bytes(&viewers) - before, cpu() - cpu_before);
+        let ours = spent.as_secs_f64() * 1e9 / sent as f64;
         let theirs = iperf3(sent * 8 / RUN.as_secs() / 50);
         let ratio = ours / theirs;
         println!(

@@ -1,33 +1,6 @@
-//! What Linux tells of processes and sockets.
+//! What Linux tells of sockets.
 
 use std::{fs, net::SocketAddr};
-
-/// Memory that the process has now, in KiB.
-pub(crate) fn resident_kib(process: u32) -> u64 {
-    status(process, "VmRSS:")
-}
-
-/// The most it ever had.
-pub(crate) fn highest_kib(process: u32) -> u64 {
-    status(process, "VmHWM:")
-}
-
-fn status(process: u32, name: &str) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let value = text.lines().find_map(|line| line.strip_prefix(name));
-    let kib = value.unwrap().trim().trim_end_matches(" kB");
-    kib.parse().unwrap()
-}
-
-/// CPU time of the process so far, in steps of the kernel's 10 ms.
-pub(crate) fn cpu_ms(process: u32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
-    // The name of the program may have spaces in it.
-    let (_, fields) = text.rsplit_once(')').unwrap();
-    let fields: Vec<_> = fields.split_ascii_whitespace().collect();
-    let ticks = |at: usize| fields[at].parse::<u64>().unwrap();
-    (ticks(11) + ticks(12)) * 10
-}
 
 /// Bytes that came for the socket at `own` and wait to be read.
 pub(crate) fn unread_bytes(own: SocketAddr, peer: SocketAddr) -> u64 {

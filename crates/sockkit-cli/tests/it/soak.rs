@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{procfs::resident_kib, sockkit, viewer::request};
+use sockkit::testing::usage;
+
+use crate::{sockkit, viewer::request};
 
 #[test]
 fn a_minute_of_pictures_takes_no_more_memory_than_a_few_seconds() {
@@ -51,7 +53,8 @@ fn check_memory(lasting: Duration) {
     let mut early = None;
     loop {
         thread::sleep(Duration::from_millis(100));
-        let held = [&cam, &view].map(|program| resident_kib(program.id()));
+        let held =
+            [&cam, &view].map(|program| usage::resident_bytes(program.id()).unwrap() / 1_024);
         if begun.elapsed() < lasting / 10 {
             continue;
         }

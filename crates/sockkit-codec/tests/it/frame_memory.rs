@@ -1,7 +1,7 @@
 //! What peers that announce much and send little can make a server hold.
 
 use std::{
-    env, fs,
+    env,
     io::{BufRead, Write},
     net::{SocketAddr, TcpStream},
     pin::Pin,
@@ -13,7 +13,7 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sockkit_codec::frame::FrameReader;
-use sockkit_testing::program::Program;
+use sockkit_testing::{program::Program, usage};
 use tokio::io::{AsyncRead, ReadBuf};
 
 #[test]
@@ -106,11 +106,8 @@ fn wait_for(counter: &AtomicUsize, count: usize) {
     }
 }
 
-fn resident_kib() -> usize {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS"));
-    let kib = line.unwrap().split_whitespace().nth(1);
-    kib.unwrap().parse().unwrap()
+fn resident_kib() -> u64 {
+    usage::resident_bytes(std::process::id()).unwrap() / 1_024
 }
 
 /// A stream whose bytes are counted as they are read.

@@ -32,6 +32,22 @@ impl Port<'_> {
             .unwrap_or_else(|error| panic!("{interface}: {error}"))
     }
 
+    /// Ethernet bytes that the host has sent here.
+    ///
+    /// # Panics
+    /// If the interface is [deleted](Self::delete).
+    pub fn sent_bytes(&self) -> u64 {
+        let interface = self.interface();
+        let read = || std::fs::read_to_string("/proc/thread-self/net/dev");
+        let counters = self.host.run(read).expect("the kernel counts bytes");
+        let fields = counters.lines().find_map(|line| {
+            let (name, fields) = line.split_once(':')?;
+            (name.trim() == interface).then_some(fields)
+        });
+        let sent = fields.and_then(|fields| fields.split_ascii_whitespace().nth(8)?.parse().ok());
+        sent.unwrap_or_else(|| panic!("{interface} is not there"))
+    }
+
     /// The host's IPv4 address here; the prefix is 24 bits long.
     pub fn ipv4(&self) -> Ipv4Addr {
         Ipv4Addr::new(10, 77, self.network, self.host.index + 1)

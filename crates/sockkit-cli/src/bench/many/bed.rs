@@ -8,10 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use sockkit::testing::{
-    lab::{Host, Lab},
-    program::Program,
-};
+use sockkit::testing::{lab::Lab, program::Program};
 use tempfile::TempDir;
 
 use super::{Cell, Figures, MAX_TIME, Usage, usage::until_first_ends};
@@ -73,13 +70,12 @@ impl Bed {
         self.folder().join(format!("in{receiver}"))
     }
 
-    pub(super) fn counted(&self) -> anyhow::Result<Counted> {
-        let mut back = 0;
-        for receiver in 1..=self.receivers {
-            back += sent_bytes(self.lab.host(receiver))?;
+    pub(super) fn counted(&self) -> Counted {
+        let sent = |host| self.lab.host(host).port(0).sent_bytes();
+        Counted {
+            sent: sent(0),
+            back: (1..=self.receivers).map(sent).sum(),
         }
-        let sent = sent_bytes(self.lab.host(0))?;
-        Ok(Counted { sent, back })
     }
 
     /// Waits until the sender, which is the first of the programs, has ended, and compares
@@ -93,7 +89,7 @@ impl Bed {
         let begun_at = Instant::now();
         let taken = until_first_ends(&programs, MAX_TIME)?;
         let took = begun_at.elapsed();
-        let after = self.counted()?;
+        let after = self.counted();
         let mut programs = programs.into_iter();
         if let Some(sender) = programs.next() {
             let end = sender.end();
@@ -140,13 +136,6 @@ impl Bed {
         let packets = (self.film.len() as u64).div_ceil(PACKET_BYTES_OF_FILE);
         Duration::from_nanos(packets * PACKET_BYTES * 8 * 1_000 / mbits)
     }
-}
-
-fn sent_bytes(host: &Host) -> anyhow::Result<u64> {
-    let counters = host.run(|| fs::read_to_string("/proc/thread-self/net/dev"))?;
-    let line = (counters.lines()).find(|line| line.trim().starts_with("eth0:"));
-    let sent = line.and_then(|line| line.split_whitespace().nth(9)?.parse().ok());
-    sent.context("the kernel counts no bytes")
 }
 
 /// Bytes that cannot be compressed, the same each time.

@@ -1,12 +1,12 @@
 //! What processes take.
 
 use std::{
-    fs, thread,
+    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::bail;
-use sockkit::testing::program::Program;
+use sockkit::testing::{program::Program, usage};
 
 /// What a process has taken.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -56,31 +56,15 @@ pub(super) fn until_first_ends(
 }
 
 /// Updates what the process has taken. Returns whether it has ended.
-fn look(id: u32, usage: &mut Usage) -> bool {
-    let read = |name| fs::read_to_string(format!("/proc/{id}/{name}")).unwrap_or_default();
-    if let Some((_, peak)) = read("status").split_once("VmHWM:")
-        && let Some(kib) = peak.split_whitespace().next()
-    {
-        let bytes = kib.parse().unwrap_or(0) * 1_024;
-        usage.peak_bytes = usage.peak_bytes.max(bytes);
+fn look(id: u32, taken: &mut Usage) -> bool {
+    if let Some(peak) = usage::peak_bytes(id) {
+        taken.peak_bytes = taken.peak_bytes.max(peak);
     }
-    let stat = read("stat");
-    // The name before it may contain spaces.
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let fields: Vec<_> = fields.split_whitespace().collect();
-    let [user, system] = [11, 12].map(|field| {
-        let ticks: Option<&&str> = fields.get(field);
-        ticks.and_then(|ticks| ticks.parse::<u64>().ok())
-    });
-    if let (Some(user), Some(system)) = (user, system) {
-        usage.cpu = Duration::from_millis((user + system) * 1_000 / TICKS_A_SECOND);
-    }
-    matches!(fields.first(), None | Some(&("Z" | "X")))
+    taken.cpu = usage::cpu_time(id).unwrap_or(taken.cpu);
+    !usage::is_running(id)
 }
 
 const EVERY: Duration = Duration::from_millis(20);
-/// What Linux tells user space, whatever the kernel's own clock.
-const TICKS_A_SECOND: u64 = 100;
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {

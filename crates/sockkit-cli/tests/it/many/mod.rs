@@ -7,7 +7,7 @@ use std::{
 };
 
 use sockkit::testing::{
-    lab::{Host, Lab},
+    lab::Lab,
     needs::{Need, met},
     program::{Program, ProgramOutput},
 };
@@ -92,16 +92,6 @@ impl Class {
     }
 }
 
-/// Ethernet bytes that the host has sent.
-fn sent_bytes(host: &Host) -> u64 {
-    let counters = host.run(|| fs::read_to_string("/proc/thread-self/net/dev").unwrap());
-    let line = counters
-        .lines()
-        .find(|line| line.trim().starts_with("eth0:"));
-    let sent = line.unwrap().split_whitespace().nth(9).unwrap();
-    sent.parse().unwrap()
-}
-
 #[track_caller]
 fn succeeds(end: &ProgramOutput) {
     assert!(end.status.success(), "{end:?}");
@@ -133,8 +123,8 @@ fn ratios(class: &Class, bytes: usize, rate: &str) -> (f64, f64) {
     for host in hosts.clone() {
         assert!(class.has_film(host, &film), "{host}: {lines:?}");
     }
-    let back: u64 = hosts.map(|host| sent_bytes(class.lab.host(host))).sum();
-    let there = sent_bytes(class.lab.host(0));
+    let sent = |host| class.lab.host(host).port(0).sent_bytes();
+    let (there, back) = (sent(0), hosts.map(sent).sum::<u64>());
     (there as f64 / bytes as f64, back as f64 / bytes as f64)
 }
 

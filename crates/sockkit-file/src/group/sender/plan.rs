@@ -72,8 +72,12 @@ impl GroupSender {
                 if lack.shards <= left {
                     let parity = parity_for(lack.shards, member.loss).min(left);
                     let need = needs.entry(lack.block);
-                    need.or_insert(Need::none(member.host))
-                        .add(member.host, parity);
+                    let none = Need {
+                        host: member.host,
+                        parity: 0,
+                        second: 0,
+                    };
+                    need.or_insert(none).add(member.host, parity);
                 }
             }
         }
@@ -118,14 +122,6 @@ struct Need {
 }
 
 impl Need {
-    fn none(host: Host) -> Self {
-        Self {
-            host,
-            parity: 0,
-            second: 0,
-        }
-    }
-
     fn add(&mut self, host: Host, parity: u16) {
         if host == self.host {
             self.parity = self.parity.max(parity);
