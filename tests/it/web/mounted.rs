@@ -19,7 +19,8 @@ use tokio::{
 };
 
 use super::{
-    FOREIGN_IMAGE, WITHIN, Watcher, config, get as ask, gray, noise, read_head, request, send,
+    FOREIGN_IMAGE, WITHIN, Watcher, config, get as ask, gray, noise, pull::Client, read_head,
+    request, send,
 };
 
 /// Puts the viewer's routes among those of an app.
@@ -59,6 +60,9 @@ async fn the_parts_answer_below_their_path_beside_other_routes() {
             let shown = Picture::from_jpeg(jpeg).unwrap();
             assert_eq!((watcher.number, shown.width_px()), (7, 64), "{path}");
         }
+        let mut client = Client::open_at(app.address, &at("pull")).await;
+        client.ask().await;
+        assert_eq!(client.number().await, 7);
         assert_eq!(ask(app.address, "/snapshot").await.status, 404);
         assert_eq!(ask(app.address, &at("nothing")).await.status, 404);
     }
@@ -216,6 +220,18 @@ async fn a_shutdown_ends_the_streams_so_that_axum_can_drain() {
         .expect("it drains")
         .unwrap()
         .unwrap();
+}
+
+#[tokio::test]
+async fn after_a_shutdown_no_picture_is_taken_by_a_router_that_is_left() {
+    let (publisher, pictures) = latest::channel();
+    let viewer = WebRoutes::new(config(), [WebStream::new("camera", pictures)]).unwrap();
+    let router = viewer.router();
+    timeout(WITHIN, viewer.shutdown())
+        .await
+        .expect("it is bounded");
+    assert_eq!(publisher.subscribers(), 0);
+    drop(router);
 }
 
 #[tokio::test]

@@ -22,7 +22,6 @@ async fn a_snapshot_is_the_newest_picture_as_jpeg() {
     assert_eq!((shown.width_px(), shown.height_px()), (64, 48));
 }
 
-/// Compressing it takes far longer than asking for it.
 #[tokio::test]
 async fn a_snapshot_is_not_the_picture_before_the_newest() {
     let (viewer, publisher) = viewer().await;
@@ -32,15 +31,20 @@ async fn a_snapshot_is_not_the_picture_before_the_newest() {
         watcher.part().await;
     }
     for number in [2, 3] {
-        let pixels = vec![0; 4_000 * 3_000];
-        let large = Picture::new(PixelFormat::Gray, 4_000, 3_000, pixels).unwrap();
-        publisher.publish(large.numbered(number));
+        publisher.publish(slow_to_compress(number));
         let answer = get(viewer.local_addr(), "/snapshot").await;
         assert_eq!(answer.header("x-number"), Some(&*number.to_string()));
         let mut late = Watcher::open(viewer.local_addr(), "/stream").await;
         late.part().await;
         assert_eq!(late.number, number);
     }
+}
+
+/// Compressing it takes far longer than asking for it.
+fn slow_to_compress(number: u64) -> Picture {
+    let pixels = vec![0; 4_000 * 3_000];
+    let large = Picture::new(PixelFormat::Gray, 4_000, 3_000, pixels).unwrap();
+    large.numbered(number)
 }
 
 #[tokio::test]
@@ -233,7 +237,11 @@ async fn silence_becomes_a_placeholder_and_pictures_come_back() {
         .await
         .check(503, "image/jpeg");
 
-    publisher.publish(gray(2));
+    // While it is compressed, it is waited for.
+    publisher.publish(slow_to_compress(2));
+    let snapshot = get(viewer.local_addr(), "/snapshot").await;
+    snapshot.check(200, "image/jpeg");
+    assert_eq!(snapshot.header("x-number"), Some("2"));
     while watcher.number != 2 {
         watcher.part().await;
     }

@@ -239,18 +239,24 @@ async fn viewers(address: SocketAddr) -> u32 {
     rest.trim_end_matches(['}', ']']).parse().unwrap()
 }
 
-struct Client {
+pub(super) struct Client {
     stream: TcpStream,
 }
 
 impl Client {
     async fn open(address: SocketAddr) -> Self {
-        let (status, stream) = upgrade(address, &format!("Host: {address}\r\n")).await;
-        assert_eq!(status, 101);
+        Self::open_at(address, "/pull").await
+    }
+
+    pub(super) async fn open_at(address: SocketAddr, path: &str) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let host = format!("Host: {address}\r\n");
+        let (status, stream) = upgrade_on(stream, path, &host).await;
+        assert_eq!(status, 101, "{path}");
         Self { stream }
     }
 
-    async fn ask(&mut self) {
+    pub(super) async fn ask(&mut self) {
         self.send(TEXT, b"next").await;
     }
 
@@ -268,7 +274,7 @@ impl Client {
         (String::from_utf8(description).unwrap(), jpeg)
     }
 
-    async fn number(&mut self) -> u64 {
+    pub(super) async fn number(&mut self) -> u64 {
         let (description, _) = self.picture().await;
         let (_, rest) = description.split_once("\"number\":").unwrap();
         rest.split(',').next().unwrap().parse().unwrap()
@@ -299,17 +305,17 @@ impl Client {
 
 async fn upgrade(address: SocketAddr, headers: &str) -> (u16, TcpStream) {
     let stream = TcpStream::connect(address).await.unwrap();
-    upgrade_on(stream, headers).await
+    upgrade_on(stream, "/pull", headers).await
 }
 
 async fn upgrade_by(connector: Connector, address: SocketAddr) -> (u16, TcpStream) {
     let stream = connector.connect(address).await.unwrap().into_inner();
-    upgrade_on(stream, &format!("Host: {address}\r\n")).await
+    upgrade_on(stream, "/pull", &format!("Host: {address}\r\n")).await
 }
 
-async fn upgrade_on(mut stream: TcpStream, headers: &str) -> (u16, TcpStream) {
+async fn upgrade_on(mut stream: TcpStream, path: &str, headers: &str) -> (u16, TcpStream) {
     let request = format!(
-        "GET /pull HTTP/1.1\r\n{headers}Connection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET {path} HTTP/1.1\r\n{headers}Connection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await.unwrap();

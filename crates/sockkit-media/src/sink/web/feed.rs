@@ -1,7 +1,7 @@
 //! The pictures of one stream, compressed once for all viewers.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -24,7 +24,8 @@ pub(super) struct JpegBroadcaster {
     pub(super) sdp: Option<String>,
     counts_itself: bool,
     jpeg_quality: u8,
-    source: Subscriber<Picture>,
+    /// Until [`end`](Self::end).
+    source: Mutex<Option<Subscriber<Picture>>>,
     publisher: Publisher<ShownPicture>,
     /// Notified when a viewer subscribes.
     wanted: Notify,
@@ -38,7 +39,7 @@ pub(super) struct ShownPicture {
     pub(super) captured: Timestamp,
     pub(super) number: u64,
     pub(super) signal: Signal,
-    /// How many pictures the source had published with it.
+    /// How many pictures the source had published with it, or before the silence.
     position: u64,
 }
 
@@ -71,7 +72,7 @@ impl JpegBroadcaster {
             stats: stats.unwrap_or_default(),
             sdp: None,
             jpeg_quality,
-            source,
+            source: Mutex::new(Some(source)),
             publisher: Publisher::new(),
             wanted: Notify::new(),
             showing: Mutex::default(),
@@ -83,11 +84,17 @@ impl JpegBroadcaster {
     ///
     /// It starts with the newest picture: one that is being compressed is waited for.
     pub(super) fn watch(&self) -> Subscriber<ShownPicture> {
-        let newest = self.source.published();
+        let newest = self.source().as_ref().map_or(0, Subscriber::published);
         let mut subscriber = self.publisher.subscribe();
-        subscriber.skip_if(|shown| shown.signal == Signal::Live && shown.position < newest);
+        subscriber.skip_if(|shown| shown.position < newest);
         self.wanted.notify_one();
         subscriber
+    }
+
+    /// Takes no further pictures, once what [`run`](Self::run) returned is dropped: a router
+    /// that is shut down may exist for long.
+    pub(super) fn end(&self) {
+        self.source().take();
     }
 
     pub(super) fn viewers(&self) -> usize {
@@ -100,7 +107,9 @@ impl JpegBroadcaster {
 
     /// Runs until it is dropped.
     pub(super) async fn run(self: Arc<Self>) {
-        let mut source = self.source.clone();
+        let Some(mut source) = self.source().clone() else {
+            return;
+        };
         let mut newest = None;
         let mut silent_at = Instant::now() + NO_SIGNAL_AFTER;
         let mut source_ended = false;
@@ -113,7 +122,7 @@ impl JpegBroadcaster {
                         continue;
                     };
                     self.note(&frame);
-                    newest = Some((frame, source.taken()));
+                    newest = Some(frame);
                     published = false;
                     silent_at = Instant::now() + NO_SIGNAL_AFTER;
                 }
@@ -132,16 +141,16 @@ impl JpegBroadcaster {
                 self.publisher.clear();
                 published = false;
             } else if !published {
-                published = self.publish(newest.clone()).await;
+                published = self.publish(newest.clone(), source.taken()).await;
             }
         }
     }
 
     /// Returns whether there was something to publish.
-    async fn publish(&self, newest: Option<(Picture, u64)>) -> bool {
+    async fn publish(&self, newest: Option<Picture>, position: u64) -> bool {
         let picture = match newest {
-            Some((frame, position)) => self.compress(frame, position).await,
-            None if self.showing().signal == Signal::None => self.placeholder(),
+            Some(frame) => self.compress(frame, position).await,
+            None if self.showing().signal == Signal::None => Some(placeholder(position)),
             None => None,
         };
         let Some(picture) = picture else {
@@ -165,16 +174,6 @@ impl JpegBroadcaster {
         })
     }
 
-    fn placeholder(&self) -> Option<ShownPicture> {
-        Some(ShownPicture {
-            jpeg: Bytes::from_static(NO_SIGNAL),
-            captured: Timestamp::default(),
-            number: 0,
-            signal: Signal::None,
-            position: 0,
-        })
-    }
-
     fn note(&self, frame: &Picture) {
         if self.counts_itself {
             self.stats.observe(frame);
@@ -189,6 +188,21 @@ impl JpegBroadcaster {
 
     fn show(&self, showing: StreamInfo) {
         *self.showing.lock().unwrap_or_else(PoisonError::into_inner) = showing;
+    }
+
+    fn source(&self) -> MutexGuard<'_, Option<Subscriber<Picture>>> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is shown while the source is silent.
+fn placeholder(position: u64) -> ShownPicture {
+    ShownPicture {
+        jpeg: Bytes::from_static(NO_SIGNAL),
+        captured: Timestamp::default(),
+        number: 0,
+        signal: Signal::None,
+        position,
     }
 }
 

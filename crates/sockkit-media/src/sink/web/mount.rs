@@ -133,6 +133,7 @@ impl WebRoutes {
 
     pub(super) fn stop(&self) {
         self.shared.stop.cancel();
+        self.shared.feeds.iter().for_each(|feed| feed.end());
     }
 }
 

@@ -23,6 +23,8 @@ function say(text, kind) {
 // How the pictures come: the name of the way, and what ends it.
 let using = null;
 let end = () => {};
+// Whether the page itself has ended it.
+let turned = false;
 // Some proxies pass no WebSocket on.
 let noPullUntil = 0;
 
@@ -34,7 +36,9 @@ function wanted() {
 }
 
 function turn() {
-  if (wanted() !== using) end();
+  if (wanted() === using) return;
+  turned = true;
+  end();
 }
 
 const ways = {
@@ -89,23 +93,28 @@ const ways = {
 async function watch() {
   for (;;) {
     using = wanted();
+    turned = false;
     let trouble = "the viewer has ended";
     try {
       await ways[using]();
     } catch (error) {
       trouble = error instanceof TypeError ? "no connection" : error.message;
-      if (using === "pull" && wanted() === using) noPullUntil = now() + 60_000;
+      // A server that does not answer either has only been away.
+      if (using === "pull" && !turned && await answers()) noPullUntil = now() + 60_000;
     }
-    if (wanted() !== using) continue;
+    if (turned || wanted() !== using) continue;
     say(`${trouble}, trying again`, "down");
     await pause(1000);
   }
 }
 
+const figures = async () => (await fetch(`${base}state`, { cache: "no-store" })).json();
+const answers = () => figures().then(() => true, () => false);
+
 async function tellFigures() {
   for (;;) {
     try {
-      const state = await (await fetch(`${base}state`, { cache: "no-store" })).json();
+      const state = await figures();
       for (const stream of state.streams) tile(stream.name).tell(stream);
     } catch { /* watch() says so */ }
     await pause(1000);

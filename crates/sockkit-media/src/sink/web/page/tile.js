@@ -57,13 +57,18 @@ class Tile {
       const { jpeg, captured } = this.waiting;
       const blob = new Blob([jpeg], { type: "image/jpeg" });
       this.waiting = null;
+      let bitmap;
       try {
-        const bitmap = await createImageBitmap(blob);
+        bitmap = await createImageBitmap(blob);
         if (this.paused) continue;
         this.draw(bitmap);
         this.shown = blob;
         shown(captured);
-      } catch { /* a broken picture: the next one comes */ }
+      } catch { /* a broken picture: the next one comes */
+      } finally {
+        // Its memory would wait for the garbage collector.
+        bitmap?.close();
+      }
     }
     this.busy = false;
   }
@@ -76,7 +81,6 @@ class Tile {
       this.canvas.style.aspectRatio = `${width} / ${height}`;
     }
     this.context.drawImage(bitmap, 0, 0);
-    bitmap.close();
   }
 
   tell(state) {
