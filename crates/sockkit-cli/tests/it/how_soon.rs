@@ -70,7 +70,7 @@ fn one(hosts: [&Host; 2], run: usize, first: First) -> Duration {
     let [desk, laptop] = hosts.map(Machine::new);
     // Each number is another name in mDNS.
     let code = format!("{}-lamp-size", run % 99 + 1);
-    let send = || desk.run(&["send", "film", "--code", &code, "--once"]);
+    let send = || desk.run(&["send", "film", "--code", &code, "--once", "--yes"]);
     let receive = || laptop.run(&["receive", &code, "--into", "in", "--yes", "--once"]);
     let (sender, receiver, began) = match first {
         First::Sender => {
@@ -98,7 +98,7 @@ fn one(hosts: [&Host; 2], run: usize, first: First) -> Duration {
 fn lose_a_fifth(host: &Host) {
     let rules = "table inet lost { chain mdns { \
         type filter hook prerouting priority raw; \
-        udp dport 5353 numgen random mod 5 == 0 drop; } }";
+        udp dport 5353 numgen random mod 5 == 0 drop; }; }";
     let added = host.run(|| Command::new("nft").arg(rules).status());
     assert!(added.unwrap().success());
 }

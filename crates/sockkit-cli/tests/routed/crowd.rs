@@ -1,7 +1,7 @@
 //! A crowd at the second of two routers: what arrives, how late, and what it costs.
 
 use std::{
-    env, fs,
+    env,
     time::{Duration, SystemTime},
 };
 
@@ -13,7 +13,7 @@ use sockkit::{
         zenoh::Session,
     },
     shard::{MessageKind, Parity},
-    testing::{lab::Lab, program::Program},
+    testing::{lab::Lab, program::Program, usage},
 };
 use tokio::{
     runtime::Runtime,
@@ -70,7 +70,10 @@ fn watch(test: &str, viewers: usize, bytes: usize) -> Option<Row> {
     let camera = start(host, "crowd::camera", &[(BYTES, &bytes.to_string())]);
     camera.line_after("all sent");
     let seen = crowd.line_after("seen ");
-    let cost = |router: &Program| (cpu(router), peak_mib(router));
+    let cost = |router: &Program| {
+        let cpu = usage::cpu_time(router.id()).unwrap().as_secs_f64();
+        (cpu, usage::peak_bytes(router.id()).unwrap() >> 20)
+    };
     Some(Row {
         fewest: seen.split(' ').next().unwrap().parse().unwrap(),
         seen,
@@ -173,31 +176,6 @@ fn micros() -> u64 {
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap();
     u64::try_from(now.as_micros()).unwrap()
-}
-
-/// CPU seconds of a process so far.
-fn cpu(program: &Program) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", program.id())).unwrap();
-    let (_, fields) = stat.rsplit_once(')').unwrap();
-    let fields: Vec<_> = fields.split_whitespace().collect();
-    let ticks: u64 = [11, 12]
-        .map(|at: usize| fields[at].parse::<u64>().unwrap())
-        .iter()
-        .sum();
-    ticks as f64 / 100.0
-}
-
-/// The most memory that it has had.
-fn peak_mib(program: &Program) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib: u64 = line
-        .unwrap()
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .unwrap();
-    kib / 1_024
 }
 
 const MESSAGES: usize = 300;
