@@ -269,7 +269,7 @@ impl Sender {
     /// receivers, of which a single host may have a quarter, or as many as it may
     /// have viewers.
     pub fn reports(&self) -> Vec<(SocketAddr, Report)> {
-        self.shared.figures().responder.reports(now())
+        self.shared.figures().reports.recent(now())
     }
 
     /// Waits until the publisher is gone and the last picture has been handed

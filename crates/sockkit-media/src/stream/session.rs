@@ -18,6 +18,7 @@ use super::{
     SenderStats,
     control::ControlMessage,
     ingest::{now, wall},
+    loss,
     message::{CONTROL, MAX_CONTROL_BYTES, NotSent, Outgoing, PICTURE, Received},
     reports::Reports,
     responder::ControlResponder,
@@ -39,7 +40,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Figures {
     pub(super) stats: SenderStats,
-    pub(super) responder: ControlResponder,
+    pub(super) reports: Reports,
 }
 
 impl Shared {
@@ -47,7 +48,7 @@ impl Shared {
         Self {
             figures: Mutex::new(Figures {
                 stats: SenderStats::default(),
-                responder: ControlResponder::new(now(), reports),
+                reports,
             }),
             log_limit: LogLimit::default(),
         }
@@ -56,11 +57,6 @@ impl Shared {
     pub(super) fn figures(&self) -> MutexGuard<'_, Figures> {
         // A panic cannot leave the counters inconsistent.
         self.figures.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn handle_control(&self, from: SocketAddr, control: ControlMessage) -> Option<ControlMessage> {
-        let responder = &mut self.figures().responder;
-        responder.handle_control(now(), wall(), from, control)
     }
 
     /// Sends shards once more to a receiver that lacks them.
@@ -188,6 +184,12 @@ impl Session<'_> {
         })
     }
 
+    /// What those receivers need that reported, or the only one.
+    fn parity_by_reports(&self) -> Parity {
+        let figures = self.shared.figures();
+        loss::parity(figures.reports.losses(now(), self.viewer))
+    }
+
     /// Sends the newest picture whenever the previous one has left.
     async fn show(
         &mut self,
@@ -206,8 +208,7 @@ impl Session<'_> {
             let number = next.as_ref().ok().map(|next| next.number);
             let sent = match next {
                 Ok(next) => {
-                    let by_reports = || self.shared.figures().responder.parity(now(), self.viewer);
-                    let parity = self.parity.unwrap_or_else(by_reports);
+                    let parity = self.parity.unwrap_or_else(|| self.parity_by_reports());
                     let sent = sender.send(PICTURE, &next.parts, parity).await;
                     sent.map_err(NotSent::from)
                 }
@@ -250,6 +251,7 @@ async fn listen(
 ) -> Result<(), ProtocolViolation> {
     let is_connected = sender.peer().is_some();
     let mut pacer = Pacer::new(MAX_CONTROL_BYTES_PER_SECOND, now());
+    let mut responder = ControlResponder::new(now());
     loop {
         let message = match receiver.recv().await {
             Ok(message) => message,
@@ -277,7 +279,11 @@ async fn listen(
                 shared.repair(sender, from, missing).await;
             }
             Ok(Received::Control(control)) => {
-                let reply = shared.handle_control(from, control);
+                let reply = {
+                    let mut figures = shared.figures();
+                    let reports = &mut figures.reports;
+                    responder.handle_control(now(), wall(), (from, control), reports)
+                };
                 reply_at_once(sender, from, reply).await;
             }
             Ok(Received::Picture(_)) if is_connected => return Err(ProtocolViolation::Picture),
