@@ -20,10 +20,11 @@ use tokio::{
 };
 
 use super::{
-    Channel, ChannelError, DatagramConfig, Limits, Receiving, RecvError, Sending,
+    Channel, ChannelError, DatagramConfig, Limits, Receiving, RecvError, Sending, TokenBucket,
     datagrams::{Keys, random_stream},
     framed::Duplex,
     inbound::Inbound,
+    now,
     outbound::Outbound,
 };
 use crate::{
@@ -448,22 +449,28 @@ impl Keeper {
         let mut beats = interval(ALIVE_EVERY);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard_by = Instant::now() + SILENT_FOR;
+        let mut allowance = TokenBucket::new(MESSAGE_COST * MESSAGE_BURST, now());
         loop {
             tokio::select! {
+                // The peer's messages come last: however many it sends, the channel's end
+                // and the beats have their turn.
                 biased;
-                frame = self.frames.reader.recv() => {
-                    let Some(frame) = frame.map_err(broken)? else {
-                        return Ok(());
-                    };
-                    heard_by = Instant::now() + SILENT_FOR;
-                    self.handle(&frame)?;
-                }
                 order = self.orders.recv() => match order {
                     Some(message) => self.say(message).await?,
                     None => return self.close().await,
                 },
                 _ = beats.tick() => self.say(SubscriptionMessage::Alive.emit()).await?,
                 () = sleep_until(heard_by) => return Err(io::ErrorKind::TimedOut.into()),
+                frame = self.frames.reader.recv() => {
+                    let Some(frame) = frame.map_err(broken)? else {
+                        return Ok(());
+                    };
+                    if !allowance.try_spend(now(), MESSAGE_COST) {
+                        return Err(io::ErrorKind::InvalidData.into());
+                    }
+                    heard_by = Instant::now() + SILENT_FOR;
+                    self.handle(&frame)?;
+                }
             }
         }
     }
@@ -512,6 +519,12 @@ const START_WITHIN: Duration = Duration::from_secs(5);
 
 const ALIVE_EVERY: Duration = Duration::from_millis(500);
 
+/// Ten messages a second, where a peer sends two.
+const MESSAGE_COST: Duration = Duration::from_millis(100);
+
+/// What waits when this program was stopped for a while is no flood.
+const MESSAGE_BURST: u32 = 64;
+
 /// A peer that says nothing for so long is gone.
 const SILENT_FOR: Duration = Duration::from_secs(3);
 
@@ -519,3 +532,43 @@ const CLOSE_WITHIN: Duration = Duration::from_millis(500);
 
 /// Keys of epochs that wait to be sent or used; there is one in hours.
 const MAX_WAITING: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    /// One end of a subscription, and what its peer's has in its place.
+    fn kept() -> (Subscription, Told, DuplexStream) {
+        let (here, there) = duplex(1 << 10);
+        let stream = SubscriptionStream {
+            stream: Box::new(here),
+            peer: (Ipv4Addr::LOCALHOST, 1).into(),
+            local: None,
+            identities: None,
+        };
+        let (subscription, told) = Frames::new(stream).keep(None);
+        (subscription, told, there)
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_floods_is_given_up() {
+        let (subscription, mut told, there) = kept();
+        let (mut reader, mut writer) = split(there);
+        let flooding = async {
+            // Messages of a later version.
+            while writer.write_all(&[0, 0, 0, 1, 9]).await.is_ok() {}
+        };
+        let mut beats = Vec::new();
+        let reading = reader.read_to_end(&mut beats);
+        let ended = async {
+            let _ = tokio::join!(flooding, reading, told.changed());
+        };
+        timeout(Duration::from_secs(60), ended).await.unwrap();
+        let end = subscription.check().unwrap_err();
+        assert_eq!(end.kind(), io::ErrorKind::InvalidData);
+    }
+}
