@@ -1,6 +1,9 @@
 //! Datagrams whose keys come over an authenticated connection.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::{
+    io,
+    net::{Ipv4Addr, UdpSocket},
+};
 
 use sockkit::{
     link::{
@@ -11,6 +14,7 @@ use sockkit::{
     },
     shard::{MessageKind, Parity},
     stream::ConnectionState,
+    tcp::End,
 };
 use tempfile::{TempDir, tempdir};
 
@@ -159,7 +163,7 @@ async fn a_camera_pushes_to_a_viewer_that_lets_it() {
         }
     };
     let why = timeout(WITHIN, is_refused).await.expect("it is told");
-    assert_eq!(why, sockkit::tcp::End::Refused);
+    assert_eq!(why, End::Failed(io::ErrorKind::ResourceBusy));
     refused.shutdown().await;
 
     // One that is started again is the same.
@@ -170,6 +174,47 @@ async fn a_camera_pushes_to_a_viewer_that_lets_it() {
     known.forget(key).unwrap();
     let states = sender.connection_state().unwrap();
     is_down(states).await;
+}
+
+/// Peers that may show, and hand over no key, hold the place for a moment only.
+#[tokio::test]
+async fn a_silent_sender_does_not_keep_a_camera_away() {
+    let (_home, known) = store();
+    let trust = Trust::none().known(known.clone(), Right::Show);
+    let config = ReceiverConfig::default().authenticate(identity(), trust);
+    let at = address("udp://127.0.0.1:0");
+    let receiver = Receiver::listen(&at, config).await.unwrap();
+    let (silent, porch) = (identity(), identity());
+    for peer in [&silent, &porch] {
+        let right = Some(Right::Show);
+        known.remember(peer.fingerprint(), "peer", right).unwrap();
+    }
+    let node = Node::default()
+        .messages(b"sockkit-subscription/1", WITHIN)
+        .authenticate(silent, Trust::anyone());
+    let to = receiver.address().to_string().replace("udp://", "tcp://");
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(node.dial(&address(&to)).await.unwrap());
+    }
+
+    let config = SenderConfig::default().authenticate(porch, Trust::anyone());
+    let (camera, pictures) = latest::channel();
+    let sender = Sender::push(receiver.address(), config, pictures).unwrap();
+    let mut states = sender.connection_state().unwrap();
+    let told = async {
+        loop {
+            match states.next().await.unwrap() {
+                ConnectionState::Down { why } => return Some(why),
+                ConnectionState::Up { .. } => return None,
+                _ => {}
+            }
+        }
+    };
+    let told = timeout(WITHIN, told).await.expect("it is told");
+    let busy = End::Failed(io::ErrorKind::ResourceBusy);
+    assert!(told.is_none_or(|why| why == busy), "{told:?}");
+    shown(&camera, &receiver).await;
 }
 
 /// Two ends of a subscription.

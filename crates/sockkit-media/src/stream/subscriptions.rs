@@ -1,7 +1,7 @@
 //! Senders and receivers whose datagrams are sealed with keys that come over an
 //! authenticated connection: TCP, at the port of the same number.
 
-use std::{pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use sockkit_core::{tcp::End, udp::unspecified};
 use sockkit_link::{
@@ -9,7 +9,7 @@ use sockkit_link::{
     channel::{Channel, ChannelError, DatagramConfig, SubscribeError, SubscriptionStream},
     pairing::AuthenticatedPeer,
 };
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -276,17 +276,22 @@ impl ListenLoop {
         }
     }
 
-    /// Receives by one connection's keys, and refuses others meanwhile.
+    /// Receives by one connection's keys, and refuses others meanwhile: from the
+    /// beginning, so that a sender that does not hand them over keeps others waiting for
+    /// a second at most.
     async fn watch(&mut self, connection: Connection, task: &mut ReceiverTask) {
         let peer = connection.peer_addr();
         let standing = self.config.standing(&connection, false);
         let (datagrams, limits) = (self.datagrams(peer), ReceiverConfig::limits());
-        let subscribed = Channel::subscribe(connection.into(), datagrams, &limits).await;
-        let mut channel = match subscribed {
-            Ok(channel) => channel,
-            Err(error) => {
-                tracing::debug!(%peer, %error, "no subscription");
-                return;
+        let watching = async {
+            let subscribing = Channel::subscribe(connection.into(), datagrams, &limits);
+            match timeout(GRANT_WITHIN, subscribing).await {
+                Ok(Ok(mut channel)) => {
+                    let end = task.receive(&mut channel).await;
+                    tracing::info!(%peer, ?end, "subscription ended");
+                }
+                Ok(Err(error)) => tracing::debug!(%peer, %error, "no subscription"),
+                Err(_elapsed) => tracing::debug!(%peer, "the sender handed over no key"),
             }
         };
         let refusing = async {
@@ -295,7 +300,7 @@ impl ListenLoop {
             }
         };
         tokio::select! {
-            end = task.receive(&mut channel) => tracing::info!(%peer, ?end, "subscription ended"),
+            () = watching => {}
             () = standing.revoked() => tracing::info!(%peer, "the sender is no longer trusted"),
             () = refusing => {}
         }
@@ -328,7 +333,10 @@ pub(super) fn end_of_subscription(error: &SubscribeError) -> End {
     match error {
         SubscribeError::Ended(error) => End::from_io(error),
         SubscribeError::TimedOut(_) => End::TimedOut(sockkit_core::tcp::Timeout::Read),
-        SubscribeError::Busy => End::Refused,
+        SubscribeError::Busy => End::Failed(std::io::ErrorKind::ResourceBusy),
         _ => End::Failed(std::io::ErrorKind::InvalidData),
     }
 }
+
+/// How long a sender that has connected may take to hand over its key: one round trip.
+const GRANT_WITHIN: Duration = Duration::from_secs(1);
