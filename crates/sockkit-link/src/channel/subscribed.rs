@@ -378,7 +378,7 @@ impl Ended {
         // that ends says why before it is gone.
         let is_gone = self.0.has_changed().is_err();
         let end = *self.0.borrow();
-        end.or(is_gone.then_some(Err(io::ErrorKind::ConnectionAborted)))
+        end.or_else(|| is_gone.then_some(Err(io::ErrorKind::ConnectionAborted)))
     }
 
     /// Waits for it. Cancel safe.
@@ -500,9 +500,9 @@ impl Keeper {
                 biased;
                 order = self.orders.recv() => match order {
                     Some(message) => self.say(message).await?,
-                    None => return Ok(self.close().await),
+                    None => break,
                 },
-                () = self.closing.notified() => return Ok(self.close().await),
+                () = self.closing.notified() => break,
                 _ = beats.tick() => self.say(SubscriptionMessage::Alive.emit()).await?,
                 () = sleep_until(heard_by) => return Err(io::ErrorKind::TimedOut.into()),
                 frame = self.frames.reader.recv() => {
@@ -517,6 +517,8 @@ impl Keeper {
                 }
             }
         }
+        self.close().await;
+        Ok(())
     }
 
     fn handle(&self, frame: &[u8]) -> io::Result<()> {
