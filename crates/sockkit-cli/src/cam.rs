@@ -441,6 +441,9 @@ async fn publish(
 fn tell(to: &Address, state: ConnectionState) {
     match state {
         ConnectionState::Up { .. } => say!("connected {to}"),
+        state if state.is_busy() => {
+            note!("not connected to {to}: another camera is shown there; retrying");
+        }
         ConnectionState::Down { why } => note!("not connected to {to}: {why}; retrying"),
         _ => {}
     }

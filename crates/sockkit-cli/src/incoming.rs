@@ -93,7 +93,7 @@ pub(crate) async fn listen(
     let (identity, trust) = secure.parts();
     let config = ReceiverConfig::default().authenticate(identity, trust);
     let listening = Receiver::listen(at, config).await;
-    let receiver = listening.map_err(|error| cannot_receive(at, error))?;
+    let receiver = listening.map_err(|error| cannot_listen(at, error))?;
     let bound = receiver.address();
     say!("listening on {bound}");
     let code = secure.show(&bound.clone(), None);
@@ -128,6 +128,19 @@ async fn bind(at: &Address, wishes: Wishes) -> anyhow::Result<Receiver> {
         None => say_plain(at.scheme()),
     }
     Ok(receiver)
+}
+
+/// What happened, and what to type instead.
+fn cannot_listen(at: &Address, error: impl Into<anyhow::Error>) -> anyhow::Error {
+    let error = anyhow!("cannot listen at {at}: {:#}", error.into());
+    match is_own(at) {
+        true => error,
+        false => anyhow!(
+            "{error}; --listen takes an address of this machine, and udp://:{port} listens at all \
+             of them. To connect to a camera there: sockkit view {at}",
+            port = at.port()
+        ),
+    }
 }
 
 /// What happened, and what to type instead.
@@ -186,3 +199,20 @@ pub(crate) fn own_address() -> Option<Host> {
 }
 
 const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_elsewhere_is_told_to_connect_there() {
+        let at = "udp://192.0.2.7:5006".parse().unwrap();
+        let told = cannot_listen(&at, anyhow!("no such address")).to_string();
+        for hint in ["udp://:5006", "sockkit view udp://192.0.2.7:5006"] {
+            assert!(told.contains(hint), "{told}");
+        }
+        let at = "udp://127.0.0.1:5006".parse().unwrap();
+        let told = cannot_listen(&at, anyhow!("taken")).to_string();
+        assert!(told.ends_with("taken"), "{told}");
+    }
+}

@@ -138,7 +138,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let limit = Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
     let Watched { url, receiver, .. } = &opened[0];
     if let Some(path) = &args.snapshot {
-        return snapshot(url, receiver, path, limit).await;
+        return snapshot(url, receiver, path, limit, &mut code).await;
     }
     let viewer = args.web.serve(opened.iter().map(Watched::stream)).await?;
     let mut recording = match &args.record {
@@ -315,8 +315,7 @@ async fn listen(at: &Address, wishes: &Wishes) -> anyhow::Result<Watched> {
         (incoming::open(at, wishes.of(None)).await?, None)
     } else {
         let secure = wishes.secure.listen(PUSHED).await?;
-        let secure = secure.context("--plain needs no listener")?;
-        incoming::listen(at, wishes.of(Some(secure))).await?
+        incoming::listen(at, wishes.of(secure)).await?
     };
     Ok(Watched {
         name: "view".to_owned(),
@@ -500,14 +499,28 @@ async fn closed(window: &mut Option<Window>) -> anyhow::Result<()> {
     }
 }
 
+/// Prints the events of a code: pairings, and the next code. Returns only if one cannot be drawn.
+async fn tell_events(code: &mut Option<Shown>) -> anyhow::Result<()> {
+    loop {
+        let event = secure::next(code).await?;
+        if let Some(code) = code {
+            code.tell(&event);
+        }
+    }
+}
+
 async fn snapshot(
     url: &Address,
     receiver: &Receiver,
     path: &Path,
     limit: Duration,
+    code: &mut Option<Shown>,
 ) -> anyhow::Result<()> {
     let mut pictures = receiver.pictures();
     let first = tokio::select! {
+        // Pairing comes before the picture.
+        biased;
+        ended = tell_events(code) => return ended,
         first = timeout(limit, pictures.next()) => first.ok().flatten(),
         pressed = interrupt::pressed() => {
             pressed?;

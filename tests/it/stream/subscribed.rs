@@ -1,16 +1,22 @@
 //! Datagrams whose keys come over an authenticated connection.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::{
+    io,
+    net::{Ipv4Addr, UdpSocket},
+    slice::from_ref,
+};
 
 use sockkit::{
     link::{
         Node,
-        channel::{Channel, DatagramConfig, Limits, RecvError},
+        channel::{Channel, ChannelError, DatagramConfig, Limits, RecvError},
         identity::{Identity, StateFolder},
+        sealing::Key,
         trust::{PeerStore, Right, Trust},
     },
     shard::{MessageKind, Parity},
     stream::ConnectionState,
+    tcp::End,
 };
 use tempfile::{TempDir, tempdir};
 
@@ -41,10 +47,16 @@ fn subscribed(to: &Sender, identity: Identity) -> Receiver {
     Receiver::subscribe(to.address(), &config).unwrap()
 }
 
-async fn is_down(mut states: Subscriber<ConnectionState>) {
-    let down =
-        async { while !matches!(states.next().await.unwrap(), ConnectionState::Down { .. }) {} };
-    timeout(WITHIN, down).await.expect("it ends");
+/// Waits until a connection has ended, and returns why.
+async fn is_down(mut states: Subscriber<ConnectionState>) -> End {
+    let down = async {
+        loop {
+            if let ConnectionState::Down { why } = states.next().await.unwrap() {
+                return why;
+            }
+        }
+    };
+    timeout(WITHIN, down).await.expect("it ends")
 }
 
 /// Publishes until the viewer shows one more.
@@ -113,7 +125,7 @@ async fn a_viewer_that_is_forgotten_or_may_not_watch_any_more_sees_nothing_new()
         }
         tokio::select! {
             () = publish_forever(&camera, raw) => unreachable!(),
-            () = is_down(gone.connection_state().unwrap()) => {}
+            _ = is_down(gone.connection_state().unwrap()) => {}
         }
         let before = gone.stats().snapshot().received;
         for _ in 0..5 {
@@ -150,16 +162,8 @@ async fn a_camera_pushes_to_a_viewer_that_lets_it() {
         .remember(second.fingerprint(), "second", right)
         .unwrap();
     let (_other, refused) = push(second);
-    let mut states = refused.connection_state().unwrap();
-    let is_refused = async {
-        loop {
-            if let ConnectionState::Down { why } = states.next().await.unwrap() {
-                return why;
-            }
-        }
-    };
-    let why = timeout(WITHIN, is_refused).await.expect("it is told");
-    assert_eq!(why, sockkit::tcp::End::Refused);
+    let why = is_down(refused.connection_state().unwrap()).await;
+    assert_eq!(why, End::Failed(io::ErrorKind::ResourceBusy));
     refused.shutdown().await;
 
     // One that is started again is the same.
@@ -170,6 +174,59 @@ async fn a_camera_pushes_to_a_viewer_that_lets_it() {
     known.forget(key).unwrap();
     let states = sender.connection_state().unwrap();
     is_down(states).await;
+    sender.shutdown().await;
+
+    let third = identity();
+    let right = Some(Right::Show);
+    known.remember(third.fingerprint(), "third", right).unwrap();
+    let (_camera, sender) = push(third);
+    let mut states = sender.connection_state().unwrap();
+    let up = async { while !matches!(states.next().await.unwrap(), ConnectionState::Up { .. }) {} };
+    timeout(WITHIN, up).await.expect("it connects");
+    receiver.shutdown().await;
+    let why = is_down(states).await;
+    assert_eq!(why, End::Finished, "the viewer has left");
+}
+
+/// Peers that may show, and hand over no key, hold the place for a moment only.
+#[tokio::test]
+async fn a_silent_sender_does_not_keep_a_camera_away() {
+    let (_home, known) = store();
+    let trust = Trust::none().known(known.clone(), Right::Show);
+    let config = ReceiverConfig::default().authenticate(identity(), trust);
+    let at = address("udp://127.0.0.1:0");
+    let receiver = Receiver::listen(&at, config).await.unwrap();
+    let (silent, porch) = (identity(), identity());
+    for peer in [&silent, &porch] {
+        let right = Some(Right::Show);
+        known.remember(peer.fingerprint(), "peer", right).unwrap();
+    }
+    let node = Node::default()
+        .messages(b"sockkit-subscription/1", WITHIN)
+        .authenticate(silent, Trust::anyone());
+    let to = receiver.address().to_string().replace("udp://", "tcp://");
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(node.dial(&address(&to)).await.unwrap());
+    }
+
+    let config = SenderConfig::default().authenticate(porch, Trust::anyone());
+    let (camera, pictures) = latest::channel();
+    let sender = Sender::push(receiver.address(), config, pictures).unwrap();
+    let mut states = sender.connection_state().unwrap();
+    let told = async {
+        loop {
+            match states.next().await.unwrap() {
+                ConnectionState::Down { why } => return Some(why),
+                ConnectionState::Up { .. } => return None,
+                _ => {}
+            }
+        }
+    };
+    let told = timeout(WITHIN, told).await.expect("it is told");
+    let busy = End::Failed(io::ErrorKind::ResourceBusy);
+    assert!(told.is_none_or(|why| why == busy), "{told:?}");
+    shown(&camera, &receiver).await;
 }
 
 /// Two ends of a subscription.
@@ -227,24 +284,54 @@ async fn each_end_of_a_subscription_ends_with_the_other() {
     assert!(end.end().is_some(), "{end:?}");
     let after = here.send(KIND, &["more".into()], Parity::NONE).await;
     assert!(after.unwrap_err().is_final());
+}
 
+#[tokio::test]
+async fn what_was_sent_before_an_orderly_end_arrives() {
     let (here, mut there) = channels().await;
-    send(&here, "sent, and not yet taken").await;
-    drop(here);
-    // It may come before the end, and nothing after that.
-    let ended = async {
-        loop {
-            if let Err(error) = there.recv().await {
-                break error;
-            }
-        }
-    };
-    let end = timeout(WITHIN, ended).await.unwrap();
-    assert!(
-        matches!(end, RecvError::Finished | RecvError::Failed(_)),
-        "{end:?}"
-    );
-    assert!(there.recv().await.unwrap_err().end().is_some());
+    for _ in 0..3 {
+        send(&here, "sent, and not yet received").await;
+    }
+    timeout(WITHIN, here.close()).await.unwrap().unwrap();
+    for _ in 0..3 {
+        let message = timeout(WITHIN, there.recv()).await.unwrap().unwrap();
+        assert_eq!(message.bytes, "sent, and not yet received");
+    }
+    for _ in 0..2 {
+        let end = timeout(WITHIN, there.recv()).await.unwrap().unwrap_err();
+        assert!(matches!(end, RecvError::Finished), "{end:?}");
+    }
+    let after = here.send(KIND, &["more".into()], Parity::NONE).await;
+    assert!(after.unwrap_err().is_final());
+}
+
+/// It would have no effect: each viewer gets a key of its own.
+#[tokio::test]
+async fn a_key_besides_those_of_a_subscription_is_refused() {
+    let at = address("udp://127.0.0.1:0");
+    let party = || (identity(), Trust::anyone());
+    let key = || Key::new(&[7; 32]);
+    let sends = |(identity, trust)| SenderConfig::default().authenticate(identity, trust);
+    let receives = |(identity, trust)| ReceiverConfig::default().authenticate(identity, trust);
+    let (_camera, pictures) = latest::channel();
+    let sealed = DatagramConfig::default().sealed(key());
+    let errors = [
+        Sender::listen(
+            from_ref(&at),
+            sends(party()).sealed(key()),
+            pictures.clone(),
+        )
+        .await
+        .unwrap_err(),
+        Sender::push(&at, sends(party()).datagrams(sealed), pictures).unwrap_err(),
+        Receiver::subscribe(&at, &receives(party()).sealed(key())).unwrap_err(),
+        Receiver::listen(&at, receives(party()).sealed(key()))
+            .await
+            .unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, ChannelError::KeyUnused { .. }), "{error:?}");
+    }
 }
 
 /// Another viewer, with a key of its own, and a stranger.

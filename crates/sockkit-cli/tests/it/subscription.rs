@@ -96,6 +96,11 @@ fn a_camera_is_typed_what_the_viewer_shows_and_pushes_again_by_its_key() {
     );
     let line = line_of(&view);
     assert_eq!(line[..2], ["cam", "--to"]);
+    let number = line[4].split('-').next().unwrap();
+    let mistyped = [&line[..4], &[format!("{number}-acid-acid")]].concat();
+    let refused = at(&porch, &with(&mistyped, &pattern)).end();
+    assert!(!refused.status.success(), "{refused:?}");
+    view.wait_for_error("tried a wrong code");
     let cam = at(&porch, &with(&line, &pattern));
     let end = view.end();
     assert!(end.status.success(), "{end:?}");

@@ -413,6 +413,14 @@ impl DatagramSender {
         self
     }
 
+    /// Ends the subscription, if there is one. Cancel safe.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) async fn close(&self) {
+        if let Some(subscription) = &self.subscription {
+            subscription.close().await;
+        }
+    }
+
     /// Sends to one address at once, without waiting for a message in progress.
     pub(super) async fn reply(
         &self,

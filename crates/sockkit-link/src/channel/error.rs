@@ -54,6 +54,12 @@ pub enum ChannelError {
         /// The address.
         address: Address,
     },
+    /// A key was given, but the connection hands over those of its datagrams.
+    #[error("the connection to {address} hands over the keys: leave out the one that was given")]
+    KeyUnused {
+        /// The address.
+        address: Address,
+    },
     /// The address cannot be resolved.
     #[error(transparent)]
     Resolve(#[from] ResolveError),

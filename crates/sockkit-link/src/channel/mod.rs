@@ -505,8 +505,8 @@ impl ChannelSender {
         }
     }
 
-    /// Closes the sending side, after the peer has taken what was sent. Waits
-    /// for as long as that takes: add a timeout.
+    /// Closes the sending side, after the peer has taken what was sent, or ends a
+    /// subscription. Waits for as long as that takes: add a timeout.
     ///
     /// # Errors
     /// [`SendError::Ended`] if the connection has ended already.
@@ -515,7 +515,14 @@ impl ChannelSender {
     /// Cancel safe: it can be called again.
     pub async fn close(&self) -> Result<(), SendError> {
         match &self.0 {
-            Sending::Udp(_) | Sending::Multicast(_) => Ok(()),
+            #[cfg(all(feature = "sealing", feature = "pairing"))]
+            Sending::Udp(sender) => {
+                sender.close().await;
+                Ok(())
+            }
+            #[cfg(not(all(feature = "sealing", feature = "pairing")))]
+            Sending::Udp(_) => Ok(()),
+            Sending::Multicast(_) => Ok(()),
             Sending::Framed(sender, _) => Ok(sender.close().await?),
             #[cfg(feature = "quic")]
             Sending::Quic(sender) => sender.close().await,

@@ -4,6 +4,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,15 +16,16 @@ use sockkit_codec::{
 use sockkit_core::server::Stream;
 use tokio::{
     io::{ReadHalf, WriteHalf, split},
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 
 use super::{
-    Channel, ChannelError, DatagramConfig, Limits, Receiving, RecvError, Sending,
+    Channel, ChannelError, DatagramConfig, Limits, Receiving, RecvError, Sending, TokenBucket,
     datagrams::{Keys, random_stream},
     framed::Duplex,
     inbound::Inbound,
+    now,
     outbound::Outbound,
 };
 use crate::{
@@ -327,9 +329,11 @@ impl Frames {
         let (orders, from_channel) = mpsc::channel(MAX_WAITING);
         let (to_channel, epochs) = mpsc::channel(MAX_WAITING);
         let (ending, ended) = watch::channel(None);
+        let (closing, ended) = (Arc::new(Notify::new()), Ended(ended));
         let keeper = Keeper {
             frames: self,
             orders: from_channel,
+            closing: Arc::clone(&closing),
             epochs: source.is_some().then_some(to_channel),
         };
         tokio::spawn(async move {
@@ -338,11 +342,13 @@ impl Frames {
         });
         let subscription = Subscription {
             orders: orders.clone(),
+            closing,
             ended: ended.clone(),
         };
         let told = Told {
             epochs,
             ended,
+            late_until: None,
             next: None,
             source,
             _alive: orders,
@@ -362,21 +368,47 @@ struct Source {
 /// Why a subscription has ended; `Ok` if the peer closed it.
 type SubscriptionEnd = Result<(), io::ErrorKind>;
 
+/// The end, once there is one.
+#[derive(Clone, Debug)]
+struct Ended(watch::Receiver<Option<SubscriptionEnd>>);
+
+impl Ended {
+    fn end(&self) -> Option<SubscriptionEnd> {
+        // A task that was stopped, or has panicked, says nothing. It is asked first: one
+        // that ends says why before it is gone.
+        let is_gone = self.0.has_changed().is_err();
+        let end = *self.0.borrow();
+        end.or_else(|| is_gone.then_some(Err(io::ErrorKind::ConnectionAborted)))
+    }
+
+    /// Waits for it. Cancel safe.
+    async fn wait(&mut self) {
+        let _ = self.0.wait_for(Option::is_some).await;
+    }
+}
+
 /// What the sending half holds.
 #[derive(Debug)]
 pub(super) struct Subscription {
     orders: mpsc::Sender<Bytes>,
-    ended: watch::Receiver<Option<SubscriptionEnd>>,
+    closing: Arc<Notify>,
+    ended: Ended,
 }
 
 impl Subscription {
     /// # Errors
     /// If it has ended.
     pub(super) fn check(&self) -> io::Result<()> {
-        match *self.ended.borrow() {
+        match self.ended.end() {
             None => Ok(()),
-            Some(end) => Err(end.err().unwrap_or(io::ErrorKind::NotConnected).into()),
+            Some(end) => Err(end.err().unwrap_or(io::ErrorKind::UnexpectedEof).into()),
         }
+    }
+
+    /// Ends it, and waits until its connection is closed. Cancel safe.
+    pub(super) async fn close(&self) {
+        self.closing.notify_one();
+        self.ended.clone().wait().await;
     }
 
     /// Hands a secret to the receiver.
@@ -391,7 +423,9 @@ impl Subscription {
 #[derive(Debug)]
 pub(super) struct Told {
     epochs: mpsc::Receiver<NextEpoch>,
-    ended: watch::Receiver<Option<SubscriptionEnd>>,
+    ended: Ended,
+    /// When what was sent before an orderly end has had time to arrive.
+    late_until: Option<Instant>,
     /// Received, and not yet taken.
     next: Option<NextEpoch>,
     source: Option<Source>,
@@ -409,8 +443,11 @@ impl Told {
     /// # Cancel safety
     /// Cancel safe.
     pub(super) async fn changed(&mut self) {
+        if let Some(until) = self.late_until {
+            return sleep_until(until).await;
+        }
         tokio::select! {
-            _ = self.ended.wait_for(Option::is_some) => {}
+            () = self.ended.wait() => {}
             Some(next) = self.epochs.recv() => self.next = Some(next),
         }
     }
@@ -418,10 +455,16 @@ impl Told {
     /// Gives the keys of later epochs to the opener.
     ///
     /// # Errors
-    /// [`RecvError`] once the subscription has ended.
+    /// [`RecvError`] once the subscription has ended: when the sender has left, after
+    /// its last datagrams.
     pub(super) fn take(&mut self, inbound: &mut Inbound) -> Result<(), RecvError> {
-        match *self.ended.borrow() {
-            Some(Ok(())) => return Err(RecvError::Finished),
+        match self.ended.end() {
+            Some(Ok(())) => {
+                let now = Instant::now();
+                if now >= *self.late_until.get_or_insert(now + LATE_FOR) {
+                    return Err(RecvError::Finished);
+                }
+            }
             Some(Err(kind)) => return Err(RecvError::Failed(kind.into())),
             None => {}
         }
@@ -439,6 +482,7 @@ impl Told {
 struct Keeper {
     frames: Frames,
     orders: mpsc::Receiver<Bytes>,
+    closing: Arc<Notify>,
     /// Of a receiver; a sender is told of no epoch.
     epochs: Option<mpsc::Sender<NextEpoch>>,
 }
@@ -448,24 +492,33 @@ impl Keeper {
         let mut beats = interval(ALIVE_EVERY);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard_by = Instant::now() + SILENT_FOR;
+        let mut allowance = TokenBucket::new(MESSAGE_COST * MESSAGE_BURST, now());
         loop {
             tokio::select! {
+                // The peer's messages come last: however many it sends, the channel's end
+                // and the beats have their turn.
                 biased;
+                order = self.orders.recv() => match order {
+                    Some(message) => self.say(message).await?,
+                    None => break,
+                },
+                () = self.closing.notified() => break,
+                _ = beats.tick() => self.say(SubscriptionMessage::Alive.emit()).await?,
+                () = sleep_until(heard_by) => return Err(io::ErrorKind::TimedOut.into()),
                 frame = self.frames.reader.recv() => {
                     let Some(frame) = frame.map_err(broken)? else {
                         return Ok(());
                     };
+                    if !allowance.try_spend(now(), MESSAGE_COST) {
+                        return Err(io::ErrorKind::InvalidData.into());
+                    }
                     heard_by = Instant::now() + SILENT_FOR;
                     self.handle(&frame)?;
                 }
-                order = self.orders.recv() => match order {
-                    Some(message) => self.say(message).await?,
-                    None => return self.close().await,
-                },
-                _ = beats.tick() => self.say(SubscriptionMessage::Alive.emit()).await?,
-                () = sleep_until(heard_by) => return Err(io::ErrorKind::TimedOut.into()),
             }
         }
+        self.close().await;
+        Ok(())
     }
 
     fn handle(&self, frame: &[u8]) -> io::Result<()> {
@@ -478,8 +531,8 @@ impl Keeper {
             (Some(SubscriptionMessage::Request(_) | SubscriptionMessage::Grant(_)), _)
             | (Some(SubscriptionMessage::Epoch(_)), None) => Err(io::ErrorKind::InvalidData.into()),
             (Some(SubscriptionMessage::Busy), _) => Err(io::ErrorKind::ConnectionAborted.into()),
-            // Of a later version, perhaps.
-            (Some(SubscriptionMessage::Alive) | None, _) => Ok(()),
+            (Some(SubscriptionMessage::Alive | SubscriptionMessage::Unknown), _) => Ok(()),
+            (None, _) => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 
@@ -488,9 +541,16 @@ impl Keeper {
         saying.await?.map_err(unsent)
     }
 
-    /// Both halves of the channel are gone.
-    async fn close(mut self) -> io::Result<()> {
-        timeout(CLOSE_WITHIN, self.frames.writer.shutdown()).await?
+    /// The channel is closed, or both its halves are gone.
+    async fn close(mut self) {
+        let Frames { reader, writer } = &mut self.frames;
+        let closing = async {
+            if writer.shutdown().await.is_ok() {
+                // Closing with an unread message would reset the connection.
+                while let Ok(Some(_)) = reader.recv().await {}
+            }
+        };
+        let _ = timeout(CLOSE_WITHIN, closing).await;
     }
 }
 
@@ -512,10 +572,95 @@ const START_WITHIN: Duration = Duration::from_secs(5);
 
 const ALIVE_EVERY: Duration = Duration::from_millis(500);
 
+/// Ten messages a second, where a peer sends two.
+const MESSAGE_COST: Duration = Duration::from_millis(100);
+
+/// What waits when this program was stopped for a while is no flood.
+const MESSAGE_BURST: u32 = 64;
+
 /// A peer that says nothing for so long is gone.
 const SILENT_FOR: Duration = Duration::from_secs(3);
 
 const CLOSE_WITHIN: Duration = Duration::from_millis(500);
 
+/// Datagrams may come after the end of the connection, though sent before.
+const LATE_FOR: Duration = Duration::from_millis(50);
+
 /// Keys of epochs that wait to be sent or used; there is one in hours.
 const MAX_WAITING: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    /// One end of a subscription, and what its peer's has in its place.
+    fn kept() -> (Subscription, Told, DuplexStream) {
+        let (here, there) = duplex(1 << 10);
+        let stream = SubscriptionStream {
+            stream: Box::new(here),
+            peer: (Ipv4Addr::LOCALHOST, 1).into(),
+            local: None,
+            identities: None,
+        };
+        let (subscription, told) = Frames::new(stream).keep(None);
+        (subscription, told, there)
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_floods_is_given_up() {
+        let (subscription, mut told, there) = kept();
+        let (mut reader, mut writer) = split(there);
+        let flooding = async {
+            // Messages of a later version.
+            while writer.write_all(&[0, 0, 0, 2, 9, 0]).await.is_ok() {}
+        };
+        let mut beats = Vec::new();
+        let reading = reader.read_to_end(&mut beats);
+        let ended = async {
+            let _ = tokio::join!(flooding, reading, told.changed());
+        };
+        timeout(Duration::from_secs(60), ended).await.unwrap();
+        let end = subscription.check().unwrap_err();
+        assert_eq!(end.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[tokio::test]
+    async fn unknown_messages_are_ignored_and_malformed_ones_end_it() {
+        let (subscription, mut told, mut there) = kept();
+        let unknown = [0, 0, 0, 3, 9, 0, 1];
+        let alive_without_its_end = [0, 0, 0, 1, 4];
+        for bytes in [&unknown[..], &alive_without_its_end] {
+            subscription.check().unwrap();
+            there.write_all(bytes).await.unwrap();
+        }
+        let ended = timeout(Duration::from_secs(60), told.changed());
+        ended.await.expect("it ends");
+        let end = subscription.check().unwrap_err();
+        assert_eq!(end.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[tokio::test]
+    async fn one_that_is_closed_ends_at_once() {
+        let (subscription, _told, mut there) = kept();
+        let read = async move { there.read_to_end(&mut Vec::new()).await };
+        let closing = async { tokio::join!(subscription.close(), read) };
+        let ((), read) = timeout(Duration::from_secs(60), closing).await.unwrap();
+        read.expect("an orderly end");
+        let end = subscription.check().unwrap_err();
+        assert_eq!(end.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    /// Its end is not known to be orderly.
+    #[test]
+    fn one_whose_task_is_gone_has_ended() {
+        let (ending, ended) = watch::channel(None);
+        let ended = Ended(ended);
+        assert_eq!(ended.end(), None);
+        drop(ending);
+        assert!(ended.end().is_some_and(|end| end.is_err()));
+    }
+}

@@ -14,6 +14,8 @@ pub struct AuthenticatedPeer {
     pub by: ProvedBy,
     /// Number of other known peers with the same name.
     pub namesakes: usize,
+    /// Whether its pairing added it to the known peers, whose list decides from then on.
+    pub(crate) is_stored: bool,
 }
 
 impl AuthenticatedPeer {
@@ -23,6 +25,7 @@ impl AuthenticatedPeer {
             name,
             by,
             namesakes: 0,
+            is_stored: false,
         }
     }
 }

@@ -17,6 +17,8 @@ pub(crate) enum SubscriptionMessage {
     Alive,
     /// The receiver that was dialled has another sender.
     Busy,
+    /// One of a later version, which is never sent.
+    Unknown,
 }
 
 /// A receiver asks for a stream.
@@ -79,6 +81,7 @@ impl SubscriptionMessage {
             }
             Self::Alive => bytes.put_slice(&[ALIVE, 0]),
             Self::Busy => bytes.put_slice(&[BUSY, 0]),
+            Self::Unknown => {}
         }
         bytes.freeze()
     }
@@ -109,7 +112,7 @@ impl SubscriptionMessage {
             })),
             ALIVE => Some(Self::Alive),
             BUSY => Some(Self::Busy),
-            _ => None,
+            _ => Some(Self::Unknown),
         }
     }
 }
@@ -210,8 +213,13 @@ mod tests {
             assert_eq!(SubscriptionMessage::parse(&longer), Some(message.clone()));
             assert_eq!(SubscriptionMessage::parse(&bytes), Some(message));
         }
-        for unknown in [&b"\0\x01"[..], b"\x01\x02", b"\x02\0", b"\x06\x01"] {
-            assert_eq!(SubscriptionMessage::parse(unknown), None, "{unknown:?}");
+        for other_version in [b"\x01\x02", b"\x02\0"] {
+            let parsed = SubscriptionMessage::parse(other_version);
+            assert_eq!(parsed, None, "{other_version:?}");
+        }
+        for unknown in [&b"\0\x01"[..], b"\xff\0later"] {
+            let parsed = SubscriptionMessage::parse(unknown);
+            assert_eq!(parsed, Some(SubscriptionMessage::Unknown), "{unknown:?}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod rights;
 mod store;
+mod watched;
 mod who;
 
 pub use self::{

@@ -6,6 +6,8 @@
 //! 90b1c27e…  none        user@laptop
 //! ```
 
+use std::collections::BTreeSet;
+
 use sockkit_codec::text::escape;
 
 use super::{Right, Rights};
@@ -289,13 +291,10 @@ fn read(bytes: &[u8]) -> Result<Vec<KnownPeer>, (usize, Damage)> {
     if lines.next().is_none_or(|(_, line)| line != HEADING) {
         return Err((1, Damage::OtherVersion));
     }
-    let mut peers: Vec<KnownPeer> = Vec::new();
+    let (mut peers, mut keys) = (Vec::new(), BTreeSet::new());
     for (number, line) in lines {
         let peer = read_line(line).ok_or((number, Damage::NoPeer))?;
-        if peers
-            .iter()
-            .any(|other| other.fingerprint == peer.fingerprint)
-        {
+        if !keys.insert(peer.fingerprint) {
             return Err((number, Damage::Twice));
         }
         if peers.len() == MAX_PEERS {

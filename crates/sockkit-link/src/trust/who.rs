@@ -1,13 +1,13 @@
 //! Which peers a node trusts.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::{Instant, sleep};
+
+use super::{
+    KnownPeer, PeerError, PeerStore, Right,
+    watched::{LOOK_EVERY, WatchedPeers},
 };
-
-use tokio::{task::spawn_blocking, time::sleep};
-
-use super::{PeerError, PeerStore, Right};
 use crate::{
     Fingerprint,
     identity::StateError,
@@ -43,7 +43,7 @@ use crate::{
 pub struct Trust {
     anyone: bool,
     pinned: Vec<Fingerprint>,
-    known: Option<(PeerStore, Right)>,
+    known: Option<(WatchedPeers, Right)>,
     forgets: bool,
     /// The only key to dial.
     only: Option<Fingerprint>,
@@ -87,7 +87,7 @@ impl Trust {
     /// have this right. A peer paired by a code is added to them, with the
     /// right if this side showed the code.
     pub fn known(mut self, store: PeerStore, right: Right) -> Self {
-        self.known = Some((store, right));
+        self.known = Some((WatchedPeers::new(store), right));
         self
     }
 
@@ -133,11 +133,14 @@ impl Trust {
         &self,
         key: Fingerprint,
     ) -> Result<Option<AuthenticatedPeer>, StateError> {
+        Ok(self.dialled(key, self.look_up(key)?.as_ref()))
+    }
+
+    fn dialled(&self, key: Fingerprint, known: Option<&KnownPeer>) -> Option<AuthenticatedPeer> {
         if self.only.is_some_and(|only| only != key) {
-            return Ok(None);
+            return None;
         }
-        self.find(key, |_peer| true)
-            .map(|found| found.and_then(Result::ok))
+        self.find(key, known, |_peer| true)?.ok()
     }
 
     /// Whether a dialler is accepted by its key.
@@ -145,36 +148,50 @@ impl Trust {
         &self,
         key: Fingerprint,
     ) -> Result<Result<AuthenticatedPeer, Refusal>, StateError> {
+        Ok(self.accepted(key, self.look_up(key)?.as_ref()))
+    }
+
+    fn accepted(
+        &self,
+        key: Fingerprint,
+        known: Option<&KnownPeer>,
+    ) -> Result<AuthenticatedPeer, Refusal> {
         let right = self.known.as_ref().map(|(_, right)| *right);
-        let may = |peer: &super::KnownPeer| right.is_some_and(|right| peer.rights.has(right));
-        let found = self.find(key, may)?;
-        Ok(found.unwrap_or(Err(Refusal::Unknown)))
+        let may = |peer: &KnownPeer| right.is_some_and(|right| peer.rights.has(right));
+        self.find(key, known, may).unwrap_or(Err(Refusal::Unknown))
+    }
+
+    fn look_up(&self, key: Fingerprint) -> Result<Option<KnownPeer>, StateError> {
+        match &self.known {
+            Some((peers, _)) => peers.store().get(key),
+            None => Ok(None),
+        }
     }
 
     /// Waits until a peer that this side has accepted, or dialled if `is_dialled`, is no longer
     /// trusted: its user has removed it from the known peers, or its right. The list is
-    /// read every quarter of a second; if it cannot be read, no peer is trusted.
+    /// read every quarter of a second, for all peers together; if it cannot be read, no
+    /// peer is trusted.
     ///
     /// # Cancel safety
     /// Cancel safe: it only waits.
     pub async fn revoked(&self, peer: &AuthenticatedPeer, is_dialled: bool) {
-        let key = peer.fingerprint;
-        let trusted = || {
-            let trust = self.clone();
-            async move {
-                let asked = spawn_blocking(move || match is_dialled {
-                    true => trust.to_dial(key).map(|peer| peer.is_some()),
-                    false => trust.to_accept(key).map(|peer| peer.is_ok()),
-                });
-                asked.await.is_ok_and(|asked| asked.unwrap_or(false))
-            }
-        };
-        // One that was accepted by a code may have found no room in the list.
-        let has_code = peer.by == ProvedBy::Code;
-        if self.known.is_none() || has_code && !trusted().await {
+        // One that a code admitted, and for which the list had no room: it was never in it.
+        let is_unlisted = peer.by == ProvedBy::Code && !peer.is_stored;
+        let listed = self.known.as_ref().filter(|_| !is_unlisted);
+        let Some((listed, _)) = listed else {
             return std::future::pending().await;
-        }
-        while trusted().await {
+        };
+        let (key, begun) = (peer.fingerprint, Instant::now());
+        while let Some(peers) = listed.recent(begun).await {
+            let known = peers.get(&key);
+            let is_trusted = match is_dialled {
+                true => self.dialled(key, known).is_some(),
+                false => self.accepted(key, known).is_ok(),
+            };
+            if !is_trusted {
+                return;
+            }
             sleep(LOOK_EVERY).await;
         }
     }
@@ -182,39 +199,35 @@ impl Trust {
     fn find(
         &self,
         key: Fingerprint,
-        may: impl Fn(&super::KnownPeer) -> bool,
-    ) -> Result<Option<Result<AuthenticatedPeer, Refusal>>, StateError> {
+        known: Option<&KnownPeer>,
+        may: impl Fn(&KnownPeer) -> bool,
+    ) -> Option<Result<AuthenticatedPeer, Refusal>> {
         let paired = self.paired().iter().find(|peer| peer.key == key).cloned();
         let paired = paired.filter(|peer| !peer.is_stored);
-        let known = match &self.known {
-            Some((store, _)) => store.get(key)?,
-            None => None,
-        };
-        let name = known.as_ref().map(|peer| peer.name.clone());
+        let name = known.map(|peer| peer.name.clone());
         let peer = |by, name| Some(Ok(AuthenticatedPeer::new(key, name, by)));
         if let Some(paired) = paired {
-            return Ok(peer(ProvedBy::Code, name.or(Some(paired.name))));
+            return peer(ProvedBy::Code, name.or(Some(paired.name)));
         }
         if self.pinned.contains(&key) {
-            return Ok(peer(ProvedBy::Pinned, name));
+            return peer(ProvedBy::Pinned, name);
         }
-        if let Some(known) = &known {
-            return Ok(match may(known) || self.anyone {
+        if let Some(known) = known {
+            return match may(known) || self.anyone {
                 true => peer(ProvedBy::Known, name),
                 false => Some(Err(Refusal::NotAllowed)),
-            });
+            };
         }
-        Ok(if self.anyone {
-            peer(ProvedBy::Anyone, None)
-        } else {
-            None
-        })
+        match self.anyone {
+            true => peer(ProvedBy::Anyone, None),
+            false => None,
+        }
     }
 
     /// Checks that a peer can be remembered, before it is told that it was.
     pub(crate) fn check_room(&self, key: Fingerprint) -> Result<(), PeerError> {
         match &self.known {
-            Some((store, _)) if !self.forgets => store.check_room(key),
+            Some((peers, _)) if !self.forgets => peers.store().check_room(key),
             _ => Ok(()),
         }
     }
@@ -228,12 +241,12 @@ impl Trust {
         grants: bool,
     ) -> Result<AuthenticatedPeer, PeerError> {
         let mut peer = AuthenticatedPeer::new(key, Some(cleaned(name, key)), ProvedBy::Code);
-        let mut is_stored = false;
-        if let Some((store, right)) = &self.known {
-            is_stored = !self.forgets && self.may_store(store, key, grants)?;
-            if is_stored {
+        if let Some((peers, right)) = &self.known {
+            let store = peers.store();
+            if !self.forgets && self.may_store(store, key, grants)? {
                 let namesakes = store.remember(key, name, grants.then_some(*right))?;
                 peer.namesakes = namesakes.len();
+                peer.is_stored = true;
             }
             peer.name = store.get(key)?.map(|known| known.name).or(peer.name);
         }
@@ -242,7 +255,7 @@ impl Trust {
             all.push(Paired {
                 key,
                 name: peer.name.clone().unwrap_or_default(),
-                is_stored,
+                is_stored: peer.is_stored,
             });
         }
         drop(all);
@@ -268,15 +281,12 @@ impl Trust {
     }
 }
 
-/// A removed peer gets nothing more within a second.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-
 /// Later peers are accepted once per code.
 const MAX_PAIRED: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
+    use std::{pin::pin, time::Duration};
 
     use tempfile::{TempDir, tempdir};
     use tokio::time::timeout;
@@ -401,14 +411,37 @@ mod tests {
             }
             timeout(Duration::from_secs(60), revoked).await.unwrap();
         }
-        // One that the code admitted, and that no list has.
+    }
+
+    #[tokio::test]
+    async fn the_list_decides_about_a_peer_that_its_pairing_added() {
         let (_home, store) = store();
-        let trust = Trust::none().known(store, Right::Watch);
+        let trust = Trust::none().known(store.clone(), Right::Watch);
+        let peer = trust.pair(key(1), "desk", true).unwrap();
+        // Before the list was first looked at.
+        store.forget(key(1)).unwrap();
+        let revoked = timeout(Duration::from_secs(60), trust.revoked(&peer, false));
+        revoked.await.expect("it is in no list any more");
+        // For which the list had no room.
         let peer = AuthenticatedPeer::new(key(2), None, ProvedBy::Code);
         let revoked = timeout(2 * LOOK_EVERY, trust.revoked(&peer, false)).await;
-        assert!(revoked.is_err(), "its connection is its own");
+        assert!(revoked.is_err(), "it was never in the list");
         let peer = AuthenticatedPeer::new(key(2), None, ProvedBy::Known);
         trust.revoked(&peer, false).await;
+    }
+
+    /// What was read for one is not held against another that was added after it.
+    #[tokio::test]
+    async fn a_peer_that_has_just_been_added_is_not_revoked() {
+        let (_home, store) = store();
+        let trust = Trust::none().known(store, Right::Watch);
+        let first = trust.pair(key(1), "desk", true).unwrap();
+        let mut watched = pin!(trust.revoked(&first, false));
+        let early = timeout(2 * LOOK_EVERY, &mut watched).await;
+        assert!(early.is_err(), "it is trusted");
+        let second = trust.pair(key(2), "den", true).unwrap();
+        let revoked = timeout(2 * LOOK_EVERY, trust.revoked(&second, false)).await;
+        assert!(revoked.is_err(), "it is trusted, too");
     }
 
     #[test]

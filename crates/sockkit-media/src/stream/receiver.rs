@@ -30,6 +30,7 @@ use super::{
     intake::Intake,
     message::CONTROL,
     sender::By,
+    session::end_of,
     stats::Unopened,
 };
 use crate::{
@@ -43,8 +44,9 @@ use crate::{
 /// [`Stats::sender`](super::Stats::sender) names. After half a second of
 /// silence it selects the next sender on the same host, such as a restarted
 /// one. A sender on another host is selected after five seconds of silence, or
-/// after as long as the old one was shown, if that is less. Senders are not
-/// authenticated: see [`DatagramConfig::only_from`](sockkit_link::channel::DatagramConfig::only_from).
+/// after as long as the old one was shown, if that is less. Such senders are not
+/// authenticated, unlike those of [`subscribe`](Self::subscribe) and
+/// [`listen`](Self::listen): see [`DatagramConfig::only_from`](sockkit_link::channel::DatagramConfig::only_from).
 ///
 /// A connection that ends, stalls, or delivers invalid messages is
 /// re-established: the first time after 20 to 40 ms, then with increasing
@@ -79,6 +81,13 @@ pub enum ConnectionState {
         /// The reason.
         why: End,
     },
+}
+
+impl ConnectionState {
+    /// Whether the receiver that was dialled is connected to another sender.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Down { why: BUSY })
+    }
 }
 
 impl Receiver {
@@ -488,13 +497,6 @@ async fn tell(
     told.inspect_err(|error| tracing::debug!(%to, %error, "cannot tell the sender"))
 }
 
-fn end_of(error: &SendError) -> End {
-    match error {
-        SendError::Ended(error) => End::from_io(error),
-        _ => End::Closed,
-    }
-}
-
 /// An unpredictable number from the operating system.
 pub(super) fn random() -> io::Result<u64> {
     Ok(getrandom::u64()?)
@@ -502,6 +504,9 @@ pub(super) fn random() -> io::Result<u64> {
 
 /// A peer that was removed from those that are trusted.
 pub(super) const NOT_TRUSTED: End = End::Failed(io::ErrorKind::PermissionDenied);
+
+/// A receiver that listens has one sender at a time.
+pub(super) const BUSY: End = End::Failed(io::ErrorKind::ResourceBusy);
 
 /// The end of a sender that uses another protocol.
 const NO_PICTURE: End = End::Failed(io::ErrorKind::InvalidData);

@@ -10,6 +10,8 @@ use sockkit_link::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+#[cfg(all(feature = "sealing", feature = "pairing"))]
+use super::subscriptions::datagrams_of;
 use super::{
     ConnectionState, Report, SenderConfig,
     config::in_time,
@@ -264,12 +266,12 @@ impl Sender {
     /// The latest reports of receivers, except those that have been silent for
     /// five seconds.
     ///
-    /// Reports are not authenticated: over datagrams any host can send one. Reports
+    /// Over datagrams without a key or a subscription any host can send a report. Reports
     /// of configured destinations are always kept, and those of up to 256 other
     /// receivers, of which a single host may have a quarter, or as many as it may
     /// have viewers.
     pub fn reports(&self) -> Vec<(SocketAddr, Report)> {
-        self.shared.figures().responder.reports(now())
+        self.shared.figures().reports.recent(now())
     }
 
     /// Waits until the publisher is gone and the last picture has been handed
@@ -349,10 +351,7 @@ impl By {
         match self {
             Self::Connection => acceptor.address(),
             #[cfg(all(feature = "sealing", feature = "pairing"))]
-            Self::Datagrams => {
-                let at = acceptor.address();
-                Address::new(Scheme::Udp, at.host().clone(), at.port())
-            }
+            Self::Datagrams => datagrams_of(&acceptor.address()),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use sockkit_codec::shard::{Missing, Parity};
+use sockkit_core::tcp::End;
 use sockkit_link::channel::{
     Channel, ChannelReceiver, ChannelSender, Pacer, RecvError, SendError, Sent,
 };
@@ -18,6 +19,7 @@ use super::{
     SenderStats,
     control::ControlMessage,
     ingest::{now, wall},
+    loss,
     message::{CONTROL, MAX_CONTROL_BYTES, NotSent, Outgoing, PICTURE, Received},
     reports::Reports,
     responder::ControlResponder,
@@ -39,7 +41,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Figures {
     pub(super) stats: SenderStats,
-    pub(super) responder: ControlResponder,
+    pub(super) reports: Reports,
 }
 
 impl Shared {
@@ -47,7 +49,7 @@ impl Shared {
         Self {
             figures: Mutex::new(Figures {
                 stats: SenderStats::default(),
-                responder: ControlResponder::new(now(), reports),
+                reports,
             }),
             log_limit: LogLimit::default(),
         }
@@ -56,11 +58,6 @@ impl Shared {
     pub(super) fn figures(&self) -> MutexGuard<'_, Figures> {
         // A panic cannot leave the counters inconsistent.
         self.figures.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn handle_control(&self, from: SocketAddr, control: ControlMessage) -> Option<ControlMessage> {
-        let responder = &mut self.figures().responder;
-        responder.handle_control(now(), wall(), from, control)
     }
 
     /// Sends shards once more to a receiver that lacks them.
@@ -153,8 +150,8 @@ pub(super) struct Session<'a> {
 pub(super) enum SessionEnd {
     /// There are no more pictures.
     Pictures,
-    /// The channel has ended.
-    Channel,
+    /// The channel has ended, for this reason.
+    Channel(End),
 }
 
 impl Session<'_> {
@@ -170,22 +167,26 @@ impl Session<'_> {
         let (asking, mut asked) = latest::channel();
         let mut listening = pin!(listen(shared, &mut receiver, &sender, &asking));
         let shown = tokio::select! {
-            heard = &mut listening => return heard.map(|()| SessionEnd::Channel),
-            () = answer(&sender, &mut asked) => return Ok(SessionEnd::Channel),
+            heard = &mut listening => return heard.map(SessionEnd::Channel),
+            error = answer(&sender, &mut asked) => return Ok(SessionEnd::Channel(end_of(&error))),
             shown = self.show(&sender, draining) => shown,
         };
-        // Closing with an unread report would reset the connection, and discard
-        // data that the viewer has not read yet.
-        if shown.is_ok() && sender.peer().is_some() {
-            let closed = timeout(CLOSE_WITHIN, sender.close()).await;
-            if let Ok(Ok(())) = closed {
-                let _ = timeout(CLOSE_WITHIN, listening).await;
-            }
+        if let Err(ended) = shown {
+            return Ok(SessionEnd::Channel(end_of(&ended)));
         }
-        Ok(match shown {
-            Ok(()) => SessionEnd::Pictures,
-            Err(_ended) => SessionEnd::Channel,
-        })
+        let closed = timeout(CLOSE_WITHIN, sender.close()).await;
+        if let (Ok(Ok(())), Some(_)) = (closed, sender.peer()) {
+            // Closing with an unread report would reset the connection, and discard
+            // data that the viewer has not read yet.
+            let _ = timeout(CLOSE_WITHIN, listening).await;
+        }
+        Ok(SessionEnd::Pictures)
+    }
+
+    /// What those receivers need that reported, or the only one.
+    fn parity_by_reports(&self) -> Parity {
+        let figures = self.shared.figures();
+        loss::parity(figures.reports.losses(now(), self.viewer))
     }
 
     /// Sends the newest picture whenever the previous one has left.
@@ -206,8 +207,7 @@ impl Session<'_> {
             let number = next.as_ref().ok().map(|next| next.number);
             let sent = match next {
                 Ok(next) => {
-                    let by_reports = || self.shared.figures().responder.parity(now(), self.viewer);
-                    let parity = self.parity.unwrap_or_else(by_reports);
+                    let parity = self.parity.unwrap_or_else(|| self.parity_by_reports());
                     let sent = sender.send(PICTURE, &next.parts, parity).await;
                     sent.map_err(NotSent::from)
                 }
@@ -226,42 +226,45 @@ impl Session<'_> {
 }
 
 /// Replies to a connected viewer's clock requests, between two pictures.
-/// Returns when the connection has ended.
-async fn answer(sender: &ChannelSender, asked: &mut Subscriber<PendingClockRequest>) {
+/// Returns why the connection has ended.
+async fn answer(sender: &ChannelSender, asked: &mut Subscriber<PendingClockRequest>) -> SendError {
     while let Some(asked) = asked.next().await {
         let reply = || asked.reply().emit();
-        if sender.reply(asked.from, CONTROL, reply).await.is_err() {
-            return;
+        if let Err(error) = sender.reply(asked.from, CONTROL, reply).await {
+            return error;
         }
     }
     // No more requests; pictures may continue.
     std::future::pending().await
 }
 
-/// Receives reports, clock requests and repair requests. Over datagrams it does
-/// not end. A request does not subscribe its sender: it gets one short reply,
-/// and shards of a picture only at a configured destination, which gets them
-/// anyway.
+/// Receives reports, clock requests and repair requests, and returns why the channel
+/// has ended; over datagrams without a subscription it does not end. A request does
+/// not subscribe its sender: it gets one short reply, and shards of a picture only at a
+/// configured destination, which gets them anyway.
 async fn listen(
     shared: &Shared,
     receiver: &mut ChannelReceiver,
     sender: &ChannelSender,
     asking: &Publisher<PendingClockRequest>,
-) -> Result<(), ProtocolViolation> {
+) -> Result<End, ProtocolViolation> {
     let is_connected = sender.peer().is_some();
     let mut pacer = Pacer::new(MAX_CONTROL_BYTES_PER_SECOND, now());
+    let mut responder = ControlResponder::new(now());
     loop {
         let message = match receiver.recv().await {
             Ok(message) => message,
             Err(error) if is_connected && error.is_peers_fault() => return Err(error.into()),
-            // The server records why a connection failed.
-            Err(error) if error.end().is_some() => return Ok(()),
-            Err(RecvError::Udp(error)) => {
-                tracing::debug!(%error, "cannot hear receivers");
-                sleep(LISTEN_AGAIN_AFTER).await;
+            Err(error) => {
+                if let Some(end) = error.end() {
+                    return Ok(end);
+                }
+                if let RecvError::Udp(error) = error {
+                    tracing::debug!(%error, "cannot hear receivers");
+                    sleep(LISTEN_AGAIN_AFTER).await;
+                }
                 continue;
             }
-            Err(_) => continue,
         };
         let (from, bytes) = (message.from, message.bytes.len());
         match Received::read(message) {
@@ -277,7 +280,11 @@ async fn listen(
                 shared.repair(sender, from, missing).await;
             }
             Ok(Received::Control(control)) => {
-                let reply = shared.handle_control(from, control);
+                let reply = {
+                    let mut figures = shared.figures();
+                    let reports = &mut figures.reports;
+                    responder.handle_control(now(), wall(), (from, control), reports)
+                };
                 reply_at_once(sender, from, reply).await;
             }
             Ok(Received::Picture(_)) if is_connected => return Err(ProtocolViolation::Picture),
@@ -291,6 +298,14 @@ async fn listen(
         {
             sleep_until(until.into()).await;
         }
+    }
+}
+
+/// Why a channel that can send no more has ended.
+pub(super) fn end_of(error: &SendError) -> End {
+    match error {
+        SendError::Ended(error) => End::from_io(error),
+        _ => End::Closed,
     }
 }
 

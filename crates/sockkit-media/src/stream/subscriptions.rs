@@ -1,7 +1,7 @@
 //! Senders and receivers whose datagrams are sealed with keys that come over an
 //! authenticated connection: TCP, at the port of the same number.
 
-use std::{pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use sockkit_core::{tcp::End, udp::unspecified};
 use sockkit_link::{
@@ -9,13 +9,16 @@ use sockkit_link::{
     channel::{Channel, ChannelError, DatagramConfig, SubscribeError, SubscriptionStream},
     pairing::AuthenticatedPeer,
 };
-use tokio::time::sleep;
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     ConnectionState, Receiver, ReceiverConfig, Sender, SenderConfig,
     backoff::Backoff,
-    receiver::{NOT_TRUSTED, ReceiverTask, random},
+    receiver::{BUSY, NOT_TRUSTED, ReceiverTask, random},
     reports::{MAX_RECEIVERS, Reports},
     sender::{By, ViewerCount},
     session::{Pictures, Session, SessionEnd, Shared},
@@ -36,7 +39,7 @@ impl Sender {
     ///
     /// # Errors
     /// [`ChannelError`] if an address cannot be bound, or the config does not
-    /// [authenticate](SenderConfig::authenticate).
+    /// [authenticate](SenderConfig::authenticate), or has a key.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
@@ -51,7 +54,7 @@ impl Sender {
         let node = config.subscriptions();
         let mut acceptors = Vec::new();
         for at in at {
-            check(at, config.authenticates())?;
+            check(at, config.authenticates(), config.is_sealed())?;
             acceptors.push(node.listen(&control_of(at)).await?);
         }
         Self::serve(acceptors, By::Datagrams, config, pictures)
@@ -63,7 +66,7 @@ impl Sender {
     ///
     /// # Errors
     /// [`ChannelError`] if the config does not
-    /// [authenticate](SenderConfig::authenticate). An unreachable viewer is not an error.
+    /// [authenticate](SenderConfig::authenticate), or has a key. An unreachable viewer is not an error.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
@@ -72,7 +75,7 @@ impl Sender {
         config: SenderConfig,
         pictures: Subscriber<Picture>,
     ) -> Result<Self, ChannelError> {
-        check(to, config.authenticates())?;
+        check(to, config.authenticates(), config.is_sealed())?;
         let shared = Arc::new(Shared::new(Reports::new(
             Vec::new(),
             MAX_RECEIVERS.div_ceil(4),
@@ -145,9 +148,9 @@ impl PushLoop {
             let why = match dialled {
                 Ok(connection) => match self.serve(&mut session, connection).await {
                     Ok(SessionEnd::Pictures) => return,
-                    Ok(SessionEnd::Channel) => {
+                    Ok(SessionEnd::Channel(why)) => {
                         backoff.reset();
-                        End::Closed
+                        why
                     }
                     Err(why) => why,
                 },
@@ -192,12 +195,12 @@ impl Receiver {
     ///
     /// # Errors
     /// [`ChannelError`] if the config does not
-    /// [authenticate](ReceiverConfig::authenticate). An unreachable sender is not an error.
+    /// [authenticate](ReceiverConfig::authenticate), or has a key. An unreachable sender is not an error.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
     pub fn subscribe(at: &Address, config: &ReceiverConfig) -> Result<Self, ChannelError> {
-        check(at, config.authenticates())?;
+        check(at, config.authenticates(), config.is_sealed())?;
         Ok(Self::dial_by(
             at.clone(),
             control_of(at),
@@ -214,7 +217,7 @@ impl Receiver {
     ///
     /// # Errors
     /// [`ChannelError`] if the address cannot be bound, or the config does not
-    /// [authenticate](ReceiverConfig::authenticate).
+    /// [authenticate](ReceiverConfig::authenticate), or has a key.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
@@ -222,13 +225,9 @@ impl Receiver {
     /// # Cancel safety
     /// Cancel safe: nothing is received then.
     pub async fn listen(at: &Address, config: ReceiverConfig) -> Result<Self, ChannelError> {
-        check(at, config.authenticates())?;
+        check(at, config.authenticates(), config.is_sealed())?;
         let acceptor = config.subscription().listen(&control_of(at)).await?;
-        let address = Address::new(
-            Scheme::Udp,
-            acceptor.address().host().clone(),
-            acceptor.local_addr().port(),
-        );
+        let address = datagrams_of(&acceptor.address());
         let listen_loop = ListenLoop {
             is_everywhere: *at.host() == Host::Unspecified,
             acceptor,
@@ -276,26 +275,36 @@ impl ListenLoop {
         }
     }
 
-    /// Receives by one connection's keys, and refuses others meanwhile.
+    /// Receives by one connection's keys, and refuses others meanwhile: from the
+    /// beginning, so that a sender that does not hand them over keeps others waiting for
+    /// a second at most.
     async fn watch(&mut self, connection: Connection, task: &mut ReceiverTask) {
         let peer = connection.peer_addr();
         let standing = self.config.standing(&connection, false);
         let (datagrams, limits) = (self.datagrams(peer), ReceiverConfig::limits());
-        let subscribed = Channel::subscribe(connection.into(), datagrams, &limits).await;
-        let mut channel = match subscribed {
-            Ok(channel) => channel,
-            Err(error) => {
-                tracing::debug!(%peer, %error, "no subscription");
-                return;
+        let watching = async {
+            let subscribing = Channel::subscribe(connection.into(), datagrams, &limits);
+            match timeout(GRANT_WITHIN, subscribing).await {
+                Ok(Ok(mut channel)) => {
+                    let end = task.receive(&mut channel).await;
+                    tracing::info!(%peer, ?end, "subscription ended");
+                }
+                Ok(Err(error)) => tracing::debug!(%peer, %error, "no subscription"),
+                Err(_elapsed) => tracing::debug!(%peer, "the sender handed over no key"),
             }
         };
         let refusing = async {
+            // They end with the subscription; their peers learn it from that.
+            let mut refusals = JoinSet::new();
             while let Ok(other) = self.acceptor.accept().await {
-                tokio::spawn(SubscriptionStream::from(other).refuse());
+                while refusals.try_join_next().is_some() {}
+                if refusals.len() < MAX_REFUSALS {
+                    refusals.spawn(SubscriptionStream::from(other).refuse());
+                }
             }
         };
         tokio::select! {
-            end = task.receive(&mut channel) => tracing::info!(%peer, ?end, "subscription ended"),
+            () = watching => {}
             () = standing.revoked() => tracing::info!(%peer, "the sender is no longer trusted"),
             () = refusing => {}
         }
@@ -310,12 +319,21 @@ pub(super) async fn authenticate(
     Ok(connection.peer().cloned())
 }
 
+/// The address of the datagrams whose keys come over the connection at `at`.
+pub(super) fn datagrams_of(at: &Address) -> Address {
+    Address::new(Scheme::Udp, at.host().clone(), at.port())
+}
+
 /// The address of the connection for the datagrams at `at`.
 fn control_of(at: &Address) -> Address {
     Address::new(Scheme::Tcp, at.host().clone(), at.port())
 }
 
-fn check(at: &Address, authenticates: bool) -> Result<(), ChannelError> {
+fn check(at: &Address, authenticates: bool, is_sealed: bool) -> Result<(), ChannelError> {
+    if is_sealed {
+        let address = at.clone();
+        return Err(ChannelError::KeyUnused { address });
+    }
     match at.scheme() == Scheme::Udp && at.group().is_none() && authenticates {
         true => Ok(()),
         false => Err(ChannelError::NoSubscription {
@@ -328,7 +346,13 @@ pub(super) fn end_of_subscription(error: &SubscribeError) -> End {
     match error {
         SubscribeError::Ended(error) => End::from_io(error),
         SubscribeError::TimedOut(_) => End::TimedOut(sockkit_core::tcp::Timeout::Read),
-        SubscribeError::Busy => End::Refused,
+        SubscribeError::Busy => BUSY,
         _ => End::Failed(std::io::ErrorKind::InvalidData),
     }
 }
+
+/// Others that are told at the same time that there is a sender; further ones are cut off.
+const MAX_REFUSALS: usize = 16;
+
+/// How long a sender that has connected may take to hand over its key: one round trip.
+const GRANT_WITHIN: Duration = Duration::from_secs(1);

@@ -318,7 +318,7 @@ async fn a_listener_that_hangs_up_after_the_tag_has_had_its_guess() {
             assert!(matches!(why(dialled), PairingError::Spent));
             let mut said = Vec::new();
             let _ = stream.read_to_end(&mut said).await;
-            assert_eq!(said, [], "not a byte of the code");
+            assert_eq!(said, b"", "not a byte of the code");
         }
     }
 }
