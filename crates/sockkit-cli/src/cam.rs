@@ -29,7 +29,7 @@ use crate::{
     routed,
     say::{note, say},
     secure::{self, Purpose, Secure},
-    web::{self, Web},
+    web::Web,
 };
 
 /// Send a camera, a test pattern or a clip to viewers that connect, and to hosts and
@@ -360,7 +360,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         shown = shown.sdp(description.to_string());
     }
     let viewer = args.web.serve([shown]).await?;
-    let page = viewer.as_ref().map(|viewer| web::url(viewer.local_addr()));
+    let page = viewer
+        .as_ref()
+        .map(|viewer| args.web.url(viewer.local_addr()));
     players.say(&args.source.to_string(), page.as_deref(), settings.sdp);
     for to in addresses.to.iter().chain(&addresses.routed) {
         say!("sending {} to {to}", args.source);

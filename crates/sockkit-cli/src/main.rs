@@ -21,6 +21,7 @@ mod demo;
 mod descriptors;
 mod doctor;
 mod find;
+mod https;
 mod id;
 mod incoming;
 mod interfaces;

@@ -10,7 +10,7 @@ use sockkit::{
 };
 
 use crate::{
-    address,
+    address, https,
     incoming::own_address,
     json::Object,
     say::{self, note},
@@ -36,6 +36,10 @@ pub(crate) struct Web {
     /// pictures; may be repeated
     #[arg(long = "allow-embedding", value_name = "ORIGIN|any", requires = "at")]
     embeddings: Vec<Embedding>,
+    /// Encrypt the page. Browsers warn of its certificate, because no authority has
+    /// signed it; compare the fingerprint
+    #[arg(long, requires = "at")]
+    https: bool,
 }
 
 impl Web {
@@ -54,11 +58,22 @@ impl Web {
         };
         let at = at.to_bind().await?;
         let at = *at.first().context("no address to serve the browser at")?;
-        let server = WebServer::bind(at, self.config(), streams)
-            .await
-            .context("cannot serve the browser; choose another address with --web")?;
+        let (config, streams) = (self.config(), streams.into_iter());
+        let certificate = match self.https {
+            true => Some(https::certificate(at, self.names())?),
+            false => None,
+        };
+        let server = match &certificate {
+            Some(certificate) => {
+                let tls = certificate.server_config()?;
+                WebServer::bind_tls(at, config, streams, tls).await
+            }
+            None => WebServer::bind(at, config, streams).await,
+        };
+        let server =
+            server.context("cannot serve the browser; choose another address with --web")?;
         let address = server.local_addr();
-        let url = url(address);
+        let url = self.url(address);
         let event = Object::new("watch").text("url", &url);
         say::result(&event, format_args!("watch     {url}"));
         if !address.ip().is_loopback() {
@@ -68,12 +83,27 @@ impl Web {
                 address.port()
             );
         }
+        if let Some(certificate) = &certificate {
+            https::explain(certificate);
+        }
         Ok(Some(server))
     }
 
+    /// The page's URL, as another machine types it.
+    pub(crate) fn url(&self, bound: SocketAddr) -> String {
+        let scheme = if self.https { "https" } else { "http" };
+        format!("{scheme}://{}/", reached_at(bound))
+    }
+
+    /// By which browsers may ask.
+    fn names(&self) -> impl Iterator<Item = String> {
+        own_names().into_iter().chain(self.names.iter().cloned())
+    }
+
     fn config(&self) -> WebServerConfig {
-        let names = own_names().into_iter().chain(self.names.iter().cloned());
-        let config = names.fold(WebServerConfig::default(), WebServerConfig::name);
+        let config = self
+            .names()
+            .fold(WebServerConfig::default(), WebServerConfig::name);
         let embeddings = self.embeddings.iter().cloned();
         embeddings.fold(config, WebServerConfig::allow_embedding)
     }
@@ -89,11 +119,6 @@ fn own_names() -> Vec<String> {
     }
     let mdns = format!("{short}.local");
     vec![full, short, mdns]
-}
-
-/// The page's URL, as another machine types it.
-pub(crate) fn url(bound: SocketAddr) -> String {
-    format!("http://{}/", reached_at(bound))
 }
 
 /// What another machine types: a wildcard is replaced by an address of this machine.

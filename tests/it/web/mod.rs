@@ -1,6 +1,7 @@
 //! The browser viewer over real sockets.
 
 mod clients;
+mod encrypted;
 mod limits;
 mod mounted;
 mod origins;
@@ -18,7 +19,7 @@ use sockkit::{
     sink::web::{WebServer, WebServerConfig, WebStream},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
@@ -109,7 +110,10 @@ async fn get(address: SocketAddr, path: &str) -> Answer {
 /// Asks in HTTP/1.0, so that a stream's body is not cut into chunks, and reads
 /// to the end; of a stream's answer, the head alone.
 async fn request(address: SocketAddr, path: &str, headers: &str) -> Answer {
-    let mut stream = send(address, path, headers).await;
+    answer(send(address, path, headers).await).await
+}
+
+async fn answer(mut stream: impl AsyncRead + Unpin) -> Answer {
     timeout(WITHIN, async {
         let (status, head) = read_head(&mut stream).await;
         let mut body = Vec::new();
@@ -123,19 +127,23 @@ async fn request(address: SocketAddr, path: &str, headers: &str) -> Answer {
 }
 
 async fn send(address: SocketAddr, path: &str, headers: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(address).await.unwrap();
+    send_on(TcpStream::connect(address).await.unwrap(), path, headers).await
+}
+
+async fn send_on<S: AsyncWrite + Unpin>(mut stream: S, path: &str, headers: &str) -> S {
     let request = format!("GET {path} HTTP/1.0\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
     stream
 }
 
-async fn read_head(stream: &mut TcpStream) -> (u16, String) {
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> (u16, String) {
     let head = read_until(stream, b"\r\n\r\n").await;
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, head)
 }
 
-async fn read_until(stream: &mut TcpStream, end: &[u8]) -> String {
+async fn read_until(stream: &mut (impl AsyncRead + Unpin), end: &[u8]) -> String {
     let mut read = Vec::new();
     while !read.ends_with(end) {
         read.push(stream.read_u8().await.unwrap());
@@ -144,8 +152,8 @@ async fn read_until(stream: &mut TcpStream, end: &[u8]) -> String {
 }
 
 /// A client that reads a stream part by part.
-struct Watcher {
-    stream: TcpStream,
+struct Watcher<S = TcpStream> {
+    stream: S,
     status: u16,
     number: u64,
 }
@@ -161,9 +169,11 @@ impl Watcher {
         let stream = send(address, path, &format!("Host: {address}\r\n")).await;
         Self::of(stream).await
     }
+}
 
+impl<S: AsyncRead + Unpin> Watcher<S> {
     /// Reads the answer's beginning from a connection that has asked.
-    async fn of(mut stream: TcpStream) -> Self {
+    async fn of(mut stream: S) -> Self {
         let (status, head) = read_head(&mut stream).await;
         if status == 200 {
             assert!(

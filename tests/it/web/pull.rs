@@ -10,7 +10,7 @@ use sockkit::{
     tcp::Connector,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
@@ -239,8 +239,8 @@ async fn viewers(address: SocketAddr) -> u32 {
     rest.trim_end_matches(['}', ']']).parse().unwrap()
 }
 
-pub(super) struct Client {
-    stream: TcpStream,
+pub(super) struct Client<S = TcpStream> {
+    pub(super) stream: S,
 }
 
 impl Client {
@@ -255,7 +255,9 @@ impl Client {
         assert_eq!(status, 101, "{path}");
         Self { stream }
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(super) async fn ask(&mut self) {
         self.send(TEXT, b"next").await;
     }
@@ -313,7 +315,11 @@ async fn upgrade_by(connector: Connector, address: SocketAddr) -> (u16, TcpStrea
     upgrade_on(stream, "/pull", &format!("Host: {address}\r\n")).await
 }
 
-async fn upgrade_on(mut stream: TcpStream, path: &str, headers: &str) -> (u16, TcpStream) {
+pub(super) async fn upgrade_on<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    path: &str,
+    headers: &str,
+) -> (u16, S) {
     let request = format!(
         "GET {path} HTTP/1.1\r\n{headers}Connection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"

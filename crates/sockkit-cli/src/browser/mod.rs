@@ -4,20 +4,12 @@ mod qr;
 mod receive;
 mod send;
 
-use std::{
-    collections::HashSet,
-    io::{self, IsTerminal},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-};
+use std::io::{self, IsTerminal};
 
 use anyhow::{Context, bail};
 use sockkit::{
     file::web::{SecretPath, WebHandler, WebServer},
-    interfaces::{self, Interface},
-    link::{
-        Address,
-        identity::{StateFolder, WebCertificate},
-    },
+    link::Address,
 };
 
 pub(crate) use self::{
@@ -26,7 +18,7 @@ pub(crate) use self::{
 };
 use crate::{
     address,
-    incoming::own_address,
+    https::{self, reached},
     say::{note, say},
 };
 
@@ -77,7 +69,7 @@ impl Page {
             .first()
             .context("no address to serve the page at")?;
         let certificate = match self.https {
-            true => Some(certificate(at)?),
+            true => Some(https::certificate(at, [])?),
             false => None,
         };
         let server = match &certificate {
@@ -89,14 +81,7 @@ impl Page {
         let urls = reached(server.local_addr()).map(|at| format!("{scheme}://{at}{path}"));
         show(&urls.collect::<Vec<_>>());
         match certificate {
-            Some(certificate) => {
-                note!(
-                    "note: the page is encrypted. The browser warns, because no authority has \
-                     signed its certificate; there is no attacker in between if its SHA-256 \
-                     fingerprint is"
-                );
-                eprintln!("  {}", certificate.fingerprint());
-            }
+            Some(certificate) => https::explain(&certificate),
             None => note!(
                 "note: the page is not encrypted, and every host on this network can read what is \
                  transferred; --https encrypts"
@@ -104,37 +89,6 @@ impl Page {
         }
         Ok(server)
     }
-}
-
-fn certificate(at: SocketAddr) -> anyhow::Result<WebCertificate> {
-    let hosts = reached(at).map(|at| at.ip().to_string());
-    let folder = StateFolder::of_user()?;
-    Ok(WebCertificate::open(&folder, hosts.collect::<Vec<_>>())?)
-}
-
-/// The addresses of this machine that others may reach, the most likely one first.
-fn reached(at: SocketAddr) -> impl Iterator<Item = SocketAddr> {
-    let mut found: Vec<IpAddr> = Vec::new();
-    if at.ip().is_unspecified() {
-        let likely = own_address().and_then(|host| host.to_string().parse::<IpAddr>().ok());
-        let others = interfaces::list().unwrap_or_default();
-        let others = others
-            .iter()
-            .filter(|one| one.flags.running && !one.flags.loopback);
-        found.extend(likely);
-        found.extend(others.flat_map(Interface::ipv4).map(IpAddr::V4));
-        let mut seen = HashSet::new();
-        found.retain(|ip| seen.insert(*ip));
-        found.truncate(MAX_SHOWN);
-        if found.is_empty() {
-            found.push(Ipv4Addr::LOCALHOST.into());
-        }
-    } else {
-        found.push(at.ip());
-    }
-    found
-        .into_iter()
-        .map(move |ip| SocketAddr::new(ip, at.port()))
 }
 
 /// Prints the URLs, and the first as a QR code where a camera can read it.
@@ -150,6 +104,3 @@ fn show(urls: &[String]) {
         code.for_each(|line| eprintln!("{line}"));
     }
 }
-
-/// More would be a machine of many containers.
-const MAX_SHOWN: usize = 4;

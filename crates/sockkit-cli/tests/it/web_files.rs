@@ -194,6 +194,36 @@ fn https_encrypts_with_a_certificate_of_this_machine() {
 }
 
 #[test]
+fn https_encrypts_pictures_in_the_same_way() {
+    if !met("pictures over https", &[Need::Program("curl")]) {
+        return;
+    }
+    let state = tempfile::tempdir().unwrap();
+    let sockkit = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sockkit"));
+        command.env("XDG_STATE_HOME", state.path());
+        Program::start(command.args(arguments))
+    };
+    let page = ["--web", "127.0.0.1:0", "--https"];
+    let cam = ["cam", "--source", "pattern"];
+    let view = ["view", "udp://127.0.0.1:0", "--plain"];
+    for (command, path) in [(&cam[..], "snapshot"), (&view[..], "state")] {
+        let viewer = sockkit(&[command, &page].concat());
+        let url = viewer.line_after("watch     ");
+        assert!(url.starts_with("https://127.0.0.1:"), "{url}");
+        viewer.wait_for_error("SHA-256 fingerprint");
+        let curl = |arguments: &[&str]| Command::new("curl").args(arguments).output().unwrap();
+        let plain = url.replace("https://", "http://");
+        assert!(!curl(&["--silent", &plain]).status.success());
+        let got = curl(&["--silent", "--fail", "--insecure", &format!("{url}{path}")]);
+        assert!(got.status.success(), "{path}: {got:?}");
+    }
+    assert!(state.path().join("sockkit/web.pem").is_file());
+    // It needs --web.
+    fails(&["cam", "--https"], &["required arguments"]);
+}
+
+#[test]
 fn what_a_browser_cannot_do_is_refused() {
     fails(
         &["send", "x", "--web", "--code", "new"],

@@ -91,6 +91,14 @@ impl WebCertificate {
     where
         H: Handler<TlsStream<Stream>>,
     {
+        Ok(Tls::new(self.server_config()?, handler))
+    }
+
+    /// Settings of a TLS server that presents this certificate to browsers.
+    ///
+    /// # Errors
+    /// If the TLS library refuses the certificate.
+    pub fn server_config(&self) -> io::Result<Arc<ServerConfig>> {
         let key = PrivateKeyDer::from(self.key.clone_key());
         let mut tls = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
@@ -99,7 +107,7 @@ impl WebCertificate {
             .with_single_cert(vec![self.certificate.der().clone()], key)
             .map_err(io::Error::other)?;
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Tls::new(Arc::new(tls), handler))
+        Ok(Arc::new(tls))
     }
 }
 

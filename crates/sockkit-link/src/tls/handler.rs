@@ -3,10 +3,13 @@
 use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
 use sockkit_core::{
-    server::{Handled, Handler, Peer, Stream},
+    server::{Handled, Handler, Peer},
     tcp::Timeout,
 };
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
 use tokio_rustls::TlsAcceptor;
 
 use super::{rustls, server};
@@ -38,7 +41,7 @@ pub struct Tls<H> {
     handler: H,
 }
 
-impl<H: Handler<server::TlsStream<Stream>>> Tls<H> {
+impl<H> Tls<H> {
     /// Serves connections with `handler` over TLS.
     pub fn new(config: Arc<rustls::ServerConfig>, handler: H) -> Self {
         Self {
@@ -57,8 +60,13 @@ impl<H: Handler<server::TlsStream<Stream>>> Tls<H> {
     }
 }
 
-impl<H: Handler<server::TlsStream<Stream>>> Handler for Tls<H> {
-    async fn handle(&self, stream: Stream, peer: Peer) -> Handled {
+/// Over any stream: a server's own, or what a layer has made of it.
+impl<S, H> Handler<S> for Tls<H>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    H: Handler<server::TlsStream<S>>,
+{
+    async fn handle(&self, stream: S, peer: Peer) -> Handled {
         let handled = self.handle_secured(stream, peer.clone()).await;
         match handled {
             // The drain has ended the reads, which TLS cannot distinguish from
@@ -69,8 +77,12 @@ impl<H: Handler<server::TlsStream<Stream>>> Handler for Tls<H> {
     }
 }
 
-impl<H: Handler<server::TlsStream<Stream>>> Tls<H> {
-    async fn handle_secured(&self, stream: Stream, peer: Peer) -> Handled {
+impl<H> Tls<H> {
+    async fn handle_secured<S>(&self, stream: S, peer: Peer) -> Handled
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+        H: Handler<server::TlsStream<S>>,
+    {
         let stream = timeout(self.handshake_timeout, self.acceptor.accept(stream))
             .await
             .map_err(|_| io::Error::from(Timeout::Handshake))??;

@@ -10,6 +10,8 @@ use super::{Embedding, connection};
 pub struct WebServerConfig {
     pub(super) names: Vec<String>,
     pub(super) embeddings: Vec<Embedding>,
+    /// How the URLs of the server's own pages begin.
+    pub(super) page_schemes: &'static [&'static str],
     pub(super) max_viewers: usize,
     max_viewers_per_host: Option<usize>,
     pub(super) write_timeout: Duration,
@@ -96,6 +98,8 @@ impl Default for WebServerConfig {
         Self {
             names: Vec::new(),
             embeddings: Vec::new(),
+            // A proxy may encrypt what is served in the clear.
+            page_schemes: &["http://", "https://"],
             max_viewers: 128,
             max_viewers_per_host: None,
             write_timeout: Duration::from_secs(60),

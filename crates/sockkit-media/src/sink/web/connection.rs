@@ -17,10 +17,12 @@ use hyper_util::{
 };
 use sockkit_core::{
     options::SocketOptions,
-    server::{Peer, Server, ServerConfig, Stream},
+    server::{Handled, Handler, Peer, Server, ServerConfig, Stream},
     tcp,
 };
 use sockkit_link::channel::LagLimit;
+#[cfg(feature = "tls")]
+use sockkit_link::tls::server::TlsStream;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpListener,
@@ -38,8 +40,12 @@ pub(super) struct Limits {
     pub(super) write_timeout: Duration,
 }
 
-/// Serves `app` to browsers until the server is shut down.
-pub(super) fn serve(listener: TcpListener, app: Router, limits: Limits) -> io::Result<Server> {
+/// Serves browsers with `handler` until the server is shut down.
+pub(super) fn serve(
+    listener: TcpListener,
+    handler: impl Handler<WriteTimeout>,
+    limits: Limits,
+) -> io::Result<Server> {
     let log_limit = LogLimit::default();
     let config = ServerConfig::default()
         .max_connections(limits.max_connections)
@@ -50,31 +56,67 @@ pub(super) fn serve(listener: TcpListener, app: Router, limits: Limits) -> io::R
         .drain_timeout(SHUTDOWN_WITHIN)
         .refusal(BUSY)
         .on_end(move |ended| warn_refused(ended, &log_limit, now()));
-    Server::start(listener, config, move |stream: Stream, peer: Peer| {
-        let app = app.clone();
-        async move {
-            serve_one(stream, peer, app, limits.write_timeout).await;
-            Ok(())
-        }
-    })
+    let handler = Timed {
+        write_timeout: limits.write_timeout,
+        handler,
+    };
+    Server::start_handler(listener, config, handler)
 }
 
-/// Its I/O bypasses the server's timeouts, because it has its own.
-async fn serve_one(stream: Stream, peer: Peer, app: Router, write_timeout: Duration) {
+/// Gives connections their options, and a timeout of their own: their I/O bypasses the
+/// server's.
+struct Timed<H> {
+    write_timeout: Duration,
+    handler: H,
+}
+
+impl<H: Handler<WriteTimeout>> Handler for Timed<H> {
+    async fn handle(&self, stream: Stream, peer: Peer) -> Handled {
+        if let Err(error) = options().apply(stream.get_ref()) {
+            tracing::debug!(%error, "cannot set socket options");
+        }
+        let stream = WriteTimeout::new(Arc::new(stream), self.write_timeout);
+        self.handler.handle(stream, peer).await
+    }
+}
+
+/// Serves an app over HTTP.
+pub(super) struct Http(pub(super) Router);
+
+impl Handler<WriteTimeout> for Http {
+    async fn handle(&self, stream: WriteTimeout, peer: Peer) -> Handled {
+        let outlet = Arc::clone(&stream.stream);
+        serve_one(stream, outlet, peer, self.0.clone()).await;
+        Ok(())
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Handler<TlsStream<WriteTimeout>> for Http {
+    async fn handle(&self, mut stream: TlsStream<WriteTimeout>, peer: Peer) -> Handled {
+        let (connection, tls) = stream.get_mut();
+        tls.set_buffer_limit(Some(MAX_BUFFER_BYTES));
+        let outlet = Arc::clone(&connection.stream);
+        serve_one(stream, outlet, peer, self.0.clone()).await;
+        Ok(())
+    }
+}
+
+/// `outlet` is the connection below `stream`.
+async fn serve_one<S>(stream: S, outlet: Arc<Stream>, peer: Peer, app: Router)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let Some(address) = peer.address().socket_addr() else {
         return;
     };
-    if let Err(error) = options().apply(stream.get_ref()) {
-        tracing::debug!(%error, "cannot set socket options");
-    }
-    let stream = Arc::new(stream);
     let upgrades = TaskTracker::new();
     let app = app.layer(Extension(SendBuffer {
-        stream: Arc::clone(&stream),
+        stream: outlet,
         peer: address,
         upgrades: upgrades.clone(),
     }));
-    let stream = TokioIo::new(WriteTimeout::new(stream, write_timeout));
+    let stream = TokioIo::new(stream);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WITHIN)
@@ -141,7 +183,7 @@ pub(super) fn now() -> std::time::Instant {
 /// Fails a response, or a picture of a stream, that the client does not take in
 /// time.
 #[derive(Debug)]
-struct WriteTimeout {
+pub(super) struct WriteTimeout {
     /// Shared with the [`SendBuffer`].
     stream: Arc<Stream>,
     limit: Duration,
@@ -247,7 +289,7 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(15);
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(1);
 
 /// Bounds the request's headers, and how much of a response is buffered beyond
-/// the picture being written.
+/// the picture being written, encrypted or not.
 const MAX_BUFFER_BYTES: usize = 16 * 1_024;
 
 /// Bounds the data in flight to one client: a few pictures.

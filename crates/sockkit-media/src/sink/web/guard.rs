@@ -23,10 +23,12 @@ use super::Embedding;
 
 /// Decides by the names of this machine, and by the pages that may embed its
 /// pictures.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct HostPolicy {
     names: Vec<String>,
     embeddings: Vec<Embedding>,
+    /// How the URLs of this server's pages begin.
+    page_schemes: &'static [&'static str],
 }
 
 /// The relevant headers of a request. A header that is not text counts as
@@ -58,10 +60,12 @@ impl HostPolicy {
     pub(super) fn new(
         names: impl IntoIterator<Item = String>,
         embeddings: impl IntoIterator<Item = Embedding>,
+        page_schemes: &'static [&'static str],
     ) -> Self {
         Self {
             names: names.into_iter().collect(),
             embeddings: embeddings.into_iter().collect(),
+            page_schemes,
         }
     }
 
@@ -125,10 +129,8 @@ impl HostPolicy {
 
     /// A page of this server, or of a configured name.
     fn is_ours(&self, origin: &str, host: &str) -> bool {
-        let Some(authority) = origin
-            .strip_prefix("http://")
-            .or_else(|| origin.strip_prefix("https://"))
-        else {
+        let mut schemes = self.page_schemes.iter();
+        let Some(authority) = schemes.find_map(|scheme| origin.strip_prefix(scheme)) else {
             return false;
         };
         authority.eq_ignore_ascii_case(host)
@@ -209,7 +211,8 @@ mod tests {
 
     fn guard(embeddings: &[&str]) -> HostPolicy {
         let embeddings = embeddings.iter().map(|text| text.parse().unwrap());
-        HostPolicy::new(["camera.lan".to_owned()], embeddings)
+        let schemes = &["http://", "https://"];
+        HostPolicy::new(["camera.lan".to_owned()], embeddings, schemes)
     }
 
     #[track_caller]
@@ -277,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_request_without_host_is_refused() {
-        let refused = HostPolicy::default().check(Asking::default());
+        let refused = guard(&[]).check(Asking::default());
         assert_eq!(refused, Err(Refusal::NoHost));
     }
 
@@ -288,6 +291,25 @@ mod tests {
         check("camera.lan", Some("https://camera.lan"), Ok(()));
         // A page that a proxy serves under the configured name.
         check("127.0.0.1:8088", Some("https://camera.lan:8443"), Ok(()));
+    }
+
+    #[test]
+    fn pages_in_the_clear_may_not_ask_over_tls() {
+        let guard = HostPolicy::new(["camera.lan".to_owned()], [], &["https://"]);
+        for authority in ["127.0.0.1:8088", "camera.lan"] {
+            for (scheme, expected) in [
+                ("https", Ok(Audience::Ours)),
+                ("http", Err(Refusal::ForeignOrigin)),
+            ] {
+                let origin = format!("{scheme}://{authority}");
+                let asking = Asking {
+                    host: Some("127.0.0.1:8088"),
+                    origin: Some(&origin),
+                    ..Asking::default()
+                };
+                assert_eq!(guard.check(asking), expected, "{origin}");
+            }
+        }
     }
 
     #[test]

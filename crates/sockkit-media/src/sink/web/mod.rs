@@ -20,16 +20,26 @@ mod page;
 mod pull;
 mod routes;
 
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use std::{io, net::SocketAddr};
 
-use sockkit_core::{BindError, server::Server};
+use sockkit_core::{
+    BindError,
+    server::{Handler, Server},
+};
+#[cfg(feature = "tls")]
+use sockkit_link::tls::{Tls, rustls::ServerConfig};
 use tokio::net::TcpListener;
 
-use self::mount::MAX_NAME_BYTES;
 pub use self::{
     config::WebServerConfig,
     embedding::{Embedding, EmbeddingError},
     mount::WebRoutes,
+};
+use self::{
+    connection::{Http, Limits, WriteTimeout},
+    mount::MAX_NAME_BYTES,
 };
 use crate::{latest::Subscriber, picture::Picture, stream::StatsHandle};
 
@@ -66,7 +76,7 @@ impl WebServer {
     ///
     /// The traffic is in the clear and there is no password: every host that
     /// reaches the address can see the pictures. Bind a loopback address to keep
-    /// them on this machine.
+    /// them on this machine. `bind_tls` encrypts the traffic.
     ///
     /// # Errors
     /// [`WebServerError`] if the address cannot be bound, or the streams' names
@@ -81,12 +91,47 @@ impl WebServer {
     ) -> Result<Self, WebServerError> {
         let limits = config.limits();
         let routes = WebRoutes::new(config, streams)?;
+        let http = Http(routes.router());
+        Self::start(address, limits, http, routes).await
+    }
+
+    /// As [`bind`](Self::bind), over TLS: the page is at `https://`, and what is not
+    /// encrypted gets no response. Only the server's own encrypted pages may read the pictures.
+    ///
+    /// `link::identity::WebCertificate` has settings for a certificate of this machine. The
+    /// protocol that they offer (ALPN) must be `http/1.1`, or none.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is served before it returns.
+    #[cfg(feature = "tls")]
+    pub async fn bind_tls(
+        address: SocketAddr,
+        mut config: WebServerConfig,
+        streams: impl IntoIterator<Item = WebStream>,
+        tls: Arc<ServerConfig>,
+    ) -> Result<Self, WebServerError> {
+        // A page in the clear may be an attacker's, whatever its host.
+        config.page_schemes = &["https://"];
+        let limits = config.limits();
+        let routes = WebRoutes::new(config, streams)?;
+        let https = Tls::new(tls, Http(routes.router()));
+        Self::start(address, limits, https, routes).await
+    }
+
+    async fn start(
+        address: SocketAddr,
+        limits: Limits,
+        handler: impl Handler<WriteTimeout>,
+        routes: WebRoutes,
+    ) -> Result<Self, WebServerError> {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|source| BindError::Address { address, source })?;
         let local_addr = listener.local_addr().map_err(WebServerError::Io)?;
-        let server =
-            connection::serve(listener, routes.router(), limits).map_err(WebServerError::Io)?;
+        let server = connection::serve(listener, handler, limits).map_err(WebServerError::Io)?;
         tracing::info!(address = %local_addr, "browser viewer is listening");
         Ok(Self {
             local_addr,

@@ -98,7 +98,7 @@ impl WebRoutes {
                 config.max_viewers,
                 config.per_host(),
             )),
-            guard: HostPolicy::new(config.names, config.embeddings),
+            guard: HostPolicy::new(config.names, config.embeddings, config.page_schemes),
             log_limit: LogLimit::default(),
             write_timeout: config.write_timeout,
             tasks,
