@@ -65,7 +65,7 @@ async fn pictures_arrive_from_a_guest_over_udp() {
     let mut pictures = receiver.pictures();
     let watch = tokio::spawn(async move {
         let mut numbers = Vec::new();
-        while numbers.len() < 30 {
+        while numbers.len() < 15 {
             numbers.push(in_guest::painted(&pictures.next().await.unwrap()));
         }
         numbers
@@ -347,7 +347,7 @@ mod in_guest {
         let to = [format!("udp://{host}").parse().unwrap()];
         let sender = Sender::open(&to, SenderConfig::default(), pictures);
         let _sender = sender.await.unwrap();
-        // A few more than the host waits for.
+        // Several times what the host waits for: a busy one loses some.
         for _ in 0..60 {
             publisher.publish(next_picture(&mut camera).await);
         }
