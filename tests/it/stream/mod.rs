@@ -97,4 +97,4 @@ fn gray(width: u32, height: u32, number: u64) -> Picture {
         .numbered(number)
 }
 
-const WITHIN: Duration = Duration::from_secs(10);
+const WITHIN: Duration = Duration::from_secs(30);
