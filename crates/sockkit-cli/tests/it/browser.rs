@@ -199,8 +199,11 @@ impl Browser for Page {
         let deadline = Instant::now() + WITHIN;
         loop {
             let answer = self.call("Runtime.evaluate", &parameters);
-            // A page that is being loaded has none yet.
-            if !answer.contains("xecution context") || Instant::now() > deadline {
+            // A page that is being loaded has none yet, or loses the one that it had.
+            let is_loading = ["xecution context", "navigated or closed"]
+                .iter()
+                .any(|words| answer.contains(words));
+            if !is_loading || Instant::now() > deadline {
                 return field(&answer, "value").to_owned();
             }
             thread::sleep(Duration::from_millis(20));
