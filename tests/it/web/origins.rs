@@ -22,6 +22,14 @@ async fn foreign_hosts_and_origins_are_refused() {
     }
     let absolute = request(address, "http://evil.example/state", "Host: localhost\r\n").await;
     assert_eq!(absolute.status, 403);
+    for twice in ["Host: evil.example\r\n", "Origin: http://evil.example\r\n"] {
+        let headers = format!("Host: {address}\r\nOrigin: http://{address}\r\n{twice}");
+        assert_eq!(
+            request(address, "/state", &headers).await.status,
+            403,
+            "{twice}"
+        );
+    }
     let own_page = format!("Host: {address}\r\nOrigin: http://{address}\r\n");
     assert_eq!(request(address, "/state", &own_page).await.status, 200);
     assert_eq!(

@@ -274,16 +274,21 @@ async fn only_ours(
 
 fn asking(request: &Request) -> Asking<'_> {
     let headers = request.headers();
+    // What is there twice is of no origin and no host: others may read the other one.
     let header = |name| {
-        let value = headers.get(name)?;
-        Some(value.to_str().unwrap_or_default())
+        let mut values = headers.get_all(name).iter();
+        let value = values.next()?;
+        match values.next() {
+            Some(_) => Some(""),
+            None => Some(value.to_str().unwrap_or_default()),
+        }
     };
     let uri = request.uri();
     Asking {
         // An absolute URI takes precedence over the header (RFC 9112, 3.2.2).
         host: match uri.authority() {
             Some(authority) => Some(authority.as_str()),
-            None => text(headers, HOST.as_str()),
+            None => header(HOST.as_str()),
         },
         origin: header(ORIGIN.as_str()),
         referer: header(REFERER.as_str()),
