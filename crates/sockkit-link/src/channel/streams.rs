@@ -460,7 +460,7 @@ mod tests {
     use super::*;
     use crate::{Acceptor, Node, channel::Channel};
 
-    const WITHIN: Duration = Duration::from_secs(20);
+    const WITHIN: Duration = Duration::from_secs(60);
 
     /// The sender and the viewer of one connection; the last is its acceptor.
     async fn pair(viewer: Limits) -> (Channel, Channel, Acceptor) {
