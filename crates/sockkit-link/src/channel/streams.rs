@@ -518,7 +518,11 @@ mod tests {
         for _ in 0..3 {
             send(&sender, 8 << 20).await.unwrap();
         }
-        let received = recv(&mut viewer).await.unwrap();
+        let mut received = recv(&mut viewer).await.unwrap();
+        // The sender's task may begin with the last one only now.
+        if received.place == Some((StreamId(0), 1)) {
+            received = recv(&mut viewer).await.unwrap();
+        }
         assert_eq!(received.place, Some((StreamId(0), 2)));
         assert_eq!(received.bytes.len(), 8 << 20);
     }
