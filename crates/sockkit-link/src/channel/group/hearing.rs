@@ -8,7 +8,7 @@ pub(super) struct Hearing {
     /// When the last datagram came by the group, or it was joined.
     heard: Instant,
     /// After so much silence the group is not heard any more.
-    patience: Duration,
+    timeout: Duration,
     said: Option<bool>,
 }
 
@@ -16,7 +16,7 @@ impl Hearing {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             heard: now,
-            patience: PATIENCE,
+            timeout: TIMEOUT,
             said: None,
         }
     }
@@ -25,9 +25,9 @@ impl Hearing {
     pub(super) fn on_datagram(&mut self, now: Instant) -> Option<bool> {
         if self.said == Some(true) {
             // A sender of few messages is not silent between two.
-            let least = PATIENCE + 2 * now.saturating_duration_since(self.heard);
-            let patience = self.patience.saturating_sub(FORGOTTEN).max(least);
-            self.patience = patience.min(MAX_PATIENCE);
+            let least = TIMEOUT + 2 * now.saturating_duration_since(self.heard);
+            let timeout = self.timeout.saturating_sub(FORGOTTEN).max(least);
+            self.timeout = timeout.min(MAX_TIMEOUT);
         }
         self.heard = now;
         self.say(true)
@@ -41,7 +41,7 @@ impl Hearing {
 
     /// When [`on_timeout`](Self::on_timeout) has something to say.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        (self.said != Some(false)).then(|| self.heard + self.patience)
+        (self.said != Some(false)).then(|| self.heard + self.timeout)
     }
 
     fn say(&mut self, hears: bool) -> Option<bool> {
@@ -49,12 +49,12 @@ impl Hearing {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Of a longer silence, with each datagram.
 const FORGOTTEN: Duration = Duration::from_millis(1);
 
-const MAX_PATIENCE: Duration = Duration::from_secs(10);
+const MAX_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
