@@ -29,6 +29,7 @@ use crate::{
     routed,
     say::{note, say},
     secure::{self, Purpose, Secure},
+    watchers::Many,
     web::Web,
 };
 
@@ -36,7 +37,7 @@ use crate::{
 /// multicast groups
 ///
 /// Without --to and --web it listens, and shows a code for any number of viewers, and the command
-/// that they type. Machines that this one is paired with, and that may watch, need no
+/// that they type. With --many it sends each picture once for all of them. Machines that this one is paired with, and that may watch, need no
 /// code. Both sides encrypt and authenticate each other; over udp:// by a TCP connection to
 /// the same port number. What goes to a group or to zenoh:// is sealed with --key. Players such
 /// as ffplay get pictures by rtp:// and rtsp://, which are not encrypted.
@@ -67,6 +68,8 @@ pub(crate) struct Args {
     /// Write the description that players need for rtp:// to this file, which it replaces
     #[arg(long, value_name = "FILE")]
     sdp: Option<PathBuf>,
+    #[command(flatten)]
+    many: Many,
     #[command(flatten)]
     web: Web,
     /// List this machine's cameras and their formats, and exit
@@ -133,6 +136,9 @@ impl Args {
                 _ => addresses.at.push(at),
             }
         }
+        if addresses.at.is_empty() {
+            addresses.at.extend(self.many.default_address());
+        }
         let is_for_others = self.web.is_wanted() || !addresses.players.is_empty();
         if addresses.is_empty() && !is_for_others {
             addresses.at.push(listening("")?);
@@ -144,6 +150,7 @@ impl Args {
     /// connected to. Others are sent to with --key, or with --plain.
     async fn security(&self, addresses: &Addresses) -> anyhow::Result<Security> {
         let Addresses { to, routed, at, .. } = addresses;
+        self.many.check(at, &self.secure)?;
         if addresses.is_empty() && self.secure.is_asked_for() {
             bail!(
                 "a browser or a player has neither code nor key: add --listen :{PICTURES_PORT} for \
@@ -197,7 +204,8 @@ impl Args {
     /// The interface for viewers, unless it is for players alone.
     fn interface_for(&self, addresses: &Addresses) -> Option<&InterfaceSelector> {
         let has_group = |all: &[Address]| all.iter().any(|to| to.group().is_some());
-        let is_theirs = has_group(&addresses.players) && !has_group(&addresses.to);
+        let is_theirs =
+            has_group(&addresses.players) && !has_group(&addresses.to) && !self.many.many;
         self.interface.as_ref().filter(|_| !is_theirs)
     }
 
@@ -347,6 +355,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let wishes = Wishes {
         parity: args.parity(),
         interface: args.interface_for(&addresses),
+        group: args.many.group()?,
         viewers_per_host: args.per_host_for(&addresses),
         key,
         routers: &args.routers,
@@ -416,6 +425,9 @@ async fn publish(
                 published += 1;
                 for (to, state) in outgoing.link_events() {
                     progress.suspend(|| tell(&to, state));
+                }
+                if let Some(words) = outgoing.attendance() {
+                    progress.suspend(|| note!("{words}"));
                 }
                 progress.set_message(one_line(outgoing, players));
                 progress.tick();

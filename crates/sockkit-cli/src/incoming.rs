@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use sockkit::{
     interfaces::{self, Interface, InterfaceSelector},
-    link::{Address, Host, Scheme, channel::DatagramConfig},
+    link::{Address, DialError, Host, Scheme, channel::DatagramConfig, pairing::PairingError},
     stream::{Receiver, ReceiverConfig},
 };
 use tokio::time::timeout;
@@ -30,11 +30,12 @@ pub(crate) struct Wishes {
     pub(crate) secure: Option<Secure>,
 }
 
-/// Binds the address or starts to dial it, and prints which.
-pub(crate) async fn open(at: &Address, wishes: Wishes) -> anyhow::Result<Receiver> {
+/// Binds the address or starts to dial it, and prints which. Returns the address that it is,
+/// too.
+pub(crate) async fn open(at: &Address, wishes: Wishes) -> anyhow::Result<(Address, Receiver)> {
     let is_udp = at.scheme() == Scheme::Udp;
     if is_udp && wishes.secure.is_none() {
-        return bind(at, wishes).await;
+        return Ok((at.clone(), bind(at, wishes).await?));
     }
     if wishes.key.is_some() {
         match is_udp {
@@ -61,21 +62,44 @@ pub(crate) async fn open(at: &Address, wishes: Wishes) -> anyhow::Result<Receive
         .await
         .with_context(|| format!("cannot resolve {at}"))??;
     let mut config = ReceiverConfig::default();
+    let mut at = at.clone();
     if let Some(secure) = wishes.secure {
         let (identity, trust) = secure.parts();
         config = config.authenticate(identity, trust);
-        let authenticated = Receiver::authenticate(at, &config).await;
-        if let Some(peer) = authenticated.map_err(|error| cannot_dial(at, VIEWERS, error))? {
-            say_peer(&peer, &at.to_string());
-        }
+        at = authenticate(at, &config).await?;
     } else {
         say_plain(at.scheme());
     }
     say!("dialling  {at}");
-    Ok(match is_udp {
-        true => Receiver::subscribe(at, &config)?,
-        false => Receiver::open(at, config).await?,
-    })
+    let receiver = match at.scheme() {
+        Scheme::Udp => Receiver::subscribe(&at, &config)?,
+        _ => Receiver::open(&at, config).await?,
+    };
+    Ok((at, receiver))
+}
+
+/// Returns the address where the camera listens: the port of TCP may be that of the connection
+/// for its datagrams, as with `cam --many`.
+async fn authenticate(mut at: Address, config: &ReceiverConfig) -> anyhow::Result<Address> {
+    let mut authenticated = Receiver::authenticate(&at, config).await;
+    if at.scheme() == Scheme::Tcp && is_other_service(&authenticated) {
+        let datagrams = Address::new(Scheme::Udp, at.host().clone(), at.port());
+        let again = Receiver::authenticate(&datagrams, config).await;
+        if !is_other_service(&again) {
+            (at, authenticated) = (datagrams, again);
+        }
+    }
+    if let Some(peer) = authenticated.map_err(|error| cannot_dial(&at, VIEWERS, error))? {
+        say_peer(&peer, &at.to_string());
+    }
+    Ok(at)
+}
+
+fn is_other_service<T>(dialled: &Result<T, DialError>) -> bool {
+    let Err(DialError::NotTrusted { source, .. }) = dialled else {
+        return false;
+    };
+    matches!(source, PairingError::OtherService)
 }
 
 /// Listens for a camera that connects, and prints what to type there.

@@ -50,6 +50,7 @@ mod transfer;
 mod units;
 mod unopened;
 mod view;
+mod watchers;
 mod web;
 
 use crate::json::Object;

@@ -1,6 +1,6 @@
 //! All destinations of `cam`.
 
-use std::{slice, time::Duration};
+use std::{net::SocketAddr, slice, time::Duration};
 
 use anyhow::bail;
 use indicatif::HumanBytes;
@@ -26,6 +26,7 @@ use crate::{
     link::{cannot_dial, say_plain},
     routed, say,
     secure::{self, Secure, Shown, say_peer},
+    watchers::{self, Attendance},
 };
 
 /// Settings besides the addresses.
@@ -33,6 +34,8 @@ pub(crate) struct Wishes<'a> {
     /// `None` follows what receivers report.
     pub(crate) parity: Option<Parity>,
     pub(crate) interface: Option<&'a InterfaceSelector>,
+    /// Where viewers that connect get pictures.
+    pub(crate) group: Option<SocketAddr>,
     pub(crate) viewers_per_host: Option<u8>,
     pub(crate) key: Option<Key>,
     pub(crate) routers: &'a routed::Options,
@@ -52,8 +55,9 @@ impl Wishes<'_> {
                  that connect get a key of their own"
             );
         }
-        if self.interface.is_some() && !to.iter().any(|to| to.group().is_some()) {
-            bail!("--interface is for groups, and no --to address is one");
+        let has_group = self.group.is_some() || to.iter().any(|to| to.group().is_some());
+        if self.interface.is_some() && !has_group {
+            bail!("--interface is for groups: no --to address is one, and --many is not given");
         }
         let is_udp = |at: &Address| at.scheme() == Scheme::Udp;
         if self.parity.is_some() && to.is_empty() && !at.iter().any(is_udp) {
@@ -97,7 +101,11 @@ impl Wishes<'_> {
         match secure {
             Some(secure) => {
                 let (identity, trust) = secure.parts();
-                self.config().authenticate(identity, trust)
+                let config = self.config().authenticate(identity, trust);
+                match self.group {
+                    Some(group) => config.group(group),
+                    None => config,
+                }
             }
             None => self.config(),
         }
@@ -112,6 +120,7 @@ pub(crate) struct Outgoing {
     listening: Option<Address>,
     /// The last state of each connection to a viewer that was told.
     told: Vec<Option<ConnectionState>>,
+    attendance: Attendance,
     announced: Option<Announced>,
     /// The code that viewers pair by.
     code: Option<Shown>,
@@ -164,6 +173,7 @@ impl Outgoing {
         }
         let mut outgoing = Self {
             told: vec![None; senders.len()],
+            attendance: Attendance::default(),
             senders,
             listening,
             announced: None,
@@ -218,6 +228,13 @@ impl Outgoing {
         events
     }
 
+    /// How many viewers multicast reaches, if that has changed.
+    pub(crate) fn attendance(&mut self) -> Option<String> {
+        self.senders
+            .iter()
+            .find_map(|sender| self.attendance.on_figures(sender))
+    }
+
     /// Statistics, one line for each sender.
     pub(crate) fn sent(&self) -> Vec<String> {
         self.senders.iter().map(one_line).collect()
@@ -229,7 +246,7 @@ impl Outgoing {
     }
 
     /// The latest reports of all viewers.
-    pub(crate) fn reports(&self) -> Vec<(std::net::SocketAddr, Report)> {
+    pub(crate) fn reports(&self) -> Vec<(SocketAddr, Report)> {
         self.senders.iter().flat_map(Sender::reports).collect()
     }
 
@@ -316,6 +333,9 @@ pub(crate) fn check_destination(
 }
 
 fn one_line(sender: &Sender) -> String {
+    if let Some(line) = watchers::one_line(sender) {
+        return line;
+    }
     let stats = sender.stats();
     let (pictures, bytes) = (stats.sent, HumanBytes(stats.bytes));
     let connects = sender.connection_state().is_none() && stats.connected > 0;

@@ -296,23 +296,21 @@ async fn open_routed(
 async fn open(camera: &Remote, wishes: &Wishes) -> anyhow::Result<(Address, Receiver)> {
     if let Some(at) = wishes.received_at(camera) {
         wishes.secure.check_unused(at)?;
-        let receiver = incoming::open(at, wishes.of(None)).await?;
-        return Ok((at.clone(), receiver));
+        return incoming::open(at, wishes.of(None)).await;
     }
     let secure = wishes.secure.dial(VIEWERS, camera).await?;
     let url = find::locate(VIEWERS.seeks, camera, secure.as_ref()).await?;
     if url.group().is_some() {
         wishes.secure.check_sealed(&url, false)?;
     }
-    let receiver = incoming::open(&url, wishes.of(secure)).await?;
-    Ok((url, receiver))
+    incoming::open(&url, wishes.of(secure)).await
 }
 
 /// Listens for a camera that sends to this machine.
 async fn listen(at: &Address, wishes: &Wishes) -> anyhow::Result<Watched> {
     let (receiver, code) = if wishes.connects_not() {
         wishes.secure.check_unused(at)?;
-        (incoming::open(at, wishes.of(None)).await?, None)
+        (incoming::open(at, wishes.of(None)).await?.1, None)
     } else {
         let secure = wishes.secure.listen(PUSHED).await?;
         incoming::listen(at, wishes.of(secure)).await?

@@ -2,6 +2,7 @@
 
 mod channels;
 mod datagrams;
+mod group;
 mod hostile;
 mod link;
 mod sealed;

@@ -48,6 +48,8 @@ mod soak;
 mod strangers;
 mod subscription;
 mod viewer;
+#[cfg(target_os = "linux")]
+mod watchers;
 mod web_files;
 mod window;
 #[cfg(target_os = "linux")]

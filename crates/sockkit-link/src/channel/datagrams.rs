@@ -18,8 +18,6 @@ use sockkit_core::{
 };
 use tokio::{sync::Mutex, time::sleep_until};
 
-#[cfg(all(feature = "sealing", feature = "pairing"))]
-use super::subscribed::{Subscription, Told};
 use super::{
     ChannelError, Limits, Message, RecvError, SendError, Sent,
     inbound::{Filter, Inbound},
@@ -28,6 +26,11 @@ use super::{
     pace::{GIGABIT, Pacer},
     repairs::RepairBudget,
     socket::Socket,
+};
+#[cfg(all(feature = "sealing", feature = "pairing"))]
+use super::{
+    group::{GroupReceiver, Member, Place},
+    subscribed::{Subscription, Told},
 };
 #[cfg(feature = "sealing")]
 use crate::sealing::{Direction, Key, Opener, Sealer};
@@ -203,7 +206,7 @@ impl DatagramConfig {
             socket,
             messages: Mutex::new(Messages {
                 outbound: keys.messages,
-                pacer: Pacer::new(self.max_bytes_per_second, now()),
+                pacer: self.pacer(),
                 repairs: RepairBudget::default(),
                 #[cfg(all(feature = "sealing", feature = "pairing"))]
                 epochs: keys.epochs,
@@ -212,8 +215,28 @@ impl DatagramConfig {
             destinations: self.destinations,
             #[cfg(all(feature = "sealing", feature = "pairing"))]
             subscription: None,
+            #[cfg(all(feature = "sealing", feature = "pairing"))]
+            place: StdMutex::default(),
         };
         (sender, receiver, is_group)
+    }
+
+    /// The only destination, if that is a group.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn group(&self) -> Option<SocketAddr> {
+        match self.destinations[..] {
+            [only] if only.ip().is_multicast() => Some(only),
+            _ => None,
+        }
+    }
+
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn has_interface(&self) -> bool {
+        self.interface.is_some()
+    }
+
+    pub(super) fn pacer(&self) -> Pacer {
+        Pacer::new(self.max_bytes_per_second, now())
     }
 
     /// Without an address to bind, that of a connection, so that datagrams take the
@@ -269,6 +292,8 @@ impl DatagramConfig {
             inbound: Inbound::new(filter, limits, older),
             #[cfg(all(feature = "sealing", feature = "pairing"))]
             told: None,
+            #[cfg(all(feature = "sealing", feature = "pairing"))]
+            group: None,
         }
     }
 
@@ -326,6 +351,9 @@ pub(super) struct DatagramSender {
     replies: StdMutex<Outbound>,
     #[cfg(all(feature = "sealing", feature = "pairing"))]
     subscription: Option<Subscription>,
+    /// That of its receiver in a group.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    place: StdMutex<Option<Place>>,
 }
 
 #[derive(Debug)]
@@ -393,7 +421,7 @@ impl DatagramSender {
                 if epochs.is_due(sealer) {
                     subscription.tell(epochs.tell(random_secret()?))?;
                 }
-                epochs.before_message(sealer);
+                epochs.before_message(now(), sealer);
             }
         }
         Ok(())
@@ -421,6 +449,24 @@ impl DatagramSender {
         }
     }
 
+    /// The subscription to it, and what it is as a member of a group.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn subscriber(&self) -> Option<(&Subscription, Member)> {
+        let (subscription, to) = (self.subscription.as_ref()?, self.destinations.first()?);
+        Some((subscription, Member::new(subscription, &self.socket, *to)))
+    }
+
+    /// Its receiver is a member of a group from now on.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn joined(&self, place: Place) {
+        *self.place() = Some(place);
+    }
+
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    fn place(&self) -> std::sync::MutexGuard<'_, Option<Place>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Sends to one address at once, without waiting for a message in progress.
     pub(super) async fn reply(
         &self,
@@ -446,6 +492,15 @@ impl DatagramSender {
     /// often, is not sent: half of a message's data for each destination is the most, and
     /// nothing while more has been sent than the rate allows.
     pub(super) async fn repair(&self, to: SocketAddr, missing: Missing) -> Result<u64, SendError> {
+        #[cfg(all(feature = "sealing", feature = "pairing"))]
+        {
+            let place = self.place().clone();
+            if let Some(place) = place
+                && let Some(sent) = place.repair(missing).await?
+            {
+                return Ok(sent);
+            }
+        }
         let mut known = self.destinations.iter().enumerate();
         let is_it = |known: &SocketAddr| (known.ip(), known.port()) == (to.ip(), to.port());
         let Some((place, &to)) = known.find(|(_, known)| is_it(known)) else {
@@ -500,6 +555,9 @@ pub(super) struct DatagramReceiver {
     asks: bool,
     #[cfg(all(feature = "sealing", feature = "pairing"))]
     told: Option<Told>,
+    /// The group that it was admitted to.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    group: Option<Box<GroupReceiver>>,
 }
 
 impl DatagramReceiver {
@@ -526,7 +584,9 @@ impl DatagramReceiver {
     pub(super) async fn recv(&mut self) -> Result<Message, RecvError> {
         loop {
             #[cfg(all(feature = "sealing", feature = "pairing"))]
-            self.take_told()?;
+            if let Some(message) = self.take_told()? {
+                return Ok(message);
+            }
             while let Some(datagram) = self.batch.pop() {
                 // A single timestamp for the whole batch would make later
                 // datagrams look too young.
@@ -555,14 +615,28 @@ impl DatagramReceiver {
                 None => std::future::pending().await,
             }
         };
+        #[cfg(all(feature = "sealing", feature = "pairing"))]
+        let in_group = async {
+            match &mut self.group {
+                Some(group) => group.wait().await,
+                None => std::future::pending().await,
+            }
+        };
         #[cfg(not(all(feature = "sealing", feature = "pairing")))]
-        let told = std::future::pending::<()>();
+        let (told, in_group) = (std::future::pending::<()>(), std::future::pending());
         let udp = self.socket.endpoint();
+        let received = async {
+            // At random: neither starves the other.
+            tokio::select! {
+                received = udp.recv_batch(&mut self.batch) => Ok(received?),
+                received = in_group => received,
+            }
+        };
         tokio::select! {
             biased;
             // What it is, is taken before the next datagram.
             () = told => Ok(()),
-            received = udp.recv_batch(&mut self.batch) => Ok(received?),
+            received = received => received,
             () = missing => match self.inbound.missing(now()) {
                 Some((from, missing)) => Err(RecvError::Incomplete { from, missing }),
                 None => Ok(()),
@@ -570,13 +644,33 @@ impl DatagramReceiver {
         }
     }
 
-    /// Takes the keys of later epochs; fails once the subscription has ended.
+    /// Takes the keys that the sender tells, and the next message that has come by the group.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv), and once the subscription has ended.
     #[cfg(all(feature = "sealing", feature = "pairing"))]
-    fn take_told(&mut self) -> Result<(), RecvError> {
-        match &mut self.told {
-            Some(told) => told.take(&mut self.inbound),
-            None => Ok(()),
+    fn take_told(&mut self) -> Result<Option<Message>, RecvError> {
+        let Some(told) = &mut self.told else {
+            return Ok(None);
+        };
+        if let Some(joined) = told.take(&mut self.inbound)? {
+            self.group = Some(Box::new(joined));
         }
+        let Some(group) = &mut self.group else {
+            return Ok(None);
+        };
+        while let Some(datagram) = group.pop() {
+            let from = datagram.from;
+            let taken = self.inbound.handle_datagram(now(), &datagram.into())?;
+            if self.inbound.is_group_sender(from) {
+                told.say_hears(group.on_datagram());
+            }
+            if taken.is_some() {
+                return Ok(taken);
+            }
+        }
+        told.say_hears(group.on_timeout());
+        Ok(None)
     }
 
     pub(super) fn prefer(&mut self, sender: SocketAddr) {
@@ -599,7 +693,7 @@ pub(super) fn random_stream() -> io::Result<StreamId> {
 
 /// Bytes sent to one destination before the next has its turn: one pass through
 /// the network stack.
-const RUN_BYTES: usize = 64 << 10;
+pub(super) const RUN_BYTES: usize = 64 << 10;
 
 /// Holds a run for each of a few destinations.
 const SEND_BUFFER_BYTES: usize = 1 << 20;

@@ -224,6 +224,10 @@ pub enum OpenError {
     /// The key of its epoch was not told, or is not accepted any more.
     #[error("its key is not held here")]
     OtherEpoch,
+    /// It completes a message that its group's sender has not signed, or that was received
+    /// before.
+    #[error("its message is not its sender's")]
+    NotSigned,
     /// It is not a shard.
     #[error(transparent)]
     Shard(ShardError),

@@ -16,6 +16,8 @@ use sockkit_core::udp::Datagram;
 use super::{Limits, Message, RecvError};
 #[cfg(feature = "sealing")]
 use crate::sealing::{Key, Opener};
+#[cfg(all(feature = "sealing", feature = "pairing"))]
+use crate::sealing::{ToldStream, sign::Verifier};
 #[cfg(feature = "sealing")]
 use sockkit_codec::shard::StreamId;
 
@@ -26,6 +28,8 @@ pub struct Inbound {
     filter: Filter,
     #[cfg(feature = "sealing")]
     opener: Option<Opener>,
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    verifier: Option<Verifier>,
     reassembler: Reassembler,
     preferred: Option<SocketAddr>,
 }
@@ -75,6 +79,8 @@ impl Inbound {
             filter,
             #[cfg(feature = "sealing")]
             opener: None,
+            #[cfg(all(feature = "sealing", feature = "pairing"))]
+            verifier: None,
             reassembler: Reassembler::new(reassembly),
             preferred: None,
         }
@@ -87,6 +93,24 @@ impl Inbound {
     pub fn sealed(mut self, opener: Opener) -> Self {
         self.opener = Some(opener);
         self
+    }
+
+    /// Accepts a group's stream as well, of which only messages that its sender has signed.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(crate) fn join(&mut self, stream: ToldStream, verifier: Verifier) {
+        if let Some(opener) = &mut self.opener {
+            opener.add(stream);
+            self.verifier = Some(verifier);
+        }
+    }
+
+    /// Whether the group's sender sends from there, as far as is known.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn is_group_sender(&self, from: SocketAddr) -> bool {
+        let (Some(opener), Some(verifier)) = (&self.opener, &self.verifier) else {
+            return false;
+        };
+        opener.is_shared_by(verifier.stream(), from.ip())
     }
 
     /// Tells the opener the key of a later epoch, see [`Opener::tell`].
@@ -124,13 +148,42 @@ impl Inbound {
             .reassembler
             .handle_datagram(now, from, bytes)
             .map_err(|source| RecvError::Refused { from, source })?;
-        Ok(whole.map(|whole| Message {
+        let Some(whole) = whole else {
+            return Ok(None);
+        };
+        let message = Message {
             bytes: whole.bytes,
             from,
             to,
             kind: Some(whole.kind),
             place: Some((whole.stream, whole.number)),
-        }))
+        };
+        #[cfg(all(feature = "sealing", feature = "pairing"))]
+        let message = self.verified(now, message)?;
+        Ok(Some(message))
+    }
+
+    /// Checks the signature of a group's message.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    fn verified(&mut self, now: Instant, message: Message) -> Result<Message, RecvError> {
+        let (Some(verifier), Some(opener), Some((stream, number))) =
+            (&mut self.verifier, &mut self.opener, message.place)
+        else {
+            return Ok(message);
+        };
+        if verifier.stream() != stream {
+            return Ok(message);
+        }
+        let from = message.from;
+        let (bytes, epoch) = verifier
+            .verify(number, &message.bytes)
+            .map_err(|source| RecvError::NotOpened { from, source })?;
+        let from = opener.confirm(now, stream, epoch, from);
+        Ok(Message {
+            bytes,
+            from,
+            ..message
+        })
     }
 
     /// Keeps this sender's messages when memory is short, and accepts its

@@ -26,6 +26,8 @@ mod datagrams;
 mod error;
 mod flushed;
 mod framed;
+#[cfg(all(feature = "sealing", feature = "pairing"))]
+mod group;
 mod inbound;
 mod lag;
 mod outbound;
@@ -39,8 +41,6 @@ mod streams;
 #[cfg(all(feature = "sealing", feature = "pairing"))]
 mod subscribed;
 
-#[cfg(all(feature = "sealing", feature = "pairing"))]
-pub use self::subscribed::{SubscribeError, SubscriptionStream};
 pub use self::{
     datagrams::DatagramConfig,
     error::{ChannelError, OpenError, RecvError, SendError},
@@ -49,6 +49,11 @@ pub use self::{
     lag::LagLimit,
     pace::{GIGABIT, Pacer, TokenBucket},
     repairs::RepairBudget,
+};
+#[cfg(all(feature = "sealing", feature = "pairing"))]
+pub use self::{
+    group::{Group, Membership, Reached},
+    subscribed::{SubscribeError, SubscriptionStream},
 };
 
 use self::{

@@ -65,6 +65,17 @@ impl Socket {
         })
     }
 
+    /// Sends to groups by the interface with this address.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn set_outgoing(&self, local: std::net::IpAddr) -> Result<(), ChannelError> {
+        match self {
+            Self::Alone(_) => Ok(()),
+            Self::InGroup { endpoint, .. } => {
+                Ok(endpoint.set_outgoing(&InterfaceSelector::Address(local))?)
+            }
+        }
+    }
+
     pub(super) fn endpoint(&self) -> &UdpEndpoint {
         match self {
             Self::Alone(endpoint) => endpoint,

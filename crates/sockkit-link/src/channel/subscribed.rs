@@ -4,14 +4,17 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
     time::Duration,
 };
 
 use bytes::Bytes;
 use sockkit_codec::{
     frame::{FrameConfig, FrameReadError, FrameReader, FrameWriteError, FrameWriter},
-    shard::{SplitConfig, Splitter, seal::Position},
+    shard::{SplitConfig, Splitter, StreamId, seal::Position},
 };
 use sockkit_core::server::Stream;
 use tokio::{
@@ -24,6 +27,7 @@ use super::{
     Channel, ChannelError, DatagramConfig, Limits, Receiving, RecvError, Sending, TokenBucket,
     datagrams::{Keys, random_stream},
     framed::Duplex,
+    group::GroupReceiver,
     inbound::Inbound,
     now,
     outbound::Outbound,
@@ -34,7 +38,8 @@ use crate::{
         Direction, Key, Opener, Sealer, ToldStream,
         epochs::Epochs,
         random_secret,
-        subscription::{Grant, MAX_BYTES, NextEpoch, Request, SubscriptionMessage},
+        sign::Verifier,
+        subscription::{Grant, GroupGrant, MAX_BYTES, NextEpoch, Request, SubscriptionMessage},
     },
 };
 
@@ -210,9 +215,10 @@ async fn serve(
         key: key(own_secret),
         epochs_are_told: false,
         from: to,
+        is_shared: false,
     };
     let keys = Keys {
-        epochs: Some(Epochs::new(own, messages.position().epoch())),
+        epochs: Some(Epochs::new(own, messages.position().epoch(), secret)),
         messages: Outbound::Sealed(Box::new(messages)),
         replies: Outbound::Sealed(Box::new(replies)),
         opener: Some(Opener::told(Direction::ToSender, [theirs])),
@@ -256,6 +262,7 @@ async fn subscribe(
         key: key(secret),
         epochs_are_told,
         from,
+        is_shared: false,
     };
     let streams = [
         told(grant.stream, grant.next, grant.secret, true),
@@ -277,6 +284,8 @@ async fn subscribe(
         stream: grant.stream,
         identity: theirs,
         address: from,
+        local,
+        group: None,
     };
     let (subscription, told) = frames.keep(Some(source));
     let (sender, receiver, _) = config.open_with(socket, keys, limits);
@@ -327,14 +336,16 @@ impl Frames {
     /// of its channel are dropped.
     fn keep(self, source: Option<Source>) -> (Subscription, Told) {
         let (orders, from_channel) = mpsc::channel(MAX_WAITING);
-        let (to_channel, epochs) = mpsc::channel(MAX_WAITING);
+        let (to_channel, events) = mpsc::channel(MAX_WAITING);
+        let hears = Arc::new(AtomicU8::new(UNKNOWN));
         let (ending, ended) = watch::channel(None);
         let (closing, ended) = (Arc::new(Notify::new()), Ended(ended));
         let keeper = Keeper {
             frames: self,
             orders: from_channel,
             closing: Arc::clone(&closing),
-            epochs: source.is_some().then_some(to_channel),
+            events: source.is_some().then_some(to_channel),
+            hears: Arc::clone(&hears),
         };
         tokio::spawn(async move {
             let end = keeper.run().await;
@@ -344,14 +355,15 @@ impl Frames {
             orders: orders.clone(),
             closing,
             ended: ended.clone(),
+            hears,
         };
         let told = Told {
-            epochs,
+            events,
             ended,
             late_until: None,
             next: None,
             source,
-            _alive: orders,
+            orders,
         };
         (subscription, told)
     }
@@ -360,9 +372,13 @@ impl Frames {
 /// The stream that a receiver has subscribed to.
 #[derive(Clone, Copy, Debug)]
 struct Source {
-    stream: sockkit_codec::shard::StreamId,
+    stream: StreamId,
     identity: [u8; 32],
     address: SocketAddr,
+    /// This side's own address.
+    local: Option<IpAddr>,
+    /// The stream of the group that it was admitted to.
+    group: Option<StreamId>,
 }
 
 /// Why a subscription has ended; `Ok` if the peer closed it.
@@ -393,6 +409,31 @@ pub(super) struct Subscription {
     orders: mpsc::Sender<Bytes>,
     closing: Arc<Notify>,
     ended: Ended,
+    hears: Arc<AtomicU8>,
+}
+
+/// A subscriber, to those who do not keep its subscription alive.
+#[derive(Clone, Debug)]
+pub(super) struct Subscriber {
+    orders: mpsc::WeakSender<Bytes>,
+    hears: Arc<AtomicU8>,
+}
+
+impl Subscriber {
+    /// Tells it, unless its subscription has ended or it does not read.
+    pub(super) fn tell(&self, message: &SubscriptionMessage) {
+        if let Some(orders) = self.orders.upgrade() {
+            let _ = orders.try_send(message.emit());
+        }
+    }
+
+    /// Whether its group reaches it, if it has said so.
+    pub(super) fn hears(&self) -> Option<bool> {
+        match self.hears.load(Ordering::Relaxed) {
+            UNKNOWN => None,
+            hears => Some(hears == 1),
+        }
+    }
 }
 
 impl Subscription {
@@ -413,23 +454,33 @@ impl Subscription {
 
     /// Hands a secret to the receiver.
     pub(super) fn tell(&self, next: NextEpoch) -> io::Result<()> {
-        let message = SubscriptionMessage::Epoch(next).emit();
-        let told = self.orders.try_send(message);
-        told.map_err(|_| io::ErrorKind::NotConnected.into())
+        self.say(&SubscriptionMessage::Epoch(next))
+    }
+
+    pub(super) fn say(&self, message: &SubscriptionMessage) -> io::Result<()> {
+        let said = self.orders.try_send(message.emit());
+        said.map_err(|_| io::ErrorKind::NotConnected.into())
+    }
+
+    pub(super) fn subscriber(&self) -> Subscriber {
+        Subscriber {
+            orders: self.orders.downgrade(),
+            hears: Arc::clone(&self.hears),
+        }
     }
 }
 
 /// What the receiving half holds.
 #[derive(Debug)]
 pub(super) struct Told {
-    epochs: mpsc::Receiver<NextEpoch>,
+    events: mpsc::Receiver<SubscriptionMessage>,
     ended: Ended,
     /// When what was sent before an orderly end has had time to arrive.
     late_until: Option<Instant>,
     /// Received, and not yet taken.
-    next: Option<NextEpoch>,
+    next: Option<SubscriptionMessage>,
     source: Option<Source>,
-    _alive: mpsc::Sender<Bytes>,
+    orders: mpsc::Sender<Bytes>,
 }
 
 impl Told {
@@ -448,16 +499,19 @@ impl Told {
         }
         tokio::select! {
             () = self.ended.wait() => {}
-            Some(next) = self.epochs.recv() => self.next = Some(next),
+            Some(next) = self.events.recv() => self.next = Some(next),
         }
     }
 
-    /// Gives the keys of later epochs to the opener.
+    /// Gives the keys that came to the opener. Returns a group that was joined.
     ///
     /// # Errors
     /// [`RecvError`] once the subscription has ended: when the sender has left, after
     /// its last datagrams.
-    pub(super) fn take(&mut self, inbound: &mut Inbound) -> Result<(), RecvError> {
+    pub(super) fn take(
+        &mut self,
+        inbound: &mut Inbound,
+    ) -> Result<Option<GroupReceiver>, RecvError> {
         match self.ended.end() {
             Some(Ok(())) => {
                 let now = Instant::now();
@@ -468,13 +522,68 @@ impl Told {
             Some(Err(kind)) => return Err(RecvError::Failed(kind.into())),
             None => {}
         }
-        while let Some(next) = self.next.take().or_else(|| self.epochs.try_recv().ok()) {
-            if let Some(source) = self.source {
-                let key = Key::new(&next.secret).of_sender(source.identity);
-                inbound.tell(source.stream, next.epoch, key, next.removed);
+        let mut joined = None;
+        while let Some(next) = self.next.take().or_else(|| self.events.try_recv().ok()) {
+            let Some(source) = &mut self.source else {
+                continue;
+            };
+            match next {
+                SubscriptionMessage::Epoch(next) => source.tell(source.stream, &next, inbound),
+                SubscriptionMessage::GroupEpoch(next) => {
+                    if let Some(group) = source.group {
+                        source.tell(group, &next, inbound);
+                    }
+                }
+                SubscriptionMessage::Group(grant) => {
+                    inbound.join(source.stream_of(&grant), Verifier::of(&grant));
+                    source.group = Some(grant.stream);
+                    joined = self.join(&grant);
+                }
+                _ => {}
             }
         }
-        Ok(())
+        Ok(joined)
+    }
+
+    /// Without the group, its datagrams come over the subscription.
+    fn join(&self, grant: &GroupGrant) -> Option<GroupReceiver> {
+        let local = self.source.and_then(|source| source.local);
+        let joined = GroupReceiver::join(grant, local);
+        joined
+            .inspect_err(|error| {
+                tracing::warn!(%error, group = %grant.address, "cannot join");
+                self.say_hears(Some(false));
+            })
+            .ok()
+    }
+
+    /// Tells the sender whether the group is heard, if there is something to tell. If that is
+    /// not possible, the subscription is about to end.
+    pub(super) fn say_hears(&self, hears: Option<bool>) {
+        if let Some(hears) = hears {
+            let _ = (self.orders).try_send(SubscriptionMessage::Hears(hears).emit());
+        }
+    }
+}
+
+impl Source {
+    fn key(&self, secret: &[u8; 32]) -> Key {
+        Key::new(secret).of_sender(self.identity)
+    }
+
+    fn tell(&self, stream: StreamId, next: &NextEpoch, inbound: &mut Inbound) {
+        inbound.tell(stream, next.epoch, self.key(&next.secret), next.removed);
+    }
+
+    fn stream_of(&self, grant: &GroupGrant) -> ToldStream {
+        ToldStream {
+            id: grant.stream,
+            next: grant.next,
+            key: self.key(&grant.secret),
+            epochs_are_told: true,
+            from: self.address,
+            is_shared: true,
+        }
     }
 }
 
@@ -483,8 +592,10 @@ struct Keeper {
     frames: Frames,
     orders: mpsc::Receiver<Bytes>,
     closing: Arc<Notify>,
-    /// Of a receiver; a sender is told of no epoch.
-    epochs: Option<mpsc::Sender<NextEpoch>>,
+    /// Of a receiver; a sender is told of no keys.
+    events: Option<mpsc::Sender<SubscriptionMessage>>,
+    /// What the receiver has said, at a sender.
+    hears: Arc<AtomicU8>,
 }
 
 impl Keeper {
@@ -522,17 +633,21 @@ impl Keeper {
     }
 
     fn handle(&self, frame: &[u8]) -> io::Result<()> {
-        match (SubscriptionMessage::parse(frame), &self.epochs) {
-            (Some(SubscriptionMessage::Epoch(next)), Some(epochs)) => {
+        use SubscriptionMessage::{Alive, Busy, Epoch, Group, GroupEpoch, Hears, Unknown};
+
+        match (SubscriptionMessage::parse(frame), &self.events) {
+            (Some(told @ (Epoch(_) | Group(_) | GroupEpoch(_))), Some(events)) => {
                 // A sender has no reason for more than the channel holds.
-                let told = epochs.try_send(next);
+                let told = events.try_send(told);
                 told.map_err(|_| io::ErrorKind::InvalidData.into())
             }
-            (Some(SubscriptionMessage::Request(_) | SubscriptionMessage::Grant(_)), _)
-            | (Some(SubscriptionMessage::Epoch(_)), None) => Err(io::ErrorKind::InvalidData.into()),
-            (Some(SubscriptionMessage::Busy), _) => Err(io::ErrorKind::ConnectionAborted.into()),
-            (Some(SubscriptionMessage::Alive | SubscriptionMessage::Unknown), _) => Ok(()),
-            (None, _) => Err(io::ErrorKind::InvalidData.into()),
+            (Some(Hears(hears)), None) => {
+                self.hears.store(hears.into(), Ordering::Relaxed);
+                Ok(())
+            }
+            (Some(Busy), _) => Err(io::ErrorKind::ConnectionAborted.into()),
+            (Some(Alive | Unknown), _) => Ok(()),
+            _ => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 
@@ -586,8 +701,11 @@ const CLOSE_WITHIN: Duration = Duration::from_millis(500);
 /// Datagrams may come after the end of the connection, though sent before.
 const LATE_FOR: Duration = Duration::from_millis(50);
 
-/// Keys of epochs that wait to be sent or used; there is one in hours.
-const MAX_WAITING: usize = 8;
+/// A receiver has not said whether the group reaches it; 0 and 1 are no and yes.
+const UNKNOWN: u8 = 2;
+
+/// Keys of epochs that wait to be sent or used; there are three a second at most.
+const MAX_WAITING: usize = 64;
 
 #[cfg(test)]
 mod tests {

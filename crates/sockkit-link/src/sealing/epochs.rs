@@ -1,5 +1,7 @@
 //! When a stream's epoch ends, and which key the next one has. Pure.
 
+use std::time::{Duration, Instant};
+
 use sockkit_codec::shard::seal::Position;
 
 use super::{Key, Sealer, subscription::NextEpoch};
@@ -11,18 +13,24 @@ use super::{Key, Sealer, subscription::NextEpoch};
 #[derive(Debug)]
 pub(crate) struct Epochs {
     sender: [u8; 32],
+    /// Of the current epoch.
+    secret: [u8; 32],
     /// Told, but not begun.
-    next: Option<(u64, Key)>,
+    next: Option<NextEpoch>,
+    /// When that one begins at the latest, because a receiver was removed.
+    begins: Option<Instant>,
     last_told: u64,
 }
 
 impl Epochs {
     /// Of a stream whose current epoch its receivers know. `sender` is the
     /// identity that is part of each key.
-    pub(crate) fn new(sender: [u8; 32], current: u64) -> Self {
+    pub(crate) fn new(sender: [u8; 32], current: u64, secret: [u8; 32]) -> Self {
         Self {
             sender,
+            secret,
             next: None,
+            begins: None,
             last_told: current,
         }
     }
@@ -32,31 +40,55 @@ impl Epochs {
         self.next.is_none() && used(sealer) >= Position::EPOCH_DATAGRAMS / 2
     }
 
+    /// The secret of the current epoch, and the next one if it was told: for a
+    /// receiver that comes now.
+    pub(crate) fn known(&self) -> ([u8; 32], Option<&NextEpoch>) {
+        (self.secret, self.next.as_ref())
+    }
+
     /// The next one, for all receivers.
     pub(crate) fn tell(&mut self, secret: [u8; 32]) -> NextEpoch {
-        let (epoch, key) = self.draw(secret);
-        self.next = Some((epoch, key));
-        NextEpoch {
-            epoch,
-            secret,
-            removed: false,
-        }
+        let next = self.draw(secret, false);
+        self.next = Some(next.clone());
+        next
     }
 
-    /// Begins the next one, if the current one may not have enough positions for a
-    /// whole message.
-    pub(crate) fn before_message(&mut self, sealer: &mut Sealer) {
+    /// The next one, of which a removed receiver is not told, for all others. It begins
+    /// soon, and not at once: the secret must not come later than the datagrams. But it
+    /// does not wait longer if the receiver was `removed` long ago.
+    pub(crate) fn remove(
+        &mut self,
+        (now, removed): (Instant, Instant),
+        secret: [u8; 32],
+    ) -> NextEpoch {
+        let next = self.draw(secret, true);
+        self.next = Some(next.clone());
+        let latest = now.max(removed + REMOVED_WITHIN);
+        self.begins = Some(latest.min(now + TOLD_BEFORE));
+        next
+    }
+
+    /// Begins the next one, if it is time for it or the current one may not have enough
+    /// positions for a whole message.
+    pub(crate) fn before_message(&mut self, now: Instant, sealer: &mut Sealer) {
         let left = Position::EPOCH_DATAGRAMS - used(sealer);
-        if left < MESSAGE_DATAGRAMS
-            && let Some((epoch, key)) = self.next.take()
+        let must_begin = self.begins.is_some_and(|at| now >= at);
+        if (must_begin || left < MESSAGE_DATAGRAMS)
+            && let Some(next) = self.next.take()
         {
-            sealer.begin_epoch(epoch, key);
+            let key = Key::new(&next.secret).of_sender(self.sender);
+            sealer.begin_epoch(next.epoch, key);
+            (self.secret, self.begins) = (next.secret, None);
         }
     }
 
-    fn draw(&mut self, secret: [u8; 32]) -> (u64, Key) {
+    fn draw(&mut self, secret: [u8; 32], removed: bool) -> NextEpoch {
         self.last_told += 1;
-        (self.last_told, Key::new(&secret).of_sender(self.sender))
+        NextEpoch {
+            epoch: self.last_told,
+            secret,
+            removed,
+        }
     }
 }
 
@@ -67,6 +99,12 @@ fn used(sealer: &Sealer) -> u64 {
 
 /// No message has more: a shard's index has 16 bits.
 const MESSAGE_DATAGRAMS: u64 = 1 << 16;
+
+/// The time in which a secret comes to every receiver, even if one of its packets is lost.
+const TOLD_BEFORE: Duration = Duration::from_millis(250);
+
+/// How long a removed receiver may see what is sent.
+const REMOVED_WITHIN: Duration = Duration::from_millis(650);
 
 #[cfg(test)]
 mod tests {
@@ -87,8 +125,9 @@ mod tests {
 
     #[test]
     fn the_next_epoch_is_told_at_half_and_begins_before_the_last_message() {
-        let (mut sealer, mut epochs) = (sealer(), Epochs::new([0; 32], 0));
+        let (mut sealer, mut epochs) = (sealer(), Epochs::new([0; 32], 0, [1; 32]));
         let half = Position::EPOCH_DATAGRAMS / 2;
+        let now = Instant::now();
         for (position, due) in [(0, false), (half - 1, false), (half, true)] {
             sealer.skip_to(Position(position));
             assert_eq!(epochs.is_due(&sealer), due, "{position}");
@@ -103,10 +142,31 @@ mod tests {
             (end - MESSAGE_DATAGRAMS + 1, end),
         ] {
             sealer.skip_to(Position(position));
-            epochs.before_message(&mut sealer);
+            epochs.before_message(now, &mut sealer);
             assert_eq!(sealer.position().0, after, "{position}");
         }
         send(&mut sealer);
         assert_eq!(sealer.position().epoch(), 1);
+    }
+
+    #[test]
+    fn a_removal_begins_an_epoch_that_was_not_told_before() {
+        let (mut sealer, mut epochs) = (sealer(), Epochs::new([0; 32], 0, [1; 32]));
+        let now = Instant::now();
+        assert_eq!(epochs.tell([2; 32]).epoch, 1);
+        let after = epochs.remove((now, now), [3; 32]);
+        assert_eq!((after.epoch, after.removed), (2, true));
+        assert_eq!(epochs.known(), ([1; 32], Some(&after)));
+        let early = TOLD_BEFORE - Duration::from_nanos(1);
+        for (wait, epoch) in [(early, 0), (TOLD_BEFORE, 2), (10 * TOLD_BEFORE, 2)] {
+            epochs.before_message(now + wait, &mut sealer);
+            assert_eq!(sealer.position().epoch(), epoch, "{wait:?}");
+        }
+        assert_eq!(epochs.known(), ([3; 32], None));
+        // Removed long ago.
+        let now = now + Duration::from_secs(9);
+        epochs.remove((now, now - REMOVED_WITHIN), [4; 32]);
+        epochs.before_message(now, &mut sealer);
+        assert_eq!(sealer.position().epoch(), 3);
     }
 }

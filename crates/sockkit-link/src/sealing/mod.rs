@@ -38,7 +38,8 @@
 //!   reflecting. The header (stream, message, length) and the timing of a
 //!   datagram remain visible.
 //! - **Holders of a key are indistinguishable.** Each member of a group can
-//!   send as the sender does.
+//!   send as the sender does, unless that is a `channel::Group`, whose
+//!   messages are signed.
 //! - A recording replayed to a receiver that does not know the stream yet: with
 //!   only a key it cannot distinguish it from the sender. A receiver that was
 //!   [told](ToldStream) the stream's position can.
@@ -53,6 +54,8 @@ pub(crate) mod epochs;
 mod key;
 mod open;
 mod seal;
+#[cfg(feature = "pairing")]
+pub(crate) mod sign;
 #[cfg(feature = "pairing")]
 pub(crate) mod subscription;
 

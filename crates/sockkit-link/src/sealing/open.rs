@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -46,6 +46,10 @@ pub struct ToldStream {
     pub epochs_are_told: bool,
     /// Where it comes from; replies go there.
     pub from: SocketAddr,
+    /// Whether other receivers have its key, and could seal as its sender does: the sender
+    /// signs the messages of such a stream, and a datagram alone moves neither its replay
+    /// window nor its epoch.
+    pub is_shared: bool,
 }
 
 /// An authentic datagram that was not seen before.
@@ -54,7 +58,7 @@ pub struct ToldStream {
 pub struct Opened<'a> {
     /// Source address of the stream's first datagram. The others are attributed
     /// to it by the key: a copy that overtakes the original does not split a
-    /// message.
+    /// message. Of a shared stream only what comes from the sender's host is.
     pub from: SocketAddr,
     /// The datagram as it was before sealing.
     pub datagram: &'a [u8],
@@ -81,8 +85,36 @@ impl Opener {
         }
     }
 
+    /// Accepts this stream as well, or from here on.
+    pub fn add(&mut self, told: ToldStream) {
+        self.streams.insert(told.id, Stream::told(told));
+    }
+
+    /// Notes that the sender of a shared stream has signed a message, in this epoch and
+    /// from this address. Returns the address that the stream was told with.
+    pub fn confirm(
+        &mut self,
+        now: Instant,
+        stream: StreamId,
+        epoch: u64,
+        from: SocketAddr,
+    ) -> SocketAddr {
+        match self.streams.get_mut(&stream) {
+            Some(stream) => stream.confirm(now, epoch, from),
+            None => from,
+        }
+    }
+
+    /// Whether the sender of a shared stream sends from this host, as far as is known.
+    #[must_use]
+    pub fn is_shared_by(&self, stream: StreamId, host: IpAddr) -> bool {
+        let stream = self.streams.get(&stream);
+        stream.is_some_and(|stream| stream.shared_by == Some(host.to_canonical()))
+    }
+
     /// Adds the key of a later epoch of a stream that it was told of. If a member
-    /// was `removed`, which has the earlier keys, none of those is accepted any more.
+    /// was `removed`, which has the earlier keys, none of those is accepted any more once
+    /// that epoch has begun.
     pub fn tell(&mut self, stream: StreamId, epoch: u64, key: Key, removed: bool) {
         if let Some(stream) = self.streams.get_mut(&stream) {
             stream.secrets.tell(epoch, key, removed);
@@ -112,7 +144,7 @@ impl Opener {
         };
         stream.used = clock;
         Ok(Opened {
-            from: *stream.from.get_or_insert(from),
+            from: stream.attributed(from),
             datagram: &self.buffer,
         })
     }
@@ -148,6 +180,8 @@ struct Stream {
     newest: u64,
     earlier_until: Option<Instant>,
     from: Option<SocketAddr>,
+    /// Of a shared stream: the host that its datagrams come from.
+    shared_by: Option<IpAddr>,
     used: u64,
 }
 
@@ -155,11 +189,16 @@ impl Stream {
     fn told(told: ToldStream) -> Self {
         let ToldStream { next, key, .. } = told;
         let secrets = match told.epochs_are_told {
-            true => Secrets::Told(vec![(next.epoch(), key)]),
+            true => Secrets::Told(vec![ToldEpoch {
+                epoch: next.epoch(),
+                key,
+                removed: false,
+            }]),
             false => Secrets::Same(key),
         };
         Self {
             from: Some(told.from),
+            shared_by: told.is_shared.then(|| told.from.ip().to_canonical()),
             ..Self::starting_at(next, secrets)
         }
     }
@@ -172,7 +211,34 @@ impl Stream {
             newest: position.epoch(),
             earlier_until: None,
             from: None,
+            shared_by: None,
             used: 0,
+        }
+    }
+
+    /// What another member seals under the stream's number does not mix with the sender's.
+    fn attributed(&mut self, from: SocketAddr) -> SocketAddr {
+        match self.shared_by {
+            Some(host) if host != from.ip().to_canonical() => from,
+            _ => *self.from.get_or_insert(from),
+        }
+    }
+
+    fn confirm(&mut self, now: Instant, epoch: u64, from: SocketAddr) -> SocketAddr {
+        self.begin_epoch(now, epoch);
+        let known = *self.from.get_or_insert(from);
+        if known != from {
+            // It sends to the group from another of its addresses.
+            self.shared_by = Some(from.ip().to_canonical());
+        }
+        known
+    }
+
+    fn begin_epoch(&mut self, now: Instant, epoch: u64) {
+        if epoch > self.newest {
+            let has_removed = self.secrets.has_removed(self.newest, epoch);
+            self.earlier_until = (!has_removed).then(|| now + EARLIER_FOR);
+            self.newest = epoch;
         }
     }
 
@@ -187,7 +253,8 @@ impl Stream {
         let position = sealed.position();
         let epoch = position.epoch();
         let is_over = epoch < self.newest && self.earlier_until.is_none_or(|until| now > until);
-        if is_over || !self.window.is_new(position) {
+        let is_shared = self.shared_by.is_some();
+        if is_over || !is_shared && !self.window.is_new(position) {
             return Err(OpenError::NotNew);
         }
         let secret = self.secrets.of(epoch).ok_or(OpenError::OtherEpoch)?;
@@ -199,10 +266,9 @@ impl Stream {
             self.keys.insert(0, fresh);
             self.keys.truncate(KEYS);
         }
-        self.window.note(position);
-        if epoch > self.newest {
-            self.newest = epoch;
-            self.earlier_until = Some(now + EARLIER_FOR);
+        if !is_shared {
+            self.window.note(position);
+            self.begin_epoch(now, epoch);
         }
         Ok(())
     }
@@ -213,7 +279,14 @@ enum Secrets {
     /// One secret for all epochs.
     Same(Key),
     /// One for each epoch: the last one, the current one, and the next one.
-    Told(Vec<(u64, Key)>),
+    Told(Vec<ToldEpoch>),
+}
+
+struct ToldEpoch {
+    epoch: u64,
+    key: Key,
+    /// Whether a receiver that has the earlier keys has been removed.
+    removed: bool,
 }
 
 impl Secrets {
@@ -221,8 +294,19 @@ impl Secrets {
         match self {
             Self::Same(key) => Some(key),
             Self::Told(told) => {
-                let told = told.iter().find(|(known, _)| *known == epoch);
-                told.map(|(_, key)| key)
+                let told = told.iter().find(|told| told.epoch == epoch);
+                told.map(|told| &told.key)
+            }
+        }
+    }
+
+    /// Whether a receiver was removed after one epoch and not after the other.
+    fn has_removed(&self, after: u64, until: u64) -> bool {
+        match self {
+            Self::Same(_) => false,
+            Self::Told(told) => {
+                let mut told = told.iter();
+                told.any(|told| told.removed && told.epoch > after && told.epoch <= until)
             }
         }
     }
@@ -230,13 +314,14 @@ impl Secrets {
     /// Epochs only grow.
     fn tell(&mut self, epoch: u64, key: Key, removed: bool) {
         let Self::Told(told) = self else { return };
-        if told.last().is_some_and(|(last, _)| *last >= epoch) {
+        if told.last().is_some_and(|last| last.epoch >= epoch) {
             return;
         }
-        if removed {
-            told.clear();
-        }
-        told.push((epoch, key));
+        told.push(ToldEpoch {
+            epoch,
+            key,
+            removed,
+        });
         let spare = told.len().saturating_sub(EPOCHS);
         told.drain(..spare);
     }

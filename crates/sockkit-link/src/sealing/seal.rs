@@ -49,6 +49,12 @@ impl Sealer {
         self.key.next
     }
 
+    /// The number of the next message.
+    #[must_use]
+    pub fn next_number(&self) -> u64 {
+        self.splitter.next_number()
+    }
+
     /// The stream.
     #[must_use]
     pub fn stream(&self) -> StreamId {

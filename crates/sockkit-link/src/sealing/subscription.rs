@@ -4,6 +4,8 @@
 //! `docs/wire/seal.md`.
 #![warn(clippy::indexing_slicing)]
 
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use sockkit_codec::shard::{StreamId, seal::Position};
 
@@ -13,6 +15,12 @@ pub(crate) enum SubscriptionMessage {
     Request(Request),
     Grant(Grant),
     Epoch(NextEpoch),
+    /// The receiver is admitted to a group.
+    Group(GroupGrant),
+    /// A later epoch of the group's stream.
+    GroupEpoch(NextEpoch),
+    /// Whether the group's datagrams reach the receiver.
+    Hears(bool),
     /// The side that sent it is still there.
     Alive,
     /// The receiver that was dialled has another sender.
@@ -47,6 +55,22 @@ pub(crate) struct Grant {
     pub(crate) secret: [u8; 32],
 }
 
+/// The stream of a group, and its keys.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) struct GroupGrant {
+    /// Where the group's datagrams are sent.
+    pub(crate) address: SocketAddr,
+    pub(crate) stream: StreamId,
+    /// The position of the next datagram.
+    pub(crate) next: Position,
+    /// The number of the next message.
+    pub(crate) number: u64,
+    /// Of that position's epoch alone.
+    pub(crate) secret: [u8; 32],
+    /// The sender's Ed25519 key, which signs the messages.
+    pub(crate) verifying_key: [u8; 32],
+}
+
 /// The secret of an epoch that begins later, or now.
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) struct NextEpoch {
@@ -79,6 +103,26 @@ impl SubscriptionMessage {
                 bytes.put_u64(next.epoch);
                 bytes.put_slice(&next.secret);
             }
+            Self::Group(grant) => {
+                bytes.put_slice(&[GROUP, VERSION]);
+                bytes.put_u16(grant.address.port());
+                let ip = match grant.address.ip() {
+                    IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+                    IpAddr::V6(ip) => ip,
+                };
+                bytes.put_slice(&ip.octets());
+                bytes.put_u64(grant.stream.0);
+                bytes.put_u64(grant.next.0);
+                bytes.put_u64(grant.number);
+                bytes.put_slice(&grant.secret);
+                bytes.put_slice(&grant.verifying_key);
+            }
+            Self::GroupEpoch(next) => {
+                bytes.put_slice(&[GROUP_EPOCH, next.removed.into()]);
+                bytes.put_u64(next.epoch);
+                bytes.put_slice(&next.secret);
+            }
+            Self::Hears(hears) => bytes.put_slice(&[HEARS, (*hears).into()]),
             Self::Alive => bytes.put_slice(&[ALIVE, 0]),
             Self::Busy => bytes.put_slice(&[BUSY, 0]),
             Self::Unknown => {}
@@ -92,7 +136,7 @@ impl SubscriptionMessage {
         let what = bytes.try_get_u8().ok()?;
         let second = bytes.try_get_u8().ok()?;
         match what {
-            REQUEST | GRANT if second != VERSION => None,
+            REQUEST | GRANT | GROUP if second != VERSION => None,
             REQUEST => Some(Self::Request(Request {
                 port: bytes.try_get_u16().ok()?,
                 replies: StreamId(bytes.try_get_u64().ok()?),
@@ -105,16 +149,38 @@ impl SubscriptionMessage {
                 next: Position(bytes.try_get_u64().ok()?),
                 secret: secret(&mut bytes)?,
             })),
-            EPOCH => Some(Self::Epoch(NextEpoch {
-                removed: second != 0,
-                epoch: bytes.try_get_u64().ok()?,
-                secret: secret(&mut bytes)?,
-            })),
+            EPOCH => Some(Self::Epoch(next_epoch(second, bytes)?)),
+            GROUP => group_grant(bytes).map(Self::Group),
+            GROUP_EPOCH => Some(Self::GroupEpoch(next_epoch(second, bytes)?)),
+            HEARS => Some(Self::Hears(second != 0)),
             ALIVE => Some(Self::Alive),
             BUSY => Some(Self::Busy),
             _ => Some(Self::Unknown),
         }
     }
+}
+
+/// A receiver joins nothing but a group, and no port of the system's.
+fn group_grant(mut bytes: &[u8]) -> Option<GroupGrant> {
+    let port = bytes.try_get_u16().ok()?;
+    let ip = Ipv6Addr::from(bytes.try_get_u128().ok()?).to_canonical();
+    let grant = GroupGrant {
+        address: SocketAddr::new(ip, port),
+        stream: StreamId(bytes.try_get_u64().ok()?),
+        next: Position(bytes.try_get_u64().ok()?),
+        number: bytes.try_get_u64().ok()?,
+        secret: secret(&mut bytes)?,
+        verifying_key: secret(&mut bytes)?,
+    };
+    (ip.is_multicast() && port >= 1_024).then_some(grant)
+}
+
+fn next_epoch(removed: u8, mut bytes: &[u8]) -> Option<NextEpoch> {
+    Some(NextEpoch {
+        removed: removed != 0,
+        epoch: bytes.try_get_u64().ok()?,
+        secret: secret(&mut bytes)?,
+    })
 }
 
 fn secret(bytes: &mut &[u8]) -> Option<[u8; 32]> {
@@ -129,6 +195,15 @@ impl std::fmt::Debug for Grant {
         f.debug_struct("Grant")
             .field("stream", &self.stream)
             .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for GroupGrant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GroupGrant")
+            .field("address", &self.address)
+            .field("stream", &self.stream)
             .finish_non_exhaustive()
     }
 }
@@ -148,6 +223,9 @@ const GRANT: u8 = 2;
 const EPOCH: u8 = 3;
 const ALIVE: u8 = 4;
 const BUSY: u8 = 5;
+const GROUP: u8 = 6;
+const GROUP_EPOCH: u8 = 7;
+const HEARS: u8 = 8;
 
 /// Longer ones are refused; a later version has room.
 pub(crate) const MAX_BYTES: usize = 256;
@@ -156,7 +234,7 @@ pub(crate) const MAX_BYTES: usize = 256;
 mod tests {
     use super::*;
 
-    fn all() -> [SubscriptionMessage; 5] {
+    fn all() -> [SubscriptionMessage; 8] {
         [
             SubscriptionMessage::Request(Request {
                 port: 0x0102,
@@ -177,12 +255,27 @@ mod tests {
             }),
             SubscriptionMessage::Alive,
             SubscriptionMessage::Busy,
+            SubscriptionMessage::Group(GroupGrant {
+                address: ([239, 1, 2, 3], 0x1234).into(),
+                stream: StreamId(1),
+                next: Position(2),
+                number: 3,
+                secret: [7; 32],
+                verifying_key: [5; 32],
+            }),
+            SubscriptionMessage::GroupEpoch(NextEpoch {
+                epoch: 8,
+                secret: [9; 32],
+                removed: false,
+            }),
+            SubscriptionMessage::Hears(true),
         ]
     }
 
     #[test]
     fn bytes_are_those_of_the_document() {
-        let [request, grant, epoch, alive, busy] = all().map(|message| message.emit());
+        let [request, grant, epoch, alive, busy, group, later, hears] =
+            all().map(|message| message.emit());
         assert_eq!(
             request,
             &b"\x01\x01\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a"[..]
@@ -200,6 +293,19 @@ mod tests {
         assert_eq!(epoch, parts.concat());
         assert_eq!(alive, &b"\x04\0"[..]);
         assert_eq!(busy, &b"\x05\0"[..]);
+        let parts = [
+            &b"\x06\x01\x12\x34"[..],
+            b"\0\0\0\0\0\0\0\0\0\0\xff\xff\xef\x01\x02\x03",
+            &[0, 0, 0, 0, 0, 0, 0, 1],
+            &[0, 0, 0, 0, 0, 0, 0, 2],
+            &[0, 0, 0, 0, 0, 0, 0, 3],
+            &[7; 32],
+            &[5; 32],
+        ];
+        assert_eq!(group, parts.concat());
+        let parts = [&b"\x07\0\0\0\0\0\0\0\0\x08"[..], &[9; 32]];
+        assert_eq!(later, parts.concat());
+        assert_eq!(hears, &b"\x08\x01"[..]);
     }
 
     #[test]
@@ -220,6 +326,17 @@ mod tests {
         for unknown in [&b"\0\x01"[..], b"\xff\0later"] {
             let parsed = SubscriptionMessage::parse(unknown);
             assert_eq!(parsed, Some(SubscriptionMessage::Unknown), "{unknown:?}");
+        }
+    }
+
+    #[test]
+    fn a_group_that_is_none_is_refused() {
+        let [.., group, _, _] = all();
+        let bytes = group.emit();
+        for (at, byte) in [(16, 10), (2, 3)] {
+            let mut other = bytes.to_vec();
+            other[at] = byte;
+            assert_eq!(SubscriptionMessage::parse(&other), None, "{at}");
         }
     }
 

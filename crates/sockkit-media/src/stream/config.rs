@@ -4,6 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use sockkit_codec::shard::Parity;
 use sockkit_core::{options::SocketOptions, server::ServerConfig};
+#[cfg(all(feature = "sealing", feature = "pairing"))]
+use sockkit_link::channel::Group;
 #[cfg(feature = "sealing")]
 use sockkit_link::sealing::Key;
 use sockkit_link::{
@@ -29,6 +31,8 @@ pub struct SenderConfig {
     pub(super) compression: Compression,
     pub(super) parity: Option<Parity>,
     datagrams: DatagramConfig,
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    group: Option<SocketAddr>,
     max_viewers: usize,
     max_viewers_per_host: Option<usize>,
     write_timeout: Duration,
@@ -79,6 +83,21 @@ impl SenderConfig {
     /// rate. The sender sets the destinations.
     pub fn datagrams(mut self, config: DatagramConfig) -> Self {
         self.datagrams = config;
+        self
+    }
+
+    /// Multicasts pictures once, to this group, for all viewers that
+    /// [`Sender::listen`](super::Sender::listen) serves. Default: each of them gets its own
+    /// datagrams.
+    ///
+    /// They are sealed with a key that each viewer gets over its connection, and signed, so that
+    /// no viewer can send any to others. Those that do not say within a second that the group
+    /// reaches them, or that lose a quarter of it, get the same datagrams by unicast; [parity by
+    /// reports](Self::parity_by_reports) follows the worst of the rest. A group costs the
+    /// sender as much as one viewer.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub fn group(mut self, group: SocketAddr) -> Self {
+        self.group = Some(group);
         self
     }
 
@@ -180,6 +199,17 @@ impl SenderConfig {
         self.datagrams.clone()
     }
 
+    /// The group that viewers are admitted to.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn open_group(&self) -> Result<Option<Group>, ChannelError> {
+        let (Some(group), Some((identity, _))) = (self.group, &self.party) else {
+            return Ok(None);
+        };
+        let config = self.datagrams.clone().destinations([group]);
+        let sender = *identity.fingerprint().as_bytes();
+        Group::new(&config, sender, &self.limits()).map(Some)
+    }
+
     /// Whether peers are authenticated.
     #[cfg(all(feature = "sealing", feature = "pairing"))]
     pub(super) fn authenticates(&self) -> bool {
@@ -240,6 +270,8 @@ impl Default for SenderConfig {
             compression: Compression::default(),
             parity: Some(Parity::NONE),
             datagrams: DatagramConfig::default(),
+            #[cfg(all(feature = "sealing", feature = "pairing"))]
+            group: None,
             max_viewers: 128,
             max_viewers_per_host: None,
             write_timeout: Duration::from_secs(10),

@@ -64,6 +64,13 @@ impl Loss {
         };
     }
 
+    /// The share of shards that were lost over the last reports; `None` before there is
+    /// anything to say.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn average(&self) -> Option<f64> {
+        (self.sent >= ENOUGH_SHARDS).then(|| self.lost / self.sent)
+    }
+
     /// The share of shards to be ready for; `None` before there is anything to
     /// say.
     pub(super) fn share(&self) -> Option<f64> {

@@ -20,6 +20,8 @@ mod backoff;
 mod clock;
 mod config;
 pub(crate) mod control;
+#[cfg(all(feature = "sealing", feature = "pairing"))]
+mod group;
 mod ingest;
 mod intake;
 mod loss;

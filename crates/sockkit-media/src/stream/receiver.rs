@@ -343,10 +343,10 @@ impl DialLoop {
     )]
     async fn channel(&self, connection: Connection) -> Result<Channel, End> {
         let limits = ReceiverConfig::limits();
-        match self.by {
+        match &self.by {
             By::Connection => Ok(Channel::connection(connection, &limits)),
             #[cfg(all(feature = "sealing", feature = "pairing"))]
-            By::Datagrams => {
+            By::Datagrams | By::Group(_) => {
                 let config = self.config.datagrams_subscribed();
                 let subscribed = Channel::subscribe(connection.into(), config, &limits).await;
                 subscribed.map_err(|error| end_of_subscription(&error))

@@ -108,6 +108,29 @@ impl Reports {
             .filter(move |heard| heard.is_recent(now) && of.is_none_or(|of| of == heard.from));
         recent.filter_map(|heard| heard.loss.share())
     }
+
+    /// The same of all but these.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn losses_except(
+        &self,
+        now: Instant,
+        others: &[SocketAddr],
+    ) -> impl Iterator<Item = f64> {
+        let receivers = self.receivers.iter();
+        receivers
+            .filter(move |heard| heard.is_recent(now) && !others.contains(&heard.from))
+            .filter_map(|heard| heard.loss.share())
+    }
+
+    /// Those that have lost more than this share of shards for a while.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn lossy(&self, now: Instant, share: f64) -> impl Iterator<Item = SocketAddr> {
+        let receivers = self.receivers.iter();
+        let lossy = receivers.filter(move |heard| {
+            heard.is_recent(now) && heard.loss.average().is_some_and(|average| average > share)
+        });
+        lossy.map(|heard| heard.from)
+    }
 }
 
 /// Maximum number of receivers whose reports are kept, besides the expected
@@ -195,6 +218,31 @@ mod tests {
         reports.note(now, from(9), Report::default());
         let recent = reports.recent(now);
         assert!(recent.iter().any(|(receiver, _)| *receiver == from(9)));
+    }
+
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    #[test]
+    fn those_that_lose_much_are_told_apart() {
+        let start = Instant::now();
+        let mut reports = reports();
+        let mut now = start;
+        for second in 0..5 {
+            now = start + Duration::from_secs(second);
+            for (host, lost) in [(1, 5), (2, 40)] {
+                let report = Report {
+                    shards_sent: second * 1_000,
+                    shards_lost: second * lost * 10,
+                    ..Report::default()
+                };
+                reports.note(now, from(host), report);
+            }
+        }
+        let lossy: Vec<_> = reports.lossy(now, 0.25).collect();
+        assert_eq!(lossy, [from(2)]);
+        let worst = |others: &[SocketAddr]| reports.losses_except(now, others).fold(0.0, f64::max);
+        assert!(worst(&[]) > 0.3);
+        let rest = worst(&lossy);
+        assert!(0.04 < rest && rest < 0.06, "{rest}");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use sockkit_core::server::{Handled, Peer, Server, Stream};
+#[cfg(all(feature = "sealing", feature = "pairing"))]
+use sockkit_link::channel::{Group, Reached};
 use sockkit_link::{
     Acceptor, Address, Connection, Scheme,
     channel::{Channel, ChannelError},
@@ -10,8 +12,6 @@ use sockkit_link::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-#[cfg(all(feature = "sealing", feature = "pairing"))]
-use super::subscriptions::datagrams_of;
 use super::{
     ConnectionState, Report, SenderConfig,
     config::in_time,
@@ -20,6 +20,8 @@ use super::{
     reports::{MAX_RECEIVERS, Reports},
     session::{Pictures, Session, Shared, next_message},
 };
+#[cfg(all(feature = "sealing", feature = "pairing"))]
+use super::{group::multicast, subscriptions::datagrams_of};
 use crate::{
     encode::Encoder,
     latest::{Publisher, Subscriber},
@@ -88,6 +90,8 @@ pub struct Sender {
     address: Address,
     addresses: Vec<Address>,
     link: Option<Subscriber<ConnectionState>>,
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    group: Option<Group>,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
     finished: CancellationToken,
@@ -227,6 +231,8 @@ impl Sender {
             address,
             addresses,
             link: None,
+            #[cfg(all(feature = "sealing", feature = "pairing"))]
+            group: None,
             shared,
             task,
             finished,
@@ -245,6 +251,19 @@ impl Sender {
     pub(super) fn linked(mut self, link: Subscriber<ConnectionState>) -> Self {
         self.link = Some(link);
         self
+    }
+
+    /// Sends to the members of this group.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn in_group(mut self, group: Option<Group>) -> Self {
+        self.group = group;
+        self
+    }
+
+    /// How the viewers of a [group](SenderConfig::group) are reached; `None` without one.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub fn reached(&self) -> Option<Reached> {
+        self.group.as_ref().map(Group::reached)
     }
 
     /// Subscribes to the state of the connection; `None` if no viewer is dialled.
@@ -336,22 +355,25 @@ struct Viewers {
 }
 
 /// How pictures get to a viewer that connects.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) enum By {
     /// Over its connection.
     Connection,
     /// As datagrams, sealed with a key that it gets over its connection.
     #[cfg(all(feature = "sealing", feature = "pairing"))]
     Datagrams,
+    /// Likewise, and the same for all.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    Group(Group),
 }
 
 impl By {
     /// The address of the pictures.
-    fn address(self, acceptor: &Acceptor) -> Address {
+    fn address(&self, acceptor: &Acceptor) -> Address {
         match self {
             Self::Connection => acceptor.address(),
             #[cfg(all(feature = "sealing", feature = "pairing"))]
-            Self::Datagrams => datagrams_of(&acceptor.address()),
+            Self::Datagrams | Self::Group(_) => datagrams_of(&acceptor.address()),
         }
     }
 }
@@ -364,15 +386,29 @@ impl Viewers {
         let mut pictures = Encoder::new(pictures, self.config.compression);
         let mut missed = 0;
         while let Some(next) = next_message(&mut pictures, &self.shared).await {
+            let skipped = pictures.missed() - missed;
             match next {
                 Ok(outgoing) => {
-                    self.newest
-                        .publish_after(pictures.missed() - missed, outgoing);
-                    missed = pictures.missed();
+                    self.publish(skipped, outgoing).await;
+                    missed += skipped;
                 }
                 Err(error) => self.shared.count_failed(None, &error),
             }
         }
+    }
+
+    /// Hands a picture to all viewers, or sends it to their group.
+    #[cfg_attr(
+        not(all(feature = "sealing", feature = "pairing")),
+        expect(clippy::unused_async, reason = "groups alone wait")
+    )]
+    async fn publish(&self, skipped: u64, picture: Outgoing) {
+        #[cfg(all(feature = "sealing", feature = "pairing"))]
+        if let By::Group(group) = &self.by {
+            self.shared.figures().stats.skipped += skipped;
+            return multicast(group, &self.shared, self.config.parity, &picture).await;
+        }
+        self.newest.publish_after(skipped, picture);
     }
 
     /// Serves one viewer until it disconnects, is no longer trusted, or the server
@@ -384,6 +420,12 @@ impl Viewers {
         let standing = self.config.standing(stream.get_ref(), false);
         let Some(channel) = self.channel(stream, from).await else {
             return Ok(());
+        };
+        // Gets no later key once that is dropped.
+        #[cfg(all(feature = "sealing", feature = "pairing"))]
+        let _membership = match &self.by {
+            By::Group(group) => group.admit(&channel).await.ok(),
+            _ => None,
         };
         let _present = ViewerCount::enter(&self.shared);
         let mut session = Session {
@@ -414,10 +456,10 @@ impl Viewers {
     )]
     async fn channel(&self, stream: Stream<Connection>, from: SocketAddr) -> Option<Channel> {
         let limits = self.config.limits();
-        match self.by {
+        match &self.by {
             By::Connection => Some(Channel::accepted(stream, &limits)),
             #[cfg(all(feature = "sealing", feature = "pairing"))]
-            By::Datagrams => {
+            By::Datagrams | By::Group(_) => {
                 let config = self.config.datagrams_of_each();
                 let served = Channel::serve(stream.into(), config, &limits).await;
                 served

@@ -68,7 +68,7 @@ impl Shared {
         }
     }
 
-    fn count(&self, sent: Sent) {
+    pub(super) fn count(&self, sent: Sent) {
         let stats = &mut self.figures().stats;
         stats.sent += 1;
         stats.bytes += sent.bytes;

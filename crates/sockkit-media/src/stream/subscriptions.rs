@@ -35,7 +35,8 @@ impl Sender {
     /// go to them as datagrams that are sealed with it.
     ///
     /// A viewer gets nothing more once its connection has ended, and within a second after
-    /// it is no longer trusted. Its counterpart is [`Receiver::subscribe`].
+    /// it is no longer trusted. With a [group](SenderConfig::group) the pictures are
+    /// multicast, to those whom that reaches. Its counterpart is [`Receiver::subscribe`].
     ///
     /// # Errors
     /// [`ChannelError`] if an address cannot be bound, or the config does not
@@ -57,7 +58,10 @@ impl Sender {
             check(at, config.authenticates(), config.is_sealed())?;
             acceptors.push(node.listen(&control_of(at)).await?);
         }
-        Self::serve(acceptors, By::Datagrams, config, pictures)
+        let group = config.open_group()?;
+        let by = group.clone().map_or(By::Datagrams, By::Group);
+        let sender = Self::serve(acceptors, by, config, pictures)?;
+        Ok(sender.in_group(group))
     }
 
     /// Sends to a viewer that listens at this `udp://` address: connects to it over TCP at

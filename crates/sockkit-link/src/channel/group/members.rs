@@ -1,0 +1,190 @@
+//! The members of a group, and the keys that they are told.
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sockkit_core::udp::UdpError;
+
+use super::Reached;
+use crate::{
+    channel::{
+        socket::Socket,
+        subscribed::{Subscriber, Subscription},
+    },
+    sealing::{
+        Sealer,
+        epochs::Epochs,
+        random_secret,
+        subscription::{NextEpoch, SubscriptionMessage},
+    },
+};
+
+/// A member, and how it gets its own datagrams.
+#[derive(Clone)]
+pub(in crate::channel) struct Member {
+    subscriber: Subscriber,
+    socket: Arc<Socket>,
+    to: SocketAddr,
+    is_handed_over: bool,
+}
+
+impl Member {
+    pub(in crate::channel) fn new(
+        subscription: &Subscription,
+        socket: &Arc<Socket>,
+        to: SocketAddr,
+    ) -> Self {
+        Self {
+            subscriber: subscription.subscriber(),
+            socket: Arc::clone(socket),
+            to,
+            is_handed_over: false,
+        }
+    }
+
+    /// Sends to it alone, from the address that its firewall knows.
+    pub(super) async fn send(&self, run: &[u8], segment_bytes: usize) -> Result<(), UdpError> {
+        let endpoint = self.socket.endpoint();
+        endpoint
+            .send_segments(Some(self.to), run, segment_bytes)
+            .await
+    }
+
+    /// Where this machine is reached by it.
+    pub(super) fn local_ip(&self) -> Option<IpAddr> {
+        let local = self.socket.endpoint().local_addr().ok()?.ip();
+        (!local.is_unspecified()).then_some(local)
+    }
+
+    fn is_unicast(&self) -> bool {
+        self.is_handed_over || self.subscriber.hears() != Some(true)
+    }
+}
+
+pub(super) struct Members {
+    epochs: Epochs,
+    members: BTreeMap<u64, Member>,
+    next: u64,
+    /// When one was removed that knows all keys that were told.
+    removed: Option<Instant>,
+    /// When the others were last told of another key for that.
+    changed: Option<Instant>,
+}
+
+impl Members {
+    pub(super) fn new(epochs: Epochs) -> Self {
+        Self {
+            epochs,
+            members: BTreeMap::new(),
+            next: 0,
+            removed: None,
+            changed: None,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The secret of the current epoch, and the next one if it was told.
+    pub(super) fn secrets(&self) -> ([u8; 32], Option<&NextEpoch>) {
+        self.epochs.known()
+    }
+
+    /// Returns its number.
+    pub(super) fn add(&mut self, member: Member) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.members.insert(number, member);
+        number
+    }
+
+    /// Tells the others of a key that this one does not get.
+    pub(super) fn remove(&mut self, now: Instant, number: u64) {
+        self.members.remove(&number);
+        self.removed.get_or_insert(now);
+        // Without random numbers, the next message fails.
+        let _ = self.change_key(now);
+    }
+
+    /// Its place among the others.
+    pub(super) fn place(&self, number: u64) -> Option<(usize, Member)> {
+        let member = self.members.get(&number)?.clone();
+        Some((self.members.range(..number).count(), member))
+    }
+
+    pub(super) fn hand_over(&mut self, to: SocketAddr) {
+        for member in self.members.values_mut().filter(|one| one.to == to) {
+            member.is_handed_over = true;
+        }
+    }
+
+    /// Tells of a later epoch, or begins one, if it is time for that.
+    pub(super) fn before_message(&mut self, now: Instant, sealer: &mut Sealer) -> io::Result<()> {
+        self.change_key(now)?;
+        if self.epochs.is_due(sealer) {
+            let next = self.epochs.tell(random_secret()?);
+            self.tell(next);
+        }
+        self.epochs.before_message(now, sealer);
+        Ok(())
+    }
+
+    /// Those that get the datagrams by unicast as well.
+    pub(super) fn unicast(&self) -> Vec<Member> {
+        let members = self.members.values();
+        members.filter(|one| one.is_unicast()).cloned().collect()
+    }
+
+    pub(super) fn reached(&self) -> Reached {
+        let members = self.members.values();
+        let unicast: Vec<_> = members
+            .filter(|one| one.is_unicast())
+            .map(|one| one.to)
+            .collect();
+        Reached {
+            multicast: self.members.len() - unicast.len(),
+            unicast,
+        }
+    }
+
+    /// Members that come and go all the time do not cause more than a few keys a second: each
+    /// of the others holds three.
+    fn change_key(&mut self, now: Instant) -> io::Result<()> {
+        let is_early = |changed| now.saturating_duration_since(changed) < CHANGE_EVERY;
+        let Some(removed) = self.removed else {
+            return Ok(());
+        };
+        if self.changed.is_some_and(is_early) {
+            return Ok(());
+        }
+        let next = self.epochs.remove((now, removed), random_secret()?);
+        (self.removed, self.changed) = (None, Some(now));
+        self.tell(next);
+        Ok(())
+    }
+
+    /// A member that reads nothing is about to be dropped.
+    fn tell(&self, next: NextEpoch) {
+        let message = SubscriptionMessage::GroupEpoch(next);
+        for member in self.members.values() {
+            member.subscriber.tell(&message);
+        }
+    }
+}
+
+impl fmt::Debug for Members {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Members")
+            .field("members", &self.members.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// With the time in which a key is told: a removed member sees no more after 0.65 s.
+const CHANGE_EVERY: Duration = Duration::from_millis(400);

@@ -1,0 +1,109 @@
+//! A member that seals as the sender does, over real sockets.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    time::Duration,
+};
+
+use sockkit_codec::shard::{MessageKind, Parity, SplitConfig, Splitter};
+use sockkit_core::interfaces::InterfaceSelector;
+use tokio::time::{sleep, timeout};
+
+use super::Group;
+use crate::{
+    Node,
+    channel::{Channel, DatagramConfig, Limits, OpenError, RecvError},
+    identity::Identity,
+    sealing::{Direction, Key, Sealer, sign::Signer},
+    trust::Trust,
+};
+
+/// The camera's end of a subscription, and the viewer's.
+async fn subscription(camera: &Identity) -> (Channel, Channel) {
+    let node = |identity: &Identity| {
+        let node = Node::default().messages(b"test", WITHIN);
+        node.authenticate(identity.clone(), Trust::anyone())
+    };
+    let at = "tcp://127.0.0.1:0".parse().unwrap();
+    let mut acceptor = node(camera).listen(&at).await.unwrap();
+    let dialler = node(&Identity::throw_away().unwrap());
+    let to = acceptor.address();
+    let (dialled, accepted) = tokio::join!(dialler.dial(&to), acceptor.accept());
+    let (config, limits) = (DatagramConfig::default(), Limits::default());
+    let (here, there) = tokio::join!(
+        Channel::serve(accepted.unwrap().into(), config.clone(), &limits),
+        Channel::subscribe(dialled.unwrap().into(), config, &limits),
+    );
+    (here.unwrap(), there.unwrap())
+}
+
+fn group(camera: &Identity) -> Group {
+    let free = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    let port = free.local_addr().unwrap().port();
+    let lo = InterfaceSelector::Address(Ipv4Addr::LOCALHOST.into());
+    let to = SocketAddr::from(([239, 255, 77, 42], port));
+    let config = DatagramConfig::to([to]).interface(lo);
+    let sender = *camera.fingerprint().as_bytes();
+    Group::new(&config, sender, &Limits::default()).unwrap()
+}
+
+/// What another member, with the group's key, sends to a viewer in the sender's stream; first a
+/// message of its own that the sender has not signed, and then one that is signed by itself.
+async fn forge(group: &Group, camera: &Identity, to: SocketAddr) {
+    let (secret, _) = group.0.members().secrets();
+    let stream = group.0.stream.lock().await.sealer.stream();
+    let key = Key::new(&secret).of_sender(*camera.fingerprint().as_bytes());
+    let splitter = Splitter::new(SplitConfig::default(), stream);
+    let mut sealer = Sealer::new(key, Direction::FromSender, splitter);
+    let own = Signer::new(stream).unwrap();
+    let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).unwrap();
+    for number in 0..20 {
+        let trailer = own.trailer(0, number, &[b"believe me"]);
+        let parts: &[&[u8]] = match number % 2 {
+            0 => &[b"believe me"],
+            _ => &[b"believe me", &trailer],
+        };
+        let forged = sealer.split_parts(KIND, parts, Parity::NONE).unwrap();
+        for datagram in forged.datagrams() {
+            socket.send_to(datagram, to).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_member_forges_is_not_taken() {
+    let camera = Identity::throw_away().unwrap();
+    let group = group(&camera);
+    let (subscriber, mut viewer) = subscription(&camera).await;
+    let _membership = group.admit(&subscriber).await.unwrap();
+    let to = subscriber.destinations()[0];
+    let mut refused = 0;
+    let mut arrived = 0;
+    let arriving = async {
+        while arrived < 20 {
+            tokio::select! {
+                received = viewer.recv() => match received {
+                    Ok(message) => {
+                        assert_eq!(message.bytes, "a picture");
+                        arrived += 1;
+                    }
+                    Err(RecvError::NotOpened { source, .. }) => {
+                        refused += u32::from(source == OpenError::NotSigned);
+                    }
+                    Err(error) => panic!("{error}"),
+                },
+                // The first ones may come before the key.
+                () = sleep(Duration::from_millis(10)) => {
+                    forge(&group, &camera, to).await;
+                    let sent = group.send(KIND, &["a picture".into()], Parity::NONE).await;
+                    sent.unwrap();
+                }
+            }
+        }
+    };
+    timeout(WITHIN, arriving).await.expect("they come");
+    assert!(refused > 0, "some were put together");
+}
+
+const KIND: MessageKind = MessageKind(1);
+const WITHIN: Duration = Duration::from_secs(60);
