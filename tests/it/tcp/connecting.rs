@@ -23,6 +23,7 @@ fn closed_port() -> (TcpSocket, SocketAddr) {
     (socket, address)
 }
 
+#[cfg_attr(not(target_os = "linux"), ignore = "TCP_QUICKACK is Linux's")]
 #[tokio::test]
 async fn options_are_set_before_listening_and_inherited() {
     let config = ListenConfig::default()

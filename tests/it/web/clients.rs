@@ -88,6 +88,7 @@ const CLIENTS: [(&str, &str, bool); 10] = [
     ),
 ];
 
+#[cfg_attr(not(target_os = "linux"), ignore = "TCP_NOTSENT_LOWAT is Linux's")]
 #[tokio::test]
 async fn browsers_that_show_the_stream_get_the_next_head_at_once_and_no_other_client() {
     // A place is free again when the next picture cannot be written.

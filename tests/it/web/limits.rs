@@ -174,6 +174,7 @@ async fn a_full_house_is_said_and_a_place_is_given_back() {
         .expect("the place is free again");
 }
 
+#[cfg_attr(not(target_os = "linux"), ignore = "TCP_NOTSENT_LOWAT is Linux's")]
 #[tokio::test]
 async fn a_client_that_did_not_read_finds_two_old_pictures_at_most() {
     check_sleeper(noise, 3).await;

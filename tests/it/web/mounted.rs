@@ -55,11 +55,14 @@ async fn the_parts_answer_below_their_path_beside_other_routes() {
             .await
             .check(200, "text/plain; version=0.0.4");
         for path in [at("stream"), at("streams"), format!("{page}?action=stream")] {
+            // After two seconds without a picture a viewer is shown a placeholder.
+            app.publisher.publish(gray(7));
             let mut watcher = Watcher::open(app.address, &path).await;
             let (_, jpeg) = watcher.part().await;
             let shown = Picture::from_jpeg(jpeg).unwrap();
             assert_eq!((watcher.number, shown.width_px()), (7, 64), "{path}");
         }
+        app.publisher.publish(gray(7));
         let mut client = Client::open_at(app.address, &at("pull")).await;
         client.ask().await;
         assert_eq!(client.number().await, 7);
