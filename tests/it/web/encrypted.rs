@@ -4,7 +4,6 @@ use std::{net::SocketAddr, sync::Arc};
 
 use sockkit::{
     latest::{self, Publisher},
-    options::SocketOptions,
     picture::Picture,
     sink::web::{WebServer, WebStream},
     tcp::Connector,
@@ -13,7 +12,7 @@ use sockkit::{
 use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 
 use super::{
-    LOOPBACK, WITHIN, Watcher, answer, config, gray, noise,
+    LOOPBACK, WITHIN, Watcher, answer, config, gray,
     pull::{Client, upgrade_on},
     send, send_on,
 };
@@ -80,10 +79,10 @@ async fn a_viewer_that_did_not_read_finds_a_few_old_pictures_at_most() {
         Watcher::of(send_on(stream, "/stream", &own).await).await
     };
     let mut reader = open(Connector::default()).await;
-    let frugal = SocketOptions::new().receive_buffer_bytes(4_096);
+    let frugal = sockkit::options::SocketOptions::new().receive_buffer_bytes(4_096);
     let mut sleeper = open(Connector::default().options(frugal)).await;
     for number in 1..=100 {
-        publisher.publish(noise(number));
+        publisher.publish(super::noise(number));
         while reader.number < number {
             reader.part().await;
         }
