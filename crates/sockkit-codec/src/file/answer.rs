@@ -92,6 +92,20 @@ codes! {
 }
 
 codes! {
+    /// Why the sender cannot offer something that it found.
+    LeftOutReason {
+        /// A link that no receiver would create.
+        Link = 1 => "symbolic link leads out of the folder, or has `..` after a name",
+        /// No receiver would accept its name.
+        Name = 2 => "no receiver would accept the name",
+        /// Its name is not Unicode, on a system where names are.
+        NotUnicode = 3 => "name is not Unicode",
+        /// It cannot be read.
+        Unreadable = 4 => "the sender cannot read it",
+    }
+}
+
+codes! {
     /// Why the sender did not send a file.
     FailReason {
         /// It no longer exists.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{EntryIndex, RawPath};
+use super::{EntryIndex, LeftOutReason, RawPath};
 
 /// Everything that one transfer offers, in the order in which it is sent.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -15,6 +15,28 @@ pub struct Manifest {
     /// Number of files, folders and links that the sender found but cannot
     /// offer, so that the receiver knows that the transfer is incomplete.
     pub left_out: u32,
+    /// The first of them, by name. A peer of an earlier revision names none.
+    pub left_out_entries: Vec<LeftOut>,
+}
+
+/// Something that the sender found but cannot offer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct LeftOut {
+    /// Its path, as it would have been offered. Untrusted; printing it escapes it.
+    pub path: RawPath,
+    /// The reason.
+    pub reason: LeftOutReason,
+}
+
+impl LeftOut {
+    /// Creates an entry of the list.
+    pub fn new(path: impl Into<RawPath>, reason: LeftOutReason) -> Self {
+        Self {
+            path: path.into(),
+            reason,
+        }
+    }
 }
 
 impl Manifest {

@@ -10,8 +10,8 @@ pub mod session;
 mod tree;
 
 pub use self::{
-    answer::{Answer, FailReason, RefuseReason},
-    manifest::{Digest, Entry, EntryKind, FileTime, Integrity, Manifest},
+    answer::{Answer, FailReason, LeftOutReason, RefuseReason},
+    manifest::{Digest, Entry, EntryKind, FileTime, Integrity, LeftOut, Manifest},
     name::{EntryPath, LinkTarget, NameError, NameRules, RawPath, TEMPORARY_PREFIX},
     position::{BlockIndex, EntryIndex},
     tree::{BlockHasher, DigestTree},

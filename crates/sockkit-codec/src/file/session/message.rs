@@ -4,8 +4,8 @@ use bytes::{Buf, BufMut, TryGetError};
 
 use super::error::{Abort, MessageKind, SessionError};
 use crate::file::{
-    Digest, Entry, EntryIndex, EntryKind, FailReason, FileTime, Integrity, Manifest, RawPath,
-    RefuseReason,
+    Digest, Entry, EntryIndex, EntryKind, FailReason, FileTime, Integrity, LeftOut, LeftOutReason,
+    Manifest, RawPath, RefuseReason,
 };
 
 /// The first message of each side.
@@ -90,14 +90,14 @@ impl Message {
     /// As [`encode`](Self::encode), for an offer, which is too long to copy.
     pub(crate) fn encode_offer(manifest: &Manifest, out: &mut Vec<u8>) {
         let mut body = vec![MessageKind::Offer as u8];
-        put_manifest(manifest, &mut body);
+        put_offer(manifest, &mut body);
         put_frame(&body, out);
     }
 
     fn put_body(&self, out: &mut Vec<u8>) {
         match self {
             Self::Hello(hello) => put_hello(hello, out),
-            Self::Offer(manifest) => put_manifest(manifest, out),
+            Self::Offer(manifest) => put_offer(manifest, out),
             Self::Answer(answers) => {
                 put_count(answers.len(), out);
                 answers.iter().for_each(|answer| put_answer(*answer, out));
@@ -128,13 +128,18 @@ impl Message {
         let message = match kind {
             MessageKind::Hello => Self::Hello(take_hello(input)?),
             MessageKind::Offer => {
-                let manifest = take_manifest(input).ok_or_else(|| malformed(kind))?;
-                skip_extensions(kind, input)?;
+                let mut manifest = take_manifest(input).ok_or_else(|| malformed(kind))?;
+                for_extensions(kind, input, |extension, value| {
+                    if extension == LEFT_OUT_EXTENSION {
+                        manifest.left_out_entries = take_left_out(value)?;
+                    }
+                    Some(())
+                })?;
                 Self::Offer(manifest)
             }
             MessageKind::Answer => {
                 let answers = take_list(input, take_answer).ok_or_else(|| malformed(kind))?;
-                skip_extensions(kind, input)?;
+                for_extensions(kind, input, |_extension, _value| Some(()))?;
                 Self::Answer(answers)
             }
             MessageKind::Report => {
@@ -235,39 +240,43 @@ fn take_hello(input: &mut &[u8]) -> Result<Hello, SessionError> {
     while !input.is_empty() {
         let kind = input.try_get_u16().map_err(short)?;
         let length = input.try_get_u16().map_err(short)?;
-        skip_extension(MessageKind::Hello, kind, length.into(), input)?;
+        take_extension(MessageKind::Hello, kind, length.into(), input)?;
         hello.busy |= kind == BUSY_EXTENSION;
     }
     Ok(hello)
 }
 
-/// Skips the extensions after an offer or an answer: (type, length, value).
-fn skip_extensions(message: MessageKind, input: &mut &[u8]) -> Result<(), SessionError> {
+/// Reads the extensions after an offer or an answer: (type, length, value). `take` gets
+/// each, and returns `None` if its value is malformed.
+fn for_extensions(
+    message: MessageKind,
+    input: &mut &[u8],
+    mut take: impl FnMut(u16, &[u8]) -> Option<()>,
+) -> Result<(), SessionError> {
     let short = |_short| malformed(message);
     while !input.is_empty() {
         let kind = input.try_get_u16().map_err(short)?;
         let length = input.try_get_u32().map_err(short)?;
-        skip_extension(message, kind, length, input)?;
+        let value = take_extension(message, kind, length, input)?;
+        take(kind, value).ok_or_else(|| malformed(message))?;
     }
     Ok(())
 }
 
 /// An extension with the top bit set must be understood; this version knows
 /// none.
-fn skip_extension(
+fn take_extension<'a>(
     message: MessageKind,
     kind: u16,
     length: u32,
-    input: &mut &[u8],
-) -> Result<(), SessionError> {
+    input: &mut &'a [u8],
+) -> Result<&'a [u8], SessionError> {
     if kind >= CRITICAL_EXTENSION {
         return Err(SessionError::UnknownExtension { kind });
     }
-    let rest = usize::try_from(length)
-        .ok()
-        .and_then(|length| input.get(length..));
-    *input = rest.ok_or_else(|| malformed(message))?;
-    Ok(())
+    let value = usize::try_from(length).ok();
+    let value = value.and_then(|length| take_bytes(input, length));
+    value.ok_or_else(|| malformed(message))
 }
 
 fn take_hello_body(input: &mut &[u8]) -> Option<Hello> {
@@ -311,6 +320,40 @@ fn put_manifest(manifest: &Manifest, out: &mut Vec<u8>) {
         .for_each(|entry| put_entry(entry, out));
 }
 
+/// With the names of what is left out, as far as they fit.
+fn put_offer(manifest: &Manifest, out: &mut Vec<u8>) {
+    put_manifest(manifest, out);
+    let mut named = Vec::new();
+    for left_out in manifest.left_out_entries.iter().take(MAX_LEFT_OUT) {
+        let path = left_out.path.as_bytes();
+        let Ok(length) = u16::try_from(path.len()) else {
+            continue;
+        };
+        if named.len() + 3 + path.len() > MAX_LEFT_OUT_BYTES {
+            break;
+        }
+        named.put_u8(left_out.reason.code());
+        named.put_u16(length);
+        named.put_slice(path);
+    }
+    if let (false, Ok(length)) = (named.is_empty(), u32::try_from(named.len())) {
+        out.put_u16(LEFT_OUT_EXTENSION);
+        out.put_u32(length);
+        out.put_slice(&named);
+    }
+}
+
+/// Keeps no more than a user reads: each name costs more memory than its bytes.
+fn take_left_out(mut value: &[u8]) -> Option<Vec<LeftOut>> {
+    let mut left_out = Vec::new();
+    let rest = value.len().saturating_sub(MAX_LEFT_OUT_BYTES);
+    while value.len() > rest && left_out.len() < MAX_LEFT_OUT {
+        let reason = LeftOutReason::from_code(value.try_get_u8().ok()?);
+        left_out.push(LeftOut::new(take_path(&mut value)?, reason));
+    }
+    Some(left_out)
+}
+
 fn put_entry(entry: &Entry, out: &mut Vec<u8>) {
     let (kind, target) = match &entry.kind {
         EntryKind::File => (0, &[][..]),
@@ -342,6 +385,7 @@ fn take_manifest(input: &mut &[u8]) -> Option<Manifest> {
         integrity,
         left_out: input.try_get_u32().ok()?,
         entries: take_list(input, take_entry)?,
+        left_out_entries: Vec::new(),
     })
 }
 
@@ -457,5 +501,11 @@ const MAGIC: &[u8; 4] = b"SKFT";
 const CRITICAL_EXTENSION: u16 = 0x8000;
 /// Its presence is the message; the value is empty.
 const BUSY_EXTENSION: u16 = 1;
+/// Of an offer: what is left out, by name.
+const LEFT_OUT_EXTENSION: u16 = 2;
+/// How many names of it are sent and kept.
+const MAX_LEFT_OUT: usize = 1_000;
+/// The length of those on the wire.
+const MAX_LEFT_OUT_BYTES: usize = 64 << 10;
 /// Permission bits; setuid and similar bits are not transferred.
 const MODE_BITS: u16 = 0o777;

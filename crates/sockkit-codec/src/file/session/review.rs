@@ -176,14 +176,19 @@ impl Reviewed {
 }
 
 /// Checks each entry against the naming rules of a system, and against the
-/// entries before it.
+/// entries before it. Names that Windows or macOS confuses collide under the rules of
+/// either, unless that is the system this runs on: then its file system decides.
 pub fn review(manifest: &Manifest, rules: NameRules) -> Vec<Reviewed> {
     let mut seen = Seen::default();
+    let is_simulated = rules != NameRules::native() && rules != NameRules::Unix;
     let entries = manifest.entries.iter();
     entries
         .map(|entry| match judge(entry, rules) {
             Ok(path) => match seen.place(&path, &entry.kind) {
                 Place::Free => Reviewed::Allowed(path),
+                // Whether the file system here tells the names apart says nothing about
+                // that of another system.
+                Place::Twin if is_simulated => Reviewed::Collision,
                 Place::Twin => Reviewed::Twin(path),
                 Place::Taken => Reviewed::Collision,
             },

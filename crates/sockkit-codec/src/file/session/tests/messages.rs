@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::{events, file, folder, hello, manifest};
 use crate::file::{
-    Digest, Entry, EntryIndex, EntryKind, FileTime, Integrity, Manifest, RawPath,
+    Digest, Entry, EntryIndex, EntryKind, FileTime, Integrity, LeftOut, LeftOutReason, Manifest,
+    RawPath,
     session::{
         Abort, FailReason, Limits, MessageKind, ReceiverEvent, ReceiverSession, RefuseReason,
         SenderEvent, SenderSession, SessionError,
@@ -493,6 +494,60 @@ fn offers_and_answers_may_grow() {
         assert_eq!(with(b"\0\x01\0\0\0\x03id"), malformed);
         assert_eq!(with(b"\0\x01\xff\xff\xff\xffid"), malformed);
     }
+}
+
+#[test]
+fn what_is_left_out_is_named_in_an_offer() {
+    let mut offer = manifest(vec![file("a", 5)]);
+    offer.left_out = 3;
+    let mut bare = Vec::new();
+    Message::encode_offer(&offer, &mut bare);
+    offer.left_out_entries = vec![
+        LeftOut::new("out", LeftOutReason::Link),
+        LeftOut::new(b"\xff", LeftOutReason::Other(9)),
+    ];
+    let mut bytes = Vec::new();
+    Message::encode_offer(&offer, &mut bytes);
+    let extension = b"\0\x02\0\0\0\x0a\x01\0\x03out\x09\0\x01\xff";
+    // After the frame's length, which differs.
+    assert_eq!(bytes[8..], [&bare[8..], extension].concat());
+    let decode = |bytes: &[u8]| Message::decode(MessageKind::Offer, &bytes[9..]);
+    assert_eq!(decode(&bytes), Ok(Message::Offer(offer.clone())));
+    for cut in 1..10_u8 {
+        let mut short = bytes[..bytes.len() - usize::from(cut)].to_vec();
+        short[bare.len() + 5] = 10 - cut;
+        let whole = cut == 4;
+        assert_eq!(decode(&short).is_ok(), whole, "{cut}");
+    }
+
+    // A list that is too long is cut by both sides.
+    let many = |count| vec![LeftOut::new("x", LeftOutReason::Name); count];
+    offer.left_out_entries = many(1_001);
+    let mut bytes = Vec::new();
+    Message::encode_offer(&offer, &mut bytes);
+    offer.left_out_entries = many(1_000);
+    assert_eq!(decode(&bytes), Ok(Message::Offer(offer.clone())));
+    let mut hostile = [&bare[..], b"\0\x02\0\0\x17\x70"].concat();
+    hostile.extend(b"\x02\0\0".repeat(2_000));
+    let Ok(Message::Offer(taken)) = decode(&hostile) else {
+        panic!("an offer");
+    };
+    assert_eq!(taken.left_out_entries.len(), 1_000);
+    let mut hostile = [&bare[..], b"\0\x02\0\x02\0\0"].concat();
+    for _ in 0..2 {
+        hostile.extend(b"\x02\xff\xfd");
+        hostile.extend([b'x'; 0xfffd]);
+    }
+    let Ok(Message::Offer(taken)) = decode(&hostile) else {
+        panic!("an offer");
+    };
+    assert_eq!(taken.left_out_entries.len(), 1);
+    let long = "x".repeat(60_000);
+    offer.left_out_entries = vec![LeftOut::new(&*long, LeftOutReason::Name); 2];
+    let mut bytes = Vec::new();
+    Message::encode_offer(&offer, &mut bytes);
+    offer.left_out_entries.pop();
+    assert_eq!(decode(&bytes), Ok(Message::Offer(offer)));
 }
 
 #[test]
