@@ -39,8 +39,9 @@ pub mod web;
 
 pub use sockkit_codec::file::{
     Answer, BLOCK_BYTES, BlockHasher, BlockIndex, Digest, DigestTree, Entry, EntryIndex, EntryKind,
-    EntryPath, FailReason, FileTime, Integrity, LinkTarget, Manifest, NameError, NameRules,
-    RawPath, RefuseReason, TEMPORARY_PREFIX, block_count, escape_name, escape_name_bytes, session,
+    EntryPath, FailReason, FileTime, Integrity, LeftOut, LeftOutReason, LinkTarget, Manifest,
+    NameError, NameRules, RawPath, RefuseReason, TEMPORARY_PREFIX, block_count, escape_name,
+    escape_name_bytes, session,
 };
 
 pub use self::{

@@ -248,6 +248,11 @@ async fn rights_names_and_links_may_change_while_a_file_is_sent() {
         |path: &Path| fs::rename(path, path.with_extension("moved")).unwrap(),
         |path: &Path| fs::hard_link(path, path.with_extension("linked")).unwrap(),
         |path: &Path| fs::remove_file(path).unwrap(),
+        // As `touch` does, which changes no byte.
+        |path: &Path| {
+            let file = File::options().write(true).open(path).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        },
     ] {
         let (sent, received) = meanwhile(happens).await;
         assert!(sent.is_complete(), "{sent:?}");

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use crate::{
-    Digest, Entry, EntryIndex, EntryKind, EntryPath, Manifest, RawPath,
+    Digest, Entry, EntryIndex, EntryKind, EntryPath, LeftOut, Manifest, RawPath,
     session::{FailReason, RefuseReason},
 };
 
@@ -84,6 +84,8 @@ pub struct Summary {
     pub moved_bytes: u64,
     /// Number of files, folders and links that the sender could not offer.
     pub left_out: u32,
+    /// The first of them, by name.
+    pub left_out_entries: Vec<LeftOut>,
 }
 
 impl Summary {
@@ -114,6 +116,7 @@ impl Summary {
             files,
             moved_bytes,
             left_out: manifest.left_out,
+            left_out_entries: manifest.left_out_entries.clone(),
         }
     }
 

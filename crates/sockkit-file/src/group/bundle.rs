@@ -118,7 +118,7 @@ impl Bundle {
     ) -> Result<(), ReadError> {
         let failed = |reason| ReadError { entry, reason };
         if self.open.as_ref().is_none_or(|(open, _)| *open != entry) {
-            self.open = Some((entry, self.files.open(entry).map_err(failed)?));
+            self.open = Some((entry, self.files.open_unchanged(entry).map_err(failed)?));
         }
         let Some((_, open)) = &self.open else {
             return Err(failed(FailReason::Unreadable));

@@ -10,8 +10,8 @@ use std::{
 
 use super::folder::{self, Folder, change_time, file_time};
 use crate::{
-    Entry, EntryIndex, EntryKind, EntryPath, FailReason, FileTime, Integrity, LinkTarget, Manifest,
-    NameError,
+    Entry, EntryIndex, EntryKind, EntryPath, FailReason, FileTime, Integrity, LeftOut,
+    LeftOutReason, LinkTarget, Manifest, NameError,
 };
 
 /// Files and folders to offer.
@@ -110,7 +110,20 @@ impl FileSet {
         &self.skipped
     }
 
-    /// Opens an entry and checks that it has not changed since it was offered.
+    /// Opens an entry and checks that neither its size nor its time has changed since it
+    /// was offered.
+    #[cfg(any(feature = "group", feature = "web"))]
+    pub(crate) fn open_unchanged(&self, entry: EntryIndex) -> Result<OpenFileSet, FailReason> {
+        let opened = self.open(entry)?;
+        let offered = self.manifest.entry(entry).map(|entry| entry.modified);
+        match offered == Some(opened.stamp.modified) {
+            true => Ok(opened),
+            false => Err(FailReason::Changed),
+        }
+    }
+
+    /// Opens an entry and checks that it is as long as it was offered. Its time may have
+    /// changed: what is sent is what is there now.
     pub(crate) fn open(&self, entry: EntryIndex) -> Result<OpenFileSet, FailReason> {
         let index = entry.as_usize();
         let (Some(root), Some(entry)) = (self.roots.get(index), self.manifest.entries.get(index))
@@ -130,7 +143,7 @@ impl FileSet {
                 }
             })?;
         let metadata = file.metadata().map_err(|_io| FailReason::Unreadable)?;
-        if metadata.len() != entry.size_bytes || file_time(&metadata) != entry.modified {
+        if metadata.len() != entry.size_bytes {
             return Err(FailReason::Changed);
         }
         let stamp = Stamp::of(&file, &metadata).map_err(|_io| FailReason::Unreadable)?;
@@ -147,12 +160,19 @@ impl FileSet {
                     self.add_folder(root, real, path);
                 }
             }
-            Err(reason) => self.skip(real, reason),
+            Err(reason) => self.skip(real, path, reason),
         }
     }
 
-    fn skip(&mut self, path: &Path, reason: SkipReason) {
-        self.manifest.left_out += u32::from(reason.is_loss());
+    /// `offered` is the path that it would have had.
+    fn skip(&mut self, path: &Path, offered: &[u8], reason: SkipReason) {
+        if let Some(code) = reason.for_receiver() {
+            self.manifest.left_out += 1;
+            if self.manifest.left_out_entries.len() < MAX_NAMED {
+                let left_out = LeftOut::new(offered, code);
+                self.manifest.left_out_entries.push(left_out);
+            }
+        }
         self.skipped.push(Skipped {
             path: path.to_owned(),
             reason,
@@ -167,14 +187,17 @@ impl FileSet {
         });
         let mut names = match listed {
             Ok(names) => names,
-            Err(error) => return self.skip(real, SkipReason::Io(error.kind())),
+            Err(error) => return self.skip(real, path, SkipReason::Io(error.kind())),
         };
         names.sort_unstable();
         for name in names {
             let below = real.join(&name);
             match folder::bytes_of(&name) {
                 Some(name) => self.add(root, &below, &[path, name].join(&b'/')),
-                None => self.skip(&below, SkipReason::NotUnicode),
+                None => {
+                    let shown = [path, name.to_string_lossy().as_bytes()].join(&b'/');
+                    self.skip(&below, &shown, SkipReason::NotUnicode);
+                }
             }
         }
     }
@@ -245,9 +268,22 @@ impl SkipReason {
     /// Whether the receiver misses something; not if there is nothing to send,
     /// as with a socket, or with the leftovers of an unfinished transfer.
     pub fn is_loss(&self) -> bool {
-        !matches!(self, Self::Special | Self::Name(NameError::Reserved))
+        self.for_receiver().is_some()
+    }
+
+    fn for_receiver(self) -> Option<LeftOutReason> {
+        match self {
+            Self::Special | Self::Name(NameError::Reserved) => None,
+            Self::Link(_) => Some(LeftOutReason::Link),
+            Self::Name(_) => Some(LeftOutReason::Name),
+            Self::NotUnicode => Some(LeftOutReason::NotUnicode),
+            Self::Io(_) => Some(LeftOutReason::Unreadable),
+        }
     }
 }
+
+/// How many of those that are left out a receiver is told by name.
+const MAX_NAMED: usize = 1_000;
 
 /// Error from gathering the paths to send.
 #[derive(Debug, thiserror::Error)]
@@ -320,14 +356,22 @@ impl OpenFileSet {
     }
 
     /// Whether its size and the time of its last change are what they were.
+    #[cfg(feature = "web")]
     pub(crate) fn is_unchanged(&self) -> bool {
-        self.is_still(|now, then| now.contents == then.contents)
+        self.is_still(|now, then| {
+            (now.size_bytes, now.modified) == (then.size_bytes, then.modified)
+        })
     }
 
-    /// Whether its inode is what it was, too: a change of rights, of a name, or of the
-    /// times themselves shows there.
+    /// Whether its size is what it was.
+    pub(crate) fn is_as_long(&self) -> bool {
+        self.is_still(|now, then| now.size_bytes == then.size_bytes)
+    }
+
+    /// Whether the times of its contents and of its inode are what they were: a change of
+    /// the bytes, of rights, of a name, or of the times themselves shows there.
     pub(crate) fn is_untouched(&self) -> bool {
-        self.is_still(|now, then| now.inode == then.inode)
+        self.is_still(|now, then| (now.modified, now.inode) == (then.modified, then.inode))
     }
 
     fn is_still(&self, same: impl Fn(&Stamp, &Stamp) -> bool) -> bool {
@@ -340,14 +384,16 @@ impl OpenFileSet {
 /// What tells of changes.
 #[derive(Clone, Copy, Debug)]
 struct Stamp {
-    contents: (u64, FileTime),
+    size_bytes: u64,
+    modified: FileTime,
     inode: (i64, i64),
 }
 
 impl Stamp {
     fn of(file: &File, metadata: &Metadata) -> io::Result<Self> {
         Ok(Self {
-            contents: (metadata.len(), file_time(metadata)),
+            size_bytes: metadata.len(),
+            modified: file_time(metadata),
             inode: change_time(file, metadata)?,
         })
     }

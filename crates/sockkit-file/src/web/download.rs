@@ -274,7 +274,7 @@ struct Digests {
 
 impl Digests {
     fn of(files: &FileSet, index: EntryIndex) -> Result<Self, FailReason> {
-        let open = files.open(index)?;
+        let open = files.open_unchanged(index)?;
         let entry = files.manifest().entry(index);
         let size_bytes = entry.map_or(0, |entry| entry.size_bytes);
         let (mut blake3, mut sha256) = (blake3::Hasher::new(), Sha256::new());
@@ -352,7 +352,7 @@ async fn file(
     let index = EntryIndex(index);
     let entry = shared.entry(index).ok_or(Failure::NoSuchFile)?.clone();
     let files = Arc::clone(&shared.files);
-    let opened = spawn_blocking(move || files.open(index)).await;
+    let opened = spawn_blocking(move || files.open_unchanged(index)).await;
     let opened = opened.unwrap_or(Err(FailReason::Unreadable));
     let open = opened.map_err(|reason| {
         shared.fail(index);

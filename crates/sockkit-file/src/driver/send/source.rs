@@ -65,9 +65,9 @@ pub trait SourceFile: Read + Seek {
         true
     }
 
-    /// Whether nothing else happened to the file that could hide a change of its bytes,
-    /// as a new name or new rights could. If something did, they are read again, and
-    /// their digest decides. Default: nothing did.
+    /// Whether nothing happened to the file that could be a change of its bytes, as
+    /// another time, a new name or new rights could. If something did, they are read again,
+    /// and their digest decides. Default: nothing did.
     fn is_untouched(&self) -> bool {
         true
     }
@@ -102,7 +102,7 @@ impl Seek for OpenFile {
 
 impl SourceFile for OpenFile {
     fn is_unchanged(&self) -> bool {
-        self.0.is_unchanged()
+        self.0.is_as_long()
     }
 
     fn is_untouched(&self) -> bool {

@@ -164,8 +164,8 @@ impl<F: FileSource> SendWorker<F> {
         Ok(Ok(digest))
     }
 
-    /// Makes sure that the bytes that were sent are the file's. Where only its inode
-    /// tells of a change, they decide.
+    /// Makes sure that the bytes that were sent are the file's. Where its times alone tell
+    /// of a change, the bytes decide.
     fn check_unchanged(
         &mut self,
         opened: &mut dyn SourceFile,
