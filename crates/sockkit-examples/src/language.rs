@@ -21,8 +21,8 @@ fn is_korean_locale(mut values: impl Iterator<Item = String>) -> bool {
 macro_rules! tell {
     ($english:literal, $korean:literal $(, $argument:expr)* $(,)?) => {
         match $crate::language::is_korean() {
-            true => println!($korean $(, $argument)*),
-            false => println!($english $(, $argument)*),
+            true => $crate::println!($korean $(, $argument)*),
+            false => $crate::println!($english $(, $argument)*),
         }
     };
 }

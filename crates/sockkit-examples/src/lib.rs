@@ -1,5 +1,8 @@
 //! Code shared by the course's programs.
 
+#[macro_use]
+mod output;
+
 pub mod language;
 pub mod my_tcp_server;
 pub mod terminal;
@@ -11,6 +14,8 @@ use std::{
 };
 
 use sockkit::sink::window::Window;
+
+pub use self::output::{print_error, print_line};
 
 /// What `--help` of each program that uses a network ends with.
 pub const IN_THE_CLEAR: &str = "As in the course, nothing is encrypted: every host on the network \

@@ -12,7 +12,7 @@ use sockkit::{
     options::{OptionError, SocketOptions},
     tcp::{Connection, Connector, End, ListenConfig, Listener},
 };
-use sockkit_examples::until_ctrl_c;
+use sockkit_examples::{println, until_ctrl_c};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The course's send and receive buffers: a sender blocked by a reader that does not read

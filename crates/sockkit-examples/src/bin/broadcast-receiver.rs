@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 
 use clap::Parser;
 use sockkit::{broadcast::Broadcaster, options::SocketOptions};
-use sockkit_examples::{IN_THE_CLEAR, address_v4, terminal::line, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address_v4, println, terminal::line, until_ctrl_c};
 
 /// The course's broadcast receiver: prints broadcasts on the local network
 #[derive(Parser)]

@@ -12,7 +12,7 @@ use sockkit::{
     broadcast::{BroadcastKind, Broadcaster},
     interfaces,
 };
-use sockkit_examples::{IN_THE_CLEAR, address_v4, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address_v4, eprintln, println, until_ctrl_c};
 
 /// The course's broadcast sender: sends MESSAGE to every host on the local network
 #[derive(Parser)]

@@ -8,6 +8,7 @@ use sockkit::{
     interfaces::{self, Interface},
     text::escape,
 };
+use sockkit_examples::println;
 
 /// The course's `ipconfig /all`, gethostname and gethostbyname: the host, and each interface
 #[derive(Parser)]

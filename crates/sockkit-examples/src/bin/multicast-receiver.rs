@@ -11,7 +11,7 @@ use sockkit::{
     multicast::{Group, MulticastEndpoint, Via},
     udp::unspecified,
 };
-use sockkit_examples::{IN_THE_CLEAR, address, terminal::line, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, println, terminal::line, until_ctrl_c};
 
 /// The course's multicast receiver: joins a group and prints what is sent to it
 #[derive(Parser)]

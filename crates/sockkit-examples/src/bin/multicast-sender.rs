@@ -12,7 +12,7 @@ use sockkit::{
     options::SocketOptions,
     udp::{Transmit, unspecified},
 };
-use sockkit_examples::{IN_THE_CLEAR, address, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, println, until_ctrl_c};
 
 /// The course's multicast sender: sends MESSAGE to a group
 #[derive(Parser)]

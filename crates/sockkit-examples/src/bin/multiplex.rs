@@ -18,7 +18,7 @@ use sockkit::{
     server::{Handled, Handler, Peer, Server, ServerConfig, Stream},
     tcp::{Connection, Listener, connect},
 };
-use sockkit_examples::{IN_THE_CLEAR, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, println, until_ctrl_c};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::sleep,

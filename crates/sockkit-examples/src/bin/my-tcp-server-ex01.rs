@@ -5,7 +5,9 @@
 //! problem with one client at a time: try a second one in the meantime.
 
 use clap::Parser;
-use sockkit_examples::{IN_THE_CLEAR, my_tcp_server::MyTcpServer, terminal::line, until_ctrl_c};
+use sockkit_examples::{
+    IN_THE_CLEAR, my_tcp_server::MyTcpServer, println, terminal::line, until_ctrl_c,
+};
 
 /// MyTCPServer_ex01.py: an echo server on the class MyTCPServer
 #[derive(Parser)]

@@ -19,7 +19,7 @@ use sockkit::{
     tcp::{Connection, Connector, Listener},
     text::escape,
 };
-use sockkit_examples::{IN_THE_CLEAR, address, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, eprintln, println, until_ctrl_c};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     sync::mpsc,

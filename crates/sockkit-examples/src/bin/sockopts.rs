@@ -8,6 +8,7 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use clap::Parser;
 use sockkit::options::{ALL, AsSocket, Linger, Live, OptionError, Row, SocketOptions};
+use sockkit_examples::println;
 use tokio::net::{TcpSocket, UdpSocket};
 
 /// The course's setsockopt table: sets and reads back each option, and explains all there are

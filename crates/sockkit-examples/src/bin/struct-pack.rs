@@ -7,6 +7,7 @@
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use sockkit::pack::{Format, Value};
+use sockkit_examples::println;
 
 /// The course's struct module: packs values as Python does, struct-pack '>IH' 1 2
 #[derive(Parser)]

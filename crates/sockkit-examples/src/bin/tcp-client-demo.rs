@@ -6,7 +6,7 @@
 use anyhow::Context;
 use clap::Parser;
 use sockkit::tcp::connect;
-use sockkit_examples::{IN_THE_CLEAR, terminal::lines, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, println, terminal::lines, until_ctrl_c};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_client_demo.py: sends messages to an echo server and prints the answers

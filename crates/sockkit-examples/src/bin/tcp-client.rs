@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Parser;
 use sockkit::tcp::Connector;
-use sockkit_examples::{IN_THE_CLEAR, terminal, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, eprintln, println, terminal, until_ctrl_c};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 /// TCP_client.py: sends lines from the keyboard and prints the answers; q ends

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use sockkit::tcp::Listener;
-use sockkit_examples::{IN_THE_CLEAR, address, terminal::lines, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, println, terminal::lines, until_ctrl_c};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_echoserver_demo.py: sends back what one client sends, and ends with it

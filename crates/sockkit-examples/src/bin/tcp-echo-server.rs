@@ -11,7 +11,7 @@
 use clap::Parser;
 use sockkit::server::{Handled, Peer, Server, ServerConfig, Stream};
 use sockkit::tcp::Listener;
-use sockkit_examples::{IN_THE_CLEAR, address, tell, terminal::line};
+use sockkit_examples::{IN_THE_CLEAR, address, println, tell, terminal::line};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_echoserver.py: sends back what each client sends, says how each one left

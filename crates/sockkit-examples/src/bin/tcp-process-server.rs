@@ -11,7 +11,7 @@ use sockkit::{
     server::{Ended, Handled, Peer, Server, ServerConfig, Stream},
     tcp::Listener,
 };
-use sockkit_examples::{IN_THE_CLEAR, address, terminal::line};
+use sockkit_examples::{IN_THE_CLEAR, address, println, terminal::line};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_processs_server.py: answers 1 to 10 with the English word

@@ -20,7 +20,7 @@ use sockkit::{
         window::Window,
     },
 };
-use sockkit_examples::{IN_THE_CLEAR, address, closed, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, closed, eprintln, println, until_ctrl_c};
 use tokio::{
     io::{AsyncReadExt, Chain},
     net::TcpStream,

@@ -11,7 +11,7 @@ use sockkit::{
     options::SocketOptions,
     udp::{Transmit, UdpEndpoint, unspecified},
 };
-use sockkit_examples::{IN_THE_CLEAR, address, terminal::lines, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, println, terminal::lines, until_ctrl_c};
 
 /// The course's UDP echo client: sends each MESSAGE and prints the answer
 #[derive(Parser)]

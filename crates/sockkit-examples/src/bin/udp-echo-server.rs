@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use sockkit::udp::{Transmit, UdpEndpoint};
-use sockkit_examples::{IN_THE_CLEAR, address, terminal::line, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, eprintln, println, terminal::line, until_ctrl_c};
 
 /// The course's UDP echo server: sends every datagram back to its sender
 #[derive(Parser)]

@@ -81,3 +81,23 @@ fn no_program_is_left_out() {
     let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin");
     assert_eq!(std::fs::read_dir(programs).unwrap().count(), PROGRAMS.len());
 }
+
+#[test]
+fn a_reader_that_has_gone_ends_a_program_quietly() {
+    for (binary, arguments) in [
+        (env!("CARGO_BIN_EXE_sockopts"), &[][..]),
+        (env!("CARGO_BIN_EXE_interfaces"), &[]),
+        (env!("CARGO_BIN_EXE_struct-pack"), &["<b", "1"]),
+        (
+            env!("CARGO_BIN_EXE_time-server"),
+            &["--bind", "127.0.0.1:0"],
+        ),
+    ] {
+        let (reader, output) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = std::process::Command::new(binary);
+        let ended = command.args(arguments).stdout(output).output().unwrap();
+        assert_eq!(ended.status.code(), Some(141), "{binary}: {ended:?}");
+        assert!(ended.stderr.is_empty(), "{binary}: {ended:?}");
+    }
+}

@@ -109,6 +109,21 @@ fn the_demo_echoes_one_client_and_ends_with_it() {
 }
 
 #[test]
+fn three_megabytes_come_back_whole_after_a_half_close() {
+    let server = program(ECHO, &ANY_PORT);
+    let mut stream = connect(&server);
+    let mut reading = stream.try_clone().unwrap();
+    let reading = std::thread::spawn(move || {
+        let mut back = Vec::new();
+        reading.read_to_end(&mut back).map(|_bytes| back)
+    });
+    let sent = (0..=250_u8).collect::<Vec<_>>().repeat(12_000);
+    stream.write_all(&sent).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert!(reading.join().unwrap().unwrap() == sent);
+}
+
+#[test]
 fn lines_are_echoed_until_q() {
     for (python_server, python_client) in pairs("TCP echo") {
         let server = server(python_server, ECHO, "tcp_echo_server.py");
