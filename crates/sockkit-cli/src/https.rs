@@ -10,7 +10,10 @@ use sockkit::{
     link::identity::{StateFolder, WebCertificate},
 };
 
-use crate::{incoming::own_address, say::note};
+use crate::{
+    incoming::own_address,
+    say::{note, tell},
+};
 
 /// A certificate for what is served at `at`, and by `names`.
 pub(crate) fn certificate(
@@ -30,7 +33,7 @@ pub(crate) fn explain(certificate: &WebCertificate) {
         "note: the page is encrypted. The browser warns, because no authority has signed its \
          certificate; there is no attacker in between if its SHA-256 fingerprint is"
     );
-    eprintln!("  {}", certificate.fingerprint());
+    tell!("  {}", certificate.fingerprint());
 }
 
 /// The addresses of this machine that others may reach, the most likely one first.

@@ -24,6 +24,7 @@ use crate::{
     remote::Remote,
     say::{self, note, say},
     secure::{self, Purpose, Secure, Shown, say_namesakes, say_peer, whom},
+    transfer::Moved,
 };
 
 /// Finds `whom`, connects to it, and prints what others on the network can see; returns
@@ -188,6 +189,13 @@ pub(crate) struct Waiting<P: QueuedPeer> {
     code: Option<Shown>,
 }
 
+impl<P: QueuedPeer> Waiting<P> {
+    /// What the other side types in place of the code that is shown.
+    pub(crate) fn known_as(&self) -> Option<String> {
+        self.code.as_ref().and_then(Shown::known_as)
+    }
+}
+
 /// With permits for all waiting peers, and for those that are being refused:
 /// over QUIC they are refused before there is a connection.
 fn node(scheme: Scheme) -> Node {
@@ -280,7 +288,8 @@ fn say_encrypted(fingerprint: impl std::fmt::Display) {
     );
 }
 
-/// Final messages to peers, which must not be cut off when the program exits.
+/// What is left when a transfer ends: final messages to peers, which must not be cut off
+/// when the program exits, and how the user resumes it.
 #[derive(Debug, Default)]
 pub(crate) struct CloseWaiter(Mutex<Last>);
 
@@ -289,6 +298,8 @@ struct Last {
     connection: Option<Handle>,
     queue: Option<JoinHandle<()>>,
     announced: Option<Announced>,
+    /// The sentence, and what tells whether there is anything to resume.
+    resume: Option<(String, Moved)>,
 }
 
 impl CloseWaiter {
@@ -304,6 +315,18 @@ impl CloseWaiter {
     /// Ends the announcement.
     fn remember_announced(&self, announced: Option<Announced>) {
         self.last().announced = announced;
+    }
+
+    /// How the transfer that has `moved` data is resumed.
+    pub(crate) fn remember_resume(&self, sentence: String, moved: Moved) {
+        self.last().resume = Some((sentence, moved));
+    }
+
+    /// How to resume, once data has moved.
+    pub(crate) fn resume(&self) -> Option<String> {
+        let last = self.last();
+        let (sentence, moved) = last.resume.as_ref()?;
+        moved.any().then(|| sentence.clone())
     }
 
     /// Waits until the peers have received the message, or could have.

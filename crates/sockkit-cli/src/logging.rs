@@ -22,6 +22,8 @@ pub(crate) fn start(verbose: u8) -> anyhow::Result<()> {
     };
     let to_stderr = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
+        // It would print them where it has just failed to, and panic.
+        .log_internal_errors(false)
         .with_ansi(env::var_os("NO_COLOR").is_none() && takes_colours());
     tracing_subscriber::registry()
         .with(filter)

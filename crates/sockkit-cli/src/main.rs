@@ -1,7 +1,7 @@
 //! The command `sockkit`: files and live video between machines.
 
-#![allow(clippy::print_stderr, reason = "a command prints to the terminal")]
-#![warn(clippy::print_stdout)]
+// Both panic where they cannot write; `say` has what does not.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
 
 use std::{
     io::{self, Write as _},
@@ -42,10 +42,12 @@ mod progress;
 mod prompt;
 mod receive;
 mod remote;
+mod resume;
 mod routed;
 mod say;
 mod secure;
 mod send;
+mod skipped;
 mod transfer;
 mod units;
 mod unopened;
@@ -53,7 +55,7 @@ mod view;
 mod watchers;
 mod web;
 
-use crate::json::Object;
+use crate::{json::Object, say::tell};
 
 /// Files and live video between machines on a local network
 ///
@@ -104,11 +106,12 @@ fn main() -> ExitCode {
     let ended = start(cli);
     if let Err(error) = &ended {
         // One line: each cause after the error that it explains.
-        eprintln!("sockkit: {error:#}");
+        tell!("sockkit: {error:#}");
         say::only_json(|| Object::new("error").text("message", format_args!("{error:#}")));
     }
     match ended {
         _ if interrupt::was_pressed() => interrupt::EXIT_CODE.into(),
+        Ok(()) if say::has_lost_reader() => say::READER_GONE.into(),
         Ok(()) if !say::has_failed() => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }

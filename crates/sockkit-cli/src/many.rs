@@ -31,7 +31,9 @@ use crate::{
     progress, prompt,
     say::{note, say},
     secure::{self, Purpose, Shown},
-    send, transfer,
+    send,
+    skipped::Skipped,
+    transfer,
 };
 
 /// Options of `send --many`.
@@ -66,26 +68,20 @@ pub(crate) async fn send(
         bail!("--many hands out a key, so it needs encryption: leave out --plain");
     };
     let offer = spawn_blocking(move || prepare(paths));
-    let offer = offer.await.context("reading the files was cancelled")??;
+    let (offer, skipped) = offer.await.context("reading the files was cancelled")??;
     let node = secure.node(Node::default().max_connections(MAX_MEMBERS));
     let (acceptor, code) = link::open(&node, &meeting, MEMBERS, Some(secure), goodbye).await?;
     let mut members = Members { acceptor, code };
     let first = members.next().await?;
     let summary = transfer(offer, &many, members, first).await?;
-    conclude(&summary)
+    conclude(&summary, &skipped)
 }
 
-fn prepare(paths: Vec<PathBuf>) -> anyhow::Result<GroupOffer> {
+fn prepare(paths: Vec<PathBuf>) -> anyhow::Result<(GroupOffer, Skipped)> {
     let files = FileSet::gather(&paths)?;
-    for skipped in files.skipped() {
-        let path = sockkit::file::escape_path(&skipped.path);
-        eprintln!("skipping {path}: {}", skipped.reason);
-    }
-    if files.manifest().entries.is_empty() {
-        bail!("nothing to send");
-    }
-    note!("offering {}", transfer::count(files.manifest()));
-    Ok(GroupOffer::prepare(files)?)
+    let skipped = Skipped::of(&files);
+    skipped.announce(files.manifest())?;
+    Ok((GroupOffer::prepare(files)?, skipped))
 }
 
 /// Accepts the members, and tells what happens to the code.
@@ -259,17 +255,22 @@ fn line(member: &MemberSummary) -> String {
 }
 
 /// The members that lack something, and the exit code.
-fn conclude(summary: &GroupSummary) -> anyhow::Result<()> {
+fn conclude(summary: &GroupSummary, skipped: &Skipped) -> anyhow::Result<()> {
+    skipped.tell();
     let is_complete = |member: &&MemberSummary| member.outcome == MemberOutcome::Complete;
     let complete = summary.members.iter().filter(is_complete).count();
     let all = summary.members.len();
     say!(
-        "{complete} of {all} have everything; multicast {}, fetched {}",
+        "{complete} of {all} have everything; multicast {}, fetched {}{}",
         HumanBytes(summary.multicast_bytes),
-        HumanBytes(summary.fetched_bytes)
+        HumanBytes(summary.fetched_bytes),
+        skipped.totals()
     );
     if complete == all {
-        return Ok(());
+        return match skipped.lack() {
+            Some(lack) => bail!("{lack}"),
+            None => Ok(()),
+        };
     }
     for member in summary.members.iter().filter(|member| !is_complete(member)) {
         say!("{}", line(member));

@@ -12,10 +12,22 @@ use sockkit::file::{
     Manifest, RefuseReason, SourceFile,
 };
 
+use crate::skipped::Skipped;
+
 /// What `send` has to give.
 pub(crate) enum Given {
     Files(FileSet),
     Input(Input),
+}
+
+impl Given {
+    /// What was found and is not sent.
+    pub(crate) fn skipped(&self) -> Skipped {
+        match self {
+            Self::Files(files) => Skipped::of(files),
+            Self::Input(_) => Skipped::default(),
+        }
+    }
 }
 
 impl FileSource for Given {

@@ -36,8 +36,10 @@ use crate::{
     pipe::Output,
     prompt::{self, OfferView, Question},
     remote::{self, Remote},
-    say,
+    resume::{dialled, listened},
+    say::{self, tell},
     secure::Purpose,
+    skipped::Skipped,
     transfer::{self, Bar},
     units,
 };
@@ -70,7 +72,7 @@ pub(crate) struct Args {
     #[arg(
         value_name = "CODE|NAME|[quic://]HOST[:PORT]",
         value_parser = remote::files,
-        conflicts_with_all = ["listen", "no_announce", "web"],
+        conflicts_with_all = ["listen", "no_announce"],
     )]
     sender: Option<Remote>,
     /// The destination folder; created if it does not exist
@@ -133,6 +135,10 @@ async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
     prompt::can_ask(args.meeting.yes)?;
     let config = config(&args);
     if args.page.is_asked_for() {
+        if let Some(sender) = &args.sender {
+            browser::check_address(&sender.to_string())?;
+            bail!("--web waits for a browser, and does not connect to {sender}: give one of them");
+        }
         args.page.check(args.meeting.secure.is_asked_for())?;
         return receive_from_browser(config, &target, &args).await;
     }
@@ -148,7 +154,10 @@ async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
         link::warn_of_namesakes(turn.peer.get_ref());
         let address = link::shown_peer(turn.peer.get_ref(), &turn.address.to_string());
         let place = Some(&turn.place);
-        let ended = receive_one(turn.peer, &address, place, &target, &args).await;
+        let (peer, known_as) = (turn.peer.get_ref().peer(), waiting.known_as());
+        let resume = listened(SENDER, &args.meeting.secure, known_as.as_deref(), peer);
+        let resume = (goodbye, resume);
+        let ended = receive_one(turn.peer, &address, place, &target, &args, resume).await;
         match ended {
             Ok(Ended::Left) => {}
             ended if !args.keep_listening => {
@@ -157,7 +166,7 @@ async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
             }
             Ok(Ended::Received) => {}
             Err(error) => {
-                eprintln!("{address}: {error:#}");
+                tell!("{address}: {error:#}");
                 let message = format!("{address}: {error:#}");
                 say::only_json(|| Object::new("error").text("message", message));
             }
@@ -189,17 +198,22 @@ async fn receive_from(
     goodbye.remember(&connection);
     let address = link::shown_peer(&connection, &shown(&at));
     let local = connection.local_ip();
+    let security = &args.meeting.secure;
+    let resume = (
+        goodbye,
+        dialled(SENDER, security, (from, &at), connection.peer()),
+    );
     // A group's members are authenticated. Over QUIC, a sender in the clear hears of the
     // stream only when the receiver writes, so that its first bytes cannot be waited for.
     if secure.is_none() {
-        return receive_session(connection, &address, config, target, args).await;
+        return receive_session(connection, &address, config, target, args, resume).await;
     }
     match identify(connection).await {
         SenderKind::Group(connection) => {
-            receive_from_group(connection, local, &address, config, target, args).await
+            receive_from_group(connection, local, &address, config, target, args, resume).await
         }
         SenderKind::Session(connection) => {
-            receive_session(connection, &address, config, target, args).await
+            receive_session(connection, &address, config, target, args, resume).await
         }
         _ => bail!("{address} is of a later version"),
     }
@@ -211,12 +225,13 @@ async fn receive_session(
     config: ReceiveConfig,
     target: &Target,
     args: &Args,
+    resume: Resume<'_>,
 ) -> anyhow::Result<()> {
     // The sender's user may be asked first.
     let config = config.offer_timeout(OFFER_TIMEOUT);
     let waiting = format!("waiting for an offer from {address}");
     let incoming = transfer::patiently(&waiting, receive(connection, &config)).await?;
-    let ended = receive_one(incoming, address, None, target, args).await;
+    let ended = receive_one(incoming, address, None, target, args, resume).await;
     ended.and_then(Ended::into_result)
 }
 
@@ -237,6 +252,9 @@ async fn receive_from_browser(
     };
     browser::receive(config, &args.page, &wishes).await
 }
+
+/// Where to remember how the transfer is resumed, and the sentence for it.
+type Resume<'a> = (&'a CloseWaiter, String);
 
 /// What a sender is connected by.
 trait Stream: AsyncRead + AsyncWrite + Unpin {}
@@ -329,6 +347,7 @@ async fn receive_from_group<S: Stream + Send + 'static>(
     config: ReceiveConfig,
     target: &Target,
     args: &Args,
+    resume: Resume<'_>,
 ) -> anyhow::Result<()> {
     let spool = match target {
         Target::Folder(folder) => folder.clone(),
@@ -350,7 +369,7 @@ async fn receive_from_group<S: Stream + Send + 'static>(
         .idle_timeout(GROUP_TIMEOUT)
         .stall_timeout(GROUP_TIMEOUT);
     let incoming = receive(joined.stream, &config).await?;
-    let received = receive_one(incoming, address, None, target, args).await;
+    let received = receive_one(incoming, address, None, target, args, resume).await;
     let transfer = timeout(FAREWELL, &mut joined.transfer).await;
     let received = received.and_then(Ended::into_result);
     match (received, transfer) {
@@ -368,6 +387,7 @@ async fn receive_one<S: Stream>(
     place: Option<&QueuePermit>,
     target: &Target,
     args: &Args,
+    (goodbye, resume): Resume<'_>,
 ) -> anyhow::Result<Ended> {
     let (question, compared_bytes) = show(&incoming, address, target, args);
     if !args.meeting.yes {
@@ -375,7 +395,7 @@ async fn receive_one<S: Stream>(
             Ok(answer) => answer?,
             Err(error) => {
                 let why = anyhow::Error::new(error);
-                eprintln!("\n{address} disconnected; its offer is dropped ({why:#})");
+                tell!("\n{address} disconnected; its offer is dropped ({why:#})");
                 return Ok(Ended::Left);
             }
         };
@@ -385,22 +405,27 @@ async fn receive_one<S: Stream>(
         }
     }
     let (bar, on_progress) = Bar::new(incoming.manifest());
+    let moved = bar.moved();
+    if matches!(target, Target::Folder(_)) {
+        goodbye.remember_resume(resume, moved.clone());
+    }
     let others_wait = || place.is_some_and(QueuePermit::others_wait);
     let received = tokio::select! {
         biased;
         received = target.accept(incoming.on_progress(on_progress)) => Some(received),
-        () = overstayed(time_to_begin(compared_bytes), || bar.has_moved(), others_wait) => None,
+        () = overstayed(time_to_begin(compared_bytes), || moved.any(), others_wait) => None,
     };
     let elapsed = bar.finish();
     let Some(received) = received else {
-        eprintln!("{address} has sent none of the accepted files while others wait; it is dropped");
+        tell!("{address} has sent none of the accepted files while others wait; it is dropped");
         return Ok(Ended::Left);
     };
     let received = received.map_err(|error| match error.downcast_ref() {
-        Some(ReceiveError::Io(_)) => transfer::interrupted(error, elapsed),
+        Some(ReceiveError::Io(_)) => transfer::interrupted(error, goodbye.resume()),
         _ => error,
     })?;
-    transfer::summarise(&received, elapsed.unwrap_or_default(), "received")?;
+    let skipped = Skipped::told(&received);
+    transfer::summarise(&received, &skipped, elapsed.unwrap_or_default(), "received")?;
     Ok(Ended::Received)
 }
 

@@ -10,25 +10,33 @@ use std::{
 use crate::json::Object;
 
 /// Like `println!`, but if the reader is gone (`sockkit … | head`), the program
-/// exits without a word, as other programs do.
+/// exits without a word, as other programs do; a transfer is finished first.
 macro_rules! say {
     ($($argument:tt)*) => {
         $crate::say::line(format_args!($($argument)*))
     };
 }
 
-/// Like `eprintln!`, for what is neither a result nor an error: silent with `--quiet`.
+/// Like [`tell`], for what is neither a result nor an error: silent with `--quiet`.
 macro_rules! note {
     ($($argument:tt)*) => {
         $crate::say::note_line(format_args!($($argument)*))
     };
 }
 
-pub(crate) use {note, say};
+/// Like `eprintln!`, for errors and what belongs to a question: also with `--quiet`. What
+/// cannot be written is lost, and ends no work.
+macro_rules! tell {
+    ($($argument:tt)*) => {
+        $crate::say::error_line(format_args!($($argument)*))
+    };
+}
+
+pub(crate) use {note, say, tell};
 
 pub(crate) fn line(text: fmt::Arguments<'_>) {
     if DIVERTED.load(Ordering::Relaxed) {
-        eprintln!("{text}");
+        error_line(text);
         return;
     }
     match is_json() {
@@ -57,12 +65,17 @@ pub(crate) fn only_json(object: impl FnOnce() -> Object) {
 
 fn write(line: fmt::Arguments<'_>) {
     match writeln!(io::stdout().lock(), "{line}") {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => process::exit(READER_GONE),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            if !FINISHES.load(Ordering::Relaxed) {
+                process::exit(READER_GONE.into());
+            }
+            GONE.store(true, Ordering::Relaxed);
+        }
         // A full disk behind a redirection must not stop a transfer; one
         // complaint is enough.
         Err(error) => {
             if !FAILED.swap(true, Ordering::Relaxed) {
-                eprintln!("sockkit: cannot write the output: {error}");
+                tell!("sockkit: cannot write the output: {error}");
             }
         }
         Ok(()) => {}
@@ -71,8 +84,23 @@ fn write(line: fmt::Arguments<'_>) {
 
 pub(crate) fn note_line(text: fmt::Arguments<'_>) {
     if !is_quiet() {
-        eprintln!("{text}");
+        error_line(text);
     }
+}
+
+pub(crate) fn error_line(text: fmt::Arguments<'_>) {
+    // There is no other place to report it.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// From now on, what the program does matters more than a reader of its lines.
+pub(crate) fn finish_without_reader() {
+    FINISHES.store(true, Ordering::Relaxed);
+}
+
+/// Whether the reader of standard output has gone meanwhile.
+pub(crate) fn has_lost_reader() -> bool {
+    GONE.load(Ordering::Relaxed)
 }
 
 /// Sends all later lines to standard error: standard output carries a file.
@@ -109,9 +137,11 @@ pub(crate) fn has_failed() -> bool {
 }
 
 /// What a shell gives a program that SIGPIPE ends.
-const READER_GONE: i32 = 128 + 13;
+pub(crate) const READER_GONE: u8 = 128 + 13;
 
 static DIVERTED: AtomicBool = AtomicBool::new(false);
+static FINISHES: AtomicBool = AtomicBool::new(false);
+static GONE: AtomicBool = AtomicBool::new(false);
 static FAILED: AtomicBool = AtomicBool::new(false);
 static JSON: AtomicBool = AtomicBool::new(false);
 static QUIET: AtomicBool = AtomicBool::new(false);

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, BufRead, BufReader, IsTerminal},
+    io::{self, BufRead, BufReader, IsTerminal, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -23,6 +23,7 @@ use crate::{
     find::{self, Announced, default_port},
     incoming::own_address,
     remote::Remote,
+    resume,
     say::{note, say},
     transfer,
 };
@@ -228,6 +229,11 @@ impl Security {
         Ok((Identity::open(&folder)?.named(&name), trust, Some(store)))
     }
 
+    /// Whether a peer that is paired by a code is forgotten afterwards.
+    pub(crate) fn is_for_once(&self) -> bool {
+        self.once
+    }
+
     /// Whether neither side is authenticated.
     pub(crate) fn is_plain(&self) -> bool {
         self.plain
@@ -312,7 +318,7 @@ impl Security {
 /// Reads a code from standard input.
 async fn read_code() -> anyhow::Result<String> {
     if io::stdin().is_terminal() {
-        eprint!("code: ");
+        let _ = write!(io::stderr(), "code: ");
     }
     // A user may take their time, and Ctrl-C must work meanwhile.
     let line = spawn_blocking(|| first_line(io::stdin().lock()));
@@ -434,6 +440,18 @@ impl Shown {
             }
         }
         say!("{label} {there} {at} --code {code}");
+    }
+
+    /// What the other side, once paired, types in place of a code that is drawn each time.
+    pub(crate) fn known_as(&self) -> Option<String> {
+        let at = self.at.as_ref().filter(|_| self.drawn)?;
+        let is_found = self.announced.as_ref().is_some_and(|one| one.is_reached);
+        let host = find::own_host();
+        let name = resume::machine(&host).filter(|_| is_found);
+        Some(match name {
+            Some(name) => name.to_owned(),
+            None => (self.purpose.address)(&reachable(at)),
+        })
     }
 
     /// Replaces a code that was used, to accept further peers.

@@ -8,8 +8,7 @@ use std::{
 use anyhow::{Context, bail};
 use sockkit::{
     file::{
-        FileSet, FileSource, Manifest, Outgoing, SendConfig, SendError, Turn, escape_path, greet,
-        session::Abort,
+        FileSet, FileSource, Manifest, Outgoing, SendConfig, SendError, Turn, greet, session::Abort,
     },
     link::{
         Connection,
@@ -21,7 +20,7 @@ use sockkit::{
 use tokio::task::spawn_blocking;
 
 use crate::{
-    address::{self, shown},
+    address::shown,
     browser,
     link::{self, CloseWaiter},
     many::{self, Many},
@@ -29,8 +28,10 @@ use crate::{
     pipe::{Given, Input},
     prompt::{self, Request},
     remote::{self, Remote},
-    say::note,
+    resume::{dialled, listened},
+    say::{note, tell},
     secure::{Purpose, Secure},
+    skipped::Skipped,
     transfer::{self, Bar},
 };
 
@@ -113,22 +114,23 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
         Some(to) => meeting.secure.dial(RECEIVER, to).await?,
         None => meeting.secure.listen(RECEIVER).await?,
     };
-    let left_out = left_out(&source);
+    let skipped = source.skipped();
+    let resumes = matches!(source, Given::Files(_));
     let manifest = source.manifest();
-    if manifest.entries.is_empty() {
-        print(&left_out);
-        bail!("nothing to send");
-    }
-    note!("offering {}", transfer::count(manifest));
+    skipped.announce(manifest)?;
     let (bar, on_progress) = Bar::new(manifest);
     let config = SendConfig::default()
         .name(transfer::own_name())
         .on_progress(on_progress);
     let manifest = Arc::new(manifest.clone());
+    // Standard input is read once.
+    let resumed_by = |how: String| resumes.then(|| goodbye.remember_resume(how, bar.moved()));
     let sent = match to {
         Some(to) => {
             let (connection, at) = link::reach(&to, RECEIVER, secure.as_ref()).await?;
             goodbye.remember(&connection);
+            let security = &meeting.secure;
+            resumed_by(dialled(RECEIVER, security, (&to, &at), connection.peer()));
             let sending = async {
                 let outgoing = greet(connection, manifest, &config).await?;
                 outgoing.offer(source).await
@@ -136,18 +138,28 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
             bar.beside(&shown(&at), sending).await
         }
         None => {
-            let turn = wait_for_receiver(&meeting, (manifest, config), secure, goodbye).await?;
+            let offer = (manifest, config);
+            let (turn, known_as) = wait_for_receiver(&meeting, offer, secure, goodbye).await?;
+            let peer = turn.peer.get_ref().peer();
+            resumed_by(listened(
+                RECEIVER,
+                &meeting.secure,
+                known_as.as_deref(),
+                peer,
+            ));
             let whom = link::shown_peer(turn.peer.get_ref(), &turn.address.to_string());
             bar.beside(&whom, turn.peer.offer(source)).await
         }
     };
     let elapsed = bar.finish();
-    print(&left_out);
-    let sent = sent.map_err(|error| match error {
-        SendError::Io(_) => transfer::interrupted(error, elapsed),
-        error => error.into(),
+    let sent = sent.map_err(|error| {
+        skipped.tell();
+        match error {
+            SendError::Io(_) => transfer::interrupted(error, goodbye.resume()),
+            error => error.into(),
+        }
     })?;
-    transfer::summarise(&sent, elapsed.unwrap_or_default(), "sent")
+    transfer::summarise(&sent, &skipped, elapsed.unwrap_or_default(), "sent")
 }
 
 /// What a connection to the receiver is for.
@@ -166,13 +178,13 @@ async fn send_to_browser(paths: Vec<PathBuf>, page: &browser::Page) -> anyhow::R
     if paths.iter().any(|path| is_input(path)) {
         bail!("a browser cannot be sent standard input: name a file");
     }
+    let given = paths.iter().filter(|path| !path.exists());
+    given
+        .filter_map(|path| path.to_str())
+        .try_for_each(browser::check_address)?;
     let listed = spawn_blocking(move || FileSet::gather(paths)).await;
     let files = listed.context("listing the files was cancelled")??;
-    print(&skipped(&files));
-    if files.manifest().entries.is_empty() {
-        bail!("nothing to send");
-    }
-    note!("offering {}", transfer::count(files.manifest()));
+    Skipped::of(&files).announce(files.manifest())?;
     browser::send(files, page).await
 }
 
@@ -184,17 +196,38 @@ fn gather(paths: &[PathBuf], name: &str) -> anyhow::Result<Given> {
     }
 }
 
-/// scp takes the receiver's address as its last argument.
+/// scp takes the receiver as its last argument.
 fn check_for_address(paths: &[PathBuf]) -> anyhow::Result<()> {
     let Some((last, [_, ..])) = paths.split_last() else {
         return Ok(());
     };
     let text = last.to_str().unwrap_or_default();
-    let is_address = text.contains(':') && !text.starts_with(['.', '/']);
-    if !last.exists() && is_address && address::files(text).is_ok() {
-        bail!("there is no file {text}; if that is the receiver's address, write --to {text}");
+    if last.exists() || text.starts_with(['.', '/', '~']) {
+        return Ok(());
+    }
+    if let Some(receiver) = receiver_in(text) {
+        bail!("there is no file {text}; if that is the receiver, write --to {receiver}");
     }
     Ok(())
+}
+
+/// The receiver that a user of scp may mean by `[USER@]HOST[:[PATH]]`; or a code, a name or
+/// an address, as `--to` takes them.
+fn receiver_in(text: &str) -> Option<&str> {
+    let place = text.rsplit_once('@').map_or(text, |(_user, place)| place);
+    if place.is_empty() || place.starts_with('-') {
+        return None;
+    }
+    let is_receiver = |text: &str| match remote::files(text) {
+        Ok(Remote::Address(at)) => !at.is_unspecified(),
+        Ok(_) => true,
+        Err(_) => false,
+    };
+    // What follows one of the colons may be scp's path.
+    let colons = place.match_indices(':').map(|(colon, _)| &place[..colon]);
+    std::iter::once(place)
+        .chain(colons)
+        .find(|text| is_receiver(text))
 }
 
 fn is_input(path: &Path) -> bool {
@@ -218,38 +251,14 @@ fn check_input(paths: &[PathBuf], name: Option<&str>, reads_code: bool) -> anyho
     Ok(())
 }
 
-/// One line for each skipped path, printed after the transfer, where its lines are not
-/// hidden by others.
-fn left_out(given: &Given) -> Vec<String> {
-    match given {
-        Given::Files(source) => skipped(source),
-        Given::Input(_) => Vec::new(),
-    }
-}
-
-fn skipped(source: &FileSet) -> Vec<String> {
-    let skipped = source.skipped().iter();
-    skipped
-        .map(|skipped| {
-            let path = escape_path(&skipped.path);
-            format!("skipping {path}: {}", skipped.reason)
-        })
-        .collect()
-}
-
-fn print(lines: &[String]) {
-    for line in lines {
-        eprintln!("{line}");
-    }
-}
-
-/// Waits for a receiver that the user accepts; the others are declined.
+/// Waits for a receiver that the user accepts; the others are declined. Returns what it
+/// types in place of the code, too.
 async fn wait_for_receiver(
     meeting: &Meeting,
     config: (Arc<Manifest>, SendConfig),
     secure: Option<Secure>,
     goodbye: &CloseWaiter,
-) -> anyhow::Result<Turn<Outgoing<Connection>>> {
+) -> anyhow::Result<(Turn<Outgoing<Connection>>, Option<String>)> {
     let manifest = Arc::clone(&config.0);
     let listen = link::listen::<Outgoing<Connection>>;
     let mut waiting = listen(meeting, RECEIVER, config, secure, goodbye).await?;
@@ -260,8 +269,9 @@ async fn wait_for_receiver(
         // A peer that disconnects must not end the wait for another.
         match consent(&mut turn, &manifest, meeting.yes).await? {
             Consent::Given => {
+                let known_as = waiting.known_as();
                 waiting.queue.close(Abort::Busy);
-                return Ok(turn);
+                return Ok((turn, known_as));
             }
             Consent::Refused => {
                 turn.peer.decline().await;
@@ -305,8 +315,37 @@ async fn consent(
             false => Ok(Consent::Refused),
         },
         Err(gone) => {
-            eprintln!("{}: {:#}", turn.address, anyhow::Error::new(gone));
+            tell!("{}: {:#}", turn.address, anyhow::Error::new(gone));
             Ok(Consent::NotNeeded)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_receiver_is_recognised_in_the_place_that_scp_has_for_it() {
+        for (text, receiver) in [
+            ("7-coral-lamp", Some("7-coral-lamp")),
+            ("beta", Some("beta")),
+            ("beta:", Some("beta")),
+            ("192.168.77.20", Some("192.168.77.20")),
+            ("192.168.77.20:", Some("192.168.77.20")),
+            ("user@192.168.77.20:", Some("192.168.77.20")),
+            ("user@beta:/tmp/films", Some("beta")),
+            ("192.168.77.20:7000", Some("192.168.77.20:7000")),
+            ("quic://beta:7000", Some("quic://beta:7000")),
+            ("[fe80::1%2]:7000", Some("[fe80::1%2]:7000")),
+            ("[fe80::1%2]:/tmp/a:b", Some("[fe80::1%2]")),
+            ("films/one", None),
+            ("my film", None),
+            (":8078", None),
+            ("8078", None),
+            ("", None),
+        ] {
+            assert_eq!(receiver_in(text), receiver, "{text}");
         }
     }
 }

@@ -13,15 +13,17 @@ use std::{
 
 use anyhow::{anyhow, bail};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
-use sockkit::file::{EntryKind, FileOutcome, Manifest, OnProgress, Progress, Summary};
-
+use sockkit::file::{
+    EntryKind, FileOutcome, FileSummary, Manifest, OnProgress, Progress, RefuseReason, Summary,
+};
 use tokio::time::{sleep, timeout};
 
 use crate::{
     json::Object,
     link::CloseWaiter,
     progress,
-    say::{self, note},
+    say::{self, note, tell},
+    skipped::Skipped,
 };
 
 /// A progress bar on standard error.
@@ -30,8 +32,18 @@ pub(crate) struct Bar {
     stages: Arc<Stages>,
 }
 
+/// Whether a transfer has moved any data.
+#[derive(Clone, Debug)]
+pub(crate) struct Moved(Arc<Stages>);
+
+impl Moved {
+    pub(crate) fn any(&self) -> bool {
+        self.0.first_byte.get().is_some()
+    }
+}
+
 /// Stages of a transfer.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Stages {
     /// The peer has told that others come first there.
     peer_is_busy: AtomicBool,
@@ -118,9 +130,9 @@ impl Bar {
         }
     }
 
-    /// Whether any file data was transferred.
-    pub(crate) fn has_moved(&self) -> bool {
-        self.stages.first_byte.get().is_some()
+    /// Whether any file data was transferred, also after the bar.
+    pub(crate) fn moved(&self) -> Moved {
+        Moved(Arc::clone(&self.stages))
     }
 
     /// Removes the bar; returns how long data was transferred, if any was.
@@ -146,12 +158,14 @@ pub(crate) async fn patiently<T>(what: &str, wait: impl Future<Output = T>) -> T
 pub(crate) async fn until_ctrl_c(
     transfer: impl AsyncFnOnce(&CloseWaiter) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    say::finish_without_reader();
     let goodbye = CloseWaiter::default();
     let ended = tokio::select! {
         // The handler is installed before the transfer starts.
         biased;
-        pressed = crate::interrupt::pressed() => pressed.and_then(|()| {
-            bail!("stopped; verified data is kept; {RESUME}");
+        pressed = crate::interrupt::pressed() => pressed.and_then(|()| match goodbye.resume() {
+            Some(how) => bail!("stopped; verified data is kept; {how}"),
+            None => bail!("stopped"),
         }),
         ended = transfer(&goodbye) => ended,
     };
@@ -159,22 +173,20 @@ pub(crate) async fn until_ctrl_c(
     ended
 }
 
-/// An error of the connection. If data was `moved`, the transfer can be resumed.
+/// An error of the connection, and how to `resume` if that is possible.
 pub(crate) fn interrupted(
     error: impl Into<anyhow::Error>,
-    moved: Option<Duration>,
+    resume: Option<String>,
 ) -> anyhow::Error {
     let error = error.into();
-    match moved {
-        Some(_) => anyhow!("{error:#}; {RESUME}"),
+    match resume {
+        Some(how) => anyhow!("{error:#}; {how}"),
         None => error,
     }
 }
 
 /// A delay that a user notices.
 const A_MOMENT: Duration = Duration::from_millis(300);
-
-const RESUME: &str = "run the same command to resume";
 
 /// A short summary of an offer.
 pub(crate) fn count(manifest: &Manifest) -> String {
@@ -196,19 +208,67 @@ pub(crate) fn count(manifest: &Manifest) -> String {
     format!("{what}, {}", HumanBytes(manifest.total_bytes()))
 }
 
-/// Prints a digest and a path for each file, the failures with their reasons, and
-/// the totals.
+/// Prints a digest and a path for each file, the failures with their reasons, what was
+/// `skipped`, and the totals.
 ///
 /// # Errors
 /// If the receiver does not have everything, including what the sender could not
 /// offer.
 pub(crate) fn summarise(
     summary: &Summary,
+    skipped: &Skipped,
     elapsed: Duration,
     verb: &'static str,
 ) -> anyhow::Result<()> {
+    let (complete, missing) = list(&summary.files)?;
+    skipped.tell();
+    let moved = summary.moved_bytes;
+    note!(
+        "{verb} {}, {} moved in {:.1} s ({}/s){}",
+        plural(complete, "file"),
+        HumanBytes(moved),
+        elapsed.as_secs_f64(),
+        HumanBytes(per_second(moved, elapsed)),
+        skipped.totals(),
+    );
+    say::only_json(|| {
+        Object::new(verb)
+            .number("files", complete as u64)
+            .number("missing", missing as u64)
+            .number("skipped", skipped.lacks.into())
+            .number("bytes", moved)
+            .float("seconds", Some(elapsed.as_secs_f64()))
+    });
+    let mut lacks = Vec::new();
+    if missing > 0 {
+        let of = plural(summary.files.len(), "file");
+        lacks.push(format!("{missing} of {of} not transferred"));
+    }
+    lacks.extend(skipped.lack());
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    let lacks = lacks.join(", ");
+    match summary.files.iter().any(|file| is_in_the_way(file.outcome)) {
+        true => {
+            bail!("{lacks}; to replace files that differ: sockkit receive --on-conflict update")
+        }
+        false => bail!("{lacks}"),
+    }
+}
+
+/// Whether another policy of the receiver would have taken it.
+fn is_in_the_way(outcome: FileOutcome) -> bool {
+    matches!(
+        outcome,
+        FileOutcome::Refused(RefuseReason::Exists | RefuseReason::Differs)
+    )
+}
+
+/// Prints each file; returns how many are complete, and how many are not.
+fn list(files: &[FileSummary]) -> anyhow::Result<(usize, usize)> {
     let (mut complete, mut missing) = (0, 0);
-    for file in &summary.files {
+    for file in files {
         let path = &file.path;
         missing += usize::from(!matches!(file.outcome, FileOutcome::Complete(_)));
         match file.outcome {
@@ -222,7 +282,7 @@ pub(crate) fn summarise(
                 }
                 say::result(&event, format_args!("{digest}  {path}"));
                 if let Some(saved_as) = &file.saved_as {
-                    eprintln!("{path}: saved as {saved_as}");
+                    tell!("{path}: saved as {saved_as}");
                 }
             }
             FileOutcome::Refused(reason) => tell_missing(path, "refused", &reason),
@@ -237,34 +297,7 @@ pub(crate) fn summarise(
             outcome => bail!("{path}: {outcome:?}"),
         }
     }
-    let moved = summary.moved_bytes;
-    note!(
-        "{verb} {}, {} moved in {:.1} s ({}/s)",
-        plural(complete, "file"),
-        HumanBytes(moved),
-        elapsed.as_secs_f64(),
-        HumanBytes(per_second(moved, elapsed)),
-    );
-    say::only_json(|| {
-        Object::new(verb)
-            .number("files", complete as u64)
-            .number("missing", missing as u64)
-            .number("skipped", summary.left_out.into())
-            .number("bytes", moved)
-            .float("seconds", Some(elapsed.as_secs_f64()))
-    });
-    let mut lacks = Vec::new();
-    if missing > 0 {
-        let of = plural(summary.files.len(), "file");
-        lacks.push(format!("{missing} of {of} not transferred"));
-    }
-    if summary.left_out > 0 {
-        lacks.push(format!("{} skipped by the sender", summary.left_out));
-    }
-    match lacks.is_empty() {
-        true => Ok(()),
-        false => bail!("{}", lacks.join(", ")),
-    }
+    Ok((complete, missing))
 }
 
 fn file_event(path: &dyn fmt::Display, outcome: &'static str) -> Object {
@@ -274,7 +307,7 @@ fn file_event(path: &dyn fmt::Display, outcome: &'static str) -> Object {
 }
 
 fn tell_missing(path: &dyn fmt::Display, outcome: &'static str, reason: &dyn fmt::Display) {
-    eprintln!("{path}: {reason}");
+    tell!("{path}: {reason}");
     say::only_json(|| file_event(path, outcome).text("reason", reason));
 }
 

@@ -37,7 +37,7 @@ use crate::{
     progress,
     remote::{self, Remote, bare_name},
     routed,
-    say::{self, note, say},
+    say::{self, note, say, tell},
     secure::{self, Secure, Shown},
     unopened::{self, Advice},
     web::Web,
@@ -449,7 +449,7 @@ async fn watch(
                     progress.suspend(|| code.tell(&event));
                 }
             }
-            error = stopped(recording) => progress.suspend(|| eprintln!("{error}; still watching")),
+            error = stopped(recording) => progress.suspend(|| tell!("{error}; still watching")),
             closed = closed(&mut window) => break closed?,
             () = sleep_until(end) => break,
             pressed = &mut pressed => break pressed?,

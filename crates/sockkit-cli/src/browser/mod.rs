@@ -19,8 +19,17 @@ pub(crate) use self::{
 use crate::{
     address,
     https::{self, reached},
-    say::{note, say},
+    say::{note, say, tell},
 };
+
+/// Refuses the address of a page that is given as another argument.
+pub(crate) fn check_address(argument: &str) -> anyhow::Result<()> {
+    let is_address = address::web_files(argument).is_ok_and(|at| at.is_unspecified());
+    if is_address {
+        bail!("the address of the page follows an equals sign: write --web={argument}");
+    }
+    Ok(())
+}
 
 /// Options for the other side's browser.
 #[derive(Clone, Debug, clap::Args)]
@@ -101,6 +110,6 @@ fn show(urls: &[String]) {
         && io::stderr().is_terminal()
         && let Some(code) = qr::lines(first)
     {
-        code.for_each(|line| eprintln!("{line}"));
+        code.for_each(|line| tell!("{line}"));
     }
 }

@@ -13,7 +13,8 @@ use super::Page;
 use crate::{
     json::Object,
     prompt::OfferView,
-    say,
+    say::{self, tell},
+    skipped::Skipped,
     transfer::{self, Bar},
 };
 
@@ -46,7 +47,7 @@ pub(crate) async fn receive(
             Ok(Ended::Received) => {}
             Err(error) => {
                 let message = format!("{whom}: {error:#}");
-                eprintln!("{message}");
+                tell!("{message}");
                 say::only_json(|| Object::new("error").text("message", message));
             }
         }
@@ -87,7 +88,7 @@ async fn receive_one(
                 }
             }
             None => {
-                eprintln!("\n{whom} has closed the page; its offer is dropped");
+                tell!("\n{whom} has closed the page; its offer is dropped");
                 return Ok(Ended::Left);
             }
         }
@@ -98,8 +99,10 @@ async fn receive_one(
         .accept(wishes.destination)
         .await;
     let elapsed = bar.finish();
-    let received = received.map_err(|error| transfer::interrupted(error, elapsed))?;
-    transfer::summarise(&received, elapsed.unwrap_or_default(), "received")?;
+    let resume = elapsed.map(|_moved| "to resume, upload the same files again".to_owned());
+    let received = received.map_err(|error| transfer::interrupted(error, resume))?;
+    let skipped = Skipped::told(&received);
+    transfer::summarise(&received, &skipped, elapsed.unwrap_or_default(), "received")?;
     Ok(Ended::Received)
 }
 

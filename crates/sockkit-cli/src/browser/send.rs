@@ -6,11 +6,15 @@ use sockkit::file::{
 };
 
 use super::Page;
-use crate::transfer::{self, Bar};
+use crate::{
+    skipped::Skipped,
+    transfer::{self, Bar},
+};
 
 /// Serves the files until each was downloaded completely.
 pub(crate) async fn send(files: FileSet, page: &Page) -> anyhow::Result<()> {
     let (bar, on_progress) = Bar::new(files.manifest());
+    let skipped = Skipped::of(&files);
     let config = SendConfig::default()
         .name(transfer::own_name())
         .on_progress(on_progress);
@@ -20,5 +24,5 @@ pub(crate) async fn send(files: FileSet, page: &Page) -> anyhow::Result<()> {
     let summary = downloads.finished().await;
     let elapsed = bar.finish();
     server.shutdown().await;
-    transfer::summarise(&summary, elapsed.unwrap_or_default(), "sent")
+    transfer::summarise(&summary, &skipped, elapsed.unwrap_or_default(), "sent")
 }

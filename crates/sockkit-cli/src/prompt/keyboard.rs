@@ -14,8 +14,10 @@ use tokio::sync::oneshot;
 /// before the question is discarded.
 pub(super) async fn ask(question: &str) -> anyhow::Result<String> {
     discard_typed_ahead().context("cannot ask")?;
-    eprint!("{question}");
-    io::stderr().flush()?;
+    let mut terminal = io::stderr();
+    write!(terminal, "{question}")
+        .and_then(|()| terminal.flush())
+        .context("cannot ask")?;
     let (answered, answer) = oneshot::channel();
     listen(answered);
     Ok(answer.await.context("the question was cancelled")??)

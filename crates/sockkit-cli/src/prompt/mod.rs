@@ -13,6 +13,7 @@ use std::io::{self, IsTerminal};
 use anyhow::ensure;
 
 pub(crate) use self::{offer::OfferView, request::Request};
+use crate::say::tell;
 
 /// A question on the terminal, and the answer that counts as yes.
 #[derive(Debug, Eq, PartialEq)]
@@ -41,7 +42,11 @@ impl Question {
     fn is_yes(&self, answer: &str) -> bool {
         let answer = answer.trim().to_ascii_lowercase();
         match self.confirm {
-            None => matches!(answer.as_str(), "y" | "yes" | "예" | "네"),
+            None => matches!(
+                answer.as_str(),
+                // The last two are y and yes on a Korean keyboard.
+                "y" | "yes" | "예" | "네" | "ㅛ" | "ㅛㄷㄴ"
+            ),
             Some(count) => answer == count.to_string(),
         }
     }
@@ -79,7 +84,7 @@ fn columns() -> usize {
 
 fn print(lines: &[String]) {
     for line in lines {
-        eprintln!("{line}");
+        tell!("{line}");
     }
 }
 
@@ -127,7 +132,16 @@ mod tests {
             text: "?",
             confirm: None,
         };
-        for (answer, yes) in [("y\n", true), ("YES", true), ("", false), ("yo", false)] {
+        for (answer, yes) in [
+            ("y\n", true),
+            ("YES", true),
+            ("예", true),
+            ("ㅛ\n", true),
+            ("ㅛㄷㄴ", true),
+            ("", false),
+            ("yo", false),
+            ("ㅜ", false),
+        ] {
             assert_eq!(plain.is_yes(answer), yes, "{answer:?}");
         }
         let counted = Question {

@@ -21,7 +21,7 @@ pub(super) fn is_program(path: &EntryPath) -> bool {
         .any(|program| program.as_bytes() == extension)
 }
 
-const PROGRAMS: [&str; 63] = [
+const PROGRAMS: [&str; 60] = [
     // Unix and its desktops.
     "sh",
     "bash",
@@ -35,11 +35,8 @@ const PROGRAMS: [&str; 63] = [
     "desktop",
     "appimage",
     "run",
-    "bin",
-    "elf",
     "so",
     "dylib",
-    "out",
     "deb",
     "rpm",
     "pkg",
@@ -99,6 +96,9 @@ mod tests {
         for (name, hidden, program) in [
             ("photo.jpg", false, false),
             ("notes", false, false),
+            // Run for their executable bit alone, which is shown as well.
+            ("firmware.bin", false, false),
+            ("a.out", false, false),
             (".bashrc", true, false),
             ("a/.git/hooks/pre-commit", true, false),
             ("a.b/c", false, false),

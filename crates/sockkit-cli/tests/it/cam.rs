@@ -59,6 +59,33 @@ fn what_cam_sends_is_viewed_and_recorded() {
 }
 
 #[test]
+fn size_and_quality_are_those_that_were_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = ["10", "95"].map(|quality| {
+        let receive = [
+            "view",
+            "--plain",
+            "udp://127.0.0.1:0",
+            "--snapshot",
+            quality,
+        ];
+        let view = sockkit_in(folder.path(), &receive);
+        let to = format!("udp://{}", view.line_after("listening on "));
+        let send = ["cam", "--plain", "--source", "pattern", "--to", &to];
+        let asked = ["--size", "320x240", "--rate", "10", "--quality", quality];
+        let _cam = sockkit(&[&send[..], &asked].concat());
+        let end = view.end();
+        assert!(end.status.success(), "{end:?}");
+        let jpeg = std::fs::read(folder.path().join(quality)).unwrap();
+        let bytes = jpeg.len();
+        let picture = Picture::from_jpeg(jpeg).unwrap();
+        assert_eq!((picture.width_px(), picture.height_px()), (320, 240));
+        bytes
+    });
+    assert!(bytes[0] < bytes[1], "{bytes:?}");
+}
+
+#[test]
 fn a_snapshot_is_a_picture_of_the_source() {
     let folder = tempfile::tempdir().unwrap();
     save_snapshot(folder.path());

@@ -1,6 +1,9 @@
 //! Names in place of addresses, between two hosts of the lab.
 
-use std::process::Command;
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use sockkit::testing::{
     lab::{Host, Lab},
@@ -58,6 +61,28 @@ impl<'a> Machine<'a> {
             .end()
     }
 
+    /// Until the record of an unfinished file, whose head has 28 bytes, names a block.
+    fn wait_for_a_block(&self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let is_record = |entry: &std::fs::DirEntry| {
+            let is_long = entry.metadata().is_ok_and(|found| found.len() >= 28 + 32);
+            is_long
+                && entry
+                    .path()
+                    .extension()
+                    .is_some_and(|found| found == "blocks")
+        };
+        loop {
+            let names = std::fs::read_dir(self.home.path().join("in"));
+            let mut names = names.into_iter().flatten().flatten();
+            if names.any(|entry| is_record(&entry)) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "nothing arrives");
+            std::thread::yield_now();
+        }
+    }
+
     pub(crate) fn has_received(&self) -> bool {
         let film = self.home.path().join("in/film");
         let whole = std::fs::read(&film).is_ok_and(|bytes| bytes == b"hello");
@@ -104,6 +129,60 @@ fn a_code_is_all_that_is_typed_and_later_a_name() {
         "{sent:?}"
     );
     assert!(receiver.end().status.success() && desk.has_received());
+}
+
+#[test]
+fn what_was_interrupted_after_a_code_is_resumed_by_the_line_that_is_printed() {
+    let Some(lab) = Lab::new("find: an interrupted transfer is resumed", 2, 1) else {
+        return;
+    };
+    let (desk, laptop) = (Machine::new(lab.host(0)), Machine::new(lab.host(1)));
+    let film = std::fs::File::create(laptop.home.path().join("film")).unwrap();
+    film.set_len(1 << 30).unwrap();
+    for gives_up in ["sender", "receiver"] {
+        let receiver = desk.run(&RECEIVE);
+        let line = receiver.line_after("there     ").replace("FILE", "film");
+        let words: Vec<_> = line.split(' ').skip(1).collect();
+        let sender = laptop.run(&words);
+        desk.wait_for_a_block();
+        match gives_up {
+            "sender" => sender.interrupt(),
+            _ => receiver.interrupt(),
+        }
+        let (sent, received) = (sender.end(), receiver.end());
+        assert!(!sent.status.success() && !received.status.success());
+        // Each side names the line for the sender.
+        let resumes = |errors: &str| {
+            let line = errors.lines().last().unwrap();
+            line.split_once(": sockkit send FILE --to ")
+                .map(|(_, to)| to.to_owned())
+        };
+        let to = resumes(&sent.errors).unwrap_or_else(|| panic!("{sent:?}"));
+        assert_eq!(resumes(&received.errors), Some(to.clone()), "{received:?}");
+
+        let receiver = desk.run(&RECEIVE);
+        receiver.line_after("there     ");
+        let sent = laptop.run(&["send", "film", "--to", &to]).end();
+        assert!(sent.status.success(), "{sent:?}");
+        assert!(!sent.errors.contains("1.00 GiB moved"), "{sent:?}");
+        assert!(receiver.end().status.success());
+        let film = desk.home.path().join("in/film");
+        assert_eq!(film.metadata().unwrap().len(), 1 << 30);
+        std::fs::remove_file(film).unwrap();
+    }
+}
+
+#[test]
+fn what_has_not_begun_is_not_said_to_resume() {
+    let receiver = sockkit(&["receive", "--plain", "--yes", "--listen", "127.0.0.1:0"]);
+    receiver.listening();
+    receiver.interrupt();
+    let end = receiver.end();
+    assert_eq!(
+        end.errors.lines().last(),
+        Some("sockkit: stopped"),
+        "{end:?}"
+    );
 }
 
 #[test]

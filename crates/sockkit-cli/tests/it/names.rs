@@ -19,7 +19,7 @@ use sockkit::testing::{
 
 use crate::{
     send_receive::{Desk, send},
-    sockkit,
+    sockkit, sockkit_in,
 };
 
 /// Names that Linux holds; those before the mark Windows does not.
@@ -92,8 +92,11 @@ const AWKWARD: &[&[u8]] = &[
     b"readme",
 ];
 
-/// Names on a system that keeps case apart, and forbids what Windows forbids.
+/// Names that Windows forbids.
 const FORBIDDEN: usize = 33;
+
+/// Names that Windows or macOS does not tell from one that is sent before.
+const TWINS: [&[u8]; 3] = ["\u{e9}".as_bytes(), b"a", b"readme"];
 
 fn name(bytes: &[u8]) -> &OsStr {
     OsStr::from_bytes(bytes)
@@ -204,6 +207,7 @@ fn a_receiver_with_the_rules_of_windows_takes_the_rest_and_both_sides_name_what_
         };
         // The folder with a colon, what is in it, and one with a space at its end.
         assert_eq!(named("is not allowed"), FORBIDDEN + 3, "{side:?}");
+        assert_eq!(named("collides"), TWINS.len(), "{side:?}");
         // What they lead to cannot be there.
         assert_eq!(named("symbolic link"), 2, "{side:?}");
         for name in [
@@ -215,10 +219,11 @@ fn a_receiver_with_the_rules_of_windows_takes_the_rest_and_both_sides_name_what_
             assert!(side.errors.contains(name), "{name}: {side:?}");
         }
     }
-    for bytes in &AWKWARD[..FORBIDDEN] {
+    for bytes in AWKWARD[..FORBIDDEN].iter().chain(&TWINS) {
         assert!(!desk.arrived("trip").join(name(bytes)).exists());
     }
-    for bytes in &AWKWARD[FORBIDDEN..] {
+    let rest = AWKWARD[FORBIDDEN..].iter();
+    for bytes in rest.filter(|bytes| !TWINS.contains(bytes)) {
         let arrived = desk.arrived("trip").join(name(bytes));
         assert_eq!(fs::read(arrived).unwrap(), *bytes);
     }
@@ -303,4 +308,50 @@ fn standard_input_and_output_take_the_place_of_a_file() {
     assert!(received.status.success(), "{received:?}");
     assert_eq!(received.lines, words);
     assert!(received.errors.contains("words.txt"), "{received:?}");
+}
+
+#[test]
+fn the_longest_names_and_a_folder_named_by_dots_arrive() {
+    let desk = Desk::new();
+    let long = ["x".repeat(255), "가".repeat(85)];
+    for name in &long {
+        assert_eq!(name.len(), 255);
+        desk.write(&format!("folder/below/{name}"), b"long");
+    }
+    let below = desk.from.path().join("folder/below");
+    let (receiver, address) = desk.receiver(&["--yes"]);
+    let arguments = ["send", "--plain", "--to", &address, ".."];
+    let sent = sockkit_in(&below, &arguments).end();
+    for side in [&sent, &receiver.end()] {
+        assert!(side.status.success(), "{side:?}");
+    }
+    assert_eq!(
+        diff(&desk.from.path().join("folder"), &desk.arrived("folder")),
+        ""
+    );
+}
+
+/// The system reads no longer path.
+#[test]
+fn what_is_too_deep_to_be_read_is_named_and_the_rest_arrives() {
+    let desk = Desk::new();
+    desk.write("folder/a", b"a");
+    let folder = desk.from.path().join("folder");
+    // From the innermost outwards: no path is too long while it is made.
+    let [inner, outer] = ["inner", "outer"].map(|name| desk.from.path().join(name));
+    fs::create_dir(&inner).unwrap();
+    for _ in 0..17 {
+        fs::create_dir(&outer).unwrap();
+        fs::rename(&inner, outer.join("d".repeat(250))).unwrap();
+        fs::rename(&outer, &inner).unwrap();
+    }
+    fs::rename(&inner, folder.join("deep")).unwrap();
+    let (receiver, address) = desk.receiver(&["--yes"]);
+    let sent = send(&[folder.to_str().unwrap()], &address).end();
+    for side in [&sent, &receiver.end()] {
+        assert_eq!(side.status.code(), Some(1), "{side:?}");
+        assert!(side.errors.contains("skipping "), "{side:?}");
+        assert!(side.errors.contains("1 skipped by the sender"), "{side:?}");
+    }
+    assert_eq!(fs::read(desk.arrived("folder/a")).unwrap(), b"a");
 }

@@ -229,3 +229,19 @@ fn without_a_terminal_the_option_that_helps_is_named() {
         &["not a terminal", "--yes"],
     );
 }
+
+#[test]
+fn a_sender_is_told_that_it_waits_which_is_no_time_of_the_transfer() {
+    let desk = Desk::new();
+    let path = desk.write("a", b"");
+    let (mut receiver, address) = receiver(&desk, &[]);
+    let sender = send(&[&path], &address);
+    sender.wait_for_error("waiting for an answer from 127.0.0.1");
+    receiver.wait_for_error("receive them? [y/N]");
+    // As the y of a Korean keyboard.
+    receiver.type_line("ㅛ");
+    for end in [sender.end(), receiver.end()] {
+        assert!(end.status.success(), "{end:?}");
+        assert!(end.errors.contains("0 B moved in 0.0 s"), "{end:?}");
+    }
+}

@@ -220,6 +220,10 @@ fn a_file_that_is_there_is_treated_as_told() {
         assert_eq!(fs::read_to_string(desk.arrived("a.txt")).unwrap(), old);
         if !succeeds {
             assert!(sent.errors.contains("a.txt: a file of that name exists"));
+            for side in [&sent, &received] {
+                let last = side.errors.lines().last().unwrap();
+                assert!(last.contains("--on-conflict update"), "{side:?}");
+            }
         }
         if names.len() == 2 {
             assert!(received.errors.contains("saved as a (1).txt"));
@@ -309,6 +313,22 @@ fn what_cannot_begin_says_why() {
         &["/no/such/file", "No such file"],
     );
     fails(&["send", "--plain", "/"], &["/", "no name"]);
+    for (last, to) in [
+        ("7-coral-lamp", "7-coral-lamp"),
+        ("beta", "beta"),
+        ("beta:", "beta"),
+        ("user@192.168.77.20:", "192.168.77.20"),
+    ] {
+        fails(&["send", &path, last], &[&format!("write --to {to}")]);
+    }
+    for page in [":8078", "8078"] {
+        let hint = format!("write --web={page}");
+        fails(&["send", &path, "--web", page], &[&hint]);
+    }
+    fails(
+        &["receive", "--yes", "--web", ":8077"],
+        &["write --web=:8077"],
+    );
     fails(
         &["receive", "--plain", "--into", "/no/such/folder"],
         &["/no/such/folder"],
@@ -522,8 +542,13 @@ fn what_is_left_out_is_counted_and_makes_the_exit_code_on_both_sides() {
         assert!(last.contains("1 skipped by the sender"), "{side:?}");
         assert!(side.errors.contains("1 file and 1 link in 1 folder"));
     }
-    let words = "folder/out: symbolic link leads out of the folder";
-    assert!(sent.errors.contains(words), "{sent:?}");
+    for side in [&sent, &received] {
+        // At the end, where a user looks.
+        let named = side.errors.lines().rev().nth(2).unwrap();
+        assert!(named.starts_with("skipping "), "{side:?}");
+        let words = "folder/out: symbolic link leads out of the folder";
+        assert!(named.contains(words), "{side:?}");
+    }
     assert_eq!(fs::read(desk.arrived("folder/in")).unwrap(), b"a");
 
     // A socket is nothing that could be sent.
@@ -534,6 +559,7 @@ fn what_is_left_out_is_counted_and_makes_the_exit_code_on_both_sides() {
     let (sent, received) = desk.send(&[folder.to_str().unwrap()], &["--yes"]);
     assert!(sent.status.success() && received.status.success());
     assert!(sent.errors.contains("skipping"), "{sent:?}");
+    assert!(sent.errors.contains(", 1 special file skipped"), "{sent:?}");
 }
 
 #[test]

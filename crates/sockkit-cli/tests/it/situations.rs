@@ -145,6 +145,14 @@ const SITUATIONS: &[Situation] = &[
     here("a listener on QUIC alone", "sockkit send film.mkv --plain --to {B}:7000", 1, &["without quic://?"])
         .there("sockkit receive --plain --yes --listen quic://:7000", Interrupted, &[]),
     here("the address in scp's place", "sockkit send film.mkv {B}:7000", 1, &["write --to {B}:7000"]),
+    here("a code in scp's place", "sockkit send film.mkv 7-coral-lamp", 1, &["write --to 7-coral-lamp"]),
+    here("a user and a host in scp's place", "sockkit send film.mkv user@{B}:", 1, &["write --to {B}"]),
+    here("the port of a page after a space", "sockkit send film.mkv --web :8078", 1, &["write --web=:8078"]),
+    here("the port of a page for uploads after a space", "sockkit receive --yes --web 8077", 1, &["write --web=:8077"]),
+    here("a file that is there and differs", "sockkit send film.mkv --plain --to {B}", 1, &["exists and differs", "--on-conflict update"])
+        .there("echo other >film.mkv && exec sockkit receive --plain --yes --listen :5010", With(1), &["exists and differs", "--on-conflict update"]),
+    here("notes that cannot be written", "sockkit send film.mkv --plain --to {B} 2>/dev/full", 0, &["  film.mkv"])
+        .there("sockkit receive --plain --yes --listen :5010 2>/dev/full", With(0), &["  film.mkv"]),
     here("nobody can be asked", "sockkit receive --plain </dev/null", 1, &["use --yes"]),
     here("output that cannot be written", "sockkit send film.mkv --plain --to {B} >/dev/full", 1, &["cannot write the output"])
         .there("sockkit receive --plain --yes --listen :5010", With(0), &["received 1 file"]),
@@ -283,6 +291,9 @@ fn check(
             "{who} ended with {}, not {code}:\n{all}",
             end.status
         ));
+    }
+    if let Some(raw) = all.lines().find(|line| line.contains(" WARN ")) {
+        return Err(format!("{who} printed a line of the log: {raw}"));
     }
     let printed = printed.iter().map(|text| filled(text, lab));
     match printed.into_iter().find(|text| !all.contains(text)) {
