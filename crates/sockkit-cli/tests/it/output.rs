@@ -10,7 +10,7 @@ use tempfile::tempdir;
 
 use crate::{
     send_receive::{Desk, send},
-    sockkit, sockkit_under,
+    sockkit,
 };
 
 #[test]
@@ -116,7 +116,8 @@ fn output_that_cannot_be_written_is_a_failure() {
 fn notes_that_cannot_be_written_end_no_transfer() {
     let desk = Desk::new();
     let path = desk.write("a", b"contents");
-    let deaf = |arguments: &[&str]| sockkit_under("exec 2>/dev/full", desk.from.path(), arguments);
+    let deaf =
+        |arguments: &[&str]| crate::sockkit_under("exec 2>/dev/full", desk.from.path(), arguments);
     let receiver = deaf(&[
         "-v",
         "receive",
