@@ -46,6 +46,7 @@ mod routed;
 mod say;
 mod secure;
 mod send;
+mod sources;
 mod transfer;
 mod units;
 mod unopened;
@@ -136,7 +137,7 @@ fn start(cli: Cli) -> anyhow::Result<()> {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
-    logging::start(cli.verbose)?;
+    logging::start(cli.verbose, cli.quiet)?;
     if cli.quiet {
         say::quietly();
     }
