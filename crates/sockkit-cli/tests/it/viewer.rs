@@ -325,9 +325,9 @@ fn each_of_several_sources_has_its_lines() {
         1,
         "{end:?}"
     );
-    for option in ["--record", "--snapshot"] {
-        let typed = [&view[..], &[option, "none.jpg"]].concat();
-        fails(&typed, &[option, "takes one source, and there are 2"]);
+    for alone in [&["--record", "none.mp4"][..], &["--window"]] {
+        let said = [alone[0], "takes one source, and there are 2"];
+        fails(&[&view[..], alone].concat(), &said);
     }
     let twice = there.replace("porch=", "yard=");
     let typed = [
