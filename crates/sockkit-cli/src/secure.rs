@@ -516,7 +516,7 @@ pub(crate) async fn next(shown: &mut Option<Shown>) -> anyhow::Result<OfferEvent
 /// The address as another machine dials it; without a network, as this one does.
 pub(crate) fn reachable(at: &Address) -> Address {
     let host = match at.is_unspecified() {
-        true => own_address().unwrap_or_else(|| Host::V4(Ipv4Addr::LOCALHOST)),
+        true => own_address().unwrap_or(Host::V4(Ipv4Addr::LOCALHOST)),
         false => at.host().clone(),
     };
     Address::new(at.scheme(), host, at.port())
