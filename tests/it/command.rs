@@ -51,7 +51,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("yes in Korean", "crates/sockkit-cli/src", "prompt/mod.rs", "a_yes_is_a_yes_and_a_number_where_not_all_was_listed"),
     ("amounts in K, M, G", "crates/sockkit-cli/src", "units.rs", "units_are_powers_of_1024"),
     ("options without a value", CLI, "options.rs", "no_value_is_a_number_of_twenty_digits"),
-    ("snapshot over an old picture", CLI, "cam.rs", "an_old_snapshot_stays_if_the_new_one_cannot_be_written"),
+    ("snapshot over an old picture", CLI, "cam.rs", "a_snapshot_replaces_no_file"),
     ("firewall on this machine", CLI, "doctor.rs", "a_firewall_that_drops_is_seen_from_inside"),
     ("machine without a network", CLI, "doctor.rs", "a_machine_without_a_network_is_told_so"),
     ("--size and --quality", CLI, "cam.rs", "size_and_quality_are_those_that_were_asked_for"),

@@ -1,6 +1,12 @@
 //! Address defaults of each subcommand.
 
-use sockkit::link::{Address, AddressDefaults, AddressError, Scheme};
+use std::net::IpAddr;
+
+use anyhow::bail;
+use sockkit::{
+    interfaces::{self, Interface},
+    link::{Address, AddressDefaults, Host, Scheme},
+};
 
 /// Files: one side listens and the other dials.
 pub(crate) const FILES: AddressDefaults =
@@ -46,24 +52,53 @@ pub(crate) const WEB: AddressDefaults = AddressDefaults::new(&[Scheme::Tcp], WEB
 /// The page for files, beside a browser viewer.
 pub(crate) const WEB_FILES: AddressDefaults = AddressDefaults::new(&[Scheme::Tcp], WEB_FILES_PORT);
 
+/// As typed. A link-local address without its interface is rejected now: it is one on each
+/// of them, and the system would call it an invalid argument.
+pub(crate) fn parse(defaults: AddressDefaults, text: &str) -> anyhow::Result<Address> {
+    let address = defaults.parse(text)?;
+    if let Host::V6 { ip, zone: None } = address.host()
+        && ip.is_unicast_link_local()
+    {
+        let here = link_local_interfaces();
+        let first = here.first().map_or("INTERFACE", String::as_str);
+        let here = match &here[..] {
+            [] => "; no interface of this machine has such addresses".to_owned(),
+            here => format!("; interfaces here: {}", here.join(", ")),
+        };
+        bail!("{ip} is link-local: add %INTERFACE, such as {ip}%{first}{here}");
+    }
+    Ok(address)
+}
+
+/// Names of those that have an address of this kind.
+fn link_local_interfaces() -> Vec<String> {
+    let has_one = |interface: &Interface| {
+        let mut all = interface.addresses.iter();
+        all.any(|address| matches!(address.ip, IpAddr::V6(ip) if ip.is_unicast_link_local()))
+    };
+    let interfaces = interfaces::list().unwrap_or_default();
+    let with_one = interfaces.into_iter().filter(has_one);
+    with_one.map(|interface| interface.name).collect()
+}
+
 /// For clap, which names the option in errors.
-pub(crate) fn files(text: &str) -> Result<Address, AddressError> {
-    FILES.parse(text)
+pub(crate) fn files(text: &str) -> anyhow::Result<Address> {
+    parse(FILES, text)
 }
 
 /// Likewise for the destinations of pictures.
-pub(crate) fn destination(text: &str) -> Result<Address, AddressError> {
-    DESTINATIONS.parse(text)
+pub(crate) fn destination(text: &str) -> anyhow::Result<Address> {
+    parse(DESTINATIONS, text)
 }
 
 /// Likewise for the browser viewer.
-pub(crate) fn web(text: &str) -> Result<Address, AddressError> {
-    WEB.parse(text)
+pub(crate) fn web(text: &str) -> anyhow::Result<Address> {
+    parse(WEB, text)
 }
 
 /// Likewise for the page for files.
-pub(crate) fn web_files(text: &str) -> Result<Address, AddressError> {
-    WEB_FILES.parse(text)
+pub(crate) fn web_files(text: &str) -> anyhow::Result<Address> {
+    parse(WEB_FILES, text)
 }
 
 /// The form that a user types, where an address without a scheme means TCP.
@@ -92,13 +127,29 @@ mod tests {
             (destination("tcp://:7000"), "tcp://:7000"),
             (destination("zenoh://hub/porch"), "zenoh://hub:7447/porch"),
             (destination("rtp://239.1.2.3"), "rtp://239.1.2.3:5004"),
-            (CONNECTED.parse("rtsp://"), "rtsp://:8554"),
+            (parse(CONNECTED, "rtsp://"), "rtsp://:8554"),
             (web(""), "tcp://:8088"),
         ] {
             assert_eq!(read.unwrap().to_string(), full);
         }
         let error = files("udp://desk.lan:5010").unwrap_err().to_string();
         assert!(error.contains("quic://"), "{error}");
+    }
+
+    #[test]
+    fn a_link_local_address_needs_its_interface() {
+        for read in [
+            files("[fe80::1]:7000"),
+            files("quic://[fe80::1]"),
+            destination("udp://[fe80::1]:5006"),
+            web("[fe80::1]:8088"),
+        ] {
+            let error = read.unwrap_err().to_string();
+            assert!(error.contains("such as fe80::1%"), "{error}");
+        }
+        for good in ["[fe80::1%lo]:7000", "[fd00::1]:7000", "[::1]:7000"] {
+            assert!(files(good).is_ok(), "{good}");
+        }
     }
 
     #[test]

@@ -5,29 +5,34 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 use sockkit::{
     encode,
     interfaces::InterfaceSelector,
     latest::{self, Publisher},
-    link::{Address, AddressError, Host, Scheme, discovery::Role, pairing::Uses, trust::Right},
+    link::{Address, Host, Scheme, discovery::Role, pairing::Uses, trust::Right},
     picture::{Picture, jpeg},
     shard::Parity,
     sink::web::WebStream,
-    source::{Source, SourceConfig, SourceSpec, camera},
+    source::{
+        Source, SourceConfig, SourceError, SourceSpec,
+        camera::{self, CameraError, CameraInfo},
+    },
     stream::ConnectionState,
 };
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
-    address::{CONNECTED, PICTURES_PORT, destination},
-    interrupt, key,
+    address::{self, CONNECTED, PICTURES_PORT, destination},
+    interrupt,
+    json::Object,
+    key,
     outgoing::{Outgoing, Wishes},
     players::{self, Players, Settings},
     progress,
     remote::Remote,
     routed,
-    say::{note, say},
+    say::{self, note, say},
     secure::{self, Purpose, Secure},
     watchers::Many,
     web::Web,
@@ -73,7 +78,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     web: Web,
     /// List this machine's cameras and their formats, and exit
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = ["source", "size", "rate", "to", "listen", "sdp", "at", "key", "seconds"])]
     list: bool,
     /// Add parity over udp:// for a link with this packet loss in per cent, so that
     /// one of 10,000 pictures is lost; auto follows the loss that receivers
@@ -120,7 +125,7 @@ impl Args {
     }
 
     /// All addresses to send to and to listen at.
-    fn addresses(&self) -> Result<Addresses, AddressError> {
+    fn addresses(&self) -> anyhow::Result<Addresses> {
         let mut addresses = Addresses::default();
         for to in self.to.iter().cloned() {
             match to.scheme() {
@@ -280,8 +285,8 @@ fn loss(text: &str) -> Result<Loss, &'static str> {
 }
 
 /// Without a scheme it means TCP.
-fn listening(text: &str) -> Result<Address, AddressError> {
-    CONNECTED.parse(text)
+fn listening(text: &str) -> anyhow::Result<Address> {
+    address::parse(CONNECTED, text)
 }
 
 fn size(text: &str) -> Result<(u32, u32), String> {
@@ -299,19 +304,30 @@ async fn list() -> anyhow::Result<()> {
     if cameras.is_empty() {
         say!("no camera found; use --source pattern, clip or a file");
     }
-    for camera in cameras {
-        let path = camera
-            .path
-            .map_or_else(String::new, |path| format!(", {}", path.display()));
-        say!("camera:{}  {}{path}", camera.index, camera.name);
-        if let Some(problem) = camera.problem {
-            say!("  {problem}");
-        }
-        for format in camera.formats {
-            say!("  {format}");
-        }
-    }
+    cameras.into_iter().for_each(show);
     Ok(())
+}
+
+fn show(camera: CameraInfo) {
+    let source = format!("camera:{}", camera.index);
+    let path = camera.path.map(|path| path.display().to_string());
+    let problem = camera.problem.map(|problem| problem.to_string());
+    let event = Object::new("camera")
+        .text("source", &source)
+        .text("name", &camera.name)
+        .text("path", path.as_deref().unwrap_or_default())
+        .text("problem", problem.as_deref().unwrap_or_default());
+    let at = path.map_or_else(String::new, |path| format!(", {path}"));
+    say::result(&event, format_args!("{source}  {}{at}", camera.name));
+    if let Some(problem) = problem.filter(|_| !say::is_json()) {
+        say!("  {problem}");
+    }
+    for format in camera.formats {
+        let format = format.to_string();
+        let event = Object::new("format").text("source", &source);
+        let event = event.text("format", &format);
+        say::result(&event, format_args!("  {format}"));
+    }
 }
 
 /// What a connection between camera and viewer is for.
@@ -348,7 +364,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let security = args.security(&addresses).await?;
     let mut source = Source::open(&args.source, args.source_config())
         .await
-        .with_context(|| format!("cannot open the source {}", args.source))?;
+        .map_err(|error| cannot_open(&args.source, error))?;
     let (camera, pictures) = latest::channel();
     // Once for all destinations, and not on the threads that serve sockets.
     let pictures = encode::as_jpeg(pictures, args.quality);
@@ -399,6 +415,16 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         unanswered(&addresses)
     );
     reached
+}
+
+/// What happened, and what to do without a camera.
+fn cannot_open(source: &SourceSpec, error: SourceError) -> anyhow::Error {
+    let is_missing = matches!(error, SourceError::Camera(CameraError::NotFound { .. }));
+    let error = anyhow::Error::new(error).context(format!("cannot open the source {source}"));
+    match is_missing {
+        true => anyhow!("{error:#}; --source pattern, clip or a file does without a camera"),
+        false => error,
+    }
 }
 
 /// Publishes the pictures of `source` until the time is up or Ctrl-C is pressed.
@@ -468,16 +494,29 @@ fn summarize(missed: u64, outgoing: &Outgoing, addresses: &Addresses) {
     if missed > 0 {
         say!("missed  {} pictures of the source", missed);
     }
-    for sent in outgoing.sent() {
-        say!("sent    {sent}");
+    for (to, stats, sent) in outgoing.figures() {
+        let event = Object::new("sent_pictures")
+            .text("address", to)
+            .number("pictures", stats.sent)
+            .number("bytes", stats.bytes)
+            .number("skipped", stats.skipped)
+            .number("failed", stats.failed);
+        say::result(&event, format_args!("sent    {sent}"));
     }
     for (from, report) in outgoing.reports() {
-        say!(
-            "viewer  {from}: {} received, {} lost, {:.1} ms old (99th percentile)",
-            report.received,
-            report.lost,
-            report.age_p99.as_secs_f64() * 1_000.0
+        let age = report.age_p99.as_secs_f64() * 1_000.0;
+        let event = Object::new("viewer")
+            .text("address", from)
+            .number("received", report.received)
+            .number("lost", report.lost)
+            .float("age_p99_ms", Some(age));
+        // The last seconds of pictures may have come after it.
+        let text = format_args!(
+            "viewer  {from}: by its last report {} received, {} lost, {age:.1} ms old (99th \
+             percentile)",
+            report.received, report.lost,
         );
+        say::result(&event, text);
     }
     // Where viewers connect, one that took a picture and went had no time to report.
     if addresses.at.is_empty() && outgoing.has_sent() && outgoing.reports().is_empty() {
@@ -505,9 +544,13 @@ fn viewing(to: &Address, key: &Path) -> String {
 }
 
 fn one_line(outgoing: &Outgoing, players: &Players) -> String {
-    let viewers = outgoing.reports().len();
+    let (viewers, reports) = (outgoing.viewers(), outgoing.reports().len());
     let sent = [outgoing.sent(), players.sent()].concat();
-    format!("{}, {viewers} report", sent.join(", "))
+    let now = match viewers {
+        0 => String::new(),
+        viewers => format!(", {viewers} connected"),
+    };
+    format!("{}{now}, {reports} report", sent.join(", "))
 }
 
 /// A viewer reports within a second or two.

@@ -1,7 +1,7 @@
 //! Connects to the other side of a transfer, and closes the connection.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, Once, PoisonError},
     time::Duration,
 };
 
@@ -262,22 +262,31 @@ pub(crate) fn warn_of_namesakes(connection: &Connection) {
 
 /// Printed once on each side of a stream of pictures with --plain.
 pub(crate) fn say_plain(scheme: Scheme) {
+    static QUIC: Once = Once::new();
+    static ZENOH: Once = Once::new();
     match scheme {
-        Scheme::Quic => note!("note: traffic is encrypted, but the peer is not authenticated"),
-        Scheme::Zenoh => note!(
-            "note: pictures are not encrypted, and the routers, and every host that reaches one, \
-             can see and replace them; with --key, on both sides, they are sealed"
-        ),
+        Scheme::Quic => QUIC.call_once(|| {
+            note!("note: traffic is encrypted, but the peer is not authenticated");
+        }),
+        Scheme::Zenoh => ZENOH.call_once(|| {
+            note!(
+                "note: pictures are not encrypted, and the routers, and every host that reaches \
+                 one, can see and replace them; with --key, on both sides, they are sealed"
+            );
+        }),
         _ => say_in_the_clear(),
     }
 }
 
 /// Printed once on each side, before the transfer starts.
 fn say_in_the_clear() {
-    note!(
-        "note: traffic is not encrypted, and every host on this network can read and replace it; \
-         without --plain, on both sides, it is encrypted"
-    );
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        note!(
+            "note: traffic is not encrypted, and every host on this network can read and replace \
+             it; without --plain, on both sides, it is encrypted"
+        );
+    });
 }
 
 /// The same for an encrypted transport.

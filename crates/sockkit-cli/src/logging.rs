@@ -1,35 +1,64 @@
 //! Diagnostics on standard error, by `RUST_LOG` or `-v`.
 
 use std::{
-    env,
+    env, fmt,
     io::{self, IsTerminal as _},
 };
 
 use anyhow::Context as _;
+use tracing::{Event, Subscriber};
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
     layer::SubscriberExt as _,
+    registry::LookupSpan,
     util::SubscriberInitExt as _,
 };
 
-/// Starts logging; `RUST_LOG` (`target=level,…`) overrides `-v`.
-pub(crate) fn start(verbose: u8) -> anyhow::Result<()> {
-    let filter = match env::var("RUST_LOG") {
-        Ok(directives) => directives
-            .parse()
-            .with_context(|| format!("RUST_LOG={directives} is not a list of target=level"))?,
-        Err(_) => default_filter(verbose),
+/// Starts logging; `RUST_LOG` (`target=level,…`) overrides `-v`. With neither, warnings
+/// are notes to the user.
+pub(crate) fn start(verbose: u8, is_quiet: bool) -> anyhow::Result<()> {
+    let (filter, is_log) = match env::var("RUST_LOG") {
+        Ok(directives) => {
+            let filter = directives
+                .parse()
+                .with_context(|| format!("RUST_LOG={directives} is not a list of target=level"))?;
+            (filter, true)
+        }
+        Err(_) if verbose == 0 && is_quiet => (Targets::new(), false),
+        Err(_) => (default_filter(verbose), verbose > 0),
     };
     let to_stderr = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         // It would print them where it has just failed to, and panic.
         .log_internal_errors(false)
-        .with_ansi(env::var_os("NO_COLOR").is_none() && takes_colours());
-    tracing_subscriber::registry()
-        .with(filter)
-        .with(to_stderr)
-        .init();
+        .with_ansi(is_log && env::var_os("NO_COLOR").is_none() && takes_colours());
+    let registry = tracing_subscriber::registry().with(filter);
+    match is_log {
+        true => registry.with(to_stderr).init(),
+        false => registry.with(to_stderr.event_format(Notes)).init(),
+    }
     Ok(())
+}
+
+/// Events as notes: without the time, the level and the place in the program.
+struct Notes;
+
+impl<S, N> FormatEvent<S, N> for Notes
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        write!(writer, "note: ")?;
+        context.format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
 }
 
 /// Whether standard error is a terminal, and not a file or pipe.

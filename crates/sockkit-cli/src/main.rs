@@ -48,6 +48,7 @@ mod say;
 mod secure;
 mod send;
 mod skipped;
+mod sources;
 mod transfer;
 mod units;
 mod unopened;
@@ -139,7 +140,7 @@ fn start(cli: Cli) -> anyhow::Result<()> {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
-    logging::start(cli.verbose)?;
+    logging::start(cli.verbose, cli.quiet)?;
     if cli.quiet {
         say::quietly();
     }

@@ -13,7 +13,7 @@ use sockkit::{
     },
     picture::Picture,
     shard::Parity,
-    stream::{ConnectionState, Report, Sender, SenderConfig},
+    stream::{ConnectionState, Report, Sender, SenderConfig, SenderStats},
 };
 use tokio::time::timeout;
 
@@ -240,6 +240,18 @@ impl Outgoing {
         self.senders.iter().map(one_line).collect()
     }
 
+    /// The same, with its address and its numbers.
+    pub(crate) fn figures(&self) -> Vec<(Address, SenderStats, String)> {
+        let of = |sender: &Sender| (sender.address().clone(), sender.stats(), one_line(sender));
+        self.senders.iter().map(of).collect()
+    }
+
+    /// Connected viewers.
+    pub(crate) fn viewers(&self) -> u64 {
+        let viewers = |sender: &Sender| sender.stats().viewers;
+        self.senders.iter().map(viewers).sum()
+    }
+
     /// Whether any picture has been sent.
     pub(crate) fn has_sent(&self) -> bool {
         self.senders.iter().any(|sender| sender.stats().sent > 0)
@@ -338,17 +350,9 @@ fn one_line(sender: &Sender) -> String {
     }
     let stats = sender.stats();
     let (pictures, bytes) = (stats.sent, HumanBytes(stats.bytes));
-    let connects = sender.connection_state().is_none() && stats.connected > 0;
-    let is_sent_to = matches!(sender.address().scheme(), Scheme::Udp | Scheme::Zenoh);
-    if is_sent_to && !connects {
-        return format!(
-            "{pictures} pictures, {bytes}; {} skipped, {} failed",
-            stats.skipped, stats.failed
-        );
-    }
     format!(
-        "{pictures} pictures, {bytes}, to {} viewers ({} now); {} skipped",
-        stats.connected, stats.viewers, stats.skipped
+        "{pictures} pictures, {bytes}; {} skipped, {} failed",
+        stats.skipped, stats.failed
     )
 }
 

@@ -31,7 +31,7 @@ impl Remote {
         match text.parse::<Code>() {
             Ok(code) if may_be_code => Ok(Self::Code(code)),
             Err(error @ CodeError::Word { .. }) if may_be_code && is_numbered => Err(error.into()),
-            _ => Ok(Self::Address(defaults.parse(text)?)),
+            _ => Ok(Self::Address(address::parse(defaults, text)?)),
         }
     }
 

@@ -3,13 +3,14 @@
 use std::{
     fs,
     io::{self, BufRead, BufReader, IsTerminal, Write as _},
+    net::Ipv4Addr,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
 use sockkit::{
     link::{
-        Address, Fingerprint, Node, Scheme,
+        Address, Fingerprint, Host, Node, Scheme,
         discovery::{Announcement, Role},
         identity::{Identity, StateFolder},
         pairing::{AuthenticatedPeer, Code, News, Offer, OfferEvent, ProvedBy, TypedCode, Uses},
@@ -530,10 +531,12 @@ pub(crate) async fn next(shown: &mut Option<Shown>) -> anyhow::Result<OfferEvent
     }
 }
 
-/// The address as another machine dials it.
+/// The address as another machine dials it; without a network, as this one does.
 pub(crate) fn reachable(at: &Address) -> Address {
-    let own = at.is_unspecified().then(own_address).flatten();
-    let host = own.unwrap_or_else(|| at.host().clone());
+    let host = match at.is_unspecified() {
+        true => own_address().unwrap_or(Host::V4(Ipv4Addr::LOCALHOST)),
+        false => at.host().clone(),
+    };
     Address::new(at.scheme(), host, at.port())
 }
 

@@ -1,8 +1,10 @@
 //! `sockkit view`: a stream in the browser, on disk, or as statistics.
 
+#[cfg(unix)]
+use std::os::unix::fs::PermissionsExt;
 use std::{
     io::{self, Write},
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,23 +14,23 @@ use indicatif::ProgressBar;
 use sockkit::{
     interfaces::InterfaceSelector,
     latest::Subscriber,
-    link::{Address, AddressError, Scheme},
-    picture::jpeg,
+    link::{Address, Scheme},
+    picture::{Picture, jpeg},
     sink::{
         record::{RecordError, RecordSummary, Recorder, RecorderConfig},
         web::WebStream,
         window::Window,
     },
-    stream::{ConnectionState, Receiver, Stats},
+    stream::Receiver,
 };
 use tokio::{
     fs,
-    task::{JoinHandle, spawn_blocking},
-    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout},
+    task::{JoinHandle, JoinSet, spawn_blocking},
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 
 use crate::{
-    address::{PICTURES_PORT, RECEIVED},
+    address::{self, PICTURES_PORT, RECEIVED},
     cam::{PUSHED, VIEWERS},
     find, incoming, interrupt,
     json::Object,
@@ -37,9 +39,9 @@ use crate::{
     progress,
     remote::{self, Remote, bare_name},
     routed,
-    say::{self, note, say, tell},
+    say::{self, say, tell},
     secure::{self, Secure, Shown},
-    unopened::{self, Advice},
+    sources::{Source, tell_sender},
     web::Web,
 };
 
@@ -73,7 +75,7 @@ pub(crate) struct Args {
     #[cfg(feature = "h264")]
     #[arg(long, requires = "record")]
     h264: bool,
-    /// Save the first picture as JPEG, and exit
+    /// Save the first picture as JPEG, to this file, which must not exist yet, and exit
     #[arg(long, value_name = "FILE", conflicts_with_all = ["at", "window", "record", "stats"])]
     snapshot: Option<PathBuf>,
     /// Print a line of statistics each second
@@ -99,6 +101,17 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    fn choices(&self) -> Choices {
+        Choices {
+            has_page: self.web.is_wanted(),
+            alone: [
+                ("--record", self.record.is_some()),
+                ("--snapshot", self.snapshot.is_some()),
+                ("--window", self.window),
+            ],
+        }
+    }
+
     fn recorder_config(&self) -> RecorderConfig {
         #[cfg(feature = "h264")]
         if self.h264 {
@@ -110,8 +123,8 @@ impl Args {
 }
 
 /// Without a scheme it is for datagrams.
-fn receiving(text: &str) -> Result<Address, AddressError> {
-    RECEIVED.parse(text)
+fn receiving(text: &str) -> anyhow::Result<Address> {
+    address::parse(RECEIVED, text)
 }
 
 /// Runs until the time is up or Ctrl-C is pressed.
@@ -120,6 +133,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         return find::cameras().await;
     }
     let recorder_config = args.recorder_config();
+    let choices = args.choices();
     let wishes = Wishes {
         interface: args.interface,
         from: args.from,
@@ -127,27 +141,30 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         routers: args.routers,
         secure: args.secure,
     };
-    let several = "several sources are shown on one page: add --web";
-    ensure!(args.cameras.len() <= 1 || args.web.is_wanted(), "{several}");
+    check_several(&choices, args.cameras.len())?;
+    if let Some(path) = &args.snapshot {
+        check_free(path)?;
+    }
     let mut opened = match &args.listen {
         Some(at) => vec![listen(at, &wishes).await?],
         None => open_all(args.cameras, &wishes).await?,
     };
-    ensure!(opened.len() == 1 || args.web.is_wanted(), "{several}");
+    check_several(&choices, opened.len())?;
     let mut code = opened[0].code.take();
     let limit = Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
-    let Watched { url, receiver, .. } = &opened[0];
+    let first = &opened[0].receiver;
+    let sources = sources(&opened);
     if let Some(path) = &args.snapshot {
-        return snapshot(url, receiver, path, limit, &mut code).await;
+        return snapshot(&sources[0], first, path, limit, &mut code).await;
     }
     let viewer = args.web.serve(opened.iter().map(Watched::stream)).await?;
     let mut recording = match &args.record {
-        Some(path) => Some(Recording::start(receiver, path, recorder_config).await?),
+        Some(path) => Some(Recording::start(first, path, recorder_config).await?),
         None => None,
     };
 
     let window = match args.window {
-        true => Some(open_window(receiver).await?),
+        true => Some(open_window(first).await?),
         false => None,
     };
 
@@ -156,20 +173,20 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         false => Figures::Spinner,
     };
     let watched = watch(
-        url,
-        receiver,
+        &sources,
+        first.pictures(),
         limit,
         figures,
         window,
         (&mut recording, &mut code),
     );
     let watched = watched.await;
-    let stats = receiver.stats().snapshot();
-    let silent: Vec<_> = opened
+    let results: Vec<_> = sources
         .iter()
-        .filter(|one| one.receiver.stats().snapshot().received == 0)
-        .map(|one| nothing_came(&one.url, &one.receiver))
+        .map(|source| (source.figures(), source.one_line()))
         .collect();
+    let silent = sources.iter().filter(|source| source.is_silent());
+    let silent: Vec<_> = silent.map(Source::nothing_came).collect();
     // The recording ends with the pictures.
     for watched in opened {
         watched.receiver.shutdown().await;
@@ -177,21 +194,84 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     if let Some(viewer) = viewer {
         viewer.shutdown().await;
     }
-    say::result(
-        &figures_of(&stats),
-        format_args!("received  {}", one_line(&stats)),
-    );
-    if let (Some(recording), Some(path)) = (recording, &args.record) {
-        let summary = recording.finish().await?;
-        say!(
-            "recorded  {} pictures in {}",
-            summary.frames,
-            path.display()
-        );
+    for (event, line) in results {
+        say::result(&event, format_args!("received  {line}"));
+    }
+    if let Some(recording) = recording {
+        say_recorded(&recording.finish().await?);
     }
     watched?;
     ensure!(silent.is_empty(), "{}", silent.join("; "));
     Ok(())
+}
+
+/// What only one source can have, and whether it is wanted.
+struct Choices {
+    has_page: bool,
+    alone: [(&'static str, bool); 3],
+}
+
+/// Rejects several sources where one of them would be taken without a word.
+fn check_several(choices: &Choices, sources: usize) -> anyhow::Result<()> {
+    if sources <= 1 {
+        return Ok(());
+    }
+    if let Some((option, _)) = choices.alone.iter().find(|(_, is_wanted)| *is_wanted) {
+        bail!(
+            "{option} takes one source, and there are {sources}: run another `sockkit view` for \
+             each of the others"
+        );
+    }
+    ensure!(
+        choices.has_page,
+        "several sources are shown on one page: add --web"
+    );
+    Ok(())
+}
+
+/// Rejects an existing file before there is a picture. As with --record, none is replaced;
+/// what is no file, such as a pipe, is written to.
+fn check_free(path: &Path) -> anyhow::Result<()> {
+    let is_taken = path
+        .metadata()
+        .is_ok_and(|there| there.is_file() || there.is_dir());
+    ensure!(
+        !is_taken,
+        "{} exists; choose another file with --snapshot",
+        path.display()
+    );
+    Ok(())
+}
+
+/// What is told of them: with names if there are several.
+fn sources(opened: &[Watched]) -> Vec<Source> {
+    let sources = opened.iter().map(|watched| {
+        let source = Source::new(&watched.name, &watched.url, &watched.receiver);
+        match opened.len() {
+            1 => source,
+            _ => source.labelled(),
+        }
+    });
+    sources.collect()
+}
+
+/// Names every file: a new one begins each time that the pictures' size changes.
+fn say_recorded(summary: &RecordSummary) {
+    let files = summary.files.iter().map(|file| file.display().to_string());
+    let files: Vec<_> = files.collect();
+    for file in &files {
+        say::only_json(|| Object::new("recorded").text("path", file));
+    }
+    match &files[..] {
+        [] => say!("recorded  0 pictures, and so no file"),
+        [file] => say!("recorded  {} pictures in {file}", summary.frames),
+        files => say!(
+            "recorded  {} pictures in {} files, as their size changed: {}",
+            summary.frames,
+            files.len(),
+            files.join(", ")
+        ),
+    }
 }
 
 /// Options for all sources.
@@ -351,22 +431,6 @@ impl Wishes {
     }
 }
 
-/// The error of a view that has received no picture.
-fn nothing_came(url: &Address, receiver: &Receiver) -> String {
-    match receiver.connection_state().and_then(|link| link.latest()) {
-        Some(ConnectionState::Down { why }) => format!("no picture arrived from {url}: {why}"),
-        _ if url.scheme() == Scheme::Zenoh => format!(
-            "no picture arrived from {url}{}: does `sockkit cam --to {url}` run?",
-            left_out(receiver)
-        ),
-        _ => format!(
-            "no picture arrived from {url}{}: does `sockkit cam` send to this machine and port, \
-             and does a firewall let it through?",
-            left_out(receiver)
-        ),
-    }
-}
-
 async fn open_window(receiver: &Receiver) -> anyhow::Result<Window> {
     Window::open("sockkit view", receiver.pictures())
         .await
@@ -383,8 +447,8 @@ enum Figures {
 }
 
 async fn watch(
-    url: &Address,
-    receiver: &Receiver,
+    sources: &[Source],
+    mut pictures: Subscriber<Picture>,
     limit: Duration,
     figures: Figures,
     mut window: Option<Window>,
@@ -394,53 +458,31 @@ async fn watch(
         Figures::Spinner => progress::spinner(),
         Figures::Lines => ProgressBar::hidden(),
     };
-    let (mut pictures, stats) = (receiver.pictures(), receiver.stats());
-    let (mut link, mut told) = (receiver.connection_state(), None);
-    let (mut told_sender, mut advice) = (None, Advice::default());
+    // They end with this function.
+    let mut telling = JoinSet::new();
+    for source in sources {
+        telling.spawn(source.clone().tell_events(progress.clone()));
+    }
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     seconds.reset();
     let end = Instant::now() + limit;
-    let patience = sleep(PATIENCE);
-    tokio::pin!(patience);
-    let mut is_patient = true;
     let pressed = interrupt::pressed();
     tokio::pin!(pressed);
     loop {
         tokio::select! {
             Some(_) = pictures.next() => {
-                let stats = stats.snapshot();
-                // A connection has already been reported.
-                if link.is_none() && told_sender != stats.sender {
-                    progress.suspend(|| tell_sender(told_sender, stats.sender));
-                    told_sender = stats.sender;
-                }
-                progress.set_message(one_line(&stats));
+                progress.set_message(in_one_line(sources));
                 progress.tick();
             }
             _ = seconds.tick() => {
-                let stats = stats.snapshot();
-                if let Some(words) = advice.on_figures(&stats) {
-                    progress.suspend(|| note!("{words}"));
-                }
-                say::only_json(|| figures_of(&stats));
-                match figures {
-                    Figures::Lines if say::is_json() => {}
-                    Figures::Lines => say!("{}", logfmt(&stats)),
-                    // Without pictures, the last rate must not remain.
-                    Figures::Spinner => progress.set_message(one_line(&stats)),
-                }
-            }
-            Some(link) = next_link(&mut link) => if told != Some(link) {
-                // Several attempts a second: each reason is reported once.
-                progress.suspend(|| tell(link));
-                told = Some(link);
-            },
-            () = &mut patience, if is_patient => {
-                is_patient = false;
-                // The state of a connection is printed anyway.
-                if link.is_none() && stats.snapshot().received == 0 {
-                    progress.suspend(|| note!("{}", nothing_came(url, receiver)));
+                // Without pictures, the last rate must not remain.
+                progress.set_message(in_one_line(sources));
+                for source in sources {
+                    say::only_json(|| source.figures());
+                    if figures == Figures::Lines && !say::is_json() {
+                        say!("{}", source.logfmt());
+                    }
                 }
             }
             event = secure::next(code) => {
@@ -459,34 +501,9 @@ async fn watch(
     Ok(())
 }
 
-/// Waits for the next state of the connection.
-async fn next_link(link: &mut Option<Subscriber<ConnectionState>>) -> Option<ConnectionState> {
-    match link {
-        Some(link) => link.next().await,
-        None => None,
-    }
-}
-
-fn tell(link: ConnectionState) {
-    match link {
-        ConnectionState::Up { peer } => say::result(
-            &Object::new("connected").text("peer", peer),
-            format_args!("connected {peer}"),
-        ),
-        ConnectionState::Down { why } => note!("not connected: {why}; retrying"),
-        _ => {}
-    }
-}
-
-/// Reports the sender of the pictures, so that an unexpected one is noticed.
-fn tell_sender(before: Option<SocketAddr>, sender: Option<SocketAddr>) {
-    match (before, sender) {
-        (None, Some(sender)) => say!("pictures from {sender}"),
-        (Some(before), Some(sender)) => {
-            say!("pictures from {sender} now, previously from {before}");
-        }
-        (_, None) => {}
-    }
+fn in_one_line(sources: &[Source]) -> String {
+    let lines: Vec<_> = sources.iter().map(Source::one_line).collect();
+    lines.join("; ")
 }
 
 /// Waits until the window is closed; pending if there is none.
@@ -508,7 +525,7 @@ async fn tell_events(code: &mut Option<Shown>) -> anyhow::Result<()> {
 }
 
 async fn snapshot(
-    url: &Address,
+    source: &Source,
     receiver: &Receiver,
     path: &Path,
     limit: Duration,
@@ -526,37 +543,19 @@ async fn snapshot(
         }
     };
     let Some(picture) = first else {
-        bail!(nothing_came(url, receiver));
+        bail!(source.nothing_came());
     };
     let jpeg = jpeg::encode(&picture, jpeg::DEFAULT_QUALITY)?;
     write_whole(path, jpeg.data())
         .await
         .with_context(|| format!("cannot write {}", path.display()))?;
-    tell_sender(None, receiver.stats().snapshot().sender);
+    tell_sender("", None, receiver.stats().snapshot().sender);
     say!("saved     {}", path.display());
     Ok(())
 }
 
-/// What a filter has rejected, for a user who waits for a picture.
-fn left_out(receiver: &Receiver) -> String {
-    let stats = receiver.stats().snapshot();
-    if let Some(why) = stats.why_unopened {
-        return format!("; {}", unopened::words(why));
-    }
-    match stats.filtered {
-        0 => String::new(),
-        filtered => format!(
-            "; {filtered} datagrams were ignored: from hosts other than --from, or not sent to the group"
-        ),
-    }
-}
-
-/// An existing picture is replaced only by a complete one.
+/// The picture gets its name when it is complete.
 async fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // The target of a link is replaced, not the link; a device is written to.
-    let path = &fs::canonicalize(path)
-        .await
-        .unwrap_or_else(|_new| path.to_owned());
     if fs::metadata(path).await.is_ok_and(|there| !there.is_file()) {
         return fs::write(path, bytes).await;
     }
@@ -569,23 +568,15 @@ async fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
         // An unpredictable name, which cannot exist already as a link to elsewhere.
         let mut part = tempfile::Builder::new();
         part.prefix(".sockkit-").suffix(".part");
+        // As for any new file, the umask restricts them.
         #[cfg(unix)]
-        part.permissions(permissions(&path));
+        part.permissions(PermissionsExt::from_mode(0o666));
         let mut part = part.tempfile_in(folder)?;
         part.write_all(&bytes)?;
-        part.persist(&path)?;
+        part.persist_noclobber(&path)?;
         Ok(())
     });
     written.await?
-}
-
-/// Those of the picture that is replaced; for a new one, according to the umask.
-#[cfg(unix)]
-fn permissions(path: &Path) -> std::fs::Permissions {
-    use std::os::unix::fs::PermissionsExt;
-
-    let old = std::fs::metadata(path).map(|old| old.permissions().mode());
-    PermissionsExt::from_mode(old.unwrap_or(0o666) & 0o666)
 }
 
 /// A recording that runs until the pictures end, or the disk fails.
@@ -635,71 +626,6 @@ async fn stopped(recording: &mut Option<Recording>) -> String {
     }
     std::future::pending().await
 }
-
-fn one_line(stats: &Stats) -> String {
-    let age = match (stats.age_p50, stats.age_error) {
-        (Some(age), Some(error)) => format!("{:.1} ± {:.1} ms", millis(age), millis(error)),
-        _ => "of unknown age".to_owned(),
-    };
-    let from = stats.sender.map(|sender| format!(", from {sender}"));
-    format!(
-        "{} pictures, {:.1}/s, {} lost, {} late, {age}{}",
-        stats.received,
-        stats.frames_per_second,
-        stats.lost,
-        stats.late,
-        from.unwrap_or_default()
-    )
-}
-
-/// Statistics for programs: `name=value`, `-` for an unknown value.
-fn logfmt(stats: &Stats) -> String {
-    let millis = |age: Option<Duration>| {
-        age.map_or_else(|| "-".to_owned(), |age| format!("{:.3}", millis(age)))
-    };
-    format!(
-        "received={} rate={:.1} lost={} late={} skipped={} refused={} restarts={} \
-         age_p50_ms={} age_p99_ms={} age_error_ms={} filtered={} unopened={} sender={}",
-        stats.received,
-        stats.frames_per_second,
-        stats.lost,
-        stats.late,
-        stats.skipped,
-        stats.refused,
-        stats.restarts,
-        millis(stats.age_p50),
-        millis(stats.age_p99),
-        millis(stats.age_error),
-        stats.filtered,
-        stats.unopened,
-        stats
-            .sender
-            .map_or_else(|| "-".to_owned(), |sender| sender.to_string()),
-    )
-}
-
-/// The same as an object.
-fn figures_of(stats: &Stats) -> Object {
-    let age = |age: Option<Duration>| age.map(millis);
-    Object::new("pictures")
-        .number("received", stats.received)
-        .float("rate", Some(stats.frames_per_second))
-        .number("lost", stats.lost)
-        .number("late", stats.late)
-        .float("age_p50_ms", age(stats.age_p50))
-        .float("age_p99_ms", age(stats.age_p99))
-        .text(
-            "sender",
-            stats.sender.map_or_else(String::new, |at| at.to_string()),
-        )
-}
-
-fn millis(age: Duration) -> f64 {
-    age.as_secs_f64() * 1_000.0
-}
-
-/// A running camera sends within a second.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A day: the command ends even without a limit.
 const MAX_SECONDS: u64 = 24 * 3_600;

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use sockkit::{
     interfaces,
     link::{Address, Host, Scheme},
-    sink::web::{Embedding, WebServer, WebServerConfig, WebStream},
+    sink::web::{Embedding, WebServer, WebServerConfig, WebServerError, WebStream},
 };
 
 use crate::{
@@ -70,8 +70,7 @@ impl Web {
             }
             None => WebServer::bind(at, config, streams).await,
         };
-        let server =
-            server.context("cannot serve the browser; choose another address with --web")?;
+        let server = server.map_err(cannot_serve)?;
         let address = server.local_addr();
         let url = self.url(address);
         let event = Object::new("watch").text("url", &url);
@@ -107,6 +106,18 @@ impl Web {
         let embeddings = self.embeddings.iter().cloned();
         embeddings.fold(config, WebServerConfig::allow_embedding)
     }
+}
+
+/// What happened, and what to change.
+fn cannot_serve(error: WebServerError) -> anyhow::Error {
+    let is_named = matches!(
+        error,
+        WebServerError::BadName { .. } | WebServerError::SameName { .. }
+    );
+    anyhow::Error::new(error).context(match is_named {
+        true => "cannot serve the browser; give sources other names, as in porch=tcp://HOST",
+        false => "cannot serve the browser; choose another address with --web",
+    })
 }
 
 /// The machine's own names: the host name as configured, without its domain, and in

@@ -54,12 +54,16 @@ impl Body {
             }
             Self::Pickle => pickle::decode(&body)?,
             Self::Raw => {
+                let is_pickle = body.starts_with(PICKLE_IN_TEXT);
                 let row = (raw_width_px as usize)
                     .checked_mul(3)
                     .filter(|row| *row > 0 && body.len().is_multiple_of(*row))
-                    .ok_or(BodyError::Width {
-                        bytes: body.len(),
-                        width_px: raw_width_px,
+                    .ok_or(match is_pickle {
+                        true => BodyError::OldPickle,
+                        false => BodyError::Width {
+                            bytes: body.len(),
+                            width_px: raw_width_px,
+                        },
                     })?;
                 let height_px = u32::try_from(body.len() / row)?;
                 Picture::new(PixelFormat::Bgr, raw_width_px, height_px, body)?
@@ -112,6 +116,11 @@ pub enum BodyError {
     /// It is not a pickled picture.
     #[error(transparent)]
     Pickle(#[from] PickleError),
+    /// It is pickled by a protocol that is not decoded.
+    #[error(
+        "pickle of protocol 0 or 1; the server decides it: pickle.dumps(frame, protocol=2), or later"
+    )]
+    OldPickle,
     /// The length is not a multiple of the row length.
     #[error("{bytes} bytes are not whole rows of {width_px} pixels; is the width right?")]
     Width {
@@ -124,6 +133,9 @@ pub enum BodyError {
     #[error("picture has too many rows")]
     Height(#[from] TryFromIntError),
 }
+
+/// How an array of numpy begins in protocols 0 and 1: with the name of what makes it.
+const PICKLE_IN_TEXT: &[u8] = b"cnumpy";
 
 #[cfg(test)]
 mod tests {
@@ -149,6 +161,15 @@ mod tests {
             let bytes = body.encode(&gray).unwrap();
             assert_eq!(Body::guess([bytes[0], bytes[1]]), body);
         }
+    }
+
+    /// `pickle.dumps(frame, protocol=0)`, which a client that goes by the first bytes takes
+    /// for pixels.
+    #[test]
+    fn an_old_pickle_is_named() {
+        let pickle = Bytes::from_static(b"cnumpy.core.multiarray\n_reconstruct\np0\n");
+        let error = Body::Raw.decode(pickle, 640).unwrap_err();
+        assert!(error.to_string().contains("protocol=2"), "{error}");
     }
 
     #[test]

@@ -3,14 +3,16 @@
 #[macro_use]
 mod output;
 
+pub mod failure;
 pub mod language;
 pub mod my_tcp_server;
 pub mod terminal;
 
 use std::{
+    convert::Infallible,
     future::Future,
     io,
-    net::{SocketAddr, SocketAddrV4, ToSocketAddrs},
+    net::{Ipv6Addr, SocketAddr, SocketAddrV4, ToSocketAddrs},
 };
 
 use sockkit::sink::window::Window;
@@ -21,17 +23,20 @@ pub use self::output::{print_error, print_line};
 pub const IN_THE_CLEAR: &str = "As in the course, nothing is encrypted: every host on the network \
     can read and replace it. The command `sockkit` encrypts.";
 
-/// `HOST:PORT`, for clap. As in Python, HOST may be a name, `<broadcast>`, or nothing,
-/// which is every address of this machine. Of several addresses IPv4 is taken first.
+/// `HOST[:PORT]`, for clap; without a port it is the program's. As in Python, HOST may be a
+/// name, `<broadcast>`, or nothing, which is every address of this machine. Of several
+/// addresses IPv4 is taken first.
 ///
 /// # Errors
-/// If the name is not known, or there is no port.
-pub fn address(text: &str) -> io::Result<SocketAddr> {
+/// If the name is not known, or the port is no number.
+pub fn address<const PORT: u16>(text: &str) -> io::Result<SocketAddr> {
+    let text = with_port(text, PORT).replace("<broadcast>", "255.255.255.255");
     let text = match text.strip_prefix(':') {
         Some(port) => format!("0.0.0.0:{port}"),
-        None => text.replace("<broadcast>", "255.255.255.255"),
+        None => text,
     };
-    let mut addresses: Vec<_> = text.to_socket_addrs()?.collect();
+    let addresses = text.to_socket_addrs();
+    let mut addresses: Vec<_> = addresses.map_err(|error| unknown(&text, error))?.collect();
     addresses.sort_by_key(SocketAddr::is_ipv6);
     let first = addresses.first().copied();
     first.ok_or_else(|| io::Error::other("the name has no address"))
@@ -41,10 +46,38 @@ pub fn address(text: &str) -> io::Result<SocketAddr> {
 ///
 /// # Errors
 /// As [`address`], and if it has no IPv4 address.
-pub fn address_v4(text: &str) -> io::Result<SocketAddrV4> {
-    match address(text)? {
+pub fn address_v4<const PORT: u16>(text: &str) -> io::Result<SocketAddrV4> {
+    match address::<PORT>(text)? {
         SocketAddr::V4(address) => Ok(address),
         SocketAddr::V6(_) => Err(io::Error::other("broadcast is IPv4's alone")),
+    }
+}
+
+/// `HOST[:PORT]` as it is typed, for clap; the name is resolved when it is connected to.
+///
+/// # Errors
+/// None.
+pub fn server<const PORT: u16>(text: &str) -> Result<String, Infallible> {
+    Ok(with_port(text, PORT))
+}
+
+/// `HOST:PORT` of a text that may lack the port.
+fn with_port(text: &str, port: u16) -> String {
+    let is_v6 = text.parse::<Ipv6Addr>().is_ok();
+    if is_v6 {
+        return format!("[{text}]:{port}");
+    }
+    match !text.is_empty() && (!text.contains(':') || text.ends_with(']')) {
+        true => format!("{text}:{port}"),
+        false => text.to_owned(),
+    }
+}
+
+/// In the user's language: what the system says of a name is in its own.
+fn unknown(text: &str, error: io::Error) -> io::Error {
+    match language::is_korean() {
+        true => io::Error::new(error.kind(), failure::unknown_name(text)),
+        false => error,
     }
 }
 
@@ -85,12 +118,17 @@ mod tests {
             ("<broadcast>:5007", "255.255.255.255:5007"),
             (":5001", "0.0.0.0:5001"),
             ("[::1]:5002", "[::1]:5002"),
+            ("127.0.0.1", "127.0.0.1:5009"),
+            ("localhost", "127.0.0.1:5009"),
+            ("<broadcast>", "255.255.255.255:5009"),
+            ("::1", "[::1]:5009"),
+            ("[::1]", "[::1]:5009"),
         ] {
-            assert_eq!(address(text).unwrap().to_string(), expected);
+            assert_eq!(address::<5009>(text).unwrap().to_string(), expected);
         }
-        for bad in ["127.0.0.1", "127.0.0.1:x", ""] {
-            assert!(address(bad).is_err(), "{bad}");
+        for bad in ["127.0.0.1:", "127.0.0.1:x", ""] {
+            assert!(address::<5009>(bad).is_err(), "{bad}");
         }
-        assert!(address_v4("[::1]:1").is_err());
+        assert!(address_v4::<5009>("[::1]:1").is_err());
     }
 }

@@ -92,8 +92,8 @@ fn network() -> Finding {
             "network: {} on {}; `sockkit interfaces` shows the rest",
             address.ip, interface.name
         )),
-        None => Finding::Poor {
-            is: "network: no interface; only this machine can be reached".to_owned(),
+        None => Finding::Fails {
+            is: "network: no interface; no other machine can be reached".to_owned(),
             mend: "bring an interface up and give it an address".to_owned(),
         },
     }
@@ -114,13 +114,13 @@ fn multicast() -> Finding {
     }
 }
 
-/// The default addresses of the command.
+/// The default addresses of the command: each port at every address of this machine.
 async fn port(what: &str, address: &str, mend: &str) -> Finding {
-    let shown = address.split("://").last().unwrap_or(address);
+    let shown = address.rsplit(':').next().unwrap_or(address);
     match bind(address).await {
-        Ok(()) => Finding::Fine(format!("{what}: {shown} is free")),
+        Ok(()) => Finding::Fine(format!("{what}: port {shown} is free")),
         Err(error) => Finding::Fails {
-            is: format!("{what}: {error}"),
+            is: format!("{what}: port {shown}: {error}"),
             mend: mend.to_owned(),
         },
     }
@@ -190,22 +190,22 @@ const SOME_GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 0, 1);
 const PORTS: [(&str, &str, &str); 4] = [
     (
         "browser viewer",
-        "tcp://127.0.0.1:8088",
+        "tcp://:8088",
         "stop the program that uses it, or choose another with --web",
     ),
     (
         "send and receive",
-        "tcp://127.0.0.1:5010",
+        "tcp://:5010",
         "stop the program that uses it, or choose another with --listen",
     ),
     (
         "send and receive over quic://",
-        "quic://127.0.0.1:5010",
+        "quic://:5010",
         "stop the program that uses it, or choose another with --listen",
     ),
     (
         "pictures over UDP",
-        "udp://0.0.0.0:5006",
+        "udp://:5006",
         "stop the program that uses it, or choose another port in the URL",
     ),
 ];

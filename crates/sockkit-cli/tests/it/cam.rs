@@ -1,16 +1,12 @@
 //! `sockkit cam` and `sockkit view`, one sending to the other.
 
-use std::{
-    fs::Permissions,
-    net::SocketAddr,
-    os::unix::fs::{MetadataExt, PermissionsExt},
-    path::Path,
-};
+use std::{net::SocketAddr, os::unix::fs::MetadataExt, path::Path};
 
 use sockkit::{
     picture::Picture,
     source::pattern::read_stamp,
     testing::{
+        lab::Lab,
         needs::{Need, met},
         program::Program,
     },
@@ -127,21 +123,36 @@ fn a_snapshot_follows_no_link_that_waits_for_it() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4);
 }
 
+/// As a recording does not.
 #[test]
-fn a_snapshot_leaves_the_mode_of_the_old_one() {
+fn a_snapshot_replaces_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let old = folder.path().join("one.jpg");
     std::fs::write(&old, "the old one").unwrap();
-    std::fs::set_permissions(&old, Permissions::from_mode(0o600)).unwrap();
-    save_snapshot(folder.path());
-    assert_eq!(old.metadata().unwrap().mode() & 0o777, 0o600);
+    let path = old.to_str().unwrap();
+    for option in ["--snapshot", "--record"] {
+        let view = ["view", "--plain", "udp://127.0.0.1:0", option, path];
+        let end = sockkit(&view).end();
+        assert_eq!(end.status.code(), Some(1), "{end:?}");
+        let said = [path, "exists", "choose another file with", option];
+        assert!(said.iter().all(|said| end.errors.contains(said)), "{end:?}");
+    }
+    assert_eq!(std::fs::read(&old).unwrap(), b"the old one");
 }
 
 #[test]
-fn an_old_snapshot_stays_if_the_new_one_cannot_be_written() {
+fn a_snapshot_has_the_mode_of_any_new_file() {
     let folder = tempfile::tempdir().unwrap();
-    let old = folder.path().join("one.jpg");
-    std::fs::write(&old, "the old one").unwrap();
+    save_snapshot(folder.path());
+    let other = folder.path().join("other");
+    std::fs::write(&other, "").unwrap();
+    let mode = |path: &Path| path.metadata().unwrap().mode();
+    assert_eq!(mode(&folder.path().join("one.jpg")), mode(&other));
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_written_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
     // One of many ways to fail that stops root too.
     let view = sockkit_under(
         "ulimit -f 0",
@@ -159,8 +170,7 @@ fn an_old_snapshot_stays_if_the_new_one_cannot_be_written() {
     let end = view.end();
     assert!(!end.status.success(), "{end:?}");
     assert!(end.errors.contains("cannot write one.jpg"), "{end:?}");
-    assert_eq!(std::fs::read(&old).unwrap(), b"the old one");
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]
@@ -206,7 +216,9 @@ fn show_and_record(scheme: &str) {
     let sent = cam.end();
     assert_eq!(sent.status.code(), Some(130), "{sent:?}");
     let summary = sent.lines.iter().find(|line| line.starts_with("sent "));
-    assert!(summary.unwrap().contains(" to 1 viewers"), "{sent:?}");
+    assert!(summary.unwrap().contains(" pictures, "), "{sent:?}");
+    let viewers = sent.lines.iter().filter(|line| line.starts_with("viewer "));
+    assert_eq!(viewers.count(), 1, "{sent:?}");
 }
 
 #[test]
@@ -512,6 +524,158 @@ fn cameras_are_listed_without_a_destination() {
         first.starts_with("camera:0") || first.starts_with("no camera"),
         "{end:?}"
     );
+}
+
+#[test]
+fn the_list_of_cameras_takes_the_options_of_every_command() {
+    for option in ["--json", "--quiet", "-v"] {
+        let end = sockkit(&["cam", "--list", option]).end();
+        assert!(end.status.success(), "{option}: {end:?}");
+    }
+    fails(
+        &["cam", "--list", "--to", "udp://127.0.0.1:9"],
+        &["--list", "--to"],
+    );
+}
+
+#[test]
+fn without_a_camera_another_source_is_named() {
+    let listed = sockkit(&["cam", "--list"]).end();
+    if !listed.lines[0].starts_with("no camera") {
+        return;
+    }
+    let cam = ["cam", "--plain", "--to", "udp://127.0.0.1:9"];
+    fails(&cam, &["there is no camera", "--source pattern"]);
+}
+
+#[test]
+fn a_link_local_address_without_its_interface_is_refused_with_an_example() {
+    for typed in [
+        ["view", "--plain", "tcp://[fe80::1]:5006"],
+        ["view", "--plain", "[fe80::1]"],
+        ["view", "--listen", "udp://[fe80::1]:5006"],
+        ["cam", "--to", "udp://[fe80::1]:5006"],
+        ["cam", "--listen", "quic://[fe80::1]:5006"],
+        ["receive", "--listen", "[fe80::1]:7000"],
+    ] {
+        fails(
+            &typed,
+            &["fe80::1 is link-local", "%INTERFACE", "such as fe80::1%"],
+        );
+    }
+    let send = ["send", "Cargo.toml", "--to", "quic://[fe80::1]:7000"];
+    fails(&send, &["fe80::1 is link-local", "%INTERFACE"]);
+}
+
+/// The camera is another one each time.
+#[test]
+fn a_recording_names_each_of_its_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let view = [
+        "view",
+        "--plain",
+        "udp://127.0.0.1:0",
+        "--record",
+        "walk.mp4",
+        "--seconds",
+        "30",
+    ];
+    let view = sockkit_in(folder.path(), &view);
+    let to = format!("udp://{}", view.line_after("listening on "));
+    for (size, file) in [("320x240", "walk.mp4"), ("640x480", "walk-2.mp4")] {
+        let cam = [
+            "cam",
+            "--plain",
+            "--source",
+            "pattern",
+            "--size",
+            size,
+            "--to",
+            &to,
+            "--seconds",
+            "60",
+        ];
+        let cam = sockkit(&cam);
+        let recording = folder.path().join(file);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        // Until the recorder has begun the file, and written to it.
+        while recording.metadata().map_or(0, |there| there.len()) == 0 {
+            assert!(std::time::Instant::now() < deadline, "no {file}");
+            std::thread::yield_now();
+        }
+        cam.interrupt();
+        cam.end();
+    }
+    view.interrupt();
+    let end = view.end();
+    let recorded = end.lines.iter().find(|line| line.starts_with("recorded"));
+    let recorded = recorded.expect("the recording is told of");
+    assert!(recorded.ends_with(": walk.mp4, walk-2.mp4"), "{end:?}");
+    assert!(recorded.contains(" in 2 files"), "{end:?}");
+}
+
+#[test]
+fn a_clip_that_is_cut_off_is_told_once_and_not_at_all_if_quiet() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut clip = b"YUV4MPEG2 W2 H2 F100:1 Cmono\n".to_vec();
+    clip.extend(b"FRAME\n1234FRAME\n12");
+    std::fs::write(folder.path().join("cut.y4m"), clip).unwrap();
+    let cam = [
+        "cam",
+        "--plain",
+        "--source",
+        "cut.y4m",
+        "--to",
+        "udp://127.0.0.1:9",
+        "--seconds",
+        "1",
+    ];
+    let end = sockkit_in(folder.path(), &cam).end();
+    assert_eq!(
+        end.errors
+            .matches("note: cut.y4m is cut off at its end")
+            .count(),
+        1,
+        "{end:?}"
+    );
+    assert!(!end.errors.contains("WARN"), "{end:?}");
+    let quiet = sockkit_in(folder.path(), &[&cam[..], &["--quiet"]].concat()).end();
+    assert!(!quiet.errors.contains("cut off"), "{quiet:?}");
+}
+
+#[test]
+fn an_mp4_that_is_none_is_refused_in_words_for_users() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in [
+        ("empty.mp4", &b""[..]),
+        ("text.mp4", b"this is a text, and no film"),
+    ] {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+        let cam = [
+            "cam",
+            "--plain",
+            "--source",
+            name,
+            "--to",
+            "udp://127.0.0.1:9",
+        ];
+        let end = sockkit_in(folder.path(), &cam).end();
+        assert!(!end.status.success(), "{end:?}");
+        assert!(end.errors.contains("damaged mp4 file"), "{end:?}");
+        assert!(!end.errors.contains(".rs:"), "{end:?}");
+    }
+}
+
+#[test]
+fn an_address_that_does_not_answer_is_not_taken_for_this_machine() {
+    let Some(lab) = Lab::new("a viewer of an absent camera", 2, 1) else {
+        return;
+    };
+    // No host has this address of the network.
+    let view = ["view", "--plain", "tcp://10.77.0.99:5006", "--seconds", "1"];
+    let end = lab.host(0).run(|| sockkit(&view).end());
+    assert!(end.errors.contains("no answer yet"), "{end:?}");
+    assert!(!end.errors.contains("send to this machine"), "{end:?}");
 }
 
 /// What a user types is what is printed.

@@ -20,6 +20,7 @@ use tempfile::TempDir;
 
 use crate::{
     browser::{Browser, Page},
+    fails,
     firefox::Firefox,
     sockkit, sockkit_in,
 };
@@ -256,6 +257,8 @@ fn the_page_is_served_under_the_machines_names_and_those_given() {
         (&local, " 200 "),
         ("porch.lan", " 200 "),
         ("porch.lan:8088", " 200 "),
+        ("localhost.", " 200 "),
+        (&format!("{local}.:8088"), " 200 "),
         ("elsewhere.example", " 403 "),
     ] {
         let answer = get(address, "/", host);
@@ -289,6 +292,66 @@ fn several_sources_share_a_page_under_their_names() {
             assert!(Instant::now() < deadline, "no picture of {name}");
         }
     }
+}
+
+#[test]
+fn each_of_several_sources_has_its_lines() {
+    let cam = sockkit(&[
+        "cam",
+        "--source",
+        "pattern",
+        "--plain",
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    let there = format!("porch=tcp://{}", cam.listening());
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let absent = format!("yard=tcp://{}", closed.local_addr().unwrap());
+    drop(closed);
+    let view = ["view", &there, &absent, "--plain", "--web", "127.0.0.1:0"];
+    let seen = sockkit(&view);
+    seen.line_after("porch: connected ");
+    seen.wait_for_error("yard: not connected: ");
+    seen.interrupt();
+    let end = seen.end();
+    let received = |name| {
+        let begin = format!("received  {name}: ");
+        end.lines.iter().any(|line| line.starts_with(&begin))
+    };
+    assert!(received("porch") && received("yard"), "{end:?}");
+    // Of all of them.
+    assert_eq!(
+        end.errors.matches("traffic is not encrypted").count(),
+        1,
+        "{end:?}"
+    );
+    for alone in [&["--record", "none.mp4"][..], &["--window"]] {
+        let said = [alone[0], "takes one source, and there are 2"];
+        fails(&[&view[..], alone].concat(), &said);
+    }
+    let twice = there.replace("porch=", "yard=");
+    let typed = [
+        "view",
+        &twice,
+        &absent,
+        "--plain",
+        "--web",
+        "127.0.0.1:0",
+        "--seconds",
+        "5",
+    ];
+    let end = sockkit(&typed).end();
+    assert!(end.errors.contains("give sources other names"), "{end:?}");
+}
+
+#[test]
+fn a_program_of_http_1_0_names_no_host() {
+    let cam = sockkit(&["cam", "--source", "pattern", "--web", "127.0.0.1:0"]);
+    let mut stream = TcpStream::connect(page_of(&cam)).unwrap();
+    stream.write_all(b"GET /state HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(" 200 OK"), "{answer}");
 }
 
 /// Where the page of a command is.

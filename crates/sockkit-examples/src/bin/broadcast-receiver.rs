@@ -12,7 +12,7 @@ use sockkit_examples::{IN_THE_CLEAR, address_v4, println, terminal::line, until_
 struct Args {
     /// Address to listen on; broadcasts are received on 0.0.0.0, not on the
     /// machine's own addresses
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5007", value_parser = address_v4)]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5007", value_parser = address_v4::<5007>)]
     bind: SocketAddrV4,
     /// Exit after this many datagrams
     #[arg(long, value_name = "N")]

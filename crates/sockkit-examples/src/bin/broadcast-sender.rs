@@ -18,9 +18,8 @@ use sockkit_examples::{IN_THE_CLEAR, address_v4, eprintln, println, until_ctrl_c
 #[derive(Parser)]
 #[command(after_help = IN_THE_CLEAR)]
 struct Args {
-    /// 255.255.255.255 or the broadcast address of a network, and a port;
-    /// every network and port 5007 by default
-    #[arg(long, value_name = "ADDR:PORT", value_parser = address_v4)]
+    /// 255.255.255.255 or the broadcast address of a network; every network by default
+    #[arg(long, value_name = "ADDR[:5007]", value_parser = address_v4::<5007>)]
     to: Option<SocketAddrV4>,
     /// What to send
     message: String,

@@ -19,7 +19,7 @@ use sockkit_examples::{IN_THE_CLEAR, address, println, until_ctrl_c};
 #[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// The group
-    #[arg(long, value_name = "ADDR:PORT", default_value = "224.0.0.255:5008", value_parser = address)]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "224.0.0.255:5008", value_parser = address::<5008>)]
     group: SocketAddr,
     /// The interface to send from: address, name or index
     #[arg(long)]

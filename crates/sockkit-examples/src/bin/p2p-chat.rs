@@ -32,7 +32,7 @@ use tokio_util::{codec::Framed, task::TaskTracker};
 #[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// Where to listen for others
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001", value_parser = address)]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001", value_parser = address::<5001>)]
     bind: SocketAddr,
     /// Nodes to dial
     #[arg(value_name = "PEER")]

@@ -6,7 +6,7 @@
 use anyhow::Context;
 use clap::Parser;
 use sockkit::tcp::connect;
-use sockkit_examples::{IN_THE_CLEAR, println, terminal::lines, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, println, server, terminal::lines, until_ctrl_c};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_client_demo.py: sends messages to an echo server and prints the answers
@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 #[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// The server, by address or name
-    #[arg(value_name = "SERVER", default_value = "127.0.0.1:5001")]
+    #[arg(value_name = "SERVER", default_value = "127.0.0.1:5001", value_parser = server::<5001>)]
     server: String,
     /// What to send
     #[arg(value_name = "MESSAGE", default_value = "Hello, server!")]

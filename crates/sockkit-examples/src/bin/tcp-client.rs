@@ -9,7 +9,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Parser;
 use sockkit::tcp::Connector;
-use sockkit_examples::{IN_THE_CLEAR, eprintln, println, terminal, until_ctrl_c};
+use sockkit_examples::{
+    IN_THE_CLEAR, eprintln, failure::Failure, println, server, terminal, until_ctrl_c,
+};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 /// TCP_client.py: sends lines from the keyboard and prints the answers; q ends
@@ -17,7 +19,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 #[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// The server, by address or name
-    #[arg(value_name = "SERVER", default_value = "127.0.0.1:5001")]
+    #[arg(value_name = "SERVER", default_value = "127.0.0.1:5001", value_parser = server::<5001>)]
     server: String,
 }
 
@@ -27,7 +29,7 @@ async fn main() -> anyhow::Result<()> {
     let outcome = until_ctrl_c(talk(args.server)).await;
     // A blocking read of the keyboard cannot be cancelled: do not wait for it.
     if let Err(error) = outcome {
-        eprintln!("Error: {error:#}");
+        eprintln!("Error: {:?}", Failure::from(error));
         std::process::exit(1);
     }
     std::process::exit(0)

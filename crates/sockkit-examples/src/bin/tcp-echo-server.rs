@@ -11,7 +11,7 @@
 use clap::Parser;
 use sockkit::server::{Handled, Peer, Server, ServerConfig, Stream};
 use sockkit::tcp::Listener;
-use sockkit_examples::{IN_THE_CLEAR, address, println, tell, terminal::line};
+use sockkit_examples::{IN_THE_CLEAR, address, failure::Failure, println, tell, terminal::line};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_echoserver.py: sends back what each client sends, says how each one left
@@ -19,12 +19,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 #[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// Address to listen on
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001", value_parser = address)]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5001", value_parser = address::<5001>)]
     bind: std::net::SocketAddr,
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let config = ServerConfig::default()
         .on_end(|end| tell!("{} left: {}", "{} 연결 종료: {}", end.peer, end.end));
     let server = Server::start(Listener::bind(Args::parse().bind)?, config, echo)?;

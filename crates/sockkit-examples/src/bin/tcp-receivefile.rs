@@ -10,7 +10,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::{Context, ensure};
 use clap::Parser;
 use sockkit::{course::file::tcp, file::Destination};
-use sockkit_examples::{IN_THE_CLEAR, address, tell, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, failure::Failure, tell, until_ctrl_c};
 use tokio::net::TcpStream;
 
 /// TCP_receivefile.py: receives one file and saves it as new_NAME
@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 #[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// The sender
-    #[arg(value_name = "SERVER", default_value = "127.0.0.1:5002", value_parser = address)]
+    #[arg(value_name = "SERVER", default_value = "127.0.0.1:5002", value_parser = address::<5002>)]
     server: SocketAddr,
     /// The destination folder
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -26,9 +26,9 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
-    until_ctrl_c(fetch(args)).await
+    Ok(until_ctrl_c(fetch(args)).await?)
 }
 
 async fn fetch(args: Args) -> anyhow::Result<()> {

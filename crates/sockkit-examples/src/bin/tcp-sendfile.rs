@@ -8,7 +8,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::Context;
 use clap::Parser;
 use sockkit::course::file::tcp;
-use sockkit_examples::{IN_THE_CLEAR, address, tell, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, failure::Failure, tell, until_ctrl_c};
 use tokio::{fs::File, net::TcpListener};
 
 /// TCP_sendfile.py: sends a file to the first receiver that connects
@@ -19,14 +19,14 @@ struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Address to listen on
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5002", value_parser = address)]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5002", value_parser = address::<5002>)]
     bind: SocketAddr,
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
-    until_ctrl_c(serve(args)).await
+    Ok(until_ctrl_c(serve(args)).await?)
 }
 
 async fn serve(args: Args) -> anyhow::Result<()> {

@@ -32,7 +32,7 @@ use tokio::{
 #[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// The server
-    #[arg(default_value = "127.0.0.1:5003", value_parser = address)]
+    #[arg(default_value = "127.0.0.1:5003", value_parser = address::<5003>)]
     server: SocketAddr,
     /// What follows the length: jpeg, raw (BGR), or pickle (a numpy array, as in the notes);
     /// auto goes by the first bytes

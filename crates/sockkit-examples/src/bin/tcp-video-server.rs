@@ -27,7 +27,7 @@ use tokio::time::timeout;
 #[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// Address to listen on
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5003", value_parser = address)]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5003", value_parser = address::<5003>)]
     bind: SocketAddr,
     /// camera, camera:1 …, pattern, clip, or a file
     #[arg(long, default_value = "camera")]

@@ -8,7 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::Parser;
 use sockkit::tcp::connect;
-use sockkit_examples::{IN_THE_CLEAR, tell, terminal::lines, until_ctrl_c};
+use sockkit_examples::{
+    IN_THE_CLEAR, failure::Failure, server, tell, terminal::lines, until_ctrl_c,
+};
 use tokio::io::AsyncReadExt;
 
 /// time_client.py: asks a time server for the time
@@ -16,14 +18,14 @@ use tokio::io::AsyncReadExt;
 #[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// The server, by address or name
-    #[arg(value_name = "SERVER", default_value = "127.0.0.1:5000")]
+    #[arg(value_name = "SERVER", default_value = "127.0.0.1:5000", value_parser = server::<5000>)]
     server: String,
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
-    until_ctrl_c(ask(args.server)).await
+    Ok(until_ctrl_c(ask(args.server)).await?)
 }
 
 async fn ask(server: String) -> anyhow::Result<()> {

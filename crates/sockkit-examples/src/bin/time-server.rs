@@ -14,7 +14,7 @@ use sockkit::{
     server::{Handled, Peer, Server, ServerConfig, Stream},
     tcp::Listener,
 };
-use sockkit_examples::{IN_THE_CLEAR, address, tell};
+use sockkit_examples::{IN_THE_CLEAR, address, failure::Failure, tell};
 use tokio::io::AsyncWriteExt;
 
 /// time_server.py: sends the local time to each client, as C's ctime writes it
@@ -22,12 +22,12 @@ use tokio::io::AsyncWriteExt;
 #[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// Address to listen on
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5000", value_parser = address)]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5000", value_parser = address::<5000>)]
     bind: SocketAddr,
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let listener = Listener::bind(Args::parse().bind)?;
     let server = Server::start(listener, ServerConfig::default(), tell_time)?;
     for interface in interfaces::list()? {

@@ -18,7 +18,7 @@ use sockkit_examples::{IN_THE_CLEAR, address, println, terminal::lines, until_ct
 #[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// The server
-    #[arg(value_name = "SERVER", default_value = "127.0.0.1:5004", value_parser = address)]
+    #[arg(value_name = "SERVER", default_value = "127.0.0.1:5004", value_parser = address::<5004>)]
     server: SocketAddr,
     /// Messages to send, one datagram each
     #[arg(value_name = "MESSAGE", default_value = "hello")]

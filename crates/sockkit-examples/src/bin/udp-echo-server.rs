@@ -14,7 +14,7 @@ use sockkit_examples::{IN_THE_CLEAR, address, eprintln, println, terminal::line,
 #[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// Address to listen on
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5004", value_parser = address)]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5004", value_parser = address::<5004>)]
     bind: SocketAddr,
 }
 

@@ -32,13 +32,13 @@ enum Role {
         #[arg(value_name = "FILE")]
         file: PathBuf,
         /// The receiver
-        #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5005", value_parser = address)]
+        #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5005", value_parser = address::<5005>)]
         to: SocketAddr,
     },
     /// Receive one file and save it as new_NAME
     R {
         /// Address to listen on
-        #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5005", value_parser = address)]
+        #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5005", value_parser = address::<5005>)]
         bind: SocketAddr,
         /// The destination folder
         #[arg(long, value_name = "DIR", default_value = ".")]

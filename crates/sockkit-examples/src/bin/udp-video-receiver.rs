@@ -16,7 +16,7 @@ use sockkit::{
         window::Window,
     },
 };
-use sockkit_examples::{IN_THE_CLEAR, address, closed, tell};
+use sockkit_examples::{IN_THE_CLEAR, address, closed, failure::Failure, tell};
 use tokio::signal::ctrl_c;
 
 /// The course's UDP video receiver: records the datagrams as MP4
@@ -24,7 +24,7 @@ use tokio::signal::ctrl_c;
 #[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// Address to listen on
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5006", value_parser = address)]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5006", value_parser = address::<5006>)]
     bind: SocketAddr,
     /// Exit after this many pictures
     #[arg(long, value_name = "N")]
@@ -38,7 +38,7 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
     let mut receiver = Receiver::bind(args.bind)?;
     let config = RecorderConfig::default()

@@ -12,14 +12,14 @@ use sockkit::{
     course::video::{HEIGHT_PX, SendError, Sender, WIDTH_PX},
     source::{Source, SourceConfig, SourceSpec},
 };
-use sockkit_examples::{IN_THE_CLEAR, address, tell, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, failure::Failure, tell, until_ctrl_c};
 
 /// The course's UDP video sender: raw pictures in 20 datagrams each
 #[derive(Parser)]
 #[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// Address of the receiver
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5006", value_parser = address)]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5006", value_parser = address::<5006>)]
     to: SocketAddr,
     /// camera (or camera:1 …), pattern, clip, or a file
     #[arg(long, default_value = "camera")]
@@ -30,9 +30,9 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
-    until_ctrl_c(send(args)).await
+    Ok(until_ctrl_c(send(args)).await?)
 }
 
 async fn send(args: Args) -> anyhow::Result<()> {

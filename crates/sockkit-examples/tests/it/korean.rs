@@ -1,6 +1,6 @@
 //! The Korean README's commands, as a student types them.
 
-use std::{path::Path, process::Command};
+use std::{net::TcpListener, path::Path, process::Command};
 
 use sockkit::testing::lab::Lab;
 
@@ -22,4 +22,81 @@ fn the_korean_readme_works_as_it_is_written() {
     let end = lab.host(0).run(|| Program::start(&mut play)).end();
     assert!(end.status.success(), "{end:?}");
     assert_eq!(end.lines.len(), 4, "{end:?}");
+}
+
+/// What goes wrong in a first lesson, in each program that the README names.
+#[test]
+fn errors_are_told_in_korean_too() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at_closed = closed.local_addr().unwrap().to_string();
+    drop(closed);
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("no.jpg").display().to_string();
+    let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let taken_udp = datagrams.local_addr().unwrap().to_string();
+    let recording = folder.path().join("o.mp4").display().to_string();
+    for (program, arguments, said) in [
+        (
+            env!("CARGO_BIN_EXE_time-client"),
+            &[&at_closed[..]][..],
+            "연결이 거부되었습니다",
+        ),
+        (
+            env!("CARGO_BIN_EXE_tcp-client"),
+            &[&at_closed],
+            "연결이 거부되었습니다",
+        ),
+        (
+            env!("CARGO_BIN_EXE_tcp-receivefile"),
+            &[&at_closed],
+            "연결이 거부되었습니다",
+        ),
+        (
+            env!("CARGO_BIN_EXE_time-client"),
+            &["no such name"],
+            "이름을 찾을 수 없",
+        ),
+        (
+            env!("CARGO_BIN_EXE_tcp-receivefile"),
+            &["no such name"],
+            "이름을 찾을 수 없",
+        ),
+        (
+            env!("CARGO_BIN_EXE_time-server"),
+            &["--bind", &taken],
+            "포트를 이미 다른",
+        ),
+        (
+            env!("CARGO_BIN_EXE_tcp-echo-server"),
+            &["--bind", &taken],
+            "포트를 이미 다른",
+        ),
+        (
+            env!("CARGO_BIN_EXE_tcp-sendfile"),
+            &[manifest, "--bind", &taken],
+            "포트를 이미 다른",
+        ),
+        (
+            env!("CARGO_BIN_EXE_udp-video-receiver"),
+            &["--bind", &taken_udp, "--record", &recording],
+            "포트를 이미 다른",
+        ),
+        (
+            env!("CARGO_BIN_EXE_udp-video-sender"),
+            &["--source", &picture],
+            "파일이나 폴더가 없습니다",
+        ),
+    ] {
+        let mut command = Command::new(program);
+        command.args(arguments).env("LC_ALL", "ko_KR.UTF-8");
+        let end = Program::start(&mut command).end();
+        assert!(!end.status.success(), "{program}: {end:?}");
+        assert!(
+            end.errors.contains(said),
+            "{program} {arguments:?}: {end:?}"
+        );
+    }
 }

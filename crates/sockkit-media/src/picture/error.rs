@@ -82,13 +82,12 @@ pub enum PictureError {
         length: usize,
     },
     /// A kind of JPEG that no decoder here shows as it is meant.
-    #[error(
-        "jpeg {kind}, which is not decoded; make it a common one, as with: \
-         jpegtran -copy all -outfile NEW.jpg OLD.jpg"
-    )]
+    #[error("jpeg {kind}, which is not decoded; {advice}")]
     JpegKind {
         /// What is uncommon about it.
         kind: &'static str,
+        /// How to make a common one of it.
+        advice: &'static str,
     },
     /// The data is too short for this number of pixels.
     #[error("{length} bytes cannot hold a jpeg of {width_px}x{height_px} px")]

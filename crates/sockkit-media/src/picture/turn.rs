@@ -32,12 +32,13 @@ impl Turn {
     /// The upper left of a track's matrix in MP4: where a column goes, and a row.
     #[cfg(feature = "record")]
     pub(crate) const fn from_matrix([a, b, c, d]: [i32; 4]) -> Self {
-        match a == 0 {
+        match a == 0 && b != 0 {
             true => Self {
                 swapped: true,
                 from_right: b < 0,
                 from_below: c < 0,
             },
+            // A matrix of zeros shows nothing, and is none.
             false => Self {
                 swapped: false,
                 from_right: a < 0,
@@ -148,6 +149,7 @@ mod tests {
             ([-1, 0, 0, -1], 3),
             ([0, -1, 1, 0], 8),
             ([-1, 0, 0, 1], 2),
+            ([0, 0, 0, 0], 1),
         ] {
             assert_eq!(Turn::from_matrix(matrix), Turn::from_exif(value));
         }

@@ -68,7 +68,7 @@ impl Frame {
     /// [`PictureError::JpegKind`] if it does not.
     pub(super) fn check(&self) -> Result<(), PictureError> {
         match self.oddity() {
-            Some(kind) => Err(PictureError::JpegKind { kind }),
+            Some(Oddity { kind, advice }) => Err(PictureError::JpegKind { kind, advice }),
             None => Ok(()),
         }
     }
@@ -78,26 +78,27 @@ impl Frame {
         self.sampling.len() == 1
     }
 
-    fn oddity(&self) -> Option<&'static str> {
+    fn oddity(&self) -> Option<Oddity> {
         match self.process {
             BASELINE | EXTENDED | PROGRESSIVE => {}
-            0xc3 => return Some("is lossless"),
-            0xc9 | 0xca => return Some("is arithmetic coded"),
-            _ => return Some("is hierarchical"),
+            0xc3 => return Some(Oddity::new("is lossless", REMAKE)),
+            0xc9 | 0xca => return Some(Oddity::new("is arithmetic coded", RECODE)),
+            _ => return Some(Oddity::new("is hierarchical", REMAKE)),
         }
         if self.precision != 8 {
-            return Some("has not 8 bits a sample");
+            return Some(Oddity::new("has not 8 bits a sample", REMAKE));
         }
         if !matches!(self.sampling.len(), 1 | 3 | 4) {
-            return Some("has neither 1, 3 nor 4 components");
+            return Some(Oddity::new("has neither 1, 3 nor 4 components", REMAKE));
         }
         if self.process != PROGRESSIVE && usize::from(self.scanned) != self.sampling.len() {
-            return Some("has several sequential scans");
+            return Some(Oddity::new("has several sequential scans", RECODE));
         }
         if !self.has_usual_sampling() {
-            return Some("is sampled in an unusual way");
+            return Some(Oddity::new("is sampled in an unusual way", RESAMPLE));
         }
-        self.is_narrow().then_some("is too narrow to share colours")
+        self.is_narrow()
+            .then_some(Oddity::new("is too narrow to share colours", RESAMPLE))
     }
 
     /// Luma, or cyan, in full; the two colours alike, for one, two or four pixels.
@@ -133,6 +134,19 @@ impl Frame {
     }
 }
 
+/// What the decoder does not show, and what makes a common JPEG of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Oddity {
+    kind: &'static str,
+    advice: &'static str,
+}
+
+impl Oddity {
+    const fn new(kind: &'static str, advice: &'static str) -> Self {
+        Self { kind, advice }
+    }
+}
+
 /// All but DHT (C4), JPG (C8) and DAC (CC), which have their numbers between.
 pub(super) const fn is_frame(marker: u8) -> bool {
     matches!(marker, 0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf)
@@ -140,6 +154,14 @@ pub(super) const fn is_frame(marker: u8) -> bool {
 
 const EXTENDED: u8 = 0xc1;
 const PROGRESSIVE: u8 = 0xc2;
+
+/// Of the same coefficients: nothing is lost.
+const RECODE: &str = "make it a common one, as with: jpegtran -copy all -outfile NEW.jpg OLD.jpg";
+/// Another sampling takes decoding; `jpegtran` keeps the sampling.
+const RESAMPLE: &str = "make it a common one, as with: djpeg OLD.jpg | \
+    cjpeg -quality 95 -sample 1x1 -outfile NEW.jpg";
+/// What few programs decode.
+const REMAKE: &str = "save it again as a baseline jpeg with the program that made it";
 
 /// Two columns of colours, each for two pixels.
 pub(super) const MAX_NARROW_PX: u32 = 4;
@@ -179,7 +201,7 @@ mod tests {
     fn check(process: u8, sampling: &[u8], scanned: u8, oddity: Option<&str>) {
         let frame = Frame::read(&headers(process, 640, sampling, scanned)).unwrap();
         assert_eq!(
-            frame.oddity(),
+            frame.oddity().map(|oddity| oddity.kind),
             oddity,
             "{process:x} {sampling:x?} {scanned}"
         );
@@ -236,13 +258,36 @@ mod tests {
         let mut deep = headers(BASELINE, 640, &usual, 3);
         deep[6] = 12;
         let deep = Frame::read(&deep).unwrap();
-        assert_eq!(deep.oddity(), Some("has not 8 bits a sample"));
+        assert_eq!(deep.oddity().unwrap().kind, "has not 8 bits a sample");
         for (width, oddity) in [(4, Some("is too narrow to share colours")), (5, None)] {
             let frame = Frame::read(&headers(BASELINE, width, &usual, 3)).unwrap();
-            assert_eq!(frame.oddity(), oddity);
+            assert_eq!(frame.oddity().map(|oddity| oddity.kind), oddity);
         }
         let full = Frame::read(&headers(BASELINE, 1, &[0x11; 3], 3)).unwrap();
         assert_eq!(full.oddity(), None);
+    }
+
+    /// `jpegtran` keeps the sampling, so it is no advice where that is what is uncommon.
+    #[test]
+    fn the_advice_leads_to_a_jpeg_that_is_decoded() {
+        let usual = [0x22, 0x11, 0x11];
+        for (jpeg, program) in [
+            (headers(0xc9, 640, &usual, 3), "jpegtran "),
+            (headers(BASELINE, 640, &usual, 1), "jpegtran "),
+            (
+                headers(BASELINE, 640, &[0x31, 0x11, 0x11], 3),
+                "-sample 1x1",
+            ),
+            (
+                headers(BASELINE, 640, &[0x11, 0x21, 0x11], 3),
+                "-sample 1x1",
+            ),
+            (headers(BASELINE, 1, &usual, 3), "-sample 1x1"),
+            (headers(0xc3, 640, &usual, 3), "baseline"),
+        ] {
+            let error = Frame::read(&jpeg).unwrap().check().unwrap_err().to_string();
+            assert!(error.contains(program), "{error}");
+        }
     }
 
     #[test]

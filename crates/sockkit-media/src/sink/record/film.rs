@@ -85,6 +85,11 @@ impl Film {
         })
     }
 
+    /// The name that the file gets when it is complete.
+    pub(super) fn target(&self) -> &Path {
+        &self.target
+    }
+
     pub(super) fn handle_picture(&mut self, frame: &Picture) -> io::Result<Taken> {
         let frame = match self.encoder.prepare(frame) {
             Ok(frame) => frame,

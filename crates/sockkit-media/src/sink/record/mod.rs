@@ -81,12 +81,12 @@ pub struct Recorder {
 }
 
 /// What was recorded, in all files together.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct RecordSummary {
     /// Files: one, and one more each time that the pictures' size changed. None if there
     /// was no picture.
-    pub files: u64,
+    pub files: Vec<PathBuf>,
     /// Pictures in the files.
     pub frames: u64,
     /// The files' lengths.

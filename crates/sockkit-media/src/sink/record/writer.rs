@@ -69,10 +69,11 @@ impl Writer {
 
     /// Begins another file with this picture.
     fn change_size(&mut self, first: &Picture) -> Result<(), RecordError> {
-        if self.done.files + 1 >= MAX_FILES {
+        if self.done.files.len() + 1 >= MAX_FILES {
             self.left_out += 1;
             if self.left_out == 1 {
-                let error = RecordError::TooManySizes { limit: MAX_FILES };
+                let limit = u64::try_from(MAX_FILES).unwrap_or(u64::MAX);
+                let error = RecordError::TooManySizes { limit };
                 tracing::warn!(error = &error as &dyn Error, "pictures not recorded");
             }
             return Ok(());
@@ -105,7 +106,9 @@ impl Writer {
             .film
             .finish()
             .map_err(|error| self.film.give_up(error))?;
-        self.done.files += u64::from(length.frames > 0);
+        if length.frames > 0 {
+            self.done.files.push(self.film.target().to_owned());
+        }
         self.done.frames += length.frames;
         self.done.bytes += length.bytes;
         self.done.duration += Duration::from_micros(length.micros);
@@ -126,7 +129,7 @@ pub(super) fn tidied(frame: &Picture) -> Result<Picture, PictureError> {
 }
 
 /// A sender that changes its size with each picture must not fill the folder.
-const MAX_FILES: u64 = 100;
+const MAX_FILES: usize = 100;
 
 /// A folder with so many recordings of one name is an archive.
 const MAX_NUMBER: u32 = 10_000;

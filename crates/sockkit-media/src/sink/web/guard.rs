@@ -45,6 +45,8 @@ pub(super) struct Asking<'a> {
     pub(super) dest: Option<&'a str>,
     /// For `/` itself, not for a picture by way of it.
     pub(super) is_page: bool,
+    /// HTTP/1.0, in which a request need not name a host.
+    pub(super) is_http_1_0: bool,
 }
 
 /// On whose page the response may be shown.
@@ -71,7 +73,12 @@ impl HostPolicy {
 
     /// Checks the request's host, and the page it comes from, if known.
     pub(super) fn check(&self, asking: Asking<'_>) -> Result<Audience, Refusal> {
-        let host = asking.host.ok_or(Refusal::NoHost)?;
+        let Some(host) = asking.host else {
+            return match asking.is_of_an_old_program() {
+                true => Ok(Audience::Ours),
+                false => Err(Refusal::NoHost),
+            };
+        };
         if !self.knows(host) {
             return Err(Refusal::ForeignHost);
         }
@@ -118,6 +125,8 @@ impl HostPolicy {
         let Some(name) = name_of(authority) else {
             return false;
         };
+        // The name as it is from the root of DNS.
+        let name = name.strip_suffix('.').unwrap_or(name);
         is_address(name) || name.eq_ignore_ascii_case("localhost") || self.has(name)
     }
 
@@ -170,6 +179,18 @@ impl Refusal {
 }
 
 impl Asking<'_> {
+    /// One from before hosts were named. Browsers name theirs, and where the request
+    /// comes from.
+    fn is_of_an_old_program(&self) -> bool {
+        let Self {
+            origin,
+            referer,
+            site,
+            ..
+        } = self;
+        self.is_http_1_0 && [origin, referer, site].iter().all(|it| it.is_none())
+    }
+
     /// A tab of its own, which other pages cannot access.
     fn is_link_to_the_page(&self) -> bool {
         self.is_page
@@ -238,6 +259,7 @@ mod tests {
         mode: Some("no-cors"),
         dest: Some("image"),
         is_page: false,
+        is_http_1_0: false,
     };
 
     #[test]
@@ -251,6 +273,8 @@ mod tests {
             "localhost",
             "LOCALHOST:8088",
             "Camera.LAN:8088",
+            "localhost.",
+            "camera.lan.:8088",
         ] {
             check(host, None, Ok(()));
         }
@@ -269,6 +293,8 @@ mod tests {
             "[::1]evil.example",
             "::1",
             "localhost:99999",
+            "localhost..",
+            ".",
             "user@localhost",
             "2130706433",
             ":8088",
@@ -282,6 +308,27 @@ mod tests {
     fn a_request_without_host_is_refused() {
         let refused = guard(&[]).check(Asking::default());
         assert_eq!(refused, Err(Refusal::NoHost));
+        let old = Asking {
+            is_http_1_0: true,
+            ..Asking::default()
+        };
+        assert_eq!(guard(&[]).check(old), Ok(Audience::Ours));
+        for browsers in [
+            Asking {
+                origin: Some("http://evil.example"),
+                ..old
+            },
+            Asking {
+                referer: Some("http://evil.example/"),
+                ..old
+            },
+            Asking {
+                site: Some("cross-site"),
+                ..old
+            },
+        ] {
+            assert_eq!(guard(&[]).check(browsers), Err(Refusal::NoHost));
+        }
     }
 
     #[test]

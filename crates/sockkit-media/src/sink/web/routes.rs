@@ -6,7 +6,7 @@ use axum::{
     Json, Router,
     extract::{Query, Request, State, ws::WebSocketUpgrade},
     http::{
-        HeaderMap, HeaderValue, StatusCode,
+        HeaderMap, HeaderValue, StatusCode, Version,
         header::{
             ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN, REFERER,
             X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -296,6 +296,7 @@ fn asking(request: &Request) -> Asking<'_> {
         mode: header("sec-fetch-mode"),
         dest: header("sec-fetch-dest"),
         is_page: uri.path() == "/" && uri.query().is_none(),
+        is_http_1_0: request.version() == Version::HTTP_10,
     }
 }
 
@@ -314,7 +315,13 @@ impl Shared {
         };
         let [host, origin, referer] =
             [asking.host, asking.origin, asking.referer].map(|value| value.map(beginning));
-        tracing::warn!(%peer, ?host, ?origin, ?referer, untold, %refusal, "request refused");
+        let host = host.unwrap_or_default();
+        let more = match untold {
+            0 => String::new(),
+            untold => format!(", and {untold} more"),
+        };
+        tracing::warn!("a request of {peer} for host {host:?}{more} was refused: {refusal}");
+        tracing::debug!(%peer, ?origin, ?referer, "request refused");
     }
 }
 

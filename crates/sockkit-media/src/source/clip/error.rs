@@ -11,8 +11,8 @@ pub enum ClipError {
     /// The file cannot be opened or read.
     #[error("cannot be read")]
     Io(#[from] io::Error),
-    /// A picture in the clip is damaged.
-    #[error("contains a damaged picture")]
+    /// A picture in the clip is damaged, too large, or of a kind that is not decoded.
+    #[error("contains a picture that cannot be shown")]
     Picture(#[from] PictureError),
     /// There is no picture in the file.
     #[error("contains no picture")]

@@ -20,7 +20,7 @@ mod y4m;
 use std::{
     fs::File,
     io::{self, BufReader, Cursor, Read, Seek},
-    path::PathBuf,
+    path::{Path, PathBuf},
     thread,
     time::Duration,
 };
@@ -152,11 +152,18 @@ pub(crate) fn play_through(
 
 impl Media {
     fn error(&self, source: ClipError) -> SourceError {
-        let path = match self {
-            Self::Bundled => PathBuf::from("bundled clip"),
-            Self::File { path, .. } => path.clone(),
-        };
-        SourceError::Clip { path, source }
+        SourceError::Clip {
+            path: self.path().to_owned(),
+            source,
+        }
+    }
+
+    /// For messages.
+    fn path(&self) -> &Path {
+        match self {
+            Self::Bundled => Path::new("bundled clip"),
+            Self::File { path, .. } => path,
+        }
     }
 
     /// Starts at the first picture.
@@ -180,9 +187,14 @@ trait Pictures {
     /// be good; after any other error there is none.
     fn next(&mut self) -> Result<Option<ClipFrame>, ClipError>;
 
-    /// Damaged pictures that `next` has passed over so far.
+    /// Pictures that `next` has passed over so far.
     fn left_out(&self) -> u64 {
         0
+    }
+
+    /// Whether the file ended inside a picture, or inside the table of some.
+    fn is_cut_off(&self) -> bool {
+        false
     }
 }
 
@@ -200,7 +212,7 @@ fn play(
     let mut damage = Damage::default();
     loop {
         match play_once(media, size_px, out, &mut damage) {
-            Ok(Played::ToTheEnd) => damage.report(),
+            Ok(Played::ToTheEnd) => damage.report(media),
             Ok(Played::UntilDropped) => return,
             Err(error) => {
                 // The clip may be dropped by now.
@@ -242,6 +254,7 @@ fn play_once(
         }
     }
     damage.left_out += pictures.left_out();
+    damage.is_cut_off |= pictures.is_cut_off();
     // A clip without pictures would be played for ever in no time.
     match played {
         0 => Err(last_error.unwrap_or(ClipError::Empty)),
@@ -260,21 +273,29 @@ fn next_resized(
     Ok(next)
 }
 
-/// Damaged pictures of a clip, of which the log tells once, however often it is played.
+/// What is wrong with a clip, of which the log tells once, however often it is played.
 #[derive(Debug, Default)]
 struct Damage {
     left_out: u64,
+    is_cut_off: bool,
     is_told: bool,
 }
 
 impl Damage {
-    fn report(&mut self) {
-        if self.left_out > 0 && !self.is_told {
-            self.is_told = true;
+    fn report(&mut self, media: &Media) {
+        if std::mem::replace(&mut self.is_told, true) {
+            return;
+        }
+        let path = media.path();
+        if self.left_out > 0 {
             tracing::warn!(
-                left_out = self.left_out,
-                "clip holds damaged pictures, which are left out"
+                "{}: {} pictures cannot be shown, and are left out",
+                path.display(),
+                self.left_out
             );
+        }
+        if self.is_cut_off {
+            tracing::warn!("{} is cut off at its end", path.display());
         }
     }
 }

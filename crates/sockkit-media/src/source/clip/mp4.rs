@@ -38,6 +38,7 @@ pub(super) struct Mp4<R> {
     /// Number of pictures read.
     taken: u64,
     ended: bool,
+    is_cut_off: bool,
 }
 
 /// A file with one table of all pictures, or with a table in each fragment.
@@ -81,6 +82,7 @@ impl<R: Input> Mp4<R> {
             ready: VecDeque::new(),
             taken: 0,
             ended: false,
+            is_cut_off: false,
         })
     }
 
@@ -128,7 +130,8 @@ impl<R: Input> Mp4<R> {
         let place = match self.next_sample() {
             // The recording was interrupted: everything before is usable.
             Err(error @ ClipError::Mp4(_)) if self.taken > 0 => {
-                tracing::warn!(error = &error as &dyn Error, "clip ends inside a fragment");
+                tracing::debug!(error = &error as &dyn Error, "clip ends inside a fragment");
+                self.is_cut_off = true;
                 None
             }
             place => place?,
@@ -137,7 +140,7 @@ impl<R: Input> Mp4<R> {
             return self.next_edit();
         };
         let Some(image) = self.read_picture(&place)? else {
-            tracing::warn!("clip ends inside a picture");
+            self.is_cut_off = true;
             return self.finish();
         };
         self.taken += 1;
@@ -373,8 +376,16 @@ pub(super) fn boxes_at(bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], usize, u
     })
 }
 
+/// In words for users: the demuxer's own name a line of its source.
 fn unsound(error: DemuxError) -> ClipError {
-    ClipError::Mp4(error.into())
+    let words = match error {
+        DemuxError::DecodeError(error) if error.reason.is_empty() => {
+            format!("{:?}", error.kind)
+        }
+        DemuxError::DecodeError(error) => error.reason,
+        other => other.to_string(),
+    };
+    ClipError::Mp4(words.into())
 }
 
 fn too_large(announced: usize, limit: usize) -> ClipError {

@@ -19,6 +19,7 @@ pub(super) struct Y4m<R> {
     input: R,
     header: Header,
     next: u64,
+    is_cut_off: bool,
 }
 
 impl<R: BufRead> Y4m<R> {
@@ -31,6 +32,7 @@ impl<R: BufRead> Y4m<R> {
             input,
             header,
             next: 0,
+            is_cut_off: false,
         })
     }
 }
@@ -50,7 +52,7 @@ impl<R: BufRead> Pictures for Y4m<R> {
         let limit = u64::try_from(length).unwrap_or(u64::MAX);
         self.input.by_ref().take(limit).read_to_end(&mut data)?;
         if data.len() < length {
-            tracing::warn!("clip ends inside a picture");
+            self.is_cut_off = true;
             return Ok(None);
         }
         self.next += 1;
@@ -58,6 +60,10 @@ impl<R: BufRead> Pictures for Y4m<R> {
             frame: self.header.picture(data)?,
             duration: self.header.duration,
         }))
+    }
+
+    fn is_cut_off(&self) -> bool {
+        self.is_cut_off
     }
 }
 
