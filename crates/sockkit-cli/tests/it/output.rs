@@ -67,7 +67,7 @@ fn statistics_are_objects() {
         "--seconds",
         "2",
     ]);
-    view.line_after("{\"event\":\"pictures\",\"received\":0,");
+    view.line_after("{\"event\":\"pictures\",\"name\":\"view\",\"received\":0,");
     assert_eq!(view.end().status.code(), Some(1));
 }
 
