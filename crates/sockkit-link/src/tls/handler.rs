@@ -43,7 +43,10 @@ pub struct Tls<H> {
 
 impl<H> Tls<H> {
     /// Serves connections with `handler` over TLS.
-    pub fn new(config: Arc<rustls::ServerConfig>, handler: H) -> Self {
+    pub fn new<S>(config: Arc<rustls::ServerConfig>, handler: H) -> Self
+    where
+        H: Handler<server::TlsStream<S>>,
+    {
         Self {
             acceptor: TlsAcceptor::from(config),
             handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
