@@ -71,6 +71,7 @@
 //! | send live pictures, and receive the newest | [`stream`](stream/index.html), [`latest`](latest/index.html) |
 //! | open a camera, a clip or a test pattern | [`source`](source/index.html) |
 //! | show pictures in a browser, a player or a window, or record them | [`sink`](sink/index.html) |
+//! | segments of a JPEG | [`jpeg`](jpeg/index.html) |
 //! | RTP packets with JPEG, and RTSP requests | [`rtp`](rtp/index.html), [`rtsp`](rtsp/index.html) |
 //! | test over a lossy link, simulated or in a network namespace | [`testing`](testing/index.html) |
 //!
@@ -83,7 +84,7 @@
 //!
 //! | feature | adds |
 //! | --- | --- |
-//! | `codec` (default) | [`frame`](frame/index.html), [`pack`](pack/index.html), [`shard`](shard/index.html), [`rtp`](rtp/index.html), [`rtsp`](rtsp/index.html), [`link::channel`](link/channel/index.html) |
+//! | `codec` (default) | [`frame`](frame/index.html), [`pack`](pack/index.html), [`shard`](shard/index.html), [`jpeg`](jpeg/index.html), [`rtp`](rtp/index.html), [`rtsp`](rtsp/index.html), [`link::channel`](link/channel/index.html) |
 //! | `file` | [`file`](file/index.html) |
 //! | `group` | [`file::group`](file/group/index.html): a file to many receivers, by multicast |
 //! | `tls` | [`tls`](tls/index.html), by rustls |
@@ -157,7 +158,7 @@ pub mod link {
 }
 
 #[cfg(feature = "codec")]
-pub use sockkit_codec::{frame, pack, rtp, rtsp, shard, text};
+pub use sockkit_codec::{frame, jpeg, pack, rtp, rtsp, shard, text};
 
 #[cfg(feature = "file")]
 #[doc(inline)]

@@ -33,6 +33,8 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("receiver in scp's place: a code, a name, HOST:, USER@HOST:", CLI, "send_receive.rs", "what_cannot_begin_says_why"),
     ("IPv6 address with a zone", LINK, "address/tests.rs", "names_and_zones_are_resolved"),
     ("waiting is said, and no bar stands still", CLI, "prompt.rs", "a_sender_is_told_that_it_waits_which_is_no_time_of_the_transfer"),
+    ("link-local address without its interface", CLI, "cam.rs", "a_link_local_address_without_its_interface_is_refused_with_an_example"),
+    ("symbolic link that is named, beside its file", FILE, "links.rs", "a_link_that_is_named_stands_for_its_file_under_its_own_name"),
     ("rate that counts moving alone", CLI, "prompt.rs", "a_sender_is_told_that_it_waits_which_is_no_time_of_the_transfer"),
     ("log lines on the terminal", CLI, "situations.rs", "two_users_read_what_they_need"),
     ("standard error that cannot be written", CLI, "output.rs", "notes_that_cannot_be_written_end_no_transfer"),
@@ -63,6 +65,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("camera in a browser by one command; page too high", CLI, "page_sizes.rs", "the_page_of_cam_fits_a_laptop_and_a_phone"),
     // Recordings.
     ("size that changes while recording", MEDIA, "tests/it/recordings.rs", "another_size_begins_another_file"),
+    ("files of a recording whose size has changed, named", CLI, "cam.rs", "a_recording_names_each_of_its_files"),
     ("part of a dead program", MEDIA, "src/sink/record/place.rs", "a_part_is_taken_over_from_the_dead_and_from_no_other"),
     ("losses without an option", MEDIA, "src/stream/loss.rs", "before_the_first_report_one_in_a_hundred_is_lost"),
     // The course.

@@ -1,14 +1,15 @@
 //! Walks the segments of a JPEG before its compressed data.
 //!
 //! ```
-//! use sockkit_codec::jpeg::{Segments, marker};
+//! # use sockkit_codec as sockkit;
+//! use sockkit::jpeg::{Segments, marker};
 //!
 //! let jpeg = b"\xff\xd8\xff\xdd\0\x04\0\x07\xff\xda\0\x02";
 //! let segments: Vec<_> = Segments::new(jpeg)?.collect::<Result<_, _>>()?;
 //! assert_eq!(segments[0].marker, marker::RESTART_INTERVAL);
 //! assert_eq!(segments[0].body, [0, 7]);
 //! assert_eq!(segments[1].marker, marker::START_OF_SCAN);
-//! # Ok::<(), sockkit_codec::jpeg::SegmentError>(())
+//! # Ok::<(), sockkit::jpeg::SegmentError>(())
 //! ```
 //!
 //! # Source

@@ -118,7 +118,7 @@ impl Group {
     /// Hands the group's key to a [subscriber](super::Channel::serve), which joins the group.
     ///
     /// If the [interface](DatagramConfig::interface) was not chosen, the group is sent to where
-    /// the first member is. From then on, [`ChannelSender::repair`] of this subscriber sends
+    /// the first member is. From then on, [`ChannelSender::repair`](super::ChannelSender::repair) of this subscriber sends
     /// shards of the group's last message once more, too.
     ///
     /// # Errors
