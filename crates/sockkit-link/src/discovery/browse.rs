@@ -158,5 +158,5 @@ const ASK_AT_LEAST_EVERY: Duration = Duration::from_secs(8);
 const LOOK_AT_MOST: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
 
 /// An answer may wait for 120 ms, so that many do not collide (RFC 6762, section 6),
-/// and one that was lost comes after the next question.
-const SETTLE: Duration = Duration::from_millis(500);
+/// and one that was lost comes soon after the next question.
+const SETTLE: Duration = Duration::from_millis(300);
