@@ -41,11 +41,12 @@ use crate::{
 /// Send a camera, a test pattern or a clip to viewers that connect, and to hosts and
 /// multicast groups
 ///
-/// Without --to and --web it listens, and shows a code for any number of viewers, and the command
-/// that they type. With --many it sends each picture once for all of them. Machines that this one is paired with, and that may watch, need no
-/// code. Both sides encrypt and authenticate each other; over udp:// by a TCP connection to
-/// the same port number. What goes to a group or to zenoh:// is sealed with --key. Players such
-/// as ffplay get pictures by rtp:// and rtsp://, which are not encrypted.
+/// Without --to and --web it listens, and shows a code for any number of viewers, and the
+/// command that they type. With --many it sends each picture once for all of them. Machines
+/// that this one is paired with, and that may watch, need no code. Both sides encrypt and
+/// authenticate each other; over udp:// by a TCP connection to the same port number. What goes
+/// to a group or to zenoh:// is sealed with --key. Players such as ffplay get pictures by
+/// rtp:// and rtsp://, which are not encrypted.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// camera (or camera:1 …), pattern, clip (the bundled one), or a file
@@ -78,7 +79,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     web: Web,
     /// List this machine's cameras and their formats, and exit
-    #[arg(long, conflicts_with_all = ["source", "size", "rate", "to", "listen", "sdp", "at", "key", "seconds"])]
+    #[arg(long, conflicts_with_all = [
+        "source", "size", "rate", "quality", "to", "listen", "sdp", "many", "at", "loss", "parity",
+        "key", "viewers_per_host", "interface", "no_announce", "seconds",
+    ])]
     list: bool,
     /// Add parity over udp:// for a link with this packet loss in per cent, so that
     /// one of 10,000 pictures is lost; auto follows the loss that receivers

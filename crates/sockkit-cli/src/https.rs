@@ -10,10 +10,7 @@ use sockkit::{
     link::identity::{StateFolder, WebCertificate},
 };
 
-use crate::{
-    incoming::own_address,
-    say::{note, tell},
-};
+use crate::{incoming::own_address, say::note};
 
 /// A certificate for what is served at `at`, and by `names`.
 pub(crate) fn certificate(
@@ -31,9 +28,9 @@ pub(crate) fn certificate(
 pub(crate) fn explain(certificate: &WebCertificate) {
     note!(
         "note: the page is encrypted. The browser warns, because no authority has signed its \
-         certificate; there is no attacker in between if its SHA-256 fingerprint is"
+         certificate; there is no attacker in between if its SHA-256 fingerprint is\n  {}",
+        certificate.fingerprint()
     );
-    tell!("  {}", certificate.fingerprint());
 }
 
 /// The addresses of this machine that others may reach, the most likely one first.

@@ -331,6 +331,11 @@ impl CloseWaiter {
         self.last().resume = Some((sentence, moved));
     }
 
+    /// The transfer has ended.
+    pub(crate) fn forget_resume(&self) {
+        self.last().resume = None;
+    }
+
     /// How to resume, once data has moved.
     pub(crate) fn resume(&self) -> Option<String> {
         let last = self.last();

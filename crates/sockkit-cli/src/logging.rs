@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
@@ -16,7 +16,7 @@ use tracing_subscriber::{
 };
 
 /// Starts logging; `RUST_LOG` (`target=level,…`) overrides `-v`. With neither, warnings
-/// are notes to the user.
+/// are notes to the user, and with `--quiet` only errors are told.
 pub(crate) fn start(verbose: u8, is_quiet: bool) -> anyhow::Result<()> {
     let (filter, is_log) = match env::var("RUST_LOG") {
         Ok(directives) => {
@@ -25,7 +25,9 @@ pub(crate) fn start(verbose: u8, is_quiet: bool) -> anyhow::Result<()> {
                 .with_context(|| format!("RUST_LOG={directives} is not a list of target=level"))?;
             (filter, true)
         }
-        Err(_) if verbose == 0 && is_quiet => (Targets::new(), false),
+        Err(_) if verbose == 0 && is_quiet => {
+            (Targets::new().with_default(LevelFilter::ERROR), false)
+        }
         Err(_) => (default_filter(verbose), verbose > 0),
     };
     let to_stderr = tracing_subscriber::fmt::layer()
@@ -55,7 +57,10 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        write!(writer, "note: ")?;
+        writer.write_str(match *event.metadata().level() {
+            Level::ERROR => "sockkit: ",
+            _ => "note: ",
+        })?;
         context.format_fields(writer.by_ref(), event)?;
         writeln!(writer)
     }

@@ -48,7 +48,6 @@ mod say;
 mod secure;
 mod send;
 mod skipped;
-mod sources;
 mod transfer;
 mod units;
 mod unopened;

@@ -73,7 +73,8 @@ pub(crate) async fn send(
     let (acceptor, code) = link::open(&node, &meeting, MEMBERS, Some(secure), goodbye).await?;
     let mut members = Members { acceptor, code };
     let first = members.next().await?;
-    let summary = transfer(offer, &many, members, first).await?;
+    let sent = transfer(offer, &many, members, first).await;
+    let summary = sent.inspect_err(|_failed| skipped.tell())?;
     conclude(&summary, &skipped)
 }
 

@@ -178,8 +178,14 @@ impl Players {
     /// was sent. It is an error if nothing was.
     pub(crate) async fn end(self) -> anyhow::Result<()> {
         self.finished().await;
-        for sent in self.sent() {
-            say!("sent    {sent}");
+        for ((address, stats), sent) in self.stats().zip(self.sent()) {
+            let event = Object::new("sent_pictures")
+                .text("address", address)
+                .number("pictures", stats.sent)
+                .number("bytes", stats.bytes)
+                .number("skipped", stats.skipped)
+                .number("failed", stats.failed);
+            say::result(&event, format_args!("sent    {sent}"));
         }
         let reached = self.check_sent();
         self.shutdown().await;

@@ -158,9 +158,10 @@ async fn receive_into(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
         let resume = listened(SENDER, &args.meeting.secure, known_as.as_deref(), peer);
         let resume = (goodbye, resume);
         let ended = receive_one(turn.peer, &address, place, &target, &args, resume).await;
+        goodbye.forget_resume();
         match ended {
             Ok(Ended::Left) => {}
-            ended if !args.keep_listening => {
+            ended if !args.keep_listening || say::has_lost_reader() => {
                 waiting.queue.close(Abort::Busy);
                 return ended.map(|_received| ());
             }

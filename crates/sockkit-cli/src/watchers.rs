@@ -62,7 +62,7 @@ impl Many {
 /// Tells how many viewers are reached, and how.
 #[derive(Debug, Default)]
 pub(crate) struct Attendance {
-    told: Option<(usize, usize)>,
+    told: (usize, usize),
 }
 
 impl Attendance {
@@ -70,8 +70,8 @@ impl Attendance {
     pub(crate) fn on_figures(&mut self, sender: &Sender) -> Option<String> {
         let reached = sender.reached()?;
         let now = (reached.multicast, reached.unicast.len());
-        let before = self.told.replace(now);
-        if before.unwrap_or_default() == now {
+        let before = std::mem::replace(&mut self.told, now);
+        if before == now {
             return None;
         }
         say::only_json(|| {

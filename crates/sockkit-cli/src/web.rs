@@ -76,8 +76,13 @@ impl Web {
         let event = Object::new("watch").text("url", &url);
         say::result(&event, format_args!("watch     {url}"));
         if !address.ip().is_loopback() {
+            let clear = if self.https {
+                ""
+            } else {
+                "the page is not encrypted, and "
+            };
             note!(
-                "note: the page is not encrypted, and every host on this network can watch; \
+                "note: {clear}every host on this network can watch; \
                  --web 127.0.0.1:{} serves this machine alone",
                 address.port()
             );

@@ -43,7 +43,7 @@ pub(crate) async fn receive(
         };
         match receive_one(offer, &whom, wishes).await {
             Ok(Ended::Left) => {}
-            ended if !wishes.keep_listening => break ended.map(|_| ()),
+            ended if !wishes.keep_listening || say::has_lost_reader() => break ended.map(|_| ()),
             Ok(Ended::Received) => {}
             Err(error) => {
                 let message = format!("{whom}: {error:#}");

@@ -536,6 +536,7 @@ fn the_list_of_cameras_takes_the_options_of_every_command() {
         &["cam", "--list", "--to", "udp://127.0.0.1:9"],
         &["--list", "--to"],
     );
+    fails(&["cam", "--list", "--many"], &["--list", "--many"]);
 }
 
 #[test]

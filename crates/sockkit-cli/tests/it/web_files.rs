@@ -204,19 +204,26 @@ fn https_encrypts_pictures_in_the_same_way() {
         command.env("XDG_STATE_HOME", state.path());
         Program::start(command.args(arguments))
     };
-    let page = ["--web", "127.0.0.1:0", "--https"];
+    // Others can reach it, and that is no page in the clear.
+    let page = ["--web", "0.0.0.0:0", "--https"];
     let cam = ["cam", "--source", "pattern"];
     let view = ["view", "udp://127.0.0.1:0", "--plain"];
     for (command, path) in [(&cam[..], "snapshot"), (&view[..], "state")] {
         let viewer = sockkit(&[command, &page].concat());
         let url = viewer.line_after("watch     ");
-        assert!(url.starts_with("https://127.0.0.1:"), "{url}");
+        assert!(url.starts_with("https://"), "{url}");
         viewer.wait_for_error("SHA-256 fingerprint");
         let curl = |arguments: &[&str]| Command::new("curl").args(arguments).output().unwrap();
         let plain = url.replace("https://", "http://");
         assert!(!curl(&["--silent", &plain]).status.success());
         let got = curl(&["--silent", "--fail", "--insecure", &format!("{url}{path}")]);
         assert!(got.status.success(), "{path}: {got:?}");
+        viewer.interrupt();
+        let told = viewer.end().errors;
+        assert!(
+            told.contains("can watch") && !told.contains("not encrypted"),
+            "{told}"
+        );
     }
     assert!(state.path().join("sockkit/web.pem").is_file());
     // It needs --web.

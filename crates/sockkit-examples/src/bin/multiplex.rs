@@ -18,7 +18,7 @@ use sockkit::{
     server::{Handled, Handler, Peer, Server, ServerConfig, Stream},
     tcp::{Connection, Listener, connect},
 };
-use sockkit_examples::{IN_THE_CLEAR, println, until_ctrl_c};
+use sockkit_examples::{println, until_ctrl_c};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::sleep,
@@ -26,7 +26,6 @@ use tokio::{
 
 /// The course's select, selectors, asyncio and socketserver: one small server in four ways, timed
 #[derive(Parser)]
-#[command(after_help = IN_THE_CLEAR)]
 struct Args {
     /// Number of concurrent clients
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]

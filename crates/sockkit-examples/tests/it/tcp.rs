@@ -67,26 +67,6 @@ fn the_time_is_told_as_ctime_writes_it() {
     }
 }
 
-/// More than the buffers of both sides hold.
-#[test]
-fn a_client_that_closes_its_half_gets_all_that_it_has_sent() {
-    let server = program(ECHO, &ANY_PORT);
-    let mut stream = connect(&server);
-    let mut writing = stream.try_clone().unwrap();
-    let sent: Vec<u8> = (0..3_000_000_u32)
-        .map(|at| b'a' + at.to_le_bytes()[1] % 26)
-        .collect();
-    let mut echoed = Vec::new();
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            writing.write_all(&sent).unwrap();
-            writing.shutdown(Shutdown::Write).unwrap();
-        });
-        stream.read_to_end(&mut echoed).unwrap();
-    });
-    assert!(echoed == sent, "{} bytes of {}", echoed.len(), sent.len());
-}
-
 #[test]
 fn the_time_is_pythons_time_to_the_second() {
     if !has_python("time beside Python's") {

@@ -19,7 +19,7 @@ use crate::{
 
 /// A source that is received.
 #[derive(Clone, Debug)]
-pub(crate) struct Source {
+pub(super) struct Source {
     name: String,
     /// Begins its lines if there are several.
     label: String,
@@ -30,7 +30,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(crate) fn new(name: &str, address: &Address, receiver: &Receiver) -> Self {
+    pub(super) fn new(name: &str, address: &Address, receiver: &Receiver) -> Self {
         Self {
             name: name.to_owned(),
             label: String::new(),
@@ -42,14 +42,14 @@ impl Source {
     }
 
     /// Its lines begin with its name.
-    pub(crate) fn labelled(mut self) -> Self {
+    pub(super) fn labelled(mut self) -> Self {
         self.label = format!("{}: ", self.name);
         self
     }
 
     /// Prints what happens to its connection and its sender, once each, and that nothing
     /// comes; ends with the receiver.
-    pub(crate) async fn tell_events(mut self, progress: ProgressBar) {
+    pub(super) async fn tell_events(mut self, progress: ProgressBar) {
         let (mut told, mut sender, mut advice) = (None, None, Advice::default());
         let mut seconds = interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -105,12 +105,12 @@ impl Source {
     }
 
     /// Whether no picture has been received.
-    pub(crate) fn is_silent(&self) -> bool {
+    pub(super) fn is_silent(&self) -> bool {
         self.stats.snapshot().received == 0
     }
 
     /// The error of a source of which no picture was received.
-    pub(crate) fn nothing_came(&self) -> String {
+    pub(super) fn nothing_came(&self) -> String {
         let at = &self.address;
         let begin = format!("no picture arrived from {at}{}", self.left_out());
         match self.link.as_ref().map(Subscriber::latest) {
@@ -149,12 +149,12 @@ impl Source {
     }
 
     /// Statistics in one line.
-    pub(crate) fn one_line(&self) -> String {
+    pub(super) fn one_line(&self) -> String {
         format!("{}{}", self.label, one_line(&self.stats.snapshot()))
     }
 
     /// Statistics for programs: `name=value`, `-` for an unknown value.
-    pub(crate) fn logfmt(&self) -> String {
+    pub(super) fn logfmt(&self) -> String {
         let line = logfmt(&self.stats.snapshot());
         match self.label.is_empty() {
             true => line,
@@ -163,7 +163,7 @@ impl Source {
     }
 
     /// The same as an object.
-    pub(crate) fn figures(&self) -> Object {
+    pub(super) fn figures(&self) -> Object {
         let stats = self.stats.snapshot();
         let age = |age: Option<Duration>| age.map(millis);
         let sender = stats.sender.map(|at| at.to_string());
@@ -188,7 +188,7 @@ async fn next_link(link: &mut Option<Subscriber<ConnectionState>>) -> Option<Con
 }
 
 /// Reports the sender of the pictures, so that an unexpected one is noticed.
-pub(crate) fn tell_sender(label: &str, before: Option<SocketAddr>, sender: Option<SocketAddr>) {
+pub(super) fn tell_sender(label: &str, before: Option<SocketAddr>, sender: Option<SocketAddr>) {
     match (before, sender) {
         (None, Some(sender)) => say!("{label}pictures from {sender}"),
         (Some(before), Some(sender)) => {
