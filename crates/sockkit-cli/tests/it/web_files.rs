@@ -221,7 +221,7 @@ fn https_encrypts_pictures_in_the_same_way() {
         viewer.interrupt();
         let told = viewer.end().errors;
         assert!(
-            told.contains("can watch") && !told.contains("not encrypted"),
+            told.contains("can watch") && !told.contains("page is not encrypted"),
             "{told}"
         );
     }
