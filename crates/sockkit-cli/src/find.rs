@@ -190,8 +190,9 @@ pub(crate) async fn locate(
 async fn found_by_code(role: Role, number: u16) -> anyhow::Result<Address> {
     let found = lookup(role, Wanted::Code(number), LOOK_FOR).await;
     let found = found.map_err(|error| match error {
-        LookupError::Ambiguous { .. } => {
-            anyhow!("{error}, and give the code with --code")
+        LookupError::Ambiguous { ref full_names, .. } => {
+            let one = full_names.first().map_or("NAME", String::as_str);
+            anyhow!("{error} in place of the code, and add the code: {one} --code CODE")
         }
         error => anyhow!("{error} Its address and --code work as well"),
     })?;

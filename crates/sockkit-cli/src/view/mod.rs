@@ -143,7 +143,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let mut code = opened[0].code.take();
     let limit = Duration::from_secs(args.seconds.unwrap_or(MAX_SECONDS));
     let first = &opened[0].receiver;
-    let sources = sources(&opened);
+    let sources = sources(&opened, wishes.secure.is_plain());
     if let Some(path) = &args.snapshot {
         return snapshot::save(&sources[0], first, path, limit, &mut code).await;
     }
@@ -220,9 +220,9 @@ fn check_several(choices: &Choices, sources: usize) -> anyhow::Result<()> {
 }
 
 /// What is told of them: with names if there are several.
-fn sources(opened: &[Watched]) -> Vec<Source> {
+fn sources(opened: &[Watched], is_plain: bool) -> Vec<Source> {
     let sources = opened.iter().map(|watched| {
-        let source = Source::new(&watched.name, &watched.url, &watched.receiver);
+        let source = Source::new(&watched.name, &watched.url, &watched.receiver, is_plain);
         match opened.len() {
             1 => source,
             _ => source.labelled(),

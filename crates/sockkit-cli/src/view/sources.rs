@@ -8,6 +8,7 @@ use sockkit::{
     link::{Address, Scheme},
     picture::Picture,
     stream::{ConnectionState, Receiver, Stats, StatsHandle},
+    tcp::End,
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
@@ -16,6 +17,54 @@ use crate::{
     say::{self, note, say},
     unopened::{self, Advice},
 };
+
+/// Which states of a connection are news: there may be several attempts a second.
+#[derive(Debug, Default)]
+struct Links {
+    told: Option<ConnectionState>,
+    /// Pictures that had been received when it was connected.
+    received: u64,
+    /// Why the last connection ended, if it brought no picture.
+    fruitless: Option<End>,
+    /// That it is connected again was not told: nor did the last one bring any.
+    untold: Option<ConnectionState>,
+}
+
+impl Links {
+    fn is_news(&mut self, link: ConnectionState, received: u64) -> bool {
+        let was_told = self.told == Some(link);
+        match link {
+            ConnectionState::Up { .. } => {
+                self.received = received;
+                if self.fruitless.is_some() {
+                    self.untold = Some(link);
+                    return false;
+                }
+            }
+            ConnectionState::Down { why } => {
+                let was_up = matches!(self.told, Some(ConnectionState::Up { .. }));
+                let was_connected = self.untold.take().is_some() || was_up;
+                let is_again = self.fruitless == Some(why);
+                let brought_none = was_connected && received == self.received;
+                self.fruitless = brought_none.then_some(why);
+                if is_again && brought_none {
+                    return false;
+                }
+            }
+            _ => {}
+        }
+        self.told = Some(link);
+        !was_told
+    }
+
+    /// A connection of which nothing was told, once it brings pictures.
+    fn on_picture(&mut self) -> Option<ConnectionState> {
+        self.fruitless = None;
+        let link = self.untold.take()?;
+        self.told = Some(link);
+        Some(link)
+    }
+}
 
 /// A source that is received.
 #[derive(Clone, Debug)]
@@ -27,10 +76,12 @@ pub(super) struct Source {
     pictures: Subscriber<Picture>,
     stats: StatsHandle,
     link: Option<Subscriber<ConnectionState>>,
+    /// Whether its sender is neither authenticated nor expected to encrypt.
+    is_plain: bool,
 }
 
 impl Source {
-    pub(super) fn new(name: &str, address: &Address, receiver: &Receiver) -> Self {
+    pub(super) fn new(name: &str, address: &Address, receiver: &Receiver, is_plain: bool) -> Self {
         Self {
             name: name.to_owned(),
             label: String::new(),
@@ -38,6 +89,7 @@ impl Source {
             pictures: receiver.pictures(),
             stats: receiver.stats(),
             link: receiver.connection_state(),
+            is_plain,
         }
     }
 
@@ -50,7 +102,7 @@ impl Source {
     /// Prints what happens to its connection and its sender, once each, and that nothing
     /// comes; ends with the receiver.
     pub(super) async fn tell_events(mut self, progress: ProgressBar) {
-        let (mut told, mut sender, mut advice) = (None, None, Advice::default());
+        let (mut links, mut sender, mut advice) = (Links::default(), None, Advice::default());
         let mut seconds = interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let patience = sleep_until(Instant::now() + PATIENCE);
@@ -61,6 +113,9 @@ impl Source {
                 next = self.pictures.next() => {
                     if next.is_none() {
                         return;
+                    }
+                    if let Some(link) = links.on_picture() {
+                        progress.suspend(|| self.tell(link));
                     }
                     let now = self.stats.snapshot().sender;
                     // A connection has already been reported.
@@ -74,11 +129,11 @@ impl Source {
                         progress.suspend(|| note!("{}{words}", self.label));
                     }
                 }
-                Some(link) = next_link(&mut self.link) => if told != Some(link) {
-                    // Several attempts a second: each reason is reported once.
-                    progress.suspend(|| self.tell(link));
-                    told = Some(link);
-                },
+                Some(link) = next_link(&mut self.link) => {
+                    if links.is_news(link, self.stats.snapshot().received) {
+                        progress.suspend(|| self.tell(link));
+                    }
+                }
                 () = &mut patience, if is_patient => {
                     is_patient = false;
                     // The state of a connection is printed anyway.
@@ -99,8 +154,22 @@ impl Source {
                     .text("peer", peer),
                 format_args!("{label}connected {peer}"),
             ),
-            ConnectionState::Down { why } => note!("{label}not connected: {why}; retrying"),
+            ConnectionState::Down { why } => {
+                note!("{label}not connected: {}; retrying", self.words(why));
+            }
             _ => {}
+        }
+    }
+
+    fn words(&self, why: End) -> String {
+        match why {
+            NOT_TRUSTED => "the camera does not know this machine: pair again, by the code that \
+                            it shows"
+                .to_owned(),
+            End::Finished if self.is_plain && self.is_silent() => {
+                format!("{why}; if that camera encrypts, leave out --plain")
+            }
+            why => why.to_string(),
         }
     }
 
@@ -114,7 +183,7 @@ impl Source {
         let at = &self.address;
         let begin = format!("no picture arrived from {at}{}", self.left_out());
         match self.link.as_ref().map(Subscriber::latest) {
-            Some(Some(ConnectionState::Down { why })) => format!("{begin}: {why}"),
+            Some(Some(ConnectionState::Down { why })) => format!("{begin}: {}", self.words(why)),
             Some(Some(ConnectionState::Up { .. })) => {
                 format!("{begin}: does the camera there give pictures?")
             }
@@ -245,3 +314,51 @@ fn millis(age: Duration) -> f64 {
 
 /// A running camera sends within a second.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How a connection ends whose other side does not know this machine, or no longer.
+const NOT_TRUSTED: End = End::Failed(std::io::ErrorKind::PermissionDenied);
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const UP: ConnectionState = ConnectionState::Up {
+        peer: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 5006),
+    };
+
+    fn down(why: End) -> ConnectionState {
+        ConnectionState::Down { why }
+    }
+
+    #[test]
+    fn a_connection_that_brings_nothing_is_told_once() {
+        let mut links = Links::default();
+        assert!(links.is_news(UP, 0));
+        assert!(links.is_news(down(End::Finished), 0));
+        for _ in 0..3 {
+            assert!(!links.is_news(UP, 0));
+            assert!(!links.is_news(down(End::Finished), 0));
+        }
+        assert!(!links.is_news(UP, 0));
+        assert!(links.is_news(down(End::Reset), 0));
+        assert!(!links.is_news(UP, 0));
+        // Its first picture.
+        assert_eq!(links.on_picture(), Some(UP));
+        assert_eq!(links.on_picture(), None);
+    }
+
+    #[test]
+    fn each_end_and_return_of_a_camera_is_told() {
+        let mut links = Links::default();
+        for round in 1..4 {
+            assert!(links.is_news(UP, round * 10 - 10));
+            assert_eq!(links.on_picture(), None);
+            assert!(links.is_news(down(End::Finished), round * 10));
+            // Attempts while it is away.
+            assert!(links.is_news(down(End::Refused), round * 10));
+            assert!(!links.is_news(down(End::Refused), round * 10));
+        }
+    }
+}

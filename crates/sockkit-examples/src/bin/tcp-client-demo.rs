@@ -29,9 +29,7 @@ async fn main() -> anyhow::Result<()> {
 
 // ANCHOR: talk
 async fn talk(args: Args) -> anyhow::Result<()> {
-    let mut connection = connect(&args.server)
-        .await
-        .with_context(|| format!("cannot connect to {}", args.server))?;
+    let mut connection = connect(&args.server).await?;
     for message in &args.messages {
         connection.write_all(message.as_bytes()).await?;
         let mut answer = vec![0; message.len()];

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Parser;
 use sockkit::tcp::Connector;
 use sockkit_examples::{
@@ -39,8 +39,7 @@ async fn talk(server: String) -> anyhow::Result<()> {
     let mut connection = Connector::default()
         .timeout(PATIENCE)
         .connect(&server)
-        .await
-        .with_context(|| format!("cannot connect to {server}"))?;
+        .await?;
     connection.set_read_timeout(Some(PATIENCE));
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut buffer = [0; 1024];

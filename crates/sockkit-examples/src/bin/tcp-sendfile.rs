@@ -5,7 +5,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Parser;
 use sockkit::course::file::tcp;
 use sockkit_examples::{IN_THE_CLEAR, address, failure::Failure, tell, until_ctrl_c};
@@ -31,9 +31,10 @@ async fn main() -> Result<(), Failure> {
 
 async fn serve(args: Args) -> anyhow::Result<()> {
     // Detected now, not when the first receiver connects.
-    File::open(&args.file)
-        .await
-        .with_context(|| format!("cannot read {}", args.file.display()))?;
+    let file = File::open(&args.file).await;
+    let file = file.with_context(|| format!("cannot read {}", args.file.display()))?;
+    let is_file = file.metadata().await?.is_file();
+    ensure!(is_file, "{} is not a file", args.file.display());
     let listener = TcpListener::bind(args.bind)
         .await
         .with_context(|| format!("cannot listen on {}", args.bind))?;

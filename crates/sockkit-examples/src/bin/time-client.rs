@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use clap::Parser;
 use sockkit::tcp::connect;
 use sockkit_examples::{
@@ -29,9 +29,7 @@ async fn main() -> Result<(), Failure> {
 }
 
 async fn ask(server: String) -> anyhow::Result<()> {
-    let mut connection = connect(&server)
-        .await
-        .with_context(|| format!("cannot connect to {server}"))?;
+    let mut connection = connect(&server).await?;
     connection.set_read_timeout(Some(PATIENCE));
     let mut time = Vec::new();
     // A longer reply is not a time.

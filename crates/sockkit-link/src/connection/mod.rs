@@ -290,6 +290,17 @@ impl Handle {
     }
 }
 
+/// The TLS library's own words speak to programmers.
+fn cut_off(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => io::Error::new(
+            error.kind(),
+            "the peer closed the connection before its end",
+        ),
+        _ => error,
+    }
+}
+
 impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -300,6 +311,7 @@ impl AsyncRead for Connection {
         let result = self.stream().poll_read(cx, buf);
         let bytes = buf.filled().len() - before;
         self.counters.received_bytes += bytes as u64;
+        let result = result.map_err(cut_off);
         match &result {
             Poll::Ready(Ok(())) if bytes == 0 && room > 0 => self.note(End::Finished),
             Poll::Ready(Err(error)) => self.note(End::from_io(error)),
