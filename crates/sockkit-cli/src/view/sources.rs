@@ -7,8 +7,7 @@ use sockkit::{
     latest::Subscriber,
     link::{Address, Scheme},
     picture::Picture,
-    stream::{ConnectionState, Receiver, Stats, StatsHandle},
-    tcp::End,
+    stream::{ConnectionState, End, Receiver, Stats, StatsHandle},
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 

@@ -40,6 +40,8 @@ mod stats;
 #[cfg(all(feature = "sealing", feature = "pairing"))]
 mod subscriptions;
 
+pub use sockkit_core::tcp::End;
+
 #[cfg(feature = "rtp")]
 pub(crate) use self::config::in_time;
 pub use self::{
