@@ -6,7 +6,7 @@
 BUILT is what `cargo test --no-run --message-format json` printed. A test that is on the list
 runs in a process of its own, so that it can neither end nor hold up the others; so does,
 once more, one that failed among others, and that counts. Fails if a test fails that is not
-on the list, and if one passes that is.
+on the list, if one passes that is, and if there is nothing to run.
 """
 
 import json
@@ -16,6 +16,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from known import Known
@@ -23,8 +24,10 @@ from known import Known
 WINE = "/usr/lib/wine/wine64"
 # A program that prints nothing for so many seconds hangs; a test waits 60 at most.
 SILENCE = 150
-# Of a test on the list, in seconds.
+# The same for a test on the list, which is alone in its program: that some hang is known.
 ALONE = 30
+# A program that prints again and again may hang too: it ends after so many seconds.
+TOTAL = 1_800
 # Tests at once: most of them wait.
 THREADS = 4
 # Finding the names of functions takes a program minutes there.
@@ -58,11 +61,15 @@ def run(program, folder, arguments, silence):
         lines.put(None)
 
     threading.Thread(target=read, daemon=True).start()
+    deadline = time.monotonic() + TOTAL
     try:
         while (line := lines.get(timeout=silence)) is not None:
             text.append(line)
+            if time.monotonic() >= deadline:
+                text.insert(0, f"not over after {TOTAL} s\n")
+                break
     except queue.Empty:
-        text.append(f"nothing printed for {silence} s\n")
+        text.insert(0, f"nothing printed for {silence} s\n")
     process.kill()
     process.wait()
     outcomes = dict(found.groups() for line in text if (found := RESULT.search(line)))
@@ -70,7 +77,8 @@ def run(program, folder, arguments, silence):
 
 
 def names(program, folder):
-    listed = subprocess.run([WINE, program, "--list"], cwd=folder, capture_output=True, text=True, timeout=SILENCE)
+    listed = subprocess.run([WINE, program, "--list"], cwd=folder, stdout=subprocess.PIPE, text=True, timeout=SILENCE,
+                            check=True)
     return re.findall(r"^(\S+): test\r?$", listed.stdout, re.MULTILINE)
 
 
@@ -103,9 +111,11 @@ def suite(label, program, folder, known):
 def main():
     built, wanted = sys.argv[1], sys.argv[2:]
     known, failures = Known("test"), {}
-    for package, label, program, folder in programs(built):
-        if wanted and package not in wanted:
-            continue
+    chosen = [program for program in programs(built) if not wanted or program[0] in wanted]
+    absent = sorted(set(wanted) - {package for package, *_ in chosen})
+    if absent or not chosen:
+        sys.exit(f"no test programs of: {', '.join(absent) or 'any package'}")
+    for _, label, program, folder in chosen:
         found, ignored, skipped = suite(label, program, folder, known)
         failed = sum(failure is not None for failure in found.values())
         print(f"{label:22} {len(found) - failed - ignored - skipped:5} passed {failed:4} failed "
