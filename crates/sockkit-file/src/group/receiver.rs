@@ -25,10 +25,8 @@ pub struct GroupReceiver {
     ready: VecDeque<u32>,
     hears: bool,
     hears_by: Instant,
-    /// Counter of the newest datagram.
+    /// Counter of the newest datagram. Any member can forge it.
     newest: u64,
-    /// The one in the newest poll.
-    polled_newest: u64,
     answer: Option<Answer>,
     is_over: bool,
     fetching: Option<u32>,
@@ -120,7 +118,6 @@ impl GroupReceiver {
             hears: false,
             hears_by: now + HEARS_WITHIN,
             newest: 0,
-            polled_newest: 0,
             answer: None,
             is_over: false,
             fetching: None,
@@ -130,8 +127,7 @@ impl GroupReceiver {
     /// The group was heard, with or without a shard.
     pub fn on_heard(&mut self, counter: u64) {
         self.hears = true;
-        let most = self.polled_newest.saturating_add(MAX_AHEAD);
-        self.newest = self.newest.max(counter.min(most));
+        self.newest = self.newest.max(counter);
         if let Some(answer) = &mut self.answer {
             answer.heard = true;
         }
@@ -252,7 +248,10 @@ impl GroupReceiver {
         newest: u64,
         delay: Duration,
     ) {
-        self.polled_newest = newest;
+        // Forged, or it has overtaken the poll: then the next datagram shows that, or silence.
+        if self.newest > newest {
+            self.newest = 0;
+        }
         self.answer = Some(Answer {
             round,
             blocks,
@@ -394,9 +393,6 @@ const HEARS_WITHIN: Duration = Duration::from_secs(2);
 const MAX_OVERTAKING: Duration = Duration::from_millis(30);
 /// The sender waits for 200 ms.
 const MAX_BEHIND: Duration = Duration::from_millis(150);
-/// A member may forge counters: those far beyond that of the last poll, which only the
-/// sender can say, count as this much more.
-const MAX_AHEAD: u64 = 1 << 16;
 /// From then on, only shards of the sender's own connection are kept.
 const MAX_REJECTIONS: u8 = 2;
 
@@ -434,9 +430,9 @@ mod tests {
         let layout = Layout::with(64 * 100, 64, 100, 4).unwrap();
         let mut receiver = GroupReceiver::new(layout, start);
         receiver.on_heard(1 << 40);
-        receiver.on_poll(start, 1, 0..1, 1 << 17, Duration::ZERO);
+        receiver.on_poll(start, 1, 0..1, 8_000, Duration::ZERO);
         assert_eq!(receiver.poll_request(start), None);
-        receiver.on_heard(1 << 17);
+        receiver.on_heard(8_000);
         assert!(receiver.poll_request(start).is_some());
     }
 
