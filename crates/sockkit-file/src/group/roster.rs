@@ -69,11 +69,13 @@ struct Entry {
 
 impl Roster {
     /// Returns its place. A connection with the key of one that has ended is of the same
-    /// member, and gets its place.
+    /// member, and gets its place; of several, that of the one that lacks most.
     pub(super) fn admit(&mut self, label: String, key: Option<[u8; 32]>, now: Instant) -> usize {
         let of_key = key.and_then(|key| self.by_key.get(&key));
-        let is_closed = |place: &&usize| !self.entries[**place].is_open;
-        if let Some(&place) = of_key.and_then(|places| places.iter().find(is_closed)) {
+        // From the last to the first: of several that lack as much it is the first.
+        let of_key = of_key.into_iter().flatten().rev().copied();
+        let closed = of_key.filter(|&place| !self.entries[place].is_open);
+        if let Some(place) = closed.max_by_key(|&place| self.entries[place].lacks()) {
             self.entries[place].reopen(label, now);
             return place;
         }
@@ -134,12 +136,13 @@ impl Roster {
                 let Some(next) = entries[place].take() else {
                     continue;
                 };
-                let is_before = |earlier: &&usize| {
-                    let earlier: Option<&Entry> = entries[**earlier].as_ref();
-                    earlier.is_some_and(|earlier| earlier.precedes(&next))
-                };
-                let earlier = places[..number].iter().find(is_before).copied();
-                match earlier.and_then(|earlier| entries[earlier].as_mut()) {
+                let before = places[..number].iter().rev().filter_map(|&place| {
+                    let earlier: &Entry = entries[place].as_ref()?;
+                    (earlier.precedes(&next)).then(|| (earlier.lacks(), place))
+                });
+                // As when it is admitted.
+                let earlier = before.max_by_key(|(lacks, _)| *lacks);
+                match earlier.and_then(|(_, place)| entries[place].as_mut()) {
                     Some(earlier) => earlier.succeed(next),
                     None => entries[place] = Some(next),
                 }
@@ -169,8 +172,14 @@ impl Entry {
     }
 
     fn has_failed(&self) -> bool {
-        let failed = |member: &MemberSummary| matches!(member.outcome, MemberOutcome::Failed(_));
-        !self.is_open && failed(&self.last) && self.earlier.as_ref().is_none_or(failed)
+        !self.is_open && self.lacks() == u64::MAX
+    }
+
+    /// The fewest files that one of its connections lacked.
+    fn lacks(&self) -> u64 {
+        let connections = self.earlier.iter().chain([&self.last]);
+        let lacks = connections.map(|member| rank(&member.outcome));
+        lacks.min().unwrap_or(u64::MAX)
     }
 
     /// Whether it is the same machine that has come back.
@@ -214,7 +223,7 @@ fn rank(outcome: &MemberOutcome) -> u64 {
 
 /// What a connection brought may be read a little after the next one was admitted.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
-/// Far more than a group has, since each takes an exchange of keys.
+/// Far more than a group has: only a peer that comes with new keys all the time fills it.
 const MAX_ENTRIES: usize = 10_000;
 
 #[cfg(test)]
@@ -309,6 +318,22 @@ mod tests {
             (members.len(), members.iter().filter(failed).count()),
             (4, 2)
         );
+    }
+
+    #[test]
+    fn of_two_with_one_key_the_one_that_lacks_files_comes_back() {
+        for lacking in [FAILED(), MemberOutcome::Without(3)] {
+            let connections = [
+                (Some(1), 0, 5, MemberOutcome::Complete),
+                (Some(1), 0, 9, lacking),
+                (Some(1), 20, 30, MemberOutcome::Complete),
+            ];
+            let expected = [
+                member("0", MemberOutcome::Complete),
+                member("2", MemberOutcome::Complete),
+            ];
+            assert_eq!(members(&connections), expected);
+        }
     }
 
     #[test]
