@@ -7,11 +7,11 @@ use super::super::{GroupError, Layout, bundle::Bundle, repair::Encoder};
 /// A block with its parity. Its memory is that of the one before.
 #[derive(Default)]
 pub(super) struct Loaded {
-    pub(super) block: Option<u32>,
+    block: Option<u32>,
     pub(super) data: Vec<u8>,
     /// Empty until it is needed.
     pub(super) parity: Vec<u8>,
-    pub(super) encoder: Encoder,
+    encoder: Encoder,
 }
 
 impl Loaded {

@@ -16,17 +16,17 @@ use super::{
 };
 
 pub(super) struct Member {
-    pub(super) label: String,
+    label: String,
     pub(super) task: member::Handle,
     pub(super) ready: bool,
     pub(super) hears: bool,
-    pub(super) fetching: bool,
-    pub(super) fetched_bytes: u64,
+    fetching: bool,
+    fetched_bytes: u64,
     pub(super) patience: Patience,
     pub(super) ended: bool,
     /// Its place in the roster.
-    pub(super) place: usize,
-    pub(super) address: Option<IpAddr>,
+    place: usize,
+    address: Option<IpAddr>,
 }
 
 impl Sending {
@@ -118,13 +118,13 @@ impl Sending {
         }
     }
 
-    pub(super) fn touch(&mut self, id: MemberId) {
+    fn touch(&mut self, id: MemberId) {
         if let Some(member) = self.members.get_mut(&id) {
             member.patience.on_progress(Instant::now().into_std());
         }
     }
 
-    pub(super) fn on_ready(&mut self, id: MemberId) -> Result<(), &'static str> {
+    fn on_ready(&mut self, id: MemberId) -> Result<(), &'static str> {
         let Some(member) = self.members.get_mut(&id).filter(|member| !member.ended) else {
             return Ok(());
         };
@@ -139,7 +139,7 @@ impl Sending {
         Ok(())
     }
 
-    pub(super) fn on_fetch(
+    fn on_fetch(
         &mut self,
         id: MemberId,
         block: u32,
@@ -173,7 +173,7 @@ impl Sending {
         Ok(())
     }
 
-    pub(super) fn end(&mut self, id: MemberId, outcome: MemberOutcome) {
+    fn end(&mut self, id: MemberId, outcome: MemberOutcome) {
         self.protocol.leave(id);
         self.fetches.retain(|(fetching, ..)| *fetching != id);
         let Some(member) = self.members.get_mut(&id).filter(|member| !member.ended) else {

@@ -42,7 +42,7 @@ impl Sending {
         Ok(())
     }
 
-    pub(super) fn pace(&mut self, bytes: usize) {
+    fn pace(&mut self, bytes: usize) {
         let now = Instant::now();
         let rate = self.config.bits_per_second as f64 * self.protocol.rate_share();
         // What was late is caught up with, within limits.
@@ -51,7 +51,7 @@ impl Sending {
     }
 
     /// Reads a block, and computes its parity if that is needed.
-    pub(super) async fn load(&mut self, id: ShardId) -> Result<(), GroupError> {
+    async fn load(&mut self, id: ShardId) -> Result<(), GroupError> {
         let layout = self.offer.layout;
         let needs_parity = id.index >= layout.data_shards(id.block);
         if self.loaded.has(id.block, needs_parity) {
@@ -80,11 +80,7 @@ impl Sending {
 
     /// Returns whether the datagrams were sent. Once some were, others that the system
     /// refuses are as good as lost: they are repaired.
-    pub(super) async fn multicast(
-        &mut self,
-        packets: &[u8],
-        packet_bytes: usize,
-    ) -> Result<bool, GroupError> {
+    async fn multicast(&mut self, packets: &[u8], packet_bytes: usize) -> Result<bool, GroupError> {
         let to = Some(self.config.group);
         let endpoint = self.endpoint.endpoint();
         let sent = endpoint.send_segments(to, packets, packet_bytes).await;
