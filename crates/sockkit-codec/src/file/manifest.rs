@@ -15,7 +15,8 @@ pub struct Manifest {
     /// Number of files, folders and links that the sender found but cannot
     /// offer, so that the receiver knows that the transfer is incomplete.
     pub left_out: u32,
-    /// The first of them, by name. A peer of an earlier revision names none.
+    /// These by name; at the receiver, the first of them. A peer of an earlier revision
+    /// names none.
     pub left_out_entries: Vec<LeftOut>,
 }
 

@@ -84,7 +84,7 @@ pub struct Summary {
     pub moved_bytes: u64,
     /// Number of files, folders and links that the sender could not offer.
     pub left_out: u32,
-    /// The first of them, by name.
+    /// These by name; at the receiver, the first of them.
     pub left_out_entries: Vec<LeftOut>,
 }
 

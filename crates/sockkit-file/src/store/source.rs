@@ -168,10 +168,8 @@ impl FileSet {
     fn skip(&mut self, path: &Path, offered: &[u8], reason: SkipReason) {
         if let Some(code) = reason.for_receiver() {
             self.manifest.left_out += 1;
-            if self.manifest.left_out_entries.len() < MAX_NAMED {
-                let left_out = LeftOut::new(offered, code);
-                self.manifest.left_out_entries.push(left_out);
-            }
+            let left_out = LeftOut::new(offered, code);
+            self.manifest.left_out_entries.push(left_out);
         }
         self.skipped.push(Skipped {
             path: path.to_owned(),
@@ -281,9 +279,6 @@ impl SkipReason {
         }
     }
 }
-
-/// How many of those that are left out a receiver is told by name.
-const MAX_NAMED: usize = 1_000;
 
 /// Error from gathering the paths to send.
 #[derive(Debug, thiserror::Error)]

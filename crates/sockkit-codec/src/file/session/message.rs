@@ -131,7 +131,7 @@ impl Message {
                 let mut manifest = take_manifest(input).ok_or_else(|| malformed(kind))?;
                 for_extensions(kind, input, |extension, value| {
                     if extension == LEFT_OUT_EXTENSION {
-                        manifest.left_out_entries = take_left_out(value)?;
+                        manifest.left_out_entries = take_left_out(manifest.left_out, value)?;
                     }
                     Some(())
                 })?;
@@ -320,11 +320,13 @@ fn put_manifest(manifest: &Manifest, out: &mut Vec<u8>) {
         .for_each(|entry| put_entry(entry, out));
 }
 
-/// With the names of what is left out, as far as they fit.
+/// With the names of what is left out, as far as they fit; no more than are counted.
 fn put_offer(manifest: &Manifest, out: &mut Vec<u8>) {
     put_manifest(manifest, out);
     let mut named = Vec::new();
-    for left_out in manifest.left_out_entries.iter().take(MAX_LEFT_OUT) {
+    let counted = usize::try_from(manifest.left_out).unwrap_or(usize::MAX);
+    let most = MAX_LEFT_OUT.min(counted);
+    for left_out in manifest.left_out_entries.iter().take(most) {
         let path = left_out.path.as_bytes();
         let Ok(length) = u16::try_from(path.len()) else {
             continue;
@@ -343,15 +345,16 @@ fn put_offer(manifest: &Manifest, out: &mut Vec<u8>) {
     }
 }
 
-/// Keeps no more than a user reads: each name costs more memory than its bytes.
-fn take_left_out(mut value: &[u8]) -> Option<Vec<LeftOut>> {
+/// Keeps no more than a user reads: each name costs more memory than its bytes. `None` too
+/// if these are more than are counted.
+fn take_left_out(counted: u32, mut value: &[u8]) -> Option<Vec<LeftOut>> {
     let mut left_out = Vec::new();
     let rest = value.len().saturating_sub(MAX_LEFT_OUT_BYTES);
     while value.len() > rest && left_out.len() < MAX_LEFT_OUT {
         let reason = LeftOutReason::from_code(value.try_get_u8().ok()?);
         left_out.push(LeftOut::new(take_path(&mut value)?, reason));
     }
-    Some(left_out)
+    (left_out.len() as u64 <= counted.into()).then_some(left_out)
 }
 
 fn put_entry(entry: &Entry, out: &mut Vec<u8>) {

@@ -520,8 +520,22 @@ fn what_is_left_out_is_named_in_an_offer() {
         assert_eq!(decode(&short).is_ok(), whole, "{cut}");
     }
 
-    // A list that is too long is cut by both sides.
+    // No more names than were counted.
     let many = |count| vec![LeftOut::new("x", LeftOutReason::Name); count];
+    offer.left_out_entries = many(4);
+    let mut bytes = Vec::new();
+    Message::encode_offer(&offer, &mut bytes);
+    offer.left_out_entries = many(3);
+    assert_eq!(decode(&bytes), Ok(Message::Offer(offer.clone())));
+    let mut hostile = [&bare[..], b"\0\x02\0\0\0\x0c"].concat();
+    hostile.extend(b"\x02\0\0".repeat(4));
+    let kind = MessageKind::Offer;
+    assert_eq!(decode(&hostile), Err(SessionError::Malformed { kind }));
+
+    // A list that is too long is cut by both sides.
+    offer.left_out = 2_000;
+    bare.clear();
+    Message::encode_offer(&offer, &mut bare);
     offer.left_out_entries = many(1_001);
     let mut bytes = Vec::new();
     Message::encode_offer(&offer, &mut bytes);
