@@ -1,12 +1,13 @@
 //! Encoding of the control messages. Layouts: `docs/wire/file.md`.
 
+mod offer;
+
 use bytes::{Buf, BufMut, TryGetError};
 
+pub(super) use self::offer::ENTRY_HEAD_BYTES;
+pub use self::offer::{decode_manifest, encode_manifest};
 use super::error::{Abort, MessageKind, SessionError};
-use crate::file::{
-    Digest, Entry, EntryIndex, EntryKind, FailReason, FileTime, Integrity, LeftOut, LeftOutReason,
-    Manifest, RawPath, RefuseReason,
-};
+use crate::file::{Digest, EntryIndex, FailReason, Manifest, RawPath, RefuseReason};
 
 /// The first message of each side.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -90,14 +91,14 @@ impl Message {
     /// As [`encode`](Self::encode), for an offer, which is too long to copy.
     pub(crate) fn encode_offer(manifest: &Manifest, out: &mut Vec<u8>) {
         let mut body = vec![MessageKind::Offer as u8];
-        put_offer(manifest, &mut body);
+        offer::put(manifest, &mut body);
         put_frame(&body, out);
     }
 
     fn put_body(&self, out: &mut Vec<u8>) {
         match self {
             Self::Hello(hello) => put_hello(hello, out),
-            Self::Offer(manifest) => put_offer(manifest, out),
+            Self::Offer(manifest) => offer::put(manifest, out),
             Self::Answer(answers) => {
                 put_count(answers.len(), out);
                 answers.iter().for_each(|answer| put_answer(*answer, out));
@@ -127,16 +128,7 @@ impl Message {
         let input = &mut body;
         let message = match kind {
             MessageKind::Hello => Self::Hello(take_hello(input)?),
-            MessageKind::Offer => {
-                let mut manifest = take_manifest(input).ok_or_else(|| malformed(kind))?;
-                for_extensions(kind, input, |extension, value| {
-                    if extension == LEFT_OUT_EXTENSION {
-                        manifest.left_out_entries = take_left_out(manifest.left_out, value)?;
-                    }
-                    Some(())
-                })?;
-                Self::Offer(manifest)
-            }
+            MessageKind::Offer => Self::Offer(offer::take(input)?),
             MessageKind::Answer => {
                 let answers = take_list(input, take_answer).ok_or_else(|| malformed(kind))?;
                 for_extensions(kind, input, |_extension, _value| Some(()))?;
@@ -172,9 +164,6 @@ pub(crate) const VERSION: u16 = 2;
 ///
 /// Either side may send it between any two messages.
 pub const WORKING: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 1, MessageKind::Working as u8];
-
-/// Length of an entry in an offer, without its path and target.
-pub(super) const ENTRY_HEAD_BYTES: u64 = 28;
 
 /// Maximum length of the extensions of an answer.
 pub(super) const MAX_EXTENSION_BYTES: u64 = 4_096;
@@ -293,140 +282,6 @@ fn take_hello_body(input: &mut &[u8]) -> Option<Hello> {
     })
 }
 
-/// Encodes an offer for another protocol, as the body of a session's offer.
-pub fn encode_manifest(manifest: &Manifest) -> Vec<u8> {
-    let mut out = Vec::new();
-    put_manifest(manifest, &mut out);
-    out
-}
-
-/// Decodes what [`encode_manifest`] encoded. `None` if it is not valid. Its numbers
-/// and names are as the peer sent them.
-pub fn decode_manifest(mut bytes: &[u8]) -> Option<Manifest> {
-    let manifest = take_manifest(&mut bytes)?;
-    bytes.is_empty().then_some(manifest)
-}
-
-fn put_manifest(manifest: &Manifest, out: &mut Vec<u8>) {
-    out.put_u8(match manifest.integrity {
-        Integrity::Unverified => 0,
-        Integrity::Blake3 => 1,
-    });
-    out.put_u32(manifest.left_out);
-    put_count(manifest.entries.len(), out);
-    manifest
-        .entries
-        .iter()
-        .for_each(|entry| put_entry(entry, out));
-}
-
-/// With the names of what is left out, as far as they fit; no more than are counted.
-fn put_offer(manifest: &Manifest, out: &mut Vec<u8>) {
-    put_manifest(manifest, out);
-    let mut named = Vec::new();
-    let counted = usize::try_from(manifest.left_out).unwrap_or(usize::MAX);
-    let most = MAX_LEFT_OUT.min(counted);
-    for left_out in manifest.left_out_entries.iter().take(most) {
-        let path = left_out.path.as_bytes();
-        let Ok(length) = u16::try_from(path.len()) else {
-            continue;
-        };
-        if named.len() + 3 + path.len() > MAX_LEFT_OUT_BYTES {
-            break;
-        }
-        named.put_u8(left_out.reason.code());
-        named.put_u16(length);
-        named.put_slice(path);
-    }
-    if let (false, Ok(length)) = (named.is_empty(), u32::try_from(named.len())) {
-        out.put_u16(LEFT_OUT_EXTENSION);
-        out.put_u32(length);
-        out.put_slice(&named);
-    }
-}
-
-/// Keeps no more than a user reads: each name costs more memory than its bytes. `None` too
-/// if these are more than are counted.
-fn take_left_out(counted: u32, mut value: &[u8]) -> Option<Vec<LeftOut>> {
-    let mut left_out = Vec::new();
-    let rest = value.len().saturating_sub(MAX_LEFT_OUT_BYTES);
-    while value.len() > rest && left_out.len() < MAX_LEFT_OUT {
-        let reason = LeftOutReason::from_code(value.try_get_u8().ok()?);
-        left_out.push(LeftOut::new(take_path(&mut value)?, reason));
-    }
-    (left_out.len() as u64 <= counted.into()).then_some(left_out)
-}
-
-fn put_entry(entry: &Entry, out: &mut Vec<u8>) {
-    let (kind, target) = match &entry.kind {
-        EntryKind::File => (0, &[][..]),
-        EntryKind::Folder => (1, &[][..]),
-        EntryKind::Link { target } => (2, target.as_bytes()),
-        EntryKind::Other(kind) => (*kind, &[][..]),
-    };
-    out.put_u8(kind);
-    out.put_u8(u8::from(entry.is_private));
-    out.put_u16(entry.mode & MODE_BITS);
-    out.put_u64(entry.size_bytes);
-    out.put_i64(entry.modified.seconds);
-    out.put_u32(entry.modified.nanoseconds);
-    for bytes in [entry.path.as_bytes(), target] {
-        // A truncated path still exceeds every receiver's limit.
-        let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
-        out.put_u16(length);
-        out.extend(bytes.iter().take(length.into()));
-    }
-}
-
-fn take_manifest(input: &mut &[u8]) -> Option<Manifest> {
-    let integrity = match input.try_get_u8().ok()? {
-        0 => Integrity::Unverified,
-        1 => Integrity::Blake3,
-        _ => return None,
-    };
-    Some(Manifest {
-        integrity,
-        left_out: input.try_get_u32().ok()?,
-        entries: take_list(input, take_entry)?,
-        left_out_entries: Vec::new(),
-    })
-}
-
-fn take_entry(input: &mut &[u8]) -> Option<Entry> {
-    let (kind, flags) = (input.try_get_u8().ok()?, input.try_get_u8().ok()?);
-    let mode = input.try_get_u16().ok()?;
-    let size_bytes = input.try_get_u64().ok()?;
-    let modified = FileTime {
-        seconds: input.try_get_i64().ok()?,
-        nanoseconds: input.try_get_u32().ok()?,
-    };
-    let path = take_path(input)?;
-    let target = take_path(input)?;
-    let sound = flags <= 1 && mode <= MODE_BITS && modified.nanoseconds < 1_000_000_000;
-    let is_bare = target.as_bytes().is_empty() && size_bytes == 0;
-    let kind = match kind {
-        0 if target.as_bytes().is_empty() => EntryKind::File,
-        1 if is_bare => EntryKind::Folder,
-        2 if size_bytes == 0 => EntryKind::Link { target },
-        0..=2 => return None,
-        // Its other fields are for readers that know the kind.
-        kind => EntryKind::Other(kind),
-    };
-    let size_bytes = if kind == EntryKind::File {
-        size_bytes
-    } else {
-        0
-    };
-    sound.then_some(Entry {
-        path,
-        kind,
-        size_bytes,
-        modified,
-        mode,
-        is_private: flags & 1 == 1,
-    })
-}
-
 fn put_answer(answer: WireAnswer, out: &mut Vec<u8>) {
     match answer {
         WireAnswer::Send => out.put_u8(0),
@@ -504,11 +359,3 @@ const MAGIC: &[u8; 4] = b"SKFT";
 const CRITICAL_EXTENSION: u16 = 0x8000;
 /// Its presence is the message; the value is empty.
 const BUSY_EXTENSION: u16 = 1;
-/// Of an offer: what is left out, by name.
-const LEFT_OUT_EXTENSION: u16 = 2;
-/// How many names of it are sent and kept.
-const MAX_LEFT_OUT: usize = 1_000;
-/// The length of those on the wire.
-const MAX_LEFT_OUT_BYTES: usize = 64 << 10;
-/// Permission bits; setuid and similar bits are not transferred.
-const MODE_BITS: u16 = 0o777;
