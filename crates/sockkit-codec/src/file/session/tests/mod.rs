@@ -11,6 +11,7 @@ use crate::file::{
 
 mod hostile;
 mod messages;
+mod offers;
 mod reviews;
 mod whole;
 
