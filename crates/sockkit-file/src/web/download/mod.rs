@@ -1,7 +1,10 @@
 //! Gives files to a browser.
 
+mod body;
+mod parts;
+
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     io,
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -22,8 +25,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use bytes::Bytes;
-use futures::stream;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tokio::{
@@ -31,6 +32,7 @@ use tokio::{
     task::spawn_blocking,
 };
 
+use self::{body::body, parts::Parts};
 use super::{
     SecretPath, access,
     digest::{Sha256Digest, read_all},
@@ -39,7 +41,7 @@ use super::{
 };
 use crate::{
     Digest, Entry, EntryIndex, EntryKind, FailReason, FileOutcome, FileSet, OnProgress, Progress,
-    RefuseReason, SendConfig, Summary, driver::set_outcome, store::OpenFileSet,
+    RefuseReason, SendConfig, Summary, driver::set_outcome,
 };
 
 /// A page with files to download, as a whole or in parts, so that a browser resumes.
@@ -227,45 +229,6 @@ impl Given {
     }
 }
 
-/// The parts of one file that were taken.
-#[derive(Debug, Default)]
-struct Parts {
-    /// Ends by beginnings: disjoint, and no two of them touch. A client decides how many
-    /// there are; beyond a limit further ones are forgotten, and the file is never whole.
-    taken: BTreeMap<u64, u64>,
-    is_touched: bool,
-    failed: bool,
-    digests: Option<Digests>,
-}
-
-impl Parts {
-    fn add(&mut self, part: Range<u64>) {
-        self.is_touched = true;
-        if part.is_empty() {
-            return;
-        }
-        let Range { mut start, mut end } = part;
-        let before = self.taken.range(..=end).next_back();
-        let mut before = before.map(|(start, end)| (*start, *end));
-        while let Some((from, to)) = before.filter(|(_, to)| *to >= start) {
-            self.taken.remove(&from);
-            (start, end) = (start.min(from), end.max(to));
-            let next = self.taken.range(..=end).next_back();
-            before = next.map(|(start, end)| (*start, *end));
-        }
-        if self.taken.len() < MAX_PARTS {
-            self.taken.insert(start, end);
-        }
-    }
-
-    fn is_whole(&self, size_bytes: u64) -> bool {
-        match size_bytes {
-            0 => self.is_touched,
-            size_bytes => self.taken.get(&0) == Some(&size_bytes),
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Digests {
     blake3: Digest,
@@ -405,89 +368,6 @@ fn tag(index: EntryIndex, entry: &Entry) -> String {
     )
 }
 
-/// Reads the file as the client takes it. A chunk is noted when the next one is asked for,
-/// so that the end of a file does not count before the rest is on its way.
-fn body(shared: Arc<Shared>, index: EntryIndex, open: OpenFileSet, part: Range<u64>) -> Body {
-    if part.is_empty() {
-        shared.note(index, part);
-        return Body::empty();
-    }
-    let reading = Reading {
-        shared,
-        index,
-        open: Arc::new(open),
-        noted: part.start,
-        left: part,
-    };
-    Body::from_stream(stream::try_unfold(reading, async |mut reading| {
-        let bytes = reading.next().await?;
-        Ok::<_, io::Error>(bytes.map(|bytes| (bytes, reading)))
-    }))
-}
-
-/// A response that is on its way.
-#[derive(Debug)]
-struct Reading {
-    shared: Arc<Shared>,
-    index: EntryIndex,
-    open: Arc<OpenFileSet>,
-    /// What was not read.
-    left: Range<u64>,
-    /// Up to here it is noted as taken.
-    noted: u64,
-}
-
-impl Reading {
-    /// The next chunk, which is asked for when the one before is almost on its way.
-    async fn next(&mut self) -> io::Result<Option<Bytes>> {
-        self.note();
-        if self.left.is_empty() {
-            return Ok(None);
-        }
-        let chunk = self.chunk();
-        let (from, is_last) = (chunk.clone(), chunk.end == self.left.end);
-        let open = Arc::clone(&self.open);
-        let bytes = spawn_blocking(move || read(&open, from, is_last)).await;
-        let bytes = bytes.map_err(io::Error::other).flatten();
-        let bytes = bytes.inspect_err(|_| self.shared.fail(self.index))?;
-        self.left.start = chunk.end;
-        if is_last {
-            // Nothing is asked for after it.
-            self.note();
-        }
-        Ok(Some(bytes))
-    }
-
-    /// The last byte is a chunk of its own.
-    fn chunk(&self) -> Range<u64> {
-        let last = (self.left.end - 1).max(self.left.start + 1);
-        self.left.start..last.min(self.left.start + CHUNK_BYTES)
-    }
-
-    fn note(&mut self) {
-        let taken = self.noted..self.left.start;
-        if !taken.is_empty() {
-            self.noted = taken.end;
-            self.shared.note(self.index, taken);
-        }
-    }
-}
-
-/// The last chunk of a file that has changed fails, so that the client does not take what it
-/// has for the file.
-fn read(open: &OpenFileSet, part: Range<u64>, is_last: bool) -> io::Result<Bytes> {
-    let mut chunk = Vec::with_capacity(usize::try_from(CHUNK_BYTES).unwrap_or_default());
-    let is_whole = read_all(
-        part.end - part.start,
-        |buffer, offset| open.read_at(buffer, part.start + offset),
-        |bytes| chunk.extend_from_slice(bytes),
-    )?;
-    match is_whole && (!is_last || open.is_unchanged()) {
-        true => Ok(chunk.into()),
-        false => Err(io::Error::other("file changed while it was being sent")),
-    }
-}
-
 /// Why a file is not sent.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 enum Failure {
@@ -513,30 +393,12 @@ impl IntoResponse for Failure {
     }
 }
 
-const CHUNK_BYTES: u64 = 256 << 10;
-
-/// A client that resumes has a few.
-const MAX_PARTS: usize = 1_000;
-
 #[cfg(test)]
 mod tests {
     use futures::StreamExt as _;
     use tempfile::TempDir;
 
     use super::*;
-
-    #[test]
-    fn parts_make_a_whole_in_any_order() {
-        let mut parts = Parts::default();
-        for part in [4..6, 0..2, 8..10, 1..5] {
-            parts.add(part);
-            assert!(!parts.is_whole(10));
-        }
-        assert_eq!(parts.taken, BTreeMap::from([(0, 6), (8, 10)]));
-        parts.add(6..8);
-        assert!(parts.is_whole(10));
-        assert_eq!(parts.taken.len(), 1);
-    }
 
     /// A page with a file of `size_bytes`, and the response to a request for it.
     async fn asked(method: Method, size_bytes: usize) -> (TempDir, DownloadPage, Response) {
@@ -569,22 +431,5 @@ mod tests {
         assert!(!page.shared.is_finished());
         let (_folder, page, _) = asked(Method::GET, 0).await;
         assert!(page.shared.is_finished());
-    }
-
-    #[test]
-    fn an_empty_file_is_whole_once_it_was_asked_for() {
-        let mut parts = Parts::default();
-        assert!(!parts.is_whole(0));
-        parts.add(0..0);
-        assert!(parts.is_whole(0));
-    }
-
-    #[test]
-    fn a_client_cannot_fill_the_memory_with_parts() {
-        let mut parts = Parts::default();
-        for start in 0..3 * MAX_PARTS as u64 {
-            parts.add(2 * start..2 * start + 1);
-        }
-        assert_eq!(parts.taken.len(), MAX_PARTS);
     }
 }
