@@ -17,6 +17,7 @@ use std::{
 
 use sockkit::sink::window::Window;
 
+use self::failure::Failure;
 pub use self::output::{print_error, print_line};
 
 /// What `--help` of each program that uses a network ends with.
@@ -25,7 +26,7 @@ pub const IN_THE_CLEAR: &str = "As in the course, nothing is encrypted: every ho
 
 /// `HOST[:PORT]`, for clap; without a port it is the program's. As in Python, HOST may be a
 /// name, `<broadcast>`, or nothing, which is every address of this machine. Of several
-/// addresses IPv4 is taken first.
+/// addresses IPv4 is taken first. A link-local address has its interface: `fe80::1%eth0`.
 ///
 /// # Errors
 /// If the name is not known, or the port is no number.
@@ -35,8 +36,8 @@ pub fn address<const PORT: u16>(text: &str) -> io::Result<SocketAddr> {
         Some(port) => format!("0.0.0.0:{port}"),
         None => text,
     };
-    let addresses = text.to_socket_addrs();
-    let mut addresses: Vec<_> = addresses.map_err(|error| unknown(&text, error))?.collect();
+    let addresses = resolve(&text).map_err(|error| unknown(&text, error))?;
+    let mut addresses: Vec<_> = addresses.collect();
     addresses.sort_by_key(SocketAddr::is_ipv6);
     let first = addresses.first().copied();
     first.ok_or_else(|| io::Error::other("the name has no address"))
@@ -63,14 +64,28 @@ pub fn server<const PORT: u16>(text: &str) -> Result<String, Infallible> {
 
 /// `HOST:PORT` of a text that may lack the port.
 fn with_port(text: &str, port: u16) -> String {
-    let is_v6 = text.parse::<Ipv6Addr>().is_ok();
-    if is_v6 {
+    let without_zone = text.split_once('%').map_or(text, |(ip, _)| ip);
+    if without_zone.parse::<Ipv6Addr>().is_ok() {
         return format!("[{text}]:{port}");
     }
     match !text.is_empty() && (!text.contains(':') || text.ends_with(']')) {
         true => format!("{text}:{port}"),
         false => text.to_owned(),
     }
+}
+
+/// The system takes an interface only where no brackets are.
+fn resolve(text: &str) -> io::Result<impl Iterator<Item = SocketAddr>> {
+    let in_brackets = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.rsplit_once("]:"));
+    let Some((host, port)) = in_brackets else {
+        return text.to_socket_addrs();
+    };
+    let port: u16 = port
+        .parse()
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "invalid port value"))?;
+    (host, port).to_socket_addrs()
 }
 
 /// In the user's language: what the system says of a name is in its own.
@@ -85,13 +100,15 @@ fn unknown(text: &str, error: io::Error) -> io::Error {
 ///
 /// # Errors
 /// The program's error, or the operating system's if Ctrl-C cannot be caught.
-pub async fn until_ctrl_c(program: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+pub async fn until_ctrl_c(
+    program: impl Future<Output = anyhow::Result<()>>,
+) -> Result<(), Failure> {
     let ctrl_c = tokio::signal::ctrl_c();
     tokio::select! {
         // The handler is installed before the program reports that it is ready.
         biased;
         pressed = ctrl_c => Ok(pressed?),
-        outcome = program => outcome,
+        outcome = program => Ok(outcome?),
     }
 }
 
@@ -123,10 +140,19 @@ mod tests {
             ("<broadcast>", "255.255.255.255:5009"),
             ("::1", "[::1]:5009"),
             ("[::1]", "[::1]:5009"),
+            ("fe80::1%1", "[fe80::1%1]:5009"),
+            ("[fe80::1%1]", "[fe80::1%1]:5009"),
+            ("[fe80::1%1]:5000", "[fe80::1%1]:5000"),
         ] {
             assert_eq!(address::<5009>(text).unwrap().to_string(), expected);
         }
-        for bad in ["127.0.0.1:", "127.0.0.1:x", ""] {
+        for bad in [
+            "127.0.0.1:",
+            "127.0.0.1:x",
+            "[::1]:x",
+            "fe80::1%no-such",
+            "",
+        ] {
             assert!(address::<5009>(bad).is_err(), "{bad}");
         }
         assert!(address_v4::<5009>("[::1]:1").is_err());

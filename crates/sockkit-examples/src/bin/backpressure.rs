@@ -12,7 +12,7 @@ use sockkit::{
     options::{OptionError, SocketOptions},
     tcp::{Connection, Connector, End, ListenConfig, Listener},
 };
-use sockkit_examples::{println, until_ctrl_c};
+use sockkit_examples::{failure::Failure, println, until_ctrl_c};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The course's send and receive buffers: a sender blocked by a reader that does not read
@@ -24,7 +24,7 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
     until_ctrl_c(show(args.buffer)).await
 }

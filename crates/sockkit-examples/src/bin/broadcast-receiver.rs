@@ -4,7 +4,9 @@ use std::net::SocketAddrV4;
 
 use clap::Parser;
 use sockkit::{broadcast::Broadcaster, options::SocketOptions};
-use sockkit_examples::{IN_THE_CLEAR, address_v4, println, terminal::line, until_ctrl_c};
+use sockkit_examples::{
+    IN_THE_CLEAR, address_v4, failure::Failure, println, terminal::line, until_ctrl_c,
+};
 
 /// The course's broadcast receiver: prints broadcasts on the local network
 #[derive(Parser)]
@@ -20,7 +22,7 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
     until_ctrl_c(listen(args)).await
 }

@@ -12,7 +12,9 @@ use sockkit::{
     broadcast::{BroadcastKind, Broadcaster},
     interfaces,
 };
-use sockkit_examples::{IN_THE_CLEAR, address_v4, eprintln, println, until_ctrl_c};
+use sockkit_examples::{
+    IN_THE_CLEAR, address_v4, eprintln, failure::Failure, println, until_ctrl_c,
+};
 
 /// The course's broadcast sender: sends MESSAGE to every host on the local network
 #[derive(Parser)]
@@ -26,7 +28,7 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
     until_ctrl_c(send(args)).await
 }

@@ -8,14 +8,14 @@ use sockkit::{
     interfaces::{self, Interface},
     text::escape,
 };
-use sockkit_examples::println;
+use sockkit_examples::{failure::Failure, println};
 
 /// The course's `ipconfig /all`, gethostname and gethostbyname: the host, and each interface
 #[derive(Parser)]
 struct Args {}
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     Args::parse();
     let host = interfaces::host()?;
     line("Host name", &host.name);

@@ -11,7 +11,9 @@ use sockkit::{
     multicast::{Group, MulticastEndpoint, Via},
     udp::unspecified,
 };
-use sockkit_examples::{IN_THE_CLEAR, address, println, terminal::line, until_ctrl_c};
+use sockkit_examples::{
+    IN_THE_CLEAR, address, failure::Failure, println, terminal::line, until_ctrl_c,
+};
 
 /// The course's multicast receiver: joins a group and prints what is sent to it
 #[derive(Parser)]
@@ -29,7 +31,7 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
     until_ctrl_c(listen(args)).await
 }

@@ -12,7 +12,7 @@ use sockkit::{
     options::SocketOptions,
     udp::{Transmit, unspecified},
 };
-use sockkit_examples::{IN_THE_CLEAR, address, println, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, failure::Failure, println, until_ctrl_c};
 
 /// The course's multicast sender: sends MESSAGE to a group
 #[derive(Parser)]
@@ -32,7 +32,7 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
     until_ctrl_c(send(args)).await
 }

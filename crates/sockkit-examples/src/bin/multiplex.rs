@@ -18,7 +18,7 @@ use sockkit::{
     server::{Handled, Handler, Peer, Server, ServerConfig, Stream},
     tcp::{Connection, Listener, connect},
 };
-use sockkit_examples::{println, until_ctrl_c};
+use sockkit_examples::{failure::Failure, println, until_ctrl_c};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::sleep,
@@ -36,7 +36,7 @@ struct Args {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
     until_ctrl_c(compare(args)).await
 }

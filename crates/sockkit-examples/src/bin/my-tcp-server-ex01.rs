@@ -6,7 +6,8 @@
 
 use clap::Parser;
 use sockkit_examples::{
-    IN_THE_CLEAR, my_tcp_server::MyTcpServer, println, terminal::line, until_ctrl_c,
+    IN_THE_CLEAR, failure::Failure, my_tcp_server::MyTcpServer, println, terminal::line,
+    until_ctrl_c,
 };
 
 /// MyTCPServer_ex01.py: an echo server on the class MyTCPServer
@@ -19,7 +20,7 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
     until_ctrl_c(serve(args.port)).await
 }

@@ -45,7 +45,7 @@ async fn main() -> anyhow::Result<()> {
     let outcome = until_ctrl_c(chat(args)).await;
     // A blocking read of the keyboard cannot be cancelled: do not wait for it.
     if let Err(error) = outcome {
-        eprintln!("Error: {error:#}");
+        eprintln!("Error: {error:?}");
         std::process::exit(1);
     }
     std::process::exit(0)

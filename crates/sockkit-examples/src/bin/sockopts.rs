@@ -8,7 +8,7 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use clap::Parser;
 use sockkit::options::{ALL, AsSocket, Linger, Live, OptionError, Row, SocketOptions};
-use sockkit_examples::println;
+use sockkit_examples::{failure::Failure, println};
 use tokio::net::{TcpSocket, UdpSocket};
 
 /// The course's setsockopt table: sets and reads back each option, and explains all there are
@@ -20,7 +20,7 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
     let tcp = || TcpSocket::new_v4();
     println!("TCP");
@@ -30,7 +30,8 @@ async fn main() -> anyhow::Result<()> {
         let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.set_nonblocking(true)?;
         UdpSocket::from_std(socket)
-    })
+    })?;
+    Ok(())
 }
 
 /// Each of the course's options on its own socket, so that they do not affect

@@ -7,7 +7,7 @@
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use sockkit::pack::{Format, Value};
-use sockkit_examples::println;
+use sockkit_examples::{failure::Failure, println};
 
 /// The course's struct module: packs values as Python does, struct-pack '>IH' 1 2
 #[derive(Parser)]
@@ -24,7 +24,7 @@ struct Args {
     unpack: Option<String>,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let args = Args::parse();
     if let Some(hex) = args.unpack {
         for value in args.format.unpack(&from_hex(&hex)?)? {

@@ -6,7 +6,9 @@
 use anyhow::Context;
 use clap::Parser;
 use sockkit::tcp::connect;
-use sockkit_examples::{IN_THE_CLEAR, println, server, terminal::lines, until_ctrl_c};
+use sockkit_examples::{
+    IN_THE_CLEAR, failure::Failure, println, server, terminal::lines, until_ctrl_c,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_client_demo.py: sends messages to an echo server and prints the answers
@@ -22,7 +24,7 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
     until_ctrl_c(talk(args)).await
 }

@@ -9,9 +9,7 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::Parser;
 use sockkit::tcp::Connector;
-use sockkit_examples::{
-    IN_THE_CLEAR, eprintln, failure::Failure, println, server, terminal, until_ctrl_c,
-};
+use sockkit_examples::{IN_THE_CLEAR, eprintln, println, server, terminal, until_ctrl_c};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 /// TCP_client.py: sends lines from the keyboard and prints the answers; q ends
@@ -29,7 +27,7 @@ async fn main() -> anyhow::Result<()> {
     let outcome = until_ctrl_c(talk(args.server)).await;
     // A blocking read of the keyboard cannot be cancelled: do not wait for it.
     if let Err(error) = outcome {
-        eprintln!("Error: {:?}", Failure::from(error));
+        eprintln!("Error: {error:?}");
         std::process::exit(1);
     }
     std::process::exit(0)

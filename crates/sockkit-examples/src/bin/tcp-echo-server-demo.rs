@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use sockkit::tcp::Listener;
-use sockkit_examples::{IN_THE_CLEAR, address, println, terminal::lines, until_ctrl_c};
+use sockkit_examples::{
+    IN_THE_CLEAR, address, failure::Failure, println, terminal::lines, until_ctrl_c,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_echoserver_demo.py: sends back what one client sends, and ends with it
@@ -20,7 +22,7 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
     until_ctrl_c(serve(args.bind)).await
 }

@@ -11,7 +11,7 @@ use sockkit::{
     server::{Ended, Handled, Peer, Server, ServerConfig, Stream},
     tcp::Listener,
 };
-use sockkit_examples::{IN_THE_CLEAR, address, println, terminal::line};
+use sockkit_examples::{IN_THE_CLEAR, address, failure::Failure, println, terminal::line};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// TCP_processs_server.py: answers 1 to 10 with the English word
@@ -24,7 +24,7 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let listener = Listener::bind(Args::parse().bind)?;
     let config = ServerConfig::default().on_end(report);
     let server = Server::start(listener, config, answer)?;

@@ -28,7 +28,7 @@ struct Args {
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let args = Args::parse();
-    Ok(until_ctrl_c(fetch(args)).await?)
+    until_ctrl_c(fetch(args)).await
 }
 
 async fn fetch(args: Args) -> anyhow::Result<()> {

@@ -26,7 +26,7 @@ struct Args {
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let args = Args::parse();
-    Ok(until_ctrl_c(serve(args)).await?)
+    until_ctrl_c(serve(args)).await
 }
 
 async fn serve(args: Args) -> anyhow::Result<()> {

@@ -20,7 +20,9 @@ use sockkit::{
         window::Window,
     },
 };
-use sockkit_examples::{IN_THE_CLEAR, address, closed, eprintln, println, until_ctrl_c};
+use sockkit_examples::{
+    IN_THE_CLEAR, address, closed, eprintln, failure::Failure, println, until_ctrl_c,
+};
 use tokio::{
     io::{AsyncReadExt, Chain},
     net::TcpStream,
@@ -57,7 +59,7 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
     let (screen, pictures) = latest::channel();
     let mut window = match args.window {

@@ -19,7 +19,7 @@ use sockkit::{
     source::{Source, SourceConfig, SourceSpec},
     tcp::Listener,
 };
-use sockkit_examples::{IN_THE_CLEAR, address, println, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, failure::Failure, println, until_ctrl_c};
 use tokio::time::timeout;
 
 /// video_server.py: sends pictures over TCP to every client
@@ -44,7 +44,7 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
     until_ctrl_c(serve(args)).await
 }

@@ -25,7 +25,7 @@ struct Args {
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let args = Args::parse();
-    Ok(until_ctrl_c(ask(args.server)).await?)
+    until_ctrl_c(ask(args.server)).await
 }
 
 async fn ask(server: String) -> anyhow::Result<()> {

@@ -11,7 +11,9 @@ use sockkit::{
     options::SocketOptions,
     udp::{Transmit, UdpEndpoint, unspecified},
 };
-use sockkit_examples::{IN_THE_CLEAR, address, println, terminal::lines, until_ctrl_c};
+use sockkit_examples::{
+    IN_THE_CLEAR, address, failure::Failure, println, terminal::lines, until_ctrl_c,
+};
 
 /// The course's UDP echo client: sends each MESSAGE and prints the answer
 #[derive(Parser)]
@@ -26,7 +28,7 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
     until_ctrl_c(ask(args.server, args.messages)).await
 }

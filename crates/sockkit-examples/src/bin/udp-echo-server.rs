@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use sockkit::udp::{Transmit, UdpEndpoint};
-use sockkit_examples::{IN_THE_CLEAR, address, eprintln, println, terminal::line, until_ctrl_c};
+use sockkit_examples::{
+    IN_THE_CLEAR, address, eprintln, failure::Failure, println, terminal::line, until_ctrl_c,
+};
 
 /// The course's UDP echo server: sends every datagram back to its sender
 #[derive(Parser)]
@@ -19,7 +21,7 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
     until_ctrl_c(serve(args.bind)).await
 }

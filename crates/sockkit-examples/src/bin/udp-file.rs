@@ -14,7 +14,7 @@ use sockkit::{
     options::SocketOptions,
     udp::{UdpEndpoint, unspecified},
 };
-use sockkit_examples::{IN_THE_CLEAR, address, println, until_ctrl_c};
+use sockkit_examples::{IN_THE_CLEAR, address, failure::Failure, println, until_ctrl_c};
 
 /// The course's UDP file program, `s` and `r`: sends or receives a file
 #[derive(Parser)]
@@ -47,7 +47,7 @@ enum Role {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
     until_ctrl_c(async {
         match args.role {

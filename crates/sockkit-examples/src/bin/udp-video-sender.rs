@@ -32,7 +32,7 @@ struct Args {
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let args = Args::parse();
-    Ok(until_ctrl_c(send(args)).await?)
+    until_ctrl_c(send(args)).await
 }
 
 async fn send(args: Args) -> anyhow::Result<()> {

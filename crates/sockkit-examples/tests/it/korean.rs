@@ -24,7 +24,7 @@ fn the_korean_readme_works_as_it_is_written() {
     assert_eq!(end.lines.len(), 4, "{end:?}");
 }
 
-/// What goes wrong in a first lesson, in each program that the README names.
+/// What goes wrong in a first lesson.
 #[test]
 fn errors_are_told_in_korean_too() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -88,6 +88,31 @@ fn errors_are_told_in_korean_too() {
             env!("CARGO_BIN_EXE_udp-video-sender"),
             &["--source", &picture],
             "파일이나 폴더가 없습니다",
+        ),
+        (
+            env!("CARGO_BIN_EXE_tcp-video-client"),
+            &[&at_closed],
+            "연결이 거부되었습니다",
+        ),
+        (
+            env!("CARGO_BIN_EXE_udp-echo-client"),
+            &["no such name"],
+            "이름을 찾을 수 없",
+        ),
+        (
+            env!("CARGO_BIN_EXE_udp-echo-server"),
+            &["--bind", &taken_udp],
+            "포트를 이미 다른",
+        ),
+        (
+            env!("CARGO_BIN_EXE_udp-file"),
+            &["s", &picture],
+            "파일이나 폴더가 없습니다",
+        ),
+        (
+            env!("CARGO_BIN_EXE_p2p-chat"),
+            &["--bind", &taken],
+            "포트를 이미 다른",
         ),
     ] {
         let mut command = Command::new(program);
