@@ -252,7 +252,7 @@ impl Shared {
         members: &Members,
         subscriber: &Subscription,
     ) -> io::Result<()> {
-        let (secret, next) = members.secrets();
+        let (secret, later) = members.secrets();
         let grant = GroupGrant {
             address: self.address,
             stream: stream.sealer.stream(),
@@ -262,10 +262,10 @@ impl Shared {
             verifying_key: stream.signer.verifying_key(),
         };
         subscriber.say(&SubscriptionMessage::Group(grant))?;
-        match next {
-            Some(next) => subscriber.say(&SubscriptionMessage::GroupEpoch(next.clone())),
-            None => Ok(()),
+        for next in later {
+            subscriber.say(&SubscriptionMessage::GroupEpoch(next.clone()))?;
         }
+        Ok(())
     }
 }
 
