@@ -166,9 +166,12 @@ impl Inbound {
     /// Checks the signature of a group's message.
     #[cfg(all(feature = "sealing", feature = "pairing"))]
     fn verified(&mut self, now: Instant, message: Message) -> Result<Message, RecvError> {
-        let (Some(verifier), Some(opener), Some((stream, number))) =
-            (&mut self.verifier, &mut self.opener, message.place)
-        else {
+        let (Some(verifier), Some(opener), Some((stream, number)), Some(kind)) = (
+            &mut self.verifier,
+            &mut self.opener,
+            message.place,
+            message.kind,
+        ) else {
             return Ok(message);
         };
         if verifier.stream() != stream {
@@ -176,7 +179,7 @@ impl Inbound {
         }
         let from = message.from;
         let (bytes, epoch) = verifier
-            .verify(number, &message.bytes)
+            .verify((number, kind), &message.bytes)
             .map_err(|source| RecvError::NotOpened { from, source })?;
         let from = opener.confirm(now, stream, epoch, from);
         Ok(Message {

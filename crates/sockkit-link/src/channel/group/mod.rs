@@ -24,7 +24,7 @@ use crate::sealing::{
     Direction, Key, Sealer,
     epochs::Epochs,
     random_secret,
-    sign::Signer,
+    sign::{SignedPlace, Signer},
     subscription::{GroupGrant, SubscriptionMessage},
 };
 
@@ -278,8 +278,12 @@ impl GroupStream {
         (kind, parts, parity): (MessageKind, &[Bytes], Parity),
     ) -> Result<Sent, SendError> {
         let mut parts: Vec<&[u8]> = parts.iter().map(|part| &part[..]).collect();
-        let (epoch, number) = (self.sealer.position().epoch(), self.sealer.next_number());
-        let trailer = self.signer.trailer(epoch, number, &parts);
+        let place = SignedPlace {
+            epoch: self.sealer.position().epoch(),
+            number: self.sealer.next_number(),
+            kind,
+        };
+        let trailer = self.signer.trailer(place, &parts);
         parts.push(&trailer);
         let shards = self.sealer.split_parts(kind, &parts, parity)?;
         self.repairs.refill(shards, members);

@@ -14,7 +14,10 @@ use crate::{
     Node,
     channel::{Channel, DatagramConfig, Limits, OpenError, RecvError},
     identity::Identity,
-    sealing::{Direction, Key, Sealer, sign::Signer},
+    sealing::{
+        Direction, Key, Sealer,
+        sign::{SignedPlace, Signer},
+    },
     trust::Trust,
 };
 
@@ -58,7 +61,12 @@ async fn forge(group: &Group, camera: &Identity, to: SocketAddr) {
     let own = Signer::new(stream).unwrap();
     let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).unwrap();
     for number in 0..20 {
-        let trailer = own.trailer(0, number, &[b"believe me"]);
+        let place = SignedPlace {
+            epoch: 0,
+            number,
+            kind: KIND,
+        };
+        let trailer = own.trailer(place, &[b"believe me"]);
         let parts: &[&[u8]] = match number % 2 {
             0 => &[b"believe me"],
             _ => &[b"believe me", &trailer],

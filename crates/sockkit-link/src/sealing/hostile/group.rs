@@ -8,14 +8,14 @@ use std::{
 
 use bytes::Bytes;
 use fastrand::Rng;
-use sockkit_codec::shard::{Parity, SplitConfig, Splitter, StreamId, seal::Position};
+use sockkit_codec::shard::{MessageKind, Parity, SplitConfig, Splitter, StreamId, seal::Position};
 
 use super::{SENDER, STRANGER, address, inbound, is, split, take};
 use crate::{
     channel::{Inbound, Message, OpenError},
     sealing::{
         Direction, Key, Opener, Sealer, ToldStream,
-        sign::{Signer, Verifier},
+        sign::{SignedPlace, Signer, Verifier},
     },
 };
 
@@ -279,7 +279,12 @@ fn an_epoch_begins_with_a_signed_message() {
 
 fn signed(signer: &Signer, sealer: &Sealer, text: &[u8]) -> Vec<u8> {
     let epoch = sealer.position().epoch();
-    let trailer = signer.trailer(epoch, sealer.next_number(), &[text]);
+    let place = SignedPlace {
+        epoch,
+        number: sealer.next_number(),
+        kind: MessageKind(1),
+    };
+    let trailer = signer.trailer(place, &[text]);
     [text, &trailer].concat()
 }
 
