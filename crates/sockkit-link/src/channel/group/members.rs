@@ -216,12 +216,13 @@ mod tests {
                 key,
                 epochs_are_told: true,
                 from: FROM,
-                is_shared: true,
             };
+            let mut opener = Opener::told(Direction::FromSender, []);
+            opener.join(told);
             Self {
                 members: Members::new(Epochs::new(SENDER, 0, [1; 32])),
                 sealer,
-                opener: Opener::told(Direction::FromSender, [told]),
+                opener,
                 removed: Vec::new(),
             }
         }

@@ -47,7 +47,6 @@ impl Source {
             key: self.key(&grant.secret),
             epochs_are_told: true,
             from: self.address,
-            is_shared: true,
         }
     }
 }
