@@ -55,10 +55,11 @@ impl Member {
             .await
     }
 
-    /// Where this machine is reached by it.
-    pub(super) fn local_ip(&self) -> Option<IpAddr> {
+    /// This machine's address on the network of that member: by loopback no other machine
+    /// would hear the group.
+    pub(super) fn outward_ip(&self) -> Option<IpAddr> {
         let local = self.socket.endpoint().local_addr().ok()?.ip();
-        (!local.is_unspecified()).then_some(local)
+        (!local.is_unspecified() && !local.to_canonical().is_loopback()).then_some(local)
     }
 
     fn is_unicast(&self) -> bool {

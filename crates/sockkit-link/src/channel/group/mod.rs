@@ -117,9 +117,11 @@ impl Group {
 
     /// Hands the group's key to a [subscriber](super::Channel::serve), which joins the group.
     ///
-    /// If the [interface](DatagramConfig::interface) was not chosen, the group is sent to where
-    /// the first member is. From then on, [`ChannelSender::repair`](super::ChannelSender::repair) of this subscriber sends
-    /// shards of the group's last message once more, too.
+    /// If the [interface](DatagramConfig::interface) was not chosen, the group is sent to the
+    /// network of the first member, and as long as it reaches none, to that of the last one; a
+    /// member on this machine does not count. From then on,
+    /// [`ChannelSender::repair`](super::ChannelSender::repair) of this subscriber sends shards of
+    /// the group's last message once more, too.
     ///
     /// # Errors
     /// [`SendError::Ended`] if it is none, or its subscription has ended.
@@ -134,7 +136,7 @@ impl Group {
         let stream = self.0.stream.lock().await;
         let number = {
             let mut members = self.0.members();
-            if members.len() == 0 {
+            if members.reached().multicast == 0 {
                 self.0.face(&member);
             }
             self.0.grant(&stream, &members, subscription)?;
@@ -238,7 +240,7 @@ impl Shared {
     /// Sends from now on where this member is, unless the user has chosen an interface.
     fn face(&self, member: &Member) {
         if !self.is_facing
-            && let Some(local) = member.local_ip()
+            && let Some(local) = member.outward_ip()
             && let Err(error) = self.socket.set_outgoing(local)
         {
             tracing::debug!(%error, %local, "no multicast from there");

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::Group;
 use crate::{
     Node,
-    channel::{Channel, DatagramConfig, Limits, OpenError, RecvError},
+    channel::{Channel, DatagramConfig, Limits, OpenError, RecvError, Sending},
     identity::Identity,
     sealing::{
         Direction, Key, Sealer,
@@ -111,6 +111,18 @@ async fn what_a_member_forges_is_not_taken() {
     };
     timeout(WITHIN, arriving).await.expect("they come");
     assert!(refused > 0, "some were put together");
+}
+
+/// Else no viewer of another machine would hear the group.
+#[tokio::test]
+async fn a_member_on_this_machine_does_not_decide_where_the_group_is_sent() {
+    let camera = Identity::throw_away().unwrap();
+    let (subscriber, _viewer) = subscription(&camera).await;
+    let Sending::Udp(sender) = &subscriber.sender.0 else {
+        unreachable!("it is served over UDP");
+    };
+    let (_, member) = sender.subscriber().unwrap();
+    assert_eq!(member.outward_ip(), None);
 }
 
 const KIND: MessageKind = MessageKind(1);
