@@ -178,6 +178,12 @@ impl DatagramSender {
     pub(in crate::channel) fn joined(&self, place: Place) {
         *self.place() = Some(place);
     }
+    /// Whether its receiver was admitted to a group, which may be no more.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(in crate::channel) fn has_joined(&self) -> bool {
+        self.place().is_some()
+    }
+
 
     #[cfg(all(feature = "sealing", feature = "pairing"))]
     fn place(&self) -> std::sync::MutexGuard<'_, Option<Place>> {

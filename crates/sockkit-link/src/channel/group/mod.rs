@@ -124,7 +124,8 @@ impl Group {
     /// the group's last message once more, too.
     ///
     /// # Errors
-    /// [`SendError::Ended`] if it is none, or its subscription has ended.
+    /// [`SendError::Ended`] if it is none, was admitted to a group before, or its subscription
+    /// has ended.
     ///
     /// # Cancel safety
     /// Cancel safe: it is a member once this has returned.
@@ -134,6 +135,9 @@ impl Group {
         };
         let (subscription, member) = sender.subscriber().ok_or_else(no_subscriber)?;
         let stream = self.0.stream.lock().await;
+        if sender.has_joined() {
+            return Err(admitted_before());
+        }
         let number = {
             let mut members = self.0.members();
             if members.reached().multicast == 0 {
@@ -330,7 +334,13 @@ impl GroupStream {
 }
 
 fn no_subscriber() -> SendError {
-    io::Error::from(io::ErrorKind::Unsupported).into()
+    let why = "only a channel from Channel::serve can be admitted to a group";
+    io::Error::new(io::ErrorKind::Unsupported, why).into()
+}
+
+fn admitted_before() -> SendError {
+    let why = "a subscriber is admitted to one group, once: let it subscribe again";
+    io::Error::new(io::ErrorKind::AlreadyExists, why).into()
 }
 
 /// Waits for as long as the rate demands after that many bytes.

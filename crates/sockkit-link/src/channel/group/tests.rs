@@ -1,18 +1,19 @@
 //! A member that seals as the sender does, over real sockets.
 
 use std::{
+    io::ErrorKind,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     time::Duration,
 };
 
 use sockkit_codec::shard::{MessageKind, Parity, SplitConfig, Splitter};
-use sockkit_core::interfaces::InterfaceSelector;
+use sockkit_core::{interfaces::InterfaceSelector, tcp::End};
 use tokio::time::{sleep, timeout};
 
 use super::Group;
 use crate::{
     Node,
-    channel::{Channel, DatagramConfig, Limits, OpenError, RecvError, Sending},
+    channel::{Channel, DatagramConfig, Limits, OpenError, RecvError, SendError, Sending},
     identity::Identity,
     sealing::{
         Direction, Key, Sealer,
@@ -111,6 +112,33 @@ async fn what_a_member_forges_is_not_taken() {
     };
     timeout(WITHIN, arriving).await.expect("they come");
     assert!(refused > 0, "some were put together");
+}
+
+/// Its messages would be taken unverified, or those of the first.
+#[tokio::test]
+async fn a_second_group_ends_the_subscription() {
+    let camera = Identity::throw_away().unwrap();
+    let groups = [group(&camera), group(&camera)];
+    let (subscriber, mut viewer) = subscription(&camera).await;
+    let _membership = groups[0].admit(&subscriber).await.unwrap();
+    let again = groups[1].admit(&subscriber).await.unwrap_err();
+    let SendError::Ended(why) = again else {
+        panic!("{again:?}");
+    };
+    assert_eq!(why.kind(), ErrorKind::AlreadyExists);
+
+    let Sending::Udp(sender) = &subscriber.sender.0 else {
+        unreachable!("it is served over UDP");
+    };
+    let (subscription, _) = sender.subscriber().unwrap();
+    let stream = groups[1].0.stream.lock().await;
+    let granted = groups[1]
+        .0
+        .grant(&stream, &groups[1].0.members(), subscription);
+    granted.unwrap();
+    let ended = timeout(WITHIN, viewer.recv()).await.expect("it ends");
+    let end = ended.unwrap_err().end();
+    assert_eq!(end, Some(End::Failed(ErrorKind::InvalidData)));
 }
 
 /// Else no viewer of another machine would hear the group.
