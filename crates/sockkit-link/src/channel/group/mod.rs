@@ -218,7 +218,10 @@ impl Place {
         let Some(group) = self.group.upgrade() else {
             return Ok(None);
         };
-        let mut stream = group.stream.lock().await;
+        // A newer message is on its way: the older one is of no use any more.
+        let Ok(mut stream) = group.stream.try_lock() else {
+            return Ok(Some(0));
+        };
         if stream.sealer.stream() != missing.stream {
             return Ok(None);
         }

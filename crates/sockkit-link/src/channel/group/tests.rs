@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use sockkit_codec::shard::{MessageKind, Parity, SplitConfig, Splitter};
+use sockkit_codec::shard::{MessageKind, Missing, Parity, SplitConfig, Splitter};
 use sockkit_core::{interfaces::InterfaceSelector, tcp::End};
 use tokio::time::{sleep, timeout};
 
@@ -151,6 +151,20 @@ async fn a_member_on_this_machine_does_not_decide_where_the_group_is_sent() {
     };
     let (_, member) = sender.subscriber().unwrap();
     assert_eq!(member.outward_ip(), None);
+}
+
+/// What is asked for again is of the last message, and no more of use.
+#[tokio::test]
+async fn a_repair_does_not_wait_for_a_message_on_its_way() {
+    let camera = Identity::throw_away().unwrap();
+    let group = group(&camera);
+    let (subscriber, _viewer) = subscription(&camera).await;
+    let membership = group.admit(&subscriber).await.unwrap();
+    let on_its_way = group.0.stream.lock().await;
+    let missing = Missing::new(on_its_way.sealer.stream(), 0, 0, 1);
+    let place = membership.place();
+    let repaired = timeout(WITHIN, place.repair(missing)).await;
+    assert_eq!(repaired.expect("it does not wait").unwrap(), Some(0));
 }
 
 const KIND: MessageKind = MessageKind(1);
