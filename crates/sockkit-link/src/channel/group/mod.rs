@@ -14,7 +14,7 @@ use tokio::{sync::Mutex, time::sleep_until};
 use self::members::Members;
 use super::{
     Channel, ChannelError, DatagramConfig, Limits, RepairBudget, SendError, Sending, Sent,
-    datagrams::{RUN_BYTES, random_stream},
+    datagrams::{random_stream, run_bytes},
     now,
     pace::Pacer,
     socket::Socket,
@@ -297,9 +297,8 @@ impl GroupStream {
         let shards = self.sealer.split_parts(kind, &parts, parity)?;
         self.repairs.refill(shards, members);
         let segment_bytes = shards.segment_bytes();
-        let run_bytes = (RUN_BYTES / segment_bytes).max(1) * segment_bytes;
         let mut refused = None;
-        for run in shards.as_bytes().chunks(run_bytes) {
+        for run in shards.as_bytes().chunks(run_bytes(segment_bytes)) {
             let endpoint = to.socket.endpoint();
             let sent = endpoint.send_segments(Some(to.address), run, segment_bytes);
             refused = sent.await.err().or(refused);
