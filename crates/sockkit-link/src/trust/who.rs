@@ -224,7 +224,7 @@ impl Trust {
         }
     }
 
-    /// Checks that a peer can be remembered, before it is told that it was.
+    /// Checks that a peer can be remembered, before a code is used for it.
     pub(crate) fn check_room(&self, key: Fingerprint) -> Result<(), PeerError> {
         match &self.known {
             Some((peers, _)) if !self.forgets => peers.store().check_room(key),
