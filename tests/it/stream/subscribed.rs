@@ -230,15 +230,13 @@ async fn a_silent_sender_does_not_keep_a_camera_away() {
 }
 
 /// Two ends of a subscription.
-async fn channels() -> (Channel, Channel) {
+pub(super) async fn channels(camera: Identity) -> (Channel, Channel) {
     let node = |identity| {
         let node = Node::default().messages(b"test", WITHIN);
         node.authenticate(identity, Trust::anyone())
     };
-    let mut acceptor = node(identity())
-        .listen(&address("tcp://127.0.0.1:0"))
-        .await
-        .unwrap();
+    let at = address("tcp://127.0.0.1:0");
+    let mut acceptor = node(camera).listen(&at).await.unwrap();
     let (to, dialler) = (acceptor.address(), node(identity()));
     let (dialled, accepted) = tokio::join!(dialler.dial(&to), acceptor.accept());
     let limits = Limits::default();
@@ -260,7 +258,7 @@ async fn send(channel: &Channel, text: &'static str) {
 
 #[tokio::test]
 async fn each_end_of_a_subscription_ends_with_the_other() {
-    let (mut here, mut there) = channels().await;
+    let (mut here, mut there) = channels(identity()).await;
     send(&here, "hello").await;
     let message = timeout(WITHIN, there.recv()).await.unwrap().unwrap();
     assert_eq!(message.bytes, "hello");
@@ -288,7 +286,7 @@ async fn each_end_of_a_subscription_ends_with_the_other() {
 
 #[tokio::test]
 async fn what_was_sent_before_an_orderly_end_arrives() {
-    let (here, mut there) = channels().await;
+    let (here, mut there) = channels(identity()).await;
     for _ in 0..3 {
         send(&here, "sent, and not yet received").await;
     }
@@ -337,8 +335,8 @@ async fn a_key_besides_those_of_a_subscription_is_refused() {
 /// Another viewer, with a key of its own, and a stranger.
 #[tokio::test]
 async fn what_others_send_to_a_subscriber_is_not_taken() {
-    let (here, mut there) = channels().await;
-    let (other, _) = channels().await;
+    let (here, mut there) = channels(identity()).await;
+    let (other, _) = channels(identity()).await;
     let at = here.destinations()[0];
     other
         .reply(at, KIND, || b"of another subscription".to_vec())

@@ -99,7 +99,7 @@ impl Inbound {
     #[cfg(all(feature = "sealing", feature = "pairing"))]
     pub(crate) fn join(&mut self, stream: ToldStream, verifier: Verifier) {
         if let Some(opener) = &mut self.opener {
-            opener.add(stream);
+            opener.join(stream);
             self.verifier = Some(verifier);
         }
     }
@@ -159,16 +159,24 @@ impl Inbound {
             place: Some((whole.stream, whole.number)),
         };
         #[cfg(all(feature = "sealing", feature = "pairing"))]
-        let message = self.verified(now, message)?;
+        let message = self.verified(now, message, datagram.from)?;
         Ok(Some(message))
     }
 
-    /// Checks the signature of a group's message.
+    /// Checks the signature of a group's message, whose last datagram came from `completed_by`.
     #[cfg(all(feature = "sealing", feature = "pairing"))]
-    fn verified(&mut self, now: Instant, message: Message) -> Result<Message, RecvError> {
-        let (Some(verifier), Some(opener), Some((stream, number))) =
-            (&mut self.verifier, &mut self.opener, message.place)
-        else {
+    fn verified(
+        &mut self,
+        now: Instant,
+        message: Message,
+        completed_by: SocketAddr,
+    ) -> Result<Message, RecvError> {
+        let (Some(verifier), Some(opener), Some((stream, number)), Some(kind)) = (
+            &mut self.verifier,
+            &mut self.opener,
+            message.place,
+            message.kind,
+        ) else {
             return Ok(message);
         };
         if verifier.stream() != stream {
@@ -176,9 +184,9 @@ impl Inbound {
         }
         let from = message.from;
         let (bytes, epoch) = verifier
-            .verify(number, &message.bytes)
+            .verify((number, kind), &message.bytes)
             .map_err(|source| RecvError::NotOpened { from, source })?;
-        let from = opener.confirm(now, stream, epoch, from);
+        let from = opener.confirm(now, stream, epoch, completed_by);
         Ok(Message {
             bytes,
             from,

@@ -79,6 +79,8 @@ impl Party {
             .write_all(&wire::name(self.identity.name()))
             .await?;
         connection.flush().await?;
+        // The listener has stored this side, which may dial by its key at once.
+        heard(connection).await?;
         self.pair(listener, name, false).await
     }
 
@@ -91,7 +93,7 @@ impl Party {
         let answered = self.answer(connection, dialler).await;
         let told = match &answered {
             Err(PairingError::Refused(refusal)) => *refusal,
-            Err(PairingError::State(_)) => Refusal::Internal,
+            Err(PairingError::State(_) | PairingError::Store(_)) => Refusal::Internal,
             _ => return answered,
         };
         refuse(connection, told).await;
@@ -138,7 +140,6 @@ impl Party {
         let own = answering.confirm(&theirs).ok_or(Refusal::Wrong)?;
         if let Err(error) = self.check_room(dialler).await {
             guess.give_back();
-            refuse(connection, Refusal::Internal).await;
             return Err(error);
         }
         if !guess.was_right() {
@@ -149,7 +150,10 @@ impl Party {
         connection.write_all(&confirmed).await?;
         connection.flush().await?;
         let name = read_name(connection).await?;
-        self.pair(dialler, name, true).await
+        let peer = self.pair(dialler, name, true).await?;
+        connection.write_all(&[PROCEED]).await?;
+        connection.flush().await?;
+        Ok(peer)
     }
 
     fn bound(
@@ -167,7 +171,7 @@ impl Party {
         })
     }
 
-    /// A peer that has the own tag takes itself for paired.
+    /// Before a code is used: it stays valid if the peer cannot be stored.
     async fn check_room(&self, peer: Fingerprint) -> Result<(), PairingError> {
         let trust = self.trust.clone();
         let checked = spawn_blocking(move || trust.check_room(peer)).await;
@@ -241,4 +245,4 @@ impl From<Ended> for PairingError {
     }
 }
 
-const EXPORTER: &str = "EXPORTER-sockkit-pair-1";
+pub(super) const EXPORTER: &str = "EXPORTER-sockkit-pair-1";

@@ -48,7 +48,7 @@ pub enum Refusal {
     /// It received a malformed message.
     #[error("it received a malformed message")]
     Malformed,
-    /// It cannot read its list of peers, or its random source failed.
+    /// It cannot read or write its list of peers, or its random source failed.
     #[error("it has an internal error; see its own output")]
     Internal,
 }

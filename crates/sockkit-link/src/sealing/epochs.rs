@@ -15,7 +15,9 @@ pub(crate) struct Epochs {
     sender: [u8; 32],
     /// Of the current epoch.
     secret: [u8; 32],
-    /// Told, but not begun.
+    /// Told in time: the next message begins it.
+    due: Option<NextEpoch>,
+    /// Told after that one, and not begun.
     next: Option<NextEpoch>,
     /// When that one begins at the latest, because a receiver was removed.
     begins: Option<Instant>,
@@ -29,6 +31,7 @@ impl Epochs {
         Self {
             sender,
             secret,
+            due: None,
             next: None,
             begins: None,
             last_told: current,
@@ -37,13 +40,13 @@ impl Epochs {
 
     /// Whether it is time to [tell](Self::tell) the next one.
     pub(crate) fn is_due(&self, sealer: &Sealer) -> bool {
-        self.next.is_none() && used(sealer) >= Position::EPOCH_DATAGRAMS / 2
+        self.due.is_none() && self.next.is_none() && used(sealer) >= Position::EPOCH_DATAGRAMS / 2
     }
 
-    /// The secret of the current epoch, and the next one if it was told: for a
+    /// The secret of the current epoch, and the later ones that were told: for a
     /// receiver that comes now.
-    pub(crate) fn known(&self) -> ([u8; 32], Option<&NextEpoch>) {
-        (self.secret, self.next.as_ref())
+    pub(crate) fn known(&self) -> ([u8; 32], impl Iterator<Item = &NextEpoch>) {
+        (self.secret, self.due.iter().chain(&self.next))
     }
 
     /// The next one, for all receivers.
@@ -55,30 +58,39 @@ impl Epochs {
 
     /// The next one, of which a removed receiver is not told, for all others. It begins
     /// soon, and not at once: the secret must not come later than the datagrams. But it
-    /// does not wait longer if the receiver was `removed` long ago.
+    /// does not wait longer if the receiver was `removed` long ago, and one that is already
+    /// due still begins: receivers that leave all the time do not put off the end of a key.
     pub(crate) fn remove(
         &mut self,
         (now, removed): (Instant, Instant),
         secret: [u8; 32],
     ) -> NextEpoch {
+        self.note_due(now);
         let next = self.draw(secret, true);
         self.next = Some(next.clone());
         let latest = now.max(removed + REMOVED_WITHIN);
-        self.begins = Some(latest.min(now + TOLD_BEFORE));
+        let at = latest.min(now + TOLD_BEFORE);
+        self.begins = Some(self.begins.map_or(at, |earlier| earlier.min(at)));
         next
     }
 
     /// Begins the next one, if it is time for it or the current one may not have enough
     /// positions for a whole message.
     pub(crate) fn before_message(&mut self, now: Instant, sealer: &mut Sealer) {
-        let left = Position::EPOCH_DATAGRAMS - used(sealer);
-        let must_begin = self.begins.is_some_and(|at| now >= at);
-        if (must_begin || left < MESSAGE_DATAGRAMS)
-            && let Some(next) = self.next.take()
-        {
-            let key = Key::new(&next.secret).of_sender(self.sender);
-            sealer.begin_epoch(next.epoch, key);
-            (self.secret, self.begins) = (next.secret, None);
+        self.note_due(now);
+        if self.due.is_none() && Position::EPOCH_DATAGRAMS - used(sealer) < MESSAGE_DATAGRAMS {
+            (self.due, self.begins) = (self.next.take(), None);
+        }
+        if let Some(due) = self.due.take() {
+            let key = Key::new(&due.secret).of_sender(self.sender);
+            sealer.begin_epoch(due.epoch, key);
+            self.secret = due.secret;
+        }
+    }
+
+    fn note_due(&mut self, now: Instant) {
+        if self.begins.is_some_and(|at| now >= at) {
+            (self.due, self.begins) = (self.next.take(), None);
         }
     }
 
@@ -156,17 +168,46 @@ mod tests {
         assert_eq!(epochs.tell([2; 32]).epoch, 1);
         let after = epochs.remove((now, now), [3; 32]);
         assert_eq!((after.epoch, after.removed), (2, true));
-        assert_eq!(epochs.known(), ([1; 32], Some(&after)));
+        assert_eq!(known(&epochs), ([1; 32], vec![after]));
         let early = TOLD_BEFORE - Duration::from_nanos(1);
         for (wait, epoch) in [(early, 0), (TOLD_BEFORE, 2), (10 * TOLD_BEFORE, 2)] {
             epochs.before_message(now + wait, &mut sealer);
             assert_eq!(sealer.position().epoch(), epoch, "{wait:?}");
         }
-        assert_eq!(epochs.known(), ([3; 32], None));
+        assert_eq!(known(&epochs), ([3; 32], vec![]));
         // Removed long ago.
         let now = now + Duration::from_secs(9);
         epochs.remove((now, now - REMOVED_WITHIN), [4; 32]);
         epochs.before_message(now, &mut sealer);
         assert_eq!(sealer.position().epoch(), 3);
+    }
+
+    #[test]
+    fn a_removal_puts_off_no_epoch_that_is_due() {
+        let (mut sealer, mut epochs) = (sealer(), Epochs::new([0; 32], 0, [1; 32]));
+        let now = Instant::now();
+        let first = epochs.remove((now, now), [2; 32]);
+        let due = now + TOLD_BEFORE;
+        let second = epochs.remove((due, due), [3; 32]);
+        assert_eq!(known(&epochs), ([1; 32], vec![first, second.clone()]));
+        epochs.before_message(due, &mut sealer);
+        assert_eq!(sealer.position().epoch(), 1);
+        assert_eq!(known(&epochs), ([2; 32], vec![second]));
+        epochs.before_message(due + TOLD_BEFORE, &mut sealer);
+        assert_eq!(sealer.position().epoch(), 2);
+
+        // Nor one that is not: the other takes its place.
+        let now = due + TOLD_BEFORE;
+        let soon = now + TOLD_BEFORE / 2;
+        epochs.remove((now, now), [4; 32]);
+        epochs.remove((soon, soon), [5; 32]);
+        epochs.before_message(now + TOLD_BEFORE, &mut sealer);
+        assert_eq!(sealer.position().epoch(), 4);
+        assert_eq!(known(&epochs), ([5; 32], vec![]));
+    }
+
+    fn known(epochs: &Epochs) -> ([u8; 32], Vec<NextEpoch>) {
+        let (secret, later) = epochs.known();
+        (secret, later.cloned().collect())
     }
 }

@@ -46,10 +46,6 @@ pub struct ToldStream {
     pub epochs_are_told: bool,
     /// Where it comes from; replies go there.
     pub from: SocketAddr,
-    /// Whether other receivers have its key, and could seal as its sender does: the sender
-    /// signs the messages of such a stream, and a datagram alone moves neither its replay
-    /// window nor its epoch.
-    pub is_shared: bool,
 }
 
 /// An authentic datagram that was not seen before.
@@ -85,14 +81,18 @@ impl Opener {
         }
     }
 
-    /// Accepts this stream as well, or from here on.
-    pub fn add(&mut self, told: ToldStream) {
-        self.streams.insert(told.id, Stream::told(told));
+    /// Accepts this stream as well, whose key other receivers have: they could seal as its
+    /// sender does. The sender signs the messages of such a shared stream, and a datagram
+    /// alone moves neither its replay window nor its epoch.
+    #[cfg(feature = "pairing")]
+    pub(crate) fn join(&mut self, told: ToldStream) {
+        self.streams.insert(told.id, Stream::shared(told));
     }
 
-    /// Notes that the sender of a shared stream has signed a message, in this epoch and
-    /// from this address. Returns the address that the stream was told with.
-    pub fn confirm(
+    /// Notes that the sender of a shared stream has signed a message, in this epoch, whose last
+    /// datagram came from this address. Returns the address that the stream was told with.
+    #[cfg(feature = "pairing")]
+    pub(crate) fn confirm(
         &mut self,
         now: Instant,
         stream: StreamId,
@@ -106,10 +106,10 @@ impl Opener {
     }
 
     /// Whether the sender of a shared stream sends from this host, as far as is known.
-    #[must_use]
-    pub fn is_shared_by(&self, stream: StreamId, host: IpAddr) -> bool {
+    #[cfg(feature = "pairing")]
+    pub(crate) fn is_shared_by(&self, stream: StreamId, host: IpAddr) -> bool {
         let stream = self.streams.get(&stream);
-        stream.is_some_and(|stream| stream.shared_by == Some(host.to_canonical()))
+        stream.is_some_and(|stream| stream.is_shared_by(host.to_canonical()))
     }
 
     /// Adds the key of a later epoch of a stream that it was told of. If a member
@@ -180,7 +180,8 @@ struct Stream {
     newest: u64,
     earlier_until: Option<Instant>,
     from: Option<SocketAddr>,
-    /// Of a shared stream: the host that its datagrams come from.
+    /// Of a shared stream: the other address of its sender's host, from which the last signed
+    /// message came; until there is one, that of `from`.
     shared_by: Option<IpAddr>,
     used: u64,
 }
@@ -198,8 +199,15 @@ impl Stream {
         };
         Self {
             from: Some(told.from),
-            shared_by: told.is_shared.then(|| told.from.ip().to_canonical()),
             ..Self::starting_at(next, secrets)
+        }
+    }
+
+    #[cfg(feature = "pairing")]
+    fn shared(told: ToldStream) -> Self {
+        Self {
+            shared_by: Some(host_of(told.from)),
+            ..Self::told(told)
         }
     }
 
@@ -217,21 +225,39 @@ impl Stream {
     }
 
     /// What another member seals under the stream's number does not mix with the sender's.
+    ///
+    /// A group of the other IP version than the connection comes from another address, and is
+    /// repaired from that of the connection. Of the same version only the latter counts: a
+    /// member that sends a signed message on may be faster than the sender.
     fn attributed(&mut self, from: SocketAddr) -> SocketAddr {
-        match self.shared_by {
-            Some(host) if host != from.ip().to_canonical() => from,
-            _ => *self.from.get_or_insert(from),
+        let told = *self.from.get_or_insert(from);
+        let Some(shared_by) = self.shared_by else {
+            return told;
+        };
+        let [host, told_host] = [from, told].map(host_of);
+        let is_other_version = host.is_ipv4() != told_host.is_ipv4();
+        match host == told_host || is_other_version && host == shared_by {
+            true => told,
+            false => from,
         }
     }
 
+    /// The sender may send to the group from another of its addresses.
+    #[cfg(feature = "pairing")]
     fn confirm(&mut self, now: Instant, epoch: u64, from: SocketAddr) -> SocketAddr {
         self.begin_epoch(now, epoch);
-        let known = *self.from.get_or_insert(from);
-        if known != from {
-            // It sends to the group from another of its addresses.
-            self.shared_by = Some(from.ip().to_canonical());
+        let told = *self.from.get_or_insert(from);
+        if host_of(from) != host_of(told) {
+            self.shared_by = Some(host_of(from));
         }
-        known
+        told
+    }
+
+    #[cfg(feature = "pairing")]
+    fn is_shared_by(&self, host: IpAddr) -> bool {
+        let told = self.from.map(host_of);
+        self.shared_by
+            .is_some_and(|shared_by| shared_by == host || told == Some(host))
     }
 
     fn begin_epoch(&mut self, now: Instant, epoch: u64) {
@@ -272,6 +298,10 @@ impl Stream {
         }
         Ok(())
     }
+}
+
+fn host_of(address: SocketAddr) -> IpAddr {
+    address.ip().to_canonical()
 }
 
 /// What the keys of a stream are derived from.

@@ -9,7 +9,7 @@ use ring::{
     signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey},
 };
 use sockkit_codec::shard::{
-    StreamId,
+    MessageKind, StreamId,
     seal::{Position, ReplayWindow},
 };
 
@@ -29,6 +29,14 @@ pub(crate) struct Verifier {
     numbers: ReplayWindow,
 }
 
+/// What is signed of a message besides its text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SignedPlace {
+    pub(crate) epoch: u64,
+    pub(crate) number: u64,
+    pub(crate) kind: MessageKind,
+}
+
 impl Signer {
     /// With a new key.
     pub(crate) fn new(stream: StreamId) -> io::Result<Self> {
@@ -44,11 +52,11 @@ impl Signer {
     }
 
     /// What follows the message.
-    pub(crate) fn trailer(&self, epoch: u64, number: u64, parts: &[&[u8]]) -> [u8; TRAILER_BYTES] {
-        let signature = self.key.sign(&signed(self.stream, epoch, number, parts));
+    pub(crate) fn trailer(&self, place: SignedPlace, parts: &[&[u8]]) -> [u8; TRAILER_BYTES] {
+        let signature = self.key.sign(&signed(self.stream, place, parts));
         let mut trailer = [0; TRAILER_BYTES];
         let (first, rest) = trailer.split_at_mut(8);
-        first.copy_from_slice(&epoch.to_be_bytes());
+        first.copy_from_slice(&place.epoch.to_be_bytes());
         rest.copy_from_slice(signature.as_ref());
         trailer
     }
@@ -77,11 +85,11 @@ impl Verifier {
     /// Returns the message without its trailer, and its epoch.
     ///
     /// # Errors
-    /// If the sender has not signed it under this number, or it was verified before. The
+    /// If the sender has not signed it under this number and kind, or it was verified before. The
     /// state is then unchanged.
     pub(crate) fn verify(
         &mut self,
-        number: u64,
+        (number, kind): (u64, MessageKind),
         message: &Bytes,
     ) -> Result<(Bytes, u64), OpenError> {
         let (text, trailer) = message
@@ -94,7 +102,12 @@ impl Verifier {
         if !self.numbers.is_new(Position(number)) {
             return Err(OpenError::NotNew);
         }
-        let signed = signed(self.stream, epoch, number, &[text]);
+        let place = SignedPlace {
+            epoch,
+            number,
+            kind,
+        };
+        let signed = signed(self.stream, place, &[text]);
         UnparsedPublicKey::new(&ED25519, &self.key)
             .verify(&signed, signature)
             .map_err(|_| OpenError::NotSigned)?;
@@ -104,13 +117,14 @@ impl Verifier {
 }
 
 /// What the signature is of.
-fn signed(stream: StreamId, epoch: u64, number: u64, parts: &[&[u8]]) -> Vec<u8> {
+fn signed(stream: StreamId, place: SignedPlace, parts: &[&[u8]]) -> Vec<u8> {
     let mut digest = Context::new(&SHA256);
     for part in parts {
         digest.update(part);
     }
-    let numbers = [stream.0, epoch, number].map(u64::to_be_bytes);
-    [LABEL, numbers.as_flattened(), digest.finish().as_ref()].concat()
+    let numbers = [stream.0, place.epoch, place.number].map(u64::to_be_bytes);
+    let (numbers, kind) = (numbers.as_flattened(), [place.kind.0]);
+    [LABEL, numbers, &kind, digest.finish().as_ref()].concat()
 }
 
 impl fmt::Debug for Signer {
@@ -139,9 +153,18 @@ mod tests {
     use super::*;
 
     const STREAM: StreamId = StreamId(7);
+    const KIND: MessageKind = MessageKind(4);
+
+    fn place(epoch: u64, number: u64) -> SignedPlace {
+        SignedPlace {
+            epoch,
+            number,
+            kind: KIND,
+        }
+    }
 
     fn signed_by(signer: &Signer, epoch: u64, number: u64, text: &[u8]) -> Bytes {
-        let trailer = signer.trailer(epoch, number, &[text]);
+        let trailer = signer.trailer(place(epoch, number), &[text]);
         Bytes::from([text, &trailer].concat())
     }
 
@@ -151,10 +174,16 @@ mod tests {
         let verifier = || Verifier::new(signer.verifying_key(), STREAM, 5);
         let message = signed_by(&signer, 2, 5, b"a picture");
         let mut once = verifier();
-        assert_eq!(once.verify(5, &message), Ok(("a picture".into(), 2)));
-        assert_eq!(once.verify(5, &message), Err(OpenError::NotNew));
+        assert_eq!(
+            once.verify((5, KIND), &message),
+            Ok(("a picture".into(), 2))
+        );
+        assert_eq!(once.verify((5, KIND), &message), Err(OpenError::NotNew));
 
-        let refused = |number, message: &Bytes| verifier().verify(number, message).unwrap_err();
+        let refused = |number, message: &Bytes| {
+            let refused = verifier().verify((number, KIND), message);
+            refused.unwrap_err()
+        };
         for at in 0..message.len() {
             let mut changed = message.to_vec();
             changed[at] ^= 1;
@@ -165,12 +194,16 @@ mod tests {
                 "{at}"
             );
         }
+        let kind = MessageKind(5);
+        let other_kind = verifier().verify((5, kind), &message);
+        assert_eq!(other_kind, Err(OpenError::NotSigned));
         // Under another number, before the beginning, in another stream, by another member.
         assert_eq!(refused(6, &message), OpenError::NotSigned);
         let earlier = signed_by(&signer, 2, 4, b"a picture");
         assert_eq!(refused(4, &earlier), OpenError::NotNew);
         let mut elsewhere = Verifier::new(signer.verifying_key(), StreamId(8), 5);
-        assert_eq!(elsewhere.verify(5, &message), Err(OpenError::NotSigned));
+        let elsewhere = elsewhere.verify((5, KIND), &message);
+        assert_eq!(elsewhere, Err(OpenError::NotSigned));
         let forged = signed_by(&Signer::new(STREAM).unwrap(), 2, 6, b"believe me");
         assert_eq!(refused(6, &forged), OpenError::NotSigned);
     }
@@ -182,20 +215,22 @@ mod tests {
         let mut verifier = Verifier::new(signer.verifying_key(), STREAM, 0);
         for number in [9, 1 << 40] {
             let forged = signed_by(&member, 0, number, b"believe me");
-            assert_eq!(verifier.verify(number, &forged), Err(OpenError::NotSigned));
+            let refused = verifier.verify((number, KIND), &forged);
+            assert_eq!(refused, Err(OpenError::NotSigned));
         }
         let message = signed_by(&signer, 0, 9, b"a picture");
-        assert!(verifier.verify(9, &message).is_ok());
+        assert!(verifier.verify((9, KIND), &message).is_ok());
     }
 
     /// The example in the document, which a second implementation reproduces.
     #[test]
     fn the_signed_bytes_are_those_of_the_document() {
-        let signed = signed(StreamId(1), 2, 3, &[b"0123", b"456789"]);
+        let signed = signed(StreamId(1), place(2, 3), &[b"0123", b"456789"]);
         let mut expected = b"sockkit group message 1".to_vec();
         for number in [1_u64, 2, 3] {
             expected.extend(number.to_be_bytes());
         }
+        expected.push(4);
         expected.extend([
             0x84, 0xd8, 0x98, 0x77, 0xf0, 0xd4, 0x04, 0x1e, 0xfb, 0x6b, 0xf9, 0x1a, 0x16, 0xf0,
             0x24, 0x8f, 0x2f, 0xd5, 0x73, 0xe6, 0xaf, 0x05, 0xc1, 0x9f, 0x96, 0xbe, 0xdb, 0x9f,

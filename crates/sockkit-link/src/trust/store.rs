@@ -177,7 +177,7 @@ impl PeerStore {
         })
     }
 
-    /// Checks that a peer can be added, before it is told that it was.
+    /// Checks that a peer can be added.
     pub(crate) fn check_room(&self, key: Fingerprint) -> Result<(), PeerError> {
         let _lock = self.folder.lock()?;
         let peers = self.peers()?;

@@ -29,13 +29,13 @@ impl WatchedPeers {
         &self.store
     }
 
-    /// The peers as they were a quarter of a second ago at the earliest, and not before
-    /// `since`: one that was added then is among them. Cancel safe.
+    /// The peers as they were 150 ms ago at the earliest, and after `since`: one that was added
+    /// by then is among them. Cancel safe.
     pub(super) async fn recent(&self, since: Instant) -> Peers {
         let mut last = self.last.lock().await;
         let now = Instant::now();
         if let Some((at, peers)) = &*last
-            && *at >= since
+            && *at > since
             && now.duration_since(*at) < LOOK_EVERY
         {
             return peers.clone();
@@ -51,5 +51,6 @@ impl WatchedPeers {
     }
 }
 
-/// With the wait between two looks a removed peer gets nothing more within a second.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// A list as old as that, another wait for the next look, and the 650 ms in which a group has
+/// another key: a removed peer gets nothing more within a second.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(150);

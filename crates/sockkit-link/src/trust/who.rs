@@ -170,7 +170,7 @@ impl Trust {
 
     /// Waits until a peer that this side has accepted, or dialled if `is_dialled`, is no longer
     /// trusted: its user has removed it from the known peers, or its right. The list is
-    /// read every quarter of a second, for all peers together; if it cannot be read, no
+    /// read every 150 ms, for all peers together; if it cannot be read, no
     /// peer is trusted.
     ///
     /// # Cancel safety
@@ -224,7 +224,7 @@ impl Trust {
         }
     }
 
-    /// Checks that a peer can be remembered, before it is told that it was.
+    /// Checks that a peer can be remembered, before a code is used for it.
     pub(crate) fn check_room(&self, key: Fingerprint) -> Result<(), PeerError> {
         match &self.known {
             Some((peers, _)) if !self.forgets => peers.store().check_room(key),
@@ -394,7 +394,7 @@ mod tests {
         assert_eq!(accepted(&next, 64), Err(Refusal::Unknown));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_peer_is_revoked_when_its_right_or_it_is_removed() {
         let right = Some(Right::Watch);
         for is_dialled in [false, true] {
@@ -413,7 +413,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn the_list_decides_about_a_peer_that_its_pairing_added() {
         let (_home, store) = store();
         let trust = Trust::none().known(store.clone(), Right::Watch);
@@ -431,7 +431,7 @@ mod tests {
     }
 
     /// What was read for one is not held against another that was added after it.
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_peer_that_has_just_been_added_is_not_revoked() {
         let (_home, store) = store();
         let trust = Trust::none().known(store, Right::Watch);

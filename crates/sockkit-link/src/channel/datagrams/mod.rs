@@ -327,8 +327,12 @@ pub(super) fn random_stream() -> io::Result<StreamId> {
 }
 
 /// Bytes sent to one destination before the next has its turn: one pass through
-/// the network stack.
-pub(super) const RUN_BYTES: usize = 64 << 10;
+/// the network stack, of whole datagrams.
+pub(super) fn run_bytes(segment_bytes: usize) -> usize {
+    (RUN_BYTES / segment_bytes).max(1) * segment_bytes
+}
+
+const RUN_BYTES: usize = 64 << 10;
 
 /// Holds a run for each of a few destinations.
 const SEND_BUFFER_BYTES: usize = 1 << 20;

@@ -21,7 +21,7 @@ use super::{
         SendError, Sent, now, outbound::Outbound, pace::Pacer, repairs::RepairBudget,
         socket::Socket,
     },
-    RUN_BYTES,
+    run_bytes,
 };
 #[cfg(all(feature = "sealing", feature = "pairing"))]
 use crate::sealing::{epochs::Epochs, random_secret};
@@ -102,9 +102,8 @@ impl DatagramSender {
         let shards = outbound.split(kind, &parts, parity)?;
         repairs.refill(shards, self.destinations.len());
         let segment_bytes = shards.segment_bytes();
-        let run_bytes = (RUN_BYTES / segment_bytes).max(1) * segment_bytes;
         let mut refused = None;
-        for run in shards.as_bytes().chunks(run_bytes) {
+        for run in shards.as_bytes().chunks(run_bytes(segment_bytes)) {
             for &to in &self.destinations {
                 let sent = self
                     .socket
@@ -177,6 +176,12 @@ impl DatagramSender {
     #[cfg(all(feature = "sealing", feature = "pairing"))]
     pub(in crate::channel) fn joined(&self, place: Place) {
         *self.place() = Some(place);
+    }
+
+    /// Whether its receiver was admitted to a group, which may be no more.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(in crate::channel) fn has_joined(&self) -> bool {
+        self.place().is_some()
     }
 
     #[cfg(all(feature = "sealing", feature = "pairing"))]

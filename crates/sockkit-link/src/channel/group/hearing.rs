@@ -23,8 +23,8 @@ impl Hearing {
 
     /// A datagram of the sender has come by the group. Returns what to say, if that is new.
     pub(super) fn on_datagram(&mut self, now: Instant) -> Option<bool> {
-        if self.said == Some(true) {
-            // A sender of few messages is not silent between two.
+        if self.said.is_some() {
+            // A sender of few messages is not silent between two, also if that was said.
             let least = TIMEOUT + 2 * now.saturating_duration_since(self.heard);
             let timeout = self.timeout.saturating_sub(FORGOTTEN).max(least);
             self.timeout = timeout.min(MAX_TIMEOUT);
@@ -71,10 +71,10 @@ mod tests {
         assert_eq!(hearing.on_timeout(at(9_000)), None);
         assert_eq!(hearing.on_datagram(at(9_000)), Some(true));
         assert_eq!(hearing.on_datagram(at(9_040)), None);
-        // Longer than the pause between two messages.
-        assert_eq!(hearing.deadline(), Some(at(10_120)));
-        assert_eq!(hearing.on_timeout(at(10_119)), None);
-        assert_eq!(hearing.on_timeout(at(10_120)), Some(false));
+        // After the longest pause between two messages.
+        assert_eq!(hearing.deadline(), Some(at(19_039)));
+        assert_eq!(hearing.on_timeout(at(19_038)), None);
+        assert_eq!(hearing.on_timeout(at(19_039)), Some(false));
     }
 
     #[test]
@@ -83,7 +83,8 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut hearing = Hearing::new(start);
         hearing.on_datagram(start);
-        hearing.on_datagram(at(3));
+        assert_eq!(hearing.on_timeout(at(1)), Some(false));
+        assert_eq!(hearing.on_datagram(at(3)), Some(true));
         assert_eq!(hearing.deadline(), Some(at(10)));
         hearing.on_datagram(at(9));
         assert_eq!(hearing.deadline(), Some(at(19)));

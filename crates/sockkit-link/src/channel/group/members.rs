@@ -55,10 +55,11 @@ impl Member {
             .await
     }
 
-    /// Where this machine is reached by it.
-    pub(super) fn local_ip(&self) -> Option<IpAddr> {
+    /// This machine's address on the network of that member: by loopback no other machine
+    /// would hear the group.
+    pub(super) fn outward_ip(&self) -> Option<IpAddr> {
         let local = self.socket.endpoint().local_addr().ok()?.ip();
-        (!local.is_unspecified()).then_some(local)
+        (!local.is_unspecified() && !local.to_canonical().is_loopback()).then_some(local)
     }
 
     fn is_unicast(&self) -> bool {
@@ -91,8 +92,8 @@ impl Members {
         self.members.len()
     }
 
-    /// The secret of the current epoch, and the next one if it was told.
-    pub(super) fn secrets(&self) -> ([u8; 32], Option<&NextEpoch>) {
+    /// The secret of the current epoch, and the later ones that were told.
+    pub(super) fn secrets(&self) -> ([u8; 32], impl Iterator<Item = &NextEpoch>) {
         self.epochs.known()
     }
 
@@ -188,3 +189,103 @@ impl fmt::Debug for Members {
 
 /// With the time in which a key is told: a removed member sees no more after 0.65 s.
 const CHANGE_EVERY: Duration = Duration::from_millis(400);
+
+#[cfg(test)]
+mod tests {
+    use sockkit_codec::shard::{MessageKind, Parity, SplitConfig, Splitter, StreamId};
+
+    use super::*;
+    use crate::sealing::{Direction, Key, Opener, ToldStream};
+
+    /// A stream to a group, and a member that stays.
+    struct Scene {
+        members: Members,
+        sealer: Sealer,
+        opener: Opener,
+        /// When members were removed, and the last epoch that they were told of.
+        removed: Vec<(Instant, u64)>,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let splitter = Splitter::new(SplitConfig::default(), STREAM);
+            let key = Key::new(&[1; 32]).of_sender(SENDER);
+            let sealer = Sealer::new(key.clone(), Direction::FromSender, splitter);
+            let told = ToldStream {
+                id: STREAM,
+                next: sealer.position(),
+                key,
+                epochs_are_told: true,
+                from: FROM,
+            };
+            let mut opener = Opener::told(Direction::FromSender, []);
+            opener.join(told);
+            Self {
+                members: Members::new(Epochs::new(SENDER, 0, [1; 32])),
+                sealer,
+                opener,
+                removed: Vec::new(),
+            }
+        }
+
+        fn last_told(&self) -> u64 {
+            let (_, later) = self.members.secrets();
+            let told = later.last().map(|last| last.epoch);
+            told.unwrap_or_else(|| self.sealer.position().epoch())
+        }
+
+        fn remove(&mut self, now: Instant) {
+            self.removed.push((now, self.last_told()));
+            self.members.remove(now, 0);
+            self.tell();
+        }
+
+        fn tell(&mut self) {
+            let (_, later) = self.members.secrets();
+            for next in later {
+                let key = Key::new(&next.secret).of_sender(SENDER);
+                self.opener.tell(STREAM, next.epoch, key, next.removed);
+            }
+        }
+
+        fn send(&mut self, now: Instant) {
+            let told = self.last_told();
+            self.members.before_message(now, &mut self.sealer).unwrap();
+            let epoch = self.sealer.position().epoch();
+            assert!(epoch <= told, "it was told before the message");
+            self.tell();
+            for (removed, told) in &self.removed {
+                let is_gone = now.duration_since(*removed) >= Duration::from_millis(650);
+                assert!(epoch > *told || !is_gone, "{epoch}, {told}");
+            }
+            let sent = (self.sealer).split_parts(MessageKind(1), &[b"a picture"], Parity::NONE);
+            for datagram in sent.unwrap().datagrams() {
+                self.opener.open(now, FROM, datagram).unwrap();
+            }
+            self.opener.confirm(now, STREAM, epoch, FROM);
+        }
+    }
+
+    #[test]
+    fn members_that_leave_all_the_time_cost_the_others_nothing() {
+        let start = Instant::now();
+        for between in [40, 200, 1_000] {
+            let mut scene = Scene::new();
+            for millis in 0..20_000 {
+                let now = start + Duration::from_millis(millis);
+                // A leave a moment before a message, and long before it.
+                if millis % 400 == 0 {
+                    scene.remove(now);
+                }
+                if millis % between == 0 {
+                    scene.send(now);
+                }
+            }
+            assert!(scene.sealer.position().epoch() >= 19, "{between}");
+        }
+    }
+
+    const STREAM: StreamId = StreamId(7);
+    const SENDER: [u8; 32] = [9; 32];
+    const FROM: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
+}

@@ -14,7 +14,7 @@ use tokio::{sync::Mutex, time::sleep_until};
 use self::members::Members;
 use super::{
     Channel, ChannelError, DatagramConfig, Limits, RepairBudget, SendError, Sending, Sent,
-    datagrams::{RUN_BYTES, random_stream},
+    datagrams::{random_stream, run_bytes},
     now,
     pace::Pacer,
     socket::Socket,
@@ -24,7 +24,7 @@ use crate::sealing::{
     Direction, Key, Sealer,
     epochs::Epochs,
     random_secret,
-    sign::Signer,
+    sign::{SignedPlace, Signer},
     subscription::{GroupGrant, SubscriptionMessage},
 };
 
@@ -117,12 +117,15 @@ impl Group {
 
     /// Hands the group's key to a [subscriber](super::Channel::serve), which joins the group.
     ///
-    /// If the [interface](DatagramConfig::interface) was not chosen, the group is sent to where
-    /// the first member is. From then on, [`ChannelSender::repair`](super::ChannelSender::repair) of this subscriber sends
-    /// shards of the group's last message once more, too.
+    /// If the [interface](DatagramConfig::interface) was not chosen, the group is sent to the
+    /// network of the first member, and as long as it reaches none, to that of the last one; a
+    /// member on this machine does not count. From then on,
+    /// [`ChannelSender::repair`](super::ChannelSender::repair) of this subscriber sends shards of
+    /// the group's last message once more, too.
     ///
     /// # Errors
-    /// [`SendError::Ended`] if it is none, or its subscription has ended.
+    /// [`SendError::Ended`] if it is none, was admitted to a group before, or its subscription
+    /// has ended.
     ///
     /// # Cancel safety
     /// Cancel safe: it is a member once this has returned.
@@ -132,9 +135,12 @@ impl Group {
         };
         let (subscription, member) = sender.subscriber().ok_or_else(no_subscriber)?;
         let stream = self.0.stream.lock().await;
+        if sender.has_joined() {
+            return Err(admitted_before());
+        }
         let number = {
             let mut members = self.0.members();
-            if members.len() == 0 {
+            if members.reached().multicast == 0 {
                 self.0.face(&member);
             }
             self.0.grant(&stream, &members, subscription)?;
@@ -212,7 +218,10 @@ impl Place {
         let Some(group) = self.group.upgrade() else {
             return Ok(None);
         };
-        let mut stream = group.stream.lock().await;
+        // A newer message is on its way: the older one is of no use any more.
+        let Ok(mut stream) = group.stream.try_lock() else {
+            return Ok(Some(0));
+        };
         if stream.sealer.stream() != missing.stream {
             return Ok(None);
         }
@@ -238,7 +247,7 @@ impl Shared {
     /// Sends from now on where this member is, unless the user has chosen an interface.
     fn face(&self, member: &Member) {
         if !self.is_facing
-            && let Some(local) = member.local_ip()
+            && let Some(local) = member.outward_ip()
             && let Err(error) = self.socket.set_outgoing(local)
         {
             tracing::debug!(%error, %local, "no multicast from there");
@@ -252,7 +261,7 @@ impl Shared {
         members: &Members,
         subscriber: &Subscription,
     ) -> io::Result<()> {
-        let (secret, next) = members.secrets();
+        let (secret, later) = members.secrets();
         let grant = GroupGrant {
             address: self.address,
             stream: stream.sealer.stream(),
@@ -262,10 +271,10 @@ impl Shared {
             verifying_key: stream.signer.verifying_key(),
         };
         subscriber.say(&SubscriptionMessage::Group(grant))?;
-        match next {
-            Some(next) => subscriber.say(&SubscriptionMessage::GroupEpoch(next.clone())),
-            None => Ok(()),
+        for next in later {
+            subscriber.say(&SubscriptionMessage::GroupEpoch(next.clone()))?;
         }
+        Ok(())
     }
 }
 
@@ -278,15 +287,18 @@ impl GroupStream {
         (kind, parts, parity): (MessageKind, &[Bytes], Parity),
     ) -> Result<Sent, SendError> {
         let mut parts: Vec<&[u8]> = parts.iter().map(|part| &part[..]).collect();
-        let (epoch, number) = (self.sealer.position().epoch(), self.sealer.next_number());
-        let trailer = self.signer.trailer(epoch, number, &parts);
+        let place = SignedPlace {
+            epoch: self.sealer.position().epoch(),
+            number: self.sealer.next_number(),
+            kind,
+        };
+        let trailer = self.signer.trailer(place, &parts);
         parts.push(&trailer);
         let shards = self.sealer.split_parts(kind, &parts, parity)?;
         self.repairs.refill(shards, members);
         let segment_bytes = shards.segment_bytes();
-        let run_bytes = (RUN_BYTES / segment_bytes).max(1) * segment_bytes;
         let mut refused = None;
-        for run in shards.as_bytes().chunks(run_bytes) {
+        for run in shards.as_bytes().chunks(run_bytes(segment_bytes)) {
             let endpoint = to.socket.endpoint();
             let sent = endpoint.send_segments(Some(to.address), run, segment_bytes);
             refused = sent.await.err().or(refused);
@@ -324,7 +336,13 @@ impl GroupStream {
 }
 
 fn no_subscriber() -> SendError {
-    io::Error::from(io::ErrorKind::Unsupported).into()
+    let why = "only a channel from Channel::serve can be admitted to a group";
+    io::Error::new(io::ErrorKind::Unsupported, why).into()
+}
+
+fn admitted_before() -> SendError {
+    let why = "a subscriber is admitted to one group, once: let it subscribe again";
+    io::Error::new(io::ErrorKind::AlreadyExists, why).into()
 }
 
 /// Waits for as long as the rate demands after that many bytes.

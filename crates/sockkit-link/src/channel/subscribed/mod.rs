@@ -213,7 +213,6 @@ async fn serve(
         key: key(own_secret),
         epochs_are_told: false,
         from: to,
-        is_shared: false,
     };
     let keys = Keys {
         epochs: Some(Epochs::new(own, messages.position().epoch(), secret)),
@@ -260,7 +259,6 @@ async fn subscribe(
         key: key(secret),
         epochs_are_told,
         from,
-        is_shared: false,
     };
     let streams = [
         told(grant.stream, grant.next, grant.secret, true),

@@ -1,6 +1,9 @@
 //! What the receiving half of a subscription's channel holds: the keys that come to it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+};
 
 use bytes::Bytes;
 use sockkit_codec::shard::StreamId;
@@ -47,7 +50,6 @@ impl Source {
             key: self.key(&grant.secret),
             epochs_are_told: true,
             from: self.address,
-            is_shared: true,
         }
     }
 }
@@ -105,7 +107,7 @@ impl Told {
     ///
     /// # Errors
     /// [`RecvError`] once the subscription has ended: when the sender has left, after
-    /// its last datagrams.
+    /// its last datagrams; and if the sender admits to a second group.
     pub(in crate::channel) fn take(
         &mut self,
         inbound: &mut Inbound,
@@ -131,6 +133,10 @@ impl Told {
                     if let Some(group) = source.group {
                         source.tell(group, &next, inbound);
                     }
+                }
+                // Another one would leave the messages of the first unverified.
+                SubscriptionMessage::Group(_) if source.group.is_some() => {
+                    return Err(RecvError::Failed(io::ErrorKind::InvalidData.into()));
                 }
                 SubscriptionMessage::Group(grant) => {
                     inbound.join(source.stream_of(&grant), Verifier::of(&grant));

@@ -4,6 +4,7 @@ mod guesses;
 mod python;
 mod relay;
 mod sockets;
+mod stored;
 
 use spake2::{Ed25519Group, Group};
 

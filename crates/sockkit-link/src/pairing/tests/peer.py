@@ -152,6 +152,7 @@ def dial(side, own):
         sys.exit("the listener does not know the code")
     called = read_name()
     write(name(own))
+    proceed()
     return called
 
 
@@ -166,7 +167,9 @@ def listen(side, own):
         write(b"\x05")
         sys.exit("wrong code")
     write(b"\x00" + side.tag(b"listener") + name(own))
-    return read_name()
+    called = read_name()
+    write(b"\x00")
+    return called
 
 
 def vectors():

@@ -137,6 +137,7 @@ fn a_dialler_in_python_is_let_in_by_the_right_code_alone() {
                 let [length] = read(&mut child);
                 assert_eq!(length, 3);
                 assert_eq!(read::<3>(&mut child), "뱀".as_bytes());
+                write(&mut child, &[wire::PROCEED]);
                 assert_eq!(end(child), (true, "desk".to_owned()));
                 assert!(right);
             }
@@ -171,6 +172,7 @@ fn a_listener_in_python_lets_in_by_the_right_code_alone() {
             assert_eq!(length, 3);
             let _name: [u8; 3] = read(&mut child);
             write(&mut child, &wire::name("laptop"));
+            assert_eq!(read(&mut child), [wire::PROCEED]);
             assert_eq!(end(child), (true, "laptop".to_owned()));
         } else {
             assert_eq!(end(child), (false, "wrong code".to_owned()));

@@ -8,14 +8,16 @@ use std::{
 
 use bytes::Bytes;
 use fastrand::Rng;
-use sockkit_codec::shard::{Parity, SplitConfig, Splitter, StreamId, seal::Position};
+use sockkit_codec::shard::{
+    MessageKind, Older, Parity, SplitConfig, Splitter, StreamId, seal::Position,
+};
 
 use super::{SENDER, STRANGER, address, inbound, is, split, take};
 use crate::{
-    channel::{Inbound, Message, OpenError},
+    channel::{Filter, Inbound, Limits, Message, OpenError},
     sealing::{
         Direction, Key, Opener, Sealer, ToldStream,
-        sign::{Signer, Verifier},
+        sign::{SignedPlace, Signer, Verifier},
     },
 };
 
@@ -249,6 +251,53 @@ fn the_sender_is_known_by_its_signature() {
     }
 }
 
+/// One that sends the sender's message on first does not take the sender's place.
+#[test]
+fn a_member_that_is_faster_once_takes_nothing_from_the_sender() {
+    let (stream, now) = (StreamId(3), Instant::now());
+    let (mut sealer, mut member) = (sealer(stream, 0), sealer(stream, 0));
+    let (_, signer) = joined(stream);
+    let newest = Inbound::new(Filter::default(), &Limits::default(), Older::GiveUp);
+    let mut inbound = newest.sealed(Opener::told(DIRECTION, []));
+    let verifier = Verifier::new(signer.verifying_key(), stream, 0);
+    inbound.join(told(stream), verifier);
+    // The next number, which gives up the sender's message if it is taken for the sender's.
+    split(&mut member, b"a number", Parity::NONE);
+    for number in 0..10 {
+        let message = signed(&signer, &sealer, &[number; 300]);
+        let honest = split(&mut sealer, &message, Parity::NONE);
+        let forged = split(&mut member, &[9; 300], Parity::NONE);
+        if number == 0 {
+            assert!(all(&mut inbound, now, MEMBER, &honest).is_some());
+            continue;
+        }
+        let (first, rest) = honest.split_at(1);
+        assert!(all(&mut inbound, now, SENDER, first).is_none());
+        assert!(all(&mut inbound, now, MEMBER, &forged).is_none());
+        let arrived = all(&mut inbound, now, SENDER, rest);
+        assert!(arrived.is_some(), "{number} is lost");
+    }
+}
+
+/// The group comes by IPv6, and its repairs over the connection, by IPv4.
+#[test]
+fn shards_of_both_ip_versions_are_put_together() {
+    let mut sealer = sealer(StreamId(3), 0);
+    let (mut inbound, signer) = joined(StreamId(3));
+    let by_group: SocketAddr = "[2001:db8::1]:5006".parse().unwrap();
+    for number in 0..3 {
+        let message = signed(&signer, &sealer, &[number; 300]);
+        let datagrams = split(&mut sealer, &message, Parity::NONE);
+        let (lost, rest) = datagrams.split_at(1);
+        let first = all(&mut inbound, Instant::now(), by_group, rest);
+        assert!(first.is_none());
+        // Of the first message, the address is not known yet.
+        let from = if number == 0 { by_group } else { SENDER };
+        let arrived = all(&mut inbound, Instant::now(), from, lost).unwrap();
+        assert_eq!((arrived.bytes.len(), arrived.from), (300, SENDER));
+    }
+}
+
 /// A member can seal in an epoch that has not begun, and does not end the current one by that.
 #[test]
 fn an_epoch_begins_with_a_signed_message() {
@@ -279,7 +328,12 @@ fn an_epoch_begins_with_a_signed_message() {
 
 fn signed(signer: &Signer, sealer: &Sealer, text: &[u8]) -> Vec<u8> {
     let epoch = sealer.position().epoch();
-    let trailer = signer.trailer(epoch, sealer.next_number(), &[text]);
+    let place = SignedPlace {
+        epoch,
+        number: sealer.next_number(),
+        kind: MessageKind(1),
+    };
+    let trailer = signer.trailer(place, &[text]);
     [text, &trailer].concat()
 }
 
@@ -296,7 +350,6 @@ fn told(id: StreamId) -> ToldStream {
         key: key(0),
         epochs_are_told: true,
         from: SENDER,
-        is_shared: true,
     }
 }
 

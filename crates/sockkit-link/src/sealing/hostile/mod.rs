@@ -417,7 +417,6 @@ fn told(id: StreamId, next: Position) -> ToldStream {
         key: key(),
         epochs_are_told: true,
         from: SENDER,
-        is_shared: false,
     }
 }
 
