@@ -13,11 +13,16 @@ pub struct RepairBudget {
 }
 
 impl RepairBudget {
-    /// A new message: half of its data for each destination.
+    /// A new message: half of its data more for each destination, and no more than all.
+    ///
+    /// So a burst that takes most of a message can be made good, and a link that loses half
+    /// of what it is given gets half as much more.
     pub fn refill(&mut self, message: Shards<'_>, destinations: usize) {
-        self.left.clear();
-        let half = message.data_shards().div_ceil(2);
-        self.left.resize(destinations, half);
+        let data = message.data_shards();
+        for left in &mut self.left {
+            *left = data.min(*left + data.div_ceil(2));
+        }
+        self.left.resize(destinations, data);
     }
 
     /// The datagrams to send once more to a destination, as far as its budget reaches;
@@ -49,17 +54,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_destination_has_half_of_each_message() {
+    fn each_destination_has_a_message_at_once_and_half_in_the_long_run() {
         let mut splitter = Splitter::new(SplitConfig::default(), StreamId(1));
         let mut budget = RepairBudget::default();
-        for number in 0..2 {
+        for (number, expected) in [(0, 10), (1, 5), (2, 5)] {
             let message = splitter.split(MessageKind(1), &[7; 10 * 1_364], Parity::NONE);
             let message = message.unwrap();
             budget.refill(message, 2);
             let all = Missing::new(StreamId(1), number, 0, u128::MAX);
             let mut taken = |to| budget.take(to, message, all).len();
-            assert_eq!([taken(0), taken(0), taken(1), taken(1)], [5, 0, 5, 0]);
+            assert_eq!(
+                [taken(0), taken(0), taken(1), taken(1)],
+                [expected, 0, expected, 0]
+            );
             assert_eq!(taken(2), 0);
+        }
+        for number in 3..6 {
+            let message = splitter.split(MessageKind(1), &[7; 10 * 1_364], Parity::NONE);
+            budget.refill(message.unwrap(), 2);
+            assert_eq!(budget.left, [if number == 3 { 5 } else { 10 }; 2]);
         }
     }
 

@@ -94,8 +94,8 @@ impl Reassembler {
     /// as many more and eight, once nothing came of it for as long as ten of its shards took
     /// and 1 ms.
     ///
-    /// Eight times for a message, with 4 ms between; of one that lacks more than half of its
-    /// data it is not worth it. Of several messages, the one that has been due longest.
+    /// Eight times for a message, with 4 ms between. Of several messages, the one that has been
+    /// due longest.
     ///
     /// The sender's address comes with it.
     pub fn missing(&mut self, now: Instant) -> Option<(SocketAddr, Missing)> {
@@ -111,7 +111,7 @@ impl Reassembler {
     fn next_asked(&self) -> Option<(Instant, usize)> {
         let preferred = self.preferred?;
         let all = self.in_flight.iter().enumerate();
-        all.filter(|(_, one)| one.from.address == preferred && one.is_worth_asking())
+        all.filter(|(_, one)| one.from.address == preferred)
             .filter_map(|(place, one)| Some((one.asking.due()?, place)))
             .min()
     }
@@ -122,10 +122,6 @@ impl Assembly {
     fn lacks(&self) -> u16 {
         let came = u16::try_from(self.storage.order.len()).unwrap_or(u16::MAX);
         self.header.data.saturating_sub(came)
-    }
-
-    fn is_worth_asking(&self) -> bool {
-        self.lacks() <= self.header.data / 2
     }
 
     /// The first shards that did not come, as many as make it whole and some more.
@@ -279,11 +275,9 @@ mod tests {
     #[test]
     fn what_is_due_is_what_is_asked_for_and_that_ends() {
         let (mut ends, now) = (Ends::new(), start());
-        // Two streams with the same number, of which one is due before the other; and one
-        // of which too much is missing.
+        // Two streams with the same number, of which one is due before the other.
         forge(&mut ends, now, 7, 0);
         forge(&mut ends, now + MS / 2, 8, 0);
-        ends.send(now, &[0, 1, 2, 3, 4, 5, 6, 7]);
         let mut asked = 0;
         while let Some(due) = ends.reassembler.next_missing() {
             assert!(ends.reassembler.missing(due).is_some(), "after {asked}");
@@ -292,11 +286,12 @@ mod tests {
         assert_eq!(asked, 2 * ASKED_AT_MOST);
     }
 
+    /// A burst of losses may be longer than half of a message.
     #[test]
-    fn a_message_that_lacks_most_of_its_data_is_not_worth_it() {
+    fn a_message_that_lacks_most_of_its_data_is_asked_for() {
         let (mut ends, now) = (Ends::new(), start());
-        let lost: Vec<_> = (0..8).collect();
+        let lost: Vec<_> = (0..11).collect();
         ends.send(now, &lost);
-        assert_eq!(ends.missing(now + LATE_BY), None);
+        assert_eq!(ends.missing(now + LATE_BY), Some(lost));
     }
 }
