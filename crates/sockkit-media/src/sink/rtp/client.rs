@@ -53,7 +53,7 @@ impl<'a> Client<'a> {
         ends: [SocketAddr; 2],
     ) -> Self {
         let packets = Packets::new(random);
-        let session = session.stream(packets.ssrc(), packets.sequence());
+        let session = session.ssrc(packets.ssrc());
         Self {
             pictures: None,
             missed: 0,
