@@ -424,7 +424,13 @@ impl Viewers {
         // Gets no later key once that is dropped.
         #[cfg(all(feature = "sealing", feature = "pairing"))]
         let _membership = match &self.by {
-            By::Group(group) => group.admit(&channel).await.ok(),
+            By::Group(group) => match group.admit(&channel).await {
+                Ok(membership) => Some(membership),
+                Err(error) => {
+                    tracing::debug!(%from, %error, "the viewer cannot join the group");
+                    return Ok(());
+                }
+            },
             _ => None,
         };
         let _present = ViewerCount::enter(&self.shared);
