@@ -136,7 +136,8 @@ impl Sender {
     /// Several addresses of one kind share a socket, or the limits for viewers.
     ///
     /// # Errors
-    /// [`ChannelError`] if the addresses cannot be combined, resolved or bound.
+    /// [`ChannelError`] if the addresses cannot be combined, resolved or bound, or the config has a
+    /// group.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
@@ -149,6 +150,8 @@ impl Sender {
         pictures: Subscriber<Picture>,
     ) -> Result<Self, ChannelError> {
         let first = to.first().ok_or(ChannelError::NoDestination)?;
+        #[cfg(all(feature = "sealing", feature = "pairing"))]
+        config.check_no_group(first)?;
         let by_datagrams = |to: &Address| to.scheme() == Scheme::Udp;
         let is_other = |to: &&Address| by_datagrams(to) != by_datagrams(first);
         if let Some(other) = to.iter().find(is_other) {
