@@ -101,11 +101,7 @@ impl Wishes<'_> {
         match secure {
             Some(secure) => {
                 let (identity, trust) = secure.parts();
-                let config = self.config().authenticate(identity, trust);
-                match self.group {
-                    Some(group) => config.group(group),
-                    None => config,
-                }
+                self.config().authenticate(identity, trust)
             }
             None => self.config(),
         }
@@ -292,7 +288,13 @@ async fn listen(
     let config = wishes.config_of(wishes.security.listens.as_ref());
     let at = slice::from_ref(at);
     let sender = match at[0].scheme() {
-        Scheme::Udp => Sender::listen(at, config, pictures.clone()).await?,
+        Scheme::Udp => {
+            let config = match wishes.group {
+                Some(group) => config.group(group),
+                None => config,
+            };
+            Sender::listen(at, config, pictures.clone()).await?
+        }
         _ => Sender::open(at, config, pictures.clone()).await?,
     };
     let address = shown(sender.address());

@@ -26,7 +26,7 @@ pub struct Segments<'a> {
 /// One segment: a marker and its contents.
 #[derive(Clone, Copy, Debug)]
 pub struct Segment<'a> {
-    /// The byte after 0xff, one of [`marker`].
+    /// The byte after 0xff; [`marker`] names some.
     pub marker: u8,
     /// Offset of the marker, from the start of the JPEG.
     pub offset: usize,

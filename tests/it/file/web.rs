@@ -5,16 +5,21 @@ use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
 use axum::{Router, routing::get};
 use sha2::{Digest as _, Sha256};
-use sockkit::file::{
-    BLOCK_BYTES, Destination, FileOutcome, FileSet, OnConflict, ReceiveConfig, ReceiveError,
-    SendConfig, Summary,
-    session::Limits,
-    web::{DownloadPage, UploadOffer, UploadPage, WebHandler, WebServer},
+use sockkit::{
+    file::{
+        BLOCK_BYTES, Destination, FileOutcome, FileSet, OnConflict, ReceiveConfig, ReceiveError,
+        SendConfig, Summary,
+        session::Limits,
+        web::{DownloadPage, UploadOffer, UploadPage, WebHandler, WebServer},
+    },
+    server::Stream,
+    tls::Tls,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -25,6 +30,7 @@ use tokio::{
 };
 
 use super::contents;
+use crate::server::tls::certificates;
 
 const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 const WITHIN: Duration = Duration::from_secs(60);
@@ -351,6 +357,26 @@ async fn a_stranger_cannot_take_the_places() {
     }
     giving.get("file/1/x", "").await.has(200, "");
     drop(held);
+}
+
+#[tokio::test]
+async fn a_connection_too_many_is_told_so_unless_encrypted() {
+    let page = || WebHandler::new(Router::new());
+    let tls = Arc::new(certificates().0);
+    let encrypted = WebServer::bind_tls(ANY, Tls::new::<Stream>(tls, page())).unwrap();
+    let in_the_clear = WebServer::bind(ANY, page()).unwrap();
+    for (server, begins) in [(&in_the_clear, "HTTP/1.1 503 "), (&encrypted, "")] {
+        let mut held = Vec::new();
+        for _ in 0..32 {
+            held.push(TcpStream::connect(server.local_addr()).await.unwrap());
+        }
+        let mut refused = TcpStream::connect(server.local_addr()).await.unwrap();
+        let mut received = String::new();
+        let ended = timeout(WITHIN, refused.read_to_string(&mut received)).await;
+        assert_eq!(ended.expect("it ends").is_ok(), !begins.is_empty());
+        assert!(received.starts_with(begins), "{received}");
+        assert_eq!(received.is_empty(), begins.is_empty(), "{received}");
+    }
 }
 
 #[tokio::test]

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use sockkit::{
+    latest::Publisher,
     picture::{Picture, PixelFormat, jpeg},
     rtp::jpeg::Depacketizer,
-    sink::rtp::RtpConfig,
+    sink::rtp::{RtpConfig, RtspServer},
 };
 use tokio::{io::AsyncWriteExt, join};
 
@@ -82,43 +83,94 @@ async fn the_end_of_the_camera_is_the_end_of_each_player() {
 }
 
 #[tokio::test]
-async fn a_picture_under_way_arrives_after_the_camera_has_ended() {
+async fn a_player_that_was_paused_learns_of_the_end_when_it_plays() {
     let (camera, server, to) = serve(RtpConfig::default()).await;
-    let mut player = Player::connect(to).await;
-    player.play(ON_THE_CONNECTION).await;
-    let sent = large_picture();
-    camera.publish(sent.clone());
-    until(|| server.stats().sent == 1).await;
+    let mut playing = Player::connect(to).await;
+    playing.play(ON_THE_CONNECTION).await;
+    let mut paused = Player::connect(to).await;
+    paused.play(ON_THE_CONNECTION).await;
+    camera.publish(picture(0));
+    check_same_pixels(paused.picture().await, &picture(0));
+    paused.ask("PAUSE", "").await;
     drop(camera);
-    let mut rest = player.rest().await;
-    assert_eq!(rest.pictures.len(), 1);
-    check_same_pixels(rest.pictures.remove(0), &sent);
-    check_bye(rest.reports.last().unwrap());
+    // By then the server knows.
+    playing.rest().await;
+    let response = paused.ask("PLAY", "").await;
+    assert!(response.starts_with("RTSP/1.0 200 "), "{response}");
+    let rest = paused.rest().await;
+    assert!(rest.pictures.is_empty());
+    check_bye(rest.reports.last().expect("a BYE"));
     server.shutdown().await;
+}
+
+/// A picture on its way to a player that has not read it.
+struct UnderWay {
+    camera: Publisher<Picture>,
+    server: RtspServer,
+    player: Player,
+    picture: Picture,
+}
+
+impl UnderWay {
+    async fn begin() -> Self {
+        let (camera, server, to) = serve(RtpConfig::default()).await;
+        let mut player = Player::connect(to).await;
+        player.play(ON_THE_CONNECTION).await;
+        let picture = large_picture();
+        camera.publish(picture.clone());
+        until(|| server.stats().sent == 1).await;
+        Self {
+            camera,
+            server,
+            player,
+            picture,
+        }
+    }
+}
+
+impl Rest {
+    #[track_caller]
+    fn check_last(mut self, sent: &Picture) {
+        assert_eq!(self.pictures.len(), 1);
+        check_same_pixels(self.pictures.remove(0), sent);
+        check_bye(self.reports.last().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_picture_under_way_arrives_after_the_camera_has_ended() {
+    let under_way = UnderWay::begin().await;
+    drop(under_way.camera);
+    under_way.player.rest().await.check_last(&under_way.picture);
+    under_way.server.shutdown().await;
 }
 
 #[tokio::test]
 async fn a_picture_under_way_arrives_while_the_server_shuts_down() {
+    for _ in 0..20 {
+        let under_way = UnderWay::begin().await;
+        let begun = Instant::now();
+        let shutdown = async {
+            under_way.server.shutdown().await;
+            begun.elapsed()
+        };
+        let reading = tokio::spawn(under_way.player.rest());
+        let (took, rest) = join!(shutdown, reading);
+        // What takes longer is cut off, as a player that does not read is.
+        if took < Duration::from_secs(1) {
+            return rest.unwrap().check_last(&under_way.picture);
+        }
+    }
+    panic!("each shutdown took a second");
+}
+
+#[tokio::test]
+async fn after_a_shutdown_no_picture_is_taken() {
     let (camera, server, to) = serve(RtpConfig::default()).await;
     let mut player = Player::connect(to).await;
     player.play(ON_THE_CONNECTION).await;
-    let sent = large_picture();
-    camera.publish(sent.clone());
-    until(|| server.stats().sent == 1).await;
-    let begun = Instant::now();
-    let shutdown = async {
-        server.shutdown().await;
-        begun.elapsed()
-    };
-    // What takes longer is cut off, as a player that does not read is.
-    let reading = tokio::spawn(player.rest());
-    let (took, rest) = join!(shutdown, reading);
-    if took < Duration::from_secs(1) {
-        let mut rest = rest.unwrap();
-        assert_eq!(rest.pictures.len(), 1);
-        check_same_pixels(rest.pictures.remove(0), &sent);
-        check_bye(rest.reports.last().unwrap());
-    }
+    soon(server.shutdown()).await;
+    assert_eq!(camera.subscribers(), 0);
 }
 
 #[tokio::test]

@@ -332,6 +332,30 @@ async fn a_key_besides_those_of_a_subscription_is_refused() {
     }
 }
 
+/// Nothing would be sent to it.
+#[tokio::test]
+async fn a_group_that_no_viewer_is_admitted_to_is_refused() {
+    let party = || (identity(), Trust::anyone());
+    let config = |(identity, trust)| {
+        let config = SenderConfig::default().authenticate(identity, trust);
+        config.group("239.255.77.42:5006".parse().unwrap())
+    };
+    let (_camera, pictures) = latest::channel();
+    let mut errors = Vec::new();
+    for at in ["tcp://127.0.0.1:0", "udp://127.0.0.1:9"].map(address) {
+        let opened = Sender::open(from_ref(&at), config(party()), pictures.clone()).await;
+        errors.push(opened.unwrap_err());
+    }
+    let at = address("udp://127.0.0.1:9");
+    errors.push(Sender::push(&at, config(party()), pictures).unwrap_err());
+    for error in errors {
+        assert!(
+            matches!(error, ChannelError::GroupUnused { .. }),
+            "{error:?}"
+        );
+    }
+}
+
 /// Another viewer, with a key of its own, and a stranger.
 #[tokio::test]
 async fn what_others_send_to_a_subscriber_is_not_taken() {

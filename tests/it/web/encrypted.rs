@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use sockkit::{
     latest::{self, Publisher},
     picture::Picture,
-    sink::web::{WebServer, WebStream},
+    sink::web::{WebServer, WebServerConfig, WebStream},
     tcp::Connector,
     tls::{TlsConnector, client::TlsStream},
 };
@@ -56,6 +56,23 @@ async fn what_is_not_encrypted_gets_no_response() {
 }
 
 #[tokio::test]
+async fn a_connection_too_many_gets_no_response_in_the_clear() {
+    let (viewer, _publisher, trust) = viewer_with(config().max_viewers(1)).await;
+    let address = viewer.local_addr();
+    // One that watches, and a quarter of those to spare.
+    let mut held = Vec::new();
+    for _ in 0..17 {
+        held.push(dial(&trust, address).await);
+    }
+    let mut refused = TcpStream::connect(address).await.unwrap();
+    let mut received = Vec::new();
+    let ended = timeout(WITHIN, refused.read_to_end(&mut received)).await;
+    let ended = ended.expect("the connection ends").map_err(|it| it.kind());
+    assert_eq!(ended, Err(std::io::ErrorKind::ConnectionReset));
+    assert_eq!(received, [0; 0]);
+}
+
+#[tokio::test]
 async fn a_page_in_the_clear_reads_no_encrypted_pictures() {
     let (viewer, publisher, trust) = viewer().await;
     publisher.publish(gray(1));
@@ -98,10 +115,14 @@ async fn a_viewer_that_did_not_read_finds_a_few_old_pictures_at_most() {
 
 /// A viewer of one stream, and a client's trust in its certificate.
 async fn viewer() -> (WebServer, Publisher<Picture>, TlsConnector) {
+    viewer_with(config()).await
+}
+
+async fn viewer_with(config: WebServerConfig) -> (WebServer, Publisher<Picture>, TlsConnector) {
     let (tls, trust) = certificates();
     let (publisher, pictures) = latest::channel();
     let streams = [WebStream::new("camera", pictures)];
-    let viewer = WebServer::bind_tls(LOOPBACK, config(), streams, Arc::new(tls));
+    let viewer = WebServer::bind_tls(LOOPBACK, config, streams, Arc::new(tls));
     let trust = TlsConnector::from(Arc::new(trust));
     (viewer.await.unwrap(), publisher, trust)
 }

@@ -82,7 +82,7 @@ impl Page {
             false => None,
         };
         let server = match &certificate {
-            Some(certificate) => WebServer::bind(at, certificate.secure(handler)?),
+            Some(certificate) => WebServer::bind_tls(at, certificate.secure(handler)?),
             None => WebServer::bind(at, handler),
         };
         let server = server.context("cannot serve the page; choose another address with --web")?;

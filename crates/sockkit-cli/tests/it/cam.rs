@@ -3,8 +3,9 @@
 use std::{net::SocketAddr, os::unix::fs::MetadataExt, path::Path};
 
 use sockkit::{
-    picture::Picture,
-    source::pattern::read_stamp,
+    picture::{Picture, Timestamp},
+    sink::record::{Recorder, RecorderConfig},
+    source::pattern::{Stamp, paint, read_stamp},
     testing::{
         lab::Lab,
         needs::{Need, met},
@@ -618,30 +619,47 @@ fn a_recording_names_each_of_its_files() {
 #[test]
 fn a_clip_that_is_cut_off_is_told_once_and_not_at_all_if_quiet() {
     let folder = tempfile::tempdir().unwrap();
-    let mut clip = b"YUV4MPEG2 W2 H2 F100:1 Cmono\n".to_vec();
-    clip.extend(b"FRAME\n1234FRAME\n12");
-    std::fs::write(folder.path().join("cut.y4m"), clip).unwrap();
-    let cam = [
-        "cam",
-        "--plain",
-        "--source",
-        "cut.y4m",
-        "--to",
-        "udp://127.0.0.1:9",
-        "--seconds",
-        "1",
-    ];
-    let end = sockkit_in(folder.path(), &cam).end();
-    assert_eq!(
-        end.errors
-            .matches("note: cut.y4m is cut off at its end")
-            .count(),
-        1,
-        "{end:?}"
-    );
-    assert!(!end.errors.contains("WARN"), "{end:?}");
-    let quiet = sockkit_in(folder.path(), &[&cam[..], &["--quiet"]].concat()).end();
-    assert!(!quiet.errors.contains("cut off"), "{quiet:?}");
+    let y4m = b"YUV4MPEG2 W2 H2 F100:1 Cmono\nFRAME\n1234FRAME\n12".to_vec();
+    for (name, clip) in [("cut.y4m", y4m), ("cut.mp4", interrupted_recording())] {
+        std::fs::write(folder.path().join(name), clip).unwrap();
+        let cam = [
+            "cam",
+            "--plain",
+            "--source",
+            name,
+            "--to",
+            "udp://127.0.0.1:9",
+            "--seconds",
+            "2",
+        ];
+        let end = sockkit_in(folder.path(), &cam).end();
+        let note = format!("note: {name} is cut off at its end");
+        assert_eq!(end.errors.matches(&note).count(), 1, "{end:?}");
+        assert!(!end.errors.contains("WARN"), "{end:?}");
+        let quiet = sockkit_in(folder.path(), &[&cam[..], &["--quiet"]].concat()).end();
+        assert!(!quiet.errors.contains("cut off"), "{quiet:?}");
+    }
+}
+
+/// Half a second, which is a whole fragment, and a part of the next.
+fn interrupted_recording() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("whole.mp4");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut recorder = Recorder::create(&path, RecorderConfig::default())
+            .await
+            .unwrap();
+        for number in 0..7 {
+            let clock = Timestamp::from_micros(1_700_000_000_000_000 + 100_000 * number);
+            let picture = paint(320, 240, Stamp { number, clock }).unwrap();
+            recorder.push(&picture).await.unwrap();
+        }
+        recorder.finish().await.unwrap();
+    });
+    let mut whole = std::fs::read(path).unwrap();
+    whole.truncate(whole.len() * 4 / 5);
+    whole
 }
 
 #[test]

@@ -23,24 +23,36 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub struct WebServer(Server);
 
 impl WebServer {
-    /// Binds `address` and serves `handler` there: a router, in a [`WebHandler`], or that
-    /// in a layer, for TLS.
+    /// Binds `address` and serves `handler` there.
     ///
     /// # Errors
     /// [`BindError`] if the address cannot be bound.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn bind(address: SocketAddr, handler: impl Handler) -> Result<Self, BindError> {
+    pub fn bind(address: SocketAddr, handler: WebHandler) -> Result<Self, BindError> {
+        Self::start(address, config().refusal(BUSY), handler)
+    }
+
+    /// As [`bind`](Self::bind), over TLS: `handler` is a [`WebHandler`] in a layer that
+    /// decrypts. Connections beyond the limits are reset, since what is not encrypted gets no
+    /// response.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn bind_tls(address: SocketAddr, handler: impl Handler) -> Result<Self, BindError> {
+        Self::start(address, config(), handler)
+    }
+
+    fn start(
+        address: SocketAddr,
+        config: ServerConfig,
+        handler: impl Handler,
+    ) -> Result<Self, BindError> {
         let listener = Listener::bind(address)?;
-        let config = ServerConfig::default()
-            .max_connections(MAX_CONNECTIONS)
-            .max_connections_per_address(MAX_CONNECTIONS_PER_HOST)
-            .idle_timeout(IDLE_TIMEOUT)
-            .write_timeout(WRITE_TIMEOUT)
-            .drain_timeout(DRAIN_TIMEOUT)
-            .quiet_period(None)
-            .refusal(BUSY);
         let server = Server::start_handler(listener, config, handler);
         server
             .map(Self)
@@ -59,6 +71,16 @@ impl WebServer {
     pub async fn shutdown(self) {
         self.0.shutdown().await;
     }
+}
+
+fn config() -> ServerConfig {
+    ServerConfig::default()
+        .max_connections(MAX_CONNECTIONS)
+        .max_connections_per_address(MAX_CONNECTIONS_PER_HOST)
+        .idle_timeout(IDLE_TIMEOUT)
+        .write_timeout(WRITE_TIMEOUT)
+        .drain_timeout(DRAIN_TIMEOUT)
+        .quiet_period(None)
 }
 
 /// Serves a router over each connection, encrypted or not.

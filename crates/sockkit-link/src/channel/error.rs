@@ -60,6 +60,14 @@ pub enum ChannelError {
         /// The address.
         address: Address,
     },
+    /// A group was given, but only those that subscribe are admitted to one.
+    #[error(
+        "{address} is not listened at for subscribers, whom groups are for: leave the group out"
+    )]
+    GroupUnused {
+        /// The address.
+        address: Address,
+    },
     /// The address cannot be resolved.
     #[error(transparent)]
     Resolve(#[from] ResolveError),

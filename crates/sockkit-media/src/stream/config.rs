@@ -4,10 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use sockkit_codec::shard::Parity;
 use sockkit_core::{options::SocketOptions, server::ServerConfig};
-#[cfg(all(feature = "sealing", feature = "pairing"))]
-use sockkit_link::channel::Group;
 #[cfg(feature = "sealing")]
 use sockkit_link::sealing::Key;
+#[cfg(all(feature = "sealing", feature = "pairing"))]
+use sockkit_link::{Address, channel::Group};
 use sockkit_link::{
     Connection, Node, ResolveError,
     channel::{ChannelError, DatagramConfig, Limits},
@@ -95,6 +95,9 @@ impl SenderConfig {
     /// reaches them, or that lose a quarter of it, get the same datagrams by unicast; [parity by
     /// reports](Self::parity_by_reports) follows the worst of the rest. A group costs the
     /// sender as much as one viewer.
+    ///
+    /// [`Sender::open`](super::Sender::open) and [`Sender::push`](super::Sender::push) admit no
+    /// viewers to a group, and refuse a config with one.
     #[cfg(all(feature = "sealing", feature = "pairing"))]
     pub fn group(mut self, group: SocketAddr) -> Self {
         self.group = Some(group);
@@ -208,6 +211,15 @@ impl SenderConfig {
         let config = self.datagrams.clone().destinations([group]);
         let sender = *identity.fingerprint().as_bytes();
         Group::new(&config, sender, &self.limits()).map(Some)
+    }
+
+    /// Rejects a group where no viewers are admitted to it.
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    pub(super) fn check_no_group(&self, address: &Address) -> Result<(), ChannelError> {
+        self.group.map_or(Ok(()), |_group| {
+            let address = address.clone();
+            Err(ChannelError::GroupUnused { address })
+        })
     }
 
     /// Whether peers are authenticated.

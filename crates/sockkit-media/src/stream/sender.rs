@@ -136,7 +136,8 @@ impl Sender {
     /// Several addresses of one kind share a socket, or the limits for viewers.
     ///
     /// # Errors
-    /// [`ChannelError`] if the addresses cannot be combined, resolved or bound.
+    /// [`ChannelError`] if the addresses cannot be combined, resolved or bound, or the config has a
+    /// group.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
@@ -149,6 +150,8 @@ impl Sender {
         pictures: Subscriber<Picture>,
     ) -> Result<Self, ChannelError> {
         let first = to.first().ok_or(ChannelError::NoDestination)?;
+        #[cfg(all(feature = "sealing", feature = "pairing"))]
+        config.check_no_group(first)?;
         let by_datagrams = |to: &Address| to.scheme() == Scheme::Udp;
         let is_other = |to: &&Address| by_datagrams(to) != by_datagrams(first);
         if let Some(other) = to.iter().find(is_other) {
@@ -424,7 +427,13 @@ impl Viewers {
         // Gets no later key once that is dropped.
         #[cfg(all(feature = "sealing", feature = "pairing"))]
         let _membership = match &self.by {
-            By::Group(group) => group.admit(&channel).await.ok(),
+            By::Group(group) => match group.admit(&channel).await {
+                Ok(membership) => Some(membership),
+                Err(error) => {
+                    tracing::debug!(%from, %error, "the viewer cannot join the group");
+                    return Ok(());
+                }
+            },
             _ => None,
         };
         let _present = ViewerCount::enter(&self.shared);

@@ -70,7 +70,8 @@ impl Sender {
     ///
     /// # Errors
     /// [`ChannelError`] if the config does not
-    /// [authenticate](SenderConfig::authenticate), or has a key. An unreachable viewer is not an error.
+    /// [authenticate](SenderConfig::authenticate), or has a key or a group. An unreachable viewer is
+    /// not an error.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
@@ -80,6 +81,7 @@ impl Sender {
         pictures: Subscriber<Picture>,
     ) -> Result<Self, ChannelError> {
         check(to, config.authenticates(), config.is_sealed())?;
+        config.check_no_group(to)?;
         let shared = Arc::new(Shared::new(Reports::new(
             Vec::new(),
             MAX_RECEIVERS.div_ceil(4),

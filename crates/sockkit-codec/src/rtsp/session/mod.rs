@@ -44,7 +44,6 @@ pub struct SessionConfig {
     peer: IpAddr,
     id: u64,
     ssrc: u32,
-    first_sequence: u16,
     timeout: Duration,
 }
 
@@ -77,16 +76,13 @@ impl SessionConfig {
             peer,
             id,
             ssrc: 0,
-            first_sequence: 0,
             timeout: Duration::from_secs(60),
         }
     }
 
-    /// The identifier of the stream, and the sequence number of its first packet, which
-    /// clients are told. Default: zeros.
-    pub fn stream(mut self, ssrc: u32, first_sequence: u16) -> Self {
+    /// The identifier of the stream, which clients are told. Default: zero.
+    pub fn ssrc(mut self, ssrc: u32) -> Self {
         self.ssrc = ssrc;
-        self.first_sequence = first_sequence;
         self
     }
 
@@ -104,7 +100,7 @@ impl Session {
     #[must_use]
     pub fn new(config: SessionConfig, now: Instant) -> Self {
         Self {
-            sequence: config.first_sequence,
+            sequence: 0,
             config,
             state: State::Waiting,
             binding: None,

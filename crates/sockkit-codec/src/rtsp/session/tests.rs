@@ -17,9 +17,11 @@ struct Client {
 impl Client {
     fn new() -> Self {
         let now = Instant::now();
-        let config = SessionConfig::new(PEER, 0xabc).stream(0x1234, 99);
+        let config = SessionConfig::new(PEER, 0xabc).ssrc(0x1234);
+        let mut session = Session::new(config, now);
+        session.set_sequence(99);
         Self {
-            session: Session::new(config, now),
+            session,
             now,
             number: 0,
         }

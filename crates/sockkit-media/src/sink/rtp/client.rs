@@ -53,7 +53,7 @@ impl<'a> Client<'a> {
         ends: [SocketAddr; 2],
     ) -> Self {
         let packets = Packets::new(random);
-        let session = session.stream(packets.ssrc(), packets.sequence());
+        let session = session.ssrc(packets.ssrc());
         Self {
             pictures: None,
             missed: 0,
@@ -84,7 +84,7 @@ impl<'a> Client<'a> {
                 read = reader.read(&mut input), if self.outbound.takes_requests() => match read? {
                     // What it has asked for is still answered.
                     0 => self.outbound.is_last = true,
-                    bytes => self.handle_input(&input[..bytes]),
+                    bytes => self.handle_input(&input[..bytes]).await,
                 },
                 written = self.outbound.write(&mut writer), if !self.outbound.is_flushed => {
                     if written? && self.session.playing().is_some() && self.datagrams.is_none() {
@@ -119,11 +119,11 @@ impl<'a> Client<'a> {
         }
     }
 
-    fn handle_input(&mut self, bytes: &[u8]) {
+    async fn handle_input(&mut self, bytes: &[u8]) {
         self.requests.push(bytes);
         while !self.outbound.is_last {
             match self.requests.poll() {
-                Ok(Some(Inbound::Request(request))) => self.handle_request(&request),
+                Ok(Some(Inbound::Request(request))) => self.handle_request(&request).await,
                 // A report of the receiver, which nothing follows from.
                 Ok(Some(_)) => {}
                 Ok(None) => return,
@@ -141,7 +141,7 @@ impl<'a> Client<'a> {
         self.outbound.is_last = true;
     }
 
-    fn handle_request(&mut self, request: &Request) {
+    async fn handle_request(&mut self, request: &Request) {
         self.session.set_sequence(self.packets.sequence());
         let handled = self
             .session
@@ -159,11 +159,11 @@ impl<'a> Client<'a> {
         if self.session.is_over() {
             self.outbound.is_last = true;
         }
-        self.follow_session();
+        self.follow_session().await;
     }
 
     /// Subscribes when it begins to play, and no longer holds what it does not need.
-    fn follow_session(&mut self) {
+    async fn follow_session(&mut self) {
         let playing = self.session.playing();
         if let Some(Transport::Interleaved { .. }) = playing {
             self.datagrams = None;
@@ -173,8 +173,10 @@ impl<'a> Client<'a> {
                 let broadcaster = self.players.broadcaster.upgrade();
                 self.pictures = broadcaster.map(|broadcaster| broadcaster.subscribe());
                 self.missed = 0;
-                // The camera may have ended.
-                self.outbound.is_last |= self.pictures.is_none();
+                // The camera may have ended, of which a player that was paused is not told.
+                if self.pictures.is_none() {
+                    self.end().await;
+                }
             }
             Some(_) => {}
             None => self.pictures = None,

@@ -54,7 +54,7 @@ pub struct RtspServer {
     shared: Arc<Shared>,
     server: Server,
     preparing: JoinHandle<()>,
-    _stop: DropGuard,
+    stop: DropGuard,
 }
 
 /// What the players of a server share.
@@ -70,8 +70,8 @@ pub(super) struct Players {
 impl RtspServer {
     /// Listens at this address.
     ///
-    /// When the publisher of `pictures` is gone, players receive the last picture, and their
-    /// connections end.
+    /// When the publisher of `pictures` is gone, a player that plays receives the last picture,
+    /// and its connection ends. One that is paused learns of it when it plays again.
     ///
     /// # Errors
     /// [`ChannelError`] if the address cannot be resolved or bound.
@@ -124,7 +124,7 @@ impl RtspServer {
             shared,
             server,
             preparing,
-            _stop: stop.drop_guard(),
+            stop: stop.drop_guard(),
         })
     }
 
@@ -144,7 +144,9 @@ impl RtspServer {
     /// # Cancel safety
     /// Cancel safe: the server stops in any case.
     pub async fn shutdown(self) {
-        self.preparing.abort();
+        drop(self.stop);
+        // A panic in it was already reported by the runtime.
+        let _ = self.preparing.await;
         self.server.shutdown().await;
     }
 }

@@ -89,6 +89,7 @@ impl WebServerConfig {
             max_connections: self.max_viewers.saturating_add(SPARE_CONNECTIONS),
             max_connections_per_host: self.per_host().saturating_add(SPARE_CONNECTIONS / 4),
             write_timeout: self.write_timeout,
+            refusal: Some(connection::BUSY),
         }
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Limits {
     pub(super) max_connections: usize,
     pub(super) max_connections_per_host: usize,
     pub(super) write_timeout: Duration,
+    /// What a client is sent that finds no place; without it, a reset.
+    pub(super) refusal: Option<&'static [u8]>,
 }
 
 /// Serves browsers with `handler` until the server is shut down.
@@ -47,15 +49,17 @@ pub(super) fn serve(
     limits: Limits,
 ) -> io::Result<Server> {
     let log_limit = LogLimit::default();
-    let config = ServerConfig::default()
+    let mut config = ServerConfig::default()
         .max_connections(limits.max_connections)
         .max_connections_per_address(limits.max_connections_per_host)
         // Every wait has its own limit: for a request, and for the client to
         // take a response.
         .idle_timeout(None)
         .drain_timeout(SHUTDOWN_WITHIN)
-        .refusal(BUSY)
         .on_end(move |ended| warn_refused(ended, &log_limit, now()));
+    if let Some(refusal) = limits.refusal {
+        config = config.refusal(refusal);
+    }
     let handler = Timed {
         write_timeout: limits.write_timeout,
         handler,
@@ -299,6 +303,7 @@ const SEND_BUFFER_BYTES: usize = 256 << 10;
 #[cfg(target_os = "linux")]
 const NOT_SENT_BYTES: u32 = 8 << 10;
 
-const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+/// The refusal of a server without TLS.
+pub(super) const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     X-Frame-Options: DENY\r\nCross-Origin-Resource-Policy: same-origin\r\n\
     Connection: close\r\nContent-Length: 20\r\n\r\ntoo many connections";

@@ -65,7 +65,10 @@ impl HostPolicy {
         page_schemes: &'static [&'static str],
     ) -> Self {
         Self {
-            names: names.into_iter().collect(),
+            names: names
+                .into_iter()
+                .map(|name| without_root(&name).to_owned())
+                .collect(),
             embeddings: embeddings.into_iter().collect(),
             page_schemes,
         }
@@ -125,8 +128,6 @@ impl HostPolicy {
         let Some(name) = name_of(authority) else {
             return false;
         };
-        // The name as it is from the root of DNS.
-        let name = name.strip_suffix('.').unwrap_or(name);
         is_address(name) || name.eq_ignore_ascii_case("localhost") || self.has(name)
     }
 
@@ -208,7 +209,8 @@ fn origin_of(url: &str) -> &str {
     &url[..end]
 }
 
-/// The host of `host[:port]`, without the brackets of an IPv6 address.
+/// The host of `host[:port]`, without the brackets of an IPv6 address, and without the
+/// root of DNS.
 fn name_of(authority: &str) -> Option<&str> {
     let (name, rest) = match authority.strip_prefix('[') {
         Some(bracketed) => bracketed.split_once(']')?,
@@ -219,7 +221,13 @@ fn name_of(authority: &str) -> Option<&str> {
     };
     let port = rest.strip_prefix(':');
     let fits = rest.is_empty() || port.is_some_and(|port| port.parse::<u16>().is_ok());
+    let name = without_root(name);
     (fits && !name.is_empty()).then_some(name)
+}
+
+/// `camera.lan.` and `camera.lan` are one name: the dot stands for the root of DNS.
+fn without_root(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
 }
 
 fn is_address(name: &str) -> bool {
@@ -338,6 +346,37 @@ mod tests {
         check("camera.lan", Some("https://camera.lan"), Ok(()));
         // A page that a proxy serves under the configured name.
         check("127.0.0.1:8088", Some("https://camera.lan:8443"), Ok(()));
+    }
+
+    #[test]
+    fn a_configured_name_is_known_with_and_without_the_root() {
+        for name in ["camera.lan", "camera.lan."] {
+            let guard = HostPolicy::new([name.to_owned()], [], &["http://"]);
+            let check = |host, origin: Option<&str>| {
+                guard.check(Asking {
+                    host: Some(host),
+                    origin,
+                    ..Asking::default()
+                })
+            };
+            for (asked, is_known) in [
+                ("camera.lan", true),
+                ("camera.lan.", true),
+                ("camera.lan..", false),
+            ] {
+                let page = format!("http://{asked}:8088");
+                let from = check("127.0.0.1:8088", Some(&page));
+                assert_eq!(check(asked, None).is_ok(), is_known, "{name} {asked}");
+                assert_eq!(from.is_ok(), is_known, "{name} {page}");
+            }
+        }
+        // That is no name, and makes none known.
+        let rootless = HostPolicy::new([".".to_owned()], [], &["http://"]);
+        let asking = Asking {
+            host: Some("."),
+            ..Asking::default()
+        };
+        assert_eq!(rootless.check(asking), Err(Refusal::ForeignHost));
     }
 
     #[test]

@@ -96,7 +96,9 @@ impl WebServer {
     }
 
     /// As [`bind`](Self::bind), over TLS: the page is at `https://`, and what is not
-    /// encrypted gets no response. Only the server's own encrypted pages may read the pictures.
+    /// encrypted gets no response. Only the server's own encrypted pages may read the pictures;
+    /// those that [`allow_embedding`](WebServerConfig::allow_embedding) names may show them.
+    /// A connection beyond the limits is reset.
     ///
     /// `link::identity::WebCertificate` has settings for a certificate of this machine. The
     /// protocol that they offer (ALPN) must be `http/1.1`, or none.
@@ -115,7 +117,11 @@ impl WebServer {
     ) -> Result<Self, WebServerError> {
         // A page in the clear may be an attacker's, whatever its host.
         config.page_schemes = &["https://"];
-        let limits = config.limits();
+        let limits = Limits {
+            // In the clear, a client that speaks TLS would not understand it.
+            refusal: None,
+            ..config.limits()
+        };
         let routes = WebRoutes::new(config, streams)?;
         let https = Tls::new(tls, Http(routes.router()));
         Self::start(address, limits, https, routes).await

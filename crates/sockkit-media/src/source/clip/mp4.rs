@@ -210,6 +210,10 @@ impl<R: Input> Pictures for Mp4<R> {
             self.advance()?;
         }
     }
+
+    fn is_cut_off(&self) -> bool {
+        self.is_cut_off
+    }
 }
 
 impl Codec {

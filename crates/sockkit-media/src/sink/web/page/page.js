@@ -108,7 +108,10 @@ async function watch() {
   }
 }
 
-const figures = async () => (await fetch(`${base}state`, { cache: "no-store" })).json();
+async function figures() {
+  const signal = AbortSignal.timeout(3000);
+  return (await fetch(`${base}state`, { cache: "no-store", signal })).json();
+}
 const answers = () => figures().then(() => true, () => false);
 
 async function tellFigures() {
