@@ -147,9 +147,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HandshakeStream<S> {
         self.heard = input.filled().len();
         // A peer that ended the session has closed; its reason comes first.
         if let (Poll::Pending, Poll::Ready(Err(error))) = (&read, written) {
-            return Poll::Ready(Err(failed(error)));
+            return Poll::Ready(Err(error.into()));
         }
-        ready!(read).map_err(failed)?;
+        ready!(read)?;
         match self.heard {
             0 => Poll::Ready(Err(TransferIoError::Closed)),
             bytes => {
@@ -211,16 +211,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HandshakeStream<S> {
 impl<S> HandshakeStream<S> {
     pub(super) fn get_ref(&self) -> &S {
         &self.stream
-    }
-}
-
-/// A peer that closes before it has read everything resets the connection.
-/// During the handshake that counts as a normal end.
-fn failed(error: io::Error) -> TransferIoError {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
-    match error.kind() {
-        BrokenPipe | ConnectionAborted | ConnectionReset => TransferIoError::Closed,
-        _ => error.into(),
     }
 }
 

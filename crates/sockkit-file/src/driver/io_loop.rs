@@ -132,7 +132,7 @@ impl Chunk {
 pub enum TransferIoError {
     /// The stream failed.
     #[error("connection failed")]
-    Io(#[from] io::Error),
+    Io(#[source] io::Error),
     /// No byte moved in either direction.
     #[error("peer was silent for {} s", after.as_secs())]
     Silent {
@@ -155,6 +155,22 @@ pub enum TransferIoError {
     /// The peer closed before it was done.
     #[error("peer closed the connection before the transfer was complete")]
     Closed,
+}
+
+impl From<io::Error> for TransferIoError {
+    /// A peer that is killed, or closes before it has read everything, resets the
+    /// connection, and ends TLS without a goodbye.
+    fn from(error: io::Error) -> Self {
+        use io::ErrorKind::{
+            BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof,
+        };
+        match error.kind() {
+            BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof => {
+                Self::Closed
+            }
+            _ => Self::Io(error),
+        }
+    }
 }
 
 impl IoLoop {
@@ -220,7 +236,7 @@ impl IoLoop {
             let mut read_ended = false;
             loop {
                 tokio::select! {
-                    written = &mut writing => break written.map_err(TransferIoError::Io),
+                    written = &mut writing => break written.map_err(TransferIoError::from),
                     error = &mut watching => break Err(error),
                     // The worker learns of the end from its closed channel,
                     // after everything that arrived before it.

@@ -1,7 +1,7 @@
 //! The part of a member that has accepted: which shards go into the spool, and
 //! which blocks there are whole.
 
-use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
+use std::{collections::VecDeque, io, ops::Range, sync::Arc, time::Duration};
 
 use tokio::{
     task::{JoinHandle, spawn_blocking},
@@ -29,7 +29,7 @@ struct Running {
     block: u32,
     work: Work,
     /// Whether the block matches its digest.
-    matches: JoinHandle<(Workbench, Result<bool, GroupError>)>,
+    matches: JoinHandle<(Workbench, io::Result<bool>)>,
 }
 
 /// Memory for the work on a block, of which there is one at a time.
@@ -56,7 +56,7 @@ impl Active {
         spool: Arc<Spool>,
         layout: &Layout,
     ) -> Result<Self, GroupError> {
-        let to_check = match spool.end()? {
+        let to_check = match spool.end().map_err(GroupError::Spool)? {
             0 => VecDeque::new(),
             _ => (0..layout.blocks()).collect(),
         };
@@ -87,7 +87,8 @@ impl Active {
             let mut shards = shards.iter();
             shards.try_for_each(|(place, shard)| spool.write(*place, shard))
         });
-        Ok(writing.await.map_err(|_panic| GroupError::Worker)??)
+        let written = writing.await.map_err(|_panic| GroupError::Worker)?;
+        written.map_err(GroupError::Spool)
     }
 
     pub(super) fn on_poll(&mut self, round: u32, blocks: Range<u32>, newest: u64) {
@@ -196,8 +197,10 @@ pub(super) async fn worked(active: &mut Option<Active>) -> (u32, Work, Result<bo
         return std::future::pending().await;
     };
     let ended = (&mut running.matches).await;
-    let (workbench, matches) =
-        ended.unwrap_or_else(|_panic| (Workbench::default(), Err(GroupError::Worker)));
+    let (workbench, matches) = match ended {
+        Ok((workbench, matches)) => (workbench, matches.map_err(GroupError::Spool)),
+        Err(_panic) => (Workbench::default(), Err(GroupError::Worker)),
+    };
     let done = (running.block, running.work, matches);
     if let Some(active) = active {
         (active.work, active.workbench) = (None, workbench);
@@ -215,7 +218,7 @@ impl Workbench {
         digests: &[Digest],
         block: u32,
         has: Vec<bool>,
-    ) -> Result<bool, GroupError> {
+    ) -> io::Result<bool> {
         let (has_data, has_parity) = has.split_at(usize::from(layout.data_shards(block)));
         self.data.resize(has_data.len() * layout.shard_bytes(), 0);
         spool.read(layout.block_offset(block), &mut self.data)?;
@@ -245,7 +248,7 @@ impl Workbench {
         layout: &Layout,
         digests: &[Digest],
         block: u32,
-    ) -> Result<bool, GroupError> {
+    ) -> io::Result<bool> {
         self.data.resize(layout.block_bytes(block), 0);
         spool.read(layout.block_offset(block), &mut self.data)?;
         Ok(matches_digest(layout, digests, block, &self.data))

@@ -3,7 +3,10 @@
 use std::{io, time::Duration};
 
 use super::{BlockChanged, LayoutError, MessageError, ReadError};
-use crate::SendError;
+use crate::{
+    SendError, TransferIoError,
+    session::{Abort, SessionError},
+};
 use sockkit_core::{BindError, multicast::MulticastError};
 
 /// Error of a transfer to a group, or of one member's part in it.
@@ -12,7 +15,14 @@ use sockkit_core::{BindError, multicast::MulticastError};
 pub enum GroupError {
     /// The connection failed.
     #[error("connection failed")]
-    Io(#[from] io::Error),
+    Io(#[source] io::Error),
+    /// The connection was closed before the end: the other side was killed, or its network
+    /// is gone.
+    #[error("other side went away")]
+    Gone,
+    /// The sender ended the transfer, and said why.
+    #[error("sender ended the transfer: {0}")]
+    Ended(Abort),
     /// The other side said nothing for this long.
     #[error("other side did not answer for {after:?}")]
     Silent {
@@ -58,6 +68,20 @@ pub enum GroupError {
     /// Nothing can be received from the group.
     #[error("cannot receive from the group")]
     Receive(#[source] sockkit_core::udp::UdpError),
+    /// What arrives cannot be kept in the temporary file.
+    #[error("cannot keep what arrives")]
+    Spool(#[source] io::Error),
+    /// The disk has no room for the temporary file: free some space, then resume.
+    #[error(
+        "{needed_bytes} bytes are needed until the end beside the files, \
+         {available_bytes} are free"
+    )]
+    NoSpace {
+        /// Bytes of all files.
+        needed_bytes: u64,
+        /// Bytes free at the destination.
+        available_bytes: u64,
+    },
     /// What was received could not be handed to the receiving session.
     #[error(transparent)]
     Session(#[from] SendError),
@@ -67,4 +91,38 @@ pub enum GroupError {
     /// A worker ended unexpectedly.
     #[error("worker ended unexpectedly")]
     Worker,
+}
+
+/// Of the connection.
+impl From<io::Error> for GroupError {
+    fn from(error: io::Error) -> Self {
+        match TransferIoError::from(error) {
+            TransferIoError::Io(error) => Self::Io(error),
+            _ => Self::Gone,
+        }
+    }
+}
+
+impl GroupError {
+    /// The reason to tell the other side; `None` if it is not there any more, or has ended
+    /// the transfer.
+    pub(super) fn abort(&self) -> Option<Abort> {
+        match self {
+            Self::Session(SendError::Session(SessionError::Aborted(reason))) => Some(*reason),
+            Self::Session(SendError::Session(error)) => error.abort(),
+            Self::NoSpace {
+                needed_bytes,
+                available_bytes,
+            } => Some(Abort::NoSpace {
+                needed: *needed_bytes,
+                available: *available_bytes,
+            }),
+            Self::Spool(_) | Self::Read(_) => Some(Abort::Io),
+            Self::Changed(_) => Some(Abort::Mismatch),
+            Self::Message(_) | Self::TooLong { .. } | Self::Protocol(_) => Some(Abort::Protocol),
+            Self::Silent { .. } | Self::Slow { .. } => Some(Abort::TimedOut),
+            Self::Io(_) | Self::Gone | Self::Ended(_) => None,
+            _ => Some(Abort::Cancelled),
+        }
+    }
 }

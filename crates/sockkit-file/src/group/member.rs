@@ -110,8 +110,13 @@ impl Handle {
 
     /// Writes what was told, and closes the connection.
     pub(super) fn finish(&mut self) {
-        self.jobs = None;
+        self.hang_up();
         self.reader.abort();
+    }
+
+    /// Writes what was told, and listens until the other side closes the connection.
+    pub(super) fn hang_up(&mut self) {
+        self.jobs = None;
     }
 
     /// Ends the connection at once.
@@ -237,6 +242,9 @@ async fn read(
 
 /// The error with its causes.
 fn describe(error: &GroupError) -> String {
+    if matches!(error, GroupError::Gone) {
+        return "the receiver went away".to_owned();
+    }
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

@@ -9,7 +9,10 @@ use std::{
 use bytes::{Buf, BufMut};
 
 use super::{Lack, Layout, ShardId, receiver::MAX_RANGES};
-use crate::{Digest, Manifest, session};
+use crate::{
+    Digest, Manifest,
+    session::{self, Abort},
+};
 
 /// What a sender tells a member.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +46,8 @@ pub enum ToMember {
     Working,
     /// The sender has the member's [`ToSender::Done`].
     Finished,
+    /// The sender ends the transfer, for this reason. The last message.
+    Abort(Abort),
 }
 
 /// What a member tells the sender.
@@ -74,6 +79,8 @@ pub enum ToSender {
     },
     /// The member is alive.
     Working,
+    /// The member ends the transfer, for this reason. The last message.
+    Abort(Abort),
 }
 
 /// The first message of a sender.
@@ -113,11 +120,13 @@ mod kind {
     pub(super) const FETCHED: u8 = 6;
     pub(super) const WORKING: u8 = 7;
     pub(super) const FINISHED: u8 = 8;
+    pub(super) const SENDER_ABORT: u8 = 9;
     pub(super) const HELLO: u8 = 16;
     pub(super) const READY: u8 = 17;
     pub(super) const REPORT: u8 = 18;
     pub(super) const FETCH: u8 = 19;
     pub(super) const DONE: u8 = 20;
+    pub(super) const MEMBER_ABORT: u8 = 21;
 }
 
 impl ToMember {
@@ -150,6 +159,7 @@ impl ToMember {
             Self::Fetched => put_frame(kind::FETCHED, out, |_| {}),
             Self::Working => put_frame(kind::WORKING, out, |_| {}),
             Self::Finished => put_frame(kind::FINISHED, out, |_| {}),
+            Self::Abort(reason) => put_frame(kind::SENDER_ABORT, out, |out| reason.put(out)),
         }
     }
 
@@ -172,6 +182,7 @@ impl ToMember {
             kind::FETCHED => Some(Self::Fetched),
             kind::WORKING => Some(Self::Working),
             kind::FINISHED => Some(Self::Finished),
+            kind::SENDER_ABORT => Abort::take(input).map(Self::Abort),
             _ => None,
         };
         decoded
@@ -211,6 +222,7 @@ impl ToSender {
             }),
             Self::Done { without } => put_frame(kind::DONE, out, |out| out.put_u32(*without)),
             Self::Working => put_frame(kind::WORKING, out, |_| {}),
+            Self::Abort(reason) => put_frame(kind::MEMBER_ABORT, out, |out| reason.put(out)),
         }
     }
 
@@ -233,6 +245,7 @@ impl ToSender {
                 .ok()
                 .map(|without| Self::Done { without }),
             kind::WORKING => Some(Self::Working),
+            kind::MEMBER_ABORT => Abort::take(input).map(Self::Abort),
             _ => None,
         };
         decoded
@@ -432,6 +445,7 @@ mod tests {
             ToMember::Fetched,
             ToMember::Working,
             ToMember::Finished,
+            ToMember::Abort(Abort::Cancelled),
         ]
     }
 
@@ -450,6 +464,10 @@ mod tests {
             },
             ToSender::Done { without: 2 },
             ToSender::Working,
+            ToSender::Abort(Abort::NoSpace {
+                needed: 7,
+                available: 1,
+            }),
         ]
     }
 

@@ -6,7 +6,7 @@
 //!                                                         session    into a folder
 //! ```
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use sockkit_core::{
     multicast::{Group, MulticastEndpoint, Via},
@@ -135,7 +135,9 @@ struct Engine<S> {
     listener: JoinHandle<()>,
     writing: WriteHalf<S>,
     progress: Arc<Progress>,
-    accepted: oneshot::Receiver<Arc<Spool>>,
+    /// Where the spool is.
+    destination: Destination,
+    accepted: oneshot::Receiver<io::Result<Arc<Spool>>>,
     local: JoinHandle<Result<Summary, SendError>>,
     /// From the user's consent on.
     active: Option<Active>,
@@ -162,7 +164,7 @@ where
         let source = GroupSource::new(
             welcome.manifest.clone(),
             Arc::clone(&progress),
-            config.spool,
+            config.spool.clone(),
             transfer_id(&welcome, &digests),
             to_accepted,
         );
@@ -187,6 +189,7 @@ where
             listener,
             writing,
             progress,
+            destination: config.spool,
             accepted,
             local,
             active: None,
@@ -196,11 +199,46 @@ where
     }
 
     async fn run(mut self) -> Result<(), GroupError> {
-        let ended = self.transfer().await;
-        if let Err(error) = &ended {
-            tracing::info!(%error, "transfer from a group failed");
+        let Err(error) = self.transfer().await else {
+            return Ok(());
+        };
+        let error = self.without_room(error);
+        tracing::info!(%error, "transfer from a group failed");
+        self.end_session().await;
+        if let Some(reason) = error.abort() {
+            self.leave(&ToSender::Abort(reason)).await;
         }
-        ended
+        Err(error)
+    }
+
+    /// The error of a full disk, with what is free there.
+    fn without_room(&self, error: GroupError) -> GroupError {
+        let GroupError::Spool(full) = &error else {
+            return error;
+        };
+        match (full.kind(), self.destination.free_bytes()) {
+            (io::ErrorKind::StorageFull, Ok(available_bytes)) => GroupError::NoSpace {
+                needed_bytes: self.layout.total_bytes(),
+                available_bytes,
+            },
+            _ => error,
+        }
+    }
+
+    /// Ends the session that writes the files, before what it reads fails: the receiver
+    /// sees a connection that was closed, and not a file that cannot be read. One that
+    /// lacks nothing needs the sender no longer.
+    async fn end_session(&mut self) {
+        let is_complete = self.active.is_some() && self.progress.is_complete();
+        if !is_complete {
+            self.local.abort();
+        }
+        if !self.local.is_finished() {
+            let _ = (&mut self.local).await;
+        }
+        if is_complete {
+            self.discard_spool();
+        }
     }
 
     async fn transfer(&mut self) -> Result<(), GroupError> {
@@ -213,7 +251,7 @@ where
                 ended = &mut self.local => return self.finish(ended).await,
                 worked = worked(&mut self.active) => self.on_worked(worked)?,
                 accepted = &mut self.accepted, if !is_active => match accepted {
-                    Ok(spool) => self.begin(spool).await?,
+                    Ok(spool) => self.begin(spool.map_err(GroupError::Spool)?).await?,
                     // Nothing was accepted: the session is about to end.
                     Err(_) => self.wait_for_end().await?,
                 },
@@ -290,8 +328,10 @@ where
     }
 
     fn on_said(&mut self, said: ToMember) -> Result<(), GroupError> {
-        if said == ToMember::Over {
-            self.over = true;
+        match said {
+            ToMember::Over => self.over = true,
+            ToMember::Abort(reason) => return Err(GroupError::Ended(reason)),
+            _ => {}
         }
         let Some(active) = &mut self.active else {
             return match said {
@@ -367,34 +407,43 @@ where
             .iter()
             .filter(|file| !matches!(file.outcome, FileOutcome::Complete(_)));
         let without = u32::try_from(missing.count()).unwrap_or(u32::MAX);
-        self.tell(&ToSender::Done { without }).await?;
-        // Kept only where the transfer was interrupted.
-        if let Some(active) = &self.active {
-            active.spool.remove()?;
-        }
-        // Closing earlier could discard the message.
-        let acknowledged = async {
+        self.discard_spool();
+        self.leave(&ToSender::Done { without }).await;
+        Ok(())
+    }
+
+    /// Says the last message, and waits until the sender has it: closing earlier could
+    /// discard it.
+    async fn leave(&mut self, last: &ToSender) {
+        let leaving = async {
+            self.tell(last).await?;
             while let Some(Ok(said)) = self.said.recv().await {
                 if said == ToMember::Finished {
                     break;
                 }
             }
+            Ok::<_, GroupError>(())
         };
-        let _ = timeout(FAREWELL, acknowledged).await;
-        Ok(())
+        let _ = timeout(FAREWELL, leaving).await;
+    }
+
+    /// Kept only where the transfer was interrupted.
+    fn discard_spool(&self) {
+        if let Some(active) = &self.active
+            && let Err(error) = active.spool.remove()
+        {
+            tracing::warn!(%error, "cannot remove a temporary file");
+        }
     }
 }
 
 impl<S> Drop for Engine<S> {
     /// However it ends: nothing may wait for it any longer.
     fn drop(&mut self) {
+        self.local.abort();
         // What waits for a block gets an error.
         self.progress.fail();
         self.listener.abort();
-        // Who is asked for consent sees that the sender has gone.
-        if self.active.is_none() {
-            self.local.abort();
-        }
     }
 }
 

@@ -44,10 +44,21 @@ impl Progress {
         self.changed.notify_all();
     }
 
-    /// No further block will become complete.
+    pub(super) fn is_complete(&self) -> bool {
+        self.blocks().verified.iter().all(|verified| *verified)
+    }
+
+    /// No further block will become complete. The session that reads them has ended: it
+    /// would tell the receiver that a file cannot be read.
     pub(super) fn fail(&self) {
         self.blocks().failed = true;
         self.changed.notify_all();
+    }
+
+    fn wait_for_failure(&self) {
+        let blocks = self.blocks();
+        let waited = self.changed.wait_while(blocks, |blocks| !blocks.failed);
+        drop(waited);
     }
 
     /// Blocks until the block with that byte is complete; returns how many bytes
@@ -82,7 +93,7 @@ pub(super) struct GroupSource {
     transfer: [u8; 32],
     spool: Option<Arc<Spool>>,
     /// Told when the first file is accepted.
-    accepted: Option<oneshot::Sender<Arc<Spool>>>,
+    accepted: Option<oneshot::Sender<io::Result<Arc<Spool>>>>,
 }
 
 impl GroupSource {
@@ -91,7 +102,7 @@ impl GroupSource {
         progress: Arc<Progress>,
         destination: Destination,
         transfer: [u8; 32],
-        accepted: oneshot::Sender<Arc<Spool>>,
+        accepted: oneshot::Sender<io::Result<Arc<Spool>>>,
     ) -> Self {
         Self {
             ends: ends(&manifest),
@@ -104,16 +115,16 @@ impl GroupSource {
         }
     }
 
-    fn spool(&mut self) -> io::Result<Arc<Spool>> {
-        if let Some(spool) = &self.spool {
-            return Ok(Arc::clone(spool));
-        }
-        let spool = Arc::new(Spool::open(&self.destination, self.transfer)?);
+    /// Opens it at the first file; `None` if that fails, which ends the transfer.
+    fn spool(&mut self) -> Option<Arc<Spool>> {
         if let Some(accepted) = self.accepted.take() {
-            let _ = accepted.send(Arc::clone(&spool));
+            let opened = Spool::open(&self.destination, self.transfer).map(Arc::new);
+            self.spool = opened.as_ref().ok().cloned();
+            if accepted.send(opened).is_ok() && self.spool.is_none() {
+                self.progress.wait_for_failure();
+            }
         }
-        self.spool = Some(Arc::clone(&spool));
-        Ok(spool)
+        self.spool.clone()
     }
 }
 
@@ -123,10 +134,7 @@ impl FileSource for GroupSource {
     }
 
     fn open(&mut self, entry: EntryIndex) -> Result<Box<dyn SourceFile>, FailReason> {
-        let spool = self.spool().map_err(|error| {
-            tracing::warn!(%error, "cannot keep what a group sends");
-            FailReason::Unreadable
-        })?;
+        let spool = self.spool().ok_or(FailReason::Unreadable)?;
         let end = self.ends.get(entry.as_usize()).copied();
         let offered = self.manifest.entry(entry);
         let (Some(end), Some(offered)) = (end, offered) else {

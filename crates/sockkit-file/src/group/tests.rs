@@ -22,12 +22,16 @@ use super::{
     Lack, MemberOutcome, NewMember, OnGroupEvent, ShardId, ToMember, ToSender, Welcome, frames,
     join,
 };
-use crate::{Destination, FileSet, Offer, OnConflict, ReceiveConfig, Summary, receive};
+use crate::{
+    Destination, FileSet, Offer, OnConflict, ReceiveConfig, ReceiveError, Summary, TransferIoError,
+    receive, session::Abort,
+};
 
 /// A sender that waits for `start`, and for members.
 struct Sender {
     admit: Option<mpsc::Sender<NewMember<DuplexStream>>>,
     start: Option<oneshot::Sender<()>>,
+    stop: Option<oneshot::Sender<()>>,
     over: Arc<Notify>,
     /// Told when a member has accepted.
     ready: Arc<Notify>,
@@ -51,12 +55,12 @@ impl Sender {
             }));
         let (admit, admitted) = mpsc::channel(4);
         let (start, started) = oneshot::channel();
-        let task = tokio::spawn(offer.send(config, admitted, async {
-            let _ = started.await;
-        }));
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(offer.send(config, admitted, told(started), told(stopped)));
         Self {
             admit: Some(admit),
             start: Some(start),
+            stop: Some(stop),
             over,
             ready,
             task,
@@ -82,9 +86,21 @@ impl Sender {
         self.start.take().unwrap().send(()).unwrap();
     }
 
+    async fn stopped(mut self) -> GroupSummary {
+        self.stop.take().unwrap().send(()).unwrap();
+        self.finish().await
+    }
+
     async fn finish(mut self) -> GroupSummary {
         self.admit = None;
         timeout(LIMIT, self.task).await.unwrap().unwrap().unwrap()
+    }
+}
+
+/// Returns when it is told, and never if it cannot be any more.
+async fn told(told: oneshot::Receiver<()>) {
+    if told.await.is_err() {
+        std::future::pending().await
     }
 }
 
@@ -423,6 +439,92 @@ async fn a_session_that_waits_for_a_block_ends_with_the_engine() {
     let accepting = async { tokio::join!(offer.accept(&destination), stop).0 };
     let ended = timeout(LIMIT, accepting).await.unwrap();
     assert!(!ended.is_ok_and(|summary| summary.is_complete()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_stops_says_so_and_names_who_lacks_something() {
+    let (offered, into) = (files(), tempfile::tempdir().unwrap());
+    let sender = Sender::offering(offered.path());
+    let (_relay, joined, offer, destination) = offered_to(&sender, into.path()).await;
+    let ready = Arc::clone(&sender.ready);
+    let accepting = tokio::spawn(async move { offer.accept(&destination).await });
+    ready.notified().await;
+    let summary = sender.stopped().await;
+    let why = "the transfer was stopped here".to_owned();
+    assert_eq!(summary.members[0].outcome, MemberOutcome::Failed(why));
+    // Not a file that the sender could not read.
+    let received = timeout(LIMIT, accepting).await.unwrap().unwrap();
+    let closed = ReceiveError::Io(TransferIoError::Closed);
+    assert_eq!(received.unwrap_err().to_string(), closed.to_string());
+    let ended = timeout(LIMIT, joined.transfer).await.unwrap().unwrap();
+    assert!(
+        matches!(ended, Err(GroupError::Ended(Abort::Cancelled))),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_says_why_it_ends() {
+    let offered = files();
+    for (declines, why) in [
+        (true, Abort::Declined),
+        // Its receiving session is dropped.
+        (false, Abort::Cancelled),
+    ] {
+        let into = tempfile::tempdir().unwrap();
+        let mut sender = Sender::offering(offered.path());
+        let (_relay, joined, offer, _) = offered_to(&sender, into.path()).await;
+        match declines {
+            true => offer.decline().await,
+            false => drop(offer),
+        }
+        let ended = timeout(LIMIT, joined.transfer).await.unwrap().unwrap();
+        assert!(ended.is_err());
+        sender.start();
+        let summary = sender.finish().await;
+        let why = MemberOutcome::Failed(why.to_string());
+        assert_eq!(summary.members[0].outcome, why);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_vanishes_has_gone_away() {
+    let offered = files();
+    let mut sender = Sender::offering(offered.path());
+    drop(sender.admit_silent().await);
+    sender.start();
+    let summary = sender.finish().await;
+    let why = MemberOutcome::Failed("the receiver went away".to_owned());
+    assert_eq!(summary.members[0].outcome, why);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_whose_temporary_file_cannot_be_opened_does_not_blame_the_sender() {
+    let (offered, into) = (files(), tempfile::tempdir().unwrap());
+    let mut sender = Sender::offering(offered.path());
+    let (_relay, joined, offer, destination) = offered_to(&sender, into.path()).await;
+    // The same transfer, beside it.
+    let (_relay, first, beside, _) = offered_to(&sender, into.path()).await;
+    let ready = Arc::clone(&sender.ready);
+    let there = destination.clone();
+    let accepting = tokio::spawn(async move { beside.accept(&there).await });
+    ready.notified().await;
+    let received = timeout(LIMIT, offer.accept(&destination)).await.unwrap();
+    assert!(matches!(received, Err(ReceiveError::Io(_))), "{received:?}");
+    let ended = timeout(LIMIT, joined.transfer).await.unwrap().unwrap();
+    assert!(matches!(ended, Err(GroupError::Spool(_))), "{ended:?}");
+    sender.start();
+    let received = timeout(LIMIT, accepting).await.unwrap().unwrap();
+    assert!(received.unwrap().is_complete());
+    timeout(LIMIT, first.transfer)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    let outcomes = sender.finish().await.members.into_iter();
+    let outcomes: Vec<_> = outcomes.map(|member| member.outcome).collect();
+    let failed = MemberOutcome::Failed(Abort::Io.to_string());
+    assert_eq!(outcomes, [failed, MemberOutcome::Complete]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

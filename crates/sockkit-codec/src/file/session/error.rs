@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bytes::{Buf, BufMut, TryGetError};
+use bytes::{Buf, BufMut};
 
 use super::message::VERSION;
 use crate::file::{BlockIndex, EntryIndex};
@@ -176,7 +176,8 @@ pub enum Abort {
 }
 
 impl Abort {
-    pub(crate) fn put(self, out: &mut Vec<u8>) {
+    /// Appends it as it is in an abort: a code, and two numbers.
+    pub fn put(self, out: &mut Vec<u8>) {
         let (code, a, b) = match self {
             Self::Version { theirs } => (1, u64::from(theirs), 0),
             Self::Declined => (2, 0, 0),
@@ -198,13 +199,11 @@ impl Abort {
         out.put_u64(b);
     }
 
-    pub(crate) fn take(input: &mut &[u8]) -> Result<Self, TryGetError> {
-        let (code, a, b) = (
-            input.try_get_u8()?,
-            input.try_get_u64()?,
-            input.try_get_u64()?,
-        );
-        Ok(match code {
+    /// Reads one; `None` if it is cut short.
+    pub fn take(input: &mut &[u8]) -> Option<Self> {
+        let code = input.try_get_u8().ok()?;
+        let (a, b) = (input.try_get_u64().ok()?, input.try_get_u64().ok()?);
+        Some(match code {
             1 => Self::Version {
                 theirs: u16::try_from(a).unwrap_or(u16::MAX),
             },
@@ -250,7 +249,7 @@ impl fmt::Display for Abort {
             Self::Mismatch => f.write_str("data did not match its digest"),
             Self::Unverified => f.write_str("it requires digests"),
             Self::Io => f.write_str("its file system failed"),
-            Self::Cancelled => f.write_str("it was cancelled there; the transfer can be resumed"),
+            Self::Cancelled => f.write_str("it was stopped there"),
             Self::TimedOut => f.write_str("it timed out"),
             Self::Busy => f.write_str("it is busy with other peers; try again later"),
             Self::Plain => {

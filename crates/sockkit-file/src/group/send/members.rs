@@ -4,16 +4,18 @@ use std::{net::IpAddr, ops::Range, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use super::{
     super::{
-        GroupEvent, MemberId, MemberOutcome, MemberSummary, NewMember, ToMember, ToSender, member,
+        GroupEvent, MemberId, MemberOutcome, MemberSummary, NewMember, ToMember, ToSender,
+        member::{self, CLOSING},
         patience::Patience,
     },
     Sending,
 };
+use crate::session::Abort;
 
 pub(super) struct Member {
     label: String,
@@ -100,6 +102,10 @@ impl Sending {
                 Ok(())
             }
             member::Event::Said(ToSender::Working) => Ok(()),
+            member::Event::Said(ToSender::Abort(reason)) => {
+                self.end(id, MemberOutcome::Failed(reason.to_string()));
+                Ok(())
+            }
             member::Event::Said(ToSender::Hello(_)) => Err("it said hello again"),
             member::Event::Served => {
                 self.touch(id);
@@ -193,6 +199,29 @@ impl Sending {
         self.config.on_event.tell(event);
     }
 
+    /// Tells the members why it ends, and waits until they have read it: closing earlier
+    /// could discard it.
+    pub(super) async fn stop(&mut self, reason: Abort) {
+        for member in self.members.values_mut().filter(|member| !member.ended) {
+            member.task.tell(ToMember::Abort(reason));
+            member.task.hang_up();
+        }
+        let leaving = async {
+            while self.members.values().any(|member| !member.ended)
+                && let Some((id, event)) = self.events.recv().await
+            {
+                match event {
+                    member::Event::Gone(_) => self.end(id, stopped()),
+                    event => self.on_event(id, event),
+                }
+            }
+        };
+        let _ = timeout(CLOSING, leaving).await;
+        let open = self.members.iter().filter(|(_, member)| !member.ended);
+        let open: Vec<_> = open.map(|(id, _)| *id).collect();
+        open.into_iter().for_each(|id| self.end(id, stopped()));
+    }
+
     /// Hands fetches to the members' tasks; few while the group is being sent to.
     pub(super) fn serve(&mut self) {
         let is_sending = self.started && !self.over;
@@ -232,6 +261,10 @@ impl Sending {
             self.end(id, MemberOutcome::Failed(why));
         }
     }
+}
+
+fn stopped() -> MemberOutcome {
+    MemberOutcome::Failed("the transfer was stopped here".to_owned())
 }
 
 const MAX_IDLE: Duration = Duration::from_secs(60);

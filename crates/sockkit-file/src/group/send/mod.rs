@@ -24,7 +24,7 @@ use super::{
     patience::Patience,
     roster::{NewMember, Roster},
 };
-use crate::{Digest, FileSet, Manifest};
+use crate::{Digest, FileSet, Manifest, session::Abort};
 
 mod loaded;
 mod members;
@@ -62,7 +62,9 @@ impl GroupOffer {
     }
 
     /// Sends to everyone that is admitted. Multicasting begins when `start` is ready;
-    /// who is admitted later fetches what it missed. Ends when every member has.
+    /// who is admitted later fetches what it missed. Ends when every member has, or when
+    /// `stop` is ready: then the members are told, and keep what they have for the next
+    /// attempt.
     ///
     /// The streams must be authenticated and encrypted: they carry the key of the
     /// group.
@@ -72,35 +74,32 @@ impl GroupOffer {
     /// is in the summary.
     ///
     /// # Cancel safety
-    /// Not cancel safe: dropping the future ends all connections.
+    /// Not cancel safe: dropping the future ends all connections, and the members are not
+    /// told why.
     pub async fn send<S>(
         self,
         config: GroupSendConfig,
         mut admitted: mpsc::Receiver<NewMember<S>>,
         start: impl Future<Output = ()>,
+        stop: impl Future<Output = ()>,
     ) -> Result<GroupSummary, GroupError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let mut sending = Sending::new(self, config)?;
-        let mut start = std::pin::pin!(start);
-        loop {
-            let next = sending.advance().await?;
-            if sending.is_finished() {
-                return Ok(sending.into_summary().await);
+        let sent = tokio::select! {
+            biased;
+            () = stop => {
+                sending.stop(Abort::Cancelled).await;
+                Ok(())
             }
-            tokio::select! {
-                // Members that say much delay neither the start nor others that come.
-                biased;
-                () = &mut start, if !sending.started => sending.started = true,
-                Some(member) = admitted.recv() => sending.admit(member),
-                event = sending.events.recv() => {
-                    let (id, event) = event.ok_or(GroupError::Worker)?;
-                    sending.on_event(id, event);
-                }
-                () = sleep_until(next) => {}
-            }
+            sent = sending.run(&mut admitted, start) => sent,
+        };
+        if let Err(reason) = sent.as_ref().map_err(GroupError::abort) {
+            sending.stop(reason.unwrap_or(Abort::Cancelled)).await;
         }
+        sent?;
+        Ok(sending.into_summary().await)
     }
 }
 
@@ -166,6 +165,35 @@ impl Sending {
             roster: Roster::default(),
             summary: GroupSummary::default(),
         })
+    }
+
+    /// Runs until every member has ended.
+    async fn run<S>(
+        &mut self,
+        admitted: &mut mpsc::Receiver<NewMember<S>>,
+        start: impl Future<Output = ()>,
+    ) -> Result<(), GroupError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let mut start = std::pin::pin!(start);
+        loop {
+            let next = self.advance().await?;
+            if self.is_finished() {
+                return Ok(());
+            }
+            tokio::select! {
+                // Members that say much delay neither the start nor others that come.
+                biased;
+                () = &mut start, if !self.started => self.started = true,
+                Some(member) = admitted.recv() => self.admit(member),
+                event = self.events.recv() => {
+                    let (id, event) = event.ok_or(GroupError::Worker)?;
+                    self.on_event(id, event);
+                }
+                () = sleep_until(next) => {}
+            }
+        }
     }
 
     /// Does what is due, and returns when something is due again.

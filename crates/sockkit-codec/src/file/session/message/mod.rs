@@ -143,7 +143,8 @@ impl Message {
             }
             MessageKind::Done => Self::Done,
             MessageKind::Working => Self::Working,
-            MessageKind::FileEnd | MessageKind::FileFailed | MessageKind::Abort => {
+            MessageKind::Abort => Self::Abort(Abort::take(input).ok_or_else(|| malformed(kind))?),
+            MessageKind::FileEnd | MessageKind::FileFailed => {
                 take_fixed(kind, input).map_err(|_short| malformed(kind))?
             }
             MessageKind::Block => unreachable!("blocks are not buffered"),
@@ -312,9 +313,6 @@ fn take_answer(input: &mut &[u8]) -> Option<WireAnswer> {
 }
 
 fn take_fixed(kind: MessageKind, input: &mut &[u8]) -> Result<Message, TryGetError> {
-    if kind == MessageKind::Abort {
-        return Ok(Message::Abort(Abort::take(input)?));
-    }
     let entry = EntryIndex(input.try_get_u32()?);
     Ok(if kind == MessageKind::FileEnd {
         let digest = take_digest(input)?;
