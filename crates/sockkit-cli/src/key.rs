@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 use sockkit::link::sealing::{self, Key};
 
-use crate::say::say;
+use crate::{say::say, typed::shell_word};
 
 /// Make a key that seals pictures over udp://, for `cam --key` and `view --key`
 #[derive(Debug, clap::Args)]
@@ -118,22 +118,6 @@ fn check_private(path: &Path, metadata: &fs::Metadata) -> anyhow::Result<()> {
 pub(crate) fn option(path: &Path) -> String {
     let name = path.file_name().map_or(path, Path::new);
     format!("--key {}", shell_word(name))
-}
-
-/// Quotes the path as one word of a command line.
-fn shell_word(path: &Path) -> String {
-    let word = path.display().to_string();
-    let plain: &[u8] = match cfg!(windows) {
-        true => br"._-/+:\",
-        false => b"._-/+=:,@%",
-    };
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || plain.contains(&byte);
-    match !word.is_empty() && word.bytes().all(is_plain) {
-        true => word,
-        // For cmd and PowerShell; no name there holds a quote.
-        false if cfg!(windows) => format!("\"{word}\""),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
 }
 
 const SECRET_BYTES: u64 = 32;

@@ -25,6 +25,7 @@ use crate::{
     say::{self, note, say},
     secure::{self, Purpose, Secure, Shown, say_namesakes, say_peer, whom},
     transfer::Moved,
+    typed,
 };
 
 /// Finds `whom`, connects to it, and prints what others on the network can see; returns
@@ -86,7 +87,8 @@ pub(crate) fn cannot_dial(to: &Address, purpose: Purpose, error: DialError) -> a
         } => {
             let Purpose { here, address, .. } = purpose;
             let error = anyhow::Error::new(error);
-            return anyhow!("{error:#}. To pair: {here} {} --code CODE", address(to));
+            let again = typed::again(here);
+            return anyhow!("{error:#}. To pair: {again} {} --code CODE", address(to));
         }
         DialError::NotTrusted { .. } => return error.into(),
         _ => return anyhow::Error::new(error).context(format!("cannot connect to {}", shown(to))),
@@ -317,7 +319,7 @@ impl CloseWaiter {
         self.last().connection = Some(connection.handle());
     }
 
-    fn remember_end(&self, queue: Option<JoinHandle<()>>) {
+    pub(crate) fn remember_end(&self, queue: Option<JoinHandle<()>>) {
         self.last().queue = queue;
     }
 

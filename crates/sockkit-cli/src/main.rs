@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 mod address;
 mod bench;
@@ -49,6 +49,7 @@ mod secure;
 mod send;
 mod skipped;
 mod transfer;
+mod typed;
 mod units;
 mod unopened;
 mod view;
@@ -99,7 +100,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(usage) => return print_usage(&usage),
     };
@@ -115,6 +116,13 @@ fn main() -> ExitCode {
         Ok(()) if !say::has_failed() => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }
+}
+
+fn parse() -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    typed::remember(&command, &matches);
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
 /// Prints help, the version, or what is wrong with the arguments.

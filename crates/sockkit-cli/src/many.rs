@@ -4,11 +4,16 @@ use std::{
     collections::BTreeSet,
     io::IsTerminal,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
-use indicatif::{HumanBytes, ProgressBar};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use sockkit::{
     file::{
         FileSet,
@@ -23,17 +28,19 @@ use sockkit::{
 use tokio::{
     sync::{Notify, mpsc},
     task::spawn_blocking,
+    time::{sleep, timeout},
 };
 
 use crate::{
+    interrupt,
     link::{self, CloseWaiter},
     meeting::Meeting,
-    progress, prompt,
+    progress, prompt, resume,
     say::{note, say},
-    secure::{self, Purpose, Shown},
+    secure::{self, Purpose, Security, Shown},
     send,
     skipped::Skipped,
-    transfer,
+    transfer::{self, plural},
 };
 
 /// Options of `send --many`.
@@ -44,8 +51,10 @@ pub(crate) struct Many {
     /// that is shown here
     #[arg(long, conflicts_with_all = ["to", "name", "web"])]
     pub(crate) many: bool,
-    /// Start when so many receivers have accepted [default: when Enter is pressed]
+    /// Start when so many receivers have accepted, or fail a day after the first has come
+    /// [default: when Enter is pressed]
     #[arg(long, value_name = "COUNT", requires = "many")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=MAX_MEMBERS as i64))]
     members: Option<u32>,
     /// Send at most this many megabits per second
     #[arg(long, value_name = "MBIT", requires = "many", default_value_t = 80)]
@@ -54,12 +63,31 @@ pub(crate) struct Many {
 }
 
 /// Sends `paths` to everyone who joins.
-pub(crate) async fn send(
+pub(crate) async fn send(paths: Vec<PathBuf>, many: Many, meeting: Meeting) -> anyhow::Result<()> {
+    transfer::to_its_end(async |goodbye| {
+        let mut pressed = pin!(interrupt::pressed());
+        let (offer, skipped, members, first) = tokio::select! {
+            // The handler is installed before anything is sent.
+            biased;
+            pressed = &mut pressed => {
+                pressed?;
+                return Err(transfer::stopped(None));
+            }
+            begun = begin(paths, &many, &meeting, goodbye) => begun?,
+        };
+        let sent = transfer(offer, &many, members, first, pressed).await;
+        conclude(&sent.inspect_err(|_failed| skipped.tell())?, &skipped)
+    })
+    .await
+}
+
+/// Waits for the first member.
+async fn begin(
     paths: Vec<PathBuf>,
-    many: Many,
-    meeting: Meeting,
+    many: &Many,
+    meeting: &Meeting,
     goodbye: &CloseWaiter,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<(GroupOffer, Skipped, Members, Connection)> {
     if many.members.is_none() && !std::io::stdin().is_terminal() {
         bail!("there is no terminal on which Enter could start it: add --members COUNT");
     }
@@ -70,12 +98,20 @@ pub(crate) async fn send(
     let offer = spawn_blocking(move || prepare(paths));
     let (offer, skipped) = offer.await.context("reading the files was cancelled")??;
     let node = secure.node(Node::default().max_connections(MAX_MEMBERS));
-    let (acceptor, code) = link::open(&node, &meeting, MEMBERS, Some(secure), goodbye).await?;
-    let mut members = Members { acceptor, code };
+    let (acceptor, code) = link::open(&node, meeting, MEMBERS, Some(secure), goodbye).await?;
+    if let Some(wanted) = many.members {
+        let have = if wanted == 1 { "has" } else { "have" };
+        let wanted = plural(wanted as usize, "receiver");
+        note!("starts when {wanted} {have} accepted; Ctrl-C stops");
+    }
+    let mut members = Members {
+        acceptor,
+        code,
+        security: meeting.secure.clone(),
+        resume: None,
+    };
     let first = members.next().await?;
-    let sent = transfer(offer, &many, members, first).await;
-    let summary = sent.inspect_err(|_failed| skipped.tell())?;
-    conclude(&summary, &skipped)
+    Ok((offer, skipped, members, first))
 }
 
 fn prepare(paths: Vec<PathBuf>) -> anyhow::Result<(GroupOffer, Skipped)> {
@@ -89,6 +125,9 @@ fn prepare(paths: Vec<PathBuf>) -> anyhow::Result<(GroupOffer, Skipped)> {
 struct Members {
     acceptor: Acceptor,
     code: Option<Shown>,
+    security: Security,
+    /// How the users resume, once a member has come.
+    resume: Option<String>,
 }
 
 impl Members {
@@ -109,9 +148,26 @@ impl Members {
                 accepted = self.acceptor.accept() => {
                     let connection = accepted.context("cannot accept")?;
                     link::warn_of_namesakes(&connection);
+                    self.note_how_to_resume(&connection);
                     return Ok(connection);
                 }
             }
+        }
+    }
+}
+
+impl Members {
+    /// One that came by the code needs what is typed in its place; then others can, too.
+    fn note_how_to_resume(&mut self, connection: &Connection) {
+        let known_as = self.code.as_ref().and_then(Shown::known_as);
+        let peer = connection.peer();
+        let how = resume::listened(MEMBERS, &self.security, known_as.as_deref(), peer);
+        if self
+            .resume
+            .as_deref()
+            .is_none_or(|before| before == resume::SAME)
+        {
+            self.resume = Some(how);
         }
     }
 }
@@ -129,20 +185,36 @@ fn new_member(connection: Connection) -> NewMember<Connection> {
     }
 }
 
+/// How it ended, as far as the exit code and the last words depend on it.
+struct Sent {
+    summary: GroupSummary,
+    /// If it was stopped before the end.
+    stopped: Option<Stopped>,
+    resume: Option<String>,
+}
+
+enum Stopped {
+    ByUser,
+    /// So few came.
+    Waiting {
+        ready: usize,
+        wanted: u32,
+    },
+}
+
 async fn transfer(
     offer: GroupOffer,
     many: &Many,
     mut members: Members,
     first: Connection,
-) -> anyhow::Result<GroupSummary> {
-    let crowd = Arc::new(Crowd::default());
-    let bar = progress::bar().with_style(transfer::style());
+    pressed: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<Sent> {
+    let crowd = Arc::new(Crowd::new(many.members));
     let mut config = GroupSendConfig::random()
         .context("cannot choose a group")?
         .name(transfer::own_name())
         .bits_per_second(many.rate * 1_000_000)
         .on_event(show_events(
-            bar.clone(),
             Arc::clone(&crowd),
             offer.manifest().total_bytes(),
         ));
@@ -151,7 +223,15 @@ async fn transfer(
         config = config.outgoing(InterfaceSelector::Address(ip));
     }
     let (admit, admitted) = mpsc::channel(1);
-    let sending = offer.send(config, admitted, crowd.complete(many.members));
+    let mut stopped = None;
+    let stop = async {
+        stopped = Some(tokio::select! {
+            _pressed = pressed => Stopped::ByUser,
+            too_few = crowd.overdue() => too_few,
+        });
+        crowd.is_stopped.store(true, Ordering::Relaxed);
+    };
+    let sending = offer.send(config, admitted, crowd.complete(), stop);
     let admitting = async {
         admit.send(new_member(first)).await.ok();
         loop {
@@ -167,67 +247,130 @@ async fn transfer(
             bail!("cannot accept")
         }
     };
-    bar.finish_and_clear();
-    Ok(sent?)
+    crowd.bar.finish_and_clear();
+    Ok(Sent {
+        summary: sent?,
+        stopped,
+        resume: members.resume,
+    })
 }
 
 /// Who has accepted, and is still there.
-#[derive(Default)]
 struct Crowd {
+    /// How many it starts with; without, at a key.
+    wanted: Option<u32>,
     /// Their labels, each of one connection.
     ready: Mutex<BTreeSet<String>>,
-    more: Notify,
+    changed: Notify,
+    has_begun: AtomicBool,
+    is_stopped: AtomicBool,
+    bar: ProgressBar,
 }
 
 impl Crowd {
+    fn new(wanted: Option<u32>) -> Self {
+        let waiting = ProgressStyle::with_template("{wide_msg}").expect("the template is constant");
+        Self {
+            wanted,
+            ready: Mutex::default(),
+            changed: Notify::default(),
+            has_begun: AtomicBool::new(false),
+            is_stopped: AtomicBool::new(false),
+            bar: progress::bar().with_style(waiting),
+        }
+    }
+
     /// Returns how many there are now.
     fn add(&self, member: &str) -> usize {
         let mut ready = self.ready();
         ready.insert(member.to_owned());
-        self.more.notify_one();
+        self.changed.notify_one();
         ready.len()
     }
 
     /// Who is gone before the start is not counted.
     fn remove(&self, member: &str) {
         self.ready().remove(member);
+        self.changed.notify_one();
     }
 
     fn ready(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn reaches(&self, members: u32) {
-        while self.ready().len() < members as usize {
-            self.more.notified().await;
+    /// Returns once so many are there, and says for how many it waits.
+    async fn reaches(&self, wanted: u32) {
+        loop {
+            let ready = self.ready().len();
+            let Some(more @ 1..) = (wanted as usize).checked_sub(ready) else {
+                return;
+            };
+            let here = waits(ready, wanted, more);
+            self.bar.set_message(here.clone());
+            if timeout(A_FEW_SECONDS, self.changed.notified())
+                .await
+                .is_err()
+            {
+                (self.bar).suspend(|| note!("{here}, for a day at most; Ctrl-C stops"));
+                self.changed.notified().await;
+            }
         }
     }
 
     /// Returns when it is to start: with so many, or at a key.
-    async fn complete(&self, members: Option<u32>) {
-        match members {
-            Some(members) => self.reaches(members).await,
+    async fn complete(&self) {
+        match self.wanted {
+            Some(wanted) => self.reaches(wanted).await,
             None => {
-                self.reaches(1).await;
+                while self.ready().is_empty() {
+                    self.changed.notified().await;
+                }
                 if prompt::enter("press Enter to start\n").await.is_err() {
                     std::future::pending().await
                 }
             }
         }
+        self.bar.set_message("");
+        self.has_begun.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns if so many are not there within a day: then the receivers give up, too.
+    async fn overdue(&self) -> Stopped {
+        sleep(A_DAY).await;
+        match self.wanted {
+            Some(wanted) if !self.has_begun.load(Ordering::Relaxed) => Stopped::Waiting {
+                ready: self.ready().len(),
+                wanted,
+            },
+            _ => std::future::pending().await,
+        }
     }
 }
 
-fn show_events(bar: ProgressBar, crowd: Arc<Crowd>, total_bytes: u64) -> OnGroupEvent {
+/// Such as `2 of 3 receivers are here; waiting for 1 more`.
+fn waits(ready: usize, wanted: u32, more: usize) -> String {
+    let verb = if ready == 1 { "is" } else { "are" };
+    let wanted = plural(wanted as usize, "receiver");
+    format!("{ready} of {wanted} {verb} here; waiting for {more} more")
+}
+
+fn show_events(crowd: Arc<Crowd>, total_bytes: u64) -> OnGroupEvent {
+    let bar = crowd.bar.clone();
     OnGroupEvent::new(move |event| match event {
         GroupEvent::Ready { member } => {
             let ready = crowd.add(&member);
-            bar.suspend(|| note!("{member} has accepted ({ready})"));
+            let of = match crowd.wanted {
+                Some(wanted) if ready <= wanted as usize => format!(" of {wanted}"),
+                _ => String::new(),
+            };
+            bar.suspend(|| note!("{member} has accepted ({ready}{of})"));
         }
         GroupEvent::Deaf { member } => bar.suspend(|| {
             note!("{member} does not hear the group; it is served over its own connection");
         }),
         GroupEvent::Sent { bytes } => {
             if bar.length().is_none() {
+                bar.set_style(transfer::style());
                 bar.set_length(total_bytes);
                 bar.reset_elapsed();
             }
@@ -238,7 +381,10 @@ fn show_events(bar: ProgressBar, crowd: Arc<Crowd>, total_bytes: u64) -> OnGroup
             if matches!(member.outcome, MemberOutcome::Failed(_)) {
                 crowd.remove(&member.label);
             }
-            bar.suspend(|| note!("{}", line(&member)));
+            // Once it is stopped all end at once, and are listed.
+            if !crowd.is_stopped.load(Ordering::Relaxed) {
+                bar.suspend(|| note!("{}", line(&member)));
+            }
         }
         _ => {}
     })
@@ -255,9 +401,10 @@ fn line(member: &MemberSummary) -> String {
     }
 }
 
-/// The members that lack something, and the exit code.
-fn conclude(summary: &GroupSummary, skipped: &Skipped) -> anyhow::Result<()> {
+/// The members that lack something, or all if it was stopped, and the exit code.
+fn conclude(sent: &Sent, skipped: &Skipped) -> anyhow::Result<()> {
     skipped.tell();
+    let summary = &sent.summary;
     let is_complete = |member: &&MemberSummary| member.outcome == MemberOutcome::Complete;
     let complete = summary.members.iter().filter(is_complete).count();
     let all = summary.members.len();
@@ -273,10 +420,20 @@ fn conclude(summary: &GroupSummary, skipped: &Skipped) -> anyhow::Result<()> {
             None => Ok(()),
         };
     }
-    for member in summary.members.iter().filter(|member| !is_complete(member)) {
+    let is_told = |member: &&MemberSummary| sent.stopped.is_some() || !is_complete(member);
+    for member in summary.members.iter().filter(is_told) {
         say!("{}", line(member));
     }
-    bail!("not everyone has everything; start again, and those join who lack something");
+    let has_moved = summary.multicast_bytes + summary.fetched_bytes > 0;
+    let how = sent.resume.as_deref().unwrap_or(resume::SAME);
+    match sent.stopped {
+        Some(Stopped::ByUser) => Err(transfer::stopped(has_moved.then(|| how.to_owned()))),
+        Some(Stopped::Waiting { ready, wanted }) => {
+            let wanted = plural(wanted as usize, "receiver");
+            bail!("only {ready} of {wanted} came within a day; nothing was sent")
+        }
+        None => bail!("not everyone has everything; {how}"),
+    }
 }
 
 /// What the connections to members are for.
@@ -285,20 +442,39 @@ const MEMBERS: Purpose = Purpose {
     ..send::RECEIVER
 };
 const MAX_MEMBERS: usize = 256;
+/// Then a user wonders what it waits for.
+const A_FEW_SECONDS: Duration = Duration::from_secs(3);
+/// As long as a receiver waits for a group.
+const A_DAY: Duration = Duration::from_secs(24 * 3_600);
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        pin::pin,
-        task::{Context, Poll, Waker},
-    };
+    use std::task::{Context, Poll, Waker};
+
+    use tokio::time::Instant;
 
     use super::*;
 
-    #[test]
-    fn who_has_gone_again_is_not_counted() {
-        let crowd = Crowd::default();
-        let mut complete = pin!(crowd.complete(Some(2)));
+    #[tokio::test(start_paused = true)]
+    async fn too_few_are_waited_for_a_day() {
+        let crowd = Crowd::new(Some(3));
+        crowd.add("first");
+        let began_at = Instant::now();
+        let Stopped::Waiting { ready, wanted } = crowd.overdue().await else {
+            panic!("it was not stopped");
+        };
+        assert_eq!((ready, wanted), (1, 3));
+        assert_eq!(began_at.elapsed(), A_DAY);
+        crowd.add("second");
+        crowd.add("third");
+        crowd.complete().await;
+        assert!(timeout(2 * A_DAY, crowd.overdue()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn who_has_gone_again_is_not_counted() {
+        let crowd = Crowd::new(Some(2));
+        let mut complete = pin!(crowd.complete());
         let mut context = Context::from_waker(Waker::noop());
         assert_eq!(crowd.add("first"), 1);
         crowd.remove("first");

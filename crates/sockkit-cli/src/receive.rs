@@ -24,6 +24,7 @@ use sockkit::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    sync::oneshot,
     time::{sleep, timeout},
 };
 
@@ -350,6 +351,7 @@ async fn receive_from_group<S: Stream + Send + 'static>(
     args: &Args,
     resume: Resume<'_>,
 ) -> anyhow::Result<()> {
+    let goodbye = resume.0;
     let spool = match target {
         Target::Folder(folder) => folder.clone(),
         Target::Output => {
@@ -362,7 +364,7 @@ async fn receive_from_group<S: Stream + Send + 'static>(
     let joining = JoinConfig::new(spool).name(transfer::own_name()).via(via);
     let waiting = format!("waiting for {address} to begin");
     let joining = transfer::patiently(&waiting, join(connection, joining));
-    let mut joined = timeout(OFFER_TIMEOUT, joining)
+    let joined = timeout(OFFER_TIMEOUT, joining)
         .await
         .with_context(|| format!("{address} did not begin within an hour; try again"))??;
     // The group may wait for others; the connection to it has its own timeouts.
@@ -370,13 +372,20 @@ async fn receive_from_group<S: Stream + Send + 'static>(
         .idle_timeout(GROUP_TIMEOUT)
         .stall_timeout(GROUP_TIMEOUT);
     let incoming = receive(joined.stream, &config).await?;
+    // After Ctrl-C, the sender is told that before the program exits.
+    let (to_ended, ended) = oneshot::channel();
+    goodbye.remember_end(Some(tokio::spawn(async move {
+        let _ = to_ended.send(joined.transfer.await);
+    })));
     let received = receive_one(incoming, address, None, target, args, resume).await;
-    let transfer = timeout(FAREWELL, &mut joined.transfer).await;
+    let transfer = timeout(FAREWELL, ended).await;
     let received = received.and_then(Ended::into_result);
     match (received, transfer) {
-        // What happened to the group is why the session saw its source fail.
-        (Err(_), Ok(Ok(Err(error)))) if !matches!(error, GroupError::Session(_)) => {
-            Err(anyhow::Error::new(error).context(format!("transfer from {address} failed")))
+        // What happened to the group is why the session saw its connection end.
+        (Err(_), Ok(Ok(Ok(Err(error))))) if !matches!(error, GroupError::Session(_)) => {
+            let error = anyhow::Error::new(error);
+            let error = error.context(format!("transfer from {address} failed"));
+            Err(transfer::interrupted(error, goodbye.resume()))
         }
         (received, _) => received,
     }

@@ -2,13 +2,14 @@
 
 use sockkit::link::{
     Address,
-    pairing::{AuthenticatedPeer, ProvedBy},
+    pairing::{AuthenticatedPeer, ProvedBy, Uses},
 };
 
 use crate::{
     address::{FILES_PORT, shown},
     remote::{self, Remote},
     secure::{Purpose, Security},
+    typed,
 };
 
 /// Where nothing that was typed is used up.
@@ -34,7 +35,7 @@ pub(crate) fn dialled(
     let to = name.map_or_else(|| shown(at), str::to_owned);
     format!(
         "to resume, start the other side again and run: {} {to}",
-        purpose.here
+        typed::again(purpose.here)
     )
 }
 
@@ -50,10 +51,14 @@ pub(crate) fn listened(
         Some(_) if by_code && security.is_for_once() => {
             "to resume, start this again, and type its new code on the other side".to_owned()
         }
-        Some(name) if by_code => format!(
-            "to resume, start this again, and on the other side: {} {name}",
-            purpose.there
-        ),
+        Some(name) if by_code => {
+            let there = match purpose.uses {
+                Uses::Many => "at each receiver",
+                _ => "on the other side",
+            };
+            let command = purpose.there;
+            format!("to resume, start this again, and {there}: {command} {name}")
+        }
         _ => SAME.to_owned(),
     }
 }

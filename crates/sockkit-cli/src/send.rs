@@ -53,7 +53,9 @@ use crate::{
 ///
 /// With --many it sends to many receivers in one pass, by multicast, and then repairs
 /// what they lack: 1.1 times the file for 8 of them that lose 5 % of all packets. It
-/// ends with a list of who has everything.
+/// begins when Enter is pressed, or with --members when that many have accepted, and
+/// ends with a list of who has everything. Ctrl-C stops it: receivers keep what they
+/// have, and the same command resumes.
 ///
 /// Both sides encrypt and authenticate each other, over either of them: a machine that
 /// has neither the code nor a known key learns nothing.
@@ -83,6 +85,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    if args.many.many {
+        return many::send(args.paths, args.many, args.meeting).await;
+    }
     transfer::until_ctrl_c(async |goodbye| send_to(args, goodbye).await).await
 }
 
@@ -92,12 +97,9 @@ async fn send_to(args: Args, goodbye: &CloseWaiter) -> anyhow::Result<()> {
         name,
         to,
         page,
-        many,
         meeting,
+        many: _,
     } = args;
-    if many.many {
-        return many::send(paths, many, meeting, goodbye).await;
-    }
     let reads_code = matches!(to, Some(Remote::Typed)) || meeting.secure.reads_input();
     check_input(&paths, name.as_deref(), reads_code)?;
     if page.is_asked_for() {

@@ -158,19 +158,37 @@ pub(crate) async fn patiently<T>(what: &str, wait: impl Future<Output = T>) -> T
 pub(crate) async fn until_ctrl_c(
     transfer: impl AsyncFnOnce(&CloseWaiter) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    to_its_end(async |goodbye| {
+        tokio::select! {
+            // The handler is installed before the transfer starts.
+            biased;
+            pressed = crate::interrupt::pressed() => {
+                pressed?;
+                Err(stopped(goodbye.resume()))
+            }
+            ended = transfer(goodbye) => ended,
+        }
+    })
+    .await
+}
+
+/// Runs a transfer that itself ends at Ctrl-C, and closes the connection.
+pub(crate) async fn to_its_end(
+    transfer: impl AsyncFnOnce(&CloseWaiter) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     say::finish_without_reader();
     let goodbye = CloseWaiter::default();
-    let ended = tokio::select! {
-        // The handler is installed before the transfer starts.
-        biased;
-        pressed = crate::interrupt::pressed() => pressed.and_then(|()| match goodbye.resume() {
-            Some(how) => bail!("stopped; verified data is kept; {how}"),
-            None => bail!("stopped"),
-        }),
-        ended = transfer(&goodbye) => ended,
-    };
+    let ended = transfer(&goodbye).await;
     goodbye.said().await;
     ended
+}
+
+/// The last words after Ctrl-C, and how to `resume` if that is possible.
+pub(crate) fn stopped(resume: Option<String>) -> anyhow::Error {
+    match resume {
+        Some(how) => anyhow!("stopped; verified data is kept; {how}"),
+        None => anyhow!("stopped"),
+    }
 }
 
 /// An error of the connection, and how to `resume` if that is possible.

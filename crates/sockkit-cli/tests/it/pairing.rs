@@ -1,6 +1,12 @@
 //! Two people whose machines get to know each other.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use sockkit::testing::program::{Program, ProgramOutput};
 use tempfile::{TempDir, tempdir};
@@ -175,10 +181,47 @@ fn an_address_without_a_code_is_refused_with_the_command_that_works() {
     let two = Two::new();
     let (receiver, place) = two.receiver("127.0.0.1:0", &[]);
     let sent = two.send(&["--to", &place]);
-    let works = format!("sockkit send FILE --to {place} --code CODE");
+    let works = format!("sockkit send film --to {place} --code CODE");
     fails(&sent, &["is not known here", &works]);
     receiver.kill();
     assert!(!two.has_arrived());
+}
+
+#[test]
+fn an_interrupted_sender_shows_the_whole_command_that_resumes() {
+    let two = Two::new();
+    let film = fs::File::create(two.laptop.path().join("my film")).unwrap();
+    film.set_len(4 << 30).unwrap();
+    let (receiver, place) = two.receiver("127.0.0.1:0", &["--code", "7-coral-lamp"]);
+    let line = [
+        "send",
+        "my film",
+        "--to",
+        &place,
+        "--code=7-coral-lamp",
+        "-q",
+    ];
+    let sender = at(&two.laptop, &line);
+    let has_begun = || {
+        let files = fs::read_dir(two.desk.path().join("in")).unwrap();
+        files
+            .flatten()
+            .any(|file| file.metadata().is_ok_and(|file| file.len() > 1 << 20))
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !has_begun() {
+        assert!(Instant::now() < deadline, "nothing arrives");
+        thread::yield_now();
+    }
+    receiver.kill();
+    let again = format!("and run: sockkit send 'my film' --quiet --to {place}");
+    fails(
+        &sender.end(),
+        &[
+            "peer closed the connection before the transfer was complete; ",
+            &again,
+        ],
+    );
 }
 
 /// Enter ends it; the input stays open.

@@ -18,7 +18,7 @@ pub enum GroupError {
     Io(#[source] io::Error),
     /// The connection was closed before the end: the other side was killed, or its network
     /// is gone.
-    #[error("other side went away")]
+    #[error("the other side went away")]
     Gone,
     /// The sender ended the transfer, and said why.
     #[error("sender ended the transfer: {0}")]

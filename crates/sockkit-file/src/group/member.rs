@@ -183,9 +183,13 @@ struct Writer<S> {
 
 impl<S: AsyncWrite> Writer<S> {
     async fn run(mut self) {
-        if let Err(error) = self.work().await {
-            let event = Event::Gone(describe(&error));
-            let _ = self.events.send((self.id, event)).await;
+        match self.work().await {
+            // The reader finds that out as well, after what the member has said last.
+            Ok(()) | Err(GroupError::Gone) => {}
+            Err(error) => {
+                let event = Event::Gone(describe(&error));
+                let _ = self.events.send((self.id, event)).await;
+            }
         }
         let _ = timeout(CLOSING, self.stream.shutdown()).await;
     }

@@ -199,7 +199,16 @@ where
     }
 
     async fn run(mut self) -> Result<(), GroupError> {
-        let Err(error) = self.transfer().await else {
+        let ended = match self.transfer().await {
+            // It needs the sender no longer.
+            Err(_) if self.lacks_nothing() => {
+                let ended = (&mut self.local).await;
+                self.finish(ended).await
+            }
+            Err(GroupError::Gone) => Err(self.why_gone().await),
+            ended => ended,
+        };
+        let Err(error) = ended else {
             return Ok(());
         };
         let error = self.without_room(error);
@@ -209,6 +218,24 @@ where
             self.leave(&ToSender::Abort(reason)).await;
         }
         Err(error)
+    }
+
+    /// What cannot be written any more is found out before what the sender has said last.
+    async fn why_gone(&mut self) -> GroupError {
+        let told = async {
+            while let Some(Ok(said)) = self.said.recv().await {
+                if let ToMember::Abort(reason) = said {
+                    return GroupError::Ended(reason);
+                }
+            }
+            GroupError::Gone
+        };
+        timeout(FAREWELL, told).await.unwrap_or(GroupError::Gone)
+    }
+
+    /// Whether the session has only to write what is there.
+    fn lacks_nothing(&self) -> bool {
+        self.active.is_some() && self.progress.is_complete() && !self.local.is_finished()
     }
 
     /// The error of a full disk, with what is free there.
@@ -226,18 +253,11 @@ where
     }
 
     /// Ends the session that writes the files, before what it reads fails: the receiver
-    /// sees a connection that was closed, and not a file that cannot be read. One that
-    /// lacks nothing needs the sender no longer.
+    /// sees a connection that was closed, and not a file that cannot be read.
     async fn end_session(&mut self) {
-        let is_complete = self.active.is_some() && self.progress.is_complete();
-        if !is_complete {
-            self.local.abort();
-        }
         if !self.local.is_finished() {
+            self.local.abort();
             let _ = (&mut self.local).await;
-        }
-        if is_complete {
-            self.discard_spool();
         }
     }
 

@@ -12,16 +12,17 @@ use sockkit::testing::program::Program;
 use super::{Class, succeeds};
 
 impl Class {
-    /// Waits until the receiver has kept so much of what it was sent.
+    /// Waits until the receiver has so many files of at least so many bytes: first one with
+    /// what it was sent, then those that it makes of that.
     #[track_caller]
-    fn wait_for_bytes(&self, host: u8, bytes: u64) {
+    pub(super) fn wait_for_files(&self, host: u8, count: usize, bytes: u64) {
         let deadline = Instant::now() + Duration::from_secs(60);
-        let length = |file: fs::DirEntry| file.metadata().map_or(0, |file| file.len());
-        let has_bytes = || {
+        let length = |file: &fs::DirEntry| file.metadata().map_or(0, |file| file.len());
+        let counted = || {
             let files = fs::read_dir(self.folder_of(host)).into_iter().flatten();
-            files.flatten().any(|file| length(file) >= bytes)
+            files.flatten().filter(|file| length(file) >= bytes).count()
         };
-        while !has_bytes() {
+        while counted() < count {
             assert!(Instant::now() < deadline, "host {host} gets nothing");
             thread::sleep(Duration::from_millis(1));
         }
@@ -32,7 +33,7 @@ impl Class {
         let film = self.film(bytes);
         let (sender, line) = self.send_to(3, RATE);
         let receivers = [1, 2, 3].map(|host| self.receive(host, &line));
-        sender.wait_for_error("has accepted (3)");
+        sender.wait_for_error("has accepted (3 of 3)");
         let began_at = Instant::now();
         let took = (1..).zip(receivers).map(|(host, receiver)| {
             self.is_whole(host, receiver, &film);
@@ -49,9 +50,9 @@ impl Class {
         let film = self.film(bytes);
         let (sender, line) = self.send_to(3, RATE);
         let [usual, stopped, killed] = [1, 2, 3].map(|host| self.receive(host, &line));
-        sender.wait_for_error("has accepted (3)");
+        sender.wait_for_error("has accepted (3 of 3)");
         let began_at = Instant::now();
-        (1..=3).for_each(|host| self.wait_for_bytes(host, 1 << 20));
+        (1..=3).for_each(|host| self.wait_for_files(host, 1, 1 << 20));
         stopped.freeze();
         let frozen_at = Instant::now();
         killed.kill();

@@ -225,7 +225,7 @@ impl<F: FileSource> SendWorker<F> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
                 Err(error) => {
-                    failed = Some(fail_reason(&error));
+                    failed = Some(self.fail_reason(&error)?);
                     0
                 }
             };
@@ -266,13 +266,19 @@ impl<F: FileSource> SendWorker<F> {
                         left -= read as u64;
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Ok(Err(fail_reason(&error))),
+                    Err(error) => return Ok(Err(self.fail_reason(&error)?)),
                 }
                 self.show_life()?;
             }
             tree.push(hasher.finish());
         }
         Ok(Ok(tree))
+    }
+
+    /// Why the file fails, unless it does because the transfer has ended.
+    fn fail_reason(&self, error: &io::Error) -> Result<FailReason, SendError> {
+        self.link.check()?;
+        Ok(fail_reason(error))
     }
 
     /// Sends keep-alives while nothing else is sent, and checks whether the
