@@ -73,7 +73,14 @@ fn occurrences(argument: &Arg, matches: &ArgMatches) -> Vec<(usize, String)> {
             .zip(values)
             .map(|(index, value)| (index, shell_word(no_option(value))))
             .collect(),
-        (Some(option), false) => indices.map(|index| (index, option.clone())).collect(),
+        (Some(option), false) => {
+            let times = match argument.get_action() {
+                ArgAction::Count => matches.get_count(id).into(),
+                _ => 1,
+            };
+            let index = indices.min().unwrap_or_default();
+            vec![(index, option); times]
+        }
         (None, false) => Vec::new(),
     }
 }

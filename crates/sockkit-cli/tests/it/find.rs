@@ -151,14 +151,15 @@ fn what_was_interrupted_after_a_code_is_resumed_by_the_line_that_is_printed() {
         }
         let (sent, received) = (sender.end(), receiver.end());
         assert!(!sent.status.success() && !received.status.success());
-        // Each side names the line for the sender.
-        let resumes = |errors: &str| {
+        // Each side names the line for the sender, which alone knows where the file is.
+        let resumes = |errors: &str, file: &str| {
             let line = errors.lines().last().unwrap();
-            line.split_once(": sockkit send FILE --to ")
-                .map(|(_, to)| to.to_owned())
+            let (_, to) = line.split_once(&format!(": sockkit send {file} --to "))?;
+            Some(to.to_owned())
         };
-        let to = resumes(&sent.errors).unwrap_or_else(|| panic!("{sent:?}"));
-        assert_eq!(resumes(&received.errors), Some(to.clone()), "{received:?}");
+        let to = resumes(&sent.errors, "film").unwrap_or_else(|| panic!("{sent:?}"));
+        let there = resumes(&received.errors, "FILE");
+        assert_eq!(there.as_deref(), Some(&*to), "{received:?}");
 
         let receiver = desk.run(&RECEIVE);
         receiver.line_after("there     ");
