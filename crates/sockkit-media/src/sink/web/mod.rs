@@ -24,6 +24,8 @@ mod routes;
 use std::sync::Arc;
 use std::{io, net::SocketAddr};
 
+#[cfg(feature = "tls")]
+use sockkit_core::server::EncryptedOnly;
 use sockkit_core::{
     BindError,
     server::{Handler, Server},
@@ -38,7 +40,7 @@ pub use self::{
     mount::WebRoutes,
 };
 use self::{
-    connection::{Http, Limits, WriteTimeout},
+    connection::{Http, Limits, Timed},
     mount::MAX_NAME_BYTES,
 };
 use crate::{latest::Subscriber, picture::Picture, stream::StatsHandle};
@@ -91,14 +93,15 @@ impl WebServer {
     ) -> Result<Self, WebServerError> {
         let limits = config.limits();
         let routes = WebRoutes::new(config, streams)?;
-        let http = Http(routes.router());
+        let http = Timed::new(Http(routes.router()), &limits);
         Self::start(address, limits, http, routes).await
     }
 
     /// As [`bind`](Self::bind), over TLS: the page is at `https://`, and what is not
-    /// encrypted gets no response. Only the server's own encrypted pages may read the pictures;
-    /// those that [`allow_embedding`](WebServerConfig::allow_embedding) names may show them.
-    /// A connection beyond the limits is reset.
+    /// encrypted gets no response; a warning says what to type. Only the server's own encrypted
+    /// pages may read the pictures; those that
+    /// [`allow_embedding`](WebServerConfig::allow_embedding) names may show them. A connection
+    /// beyond the limits is reset.
     ///
     /// `link::identity::WebCertificate` has settings for a certificate of this machine. The
     /// protocol that they offer (ALPN) must be `http/1.1`, or none.
@@ -123,14 +126,14 @@ impl WebServer {
             ..config.limits()
         };
         let routes = WebRoutes::new(config, streams)?;
-        let https = Tls::new(tls, Http(routes.router()));
-        Self::start(address, limits, https, routes).await
+        let https = Timed::new(Tls::new(tls, Http(routes.router())), &limits);
+        Self::start(address, limits, EncryptedOnly::new(https), routes).await
     }
 
     async fn start(
         address: SocketAddr,
         limits: Limits,
-        handler: impl Handler<WriteTimeout>,
+        handler: impl Handler,
         routes: WebRoutes,
     ) -> Result<Self, WebServerError> {
         let listener = TcpListener::bind(address)
