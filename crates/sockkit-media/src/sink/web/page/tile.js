@@ -83,8 +83,14 @@ class Tile {
     this.context.drawImage(bitmap, 0, 0);
   }
 
+  // The order of the server's streams, of which any may be the first to bring a picture.
+  moveTo(at) {
+    if (main.children[at] !== this.root) main.insertBefore(this.root, main.children[at] ?? null);
+  }
+
   tell(state) {
     this.signal = state.signal;
+    this.trouble = state.not_connected;
     this.tellSignal();
     this.rate = state.frames_per_second;
     this.part("size").textContent = state.width_px ? `${state.width_px} × ${state.height_px}` : "";
