@@ -43,7 +43,11 @@ use self::{
     connection::{Http, Limits, Timed},
     mount::MAX_NAME_BYTES,
 };
-use crate::{latest::Subscriber, picture::Picture, stream::StatsHandle};
+use crate::{
+    latest::Subscriber,
+    picture::Picture,
+    stream::{ConnectionState, StatsHandle},
+};
 
 /// Serves live pictures to browsers until it is dropped.
 ///
@@ -172,6 +176,7 @@ pub struct WebStream {
     name: String,
     pictures: Subscriber<Picture>,
     stats: Option<StatsHandle>,
+    link: Option<Subscriber<ConnectionState>>,
     sdp: Option<String>,
 }
 
@@ -186,6 +191,7 @@ impl WebStream {
             name: name.into(),
             pictures,
             stats: None,
+            link: None,
             sdp: None,
         }
     }
@@ -194,6 +200,14 @@ impl WebStream {
     #[must_use]
     pub fn stats(mut self, stats: StatsHandle) -> Self {
         self.stats = Some(stats);
+        self
+    }
+
+    /// Shows why the receiver of the pictures is not connected, while it is not: see
+    /// [`Receiver::connection_state`](crate::stream::Receiver::connection_state).
+    #[must_use]
+    pub fn connection_state(mut self, link: Subscriber<ConnectionState>) -> Self {
+        self.link = Some(link);
         self
     }
 
