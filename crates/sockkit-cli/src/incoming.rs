@@ -28,6 +28,8 @@ pub(crate) struct Wishes {
     pub(crate) from: Option<IpAddr>,
     pub(crate) key: Option<PathBuf>,
     pub(crate) secure: Option<Secure>,
+    /// Whether a camera that cannot be reached is no error: it is connected to later.
+    pub(crate) may_be_away: bool,
 }
 
 /// Binds the address or starts to dial it, and prints which. Returns the address that it is,
@@ -66,7 +68,7 @@ pub(crate) async fn open(at: &Address, wishes: Wishes) -> anyhow::Result<(Addres
     if let Some(secure) = wishes.secure {
         let (identity, trust) = secure.parts();
         config = config.authenticate(identity, trust);
-        at = authenticate(at, &config).await?;
+        at = authenticate(at, &config, wishes.may_be_away).await?;
     } else {
         say_plain(at.scheme());
     }
@@ -80,8 +82,21 @@ pub(crate) async fn open(at: &Address, wishes: Wishes) -> anyhow::Result<(Addres
 
 /// Returns the address where the camera listens: the port of TCP may be that of the connection
 /// for its datagrams, as with `cam --many`.
-async fn authenticate(mut at: Address, config: &ReceiverConfig) -> anyhow::Result<Address> {
-    let mut authenticated = Receiver::authenticate(&at, config).await;
+async fn authenticate(
+    mut at: Address,
+    config: &ReceiverConfig,
+    may_be_away: bool,
+) -> anyhow::Result<Address> {
+    let first = Receiver::authenticate(&at, config);
+    let mut authenticated = if may_be_away {
+        match timeout(ANSWERS_WITHIN, first).await {
+            Ok(authenticated) if !is_away(&authenticated) => authenticated,
+            // Said as soon as it is watched, like the end of a connection.
+            _ => return Ok(at),
+        }
+    } else {
+        first.await
+    };
     if at.scheme() == Scheme::Tcp && is_other_service(&authenticated) {
         let datagrams = Address::new(Scheme::Udp, at.host().clone(), at.port());
         let again = Receiver::authenticate(&datagrams, config).await;
@@ -100,6 +115,15 @@ fn is_other_service<T>(dialled: &Result<T, DialError>) -> bool {
         return false;
     };
     matches!(source, PairingError::OtherService)
+}
+
+/// Whether it may be there later, without a change here.
+fn is_away<T>(dialled: &Result<T, DialError>) -> bool {
+    use DialError::{Busy, Failed, Refused, TimedOut};
+    matches!(
+        dialled,
+        Err(Refused(_) | TimedOut { .. } | Busy(_) | Failed(_))
+    )
 }
 
 /// Listens for a camera that connects, and prints what to type there.
@@ -221,6 +245,9 @@ pub(crate) fn own_address() -> Option<Host> {
     let ip = reached.into_iter().flat_map(Interface::ipv4).next()?;
     Some(Host::V4(ip))
 }
+
+/// A camera on this network; the others wait for it.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 
 const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
 

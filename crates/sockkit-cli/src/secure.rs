@@ -378,6 +378,11 @@ fn show_code(text: &str, purpose: Purpose) -> anyhow::Result<(Offer, Shown)> {
 }
 
 impl Secure {
+    /// Whether the other side is recognised by a code.
+    pub(crate) fn has_code(&self) -> bool {
+        matches!(self.sought, Sought::Code(_))
+    }
+
     pub(crate) fn node(&self, node: Node) -> Node {
         node.authenticate(self.identity.clone(), self.trust.clone())
     }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sockkit::{
-    server::{HandlerEnd, Peer, Server, ServerConfig, Stream},
+    server::{EncryptedOnly, HandlerEnd, Peer, Server, ServerConfig, Stream},
     tcp::{End, Timeout},
     tls::{
         Tls, TlsConnector, client,
@@ -129,6 +129,32 @@ async fn what_is_no_tls_is_turned_away() {
     let mut client = connect(&server).await;
     client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     assert_eq!(ends.next().await.handler, HandlerEnd::Failed);
+}
+
+#[tokio::test]
+async fn http_in_the_clear_gets_no_response() {
+    let (tls, trust) = certificates();
+    let hello = async |mut stream: TlsStream<Stream>, _: Peer| {
+        stream.write_all(b"hello").await?;
+        Ok(stream.shutdown().await?)
+    };
+    let handler = EncryptedOnly::new(Tls::new(Arc::new(tls), hello));
+    let (config, mut ends) = ends(ServerConfig::default());
+    let server = Server::start_handler(bind().await, config, handler).unwrap();
+    let mut asking = connect(&server).await;
+    asking.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let ended = ends.next().await;
+    assert_eq!(ended.handler, HandlerEnd::Returned);
+    assert_eq!(ended.sent_bytes, 0);
+    let trust = TlsConnector::from(Arc::new(trust));
+    let mut client = dial(&server, &trust, "localhost").await.unwrap();
+    let mut received = String::new();
+    client.read_to_string(&mut received).await.unwrap();
+    assert_eq!(received, "hello");
+    // One that has sent nothing holds up no shutdown.
+    let silent = connect(&server).await;
+    timeout(PATIENCE, server.shutdown()).await.unwrap();
+    drop(silent);
 }
 
 #[tokio::test]

@@ -130,6 +130,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         key: args.key,
         routers: args.routers,
         secure: args.secure,
+        are_several: args.cameras.len() > 1,
     };
     check_several(&choices, args.cameras.len())?;
     if let Some(path) = &args.snapshot {

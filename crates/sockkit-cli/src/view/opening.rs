@@ -28,6 +28,8 @@ pub(super) struct Wishes {
     pub(super) key: Option<PathBuf>,
     pub(super) routers: routed::Options,
     pub(super) secure: secure::Security,
+    /// Whether others can be watched while a camera cannot be reached.
+    pub(super) are_several: bool,
 }
 
 /// A source as it is typed.
@@ -58,7 +60,11 @@ pub(super) struct Watched {
 impl Watched {
     pub(super) fn stream(&self) -> WebStream {
         let pictures = self.receiver.pictures();
-        WebStream::new(&self.name, pictures).stats(self.receiver.stats())
+        let stream = WebStream::new(&self.name, pictures).stats(self.receiver.stats());
+        match self.receiver.connection_state() {
+            Some(link) => stream.connection_state(link),
+            None => stream,
+        }
     }
 }
 
@@ -169,7 +175,10 @@ impl Wishes {
     }
 
     fn of(&self, secure: Option<Secure>) -> incoming::Wishes {
+        // A code is shown by a camera that is there, and each attempt uses it up.
+        let has_code = secure.as_ref().is_some_and(Secure::has_code);
         incoming::Wishes {
+            may_be_away: self.are_several && !has_code,
             interface: self.interface.clone(),
             from: self.from,
             key: self.key.clone(),

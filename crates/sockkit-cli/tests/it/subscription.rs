@@ -5,6 +5,8 @@ use std::{fs, path::Path, process::Command};
 use sockkit::testing::program::{Program, ProgramOutput};
 use tempfile::{TempDir, tempdir};
 
+use crate::viewer::{closed_port, get, page_of};
+
 /// Starts `sockkit` on a machine whose home that is.
 fn at(home: &TempDir, arguments: &[&str]) -> Program {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sockkit"));
@@ -135,6 +137,40 @@ fn a_camera_is_typed_what_the_viewer_shows_and_pushes_again_by_its_key() {
     fails(&refused, &["does not allow this"]);
     view.interrupt();
     view.end();
+}
+
+#[test]
+fn one_of_several_cameras_may_come_later() {
+    let (porch, laptop) = (tempdir().unwrap(), tempdir().unwrap());
+    let cam = ["cam", "--source", "pattern", "--listen"];
+    let there = at(&porch, &[&cam[..], &["tcp://127.0.0.1:0"]].concat());
+    let line = line_of(&there);
+    let paired = at(&laptop, &with(&line, &["--snapshot", "one.jpg"])).end();
+    assert!(paired.status.success(), "{paired:?}");
+
+    let away = format!("tcp://{}", closed_port());
+    let [zebra, ape] = [format!("zebra={away}"), format!("ape={}", line[1])];
+    let several = ["view", &zebra, &ape, "--web", "127.0.0.1:0"];
+    let view = at(&laptop, &several);
+    let page = page_of(&view);
+    view.wait_for_error("zebra: not connected: refused: the port is closed; retrying");
+    let state = get(page, "/state", &page.to_string()).body;
+    let state = String::from_utf8(state).unwrap();
+    let (first, second) = state.split_once("\"ape\"").expect("both are there");
+    assert!(first.contains("\"zebra\""), "{state}");
+    assert!(first.contains("\"not_connected\":\"refused: "), "{state}");
+    assert!(second.contains("\"not_connected\":null"), "{state}");
+    let late = at(&porch, &[&cam[..], &[&away, "--known"]].concat());
+    view.line_after("zebra: connected ");
+    view.interrupt();
+    view.end();
+    // That is no question of time.
+    let stranger = tempdir().unwrap();
+    fails(&at(&stranger, &several).end(), &["To pair: sockkit view "]);
+    late.interrupt();
+    late.end();
+    there.interrupt();
+    there.end();
 }
 
 #[test]

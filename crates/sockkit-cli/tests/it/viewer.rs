@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Command, Output},
     time::{Duration, Instant},
@@ -305,9 +305,7 @@ fn each_of_several_sources_has_its_lines() {
         "127.0.0.1:0",
     ]);
     let there = format!("porch=tcp://{}", cam.listening());
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let absent = format!("yard=tcp://{}", closed.local_addr().unwrap());
-    drop(closed);
+    let absent = format!("yard=tcp://{}", closed_port());
     let view = ["view", &there, &absent, "--plain", "--web", "127.0.0.1:0"];
     let seen = sockkit(&view);
     seen.line_after("porch: connected ");
@@ -354,8 +352,46 @@ fn a_program_of_http_1_0_names_no_host() {
     assert!(answer.contains(" 200 OK"), "{answer}");
 }
 
+/// The page names its sources in the order of the command line, and says which is away.
+#[test]
+fn a_source_that_is_away_has_a_tile_that_says_so() {
+    if !met("tiles in Chromium", &[Need::Program("chromium")]) {
+        return;
+    }
+    let cam = sockkit(&[
+        "cam",
+        "--plain",
+        "--source",
+        "pattern",
+        "--listen",
+        "tcp://127.0.0.1:0",
+    ]);
+    let ape = format!("ape={}", cam.line_after("listening on "));
+    let zebra = format!("zebra=tcp://{}", closed_port());
+    let view = sockkit(&["view", "--plain", &zebra, &ape, "--web", "127.0.0.1:0"]);
+    let mut page = Page::open(&format!("http://{}/", page_of(&view)));
+    let of = |selector: &str| {
+        format!(
+            "[...document.querySelectorAll('article {selector}')].map(it => it.textContent).join()"
+        )
+    };
+    page.until(&of(".badge"), |badges| badges == "NOT CONNECTED,LIVE");
+    page.until(&of("[data-of=sender]"), |told| {
+        told.starts_with("not connected: refused: the port is closed; retrying,from 127.0.0.1:")
+    });
+    // As if its first picture had come before the figures.
+    page.evaluate("(main.prepend(tiles.get('ape').root), '')");
+    page.until(&of("h2"), |names| names == "zebra,ape");
+}
+
+/// An address of this machine where nothing listens.
+pub(crate) fn closed_port() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
 /// Where the page of a command is.
-fn page_of(program: &Program) -> SocketAddr {
+pub(crate) fn page_of(program: &Program) -> SocketAddr {
     let page = program.line_after("watch     http://");
     page.trim_end_matches('/').parse().unwrap()
 }
@@ -426,10 +462,10 @@ pub(crate) fn first_snapshot(address: SocketAddr) -> Answer {
 
 pub(crate) struct Answer {
     head: String,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
-fn get(address: SocketAddr, path: &str, host: &str) -> Answer {
+pub(crate) fn get(address: SocketAddr, path: &str, host: &str) -> Answer {
     let mut reader = BufReader::new(request(address, path, host));
     let head = read_head(&mut reader);
     let mut body = Vec::new();

@@ -10,7 +10,7 @@ use hyper_util::{
 };
 use sockkit_core::{
     BindError,
-    server::{Handled, Handler, Peer, Server, ServerConfig},
+    server::{EncryptedOnly, Handled, Handler, Peer, Server, ServerConfig},
     tcp::Listener,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -35,8 +35,8 @@ impl WebServer {
     }
 
     /// As [`bind`](Self::bind), over TLS: `handler` is a [`WebHandler`] in a layer that
-    /// decrypts. Connections beyond the limits are reset, since what is not encrypted gets no
-    /// response.
+    /// decrypts. What is not encrypted gets no response, and a warning says what to type;
+    /// connections beyond the limits are reset.
     ///
     /// # Errors
     /// As [`bind`](Self::bind).
@@ -44,7 +44,7 @@ impl WebServer {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn bind_tls(address: SocketAddr, handler: impl Handler) -> Result<Self, BindError> {
-        Self::start(address, config(), handler)
+        Self::start(address, config(), EncryptedOnly::new(handler))
     }
 
     fn start(

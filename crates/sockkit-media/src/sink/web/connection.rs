@@ -42,10 +42,10 @@ pub(super) struct Limits {
     pub(super) refusal: Option<&'static [u8]>,
 }
 
-/// Serves browsers with `handler` until the server is shut down.
+/// Serves browsers with `handler`, which is [`Timed`], until the server is shut down.
 pub(super) fn serve(
     listener: TcpListener,
-    handler: impl Handler<WriteTimeout>,
+    handler: impl Handler,
     limits: Limits,
 ) -> io::Result<Server> {
     let log_limit = LogLimit::default();
@@ -60,18 +60,23 @@ pub(super) fn serve(
     if let Some(refusal) = limits.refusal {
         config = config.refusal(refusal);
     }
-    let handler = Timed {
-        write_timeout: limits.write_timeout,
-        handler,
-    };
     Server::start_handler(listener, config, handler)
 }
 
 /// Gives connections their options, and a timeout of their own: their I/O bypasses the
 /// server's.
-struct Timed<H> {
+pub(super) struct Timed<H> {
     write_timeout: Duration,
     handler: H,
+}
+
+impl<H> Timed<H> {
+    pub(super) fn new(handler: H, limits: &Limits) -> Self {
+        Self {
+            write_timeout: limits.write_timeout,
+            handler,
+        }
+    }
 }
 
 impl<H: Handler<WriteTimeout>> Handler for Timed<H> {

@@ -12,7 +12,7 @@ use crate::{
     encode,
     latest::{Publisher, Subscriber},
     picture::{Picture, Timestamp},
-    stream::StatsHandle,
+    stream::{ConnectionState, StatsHandle},
 };
 
 /// Takes pictures from a source and passes them to clients as JPEG.
@@ -20,6 +20,8 @@ use crate::{
 pub(super) struct JpegBroadcaster {
     pub(super) name: String,
     pub(super) stats: StatsHandle,
+    /// The connection that the pictures come by, if it is one.
+    pub(super) link: Option<Subscriber<ConnectionState>>,
     /// For players that get the pictures elsewhere.
     pub(super) sdp: Option<String>,
     counts_itself: bool,
@@ -70,6 +72,7 @@ impl JpegBroadcaster {
             name,
             counts_itself: stats.is_none(),
             stats: stats.unwrap_or_default(),
+            link: None,
             sdp: None,
             jpeg_quality,
             source: Mutex::new(Some(source)),

@@ -5,7 +5,7 @@ use std::{fmt::Write, sync::Arc, time::Duration};
 use serde::Serialize;
 
 use super::feed::{JpegBroadcaster, Signal};
-use crate::stream::Stats;
+use crate::stream::{ConnectionState, Stats};
 
 /// The response of `/state`.
 #[derive(Debug, Serialize)]
@@ -17,6 +17,8 @@ pub(super) struct State {
 struct StreamState {
     name: String,
     signal: bool,
+    /// Why not, and `null` while connected, or without a connection.
+    not_connected: Option<String>,
     width_px: u32,
     height_px: u32,
     frames_per_second: f64,
@@ -57,6 +59,7 @@ impl StreamState {
         Self {
             name: feed.name.clone(),
             signal: showing.signal == Signal::Live,
+            not_connected: why_not_connected(feed),
             width_px: showing.width_px,
             height_px: showing.height_px,
             frames_per_second: stats.frames_per_second,
@@ -76,6 +79,13 @@ impl StreamState {
             },
             viewers: feed.viewers(),
         }
+    }
+}
+
+fn why_not_connected(feed: &JpegBroadcaster) -> Option<String> {
+    match feed.link.as_ref()?.latest()? {
+        ConnectionState::Down { why } => Some(why.to_string()),
+        _ => None,
     }
 }
 

@@ -24,6 +24,8 @@ mod routes;
 use std::sync::Arc;
 use std::{io, net::SocketAddr};
 
+#[cfg(feature = "tls")]
+use sockkit_core::server::EncryptedOnly;
 use sockkit_core::{
     BindError,
     server::{Handler, Server},
@@ -38,10 +40,14 @@ pub use self::{
     mount::WebRoutes,
 };
 use self::{
-    connection::{Http, Limits, WriteTimeout},
+    connection::{Http, Limits, Timed},
     mount::MAX_NAME_BYTES,
 };
-use crate::{latest::Subscriber, picture::Picture, stream::StatsHandle};
+use crate::{
+    latest::Subscriber,
+    picture::Picture,
+    stream::{ConnectionState, StatsHandle},
+};
 
 /// Serves live pictures to browsers until it is dropped.
 ///
@@ -91,14 +97,15 @@ impl WebServer {
     ) -> Result<Self, WebServerError> {
         let limits = config.limits();
         let routes = WebRoutes::new(config, streams)?;
-        let http = Http(routes.router());
+        let http = Timed::new(Http(routes.router()), &limits);
         Self::start(address, limits, http, routes).await
     }
 
     /// As [`bind`](Self::bind), over TLS: the page is at `https://`, and what is not
-    /// encrypted gets no response. Only the server's own encrypted pages may read the pictures;
-    /// those that [`allow_embedding`](WebServerConfig::allow_embedding) names may show them.
-    /// A connection beyond the limits is reset.
+    /// encrypted gets no response; a warning says what to type. Only the server's own encrypted
+    /// pages may read the pictures; those that
+    /// [`allow_embedding`](WebServerConfig::allow_embedding) names may show them. A connection
+    /// beyond the limits is reset.
     ///
     /// `link::identity::WebCertificate` has settings for a certificate of this machine. The
     /// protocol that they offer (ALPN) must be `http/1.1`, or none.
@@ -123,14 +130,14 @@ impl WebServer {
             ..config.limits()
         };
         let routes = WebRoutes::new(config, streams)?;
-        let https = Tls::new(tls, Http(routes.router()));
-        Self::start(address, limits, https, routes).await
+        let https = Timed::new(Tls::new(tls, Http(routes.router())), &limits);
+        Self::start(address, limits, EncryptedOnly::new(https), routes).await
     }
 
     async fn start(
         address: SocketAddr,
         limits: Limits,
-        handler: impl Handler<WriteTimeout>,
+        handler: impl Handler,
         routes: WebRoutes,
     ) -> Result<Self, WebServerError> {
         let listener = TcpListener::bind(address)
@@ -169,6 +176,7 @@ pub struct WebStream {
     name: String,
     pictures: Subscriber<Picture>,
     stats: Option<StatsHandle>,
+    link: Option<Subscriber<ConnectionState>>,
     sdp: Option<String>,
 }
 
@@ -183,6 +191,7 @@ impl WebStream {
             name: name.into(),
             pictures,
             stats: None,
+            link: None,
             sdp: None,
         }
     }
@@ -191,6 +200,14 @@ impl WebStream {
     #[must_use]
     pub fn stats(mut self, stats: StatsHandle) -> Self {
         self.stats = Some(stats);
+        self
+    }
+
+    /// Shows why the receiver of the pictures is not connected, while it is not: see
+    /// [`Receiver::connection_state`](crate::stream::Receiver::connection_state).
+    #[must_use]
+    pub fn connection_state(mut self, link: Subscriber<ConnectionState>) -> Self {
+        self.link = Some(link);
         self
     }
 

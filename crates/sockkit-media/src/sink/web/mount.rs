@@ -83,9 +83,11 @@ impl WebRoutes {
                 name,
                 pictures,
                 stats,
+                link,
                 sdp,
             } = stream;
             let mut feed = JpegBroadcaster::new(name, config.jpeg_quality, pictures, stats);
+            feed.link = link;
             feed.sdp = sdp;
             let feed = Arc::new(feed);
             let run = Arc::clone(&feed).run();

@@ -118,7 +118,10 @@ async function tellFigures() {
   for (;;) {
     try {
       const state = await figures();
-      for (const stream of state.streams) tile(stream.name).tell(stream);
+      state.streams.forEach((stream, at) => {
+        tile(stream.name).tell(stream);
+        tile(stream.name).moveTo(at);
+      });
     } catch { /* watch() says so */ }
     await pause(1000);
   }

@@ -83,8 +83,14 @@ class Tile {
     this.context.drawImage(bitmap, 0, 0);
   }
 
+  // The order of the server's streams, of which any may be the first to bring a picture.
+  moveTo(at) {
+    if (main.children[at] !== this.root) main.insertBefore(this.root, main.children[at] ?? null);
+  }
+
   tell(state) {
     this.signal = state.signal;
+    this.trouble = state.not_connected;
     this.tellSignal();
     this.rate = state.frames_per_second;
     this.part("size").textContent = state.width_px ? `${state.width_px} × ${state.height_px}` : "";
@@ -96,23 +102,25 @@ class Tile {
     this.part("error").textContent = error ? `age ± ${error.toFixed(1)} ms` : "";
     this.part("totals").textContent = `${state.received.toLocaleString()} pictures, ${megabytes(state.bytes)}` +
       `, ${state.viewers} watching`;
-    this.tellSender(state.sender);
+    this.tellSender(state);
     this.plot(state.age_ms.p99);
   }
 
   tellSignal() {
-    const text = this.signal ? "LIVE" : "NO SIGNAL";
+    const text = this.signal ? "LIVE" : this.trouble ? "NOT CONNECTED" : "NO SIGNAL";
     this.root.classList.toggle("live", this.signal === true);
     this.root.classList.toggle("silent", this.signal === false);
     this.root.querySelector(".badge").textContent =
       this.paused ? "PAUSED" : this.signal === undefined ? "WAITING" : text;
   }
 
-  tellSender(sender) {
-    if (!sender || sender === this.sender) return;
-    const before = this.sender ? `, before from ${this.sender}` : "";
-    this.part("sender").textContent = `from ${sender}${before}`;
-    this.sender = sender;
+  tellSender({ sender, not_connected: trouble }) {
+    if (sender && sender !== this.sender) {
+      const before = this.sender ? `, before from ${this.sender}` : "";
+      this.from = `from ${sender}${before}`;
+      this.sender = sender;
+    }
+    this.part("sender").textContent = trouble ? `not connected: ${trouble}; retrying` : this.from ?? "";
   }
 
   plot(age) {
