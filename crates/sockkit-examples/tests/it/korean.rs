@@ -38,90 +38,79 @@ fn errors_are_told_in_korean_too() {
     let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let taken_udp = datagrams.local_addr().unwrap().to_string();
     let recording = folder.path().join("o.mp4").display().to_string();
-    for (program, arguments, said) in [
-        (
-            env!("CARGO_BIN_EXE_time-client"),
-            &[&at_closed[..]][..],
-            "연결이 거부되었습니다",
-        ),
-        (
-            env!("CARGO_BIN_EXE_tcp-client"),
-            &[&at_closed],
-            "연결이 거부되었습니다",
-        ),
-        (
-            env!("CARGO_BIN_EXE_tcp-receivefile"),
-            &[&at_closed],
-            "연결이 거부되었습니다",
-        ),
-        (
-            env!("CARGO_BIN_EXE_time-client"),
-            &["no such name"],
-            "이름을 찾을 수 없",
-        ),
-        (
-            env!("CARGO_BIN_EXE_tcp-receivefile"),
-            &["no such name"],
-            "이름을 찾을 수 없",
-        ),
-        (
-            env!("CARGO_BIN_EXE_time-server"),
-            &["--bind", &taken],
-            "포트를 이미 다른",
-        ),
-        (
-            env!("CARGO_BIN_EXE_tcp-echo-server"),
-            &["--bind", &taken],
-            "포트를 이미 다른",
-        ),
-        (
-            env!("CARGO_BIN_EXE_tcp-sendfile"),
-            &[manifest, "--bind", &taken],
-            "포트를 이미 다른",
-        ),
-        (
-            env!("CARGO_BIN_EXE_udp-video-receiver"),
-            &["--bind", &taken_udp, "--record", &recording],
-            "포트를 이미 다른",
-        ),
-        (
-            env!("CARGO_BIN_EXE_udp-video-sender"),
-            &["--source", &picture],
-            "파일이나 폴더가 없습니다",
-        ),
-        (
-            env!("CARGO_BIN_EXE_tcp-video-client"),
-            &[&at_closed],
-            "연결이 거부되었습니다",
-        ),
-        (
-            env!("CARGO_BIN_EXE_udp-echo-client"),
-            &["no such name"],
-            "이름을 찾을 수 없",
-        ),
-        (
-            env!("CARGO_BIN_EXE_udp-echo-server"),
-            &["--bind", &taken_udp],
-            "포트를 이미 다른",
-        ),
-        (
-            env!("CARGO_BIN_EXE_udp-file"),
-            &["s", &picture],
-            "파일이나 폴더가 없습니다",
-        ),
-        (
-            env!("CARGO_BIN_EXE_p2p-chat"),
-            &["--bind", &taken],
-            "포트를 이미 다른",
-        ),
-    ] {
-        let mut command = Command::new(program);
-        command.args(arguments).env("LC_ALL", "ko_KR.UTF-8");
-        let end = Program::start(&mut command).end();
-        assert!(!end.status.success(), "{program}: {end:?}");
-        assert!(
-            end.errors.contains(said),
-            "{program} {arguments:?}: {end:?}"
-        );
-    }
+    let refused = "연결이 거부되었습니다";
+    let unknown = "이름을 찾을 수 없";
+    let in_use = "포트를 이미 다른";
+    let absent = "파일이나 폴더가 없습니다";
+    says(env!("CARGO_BIN_EXE_time-client"), &[&at_closed], refused);
+    says(env!("CARGO_BIN_EXE_tcp-client"), &[&at_closed], refused);
+    says(
+        env!("CARGO_BIN_EXE_tcp-receivefile"),
+        &[&at_closed],
+        refused,
+    );
+    says(
+        env!("CARGO_BIN_EXE_time-client"),
+        &["no such name"],
+        unknown,
+    );
+    says(
+        env!("CARGO_BIN_EXE_tcp-receivefile"),
+        &["no such name"],
+        unknown,
+    );
+    says(
+        env!("CARGO_BIN_EXE_time-server"),
+        &["--bind", &taken],
+        in_use,
+    );
+    says(
+        env!("CARGO_BIN_EXE_tcp-echo-server"),
+        &["--bind", &taken],
+        in_use,
+    );
+    says(
+        env!("CARGO_BIN_EXE_tcp-sendfile"),
+        &[manifest, "--bind", &taken],
+        in_use,
+    );
+    says(
+        env!("CARGO_BIN_EXE_udp-video-receiver"),
+        &["--bind", &taken_udp, "--record", &recording],
+        in_use,
+    );
+    says(
+        env!("CARGO_BIN_EXE_udp-video-sender"),
+        &["--source", &picture],
+        absent,
+    );
+    says(
+        env!("CARGO_BIN_EXE_tcp-video-client"),
+        &[&at_closed],
+        refused,
+    );
+    says(
+        env!("CARGO_BIN_EXE_udp-echo-client"),
+        &["no such name"],
+        unknown,
+    );
+    says(
+        env!("CARGO_BIN_EXE_udp-echo-server"),
+        &["--bind", &taken_udp],
+        in_use,
+    );
+    says(env!("CARGO_BIN_EXE_udp-file"), &["s", &picture], absent);
+    says(env!("CARGO_BIN_EXE_p2p-chat"), &["--bind", &taken], in_use);
+}
+
+#[track_caller]
+fn says(program: &str, arguments: &[&str], said: &str) {
+    let mut command = Command::new(program);
+    command.args(arguments).env("LC_ALL", "ko_KR.UTF-8");
+    let end = Program::start(&mut command).end();
+    assert!(!end.status.success(), "{program}: {end:?}");
+    assert!(
+        end.errors.contains(said),
+        "{program} {arguments:?}: {end:?}"
+    );
 }
