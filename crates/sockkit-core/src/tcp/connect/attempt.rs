@@ -1,8 +1,8 @@
 //! One connection attempt to one address.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::options::{OptionError, SocketOptions};
@@ -22,7 +22,24 @@ pub(super) async fn attempt(
     options: &SocketOptions,
 ) -> Result<TcpStream, Failure> {
     let socket = open(address, local, options)?;
-    socket.connect(address).await.map_err(Failure::Io)
+    let stream = socket.connect(address).await.map_err(Failure::Io)?;
+    refuse_itself(&stream).map_err(Failure::Io)?;
+    Ok(stream)
+}
+
+/// On one's own machine, the port that the kernel chose for the attempt may be the one that is
+/// dialled. If nothing listens there, TCP then connects the socket to itself (RFC 9293,
+/// section 3.5, both at once), and keeps the port from the server that is to come back.
+fn refuse_itself(stream: &TcpStream) -> io::Result<()> {
+    if stream.local_addr()? != stream.peer_addr()? {
+        return Ok(());
+    }
+    // The port is free at once.
+    SockRef::from(stream).set_linger(Some(Duration::ZERO))?;
+    Err(io::Error::new(
+        io::ErrorKind::ConnectionRefused,
+        "nothing listens there: the socket was connected to itself",
+    ))
 }
 
 fn open(
@@ -38,4 +55,26 @@ fn open(
         .and_then(|()| socket.set_nonblocking(true))
         .map_err(Failure::Io)?;
     Ok(TcpSocket::from_std_stream(socket.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_is_not_connected_to_itself() {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let free = std::net::TcpListener::bind(any).unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let attempt = attempt(address, Some(address), &SocketOptions::new()).await;
+        let Err(Failure::Io(error)) = attempt else {
+            panic!("{attempt:?}");
+        };
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        // Nor is the port taken.
+        std::net::TcpListener::bind(address).unwrap();
+    }
 }
