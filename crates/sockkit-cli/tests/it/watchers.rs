@@ -230,6 +230,7 @@ fn what_does_not_go_together_says_what_to_type() {
 #[ignore = "measurement"]
 fn thirty_viewers_cost_what_one_does() {
     let mut one = None;
+    let mut missed = Vec::new();
     for viewers in [1, 30] {
         let Some(class) = Class::new("cam --many: thirty viewers", viewers) else {
             return;
@@ -252,8 +253,12 @@ fn thirty_viewers_cost_what_one_does() {
             let (came, lost) = came_and_lost(&end);
             let share = 100.0 * came / (came + lost);
             let p99_ms = field(stats(&end).last().unwrap(), "age_p99_ms");
-            println!("{viewers} viewers, {host}: {share:.2} % of {came}, p99 {p99_ms} ms");
-            assert!(share >= 99.9 && p99_ms <= 40.0, "{host}");
+            let line =
+                format!("{viewers} viewers, {host}: {share:.2} % of {came}, p99 {p99_ms} ms");
+            println!("{line}");
+            if share < 99.9 || p99_ms > 40.0 {
+                missed.push(line);
+            }
         }
         cam.interrupt();
         cam.end();
@@ -266,4 +271,5 @@ fn thirty_viewers_cost_what_one_does() {
         );
         assert!(ratios.0 <= 1.3 && ratios.1 <= 1.3, "{ratios:?}");
     }
+    assert!(missed.is_empty(), "{missed:#?}");
 }
