@@ -113,9 +113,12 @@ async fn one_that_is_handed_over_hears_the_group_as_well() {
         }
     };
     timeout(WITHIN, hears).await.expect("the group reaches it");
-    group.hand_over(subscribed.destinations()[0]);
+    group.hand_over(subscribed.destinations()[0], WITHIN);
     assert_eq!(group.reached().unicast.len(), 1);
     arrives(&group, &mut member, "two").await;
+    group.hand_over(subscribed.destinations()[0], Duration::ZERO);
+    assert_eq!(group.reached().multicast, 1);
+    arrives(&group, &mut member, "three").await;
 }
 
 #[tokio::test]

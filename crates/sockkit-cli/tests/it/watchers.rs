@@ -261,7 +261,10 @@ fn thirty_viewers_cost_what_one_does() {
             }
         }
         cam.interrupt();
-        cam.end();
+        // Whom the group did not reach all the time.
+        let end = cam.end();
+        let said = end.lines.iter().filter(|line| line.contains("viewers:"));
+        said.for_each(|line| println!("cam: {line}"));
         println!("{viewers} viewers: {wire:.0} bytes/s, {cpu_ms:.1} ms of CPU a second");
         let (wire_of_one, cpu_of_one) = *one.get_or_insert((wire, cpu_ms));
         let ratios = (wire / wire_of_one, cpu_ms / cpu_of_one);

@@ -1,7 +1,5 @@
 //! Pictures to a multicast group of viewers.
 
-use std::net::SocketAddr;
-
 use sockkit_codec::shard::Parity;
 use sockkit_link::channel::Group;
 
@@ -36,14 +34,8 @@ pub(super) async fn multicast(
 
 /// What one member loses is not added to what all get.
 fn hand_over_lossy(group: &Group, shared: &Shared) {
-    let lossy: Vec<SocketAddr> = {
-        let figures = shared.figures();
-        figures.reports.lossy(now(), MAX_LOSS).collect()
-    };
-    for member in lossy {
-        group.hand_over(member);
+    let lossy = shared.figures().reports.hand_over(now());
+    for (member, duration) in lossy {
+        group.hand_over(member, duration);
     }
 }
-
-/// As much as parity of half of the data makes up for, with room for chance.
-const MAX_LOSS: f64 = 0.25;

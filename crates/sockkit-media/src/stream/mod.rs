@@ -22,6 +22,8 @@ mod config;
 pub(crate) mod control;
 #[cfg(all(feature = "sealing", feature = "pairing"))]
 mod group;
+#[cfg(all(feature = "sealing", feature = "pairing"))]
+mod hand_over;
 mod ingest;
 mod intake;
 mod loss;

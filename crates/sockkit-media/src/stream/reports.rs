@@ -9,6 +9,8 @@ use std::{
 
 use sockkit_core::server::host;
 
+#[cfg(all(feature = "sealing", feature = "pairing"))]
+use super::hand_over::HandOver;
 use super::{control::Report, loss::Loss};
 
 /// The last report of each receiver. Its memory is bounded.
@@ -29,13 +31,30 @@ struct Heard {
     at: Instant,
     report: Report,
     loss: Loss,
+    #[cfg(all(feature = "sealing", feature = "pairing"))]
+    hand_over: HandOver,
 }
 
 impl Heard {
+    fn new(now: Instant, from: SocketAddr, report: Report) -> Self {
+        let mut heard = Self {
+            from,
+            at: now,
+            report,
+            loss: Loss::default(),
+            #[cfg(all(feature = "sealing", feature = "pairing"))]
+            hand_over: HandOver::default(),
+        };
+        heard.handle_report(now, report);
+        heard
+    }
+
     fn handle_report(&mut self, now: Instant, report: Report) {
         self.at = now;
         self.report = report;
         self.loss.handle_report(report);
+        #[cfg(all(feature = "sealing", feature = "pairing"))]
+        self.hand_over.on_report();
     }
 
     fn is_recent(&self, now: Instant) -> bool {
@@ -63,14 +82,7 @@ impl Reports {
         if let Some(known) = self.receivers.iter_mut().find(|other| other.from == from) {
             known.handle_report(now, report);
         } else if self.expects(from) || self.has_room(from) {
-            let mut heard = Heard {
-                from,
-                at: now,
-                report,
-                loss: Loss::default(),
-            };
-            heard.handle_report(now, report);
-            self.receivers.push(heard);
+            self.receivers.push(Heard::new(now, from, report));
         }
     }
 
@@ -122,14 +134,18 @@ impl Reports {
             .filter_map(|heard| heard.loss.share())
     }
 
-    /// Those that have lost more than this share of shards for a while.
+    /// Those that have lost too much for a while, and for how long each is to be served by
+    /// itself.
     #[cfg(all(feature = "sealing", feature = "pairing"))]
-    pub(super) fn lossy(&self, now: Instant, share: f64) -> impl Iterator<Item = SocketAddr> {
-        let receivers = self.receivers.iter();
-        let lossy = receivers.filter(move |heard| {
-            heard.is_recent(now) && heard.loss.average().is_some_and(|average| average > share)
-        });
-        lossy.map(|heard| heard.from)
+    pub(super) fn hand_over(&mut self, now: Instant) -> Vec<(SocketAddr, Duration)> {
+        let receivers = self.receivers.iter_mut();
+        receivers
+            .filter(|heard| heard.is_recent(now))
+            .filter_map(|heard| {
+                let loss = heard.loss.average()?;
+                Some((heard.from, heard.hand_over.decide(now, loss)?))
+            })
+            .collect()
     }
 }
 
@@ -226,7 +242,7 @@ mod tests {
         let start = Instant::now();
         let mut reports = reports();
         let mut now = start;
-        for second in 0..5 {
+        for second in 0..6 {
             now = start + Duration::from_secs(second);
             for (host, lost) in [(1, 5), (2, 40)] {
                 let report = Report {
@@ -237,7 +253,8 @@ mod tests {
                 reports.note(now, from(host), report);
             }
         }
-        let lossy: Vec<_> = reports.lossy(now, 0.25).collect();
+        let handed_over = reports.hand_over(now);
+        let lossy: Vec<_> = handed_over.iter().map(|(from, _)| *from).collect();
         assert_eq!(lossy, [from(2)]);
         let worst = |others: &[SocketAddr]| reports.losses_except(now, others).fold(0.0, f64::max);
         assert!(worst(&[]) > 0.3);

@@ -30,7 +30,8 @@ pub(in crate::channel) struct Member {
     subscriber: Subscriber,
     socket: Arc<Socket>,
     to: SocketAddr,
-    is_handed_over: bool,
+    /// Since when it gets all by unicast as well, and for how long.
+    handed_over: Option<(Instant, Duration)>,
 }
 
 impl Member {
@@ -43,7 +44,7 @@ impl Member {
             subscriber: subscription.subscriber(),
             socket: Arc::clone(socket),
             to,
-            is_handed_over: false,
+            handed_over: None,
         }
     }
 
@@ -62,8 +63,9 @@ impl Member {
         (!local.is_unspecified() && !local.to_canonical().is_loopback()).then_some(local)
     }
 
-    fn is_unicast(&self) -> bool {
-        self.is_handed_over || self.subscriber.hears() != Some(true)
+    fn is_unicast(&self, now: Instant) -> bool {
+        let is_held = |(since, long)| now.saturating_duration_since(since) < long;
+        self.handed_over.is_some_and(is_held) || self.subscriber.hears() != Some(true)
     }
 }
 
@@ -119,9 +121,9 @@ impl Members {
         Some((self.members.range(..number).count(), member))
     }
 
-    pub(super) fn hand_over(&mut self, to: SocketAddr) {
+    pub(super) fn hand_over(&mut self, now: Instant, to: SocketAddr, long: Duration) {
         for member in self.members.values_mut().filter(|one| one.to == to) {
-            member.is_handed_over = true;
+            member.handed_over = Some((now, long));
         }
     }
 
@@ -137,15 +139,16 @@ impl Members {
     }
 
     /// Those that get the datagrams by unicast as well.
-    pub(super) fn unicast(&self) -> Vec<Member> {
+    pub(super) fn unicast(&self, now: Instant) -> Vec<Member> {
         let members = self.members.values();
-        members.filter(|one| one.is_unicast()).cloned().collect()
+        let unicast = members.filter(|one| one.is_unicast(now));
+        unicast.cloned().collect()
     }
 
-    pub(super) fn reached(&self) -> Reached {
+    pub(super) fn reached(&self, now: Instant) -> Reached {
         let members = self.members.values();
         let unicast: Vec<_> = members
-            .filter(|one| one.is_unicast())
+            .filter(|one| one.is_unicast(now))
             .map(|one| one.to)
             .collect();
         Reached {

@@ -5,6 +5,7 @@ use std::{
     fmt, io,
     net::SocketAddr,
     sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -140,7 +141,7 @@ impl Group {
         }
         let number = {
             let mut members = self.0.members();
-            if members.reached().multicast == 0 {
+            if members.reached(now()).multicast == 0 {
                 self.0.face(&member);
             }
             self.0.grant(&stream, &members, subscription)?;
@@ -171,8 +172,9 @@ impl Group {
         let mut stream = self.0.stream.lock().await;
         let (all, unicast) = {
             let mut members = self.0.members();
-            members.before_message(now(), &mut stream.sealer)?;
-            (members.len(), members.unicast())
+            let now = now();
+            members.before_message(now, &mut stream.sealer)?;
+            (members.len(), members.unicast(now))
         };
         if all == 0 {
             return Ok(Sent { bytes: 0 });
@@ -182,15 +184,15 @@ impl Group {
             .await
     }
 
-    /// Sends to the member at this address by unicast from now on, whether it hears the group
+    /// Sends to the member at this address by unicast for so long, whether it hears the group
     /// or not: it loses too much of that.
-    pub fn hand_over(&self, member: SocketAddr) {
-        self.0.members().hand_over(member);
+    pub fn hand_over(&self, member: SocketAddr, duration: Duration) {
+        self.0.members().hand_over(now(), member, duration);
     }
 
     /// How the members are reached.
     pub fn reached(&self) -> Reached {
-        self.0.members().reached()
+        self.0.members().reached(now())
     }
 }
 
