@@ -622,16 +622,7 @@ fn a_clip_that_is_cut_off_is_told_once_and_not_at_all_if_quiet() {
     let y4m = b"YUV4MPEG2 W2 H2 F100:1 Cmono\nFRAME\n1234FRAME\n12".to_vec();
     for (name, clip) in [("cut.y4m", y4m), ("cut.mp4", interrupted_recording())] {
         std::fs::write(folder.path().join(name), clip).unwrap();
-        let cam = [
-            "cam",
-            "--plain",
-            "--source",
-            name,
-            "--to",
-            "udp://127.0.0.1:9",
-            "--seconds",
-            "2",
-        ];
+        let cam = [&plays(name)[..], &["--seconds", "2"]].concat();
         let end = sockkit_in(folder.path(), &cam).end();
         let note = format!("note: {name} is cut off at its end");
         assert_eq!(end.errors.matches(&note).count(), 1, "{end:?}");
@@ -639,6 +630,12 @@ fn a_clip_that_is_cut_off_is_told_once_and_not_at_all_if_quiet() {
         let quiet = sockkit_in(folder.path(), &[&cam[..], &["--quiet"]].concat()).end();
         assert!(!quiet.errors.contains("cut off"), "{quiet:?}");
     }
+}
+
+/// Plays a clip to a port where nothing listens.
+fn plays(clip: &str) -> [&str; 6] {
+    let to = "udp://127.0.0.1:9";
+    ["cam", "--plain", "--source", clip, "--to", to]
 }
 
 /// Half a second, which is a whole fragment, and a part of the next.
@@ -670,15 +667,7 @@ fn an_mp4_that_is_none_is_refused_in_words_for_users() {
         ("text.mp4", b"this is a text, and no film"),
     ] {
         std::fs::write(folder.path().join(name), bytes).unwrap();
-        let cam = [
-            "cam",
-            "--plain",
-            "--source",
-            name,
-            "--to",
-            "udp://127.0.0.1:9",
-        ];
-        let end = sockkit_in(folder.path(), &cam).end();
+        let end = sockkit_in(folder.path(), &plays(name)).end();
         assert!(!end.status.success(), "{end:?}");
         assert!(end.errors.contains("damaged mp4 file"), "{end:?}");
         assert!(!end.errors.contains(".rs:"), "{end:?}");

@@ -23,23 +23,28 @@ pub(super) async fn attempt(
 ) -> Result<TcpStream, Failure> {
     let socket = open(address, local, options)?;
     let stream = socket.connect(address).await.map_err(Failure::Io)?;
-    refuse_itself(&stream).map_err(Failure::Io)?;
+    if is_itself(&stream) {
+        return Err(Failure::Io(refuse_itself(&stream)));
+    }
     Ok(stream)
 }
 
 /// On one's own machine, the port that the kernel chose for the attempt may be the one that is
 /// dialled. If nothing listens there, TCP then connects the socket to itself (RFC 9293,
 /// section 3.5, both at once), and keeps the port from the server that is to come back.
-fn refuse_itself(stream: &TcpStream) -> io::Result<()> {
-    if stream.local_addr()? != stream.peer_addr()? {
-        return Ok(());
-    }
-    // The port is free at once.
-    SockRef::from(stream).set_linger(Some(Duration::ZERO))?;
-    Err(io::Error::new(
+fn is_itself(stream: &TcpStream) -> bool {
+    // A peer that has already reset the connection has no address any more.
+    let ends = (stream.local_addr(), stream.peer_addr());
+    matches!(ends, (Ok(local), Ok(peer)) if local == peer)
+}
+
+fn refuse_itself(stream: &TcpStream) -> io::Error {
+    // The port is free at once; if that fails, a little later.
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+    io::Error::new(
         io::ErrorKind::ConnectionRefused,
         "nothing listens there: the socket was connected to itself",
-    ))
+    )
 }
 
 fn open(
