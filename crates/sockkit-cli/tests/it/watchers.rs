@@ -11,6 +11,7 @@ use sockkit::testing::{
     lab::Lab,
     needs::{Need, met},
     program::{Program, ProgramOutput},
+    sim::LinkConfig,
     usage,
 };
 use tempfile::TempDir;
@@ -231,11 +232,21 @@ fn what_does_not_go_together_says_what_to_type() {
 fn thirty_viewers_cost_what_one_does() {
     let mut one = None;
     let mut missed = Vec::new();
+    if !met(
+        "cam --many: thirty viewers",
+        &[Need::Device("/dev/net/tun")],
+    ) {
+        return;
+    }
     for viewers in [1, 30] {
         let Some(class) = Class::new("cam --many: thirty viewers", viewers) else {
             return;
         };
         (1..=viewers).for_each(|host| class.lossy(host));
+        // One machine does the work of all: without it, the kernel's for thirty receivers would
+        // be on the account of the camera that sends, and a picture for all of them, 1,500
+        // packets at once, is more than its queue for them holds, 1,000.
+        let _cable = class.lab.host(0).port(0).relay(&LinkConfig::default(), 1);
         let (cam, line) = class.cam(&[]);
         let seconds = ["--stats", "--seconds", "75"];
         let watching: Vec<_> = (1..=viewers)
