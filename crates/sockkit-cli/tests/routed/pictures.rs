@@ -2,7 +2,10 @@
 
 use std::{fs, time::Instant};
 
-use sockkit::testing::program::Program;
+use sockkit::{
+    picture::{Picture, PixelFormat, jpeg::encode},
+    testing::program::Program,
+};
 
 use crate::sites::{Capture, HUB, SITE_A, SITE_B, Sites, address, command, holds_jpeg, http_get};
 
@@ -12,7 +15,7 @@ fn sealed_pictures_cross_two_routers_and_nothing_else_is_shown() {
     let Some(sites) = Sites::new(test) else {
         return;
     };
-    let capture = Capture::start(sites.hub());
+    let capture = Capture::start(sites.host(HUB));
     let _cam = sites.cam(SITE_A, "site-a/porch", "porch.key");
     let view = sites.view(&["site-a/porch", "--key", "porch.key", "--stats"]);
     wait_for(&view, |line| figure(line, "received") >= 20);
@@ -37,7 +40,7 @@ fn a_capture_at_the_router_holds_no_picture() {
         return;
     };
     for (key, is_read) in [("", true), ("porch.key", false)] {
-        let capture = Capture::start(sites.hub());
+        let capture = Capture::start(sites.host(HUB));
         let _cam = sites.cam(SITE_A, "porch", key);
         let view = match key {
             "" => sites.view(&["porch", "--plain", "--stats"]),
@@ -134,6 +137,41 @@ fn pictures_that_do_not_arrive_are_counted() {
     let missed = |line: &str| figure(line, "lost") + figure(line, "late");
     let line = wait_for(&view, |line| missed(line) > missed(&before));
     println!("{line}");
+}
+
+#[test]
+fn pictures_of_megabytes_are_shown_or_counted() {
+    let test = "routed: megabytes";
+    let Some(sites) = Sites::new(test) else {
+        return;
+    };
+    for (name, pixels, bytes) in [("one", 700, 1_000_000), ("five", 1_600, 5_000_000)] {
+        let file = format!("{name}.jpg");
+        let jpeg = noise(pixels);
+        assert!(jpeg.len() >= bytes, "{} bytes", jpeg.len());
+        fs::write(sites.home.path().join(&file), jpeg).unwrap();
+        let to = format!("zenoh://{}/{name}", address(SITE_A));
+        let cam = ["--source", &file, "--rate", "10", "--key", "porch.key"];
+        let cam = [&["cam", "--to", &to][..], &cam].concat();
+        let _cam = sites.program(SITE_A, &cam);
+        let view = sites.view(&[name, "--key", "porch.key", "--stats"]);
+        let counted = |line: &str| ["received", "lost", "late"].map(|name| figure(line, name));
+        let line = wait_for(&view, |line| counted(line).iter().sum::<u64>() >= 30);
+        println!("{line}");
+        assert!(figure(&line, "received") > 0, "{line}");
+    }
+}
+
+/// A JPEG that nothing compresses.
+fn noise(pixels: u32) -> Vec<u8> {
+    let mut state = 1_u32;
+    let values = (0..pixels * pixels * 3).map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    });
+    let values: Vec<u8> = values.collect();
+    let noise = Picture::new(PixelFormat::Rgb, pixels, pixels, values).unwrap();
+    encode(&noise, 100).unwrap().data().to_vec()
 }
 
 #[test]

@@ -42,8 +42,12 @@ impl Sites {
         Some(Self { lab, home, routers })
     }
 
-    pub(crate) fn hub(&self) -> &Host {
-        self.lab.host(HUB)
+    pub(crate) fn host(&self, host: u8) -> &Host {
+        self.lab.host(host)
+    }
+
+    pub(crate) fn router(&self, host: u8) -> &Program {
+        &self.routers[usize::from(host)]
     }
 
     pub(crate) fn program(&self, host: u8, arguments: &[&str]) -> Program {
