@@ -57,7 +57,8 @@ impl StateFolder {
     pub(crate) fn read(&self, name: &str, max_bytes: u64) -> Result<Option<Vec<u8>>, StateError> {
         let path = self.0.join(name);
         let mut options = OpenOptions::new();
-        let file = match no_follow(options.read(true)).open(&path) {
+        let options = no_follow(options.read(true));
+        let file = match unless_in_use(|| options.open(&path)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(_) if is_link(&path) => return Err(StateError::Irregular { path, kind: "file" }),
@@ -92,7 +93,7 @@ impl StateFolder {
             let mut file = private(OpenOptions::new().write(true).create_new(true)).open(&part)?;
             file.write_all(bytes)?;
             file.sync_all()?;
-            fs::rename(&part, &path)
+            unless_in_use(|| fs::rename(&part, &path))
         };
         written().map_err(|error| self.failed(name, "write", error))
     }
@@ -214,6 +215,25 @@ fn lock_within(limit: Duration, file: &File) -> io::Result<()> {
     }
 }
 
+/// Tries again, for a second at most, what Windows refuses for a moment: to replace a file that
+/// another program reads, where the drive has no such renames, and to open one that is replaced.
+fn unless_in_use<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let began = Instant::now();
+    loop {
+        match attempt() {
+            Err(error) if is_in_use(&error) && began.elapsed() < IN_USE_TIMEOUT => {
+                thread::sleep(LOCK_RETRY);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// `ERROR_ACCESS_DENIED` or `ERROR_SHARING_VIOLATION`.
+fn is_in_use(error: &io::Error) -> bool {
+    cfg!(windows) && matches!(error.raw_os_error(), Some(5 | 32))
+}
+
 fn is_link(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|is| is.is_symlink())
 }
@@ -278,6 +298,9 @@ const LOCK: &str = "lock";
 /// A change of the list takes milliseconds.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const LOCK_RETRY: Duration = Duration::from_millis(5);
+
+/// The list is read in less than a millisecond.
+const IN_USE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// `FILE_FLAG_OPEN_REPARSE_POINT`
 #[cfg(windows)]
