@@ -168,7 +168,10 @@ mod tests {
                     "7-coral-lamp",
                     "-y",
                 ][..],
-                "sockkit send 'my film.iso' --yes --to",
+                match cfg!(windows) {
+                    true => r#"sockkit send "my film.iso" --yes --to"#,
+                    false => "sockkit send 'my film.iso' --yes --to",
+                },
             ),
             (
                 &[
@@ -192,7 +195,10 @@ mod tests {
                     "7-coral-lamp",
                     "--max-bytes=5M",
                 ],
-                r"sockkit receive --into 'it'\''s' --max-bytes 5M",
+                match cfg!(windows) {
+                    true => r#"sockkit receive --into "it's" --max-bytes 5M"#,
+                    false => r"sockkit receive --into 'it'\''s' --max-bytes 5M",
+                },
             ),
             (&["sockkit", "receive", "desk"], "sockkit receive"),
         ] {
