@@ -18,6 +18,8 @@ mod demo;
 mod descriptors;
 mod doctor;
 #[cfg(target_os = "linux")]
+mod fast_clock;
+#[cfg(target_os = "linux")]
 mod fifty;
 #[cfg(target_os = "linux")]
 mod find;

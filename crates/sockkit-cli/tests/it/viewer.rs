@@ -100,6 +100,12 @@ fn an_img_shows_each_picture_when_it_comes() {
 
 /// Percentiles 10, 50 and 90 over 250 pictures of the element, in milliseconds.
 pub(crate) fn ages(page: &mut impl Browser, element: &str) -> [f64; 3] {
+    let ages = sorted_ages(page, element);
+    [10, 50, 90].map(|percent| ages[ages.len() * percent / 100])
+}
+
+/// The ages of 250 pictures of the element, in milliseconds.
+pub(crate) fn sorted_ages(page: &mut impl Browser, element: &str) -> Vec<f64> {
     // The clock is in rows 2 and 3 of the stamp, 32 blocks of 8x8 px each.
     let read = format!(
         "new Promise(done => {{ const canvas = document.createElement('canvas'); \
@@ -113,14 +119,14 @@ pub(crate) fn ages(page: &mut impl Browser, element: &str) -> [f64; 3] {
          word = 2 * word + (pixels[((8 * at + 4) * 256 + 8 * bit + 4) * 4 + 1] > 127 ? 1 : 0); \
          return word; }}; const clock = row(3) * 4294967296 + row(2); \
          if (clock !== last) {{ last = clock; const age = now - clock / 1000; \
-         if (age > 0 && age < 5000) ages.push(age); }} }} catch {{}} \
+         if (Math.abs(age) < 5000) ages.push(age); }} }} catch {{}} \
          if (ages.length < 260) setTimeout(look, 0); \
          else done(ages.slice(10).map(age => age.toFixed(2)).join(' ')); }}; look(); }})"
     );
     let text = page.evaluate(&read);
     let mut ages: Vec<f64> = text.split(' ').map(|age| age.parse().unwrap()).collect();
     ages.sort_unstable_by(f64::total_cmp);
-    [10, 50, 90].map(|percent| ages[ages.len() * percent / 100])
+    ages
 }
 
 #[test]
