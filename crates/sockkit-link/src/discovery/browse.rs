@@ -157,6 +157,6 @@ const ASK_AT_LEAST_EVERY: Duration = Duration::from_secs(8);
 /// Ten years.
 const LOOK_AT_MOST: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
 
-/// An answer may wait for 120 ms, so that many do not collide (RFC 6762, section 6),
-/// and one that was lost comes soon after the next question.
-const SETTLE: Duration = Duration::from_millis(300);
+/// An answer may wait for 120 ms, so that many do not collide. One that was lost is not waited
+/// for: none is multicast twice within a second (RFC 6762, section 6).
+const SETTLE: Duration = Duration::from_millis(200);
