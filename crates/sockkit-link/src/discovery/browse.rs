@@ -9,7 +9,10 @@ use mdns_sd::{Receiver, ResolvedService, ScopedIp, ServiceDaemon, ServiceEvent};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    DiscoveryError, Found, LookupError, Role, SERVICE, Wanted, collect::Collector, obstacle,
+    DiscoveryError, Found, LookupError, Role, SERVICE, Wanted,
+    collect::Collector,
+    obstacle,
+    one_shot::{Heard, OneShot},
     record::Read,
 };
 
@@ -60,6 +63,7 @@ fn full_name(found: &Found) -> String {
 struct Browser {
     daemon: ServiceDaemon,
     events: Receiver<ServiceEvent>,
+    one_shot: OneShot,
     collector: Collector,
 }
 
@@ -69,6 +73,7 @@ impl Browser {
         Ok(Self {
             events: daemon.browse(SERVICE)?,
             daemon,
+            one_shot: OneShot::new(),
             collector,
         })
     }
@@ -85,6 +90,7 @@ impl Browser {
         let deadline = began.checked_add(timeout).unwrap_or(began + LOOK_AT_MOST);
         let (mut ask_at, mut pause) = (began + ASK_EVERY, ASK_EVERY);
         let (mut end, mut is_lost) = (deadline, false);
+        self.one_shot.ask().await;
         loop {
             tokio::select! {
                 event = self.events.recv_async(), if !is_lost => match event {
@@ -92,6 +98,7 @@ impl Browser {
                     // It was too slow for a flood, and is asked for again.
                     Err(_) => is_lost = true,
                 },
+                heard = self.one_shot.recv() => self.hear(heard),
                 () = sleep_until(ask_at) => {}
                 () = sleep_until(end) => return Ok(()),
             }
@@ -103,11 +110,18 @@ impl Browser {
                 ask_at = now + pause;
                 // Asking again costs one datagram a network, and tells what is known.
                 self.events = self.daemon.browse(SERVICE)?;
+                self.one_shot.ask().await;
                 is_lost = false;
             }
             if end == deadline && enough(&self.collector) {
                 end = deadline.min(now + SETTLE);
             }
+        }
+    }
+
+    fn hear(&mut self, heard: Vec<Heard>) {
+        for (read, addresses) in heard {
+            self.collector.handle_announced(read, addresses);
         }
     }
 
@@ -157,6 +171,5 @@ const ASK_AT_LEAST_EVERY: Duration = Duration::from_secs(8);
 /// Ten years.
 const LOOK_AT_MOST: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
 
-/// An answer may wait for 120 ms, so that many do not collide. One that was lost is not waited
-/// for: none is multicast twice within a second (RFC 6762, section 6).
+/// An answer may wait for 120 ms, so that many do not collide (RFC 6762, section 6).
 const SETTLE: Duration = Duration::from_millis(200);

@@ -39,6 +39,7 @@ mod collect;
 mod error;
 mod hint;
 mod obstacle;
+mod one_shot;
 mod record;
 
 pub use self::{

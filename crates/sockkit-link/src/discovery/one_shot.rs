@@ -1,0 +1,289 @@
+//! Questions that are answered at once and to the asker alone.
+//!
+//! A responder multicasts no answer twice within a second, so that one that was lost, or came
+//! before the asker listened, is missed for as long. A question from another port than that of
+//! multicast DNS is answered by unicast, which has no such limit (RFC 6762, sections 5.1 and
+//! 6.7), and which wireless networks do not lose.
+
+use std::{
+    future::pending,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
+
+use simple_dns::{
+    CLASS, Name, Packet, QTYPE, Question, ResourceRecord, TYPE,
+    rdata::{RData, SRV},
+};
+use sockkit_core::{
+    multicast::{Group, MulticastEndpoint},
+    udp::UdpError,
+};
+
+use super::{SERVICE, record::Read};
+
+/// Asks on every network with IPv4. All of it is in addition to multicast: what fails here is
+/// found there.
+pub(super) struct OneShot {
+    endpoint: Option<MulticastEndpoint>,
+    id: u16,
+}
+
+/// An announcement, and where it says that it is.
+pub(super) type Heard = (Read, Vec<SocketAddr>);
+
+impl OneShot {
+    pub(super) fn new() -> Self {
+        let mut id = [0; 2];
+        // Others on the network see the question anyway.
+        let _ = getrandom::fill(&mut id);
+        Self {
+            endpoint: MulticastEndpoint::bind((Ipv4Addr::UNSPECIFIED, 0).into()).ok(),
+            id: u16::from_be_bytes(id),
+        }
+    }
+
+    pub(super) async fn ask(&self) {
+        let (Some(endpoint), Ok(group)) = (&self.endpoint, Group::new(GROUP)) else {
+            return;
+        };
+        let mut question = Packet::new_query(self.id);
+        let service = Name::new_unchecked(SERVICE.trim_end_matches('.'));
+        let pointers = QTYPE::TYPE(TYPE::PTR);
+        let asked = Question::new(service, pointers, CLASS::IN.into(), false);
+        question.questions.push(asked);
+        if let Ok(bytes) = question.build_bytes_vec() {
+            let _ = endpoint.send_everywhere(group, PORT, &bytes).await;
+        }
+    }
+
+    /// Waits for an answer. Cancel safe.
+    pub(super) async fn recv(&self) -> Vec<Heard> {
+        let Some(endpoint) = &self.endpoint else {
+            return pending().await;
+        };
+        let mut buffer = [0; MAX_BYTES];
+        loop {
+            match endpoint.endpoint().recv(&mut buffer).await {
+                Ok(datagram) => {
+                    let heard = read(datagram.bytes, self.id);
+                    if !heard.is_empty() {
+                        return heard;
+                    }
+                }
+                Err(UdpError::Peer(_)) => {}
+                Err(_) => return pending().await,
+            }
+        }
+    }
+}
+
+/// What a datagram announces, if it answers the question of that number. Pure.
+fn read(bytes: &[u8], id: u16) -> Vec<Heard> {
+    let Ok(packet) = Packet::parse(bytes) else {
+        return Vec::new();
+    };
+    if packet.id() != id {
+        return Vec::new();
+    }
+    let records = || packet.answers.iter().chain(&packet.additional_records);
+    let pointers = records().filter_map(|record| match &record.rdata {
+        RData::PTR(to) if full(&record.name) == SERVICE => Some(&to.0),
+        _ => None,
+    });
+    let heard = pointers.filter_map(|name| {
+        let of_name = || records().filter(move |record| record.name == *name);
+        let text = of_name().find_map(|record| match &record.rdata {
+            RData::TXT(text) => Some(text),
+            _ => None,
+        })?;
+        let texts: Vec<_> = text.iter_raw().collect();
+        let read = Read::parse(&full(name), |key| {
+            let mut same = texts.iter().filter(|(own, _)| *own == key.as_bytes());
+            std::str::from_utf8(same.next()?.1?).ok()
+        })?;
+        let place = of_name().find_map(|record| match &record.rdata {
+            RData::SRV(place) => Some(place),
+            _ => None,
+        })?;
+        let addresses = records().filter_map(|record| address(record, place));
+        Some((read, addresses.collect()))
+    });
+    heard.collect()
+}
+
+/// As it is announced.
+fn full(name: &Name<'_>) -> String {
+    format!("{name}.")
+}
+
+/// Of IPv6 only what means the same on every network here.
+fn address(record: &ResourceRecord<'_>, place: &SRV<'_>) -> Option<SocketAddr> {
+    if record.name != place.target {
+        return None;
+    }
+    let ip: IpAddr = match &record.rdata {
+        RData::A(a) => Ipv4Addr::from(a.address).into(),
+        RData::AAAA(aaaa) => {
+            let ip = std::net::Ipv6Addr::from(aaaa.address);
+            (!ip.is_unicast_link_local()).then_some(ip)?.into()
+        }
+        _ => return None,
+    };
+    Some((ip, place.port).into())
+}
+
+const GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 251));
+const PORT: u16 = 5353;
+
+/// More than an answer has without fragments.
+const MAX_BYTES: usize = 4 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use simple_dns::rdata::{A, AAAA, PTR, TXT};
+    use sockkit_testing::lab::Lab;
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+    use crate::discovery::{Announcement, Announcer, Role};
+
+    const ID: u16 = 0x1234;
+
+    fn record<'a>(name: &str, data: RData<'a>) -> ResourceRecord<'a> {
+        let name = Name::new(name).unwrap().into_owned();
+        ResourceRecord::new(name, CLASS::IN, 10, data)
+    }
+
+    /// The answer of a machine `porch-1a2b` of which one part is changed.
+    fn answer(service: &str, instance: &str, target: &str) -> Vec<u8> {
+        let name = |text: &str| Name::new(text).unwrap().into_owned();
+        let texts = ["v=1", "is=camera", "by=tcp", "code=7"];
+        let texts = texts
+            .iter()
+            .try_fold(TXT::new(), |all, text| all.with_string(text));
+        let place = SRV {
+            priority: 0,
+            weight: 0,
+            port: 5_006,
+            target: name(target),
+        };
+        let mut packet = Packet::new_reply(ID);
+        let pointer = RData::PTR(PTR(name(instance)));
+        packet.answers.push(record(service, pointer));
+        packet.additional_records = vec![
+            record(instance, RData::SRV(place)),
+            record(instance, RData::TXT(texts.unwrap())),
+            record(
+                "porch.local",
+                RData::A(A {
+                    address: 0x0a4d_0001,
+                }),
+            ),
+            record(
+                "porch.local",
+                RData::AAAA(AAAA::from(std::net::Ipv6Addr::LOCALHOST)),
+            ),
+            record(
+                "porch.local",
+                RData::AAAA(AAAA {
+                    address: 0xfe80 << 112 | 1,
+                }),
+            ),
+            record(
+                "other.local",
+                RData::A(A {
+                    address: 0x0a4d_0002,
+                }),
+            ),
+        ];
+        packet.build_bytes_vec_compressed().unwrap()
+    }
+
+    #[test]
+    fn an_answer_is_read_with_the_addresses_of_its_host() {
+        let bytes = answer(
+            "_sockkit._tcp.local",
+            "porch-1a2b._sockkit._tcp.local",
+            "porch.local",
+        );
+        let heard = read(&bytes, ID);
+        let [(found, addresses)] = &heard[..] else {
+            panic!("{}", heard.len());
+        };
+        let expected = ["10.77.0.1:5006", "[::1]:5006"].map(|at| at.parse().unwrap());
+        assert_eq!(addresses[..], expected);
+        assert_eq!(
+            (&found.label[..], found.code_number),
+            ("porch-1a2b", Some(7))
+        );
+        assert_eq!(found.role, Role::Camera);
+    }
+
+    #[test]
+    fn what_answers_something_else_is_passed_over() {
+        let (service, instance) = ("_sockkit._tcp.local", "porch-1a2b._sockkit._tcp.local");
+        assert!(read(&answer(service, instance, "porch.local"), ID + 1).is_empty());
+        assert!(read(&answer("_http._tcp.local", instance, "porch.local"), ID).is_empty());
+        assert!(
+            read(
+                &answer(service, "porch._http._tcp.local", "porch.local"),
+                ID
+            )
+            .is_empty()
+        );
+        let nowhere = read(&answer(service, instance, "nowhere.local"), ID);
+        assert!(nowhere.iter().all(|(_, addresses)| addresses.is_empty()));
+    }
+
+    #[test]
+    fn cut_and_damaged_answers_do_no_harm() {
+        let whole = answer(
+            "_sockkit._tcp.local",
+            "porch-1a2b._sockkit._tcp.local",
+            "porch.local",
+        );
+        for end in 0..whole.len() {
+            read(&whole[..end], ID);
+        }
+        let mut rng = fastrand::Rng::with_seed(1);
+        for _ in 0..100_000 {
+            let mut damaged = whole.clone();
+            for _ in 0..rng.usize(1..8) {
+                let at = rng.usize(2..damaged.len());
+                damaged[at] = rng.u8(..);
+            }
+            assert!(read(&damaged, ID).len() <= 1 + whole.len() / 12);
+        }
+    }
+
+    #[test]
+    fn what_was_multicast_a_moment_ago_is_answered() {
+        let Some(lab) = Lab::new("discovery: one-shot questions", 2, 1) else {
+            return;
+        };
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        lab.host(0).spawn(async move || {
+            let at = "tcp://0.0.0.0:5006".parse().unwrap();
+            let announced = Announcer::start(&Announcement::new(Role::Camera, "porch", &at));
+            let _announced = announced.unwrap();
+            ready.send(()).unwrap();
+            pending::<()>().await;
+        });
+        is_ready.recv().unwrap();
+        lab.host(1).block_on(async || {
+            let one_shot = OneShot::new();
+            let asks = async {
+                loop {
+                    one_shot.ask().await;
+                    sleep(Duration::from_millis(50)).await;
+                }
+            };
+            let heard = async { tokio::select! { heard = one_shot.recv() => heard, () = asks => unreachable!("it loops") } };
+            let heard = timeout(Duration::from_secs(20), heard).await.unwrap();
+            let there = (lab.host(0).port(0).ipv4(), 5_006).into();
+            assert!(heard[0].1.contains(&there), "{:?}", heard[0].1);
+        });
+    }
+}
