@@ -101,4 +101,4 @@ const LASTING_S: usize = 3_600;
 const INTERVAL_MS: f64 = 40.0;
 const FAST: f64 = 0.000_5;
 /// The tab has this part of the time that it would have.
-const SLOWER: u32 = 10;
+const SLOWER: u32 = 4;
