@@ -7,7 +7,7 @@
 
 use std::{
     future::pending,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
 };
 
 use simple_dns::{
@@ -21,10 +21,10 @@ use sockkit_core::{
 
 use super::{SERVICE, record::Read};
 
-/// Asks on every network with IPv4. All of it is in addition to multicast: what fails here is
-/// found there.
+/// Asks on every network, by both IP versions: answers have the addresses of the version by
+/// which they come. All of it is in addition to multicast: what fails here is found there.
 pub(super) struct OneShot {
-    endpoint: Option<MulticastEndpoint>,
+    endpoints: [Option<MulticastEndpoint>; 2],
     id: u16,
 }
 
@@ -37,35 +37,45 @@ impl OneShot {
         // Others on the network see the question anyway.
         let _ = getrandom::fill(&mut id);
         Self {
-            endpoint: MulticastEndpoint::bind((Ipv4Addr::UNSPECIFIED, 0).into()).ok(),
+            endpoints: UNSPECIFIED.map(|ip| MulticastEndpoint::bind((ip, 0).into()).ok()),
             id: u16::from_be_bytes(id),
         }
     }
 
     pub(super) async fn ask(&self) {
-        let (Some(endpoint), Ok(group)) = (&self.endpoint, Group::new(GROUP)) else {
-            return;
-        };
         let mut question = Packet::new_query(self.id);
         let service = Name::new_unchecked(SERVICE.trim_end_matches('.'));
         let pointers = QTYPE::TYPE(TYPE::PTR);
         let asked = Question::new(service, pointers, CLASS::IN.into(), false);
         question.questions.push(asked);
-        if let Ok(bytes) = question.build_bytes_vec() {
-            let _ = endpoint.send_everywhere(group, PORT, &bytes).await;
+        let Ok(bytes) = question.build_bytes_vec() else {
+            return;
+        };
+        for (endpoint, group) in self.endpoints.iter().zip(GROUPS) {
+            if let (Some(endpoint), Ok(group)) = (endpoint, Group::new(group)) {
+                let _ = endpoint.send_everywhere(group, PORT, &bytes).await;
+            }
         }
     }
 
     /// Waits for an answer. Cancel safe.
     pub(super) async fn recv(&self) -> Vec<Heard> {
-        let Some(endpoint) = &self.endpoint else {
+        let [ipv4, ipv6] = &self.endpoints;
+        tokio::select! {
+            heard = self.recv_by(ipv4.as_ref()) => heard,
+            heard = self.recv_by(ipv6.as_ref()) => heard,
+        }
+    }
+
+    async fn recv_by(&self, endpoint: Option<&MulticastEndpoint>) -> Vec<Heard> {
+        let Some(endpoint) = endpoint else {
             return pending().await;
         };
         let mut buffer = [0; MAX_BYTES];
         loop {
             match endpoint.endpoint().recv(&mut buffer).await {
                 Ok(datagram) => {
-                    let heard = read(datagram.bytes, self.id);
+                    let heard = read(datagram.bytes, self.id, scope(datagram.from));
                     if !heard.is_empty() {
                         return heard;
                     }
@@ -77,8 +87,16 @@ impl OneShot {
     }
 }
 
+/// The network on which an address means what it says, if that is one alone.
+fn scope(from: SocketAddr) -> u32 {
+    match from {
+        SocketAddr::V6(from) => from.scope_id(),
+        SocketAddr::V4(_) => 0,
+    }
+}
+
 /// What a datagram announces, if it answers the question of that number. Pure.
-fn read(bytes: &[u8], id: u16) -> Vec<Heard> {
+fn read(bytes: &[u8], id: u16, scope: u32) -> Vec<Heard> {
     let Ok(packet) = Packet::parse(bytes) else {
         return Vec::new();
     };
@@ -105,7 +123,7 @@ fn read(bytes: &[u8], id: u16) -> Vec<Heard> {
             RData::SRV(place) => Some(place),
             _ => None,
         })?;
-        let addresses = records().filter_map(|record| address(record, place));
+        let addresses = records().filter_map(|record| address(record, place, scope));
         Some((read, addresses.collect()))
     });
     heard.collect()
@@ -116,23 +134,33 @@ fn full(name: &Name<'_>) -> String {
     format!("{name}.")
 }
 
-/// Of IPv6 only what means the same on every network here.
-fn address(record: &ResourceRecord<'_>, place: &SRV<'_>) -> Option<SocketAddr> {
+/// A link-local one only with the network that it is of.
+fn address(record: &ResourceRecord<'_>, place: &SRV<'_>, scope: u32) -> Option<SocketAddr> {
     if record.name != place.target {
         return None;
     }
-    let ip: IpAddr = match &record.rdata {
-        RData::A(a) => Ipv4Addr::from(a.address).into(),
+    match &record.rdata {
+        RData::A(a) => Some((Ipv4Addr::from(a.address), place.port).into()),
         RData::AAAA(aaaa) => {
-            let ip = std::net::Ipv6Addr::from(aaaa.address);
-            (!ip.is_unicast_link_local()).then_some(ip)?.into()
+            let ip = Ipv6Addr::from(aaaa.address);
+            let scope = match ip.is_unicast_link_local() {
+                true => (scope != 0).then_some(scope)?,
+                false => 0,
+            };
+            Some(SocketAddrV6::new(ip, place.port, 0, scope).into())
         }
-        _ => return None,
-    };
-    Some((ip, place.port).into())
+        _ => None,
+    }
 }
 
-const GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 251));
+const UNSPECIFIED: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+];
+const GROUPS: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(224, 0, 0, 251)),
+    IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb)),
+];
 const PORT: u16 = 5353;
 
 /// More than an answer has without fragments.
@@ -181,10 +209,7 @@ mod tests {
                     address: 0x0a4d_0001,
                 }),
             ),
-            record(
-                "porch.local",
-                RData::AAAA(AAAA::from(std::net::Ipv6Addr::LOCALHOST)),
-            ),
+            record("porch.local", RData::AAAA(AAAA::from(Ipv6Addr::LOCALHOST))),
             record(
                 "porch.local",
                 RData::AAAA(AAAA {
@@ -208,7 +233,7 @@ mod tests {
             "porch-1a2b._sockkit._tcp.local",
             "porch.local",
         );
-        let heard = read(&bytes, ID);
+        let heard = read(&bytes, ID, 0);
         let [(found, addresses)] = &heard[..] else {
             panic!("{}", heard.len());
         };
@@ -219,21 +244,26 @@ mod tests {
             ("porch-1a2b", Some(7))
         );
         assert_eq!(found.role, Role::Camera);
+        // What came by IPv6 says which network its link-local address is of.
+        let addresses = &read(&bytes, ID, 3)[0].1;
+        let linked = SocketAddrV6::new("fe80::1".parse().unwrap(), 5_006, 0, 3);
+        assert_eq!(addresses.last(), Some(&linked.into()));
     }
 
     #[test]
     fn what_answers_something_else_is_passed_over() {
         let (service, instance) = ("_sockkit._tcp.local", "porch-1a2b._sockkit._tcp.local");
-        assert!(read(&answer(service, instance, "porch.local"), ID + 1).is_empty());
-        assert!(read(&answer("_http._tcp.local", instance, "porch.local"), ID).is_empty());
+        assert!(read(&answer(service, instance, "porch.local"), ID + 1, 0).is_empty());
+        assert!(read(&answer("_http._tcp.local", instance, "porch.local"), ID, 0).is_empty());
         assert!(
             read(
                 &answer(service, "porch._http._tcp.local", "porch.local"),
-                ID
+                ID,
+                0
             )
             .is_empty()
         );
-        let nowhere = read(&answer(service, instance, "nowhere.local"), ID);
+        let nowhere = read(&answer(service, instance, "nowhere.local"), ID, 0);
         assert!(nowhere.iter().all(|(_, addresses)| addresses.is_empty()));
     }
 
@@ -245,7 +275,7 @@ mod tests {
             "porch.local",
         );
         for end in 0..whole.len() {
-            read(&whole[..end], ID);
+            read(&whole[..end], ID, 0);
         }
         let mut rng = fastrand::Rng::with_seed(1);
         for _ in 0..100_000 {
@@ -254,7 +284,7 @@ mod tests {
                 let at = rng.usize(2..damaged.len());
                 damaged[at] = rng.u8(..);
             }
-            assert!(read(&damaged, ID).len() <= 1 + whole.len() / 12);
+            assert!(read(&damaged, ID, 0).len() <= 1 + whole.len() / 12);
         }
     }
 
