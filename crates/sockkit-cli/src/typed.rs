@@ -184,7 +184,10 @@ mod tests {
                     "-x",
                     "y",
                 ],
-                "sockkit send --quiet --verbose --verbose ./-x y --to",
+                match cfg!(windows) {
+                    true => r"sockkit send --quiet --verbose --verbose .\-x y --to",
+                    false => "sockkit send --quiet --verbose --verbose ./-x y --to",
+                },
             ),
             (
                 &[
