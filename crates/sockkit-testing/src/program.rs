@@ -403,7 +403,8 @@ mod tests {
 
     #[test]
     fn it_can_be_interrupted_frozen_and_killed() {
-        let polite = shell("trap 'echo bye; exit 0' INT; echo ready; read line");
+        // A signal just before a `read` would wait until that has read something.
+        let polite = shell("trap 'echo bye; exit 0' INT; echo ready; while sleep 0.05; do :; done");
         polite.line_after("ready");
         polite.freeze();
         polite.interrupt();
