@@ -145,13 +145,13 @@ fn watch(test: &str, crowd: &Crowd) -> Option<Row> {
     let camera = start(sites.host(SITE_A), "crowd::camera", &sent);
     camera.line_after("all sent");
     let seen = watching.line_after("seen ");
-    let seen: Vec<f64> = seen.split(' ').map(|word| word.parse().unwrap()).collect();
+    let seen: Vec<_> = seen.split(' ').collect();
     let [at_a, at_hub, at_b] = [SITE_A, HUB, SITE_B].map(|host| cost(sites.router(host)));
     Some(Row {
-        fewest: seen[0] as usize,
-        median: seen[1] as usize,
-        p50_ms: seen[2],
-        p99_ms: seen[3],
+        fewest: seen[0].parse().unwrap(),
+        median: seen[1].parse().unwrap(),
+        p50_ms: seen[2].parse().unwrap(),
+        p99_ms: seen[3].parse().unwrap(),
         at_a,
         at_hub,
         at_b,
