@@ -79,12 +79,13 @@ fn fake_time() -> PathBuf {
 fn last_minute(view: &Program, seconds: usize) -> f64 {
     // One each second: this waits for them.
     let lines = std::iter::repeat_with(|| view.line_after("received="));
-    let p99s = lines.take(seconds).map(|line| {
+    let lines = lines.take(seconds).skip(seconds - 60);
+    let p99s = lines.filter_map(|line| {
         let mut words = line.split(' ');
         let p99 = words.find_map(|word| word.strip_prefix("age_p99_ms="));
-        p99.unwrap().parse::<f64>().unwrap_or(0.0)
+        p99.unwrap().parse::<f64>().ok()
     });
-    let mut p99s: Vec<_> = p99s.skip(seconds - 60).collect();
+    let mut p99s: Vec<_> = p99s.collect();
     p99s.sort_unstable_by(f64::total_cmp);
     p99s[p99s.len() / 2]
 }
