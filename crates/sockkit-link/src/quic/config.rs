@@ -75,11 +75,11 @@ impl QuicConfig {
 
     /// Maximum number of bytes in flight in each direction: buffered at the
     /// sender until they are acknowledged, and at the receiver until they are
-    /// read. Default: 5 MiB, a gigabit link with 40 ms of delay; values below
+    /// read. Default: 6 MiB, a gigabit link with 50 ms of delay; values below
     /// 64 KiB are raised to 64 KiB.
     ///
     /// Lost packets are in flight for longer, so a small window slows a lossy
-    /// link. A larger one lets heavy loss end the connection: quinn buffers at
+    /// link. A larger one lets heavy loss end the connection: quinn keeps at
     /// most 1,024 separate pieces of a stream.
     pub fn window_bytes(mut self, bytes: u32) -> Self {
         self.window_bytes = bytes.max(MIN_WINDOW_BYTES);
@@ -194,7 +194,7 @@ impl Default for QuicConfig {
             max_connections: 64,
             max_connections_per_address: None,
             idle_timeout: Duration::from_secs(20),
-            window_bytes: 5 << 20,
+            window_bytes: 6 << 20,
             congestion: Congestion::default(),
             message_streams: 0,
             #[cfg(feature = "pairing")]

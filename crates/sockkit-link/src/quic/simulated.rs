@@ -288,6 +288,26 @@ fn loss_costs_a_short_round_trip_what_is_lost_and_little_more() {
     }
 }
 
+/// The packets lost at the start leave more gaps in the stream than quinn keeps, if they are many.
+#[test]
+fn a_start_overflows_the_queue_little() {
+    let config = QuicConfig::default();
+    for loss in [0.0, 0.05] {
+        let link = link(Duration::from_millis(100), LossModel::independent(loss));
+        let mut network = Network::new(&link, 3, &config, &[Duration::ZERO]);
+        network.run(Duration::from_secs(3), &config);
+        let stats = network.links[0].stats();
+        let overflowed = stats.overflowed as f64 / stats.sent as f64;
+        assert!(overflowed < 0.05, "{overflowed} at {loss}");
+    }
+}
+
+/// Half of all packets are lost: the gaps are as many as they can be.
+#[test]
+fn heavy_loss_ends_no_connection() {
+    assert!(share(100, 0.5, 1, &QuicConfig::default()) > 0.2);
+}
+
 #[test]
 #[ignore = "soak"]
 fn shares_of_the_link() {
@@ -306,15 +326,17 @@ fn shares_of_the_link() {
     }
 }
 
-/// What the lesser of two has of what both carry, and the share that overflowed the queue.
-fn two_at_once(round_trip: u64, time: Duration) -> (f64, f64) {
+/// What the lesser of two has of what both carry for a time, if the second begins so many
+/// milliseconds after the first; and the share that overflowed the queue.
+fn two_at_once(round_trip: u64, second: u64, time: Duration) -> (f64, f64) {
     let config = QuicConfig::default();
     let link = link(Duration::from_millis(round_trip), LossModel::none());
-    let starts = [Duration::ZERO, Duration::from_millis(500)];
+    let starts = [Duration::ZERO, Duration::from_millis(second)];
     let mut network = Network::new(&link, 1, &config, &starts);
-    network.run(Duration::from_secs(2), &config);
+    let begun = Duration::from_secs(2);
+    network.run(begun, &config);
     let before = [0, 1].map(|flow| network.flows[flow].arrived);
-    network.run(time, &config);
+    network.run(begun + time, &config);
     let both = [0, 1].map(|flow| (network.flows[flow].arrived - before[flow]) as f64);
     let stats = network.links[0].stats();
     (
@@ -325,17 +347,24 @@ fn two_at_once(round_trip: u64, time: Duration) -> (f64, f64) {
 
 #[test]
 fn two_at_once_share_within_65_to_35() {
-    let (lesser, overflowed) = two_at_once(20, Duration::from_secs(12));
-    assert!(lesser >= 0.35, "the lesser has {lesser}");
-    assert!(overflowed < 0.1, "{overflowed} overflowed");
+    for second in [350, 500, 800] {
+        let (lesser, overflowed) = two_at_once(20, second, Duration::from_secs(12));
+        assert!(lesser >= 0.35, "after {second} ms, the lesser has {lesser}");
+        assert!(overflowed < 0.1, "{overflowed} overflowed");
+    }
 }
 
 #[test]
 #[ignore = "soak"]
 fn two_at_once_share_for_long() {
-    for round_trip in [1, 20, 100] {
-        let (lesser, overflowed) = two_at_once(round_trip, Duration::from_secs(22));
-        println!("{round_trip} ms: the lesser has {lesser:.2}, {overflowed:.3} overflowed");
+    for round_trip in [1, 20, 50, 100] {
+        for second in [200, 350, 500, 650, 800, 1_500] {
+            let (lesser, overflowed) = two_at_once(round_trip, second, Duration::from_secs(12));
+            println!(
+                "{round_trip} ms, the second after {second} ms: the lesser has {lesser:.2}, \
+                 {overflowed:.3} overflowed"
+            );
+        }
     }
 }
 

@@ -37,7 +37,7 @@ impl ControllerFactory for BbrConfig {
 ///  Startup ──the rate grows no more──> Drain ──the queue is empty──> Probe <──┐
 ///     doubles the window a round        one bandwidth-delay product    │      │
 ///                                                 no short round trip │      │ 200 ms
-///                                                        for 10 s     v      │
+///                                                         for 5 s     v      │
 ///                                                                  ProbeRtt ──┘
 /// ```
 #[derive(Clone, Debug)]
@@ -59,6 +59,7 @@ struct Bbr {
     most_gain: f64,
     /// Whether some packet of the last round waited for no other.
     queue_was_empty: bool,
+    few: Few,
 }
 
 /// What happened in one round.
@@ -78,6 +79,34 @@ impl Round {
 
     fn loss(&self) -> f64 {
         self.lost / (self.lost + self.delivered).max(1.0)
+    }
+}
+
+/// The least round trip of each few packets in a row.
+#[derive(Clone, Copy, Debug)]
+struct Few {
+    packets: u32,
+    min_rtt: Duration,
+    /// That of the few before.
+    last: Duration,
+}
+
+impl Few {
+    const NEW: Self = Self {
+        packets: 0,
+        min_rtt: Duration::MAX,
+        last: Duration::ZERO,
+    };
+
+    fn note(&mut self, rtt: Duration) {
+        self.packets += 1;
+        self.min_rtt = self.min_rtt.min(rtt);
+        if self.packets == FEW {
+            *self = Self {
+                last: self.min_rtt,
+                ..Self::NEW
+            };
+        }
     }
 }
 
@@ -118,6 +147,7 @@ impl Bbr {
             round: Round::NEW,
             most_gain: GAINS[0],
             queue_was_empty: true,
+            few: Few::NEW,
         }
     }
 
@@ -138,8 +168,9 @@ impl Bbr {
     fn note_round_trip(&mut self, now: Instant, rtt: Duration) {
         self.probed_rtt = self.probed_rtt.min(rtt);
         self.round.min_rtt = self.round.min_rtt.min(rtt);
+        self.few.note(rtt);
         self.min_rtt = self.min_rtt.min(rtt);
-        if rtt <= self.min_rtt + (self.min_rtt / 16).max(RTT_NOISE) {
+        if rtt <= self.min_rtt + (self.min_rtt / 8).max(RTT_NOISE) {
             self.min_rtt_at = now;
         }
     }
@@ -225,7 +256,11 @@ impl Bbr {
     }
 
     fn set_window(&mut self, acked: u64) {
+        // Twice as much in the next round would overflow. It may be a program that was late,
+        // too: the phase goes on.
+        let is_full = self.few.last > self.min_rtt + (self.min_rtt / 8).max(QUEUE_NOISE);
         let gain = match self.phase {
+            Phase::Startup { .. } if is_full => FULL_STARTUP_GAIN,
             Phase::Startup { .. } => STARTUP_GAIN,
             Phase::Drain => 1.0,
             Phase::Probe { place, .. } => GAINS[place].min(self.most_gain),
@@ -239,7 +274,7 @@ impl Bbr {
         // In the beginning the rate is that of a few packets.
         let grown = self.window + acked;
         self.window = match self.phase {
-            Phase::Startup { .. } => grown.min(target).max(self.window),
+            Phase::Startup { .. } if !is_full => grown.min(target).max(self.window),
             _ => grown.min(target),
         }
         .max(4 * self.mtu);
@@ -323,9 +358,15 @@ const INITIAL_WINDOW_BYTES: u64 = 200 * 1_200;
 /// A window of so many bandwidth-delay products doubles the rate each round.
 const STARTUP_GAIN: f64 = 2.885;
 
+/// While packets wait.
+const FULL_STARTUP_GAIN: f64 = 1.75;
+
 /// More than this a round, and the link is not full.
 const STARTUP_GROWTH: f64 = 1.25;
 const STARTUP_ROUNDS: u32 = 3;
+
+/// As many packets as tell a queue from a program that was late (RFC 9406 takes 8).
+const FEW: u32 = 8;
 
 /// Once around: ask for more, let the queue run empty, and keep the link full.
 const GAINS: [f64; 8] = [1.5, 1.0, 1.25, 1.25, 1.25, 1.25, 1.25, 1.25];
@@ -353,7 +394,7 @@ const QUEUE_NOISE: Duration = Duration::from_millis(2);
 const RTT_NOISE: Duration = Duration::from_micros(200);
 
 /// How long the least round trip is believed without another one as short.
-const MIN_RTT_FOR: Duration = Duration::from_secs(10);
+const MIN_RTT_FOR: Duration = Duration::from_secs(5);
 const PROBE_RTT_FOR: Duration = Duration::from_millis(200);
 
 /// Taken for the round trip if none was measured.
