@@ -338,11 +338,15 @@ impl CloseWaiter {
         self.last().resume = None;
     }
 
-    /// How to resume, once data has moved.
+    /// How to resume. Before data has moved, how to try again, if that is not by the same
+    /// command.
     pub(crate) fn resume(&self) -> Option<String> {
         let last = self.last();
         let (sentence, moved) = last.resume.as_ref()?;
-        moved.any().then(|| sentence.clone())
+        match sentence.strip_prefix("to resume") {
+            Some(how) if !moved.any() => Some(format!("to try again{how}")),
+            _ => moved.any().then(|| sentence.clone()),
+        }
     }
 
     /// Waits until the peers have received the message, or could have.

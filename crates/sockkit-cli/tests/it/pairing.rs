@@ -45,14 +45,18 @@ impl Two {
     }
 }
 
-/// Starts `sockkit` on that machine, in its home.
-fn at(home: &TempDir, arguments: &[&str]) -> Program {
+/// `sockkit` on that machine, in its home.
+fn command_at(home: &TempDir, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sockkit"));
     command
         .args(arguments)
         .current_dir(home.path())
         .env("XDG_STATE_HOME", home.path().join("state"));
-    Program::start(&mut command)
+    command
+}
+
+fn at(home: &TempDir, arguments: &[&str]) -> Program {
+    Program::start(&mut command_at(home, arguments))
 }
 
 fn succeeds(end: &ProgramOutput) {
@@ -189,6 +193,7 @@ fn an_address_without_a_code_is_refused_with_the_command_that_works() {
 
 #[test]
 fn an_interrupted_sender_shows_the_whole_command_that_resumes() {
+    const BLOCK_BYTES: u64 = 4 << 20;
     let two = Two::new();
     let film = fs::File::create(two.laptop.path().join("my film")).unwrap();
     film.set_len(4 << 30).unwrap();
@@ -202,11 +207,12 @@ fn an_interrupted_sender_shows_the_whole_command_that_resumes() {
         "-q",
     ];
     let sender = at(&two.laptop, &line);
+    // The sender counts whole blocks.
     let has_begun = || {
         let files = fs::read_dir(two.desk.path().join("in")).unwrap();
         files
             .flatten()
-            .any(|file| file.metadata().is_ok_and(|file| file.len() > 1 << 20))
+            .any(|file| file.metadata().is_ok_and(|file| file.len() > BLOCK_BYTES))
     };
     let deadline = Instant::now() + Duration::from_secs(60);
     while !has_begun() {
@@ -214,7 +220,9 @@ fn an_interrupted_sender_shows_the_whole_command_that_resumes() {
         thread::yield_now();
     }
     receiver.kill();
-    let again = format!("and run: sockkit send 'my film' --quiet --to {place}");
+    let again = format!(
+        "to resume, start the other side again and run: sockkit send 'my film' --quiet --to {place}"
+    );
     fails(
         &sender.end(),
         &[
@@ -222,6 +230,26 @@ fn an_interrupted_sender_shows_the_whole_command_that_resumes() {
             &again,
         ],
     );
+}
+
+#[test]
+fn a_sender_whose_receiver_ends_before_its_answer_shows_how_to_try_again() {
+    let two = Two::new();
+    let receive = [
+        "receive",
+        "--into=in",
+        "--listen=127.0.0.1:0",
+        "--code=7-coral-lamp",
+    ];
+    let receiver = Program::start_on_terminal(&mut command_at(&two.desk, &receive));
+    let place = receiver.listening().to_string();
+    let line = ["send", "film", "--to", &place, "--code=7-coral-lamp"];
+    let sender = at(&two.laptop, &line);
+    receiver.wait_for_error("[y/N]");
+    receiver.kill();
+    let again =
+        format!("to try again, start the other side again and run: sockkit send film --to {place}");
+    fails(&sender.end(), &["the transfer was complete; ", &again]);
 }
 
 /// Enter ends it; the input stays open.

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use sockkit::testing::{lab::Lab, program::Program};
 use tempfile::TempDir;
 
-use super::{Cell, Figures, MAX_TIME, Usage, usage::until_first_ends};
+use super::{Cell, Figures, MAX_TIMES, Usage, usage::until_first_ends};
 use crate::bench::loss::{BURST_PACKETS, BURSTS_SHARE, Loss};
 
 /// A sender at host 0, and receivers at the others.
@@ -87,14 +87,16 @@ impl Bed {
         mbits: u64,
     ) -> anyhow::Result<Figures> {
         let begun_at = Instant::now();
-        let taken = until_first_ends(&programs, MAX_TIME)?;
+        let at_most = self.pure(mbits) * MAX_TIMES + WRITTEN_WITHIN;
+        let taken = until_first_ends(&programs, at_most)?;
         let took = begun_at.elapsed();
         let after = self.counted();
         let mut programs = programs.into_iter();
         if let Some(sender) = programs.next() {
             let end = sender.end();
             if !end.status.success() {
-                bail!("the sender failed: {}", end.errors);
+                let why = end.errors.lines().last().unwrap_or_default();
+                bail!("the sender failed: {why}");
             }
         }
         for receiver in 1..=self.receivers {
