@@ -53,6 +53,8 @@ mod viewer;
 #[cfg(target_os = "linux")]
 mod watchers;
 mod web_files;
+#[cfg(target_os = "linux")]
+mod web_files_long;
 mod window;
 #[cfg(target_os = "linux")]
 mod wire;

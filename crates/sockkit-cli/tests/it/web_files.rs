@@ -62,7 +62,7 @@ fn firefox_moves_64_mib_both_ways() {
     }
 }
 
-fn chromium_saving_into(url: &str, folder: &Path) -> Page {
+pub(crate) fn chromium_saving_into(url: &str, folder: &Path) -> Page {
     let mut page = Page::blank();
     page.downloads_into(folder);
     page.go(url);
@@ -258,12 +258,12 @@ fn what_a_browser_cannot_do_is_refused() {
 }
 
 /// The page's address, as printed.
-fn url(program: &Program) -> String {
+pub(crate) fn url(program: &Program) -> String {
     program.line_after("open").trim().to_owned()
 }
 
 /// Waits until the page has built what `id` names.
-fn ready(page: &mut impl Browser, id: &str) {
+pub(crate) fn ready(page: &mut impl Browser, id: &str) {
     let script = format!("String(document.querySelector('#{id}') !== null)");
     page.until(&script, |there| there == "true");
 }

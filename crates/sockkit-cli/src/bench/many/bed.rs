@@ -18,6 +18,7 @@ use crate::bench::loss::{BURST_PACKETS, BURSTS_SHARE, Loss};
 pub(super) struct Bed {
     pub(super) lab: Lab,
     pub(super) receivers: u8,
+    loss: Loss,
     folder: TempDir,
     film: Vec<u8>,
 }
@@ -36,16 +37,12 @@ impl Bed {
         };
         lab.host(0).port(0).offloads_off();
         for receiver in 1..=cell.receivers {
-            let port = lab.host(receiver).port(0);
-            port.offloads_off();
-            match cell.loss {
-                Loss::Single { .. } => port.loss(cell.loss.share()),
-                Loss::Bursts => port.loss_in_bursts(BURSTS_SHARE, BURST_PACKETS),
-            }
+            lab.host(receiver).port(0).offloads_off();
         }
         let bed = Self {
             lab,
             receivers: cell.receivers,
+            loss: cell.loss,
             folder: tempfile::tempdir()?,
             film: noise(usize::try_from(bytes)?),
         };
@@ -54,6 +51,18 @@ impl Bed {
             fs::create_dir(bed.folder_of(receiver))?;
         }
         Ok(bed)
+    }
+
+    /// From now on the receivers lose packets. A burst lasts for some packets, however
+    /// long after another they come: one of a handshake waits seconds for the next.
+    pub(super) fn lose(&self) {
+        for receiver in 1..=self.receivers {
+            let port = self.lab.host(receiver).port(0);
+            match self.loss {
+                Loss::Single { .. } => port.loss(self.loss.share()),
+                Loss::Bursts => port.loss_in_bursts(BURSTS_SHARE, BURST_PACKETS),
+            }
+        }
     }
 
     /// The file to be sent.

@@ -69,6 +69,7 @@ fn run(
     receive: impl Fn(u8) -> Command,
     mut send: Command,
 ) -> anyhow::Result<Figures> {
+    bed.lose();
     let before = bed.counted();
     let mut receivers = Vec::new();
     for receiver in 1..=bed.receivers {

@@ -26,6 +26,7 @@ impl Transfer for Ours {
             receivers.push(receive(bed, receiver, &line)?);
         }
         sender.wait_for_error(&format!("has accepted ({})", bed.receivers));
+        bed.lose();
         let joined = bed.counted();
         sender.type_line("");
         let mut programs = vec![sender];
