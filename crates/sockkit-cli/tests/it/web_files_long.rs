@@ -155,7 +155,7 @@ impl Bed {
         wait_for(&receiver);
         let end = receiver.end();
         let took = begun.elapsed();
-        memory.has_not_grown();
+        memory.check();
         assert!(end.status.success(), "{end:?}");
         self.arrived("upload", took, curl);
     }
@@ -172,7 +172,7 @@ impl Bed {
         wait_for(&sender);
         let end = sender.end();
         let took = begun.elapsed();
-        memory.has_not_grown();
+        memory.check();
         assert!(end.status.success(), "{end:?}");
         let saved = self.there.path().join("film");
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -227,13 +227,15 @@ impl Memory {
         }))
     }
 
-    fn has_not_grown(self) {
+    fn check(self) {
         let seen = self.0.join().unwrap();
         let mib = |bytes: u64| bytes >> 20;
         for (what, (first, most)) in ["server", "browser"].into_iter().zip(seen) {
             println!("{what}: {} MiB, at most {} MiB", mib(first), mib(most));
-            assert!(mib(most - first) <= 64, "{what}");
         }
+        // A browser frees when it likes.
+        let [(first, most), _] = seen;
+        assert!(mib(most - first) <= 64, "the server");
     }
 }
 
