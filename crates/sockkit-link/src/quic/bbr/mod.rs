@@ -257,7 +257,7 @@ impl Bbr {
 
     fn set_window(&mut self, acked: u64) {
         // Twice as much in the next round would overflow. It may be a program that was late,
-        // too: the phase goes on.
+        // too, so the phase does not end.
         let is_full = self.few.last > self.min_rtt + (self.min_rtt / 8).max(QUEUE_NOISE);
         let gain = match self.phase {
             Phase::Startup { .. } if is_full => FULL_STARTUP_GAIN,
