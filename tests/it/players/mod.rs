@@ -4,6 +4,8 @@
 mod ending;
 mod hostile;
 mod installed;
+#[cfg(unix)]
+mod vlc;
 
 use std::{
     io,

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 /// What tests do with the page in a browser.
 pub(crate) trait Browser {
     /// The process that the others of the browser come from.
+    #[cfg(target_os = "linux")]
     fn process(&self) -> u32;
 
     /// Runs `script`, which must come to a string without quotes in it.
@@ -195,6 +196,7 @@ impl Page {
 }
 
 impl Browser for Page {
+    #[cfg(target_os = "linux")]
     fn process(&self) -> u32 {
         self.child.id()
     }

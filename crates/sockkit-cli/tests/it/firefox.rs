@@ -70,6 +70,7 @@ impl Firefox {
 }
 
 impl Browser for Firefox {
+    #[cfg(target_os = "linux")]
     fn process(&self) -> u32 {
         self.process.child.id()
     }

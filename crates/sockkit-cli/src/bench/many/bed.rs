@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use sockkit::testing::{lab::Lab, program::Program};
 use tempfile::TempDir;
 
-use super::{Cell, Figures, MAX_TIMES, Usage, usage::until_first_ends};
+use super::{Cell, Figures, MAX_TIMES, PATIENCE, Usage, usage::until_first_ends};
 use crate::bench::loss::{BURST_PACKETS, BURSTS_SHARE, Loss};
 
 /// A sender at host 0, and receivers at the others.
@@ -96,7 +96,7 @@ impl Bed {
         mbits: u64,
     ) -> anyhow::Result<Figures> {
         let begun_at = Instant::now();
-        let at_most = self.pure(mbits) * MAX_TIMES + WRITTEN_WITHIN;
+        let at_most = self.pure(mbits) * MAX_TIMES + PATIENCE;
         let taken = until_first_ends(&programs, at_most)?;
         let took = begun_at.elapsed();
         let after = self.counted();

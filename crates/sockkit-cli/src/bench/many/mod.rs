@@ -3,7 +3,7 @@
 //! Hosts in namespaces on one bridge, without offloads. Each receiver loses packets of
 //! its own. What the hosts put on the Ethernet is counted at their interfaces.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use anyhow::bail;
 use clap::Parser;
@@ -184,9 +184,10 @@ impl FromStr for Cell {
 /// With the sender, as many hosts as a network of the lab has.
 const MAX_RECEIVERS: u8 = 200;
 
-/// What takes longer, in times of sending the data once, has stopped: udpcast waits for ever
-/// for some of the messages that it loses.
+/// What takes so many times as long as sending the data once, and [`PATIENCE`] more, has
+/// stopped: udpcast waits for ever for some of the messages that it loses.
 const MAX_TIMES: u32 = 20;
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[cfg(test)]
 mod tests {
