@@ -113,9 +113,7 @@ impl Browser {
                 self.one_shot.ask().await;
                 is_lost = false;
             }
-            if end == deadline && enough(&self.collector) {
-                end = deadline.min(now + SETTLE);
-            }
+            end = ends(end, deadline, now, enough(&self.collector));
         }
     }
 
@@ -139,6 +137,16 @@ impl Browser {
             }
             _ => {}
         }
+    }
+}
+
+/// When to end a look that was to end at `end`. An answer of before may take back what was
+/// enough: then it lasts until the deadline again.
+fn ends(end: Instant, deadline: Instant, now: Instant, is_enough: bool) -> Instant {
+    match is_enough {
+        true if end == deadline => deadline.min(now + SETTLE),
+        true => end,
+        false => deadline,
     }
 }
 
@@ -173,3 +181,22 @@ const LOOK_AT_MOST: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
 
 /// An answer may wait for 120 ms, so that many do not collide (RFC 6762, section 6).
 const SETTLE: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_back_is_looked_for_until_the_deadline() {
+        let now = Instant::now();
+        let deadline = now + Duration::from_secs(10);
+        let settled = now + SETTLE;
+        assert_eq!(ends(deadline, deadline, now, false), deadline);
+        assert_eq!(ends(deadline, deadline, now, true), settled);
+        let later = now + SETTLE / 2;
+        assert_eq!(ends(settled, deadline, later, true), settled);
+        assert_eq!(ends(settled, deadline, later, false), deadline);
+        let late = deadline - SETTLE / 2;
+        assert_eq!(ends(deadline, deadline, late, true), deadline);
+    }
+}
