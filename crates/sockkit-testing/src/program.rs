@@ -403,8 +403,11 @@ mod tests {
 
     #[test]
     fn it_can_be_interrupted_frozen_and_killed() {
-        // A signal just before a `read` would wait until that has read something.
-        let polite = shell("trap 'echo bye; exit 0' INT; echo ready; while sleep 0.05; do :; done");
+        // A signal just before a `read` would wait until that has read something. A shell
+        // cannot trap what is ignored when it starts, as Ctrl-C is in the background.
+        let script = "trap 'echo bye; exit 0' INT; echo ready; while sleep 0.05; do :; done";
+        let mut polite = Command::new("env");
+        let polite = Program::start(polite.args(["--default-signal=INT", "sh", "-c", script]));
         polite.line_after("ready");
         polite.freeze();
         polite.interrupt();
