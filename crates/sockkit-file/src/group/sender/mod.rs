@@ -96,6 +96,8 @@ enum Host {
 #[derive(Debug)]
 struct Member {
     host: Host,
+    /// The first block that is sent whole since it joined.
+    since: u32,
     /// What it lacked in the newest round; `None` if it has not answered.
     lacks: Option<Vec<Lack>>,
     /// It did not answer the poll before, and is not waited for.
@@ -150,8 +152,13 @@ impl GroupSender {
     /// one where the others wait for them; one without an address is by itself.
     pub fn join(&mut self, id: MemberId, address: Option<IpAddr>) {
         let host = address.map_or(Host::Unknown(id), |ip| Host::At(ip.to_canonical()));
+        let since = match self.phase {
+            Phase::Pass(next) => next.block + u32::from(next.index > 0),
+            _ => self.layout.blocks(),
+        };
         self.members.entry(id).or_insert(Member {
             host,
+            since,
             lacks: None,
             silent: false,
             was_polled: false,
@@ -226,7 +233,8 @@ impl GroupSender {
             return Err(InvalidReport(*lack));
         }
         let lost: u64 = lacks.iter().map(|lack| u64::from(lack.shards)).sum();
-        if self.is_fresh && polled > 0 {
+        // What was sent before it joined is not lost.
+        if self.is_fresh && polled > 0 && member.since <= self.polled.start {
             member.loss = lost as f64 / polled as f64;
         }
         member.lacks = Some(lacks);

@@ -22,7 +22,8 @@ impl GroupSender {
     /// The fraction that each host lost: what reaches one of its members reaches it.
     fn losses(&self) -> Vec<f64> {
         let mut losses: BTreeMap<Host, f64> = BTreeMap::new();
-        let answered = |member: &&Member| member.lacks.is_some();
+        let answered =
+            |member: &&Member| member.lacks.is_some() && member.since <= self.polled.start;
         for member in self.members.values().filter(answered) {
             let loss = losses.entry(member.host).or_insert(member.loss);
             *loss = loss.min(member.loss);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Behaviour, TICK, World, long, lossy};
+use super::{Behaviour, Layout, TICK, World, long, lossy};
 
 /// How long eight receivers took, of which seven are as usual.
 pub(super) fn took(loss: f64, change: impl FnOnce(&mut World)) -> Duration {
@@ -72,6 +72,24 @@ fn one_that_joins_in_the_middle_delays_the_others_little_and_ends_whole() {
         let node = world.add(lossy(0.03), Behaviour::Correct);
         node.joins += TICK * 2_500;
     });
+}
+
+/// What was sent before they joined is not taken for loss, of which the median would be high.
+#[test]
+fn more_late_members_than_others_do_not_slow_the_sender_down() {
+    let long_block = Layout::with(32 << 20, 1_444, 3_072, 1_024).unwrap();
+    let took = |late: &[u32]| {
+        let mut world = World::new(long_block, 3);
+        world.shards_per_tick = 2.0;
+        world.add(lossy(0.01), Behaviour::Correct);
+        for joins in late {
+            world.add(lossy(0.01), Behaviour::Correct).joins += TICK * *joins;
+        }
+        world.run();
+        (world.nodes[0].whole_at.unwrap() - world.began).as_secs_f64()
+    };
+    let (alone, delayed) = (took(&[0, 0, 0]), took(&[400, 600, 700]));
+    assert!(delayed <= 1.05 * alone, "{delayed} instead of {alone}");
 }
 
 #[test]
