@@ -13,10 +13,6 @@ use tempfile::TempDir;
 
 /// What tests do with the page in a browser.
 pub(crate) trait Browser {
-    /// The process that the others of the browser come from.
-    #[cfg(target_os = "linux")]
-    fn process(&self) -> u32;
-
     /// Runs `script`, which must come to a string without quotes in it.
     fn evaluate(&mut self, script: &str) -> String;
 
@@ -196,11 +192,6 @@ impl Page {
 }
 
 impl Browser for Page {
-    #[cfg(target_os = "linux")]
-    fn process(&self) -> u32 {
-        self.child.id()
-    }
-
     fn evaluate(&mut self, script: &str) -> String {
         assert!(!script.contains(['"', '\\', '\n']), "would need an escape");
         let parameters =

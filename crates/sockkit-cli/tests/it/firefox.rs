@@ -19,7 +19,7 @@ use crate::browser::Browser;
 pub(crate) struct Firefox {
     stream: TcpStream,
     last_id: u32,
-    process: Process,
+    _process: Process,
 }
 
 impl Firefox {
@@ -29,7 +29,7 @@ impl Firefox {
         let mut browser = Self {
             stream: connect(process.profile.path()),
             last_id: 0,
-            process,
+            _process: process,
         };
         browser.read();
         browser.call("WebDriver:NewSession", CAPABILITIES);
@@ -70,11 +70,6 @@ impl Firefox {
 }
 
 impl Browser for Firefox {
-    #[cfg(target_os = "linux")]
-    fn process(&self) -> u32 {
-        self.process.child.id()
-    }
-
     /// Marionette's own scripts share the page's document, not its variables, so this adds a
     /// script to the page.
     fn evaluate(&mut self, script: &str) -> String {

@@ -1,6 +1,7 @@
 //! Files of 4 GiB with only a browser, over a link of 200 Mbit/s.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::Read,
     path::Path,
@@ -14,7 +15,7 @@ use sockkit::testing::{
     needs::{Need, met},
     program::Program,
     sim::LinkConfig,
-    usage::{is_running, resident_bytes},
+    usage::is_running,
 };
 use tempfile::TempDir;
 
@@ -151,7 +152,7 @@ impl Bed {
         ready(&mut page, "files");
         page.choose("#files", &[&self.film()]);
         let begun = Instant::now();
-        let memory = Memory::watch(receiver.id(), page.process());
+        let memory = Memory::watch(receiver.id());
         wait_for(&receiver);
         let end = receiver.end();
         let took = begun.elapsed();
@@ -167,7 +168,7 @@ impl Bed {
         let mut page = self.phone().run(|| open(&address, self.there.path()));
         ready(&mut page, "list a");
         let begun = Instant::now();
-        let memory = Memory::watch(sender.id(), page.process());
+        let memory = Memory::watch(sender.id());
         page.evaluate("document.querySelector('#list a').click(), ''");
         wait_for(&sender);
         let end = sender.end();
@@ -206,19 +207,19 @@ impl Bed {
     }
 }
 
-/// What the two sides have first, and at most.
-struct Memory(thread::JoinHandle<[(u64, u64); 2]>);
+/// What each kind of process has first, and at most.
+struct Memory(thread::JoinHandle<BTreeMap<String, (u64, u64)>>);
 
 impl Memory {
-    /// Until the first of the processes ends.
-    fn watch(server: u32, browser: u32) -> Self {
+    /// Until the server ends.
+    fn watch(server: u32) -> Self {
         Self(thread::spawn(move || {
             // 10 MB take 0.4 s.
             sleep(Duration::from_millis(500));
-            let now = || Some([resident_bytes(server)?, family_bytes(browser)]);
-            let mut seen = now().unwrap_or_default().map(|bytes| (bytes, bytes));
-            while let Some(now) = now() {
-                for ((_, most), now) in seen.iter_mut().zip(now) {
+            let mut seen = BTreeMap::new();
+            while is_running(server) {
+                for (kind, now) in descendants() {
+                    let (_, most) = seen.entry(kind).or_insert((now, now));
                     *most = now.max(*most);
                 }
                 sleep(Duration::from_millis(200));
@@ -230,22 +231,48 @@ impl Memory {
     fn check(self) {
         let seen = self.0.join().unwrap();
         let mib = |bytes: u64| bytes >> 20;
-        for (what, (first, most)) in ["server", "browser"].into_iter().zip(seen) {
-            println!("{what}: {} MiB, at most {} MiB", mib(first), mib(most));
+        for (kind, (first, most)) in &seen {
+            println!("{kind}: {} MiB, at most {} MiB", mib(*first), mib(*most));
         }
-        // A browser frees when it likes.
-        let [(first, most), _] = seen;
-        assert!(mib(most - first) <= 64, "the server");
+        for (kind, (first, most)) in seen {
+            assert!(mib(most - first) <= 64, "{kind}");
+        }
     }
 }
 
-/// Memory of a process and of all that come from it.
-fn family_bytes(ancestor: u32) -> u64 {
+/// Memory of what this test started, by the kind of process.
+fn descendants() -> BTreeMap<String, u64> {
+    let own = std::process::id();
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let of_family = ids
-        .filter(|id| std::iter::successors(Some(*id), |id| parent(*id)).any(|id| id == ancestor));
-    of_family.filter_map(private_bytes).sum()
+    let started = ids.filter(|id| {
+        std::iter::successors(parent(*id), |id| parent(*id)).any(|ancestor| ancestor == own)
+    });
+    let mut memory = BTreeMap::new();
+    for (kind, bytes) in started.filter_map(|id| Some((kind(id)?, private_bytes(id)?))) {
+        *memory.entry(kind).or_default() += bytes;
+    }
+    memory
+}
+
+/// The program, and what a browser started it for: Chromium's `--type`, Firefox's last
+/// argument.
+fn kind(process: u32) -> Option<String> {
+    let line = fs::read_to_string(format!("/proc/{process}/cmdline")).ok()?;
+    let arguments: Vec<_> = line
+        .split(['\0', ' '])
+        .filter(|part| !part.is_empty())
+        .collect();
+    let program = arguments.first()?.rsplit('/').next()?;
+    let typed = arguments
+        .iter()
+        .find_map(|part| part.strip_prefix("--type="));
+    let purpose = match typed {
+        Some(purpose) => purpose,
+        None if arguments.contains(&"-contentproc") => arguments.last()?,
+        None => "",
+    };
+    Some(format!("{program} {purpose}").trim_end().to_owned())
 }
 
 fn parent(process: u32) -> Option<u32> {
