@@ -145,6 +145,52 @@ fn download<B: Browser>(bytes: usize, open: impl FnOnce(&str, &Path) -> B) {
     }
 }
 
+/// A slice is read for its digest, and again when it is sent.
+#[test]
+fn a_file_that_changes_while_it_is_sent_is_refused() {
+    if met(
+        "a file that changes, with Chromium",
+        &[Need::Program("chromium")],
+    ) {
+        changes(Page::open);
+    }
+    if met(
+        "a file that changes, with Firefox",
+        &[Need::Program("firefox-esr")],
+    ) {
+        changes(|url| Firefox::open(url, Path::new("/nowhere")));
+    }
+}
+
+fn changes<B: Browser>(open: impl FnOnce(&str) -> B) {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let film = here.path().join("film");
+    fs::write(&film, contents(12 * MIB)).unwrap();
+    let into = there.path().to_str().unwrap();
+    let receiver = sockkit(&["receive", "--into", into, "--yes", "--web=127.0.0.1:0"]);
+    let mut page = open(&url(&receiver));
+    ready(&mut page, "files");
+    // The second slice waits, when it has been read already.
+    page.evaluate(
+        "(() => { const { prototype } = XMLHttpRequest; const { send } = prototype; let sent = 0; \
+         prototype.send = function(body) { if (sent++ !== 1) send.call(this, body); \
+         else window.resume = () => send.call(this, body); }; return ''; })()",
+    );
+    page.choose("#files", &[&film]);
+    page.until("String(window.resume !== undefined)", |waits| {
+        waits == "true"
+    });
+    let mut changed = contents(12 * MIB);
+    changed.reverse();
+    fs::write(&film, changed).unwrap();
+    page.evaluate("(window.resume(), '')");
+    let state = "document.querySelector('.state.bad')?.textContent ?? ''";
+    page.until(state, |state| state.contains("read"));
+    let end = receiver.end();
+    assert_eq!(end.status.code(), Some(1), "{end:?}");
+    assert!(!there.path().join("film").exists());
+}
+
 #[test]
 fn the_user_is_asked_before_a_browser_writes() {
     let there = tempfile::tempdir().unwrap();
