@@ -207,8 +207,8 @@ impl Bed {
     }
 }
 
-/// What each kind of process has first, and at most.
-struct Memory(thread::JoinHandle<BTreeMap<String, (u64, u64)>>);
+/// What each process has first, and at most.
+struct Memory(thread::JoinHandle<BTreeMap<(String, u32), (u64, u64)>>);
 
 impl Memory {
     /// Until the server ends.
@@ -218,9 +218,9 @@ impl Memory {
             sleep(Duration::from_millis(500));
             let mut seen = BTreeMap::new();
             while is_running(server) {
-                for (kind, now) in descendants() {
-                    let (_, most) = seen.entry(kind).or_insert((now, now));
-                    *most = now.max(*most);
+                for (process, bytes) in descendants() {
+                    let (_, most) = seen.entry(process).or_insert((bytes, bytes));
+                    *most = bytes.max(*most);
                 }
                 sleep(Duration::from_millis(200));
             }
@@ -231,28 +231,28 @@ impl Memory {
     fn check(self) {
         let seen = self.0.join().unwrap();
         let mib = |bytes: u64| bytes >> 20;
-        for (kind, (first, most)) in &seen {
-            println!("{kind}: {} MiB, at most {} MiB", mib(*first), mib(*most));
+        for ((kind, process), (first, most)) in &seen {
+            println!(
+                "{kind}, {process}: {} MiB, at most {}",
+                mib(*first),
+                mib(*most)
+            );
         }
-        for (kind, (first, most)) in seen {
-            assert!(mib(most - first) <= 64, "{kind}");
+        for (process, (first, most)) in seen {
+            assert!(mib(most - first) <= 64, "{process:?}");
         }
     }
 }
 
-/// Memory of what this test started, by the kind of process.
-fn descendants() -> BTreeMap<String, u64> {
+/// Memory of what this test started.
+fn descendants() -> impl Iterator<Item = ((String, u32), u64)> {
     let own = std::process::id();
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let started = ids.filter(|id| {
+    let started = ids.filter(move |id| {
         std::iter::successors(parent(*id), |id| parent(*id)).any(|ancestor| ancestor == own)
     });
-    let mut memory = BTreeMap::new();
-    for (kind, bytes) in started.filter_map(|id| Some((kind(id)?, private_bytes(id)?))) {
-        *memory.entry(kind).or_default() += bytes;
-    }
-    memory
+    started.filter_map(|id| Some(((kind(id)?, id), private_bytes(id)?)))
 }
 
 /// The program, and what a browser started it for: Chromium's `--type`, Firefox's last
