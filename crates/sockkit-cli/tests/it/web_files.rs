@@ -23,29 +23,6 @@ use crate::{
 const MIB: usize = 1 << 20;
 
 #[test]
-fn chromium_uploads_and_continues_after_a_reload() {
-    if met("uploads from Chromium", &[Need::Program("chromium")]) {
-        upload(9 * MIB, Page::open);
-    }
-}
-
-#[test]
-fn chromium_downloads() {
-    if met("downloads to Chromium", &[Need::Program("chromium")]) {
-        download(8 * MIB, chromium_saving_into);
-    }
-}
-
-#[test]
-fn firefox_uploads_and_downloads() {
-    if met("files with Firefox", &[Need::Program("firefox-esr")]) {
-        upload(9 * MIB, |url| Firefox::open(url, Path::new("/nowhere")));
-        download(8 * MIB, Firefox::open);
-    }
-}
-
-#[test]
-#[ignore = "soak"]
 fn chromium_moves_64_mib_both_ways() {
     if met("files with Chromium", &[Need::Program("chromium")]) {
         upload(65 * MIB, Page::open);
@@ -54,7 +31,6 @@ fn chromium_moves_64_mib_both_ways() {
 }
 
 #[test]
-#[ignore = "soak"]
 fn firefox_moves_64_mib_both_ways() {
     if met("files with Firefox", &[Need::Program("firefox-esr")]) {
         upload(65 * MIB, |url| Firefox::open(url, Path::new("/nowhere")));
