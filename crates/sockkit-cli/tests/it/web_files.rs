@@ -56,9 +56,11 @@ fn upload<B: Browser>(bytes: usize, open: impl FnOnce(&str) -> B) {
     let receiver = sockkit(&["receive", "--into", into, "--yes", "--web=127.0.0.1:0"]);
     let mut page = open(&url(&receiver));
     ready(&mut page, "files");
-    // All slices but the first are on their way for ever.
+    // All slices but the first are on their way for ever. Not every browser reads into a buffer
+    // that it is given.
     page.evaluate(
-        "(() => { const { prototype } = XMLHttpRequest; const { send } = prototype; let sent = 0; \
+        "(() => { ReadableStream.prototype.getReader = () => { throw new TypeError(); }; \
+         const { prototype } = XMLHttpRequest; const { send } = prototype; let sent = 0; \
          prototype.send = function(body) { if (sent++ < 1) send.call(this, body); }; return ''; })()",
     );
     page.choose("#files", &[&film, &empty]);
@@ -67,12 +69,8 @@ fn upload<B: Browser>(bytes: usize, open: impl FnOnce(&str) -> B) {
     page.until(first, |state| state == percent);
     page.reload();
     ready(&mut page, "files");
-    // Each look at the clock takes 20 seconds: it tells that it hashes what has arrived. And not
-    // every browser reads into a buffer that it is given.
-    page.evaluate(
-        "(() => { let now = 0; Date.now = () => now += 20000; \
-         ReadableStream.prototype.getReader = () => { throw new TypeError(); }; return ''; })()",
-    );
+    // Each look at the clock takes 20 seconds: it tells that it hashes what has arrived.
+    page.evaluate("(() => { let now = 0; Date.now = () => now += 20000; return ''; })()");
     page.choose("#files", &[&film, &empty]);
     page.until("document.getElementById('say').textContent", |said| {
         said == "Done."
