@@ -17,10 +17,11 @@ use crate::{
     browser::{Browser, Page},
     fails,
     firefox::Firefox,
-    sockkit, sockkit_on_terminal,
+    sockkit, sockkit_on_terminal, sockkit_under,
 };
 
 const MIB: usize = 1 << 20;
+const SAID: &str = "document.getElementById('say').textContent";
 
 #[test]
 fn chromium_moves_64_mib_both_ways() {
@@ -121,6 +122,72 @@ fn download<B: Browser>(bytes: usize, open: impl FnOnce(&str, &Path) -> B) {
         );
         sleep(Duration::from_millis(50));
     }
+}
+
+#[test]
+fn a_full_disk_is_told_on_both_screens() {
+    if !met("a full disk behind a browser", &[Need::Program("chromium")]) {
+        return;
+    }
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let film = here.path().join("film");
+    fs::write(&film, contents(9 * MIB)).unwrap();
+    // Files of 6 MiB at most stand for it.
+    let arguments = ["receive", "--yes", "--web=127.0.0.1:0"];
+    let receiver = sockkit_under("ulimit -f 12288; trap '' XFSZ", there.path(), &arguments);
+    let mut page = Page::open(&url(&receiver));
+    ready(&mut page, "files");
+    page.choose("#files", &[&film]);
+    page.until(SAID, |said| said == "Done, but not everything was taken.");
+    let why = "larger than the receiver's file system";
+    let state = "document.querySelector('.state.bad')?.textContent ?? ''";
+    page.until(state, |state| state.contains(why));
+    let end = receiver.end();
+    assert_eq!(end.status.code(), Some(1), "{end:?}");
+    assert!(end.errors.contains(why), "{end:?}");
+}
+
+#[test]
+fn a_wrong_path_and_a_second_phone_are_told() {
+    if !met("a second phone", &[Need::Program("chromium")]) {
+        return;
+    }
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let film = here.path().join("film");
+    fs::write(&film, contents(9 * MIB)).unwrap();
+    let into = there.path().to_str().unwrap();
+    let receiver = sockkit(&["receive", "--into", into, "--yes", "--web=127.0.0.1:0"]);
+    let address = url(&receiver);
+    // One letter of the secret is wrong.
+    let mut wrong = address.clone();
+    let letter = wrong.pop().and_then(|_| wrong.pop());
+    wrong += if letter == Some('a') { "b/" } else { "a/" };
+    let mut first = Page::open(&wrong);
+    let text = first.evaluate("document.body.textContent.trim()");
+    assert_eq!(text, "not found");
+    first.go(&address);
+    ready(&mut first, "files");
+    // Its second slice waits.
+    first.evaluate(
+        "(() => { const { prototype } = XMLHttpRequest; const { send } = prototype; let sent = 0; \
+         prototype.send = function(body) { if (sent++ !== 1) send.call(this, body); \
+         else window.resume = () => send.call(this, body); }; return ''; })()",
+    );
+    first.choose("#files", &[&film]);
+    first.until("String(window.resume !== undefined)", |waits| {
+        waits == "true"
+    });
+    let mut second = Page::open(&address);
+    ready(&mut second, "files");
+    second.choose("#files", &[&film]);
+    second.until(SAID, |said| {
+        said == "Files from another browser come first. Yours wait."
+    });
+    first.evaluate("(window.resume(), '')");
+    first.until(SAID, |said| said == "Done.");
+    assert!(receiver.end().status.success());
+    let ended = "The other side has ended. Ask for a new page.";
+    second.until(SAID, |said| said == ended);
 }
 
 /// A slice is read for its digest, and again when it is sent.

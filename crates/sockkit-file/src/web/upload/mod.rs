@@ -117,6 +117,15 @@ impl Shared {
             .any(|upload| upload.is_waiting() && !upload.is_gone())
     }
 
+    /// Whether the files of another browser come before those of this one.
+    fn is_behind(&self, upload: &Arc<Upload>) -> bool {
+        let uploads = self.uploads();
+        let earlier = uploads
+            .iter()
+            .take_while(|other| !Arc::ptr_eq(other, upload));
+        upload.is_waiting() && earlier.into_iter().any(|other| !other.is_over())
+    }
+
     /// Puts an offer into the queue; `None` if that is full, or holds enough of its host.
     fn add(&self, upload: Upload) -> Option<Arc<Upload>> {
         let mut uploads = self.uploads();

@@ -141,6 +141,8 @@ struct Known {
 #[derive(Serialize)]
 struct StatusOf {
     status: &'static str,
+    /// Another browser's files come first.
+    behind: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     files: Vec<Position>,
@@ -202,6 +204,7 @@ async fn status(
     upload.changed(&known, ANSWER_WITHIN).await;
     shared.heard(&upload);
     let status = upload.status();
+    let behind = shared.is_behind(&upload);
     upload.tell(&status);
     // A slice may be on its way to the disk.
     let files = spawn_blocking(move || {
@@ -210,6 +213,7 @@ async fn status(
     let name = status.name();
     Ok(Json(StatusOf {
         status: name,
+        behind,
         error: match status {
             Status::Failed(error) => Some(error),
             _ => None,
