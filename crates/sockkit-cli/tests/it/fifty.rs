@@ -23,7 +23,6 @@ use sockkit::{
         usage,
     },
 };
-
 use tempfile::TempDir;
 
 use crate::{crowd::Watched, sockkit};

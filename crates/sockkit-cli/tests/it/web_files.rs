@@ -22,6 +22,10 @@ use crate::{
 
 const MIB: usize = 1 << 20;
 const SAID: &str = "document.getElementById('say').textContent";
+/// It is sent when `resume` is called.
+const HOLD_SECOND_SLICE: &str = "(() => { const { prototype } = XMLHttpRequest; const { send } = prototype; let sent = 0; \
+     prototype.send = function(body) { if (sent++ !== 1) send.call(this, body); \
+     else window.resume = () => send.call(this, body); }; return ''; })()";
 
 #[test]
 fn chromium_moves_64_mib_both_ways() {
@@ -168,11 +172,7 @@ fn a_wrong_path_and_a_second_phone_are_told() {
     first.go(&address);
     ready(&mut first, "files");
     // Its second slice waits.
-    first.evaluate(
-        "(() => { const { prototype } = XMLHttpRequest; const { send } = prototype; let sent = 0; \
-         prototype.send = function(body) { if (sent++ !== 1) send.call(this, body); \
-         else window.resume = () => send.call(this, body); }; return ''; })()",
-    );
+    first.evaluate(HOLD_SECOND_SLICE);
     first.choose("#files", &[&film]);
     first.until("String(window.resume !== undefined)", |waits| {
         waits == "true"
@@ -216,11 +216,7 @@ fn changes<B: Browser>(open: impl FnOnce(&str) -> B) {
     let mut page = open(&url(&receiver));
     ready(&mut page, "files");
     // The second slice waits, when it has been read already.
-    page.evaluate(
-        "(() => { const { prototype } = XMLHttpRequest; const { send } = prototype; let sent = 0; \
-         prototype.send = function(body) { if (sent++ !== 1) send.call(this, body); \
-         else window.resume = () => send.call(this, body); }; return ''; })()",
-    );
+    page.evaluate(HOLD_SECOND_SLICE);
     page.choose("#files", &[&film]);
     page.until("String(window.resume !== undefined)", |waits| {
         waits == "true"

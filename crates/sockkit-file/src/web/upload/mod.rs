@@ -119,11 +119,12 @@ impl Shared {
 
     /// Whether the files of another browser come before those of this one.
     fn is_behind(&self, upload: &Arc<Upload>) -> bool {
+        let comes = |other: &Upload| !other.is_over() && !(other.is_waiting() && other.is_gone());
         let uploads = self.uploads();
-        let earlier = uploads
+        let mut earlier = uploads
             .iter()
             .take_while(|other| !Arc::ptr_eq(other, upload));
-        upload.is_waiting() && earlier.into_iter().any(|other| !other.is_over())
+        upload.is_waiting() && earlier.any(|other| comes(other))
     }
 
     /// Puts an offer into the queue; `None` if that is full, or holds enough of its host.
