@@ -119,7 +119,7 @@ impl Shared {
 
     /// Whether the files of another browser come before those of this one.
     fn is_behind(&self, upload: &Arc<Upload>) -> bool {
-        let comes = |other: &Upload| !other.is_over() && !(other.is_waiting() && other.is_gone());
+        let comes = |other: &Upload| !other.is_over() && (!other.is_waiting() || !other.is_gone());
         let uploads = self.uploads();
         let mut earlier = uploads
             .iter()
