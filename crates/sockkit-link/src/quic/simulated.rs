@@ -7,13 +7,13 @@ use std::{
 };
 
 use bytes::BytesMut;
-use quinn::{ClientConfig, EndpointConfig, ServerConfig};
+use quinn::{ClientConfig, ServerConfig};
 use quinn_proto::{
     Connection, ConnectionHandle, DatagramEvent, Dir, Endpoint, Event, StreamEvent, StreamId,
 };
 use sockkit_testing::sim::{Link, LinkConfig, LossModel};
 
-use super::{Congestion, QuicConfig, identity};
+use super::{Congestion, QuicConfig, identity, socket};
 
 /// Some connections from one host to another, over one link.
 struct Network {
@@ -26,6 +26,7 @@ struct Network {
 
 /// One connection, which carries as much as it can.
 struct Flow {
+    config: QuicConfig,
     /// The sender, and the receiver.
     ends: [End; 2],
     starts: Instant,
@@ -54,9 +55,10 @@ impl AsRef<[u8]> for Packet {
 
 impl Network {
     /// Each flow begins so long after the first.
-    fn new(link: &LinkConfig, seed: u64, config: &QuicConfig, starts: &[Duration]) -> Self {
+    fn new(link: &LinkConfig, seed: u64, flows: &[(&QuicConfig, Duration)]) -> Self {
         let now = Instant::now();
-        let flow = |(flow, after): (usize, &Duration)| Flow {
+        let flow = |(flow, (config, after)): (usize, &(&QuicConfig, Duration))| Flow {
+            config: (*config).clone(),
             ends: [0, 1].map(|end| End::new(flow, end, config)),
             starts: now + *after,
             arrived: 0,
@@ -65,16 +67,16 @@ impl Network {
             now,
             begun: now,
             links: [seed, !seed].map(|seed| Link::new(link.clone(), seed)),
-            flows: starts.iter().enumerate().map(flow).collect(),
+            flows: flows.iter().enumerate().map(flow).collect(),
         }
     }
 
     /// Lets time pass until then.
-    fn run(&mut self, time: Duration, config: &QuicConfig) {
+    fn run(&mut self, time: Duration) {
         let until = self.begun + time;
         while self.now < until {
             for flow in 0..self.flows.len() {
-                self.flows[flow].begin(self.now, config);
+                self.flows[flow].begin(self.now);
                 for end in [0, 1] {
                     self.drive(flow, end);
                 }
@@ -127,12 +129,12 @@ impl Network {
 }
 
 impl Flow {
-    fn begin(&mut self, now: Instant, config: &QuicConfig) {
+    fn begin(&mut self, now: Instant) {
         let [sender, receiver] = &mut self.ends;
         if sender.connection.is_none() && now >= self.starts {
-            let tls = identity::dialler(config).unwrap();
+            let tls = identity::dialler(&self.config).unwrap();
             let mut client = ClientConfig::new(Arc::new(tls));
-            client.transport_config(config.transport(0));
+            client.transport_config(self.config.transport(0));
             let made = sender
                 .endpoint
                 .connect(now, client, receiver.address, identity::NAME);
@@ -158,12 +160,7 @@ impl End {
             Arc::new(server)
         });
         let seed = [u8::try_from(2 * flow + end).unwrap(); 32];
-        let endpoint = Endpoint::new(
-            Arc::new(EndpointConfig::default()),
-            server,
-            true,
-            Some(seed),
-        );
+        let endpoint = Endpoint::new(Arc::new(socket::config()), server, true, Some(seed));
         Self {
             address: address(flow, end),
             endpoint,
@@ -273,8 +270,8 @@ fn share(round_trip: u64, loss: f64, seed: u64, config: &QuicConfig) -> f64 {
 
 fn share_of(round_trip: u64, model: LossModel, loss: f64, seed: u64, config: &QuicConfig) -> f64 {
     let link = link(Duration::from_millis(round_trip), model);
-    let mut network = Network::new(&link, seed, config, &[Duration::ZERO]);
-    network.run(TIME, config);
+    let mut network = Network::new(&link, seed, &[(config, Duration::ZERO)]);
+    network.run(TIME);
     let possible = BYTES_PER_SECOND as f64 * TIME.as_secs_f64() * (1.0 - loss);
     network.flows[0].arrived as f64 / possible
 }
@@ -294,8 +291,8 @@ fn a_start_overflows_the_queue_little() {
     let config = QuicConfig::default();
     for loss in [0.0, 0.05] {
         let link = link(Duration::from_millis(100), LossModel::independent(loss));
-        let mut network = Network::new(&link, 3, &config, &[Duration::ZERO]);
-        network.run(Duration::from_secs(3), &config);
+        let mut network = Network::new(&link, 3, &[(&config, Duration::ZERO)]);
+        network.run(Duration::from_secs(3));
         let stats = network.links[0].stats();
         let overflowed = stats.overflowed as f64 / stats.sent as f64;
         assert!(overflowed < 0.05, "{overflowed} at {loss}");
@@ -331,12 +328,12 @@ fn shares_of_the_link() {
 fn two_at_once(round_trip: u64, second: u64, time: Duration) -> (f64, f64) {
     let config = QuicConfig::default();
     let link = link(Duration::from_millis(round_trip), LossModel::none());
-    let starts = [Duration::ZERO, Duration::from_millis(second)];
-    let mut network = Network::new(&link, 1, &config, &starts);
+    let flows = [0, second].map(|after| (&config, Duration::from_millis(after)));
+    let mut network = Network::new(&link, 1, &flows);
     let begun = Duration::from_secs(2);
-    network.run(begun, &config);
+    network.run(begun);
     let before = [0, 1].map(|flow| network.flows[flow].arrived);
-    network.run(begun + time, &config);
+    network.run(begun + time);
     let both = [0, 1].map(|flow| (network.flows[flow].arrived - before[flow]) as f64);
     let stats = network.links[0].stats();
     (
@@ -351,6 +348,46 @@ fn two_at_once_share_within_65_to_35() {
         let (lesser, overflowed) = two_at_once(20, second, Duration::from_secs(12));
         assert!(lesser >= 0.35, "after {second} ms, the lesser has {lesser}");
         assert!(overflowed < 0.1, "{overflowed} overflowed");
+    }
+}
+
+/// The share that one has beside a flow that takes every loss for a full queue, and begins so
+/// many milliseconds later.
+fn beside_cubic(round_trip: u64, second: u64, time: Duration) -> f64 {
+    let link = link(Duration::from_millis(round_trip), LossModel::none());
+    let configs = [Congestion::Bbr, Congestion::Cubic]
+        .map(|congestion| QuicConfig::default().congestion(congestion));
+    let flows = [
+        (&configs[0], Duration::ZERO),
+        (&configs[1], Duration::from_millis(second)),
+    ];
+    let mut network = Network::new(&link, 1, &flows);
+    network.run(time);
+    let both = [0, 1].map(|flow| network.flows[flow].arrived as f64);
+    both[0] / (both[0] + both[1])
+}
+
+#[test]
+fn beside_cubic_the_share_is_within_65_to_35() {
+    for second in [0, 500, 1_500] {
+        let share = beside_cubic(20, second, Duration::from_secs(10));
+        assert!(
+            (0.35..=0.65).contains(&share),
+            "{share} beside one that begins after {second} ms"
+        );
+    }
+}
+
+#[test]
+#[ignore = "soak"]
+fn beside_cubic_for_long() {
+    for round_trip in [1, 20, 50, 100] {
+        for second in [0, 500, 1_500] {
+            for seconds in [10, 30] {
+                let share = beside_cubic(round_trip, second, Duration::from_secs(seconds));
+                println!("{round_trip} ms, Cubic after {second} ms, {seconds} s: {share:.2}");
+            }
+        }
     }
 }
 

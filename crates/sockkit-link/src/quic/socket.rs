@@ -7,6 +7,7 @@ use std::{
 };
 
 use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
+use quinn_proto::RandomConnectionIdGenerator;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use sockkit_core::{BindError, options::SocketOptions};
 
@@ -24,10 +25,15 @@ pub(super) fn bind(address: SocketAddr, options: &SocketOptions) -> Result<StdSo
 
 /// quinn's endpoint on it.
 pub(super) fn endpoint(socket: StdSocket, server: Option<ServerConfig>) -> io::Result<Endpoint> {
-    Endpoint::new(
-        EndpointConfig::default(),
-        server,
-        socket,
-        Arc::new(TokioRuntime),
-    )
+    Endpoint::new(config(), server, socket, Arc::new(TokioRuntime))
 }
+
+/// Every packet carries a connection ID: short ones leave more room.
+pub(super) fn config() -> EndpointConfig {
+    let mut config = EndpointConfig::default();
+    config.cid_generator(|| Box::new(RandomConnectionIdGenerator::new(CONNECTION_ID_BYTES)));
+    config
+}
+
+/// Some hundred of a listener's do not collide, and what collides is drawn again.
+const CONNECTION_ID_BYTES: usize = 4;

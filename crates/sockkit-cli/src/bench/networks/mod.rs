@@ -85,19 +85,19 @@ fn shares(cell: Cell, effort: Effort) -> anyhow::Result<()> {
     );
     say!("| first | second | both | share of the first |");
     say!("| --- | --- | --- | --- |");
-    for second in [Over::Quic, Over::Tcp("cubic"), Over::Tcp("bbr")] {
-        if !second.is_there() {
+    for (first, second) in PAIRS {
+        if !first.is_there() || !second.is_there() {
             continue;
         }
-        let measure = |run| Network::new(cell, run)?.goodput([Over::Quic, second], effort.each);
+        let measure = |run| Network::new(cell, run)?.goodput([first, second], effort.each);
         let share = |&[first, second]: &[f64; 2]| first / (first + second);
         let pairs = effort.repeat(measure, share)?;
         let shares = pairs.iter().map(share).collect::<Vec<_>>();
         let (least, median, most) = spread(&shares);
-        let [first, of_second] = pairs[pairs.len() / 2];
+        let [of_first, of_second] = pairs[pairs.len() / 2];
         say!(
-            "| QUIC {first:.1} | {second} {of_second:.1} | {:.1} | {:.0} % ({:.0} to {:.0}) |",
-            first + of_second,
+            "| {first} {of_first:.1} | {second} {of_second:.1} | {:.1} | {:.0} % ({:.0} to {:.0}) |",
+            of_first + of_second,
             100.0 * median,
             100.0 * least,
             100.0 * most
@@ -229,6 +229,15 @@ const SHARED: Cell = Cell {
     loss: Loss::Single { percent: 0.0 },
     round_trip: Duration::from_millis(20),
 };
+
+/// What shares a link with what: ours with each, and, to compare, TCP with TCP.
+const PAIRS: [(Over, Over); 5] = [
+    (Over::Quic, Over::Quic),
+    (Over::Quic, Over::Tcp("cubic")),
+    (Over::Quic, Over::Tcp("bbr")),
+    (Over::Tcp("cubic"), Over::Tcp("cubic")),
+    (Over::Tcp("bbr"), Over::Tcp("cubic")),
+];
 
 const LINK_MBITS: f64 = 100.0;
 

@@ -6,7 +6,8 @@
 //! # Source
 //! draft-ietf-ccwg-bbr, "BBR Congestion Control". Of it are the model (the greatest rate of
 //! delivery and the least round trip) and the phases; not its pacing, nor its response to loss:
-//! this is for links that lose packets though they are not full.
+//! this is for links that lose packets though they are not full. Loss counts only while packets
+//! wait, and then as in loss-based control: a cut, and a slow return.
 
 use std::{
     any::Any,
@@ -170,7 +171,7 @@ impl Bbr {
         self.round.min_rtt = self.round.min_rtt.min(rtt);
         self.few.note(rtt);
         self.min_rtt = self.min_rtt.min(rtt);
-        if rtt <= self.min_rtt + (self.min_rtt / 8).max(RTT_NOISE) {
+        if rtt <= self.min_rtt + (self.min_rtt / 8).max(QUEUE_NOISE) {
             self.min_rtt_at = now;
         }
     }
@@ -181,7 +182,7 @@ impl Bbr {
         let patient = self.min_rtt + (self.min_rtt / 2).max(QUEUE_NOISE);
         self.queue_was_empty = round.min_rtt <= self.min_rtt + (self.min_rtt / 8).max(RTT_NOISE);
         self.most_gain = if round.min_rtt > patient && round.loss() > FULL_LOSS {
-            (self.most_gain * FULL_GAIN).max(1.0)
+            (self.most_gain * FULL_GAIN).max(LEAST_FULL_GAIN)
         } else {
             (self.most_gain + ROOM_GAIN).min(GAINS[0])
         };
@@ -192,7 +193,7 @@ impl Bbr {
     fn advance(&mut self, now: Instant, in_flight: u64, sample: &Sample) {
         self.phase = match self.phase {
             Phase::Startup { rate, rounds } => self.start_up(rate, rounds, sample),
-            Phase::Drain if in_flight as f64 <= self.link_bytes() => Phase::Probe {
+            Phase::Drain if in_flight <= self.window_for(1.0) => Phase::Probe {
                 // Any place but that of the greatest gain, so that two do not probe together.
                 place: 2 + usize::try_from(in_flight).unwrap_or_default() % (GAINS.len() - 2),
                 since: now,
@@ -240,8 +241,11 @@ impl Bbr {
         if now.saturating_duration_since(self.min_rtt_at) > MIN_RTT_FOR {
             return Phase::ProbeRtt { until: None };
         }
-        let is_empty = GAINS[place] < 1.1 && in_flight as f64 <= self.link_bytes();
-        if is_empty || now.saturating_duration_since(since) > self.min_rtt {
+        let is_over = match place {
+            DRAIN => in_flight <= self.window_for(GAINS[DRAIN]),
+            _ => now.saturating_duration_since(since) > self.min_rtt,
+        };
+        if is_over {
             return Phase::Probe {
                 place: (place + 1) % GAINS.len(),
                 since: now,
@@ -250,9 +254,26 @@ impl Bbr {
         Phase::Probe { place, since }
     }
 
+    /// Nearly nothing, so that the queue of the others is seen as well: half a window hides
+    /// behind theirs, and each then takes the queue for a part of the way.
     fn probe_rtt_window(&self) -> u64 {
-        let half = self.link_bytes() / 2.0;
-        whole_bytes(half).max(4 * self.mtu)
+        4 * self.mtu
+    }
+
+    fn window_for(&self, gain: f64) -> u64 {
+        let spare = match self.phase {
+            Phase::Probe { place: DRAIN, .. } => DRAIN_PACKETS * self.mtu,
+            _ => self.delivery.aggregation().max(SPARE_PACKETS * self.mtu),
+        };
+        whole_bytes(self.link_bytes() * gain) + spare
+    }
+
+    /// A long round trip would spend its first ones on doubling. A link that is full meanwhile is
+    /// seen to be, before three times as much is sent.
+    fn growth(&self) -> u64 {
+        let is_small = self.window < QUICK_WINDOW_BYTES;
+        let starts = matches!(self.phase, Phase::Startup { .. });
+        if starts && is_small { 2 } else { 1 }
     }
 
     fn set_window(&mut self, acked: u64) {
@@ -269,10 +290,9 @@ impl Bbr {
                 return;
             }
         };
-        let spare = self.delivery.aggregation().max(SPARE_PACKETS * self.mtu);
-        let target = whole_bytes(self.link_bytes() * gain) + spare;
+        let target = self.window_for(gain);
         // In the beginning the rate is that of a few packets.
-        let grown = self.window + acked;
+        let grown = self.window + self.growth() * acked;
         self.window = match self.phase {
             Phase::Startup { .. } if !is_full => grown.min(target).max(self.window),
             _ => grown.min(target),
@@ -355,6 +375,9 @@ impl Controller for Bbr {
 /// What goes out before anything is known of the link, at the pace of the round trip.
 const INITIAL_WINDOW_BYTES: u64 = 200 * 1_200;
 
+/// Up to here the window trebles each round in place of doubling.
+const QUICK_WINDOW_BYTES: u64 = 4 * INITIAL_WINDOW_BYTES;
+
 /// A window of so many bandwidth-delay products doubles the rate each round.
 const STARTUP_GAIN: f64 = 2.885;
 
@@ -369,10 +392,16 @@ const STARTUP_ROUNDS: u32 = 3;
 const FEW: u32 = 8;
 
 /// Once around: ask for more, let the queue run empty, and keep the link full.
-const GAINS: [f64; 8] = [1.5, 1.0, 1.25, 1.25, 1.25, 1.25, 1.25, 1.25];
+const GAINS: [f64; 8] = [1.5, 1.0, 1.15, 1.15, 1.15, 1.15, 1.15, 1.15];
+
+/// The place where the queue runs empty.
+const DRAIN: usize = 1;
 
 /// What may be in flight beyond: the system takes packets in runs.
 const SPARE_PACKETS: u64 = 16;
+
+/// While the queue runs empty.
+const DRAIN_PACKETS: u64 = 8;
 
 /// More loss than this is a full queue's.
 const MOST_LOSS: f64 = 0.25;
@@ -381,11 +410,14 @@ const MOST_LOSS: f64 = 0.25;
 const LOSS_KEPT: f64 = 0.8;
 
 /// More than this while packets wait, and the queue is full.
-const FULL_LOSS: f64 = 0.02;
+const FULL_LOSS: f64 = 0.005;
 const FULL_GAIN: f64 = 0.85;
 
-/// How much greater a gain may be than in a round before.
-const ROOM_GAIN: f64 = 0.05;
+/// What is left of the gain however often the queue is full: others do not yield.
+const LEAST_FULL_GAIN: f64 = 1.15;
+
+/// How much greater a gain may be than in a round before. Cubic takes some seconds as well.
+const ROOM_GAIN: f64 = 0.01;
 
 /// What waits for less waits for programs, not behind other packets.
 const QUEUE_NOISE: Duration = Duration::from_millis(2);
