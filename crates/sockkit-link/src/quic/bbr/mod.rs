@@ -411,10 +411,10 @@ const LOSS_KEPT: f64 = 0.8;
 
 /// More than this while packets wait, and the queue is full.
 const FULL_LOSS: f64 = 0.005;
-const FULL_GAIN: f64 = 0.85;
+const FULL_GAIN: f64 = 0.7;
 
 /// What is left of the gain however often the queue is full: others do not yield.
-const LEAST_FULL_GAIN: f64 = 1.15;
+const LEAST_FULL_GAIN: f64 = 1.05;
 
 /// How much greater a gain may be than in a round before. Cubic takes some seconds as well.
 const ROOM_GAIN: f64 = 0.01;
