@@ -1,10 +1,10 @@
 //! `sockkit bench networks`: files and pictures over links with delay and loss.
 //!
 //! Two hosts in namespaces, with a relay on the cable between them. For each link one
-//! connection sends as much as it can for some seconds, by TCP and by QUIC, and then a
-//! camera sends pictures. At last two connections share a link.
+//! connection transfers 120 MB, or as much as it can in some seconds, by TCP and by QUIC, and
+//! then a camera sends pictures. At last two connections share a link.
 
-use std::{str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use anyhow::bail;
 use clap::Parser;
@@ -31,9 +31,12 @@ pub(crate) struct Args {
     /// How often each is measured; the table has medians
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=99))]
     runs: u8,
-    /// Seconds for each measurement
-    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=60))]
+    /// Seconds for each measurement; a transfer of 120 MB ends it before
+    #[arg(long, default_value_t = 15, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=60))]
     seconds: u8,
+    /// QUIC's transfers alone, without TCP's, pictures and two at once: for many runs
+    #[arg(long)]
+    quic_alone: bool,
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
@@ -59,11 +62,20 @@ fn table(args: &Args) -> anyhow::Result<()> {
         true => Cell::all(),
         false => args.only.clone(),
     };
-    say!("100 Mbit/s, a queue of one round trip or 100 KB; Mbit/s of payload and the spread of");
+    if args.quic_alone {
+        return quic_alone(&cells, effort);
+    }
+    let cells = match args.only.is_empty() {
+        true => Cell::all(),
+        false => args.only.clone(),
+    };
     say!(
-        "{} runs of {} s; share: QUIC's of the link × (1 − loss);",
-        args.runs,
+        "100 Mbit/s, a queue of one round trip or 100 KB; 120 MB, or what arrives in {} s:",
         args.seconds
+    );
+    say!(
+        "Mbit/s and the spread of {} runs; share: QUIC's of the link × (1 − loss);",
+        args.runs
     );
     say!("pictures of 60 KB, 30 a second: shown, age (median, 99th percentile), overhead\n");
     say!("| loss | round trip | TCP Cubic | TCP BBR | QUIC | share | shown | age | overhead |");
@@ -75,6 +87,16 @@ fn table(args: &Args) -> anyhow::Result<()> {
         true => shares(SHARED, effort),
         false => Ok(()),
     }
+}
+
+/// QUIC's columns, for as many runs as take too long with all the others.
+fn quic_alone(cells: &[Cell], effort: Effort) -> anyhow::Result<()> {
+    say!("| loss | round trip | QUIC | share |");
+    say!("| --- | --- | --- | --- |");
+    for cell in cells {
+        say!("{cell}{}", cell.quic(effort)?);
+    }
+    Ok(())
 }
 
 /// How two connections share a link without loss.
@@ -89,7 +111,7 @@ fn shares(cell: Cell, effort: Effort) -> anyhow::Result<()> {
         if !first.is_there() || !second.is_there() {
             continue;
         }
-        let measure = |run| Network::new(cell, run)?.goodput([first, second], effort.each);
+        let measure = |run| Network::new(cell, run)?.floods([first, second], effort.each);
         let share = |&[first, second]: &[f64; 2]| first / (first + second);
         let pairs = effort.repeat(measure, share)?;
         let shares = pairs.iter().map(share).collect::<Vec<_>>();
@@ -146,27 +168,36 @@ impl Cell {
 
     /// Measures all there is over this link, and prints its line.
     fn measure(self, effort: Effort) -> anyhow::Result<()> {
-        let mut line = format!("| {} | {} ms |", self.loss, self.round_trip.as_millis());
-        let mut quic = 0.0;
-        for over in [Over::Tcp("cubic"), Over::Tcp("bbr"), Over::Quic] {
-            if !over.is_there() {
-                line += " not in this kernel |";
-                continue;
-            }
-            let measure = |run| Network::new(self, run)?.goodput([over], effort.each);
-            let goodput = effort.repeat(measure, |&[goodput]| goodput)?;
-            let goodput = goodput.into_iter().flatten().collect::<Vec<_>>();
-            let (least, median, most) = spread(&goodput);
-            line += &format!(" {median:.1} ({least:.1} to {most:.1}) |");
-            quic = median;
+        let mut line = self.to_string();
+        for control in ["cubic", "bbr"].map(Over::Tcp) {
+            line += &match control.is_there() {
+                true => self.goodput(control, effort)?.to_string(),
+                false => " not in this kernel |".to_owned(),
+            };
         }
-        let possible = LINK_MBITS * (1.0 - self.loss.share());
-        line += &format!(" {:.2} |", quic / possible);
+        line += &self.quic(effort)?;
         let measure = |run| Network::new(self, run)?.pictures(effort.each);
         let shown = effort.repeat(measure, |shown| shown.share)?;
         let median = &shown[shown.len() / 2];
         say!("{line} {median} |");
         Ok(())
+    }
+
+    /// QUIC's goodput, and its share of what the link does not lose.
+    fn quic(self, effort: Effort) -> anyhow::Result<String> {
+        let goodput = self.goodput(Over::Quic, effort)?;
+        let possible = LINK_MBITS * (1.0 - self.loss.share());
+        Ok(format!("{goodput} {:.2} |", goodput.median / possible))
+    }
+
+    fn goodput(self, over: Over, effort: Effort) -> anyhow::Result<Goodput> {
+        let measure = |run| Network::new(self, run)?.transfer(over, effort.each);
+        let (least, median, most) = spread(&effort.repeat(measure, |&mbits| mbits)?);
+        Ok(Goodput {
+            least,
+            median,
+            most,
+        })
     }
 
     fn link(self) -> LinkConfig {
@@ -176,6 +207,32 @@ impl Cell {
             .queue_bytes((millis * LINK_BYTES_PER_MS).max(LEAST_QUEUE_BYTES))
             .delay(self.round_trip / 2)
             .loss(self.loss.model())
+    }
+}
+
+/// The beginning of its line.
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "| {} | {} ms |", self.loss, self.round_trip.as_millis())
+    }
+}
+
+/// Mbit/s of some runs.
+#[derive(Clone, Copy, Debug)]
+struct Goodput {
+    least: f64,
+    median: f64,
+    most: f64,
+}
+
+impl fmt::Display for Goodput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            least,
+            median,
+            most,
+        } = self;
+        write!(f, " {median:.1} ({least:.1} to {most:.1}) |")
     }
 }
 
