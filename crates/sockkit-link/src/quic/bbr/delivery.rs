@@ -168,7 +168,7 @@ impl Delivery {
 
 /// The greatest value of the last [`ROUNDS`] rounds.
 #[derive(Clone, Debug)]
-struct Greatest<T>(VecDeque<(u64, T)>);
+pub(super) struct Greatest<T>(VecDeque<(u64, T)>);
 
 impl<T> Default for Greatest<T> {
     fn default() -> Self {
@@ -177,7 +177,7 @@ impl<T> Default for Greatest<T> {
 }
 
 impl<T: Copy + PartialOrd> Greatest<T> {
-    fn note(&mut self, round: u64, value: T) {
+    pub(super) fn note(&mut self, round: u64, value: T) {
         let covers = |(noted, other): &(u64, T)| *noted == round && *other >= value;
         if self.0.back().is_some_and(covers) {
             return;
@@ -195,7 +195,7 @@ impl<T: Copy + PartialOrd> Greatest<T> {
         }
     }
 
-    fn get(&self) -> Option<T> {
+    pub(super) fn get(&self) -> Option<T> {
         self.0.front().map(|(_, value)| *value)
     }
 }

@@ -19,8 +19,12 @@ use quinn::congestion::{Controller, ControllerFactory};
 use quinn_proto::RttEstimator;
 
 mod delivery;
+mod others;
+mod round_trips;
 
 use delivery::{Delivery, Sample, whole_bytes};
+use others::Others;
+use round_trips::{RoundTrips, WAKE_NOISE};
 
 /// Makes a controller for each path.
 #[derive(Debug)]
@@ -37,9 +41,9 @@ impl ControllerFactory for BbrConfig {
 /// ```text
 ///  Startup ──the rate grows no more──> Drain ──the queue is empty──> Probe <──┐
 ///     doubles the window a round        one bandwidth-delay product    │      │
-///                                                 no short round trip │      │ 200 ms
-///                                                         for 5 s     v      │
-///                                                                  ProbeRtt ──┘
+///       │                                         no short round trip │      │ 200 ms
+///       │                                                 for 5 s     v      │
+///       └──────────no round trip has grown with it────────────────> ProbeRtt ──┘
 /// ```
 #[derive(Clone, Debug)]
 struct Bbr {
@@ -47,11 +51,7 @@ struct Bbr {
     window: u64,
     phase: Phase,
     delivery: Delivery,
-    /// The least round trip, and when one was nearly as short.
-    min_rtt: Duration,
-    min_rtt_at: Instant,
-    /// The least since little is in flight, while that is so on purpose.
-    probed_rtt: Duration,
+    round_trips: RoundTrips,
     /// Bytes lost and delivered lately.
     lost: f64,
     delivered: f64,
@@ -60,7 +60,7 @@ struct Bbr {
     most_gain: f64,
     /// Whether some packet of the last round waited for no other.
     queue_was_empty: bool,
-    few: Few,
+    others: Others,
 }
 
 /// What happened in one round.
@@ -80,34 +80,6 @@ impl Round {
 
     fn loss(&self) -> f64 {
         self.lost / (self.lost + self.delivered).max(1.0)
-    }
-}
-
-/// The least round trip of each few packets in a row.
-#[derive(Clone, Copy, Debug)]
-struct Few {
-    packets: u32,
-    min_rtt: Duration,
-    /// That of the few before.
-    last: Duration,
-}
-
-impl Few {
-    const NEW: Self = Self {
-        packets: 0,
-        min_rtt: Duration::MAX,
-        last: Duration::ZERO,
-    };
-
-    fn note(&mut self, rtt: Duration) {
-        self.packets += 1;
-        self.min_rtt = self.min_rtt.min(rtt);
-        if self.packets == FEW {
-            *self = Self {
-                last: self.min_rtt,
-                ..Self::NEW
-            };
-        }
     }
 }
 
@@ -140,26 +112,28 @@ impl Bbr {
                 rounds: 0,
             },
             delivery: Delivery::new(now),
-            min_rtt: LONGEST_RTT,
-            min_rtt_at: now,
-            probed_rtt: Duration::MAX,
+            round_trips: RoundTrips::new(now),
             lost: 0.0,
             delivered: 0.0,
             round: Round::NEW,
             most_gain: GAINS[0],
             queue_was_empty: true,
-            few: Few::NEW,
+            others: Others::default(),
         }
     }
 
     /// What fills the link and no queue, in bytes: that which gets lost is on its way as well,
     /// unless it is lost in a queue.
     fn link_bytes(&self) -> f64 {
-        let product = self.delivery.rate() * self.min_rtt.as_secs_f64();
+        let product = self.delivery.rate() * self.round_trips.least().as_secs_f64();
         if !self.queue_was_empty {
             return product;
         }
-        product / (1.0 - self.loss().min(MOST_LOSS))
+        let most = match self.round_trips.are_doubtful() {
+            true => MOST_DOUBTFUL_LOSS,
+            false => MOST_LOSS,
+        };
+        product / (1.0 - self.loss().min(most))
     }
 
     fn loss(&self) -> f64 {
@@ -167,21 +141,20 @@ impl Bbr {
     }
 
     fn note_round_trip(&mut self, now: Instant, rtt: Duration) {
-        self.probed_rtt = self.probed_rtt.min(rtt);
         self.round.min_rtt = self.round.min_rtt.min(rtt);
-        self.few.note(rtt);
-        self.min_rtt = self.min_rtt.min(rtt);
-        if rtt <= self.min_rtt + (self.min_rtt / 8).max(QUEUE_NOISE) {
-            self.min_rtt_at = now;
-        }
+        self.round_trips.note(now, rtt, self.loss());
     }
 
     /// Loss alone says nothing; loss while packets wait is a full queue's.
-    fn end_round(&mut self) {
+    fn end_round(&mut self, now: Instant) {
         let round = std::mem::replace(&mut self.round, Round::NEW);
-        let patient = self.min_rtt + (self.min_rtt / 2).max(QUEUE_NOISE);
-        self.queue_was_empty = round.min_rtt <= self.min_rtt + (self.min_rtt / 8).max(RTT_NOISE);
-        self.most_gain = if round.min_rtt > patient && round.loss() > FULL_LOSS {
+        self.round_trips.end_round();
+        let waited = round.min_rtt > self.round_trips.far_longer();
+        let is_full = waited && round.loss() > FULL_LOSS;
+        self.queue_was_empty = round.min_rtt <= self.round_trips.a_little_longer(WAKE_NOISE);
+        let stands = round.min_rtt > self.round_trips.least().mul_f64(STANDING);
+        self.others.end_round(now, stands, is_full, self.loss());
+        self.most_gain = if is_full {
             (self.most_gain * FULL_GAIN).max(LEAST_FULL_GAIN)
         } else {
             (self.most_gain + ROOM_GAIN).min(GAINS[0])
@@ -200,14 +173,12 @@ impl Bbr {
             },
             Phase::Probe { place, since } => self.probe(now, in_flight, place, since),
             Phase::ProbeRtt { until: None } if in_flight <= self.probe_rtt_window() => {
-                let until = now + PROBE_RTT_FOR.max(self.min_rtt);
-                self.probed_rtt = Duration::MAX;
+                let until = now + PROBE_RTT_FOR.max(self.round_trips.least());
+                self.round_trips.begin_probe();
                 Phase::ProbeRtt { until: Some(until) }
             }
             Phase::ProbeRtt { until: Some(until) } if now >= until => {
-                // What was shorter once is forgotten: the path may have changed.
-                self.min_rtt = self.probed_rtt.min(LONGEST_RTT);
-                self.min_rtt_at = now;
+                self.round_trips.end_probe(now);
                 Phase::Probe {
                     place: 2,
                     since: now,
@@ -234,16 +205,25 @@ impl Bbr {
                 rounds: rounds + 1,
             };
         }
-        Phase::Drain
+        if self.round_trips.have_risen() {
+            Phase::Drain
+        } else {
+            // Others fill the queue, and the least round trip has their packets in it.
+            Phase::ProbeRtt { until: None }
+        }
     }
 
     fn probe(&self, now: Instant, in_flight: u64, place: usize, since: Instant) -> Phase {
-        if now.saturating_duration_since(self.min_rtt_at) > MIN_RTT_FOR {
+        let believed_for = match self.others.do_not_yield() {
+            true => BELIEVED_BESIDE_OTHERS_FOR,
+            false => self.round_trips.believed_for(self.loss()),
+        };
+        if now.saturating_duration_since(self.round_trips.short_at()) > believed_for {
             return Phase::ProbeRtt { until: None };
         }
         let is_over = match place {
             DRAIN => in_flight <= self.window_for(GAINS[DRAIN]),
-            _ => now.saturating_duration_since(since) > self.min_rtt,
+            _ => now.saturating_duration_since(since) > self.round_trips.least(),
         };
         if is_over {
             return Phase::Probe {
@@ -263,9 +243,19 @@ impl Bbr {
     fn window_for(&self, gain: f64) -> u64 {
         let spare = match self.phase {
             Phase::Probe { place: DRAIN, .. } => DRAIN_PACKETS * self.mtu,
-            _ => self.delivery.aggregation().max(SPARE_PACKETS * self.mtu),
+            _ => self.spare_bytes(),
         };
         whole_bytes(self.link_bytes() * gain) + spare
+    }
+
+    /// Many senders' would fill a short queue, so it shrinks with the gain.
+    fn spare_bytes(&self) -> u64 {
+        let spare = self.delivery.aggregation().max(SPARE_PACKETS * self.mtu);
+        if self.others.do_not_yield() {
+            return spare;
+        }
+        let room = (self.most_gain - 1.0) / (GAINS[0] - 1.0);
+        whole_bytes(spare as f64 * room).max(LEAST_SPARE_PACKETS * self.mtu)
     }
 
     /// A long round trip would spend its first ones on doubling. A link that is full meanwhile is
@@ -279,11 +269,12 @@ impl Bbr {
     fn set_window(&mut self, acked: u64) {
         // Twice as much in the next round would overflow. It may be a program that was late,
         // too, so the phase does not end.
-        let is_full = self.few.last > self.min_rtt + (self.min_rtt / 8).max(QUEUE_NOISE);
+        let is_full = self.round_trips.have_queued();
         let gain = match self.phase {
             Phase::Startup { .. } if is_full => FULL_STARTUP_GAIN,
             Phase::Startup { .. } => STARTUP_GAIN,
             Phase::Drain => 1.0,
+            Phase::Probe { .. } if self.others.do_not_yield() => GAIN_BESIDE_OTHERS,
             Phase::Probe { place, .. } => GAINS[place].min(self.most_gain),
             Phase::ProbeRtt { .. } => {
                 self.window = self.probe_rtt_window();
@@ -327,14 +318,14 @@ impl Controller for Bbr {
         app_limited: bool,
         _largest_packet_num_acked: Option<u64>,
     ) {
-        let Some(sample) = self
-            .delivery
-            .end_acks(now, in_flight, app_limited, self.min_rtt)
+        let Some(sample) =
+            self.delivery
+                .end_acks(now, in_flight, app_limited, self.round_trips.least())
         else {
             return;
         };
         if sample.is_round_start {
-            self.end_round();
+            self.end_round(now);
         }
         self.advance(now, in_flight, &sample);
         self.set_window(sample.acked);
@@ -347,6 +338,11 @@ impl Controller for Bbr {
         _is_persistent_congestion: bool,
         lost_bytes: u64,
     ) {
+        if self.delivered < (HANDSHAKE_PACKETS * self.mtu) as f64 {
+            // Packets of the handshake. The peer acknowledges nothing else without them, so what
+            // is in flight stays, and their repetition must fit beside it.
+            self.window += lost_bytes + 4 * self.mtu;
+        }
         self.lost += lost_bytes as f64;
         self.round.lost += lost_bytes as f64;
     }
@@ -382,14 +378,14 @@ const QUICK_WINDOW_BYTES: u64 = 4 * INITIAL_WINDOW_BYTES;
 const STARTUP_GAIN: f64 = 2.885;
 
 /// While packets wait.
-const FULL_STARTUP_GAIN: f64 = 1.75;
+const FULL_STARTUP_GAIN: f64 = 1.25;
 
 /// More than this a round, and the link is not full.
 const STARTUP_GROWTH: f64 = 1.25;
 const STARTUP_ROUNDS: u32 = 3;
 
-/// As many packets as tell a queue from a program that was late (RFC 9406 takes 8).
-const FEW: u32 = 8;
+/// So many delivered, and more than the handshake is.
+const HANDSHAKE_PACKETS: u64 = 8;
 
 /// Once around: ask for more, let the queue run empty, and keep the link full.
 const GAINS: [f64; 8] = [1.5, 1.0, 1.15, 1.15, 1.15, 1.15, 1.15, 1.15];
@@ -399,12 +395,14 @@ const DRAIN: usize = 1;
 
 /// What may be in flight beyond: the system takes packets in runs.
 const SPARE_PACKETS: u64 = 16;
+const LEAST_SPARE_PACKETS: u64 = 2;
 
 /// While the queue runs empty.
 const DRAIN_PACKETS: u64 = 8;
 
-/// More loss than this is a full queue's.
+/// More loss than this is a full queue's; less is enough where the queue may be full unseen.
 const MOST_LOSS: f64 = 0.25;
+const MOST_DOUBTFUL_LOSS: f64 = 0.1;
 
 /// Of older losses, a round later.
 const LOSS_KEPT: f64 = 0.8;
@@ -419,15 +417,14 @@ const LEAST_FULL_GAIN: f64 = 1.05;
 /// How much greater a gain may be than in a round before. Cubic takes some seconds as well.
 const ROOM_GAIN: f64 = 0.01;
 
-/// What waits for less waits for programs, not behind other packets.
-const QUEUE_NOISE: Duration = Duration::from_millis(2);
+/// A round trip that is so many times as long as the least waits behind others.
+const STANDING: f64 = 1.3;
 
-/// What wakes a program late.
-const RTT_NOISE: Duration = Duration::from_micros(200);
+/// In flight beside senders that do not yield, in bandwidth-delay products: as much as they have.
+const GAIN_BESIDE_OTHERS: f64 = 2.0;
 
-/// How long the least round trip is believed without another one as short.
-const MIN_RTT_FOR: Duration = Duration::from_secs(5);
+/// Their own search for the least round trip, every 10 s, shows it to others as well.
+const BELIEVED_BESIDE_OTHERS_FOR: Duration = Duration::from_secs(10);
+
+/// How long little is in flight, while the least round trip is looked for.
 const PROBE_RTT_FOR: Duration = Duration::from_millis(200);
-
-/// Taken for the round trip if none was measured.
-const LONGEST_RTT: Duration = Duration::from_secs(1);
