@@ -142,6 +142,11 @@ impl Delivery {
         })
     }
 
+    /// Bytes since the connection began.
+    pub(super) fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
     /// Bytes a second, the greatest of the last rounds.
     pub(super) fn rate(&self) -> f64 {
         self.rates.get().unwrap_or_default()

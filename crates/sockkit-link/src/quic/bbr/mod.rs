@@ -254,7 +254,7 @@ impl Bbr {
         if self.others.do_not_yield() {
             return spare;
         }
-        let room = (self.most_gain - 1.0) / (GAINS[0] - 1.0);
+        let room = ((self.most_gain - 1.0) / (SPARE_GAIN - 1.0)).min(1.0);
         whole_bytes(spare as f64 * room).max(LEAST_SPARE_PACKETS * self.mtu)
     }
 
@@ -338,7 +338,7 @@ impl Controller for Bbr {
         _is_persistent_congestion: bool,
         lost_bytes: u64,
     ) {
-        if self.delivered < (HANDSHAKE_PACKETS * self.mtu) as f64 {
+        if self.delivery.delivered() < HANDSHAKE_PACKETS * self.mtu {
             // Packets of the handshake. The peer acknowledges nothing else without them, so what
             // is in flight stays, and their repetition must fit beside it.
             self.window += lost_bytes + 4 * self.mtu;
@@ -384,7 +384,7 @@ const FULL_STARTUP_GAIN: f64 = 1.25;
 const STARTUP_GROWTH: f64 = 1.25;
 const STARTUP_ROUNDS: u32 = 3;
 
-/// So many delivered, and more than the handshake is.
+/// Once so many are delivered, the handshake is over.
 const HANDSHAKE_PACKETS: u64 = 8;
 
 /// Once around: ask for more, let the queue run empty, and keep the link full.
@@ -396,6 +396,9 @@ const DRAIN: usize = 1;
 /// What may be in flight beyond: the system takes packets in runs.
 const SPARE_PACKETS: u64 = 16;
 const LEAST_SPARE_PACKETS: u64 = 2;
+
+/// All of it, if the gain may be as great as this.
+const SPARE_GAIN: f64 = 1.2;
 
 /// While the queue runs empty.
 const DRAIN_PACKETS: u64 = 8;

@@ -166,3 +166,69 @@ const MOST_PROBES: u32 = 3;
 
 /// Taken for the round trip if none was measured.
 const LONGEST: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAY: Duration = Duration::from_millis(20);
+
+    /// Ten packets a millisecond, for so long, whose round trips are so long.
+    fn note(
+        round_trips: &mut RoundTrips,
+        now: &mut Instant,
+        time: Duration,
+        rtt: Duration,
+        loss: f64,
+    ) {
+        let end = *now + time;
+        while *now < end {
+            round_trips.note(*now, rtt, loss);
+            *now += Duration::from_micros(100);
+        }
+        round_trips.end_round();
+    }
+
+    fn is_believed(round_trips: &RoundTrips, now: Instant, loss: f64) -> bool {
+        now - round_trips.short_at() <= round_trips.believed_for(loss)
+    }
+
+    #[test]
+    fn a_sender_that_loses_and_never_waits_doubts() {
+        let mut now = Instant::now();
+        let mut round_trips = RoundTrips::new(now);
+        note(&mut round_trips, &mut now, 3 * WAY, WAY, 0.0);
+        assert!(is_believed(&round_trips, now, 0.0));
+        note(&mut round_trips, &mut now, 60 * WAY, WAY, 0.1);
+        assert!(!is_believed(&round_trips, now, 0.1));
+        for _ in 0..MOST_PROBES {
+            round_trips.begin_probe();
+            note(&mut round_trips, &mut now, WAY, WAY, 0.1);
+            round_trips.end_probe(now);
+        }
+        note(&mut round_trips, &mut now, 600 * WAY, WAY, 0.1);
+        assert!(is_believed(&round_trips, now, 0.1), "it was looked for");
+    }
+
+    #[test]
+    fn a_sender_that_loses_and_fills_the_link_does_not_doubt() {
+        let mut now = Instant::now();
+        let mut round_trips = RoundTrips::new(now);
+        for _ in 0..100 {
+            note(&mut round_trips, &mut now, 3 * WAY, WAY, 0.1);
+            note(&mut round_trips, &mut now, WAY, WAY * 3 / 2, 0.1);
+        }
+        assert!(is_believed(&round_trips, now, 0.1));
+    }
+
+    #[test]
+    fn a_probe_forgets_what_was_shorter() {
+        let mut now = Instant::now();
+        let mut round_trips = RoundTrips::new(now);
+        note(&mut round_trips, &mut now, WAY, WAY, 0.0);
+        round_trips.begin_probe();
+        note(&mut round_trips, &mut now, WAY, 2 * WAY, 0.0);
+        round_trips.end_probe(now);
+        assert_eq!(round_trips.least(), 2 * WAY);
+    }
+}
