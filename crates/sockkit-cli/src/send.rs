@@ -48,7 +48,7 @@ use crate::{
 /// any did not.
 ///
 /// HOST or HOST:PORT is TCP. quic://HOST:PORT is for links that lose packets, such as
-/// crowded Wi-Fi: it uses UDP, and does not treat packet loss as congestion. Both sides
+/// crowded Wi-Fi: it uses UDP, and does not treat loss alone as congestion. Both sides
 /// must use the same.
 ///
 /// With --many it sends to many receivers in one pass, by multicast, and then repairs
