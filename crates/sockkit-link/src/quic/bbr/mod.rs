@@ -24,7 +24,7 @@ mod round_trips;
 
 use delivery::{Delivery, Sample, whole_bytes};
 use others::Others;
-use round_trips::{RoundTrips, WAKE_NOISE};
+use round_trips::{HEAVY_LOSS, RoundTrips, WAKE_NOISE};
 
 /// Makes a controller for each path.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl ControllerFactory for BbrConfig {
 ///     doubles the window a round        one bandwidth-delay product    │      │
 ///       │                                         no short round trip │      │ 200 ms
 ///       │                                                 for 5 s     v      │
-///       └──────────no round trip has grown with it────────────────> ProbeRtt ──┘
+///       └──────────much is lost, and no round trip has grown──────> ProbeRtt ──┘
 /// ```
 #[derive(Clone, Debug)]
 struct Bbr {
@@ -205,12 +205,10 @@ impl Bbr {
                 rounds: rounds + 1,
             };
         }
-        if self.round_trips.have_risen() {
-            Phase::Drain
-        } else {
-            // Others fill the queue, and the least round trip has their packets in it.
-            Phase::ProbeRtt { until: None }
+        if self.loss() > HEAVY_LOSS && self.round_trips.are_doubtful() {
+            return Phase::ProbeRtt { until: None };
         }
+        Phase::Drain
     }
 
     fn probe(&self, now: Instant, in_flight: u64, place: usize, since: Instant) -> Phase {

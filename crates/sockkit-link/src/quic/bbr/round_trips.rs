@@ -83,7 +83,7 @@ impl RoundTrips {
     }
 
     /// Whether, in the last rounds, they have grown with what was sent.
-    pub(super) fn have_risen(&self) -> bool {
+    fn have_risen(&self) -> bool {
         let longest = self.longest.get().unwrap_or_default();
         longest > self.least.mul_f64(RISEN) + WAKE_NOISE
     }
@@ -155,8 +155,8 @@ const RISEN: f64 = 1.2;
 /// With less loss there is no doubt.
 const DOUBTFUL_LOSS: f64 = 0.005;
 
-/// With more, there is no time for it.
-const HEAVY_LOSS: f64 = 0.05;
+/// More is what many senders lose in one queue, and few links: there is no time.
+pub(super) const HEAVY_LOSS: f64 = 0.08;
 
 const BELIEVED_FOR: Duration = Duration::from_secs(5);
 const DOUBTED_FOR: Duration = Duration::from_secs(1);
