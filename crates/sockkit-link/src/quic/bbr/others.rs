@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_was_empty_between_is_nobodys() {
+    fn a_queue_that_was_short_between_is_counted_anew() {
         let (mut others, begun) = (Others::default(), Instant::now());
         for _ in 0..20 {
             wait(&mut others, begun, 17, 6, 0.02);

@@ -2,7 +2,7 @@
 //!
 //! Pure.
 //!
-//! A sender that comes to a full queue takes it for a part of the way: its least round trip has
+//! A sender that comes to a full queue measures it as a part of the way: its least round trip has
 //! the queue in it. It then has too much in flight, and what that loses looks like a link that
 //! loses. But on such a link a round trip grows with what is sent, and behind a full queue it
 //! does not. So a sender doubts its least round trip if it loses, and none was much longer.
