@@ -65,10 +65,6 @@ fn table(args: &Args) -> anyhow::Result<()> {
     if args.quic_alone {
         return quic_alone(&cells, effort);
     }
-    let cells = match args.only.is_empty() {
-        true => Cell::all(),
-        false => args.only.clone(),
-    };
     say!(
         "100 Mbit/s, a queue of one round trip or 100 KB; 120 MB, or what arrives in {} s:",
         args.seconds
@@ -91,6 +87,10 @@ fn table(args: &Args) -> anyhow::Result<()> {
 
 /// QUIC's columns, for as many runs as take too long with all the others.
 fn quic_alone(cells: &[Cell], effort: Effort) -> anyhow::Result<()> {
+    say!(
+        "120 MB each: Mbit/s and the spread of {} runs, and the share of the link × (1 − loss)\n",
+        effort.runs
+    );
     say!("| loss | round trip | QUIC | share |");
     say!("| --- | --- | --- | --- |");
     for cell in cells {
